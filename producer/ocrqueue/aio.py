@@ -1,0 +1,205 @@
+"""AsyncOcrQueue: OcrQueue for apps with an event loop. Redis is spoken to natively, storage from threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, cast
+
+from redis.asyncio.client import PubSub
+
+from ocrqueue.client import check_has_result
+from ocrqueue.document import Document
+from ocrqueue.errors import EngineUnknown, JobUnknown
+from ocrqueue.job import Job
+from ocrqueue.registry import JobStatus, Registry, State, known_engines, scripts
+from ocrqueue.registry.calls import Calls
+from ocrqueue.registry.connection import broker_errors, connect_async
+from ocrqueue.registry.records import parse_record
+from ocrqueue.registry.registry import PIPELINE
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue.storage import Storage, open_storage
+from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.watch import Watch
+
+AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
+
+
+class AsyncSubmittedJob:
+    """One job, known by its id. The methods are those of SubmittedJob, awaitable."""
+
+    __slots__ = ("_queue", "id")
+
+    def __init__(self, queue: AsyncOcrQueue, job_id: str) -> None:
+        self._queue = queue
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"AsyncSubmittedJob({self.id!r})"
+
+    async def status(self) -> JobStatus:
+        """Raises JobUnknown."""
+        (status,) = await self._queue.statuses([self.id])
+        if status is None:
+            raise JobUnknown(f"No job {self.id}.")
+        return status
+
+    async def wait(self, timeout: float | None = None, on_progress: AsyncProgressCallback | None = None) -> JobStatus:
+        """Raises JobWaitTimeout, JobUnknown."""
+        async for _, status in self._queue.watch([self], timeout, on_progress):
+            return status
+        raise AssertionError("a watch ends with a status or an error")
+
+    async def result(self, timeout: float | None = 0) -> Document:
+        """Raises JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
+        return await self._queue.document(await (self.status() if timeout == 0 else self.wait(timeout)))
+
+    async def cancel(self) -> State:
+        """Raises JobUnknown."""
+        return await self._queue.cancel(self.id)
+
+
+class AsyncOcrQueue:
+    """A connection to one installation, for one event loop."""
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        """Raises SettingsInvalid."""
+        self.settings = settings or load_settings(**overrides)
+        self.calls = Calls(self.settings)
+        self.client = connect_async(self.settings)
+        self._submit = self.client.register_script(scripts.SUBMIT)
+        self._cancel = self.client.register_script(scripts.CANCEL)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+    @cached_property
+    def storage(self) -> Storage:
+        return open_storage(self.settings)
+
+    async def submit(self, image: ImageInput, **fields: Any) -> AsyncSubmittedJob:
+        """Queue one image; see OcrQueue.submit."""
+        (job,) = await self.submit_many([image], **fields)
+        return job
+
+    async def submit_many(self, images: Iterable[ImageInput], **fields: Any) -> list[AsyncSubmittedJob]:
+        """Queue many images, 500 in a round trip; see OcrQueue.submit_many."""
+        submitted: list[AsyncSubmittedJob] = []
+        remaining = iter(images)
+        while chunk := await asyncio.to_thread(self._build_chunk, remaining, fields):
+            await self._check_engines({job.engine for job in chunk})
+            with broker_errors():
+                async with self.client.pipeline(transaction=False) as pipeline:
+                    for job in chunk:
+                        keys, args = self.calls.submit(job)
+                        await self._submit(keys=keys, args=args, client=pipeline)
+                    ids = await pipeline.execute()
+            submitted += [AsyncSubmittedJob(self, job_id.decode()) for job_id in ids]
+        return submitted
+
+    def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
+        chunk: list[Job] = []
+        for image in images:
+            chunk.append(build_job(image, self.settings, lambda: self.storage, fields))
+            if len(chunk) == PIPELINE:
+                break
+        return chunk
+
+    async def _check_engines(self, engines: set[str]) -> None:
+        for engine in sorted(engines.difference(self.settings.engines)):
+            known = await asyncio.to_thread(_known_engine_names, self.settings)
+            if engine not in known:
+                raise EngineUnknown(f"No engine {engine!r}; known: {', '.join(known)}.")
+
+    def job(self, job_id: str) -> AsyncSubmittedJob:
+        """A job submitted earlier, here or elsewhere. Asks nothing yet."""
+        return AsyncSubmittedJob(self, job_id)
+
+    async def statuses(self, job_ids: list[str]) -> list[JobStatus | None]:
+        """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
+        found: list[JobStatus | None] = []
+        for start in range(0, len(job_ids), PIPELINE):
+            chunk = job_ids[start : start + PIPELINE]
+            with broker_errors():
+                async with self.client.pipeline(transaction=False) as pipeline:
+                    for job_id in chunk:
+                        pipeline.hgetall(self.calls.keys.record(job_id))
+                    records = await pipeline.execute()
+            found += [parse_record(i, record) if record else None for i, record in zip(chunk, records, strict=True)]
+        return found
+
+    async def cancel(self, job_id: str) -> State:
+        """Raises JobUnknown."""
+        keys, args = self.calls.cancel(job_id)
+        with broker_errors():
+            state = await self._cancel(keys=keys, args=args)
+        if state is None:
+            raise JobUnknown(f"No job {job_id}.")
+        return cast("State", state.decode())
+
+    async def as_completed(
+        self,
+        jobs: Iterable[AsyncSubmittedJob],
+        timeout: float | None = None,
+        on_progress: AsyncProgressCallback | None = None,
+    ) -> AsyncIterator[AsyncSubmittedJob]:
+        """Yield the jobs as they end. Raises JobWaitTimeout, JobUnknown."""
+        async for job, _ in self.watch(jobs, timeout, on_progress):
+            yield job
+
+    async def watch(
+        self,
+        jobs: Iterable[AsyncSubmittedJob],
+        timeout: float | None = None,
+        on_progress: AsyncProgressCallback | None = None,
+    ) -> AsyncIterator[tuple[AsyncSubmittedJob, JobStatus]]:
+        """as_completed, with the final status of each."""
+        handles = {job.id: job for job in jobs}
+        watch = Watch(self.calls.keys, handles, timeout, progress=on_progress is not None)
+        async with self.client.pubsub(ignore_subscribe_messages=True) as events:
+            if watch.open:
+                with broker_errors():
+                    await events.subscribe(*watch.channels())
+            while watch.open:
+                due = watch.take_due()
+                for job_id, found in zip(due, await self.statuses(due), strict=True):
+                    status = watch.settle(job_id, found)
+                    if on_progress is not None:
+                        await on_progress(status)
+                    if status.finished:
+                        yield handles[job_id], status
+                with broker_errors():
+                    await _listen(events, watch)
+
+    async def document(self, status: JobStatus) -> Document:
+        """The Document of a job with this status."""
+        check_has_result(status)
+        stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
+        return Document.model_validate_json(stored).bind(self.storage)
+
+
+async def _listen(events: PubSub, watch: Watch) -> None:
+    """Hear events until the watch has something due."""
+    while watch.open and (seconds := watch.seconds_to_listen()) > 0:
+        message = await events.get_message(timeout=seconds)
+        while message is not None:
+            watch.hear(message["data"])
+            message = await events.get_message(timeout=0)
+
+
+def _known_engine_names(settings: Settings) -> list[str]:
+    registry = Registry(settings)
+    try:
+        return sorted(known_engines(registry))
+    finally:
+        registry.close()

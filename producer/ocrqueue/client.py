@@ -1,0 +1,193 @@
+"""OcrQueue: what an app uses. Blocking; `ocrqueue.aio.AsyncOcrQueue` is the same for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self
+
+from redis.client import PubSub
+
+from ocrqueue.document import Document
+from ocrqueue.errors import EngineUnknown, JobCancelled, JobNotFinished, error_from_info
+from ocrqueue.job import Job
+from ocrqueue.registry import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
+from ocrqueue.registry.connection import broker_errors
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue.storage import Storage, open_storage
+from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.watch import Watch
+
+ProgressCallback = Callable[[JobStatus], None]
+
+
+class SubmittedJob:
+    """One job, known by its id."""
+
+    __slots__ = ("_queue", "id")
+
+    def __init__(self, queue: OcrQueue, job_id: str) -> None:
+        self._queue = queue
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"SubmittedJob({self.id!r})"
+
+    def status(self) -> JobStatus:
+        """The job now: one round trip to Redis. Raises JobUnknown."""
+        return self._queue.registry.status(self.id)
+
+    def wait(self, timeout: float | None = None, on_progress: ProgressCallback | None = None) -> JobStatus:
+        """Wait until the job has ended, `timeout` seconds at most (None: without limit).
+
+        `on_progress` gets a JobStatus whenever the job moves on. Raises JobWaitTimeout, JobUnknown.
+        """
+        for _, status in self._queue.watch([self], timeout, on_progress):
+            return status
+        raise AssertionError("a watch ends with a status or an error")
+
+    def result(self, timeout: float | None = 0) -> Document:
+        """The Document, after waiting `timeout` seconds at most (0: not at all, None: without limit).
+
+        Raises JobNotFinished if the job has not ended, JobCancelled, JobUnknown, and the job's own error if it failed.
+        """
+        return self._queue.document(self.status() if timeout == 0 else self.wait(timeout))
+
+    def cancel(self) -> State:
+        """Stop the job: returns "cancelled" (it had not started), "running" (it stops at the next step) or the
+        state in which it has ended. Raises JobUnknown."""
+        return self._queue.registry.cancel(self.id)
+
+
+class OcrQueue:
+    """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings. Connects at first use.
+
+        Raises SettingsInvalid.
+        """
+        self.settings = settings or load_settings(**overrides)
+        self.registry = Registry(self.settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.registry.close()
+
+    @cached_property
+    def storage(self) -> Storage:
+        return open_storage(self.settings)
+
+    def submit(self, image: ImageInput, **fields: Any) -> SubmittedJob:
+        """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...
+
+        A path or bytes are uploaded to storage first, once for the same content. Raises JobMalformed,
+        EngineUnknown, SourceNotFound, BrokerUnavailable, StorageUnavailable; then nothing was queued.
+        """
+        (job,) = self.submit_many([image], **fields)
+        return job
+
+    def submit_many(self, images: Iterable[ImageInput], **fields: Any) -> list[SubmittedJob]:
+        """Queue many images, 500 in a round trip; `images` is consumed as it goes.
+
+        If it raises midway, the chunks before are queued: submit again with idempotency keys to be sure.
+        """
+        checked: set[str] = set()
+
+        def jobs() -> Iterator[Job]:
+            for image in images:
+                job = build_job(image, self.settings, lambda: self.storage, fields)
+                if job.engine not in checked:
+                    self._check_engine(job.engine)
+                    checked.add(job.engine)
+                yield job
+
+        return [SubmittedJob(self, job_id) for job_id in self.registry.submit(jobs())]
+
+    def _check_engine(self, engine: str) -> None:
+        if engine in self.settings.engines:
+            return
+        known = known_engines(self.registry)
+        if engine not in known:
+            raise EngineUnknown(f"No engine {engine!r}; known: {', '.join(sorted(known))}.")
+
+    def job(self, job_id: str) -> SubmittedJob:
+        """A job submitted earlier, here or elsewhere. Asks nothing yet."""
+        return SubmittedJob(self, job_id)
+
+    def as_completed(
+        self,
+        jobs: Iterable[SubmittedJob],
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> Iterator[SubmittedJob]:
+        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds, JobUnknown."""
+        for job, _ in self.watch(jobs, timeout, on_progress):
+            yield job
+
+    def watch(
+        self,
+        jobs: Iterable[SubmittedJob],
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> Iterator[tuple[SubmittedJob, JobStatus]]:
+        """as_completed, with the final status of each."""
+        handles = {job.id: job for job in jobs}
+        watch = Watch(self.registry.keys, handles, timeout, progress=on_progress is not None)
+        with self.registry.client.pubsub(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            ignore_subscribe_messages=True
+        ) as events:
+            if watch.open:
+                with broker_errors():
+                    events.subscribe(*watch.channels())
+            while watch.open:
+                due = watch.take_due()
+                for job_id, found in zip(due, self.registry.statuses(due), strict=True):
+                    status = watch.settle(job_id, found)
+                    if on_progress is not None:
+                        on_progress(status)
+                    if status.finished:
+                        yield handles[job_id], status
+                with broker_errors():
+                    _listen(events, watch)
+
+    def document(self, status: JobStatus) -> Document:
+        """The Document of a job with this status. Raises as SubmittedJob.result."""
+        check_has_result(status)
+        stored = self.storage.read_uri(status.result or "")
+        return Document.model_validate_json(stored).bind(self.storage)
+
+    def engines(self) -> dict[str, list[WorkerInfo]]:
+        """The known engines with their live workers."""
+        return known_engines(self.registry)
+
+    def queues(self) -> list[QueueInfo]:
+        """The lanes of the known engines: what waits in them and who takes from them."""
+        return queues(self.registry)
+
+
+def check_has_result(status: JobStatus) -> None:
+    """Raise unless the job ended with a result."""
+    if not status.finished:
+        raise JobNotFinished(f"Job {status.id} is {status.state}.")
+    if status.state == "cancelled":
+        raise JobCancelled(f"Job {status.id} was cancelled.")
+    if status.state == "failed" and status.error is not None:
+        raise error_from_info(status.error)
+
+
+def _listen(events: PubSub, watch: Watch) -> None:
+    """Hear events until the watch has something due."""
+    while watch.open and (seconds := watch.seconds_to_listen()) > 0:
+        message = events.get_message(timeout=seconds)
+        while message is not None:
+            watch.hear(message["data"])
+            message = events.get_message(timeout=0)

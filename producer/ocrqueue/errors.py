@@ -1,0 +1,419 @@
+"""Every error that a user can meet: one root, one class a code.
+
+A class states its `code` (stable, for programs), whether a retry can help, and the `remedy` (for people).
+`ErrorInfo` is the public form: the only one that enters a record, a Document or a terminal. docs/errors.md is
+generated from this module.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class ErrorInfo(BaseModel):
+    """An error as data."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: str
+    message: str
+    remedy: str = ""
+    retryable: bool = False
+    details: dict[str, JsonValue] = {}
+
+
+class OcrQueueError(Exception):
+    """Root of all errors of ocrqueue."""
+
+    code: ClassVar[str] = "internal.error"
+    retryable: ClassVar[bool] = False
+    remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
+
+    def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
+        """`details` must hold nothing secret: they are shown to whoever may read the job."""
+        self.message = message or (type(self).__doc__ or self.code).strip().splitlines()[0]
+        self.info = ErrorInfo(
+            code=self.code,
+            message=self.message,
+            remedy=remedy or type(self).remedy,
+            retryable=self.retryable,
+            details=details,
+        )
+        super().__init__(f"{self.code}: {self.message} {self.info.remedy}".strip())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (error_from_info, (self.info,))
+
+
+class InternalError(OcrQueueError):
+    """Something went wrong inside ocrqueue."""
+
+
+class SettingsInvalid(OcrQueueError):
+    """A setting has a value that cannot work."""
+
+    code = "settings.invalid"
+    remedy = "Correct the OCRQUEUE_* variable that the message names; docs/settings.md lists them all."
+
+
+# --- the job and its message -----------------------------------------------------------------------------------
+
+
+class JobMalformed(OcrQueueError):
+    """The job is not what the schema asks for."""
+
+    code = "job.malformed"
+    remedy = "Compare it with `ocrqueue schema job`."
+
+
+class JobSchemaUnsupported(OcrQueueError):
+    """The job's schema_version is not one that this worker reads."""
+
+    code = "job.schema_unsupported"
+    remedy = "Upgrade the workers before the producers, or send the version that the workers read."
+
+
+class JobUnknown(OcrQueueError):
+    """No job has this id: it was never submitted, or its record has expired."""
+
+    code = "job.unknown"
+    remedy = "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends."
+
+
+class JobNotFinished(OcrQueueError):
+    """The job has no result yet."""
+
+    code = "job.not_finished"
+    retryable = True
+    remedy = "Wait for it: job.wait(), or `ocrqueue wait ID`."
+
+
+class JobWaitTimeout(OcrQueueError):
+    """The job did not end within the time given to wait()."""
+
+    code = "job.wait_timeout"
+    retryable = True
+    remedy = "Wait longer; `ocrqueue queues` tells whether workers take from the job's queue."
+
+
+class JobCancelled(OcrQueueError):
+    """The job was cancelled and has no result."""
+
+    code = "job.cancelled"
+    remedy = "Submit it again if the result is wanted after all."
+
+
+class JobPoison(OcrQueueError):
+    """The job was delivered as often as the cap allows, and each time its worker died over it."""
+
+    code = "job.poison"
+    remedy = "Look at the image and at the workers' memory limits, then submit it again."
+
+
+# --- where the image comes from --------------------------------------------------------------------------------
+
+
+class SourceInvalid(OcrQueueError):
+    """The image reference is not a URI that ocrqueue can read."""
+
+    code = "source.invalid"
+    remedy = "Use s3://bucket/key, https://host/path or file:///path."
+
+
+class SourceSchemeNotAllowed(OcrQueueError):
+    """References of this scheme are not allowed here."""
+
+    code = "source.scheme_not_allowed"
+    remedy = "Use an allowed scheme, or add it to OCRQUEUE_SOURCE_SCHEMES on the workers."
+
+
+class SourceHostNotAllowed(OcrQueueError):
+    """This host is not on the list of allowed hosts."""
+
+    code = "source.host_not_allowed"
+    remedy = "Add the host to OCRQUEUE_SOURCE_HOSTS on the workers."
+
+
+class SourceBucketNotAllowed(OcrQueueError):
+    """This bucket is not on the list of allowed buckets."""
+
+    code = "source.bucket_not_allowed"
+    remedy = "Add the bucket to OCRQUEUE_SOURCE_BUCKETS on the workers."
+
+
+class SourcePathNotAllowed(OcrQueueError):
+    """This file lies outside the folders that workers may read."""
+
+    code = "source.path_not_allowed"
+    remedy = "Put the file under a folder in OCRQUEUE_SOURCE_FILE_ROOTS, or submit its bytes."
+
+
+class SourceAddressNotAllowed(OcrQueueError):
+    """The host, or one that it redirects to, resolves to a private, loopback, link-local or reserved address."""
+
+    code = "source.address_not_allowed"
+    remedy = "Use a public address, or set OCRQUEUE_SOURCE_ALLOW_PRIVATE_ADDRESSES=true on the workers."
+
+
+class SourceNotFound(OcrQueueError):
+    """There is nothing at the image reference."""
+
+    code = "source.not_found"
+    remedy = "Check that the object exists and that the reference has no typing error."
+
+
+class SourceBucketNotFound(OcrQueueError):
+    """The bucket of the image reference does not exist."""
+
+    code = "source.bucket_not_found"
+    remedy = "Check the bucket's name and the S3 endpoint of the workers."
+
+
+class SourceAccessDenied(OcrQueueError):
+    """The image's host refused access."""
+
+    code = "source.access_denied"
+    remedy = "Grant the workers' credentials read access, or use a presigned URL that has not expired."
+
+
+class SourceHttpError(OcrQueueError):
+    """The image's host answered with an error."""
+
+    code = "source.http_error"
+    remedy = "Open the reference with another client and mend what it reports."
+
+
+class SourceTooManyRedirects(OcrQueueError):
+    """The reference redirects too often."""
+
+    code = "source.too_many_redirects"
+    remedy = "Use the final address, or raise OCRQUEUE_SOURCE_MAX_REDIRECTS."
+
+
+class SourceTooLarge(OcrQueueError):
+    """The file behind the reference is larger than allowed."""
+
+    code = "source.too_large"
+    remedy = "Send a smaller file, or raise OCRQUEUE_SOURCE_MAX_BYTES on the workers."
+
+
+class SourceTimeout(OcrQueueError):
+    """The image could not be fetched in the time allowed."""
+
+    code = "source.timeout"
+    retryable = True
+    remedy = "Check the host's speed, or raise OCRQUEUE_SOURCE_TIMEOUT_S on the workers."
+
+
+class SourceUnavailable(OcrQueueError):
+    """The image's host cannot be reached, or says that it is overloaded."""
+
+    code = "source.unavailable"
+    retryable = True
+    remedy = "Check that the host resolves and answers from the workers' network."
+
+
+# --- the image itself ------------------------------------------------------------------------------------------
+
+
+class ImageEmpty(OcrQueueError):
+    """The file has no bytes."""
+
+    code = "image.empty"
+    remedy = "Check how the file was made or uploaded."
+
+
+class ImageNotRecognised(OcrQueueError):
+    """The bytes are not an image in a format that ocrqueue reads."""
+
+    code = "image.not_recognised"
+    remedy = "Send PNG, JPEG, TIFF, WebP, GIF or BMP; the content counts, not the name."
+
+
+class ImageTruncated(OcrQueueError):
+    """The image ends before its data is complete."""
+
+    code = "image.truncated"
+    remedy = "Upload the file again; the copy is incomplete."
+
+
+class ImageCorrupt(OcrQueueError):
+    """The image's data cannot be decoded."""
+
+    code = "image.corrupt"
+    remedy = "Open it in an image editor and save it anew."
+
+
+class ImageTooSmall(OcrQueueError):
+    """The image is too small to hold text."""
+
+    code = "image.too_small"
+    remedy = "Each side must have at least OCRQUEUE_IMAGE_MIN_SIDE_PX pixels."
+
+
+class ImageTooLarge(OcrQueueError):
+    """The image has more pixels than allowed."""
+
+    code = "image.too_large"
+    remedy = "Scale it down, or raise OCRQUEUE_IMAGE_MAX_PIXELS on the workers."
+
+
+class ImageTooManyPages(OcrQueueError):
+    """The image has more pages than allowed."""
+
+    code = "image.too_many_pages"
+    remedy = "Split it, or raise OCRQUEUE_IMAGE_MAX_PAGES on the workers."
+
+
+class PageNotFound(OcrQueueError):
+    """There is no page of this number."""
+
+    code = "page.not_found"
+    remedy = "Pages count from 1; the Document lists its pages."
+
+
+# --- the engine ------------------------------------------------------------------------------------------------
+
+
+class EngineUnknown(OcrQueueError):
+    """No engine has this name here."""
+
+    code = "engine.unknown"
+    remedy = "Choose one of `ocrqueue engines`; name an engine of your own in OCRQUEUE_ENGINES."
+
+
+class EngineUnavailable(OcrQueueError):
+    """The engine is known but cannot run on this worker."""
+
+    code = "engine.unavailable"
+    remedy = "Install what it needs: pip install 'ocrqueue[ENGINE]' and the system packages in docs/engines.md."
+
+
+class EngineFailed(OcrQueueError):
+    """The engine broke off on this page."""
+
+    code = "engine.failed"
+    remedy = "Try another engine or other options; report the image if it persists."
+
+
+class EngineTimeout(OcrQueueError):
+    """The engine did not finish within its time limit."""
+
+    code = "engine.timeout"
+    remedy = "Split or scale down the image, or raise OCRQUEUE_SOFT_TIME_LIMIT_S and OCRQUEUE_HARD_TIME_LIMIT_S."
+
+
+class EngineOutOfMemory(OcrQueueError):
+    """The engine ran out of memory."""
+
+    code = "engine.out_of_memory"
+    remedy = "Scale the image down, or give the workers more memory."
+
+
+class LanguageMissing(OcrQueueError):
+    """The worker lacks the language pack that the job asks for."""
+
+    code = "language.missing"
+    remedy = "Install the pack on the workers."
+
+
+class LanguageUnsupported(OcrQueueError):
+    """The engine does not read this language."""
+
+    code = "language.unsupported"
+    remedy = "Choose another engine for it; `ocrqueue engines` lists their languages."
+
+
+class OptionUnknown(OcrQueueError):
+    """The engine has no option of this name."""
+
+    code = "option.unknown"
+    remedy = "docs/engines.md lists each engine's options."
+
+
+class OptionInvalid(OcrQueueError):
+    """An engine option has a value that it cannot take."""
+
+    code = "option.invalid"
+    remedy = "docs/engines.md lists each option's values."
+
+
+# --- storage and broker ----------------------------------------------------------------------------------------
+
+
+class StorageUnavailable(OcrQueueError):
+    """The result storage does not answer, or not in time."""
+
+    code = "storage.unavailable"
+    retryable = True
+    remedy = "Check OCRQUEUE_STORAGE, OCRQUEUE_S3_ENDPOINT and that the server is up."
+
+
+class StorageDenied(OcrQueueError):
+    """The result storage refuses these credentials."""
+
+    code = "storage.denied"
+    remedy = "Grant read and write on the bucket in OCRQUEUE_STORAGE to AWS_ACCESS_KEY_ID's user."
+
+
+class StorageNotFound(OcrQueueError):
+    """The object is not in storage."""
+
+    code = "storage.not_found"
+    remedy = "It was deleted, or a lifecycle rule of the bucket removed it; submit the image again."
+
+
+class CropMissing(OcrQueueError):
+    """This word has no crop."""
+
+    code = "crop.missing"
+    remedy = "Submit with crops='objects' or crops='archive'."
+
+
+class BrokerUnavailable(OcrQueueError):
+    """Redis does not answer, so nothing was submitted."""
+
+    code = "broker.unavailable"
+    retryable = True
+    remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
+
+
+# --- the whole system on one machine ---------------------------------------------------------------------------
+
+
+class LocalSystemFailed(OcrQueueError):
+    """A part of the local system could not be started, or ended by itself."""
+
+    code = "local.failed"
+    remedy = "Read its log in the folder `logs` of the data folder."
+
+
+def error_classes() -> dict[str, type[OcrQueueError]]:
+    """All error classes by code, in the order of their codes."""
+    found: dict[str, type[OcrQueueError]] = {}
+    todo: list[type[OcrQueueError]] = [OcrQueueError]
+    while todo:
+        for cls in todo.pop().__subclasses__():
+            if cls.__module__ == __name__:
+                found[cls.code] = cls
+            todo.append(cls)
+    return dict(sorted(found.items()))
+
+
+def error_from_info(info: ErrorInfo) -> OcrQueueError:
+    """The exception that `info` describes; a code that this version lacks becomes an OcrQueueError that keeps it."""
+    cls = error_classes().get(info.code, OcrQueueError)
+    error = cls(info.message, remedy=info.remedy, **info.details)
+    error.info = info
+    return error
+
+
+def error_info(exception: BaseException) -> ErrorInfo:
+    """The public form of any exception: nothing of a foreign exception's text but its type gets out."""
+    if isinstance(exception, OcrQueueError):
+        return exception.info
+    if isinstance(exception, MemoryError):
+        return EngineOutOfMemory().info
+    return InternalError(f"Unexpected {type(exception).__name__}.").info

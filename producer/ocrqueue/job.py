@@ -1,0 +1,133 @@
+"""Job: what is asked. Its JSON is the message on the queue; other languages follow its JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+import uuid_utils
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+
+from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
+
+SCHEMA_VERSION: Final = 1
+
+Priority = Literal["high", "normal", "low"]
+CropMode = Literal["objects", "archive", "none"]
+LANES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
+
+ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
+JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
+
+
+def new_job_id() -> str:
+    """A UUIDv7 (RFC 9562): ids sort by the time of submission."""
+    return str(uuid_utils.uuid7())
+
+
+class Job(BaseModel):
+    """One image to read.
+
+    Image bytes never travel in it: `image` is a reference that the worker can fetch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="ocrqueue job")
+
+    schema_version: Literal[1] = 1
+    id: Annotated[str, Field(pattern=JOB_ID)] = Field(
+        default_factory=new_job_id,
+        description="Also the Celery task id. Made by the producer; absent, the Celery task id is taken.",
+    )
+    image: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
+        description="s3://bucket/key, https://host/path, http://host/path or file:///path."
+    )
+    engine: Annotated[str, Field(pattern=ENGINE_NAME)] = Field(
+        default="tesseract", description="Name of the engine; decides the queue."
+    )
+    languages: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)] = Field(
+        default=("eng",), description="ISO 639-2 codes as Tesseract names them, the main one first."
+    )
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="The engine's own options.")
+    crops: CropMode = Field(
+        default="objects",
+        description="objects: one PNG a word. archive: one stored ZIP, read by ranged GET. none: no crops.",
+    )
+    crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
+        default=2, description="Pixels of margin around a word's box in its crop."
+    )
+    cache: bool = Field(default=True, description="false: read the image even if the same was read before.")
+    priority: Priority = Field(default="normal", description="Lane of the engine's queue; high is drained first.")
+    tag: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="Free text of the app's own, kept in the record and the Document."
+    )
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="Submissions with the same key are one job."
+    )
+    reply_to: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
+        default=None,
+        description="A Celery queue: when the job has ended, its summary is sent there as task ocrqueue.finished.",
+    )
+    submitted_at: datetime = Field(default_factory=lambda: datetime.now(UTC), description="RFC 3339, with a time zone.")
+
+    @field_validator("languages")
+    @classmethod
+    def _language_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for language in value:
+            if not _LANGUAGE.fullmatch(language):
+                raise ValueError(f"not a language code: {language[:40]!r}")
+        if len(set(value)) != len(value):
+            raise ValueError("a language is named twice")
+        return value
+
+    @field_validator("submitted_at")
+    @classmethod
+    def _with_time_zone(cls, value: datetime) -> datetime:
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @property
+    def queue(self) -> str:
+        return queue_name(self.engine, self.priority)
+
+    def to_message(self) -> dict[str, JsonValue]:
+        """The job as plain JSON values, defaults left out (every byte of it is held in Redis)."""
+        message = self.model_dump(mode="json", exclude_defaults=True)
+        return message | {"id": self.id, "engine": self.engine, "submitted_at": self.submitted_at.isoformat()}
+
+
+def queue_name(engine: str, priority: Priority = "normal") -> str:
+    """`ocr.<engine>.high`, `ocr.<engine>` or `ocr.<engine>.low`."""
+    return f"ocr.{engine}" if priority == "normal" else f"ocr.{engine}.{priority}"
+
+
+def engine_queues(engine: str) -> tuple[str, ...]:
+    """The three lanes of an engine, in the order in which they are drained."""
+    return tuple(queue_name(engine, lane) for lane in LANES)
+
+
+def parse_job(message: object, default_id: str) -> Job:
+    """The Job in a message of unknown origin.
+
+    Raises JobSchemaUnsupported where it states another schema version, JobMalformed for all else that is wrong.
+    """
+    if not isinstance(message, Mapping):
+        raise JobMalformed("The message's `job` is not a JSON object.")
+    version = message.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise JobSchemaUnsupported(f"schema_version {str(version)[:20]!r}; this version reads {SCHEMA_VERSION}.")
+    fields: dict[str, Any] = {"id": default_id, **message}
+    try:
+        return Job.model_validate(fields)
+    except ValidationError as error:
+        raise JobMalformed(describe_validation_error(error)) from None
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """The first three complaints as one sentence, without the rejected values (they may be secret or huge)."""
+    complaints = [
+        f"{'.'.join(str(part) for part in item['loc'])[:80] or 'job'}: {item['msg']}"
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    return "; ".join(complaints[:3]) + ("; ..." if len(complaints) > 3 else ".")

@@ -1,0 +1,32 @@
+"""Image references: telling their kinds apart, and showing them without their secrets."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+from ocrqueue.errors import SourceInvalid
+
+SCHEMES = ("s3", "https", "http", "file")
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` is a URI (of any scheme) rather than a local path."""
+    return "://" in text
+
+
+def redact_uri(uri: str) -> str:
+    """`uri` without user, password, query and fragment: presigned URLs carry their secret in the query."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "(invalid URI)"
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", "")) + ("?..." if parts.query else "")
+
+
+def split_s3_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key. The key is everything after the bucket's slash, `?` and `#` included. Raises SourceInvalid."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket or not key:
+        raise SourceInvalid("Not an s3://bucket/key reference.")
+    return bucket, key

@@ -1,0 +1,20 @@
+"""The job record in Redis: state, progress, attempts. `keys` describes every key."""
+
+from ocrqueue.registry.installation import QueueInfo, known_engines, live_workers, queues
+from ocrqueue.registry.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo
+from ocrqueue.registry.registry import Registry, Start
+
+__all__ = [
+    "FINAL_STATES",
+    "EngineOffer",
+    "JobStatus",
+    "Outcome",
+    "QueueInfo",
+    "Registry",
+    "Start",
+    "State",
+    "WorkerInfo",
+    "known_engines",
+    "live_workers",
+    "queues",
+]

@@ -1,0 +1,69 @@
+"""Every Redis key of ocrqueue. All begin with the setting `key_prefix` (empty by default).
+
+| key | type | holds | kept |
+| --- | --- | --- | --- |
+| `ocrqueue:job:<id>` | hash | the job's record, fields below | `queued_ttl_s`, after its end `record_ttl_s` |
+| `ocrqueue:once:<sha256 of idempotency_key>` | string | the id of the job that has this key | `idempotency_ttl_s` |
+| `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
+| `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
+| `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
+| `ocr.<engine>`, `.high`, `.low` | list | messages waiting, in Celery's format | until taken |
+| `unacked`, `unacked_index`, `_kombu.*` | | Celery's own: messages taken, not acknowledged | until acknowledged |
+| `celery-task-meta-<id>` | string | summary of a job submitted by name, Celery's own | `record_ttl_s` |
+
+Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so that no machine's clock counts.
+
+| field | holds | present |
+| --- | --- | --- |
+| `state` | queued, running, succeeded, partial, failed or cancelled | always |
+| `job` | the Job as JSON | always |
+| `queued_at` | time of submission | always |
+| `started_at` | time of the newest start | once started |
+| `finished_at` | time of the end | after the end |
+| `queue_wait_ms` | from submission to the first start | once started |
+| `worker` | node name of the newest worker | once started |
+| `attempts` | starts so far | once started |
+| `deliveries` | deliveries since the last orderly end of an attempt: what the cap counts | from start to end |
+| `progress` | `<pages done>/<pages>` | while running |
+| `error` | JSON of the error that the next attempt is for | while waiting for a retry |
+| `cancel` | 1: stop at the next step | while running, if asked for |
+| `outcome` | JSON of Outcome | after the end |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+EVENT_CHANNELS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one installation."""
+
+    prefix: str = ""
+
+    def record(self, job_id: str) -> str:
+        return f"{self.prefix}ocrqueue:job:{job_id}"
+
+    def once(self, idempotency_key: str) -> str:
+        return f"{self.prefix}ocrqueue:once:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+
+    def read(self, cache_key: str) -> str:
+        return f"{self.prefix}ocrqueue:read:{cache_key}"
+
+    def workers(self) -> str:
+        return f"{self.prefix}ocrqueue:workers"
+
+    def events(self, job_id: str) -> str:
+        """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""
+        return f"{self.prefix}ocrqueue:events:{zlib.crc32(job_id.encode()) % EVENT_CHANNELS:x}"
+
+    def queue(self, name: str) -> str:
+        return f"{self.prefix}{name}"
+
+    def unacknowledged(self) -> str:
+        return f"{self.prefix}unacked"

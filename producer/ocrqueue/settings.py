@@ -1,0 +1,227 @@
+"""Settings: OCRQUEUE_* environment variables (or a .env file), the same class for apps and workers.
+
+docs/settings.md is generated from this class.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ocrqueue.errors import SettingsInvalid
+from ocrqueue.job import describe_validation_error
+
+_MIB: Final = 1024 * 1024
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Written as a comma-separated list in the environment."""
+
+
+class Settings(BaseSettings):
+    """All settings. Times are in seconds, sizes in bytes, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OCRQUEUE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Broker and records
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Broker and job records: redis://, rediss:// or unix://, with user and password if any.",
+    )
+    key_prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
+        description="Put before every Redis key, queues included: several installations can share one Redis.",
+    )
+    redis_timeout_s: float = Field(default=5.0, gt=0, description="Connecting to Redis, and each command. Seconds.")
+    record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
+    queued_ttl_s: int = Field(
+        default=604_800, ge=600, description="A job's record is kept this long while it has not ended."
+    )
+    idempotency_ttl_s: int = Field(default=86_400, ge=1, description="An idempotency key is remembered this long.")
+    cache_ttl_s: int = Field(
+        default=604_800, ge=0, description="A read image is remembered this long; 0 turns the cache off."
+    )
+
+    # Jobs
+    default_engine: str = Field(default="tesseract", description="Engine of jobs that name none.")
+    default_languages: Names = Field(default=("eng",), description="Languages of jobs that name none.")
+    engines: Names = Field(
+        default=("tesseract", "null"),
+        description="Engines that may be submitted to even while no worker of theirs is up.",
+    )
+
+    # Storage
+    storage: str = Field(
+        default="s3://ocrqueue",
+        description="Where results go: s3://bucket/prefix, or file:///folder (one machine or a shared mount).",
+    )
+    s3_endpoint: str | None = Field(
+        default=None, description="URL of an S3-compatible server; absent: AWS, or AWS_ENDPOINT_URL_S3."
+    )
+    s3_region: str | None = Field(default=None, description="Region; absent: as the AWS SDK finds it, else us-east-1.")
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        default="auto", description="Bucket in the path or in the host name; auto: path off AWS."
+    )
+    s3_timeout_s: float = Field(default=20.0, gt=0, description="Silence of the S3 server that ends an attempt.")
+    s3_attempts: int = Field(default=4, ge=1, le=20, description="Attempts of one S3 request, with backoff.")
+    upload_threads: int = Field(default=8, ge=1, le=64, description="Parallel uploads of one worker child.")
+
+    # Sources
+    source_schemes: Names = Field(
+        default=("s3", "https", "http", "file"), description="Schemes of image references that workers fetch."
+    )
+    source_hosts: Names = Field(
+        default=(), description="Hosts that workers fetch from, `*.example.org` for subdomains; empty: any."
+    )
+    source_buckets: Names = Field(
+        default=(), description="Buckets that workers fetch from, besides the storage's own; empty: any."
+    )
+    source_file_roots: Names = Field(
+        default=(), description="Folders that file:// may name, besides the storage's own; empty: none."
+    )
+    source_allow_private_addresses: bool = Field(
+        default=False, description="Let http(s) references reach private, loopback and link-local addresses."
+    )
+    source_allowed_networks: Names = Field(
+        default=(),
+        description="Networks in CIDR form (10.1.0.0/16) that http(s) references may reach although they are private.",
+    )
+    source_max_bytes: int = Field(default=100 * _MIB, ge=1, description="Largest file that is fetched.")
+    source_timeout_s: float = Field(default=60.0, gt=0, description="Fetching one image, from first to last byte.")
+    source_connect_timeout_s: float = Field(
+        default=5.0, gt=0, description="Connecting to the image's host, and its longest silence before the answer."
+    )
+    source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked anew.")
+
+    # Images
+    image_max_pixels: int = Field(default=75_000_000, ge=1, description="Pixels of one page.")
+    image_max_pages: int = Field(default=500, ge=1, description="Pages (TIFF) or frames (GIF, WebP) of one image.")
+    image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
+
+    # Delivery
+    delivery_cap: int = Field(
+        default=3, ge=1, le=100, description="Deliveries of a job whose worker died, before it is job.poison."
+    )
+    retry_limit: int = Field(default=4, ge=0, le=50, description="Retries of a job that failed with a retryable error.")
+    retry_backoff_s: float = Field(default=2.0, gt=0, description="First pause before a retry; doubles, with jitter.")
+    retry_backoff_max_s: float = Field(default=60.0, gt=0, description="Longest pause before a retry.")
+    soft_time_limit_s: int = Field(default=240, ge=1, description="A job that runs this long ends as engine.timeout.")
+    hard_time_limit_s: int = Field(default=300, ge=2, description="A child that runs this long on a job is killed.")
+    visibility_timeout_s: int = Field(
+        default=900, ge=10, description="A delivered job that is not acknowledged by then is delivered again."
+    )
+    shutdown_grace_s: int = Field(
+        default=10, ge=0, description="After SIGTERM, time to finish what runs; the rest goes back to the queue."
+    )
+
+    # Workers
+    worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the workers.")
+    log_format: Literal["json", "console"] = Field(default="json", description="Of the workers' log lines.")
+    max_memory_per_child_mib: int = Field(
+        default=2048, ge=0, description="A worker child above this is replaced between jobs (MiB); 0: never."
+    )
+    tesseract_backend: Literal["auto", "tesserocr", "pytesseract"] = Field(
+        default="auto",
+        description="tesserocr: in-process, warm. pytesseract: one process a call. auto: the first found.",
+    )
+    tessdata_dir: Path | None = Field(
+        default=None, description="Folder of the *.traineddata files; absent: TESSDATA_PREFIX, then Debian's folder."
+    )
+    tesseract_warm_apis: int = Field(
+        default=4, ge=1, le=64, description="Language sets kept loaded in a child; each costs about 20 to 60 MiB."
+    )
+
+    @field_validator(
+        "default_languages",
+        "engines",
+        "source_schemes",
+        "source_hosts",
+        "source_buckets",
+        "source_file_roots",
+        "source_allowed_networks",
+        mode="before",
+    )
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("source_allowed_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # raises ValueError, which names the network
+        return value
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_scheme(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.startswith("/")):
+            return value.rstrip("/")
+        raise ValueError("must be s3://bucket/prefix or file:///folder")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Settings:
+        if self.soft_time_limit_s >= self.hard_time_limit_s:
+            raise ValueError(
+                f"soft_time_limit_s ({self.soft_time_limit_s}) must be below "
+                f"hard_time_limit_s ({self.hard_time_limit_s})"
+            )
+        needed = self.hard_time_limit_s + self.shutdown_grace_s
+        if needed >= self.visibility_timeout_s:
+            raise ValueError(
+                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s + "
+                f"shutdown_grace_s ({needed}), or a running job is delivered a second time"
+            )
+        return self
+
+    def masked(self) -> dict[str, str]:
+        """Every setting as text, passwords replaced by ***."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: _as_text(name, value) for name, value in values.items()}
+
+
+def _as_text(name: str, value: object) -> str:
+    if isinstance(value, SecretStr):
+        return mask_password(value.get_secret_value())
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else mask_password(str(value)) if name == "s3_endpoint" else str(value)
+
+
+def mask_password(url: str) -> str:
+    """`url` with its password, and any password in its query, replaced by ***."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:***@{host}" if at else host
+    return urlunsplit(parts._replace(netloc=netloc, query="***" if "password" in parts.query else parts.query))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, `overrides` first. Raises SettingsInvalid."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsInvalid(describe_validation_error(error)) from None
+
+
+@lru_cache(maxsize=1)
+def process_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

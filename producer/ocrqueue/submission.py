@@ -1,0 +1,87 @@
+"""From what an app hands over to a Job: references pass through, paths and bytes are uploaded first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
+
+from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
+from ocrqueue.job import Job, describe_validation_error
+from ocrqueue.references import is_reference
+from ocrqueue.settings import Settings
+from ocrqueue.storage import Storage
+
+ImageInput = str | Path | bytes | Job
+"""A URI, a local path, the bytes of an image file, or a whole Job."""
+
+_EXTENSIONS: Final = {
+    "PNG": "png",
+    "JPEG": "jpg",
+    "MPO": "jpg",
+    "TIFF": "tif",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "BMP": "bmp",
+}
+
+
+def build_job(image: ImageInput, settings: Settings, storage: Callable[[], Storage], fields: dict[str, Any]) -> Job:
+    """The Job for `image`, with `fields` of Job and the settings' defaults.
+
+    Raises JobMalformed, SourceNotFound for a path that is not there, or what storage raises at the upload.
+    """
+    if isinstance(image, Job):
+        if fields:
+            raise JobMalformed("A Job is submitted as it is; it takes no further fields.")
+        return image
+    given = {name: value for name, value in fields.items() if value is not None}
+    defaults = {"engine": settings.default_engine, "languages": settings.default_languages}
+    if isinstance(given.get("languages"), str):
+        given["languages"] = tuple(given["languages"].split("+"))
+    # checked before the upload, so that a bad job uploads nothing
+    job = _validated({**defaults, **given, "image": "file:///"})
+    return job.model_copy(update={"image": _validated({"image": _reference(image, storage)}).image})
+
+
+def _validated(fields: dict[str, Any]) -> Job:
+    try:
+        return Job.model_validate(fields)
+    except ValidationError as error:
+        raise JobMalformed(describe_validation_error(error)) from None
+
+
+def _reference(image: str | Path | bytes, storage: Callable[[], Storage]) -> str:
+    if isinstance(image, str) and is_reference(image):
+        return image
+    return upload(image if isinstance(image, bytes) else _read(Path(image)), storage())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, ValueError):
+        raise SourceNotFound(f"There is no file {path}.") from None
+    except OSError as error:
+        raise SourcePathNotAllowed(
+            f"Cannot read {path}: {error.strerror}.", remedy="Check the file's permissions."
+        ) from None
+
+
+def upload(data: bytes, storage: Storage) -> str:
+    """Store image bytes under their content's hash, once; returns their URI."""
+    key = f"inputs/{hashlib.sha256(data).hexdigest()}.{_extension(data)}"
+    return storage.uri(key) if storage.exists(key) else storage.put(key, data, "application/octet-stream")
+
+
+def _extension(data: bytes) -> str:
+    try:
+        with Image.open(BytesIO(data), formats=tuple(_EXTENSIONS)) as image:
+            return _EXTENSIONS[image.format or ""]
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
+        return "bin"  # the worker says what is wrong with it

@@ -1,0 +1,67 @@
+"""Waiting for jobs: which records to read and when, shared by the blocking and the asyncio client.
+
+Subscribe to the events channels of the jobs (at most 16, however many jobs), read all records once, then let events
+say which record to read again. Events can be lost (a reconnect), so all open records are also read again now and then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from ocrqueue.errors import JobUnknown, JobWaitTimeout
+from ocrqueue.registry.keys import Keys
+from ocrqueue.registry.records import FINAL_STATES, JobStatus
+
+
+class Watch:
+    """The jobs that are waited for, and what is due to be read."""
+
+    def __init__(self, keys: Keys, job_ids: Iterable[str], timeout: float | None, progress: bool) -> None:
+        """`timeout` in seconds, None: without limit. `progress`: steps before the end count as a change too."""
+        self.open = dict.fromkeys(job_ids)
+        self._keys = keys
+        self._all = len(self.open)
+        self._timeout = timeout
+        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._progress = progress
+        self._due = list(self.open)
+        self._recheck_at = time.monotonic() + self._recheck_interval_s()
+
+    def channels(self) -> list[str]:
+        return sorted({self._keys.events(job_id) for job_id in self.open})
+
+    def hear(self, event: object) -> None:
+        """Take in one pub/sub message's data: `<id> <state> ...`."""
+        if not isinstance(event, bytes):
+            return
+        job_id, _, rest = event.decode(errors="replace").partition(" ")
+        if job_id in self.open and (self._progress or rest.partition(" ")[0] in FINAL_STATES):
+            self._due.append(job_id)
+
+    def seconds_to_listen(self) -> float:
+        """How long there is nothing to do but to listen; 0 or less: call take_due."""
+        return 0.0 if self._due else min(self._recheck_at, self._deadline) - time.monotonic()
+
+    def take_due(self) -> list[str]:
+        """The ids whose records are to be read now. Raises JobWaitTimeout."""
+        due, self._due = list(dict.fromkeys(self._due)), []
+        now = time.monotonic()
+        if now >= self._recheck_at:
+            due = list(self.open)
+            self._recheck_at = now + self._recheck_interval_s()
+        if not due and now >= self._deadline:
+            raise JobWaitTimeout(f"{len(self.open)} of {self._all} jobs have not ended in {self._timeout} s.")
+        return due
+
+    def settle(self, job_id: str, status: JobStatus | None) -> JobStatus:
+        """Note what was read; returns it. Raises JobUnknown where there is no record."""
+        if status is None:
+            raise JobUnknown(f"No job {job_id}.")
+        if status.finished:
+            self.open.pop(job_id, None)
+        return status
+
+    def _recheck_interval_s(self) -> float:
+        """A small share of Redis's time, however many jobs are open."""
+        return max(2.0, len(self.open) / 500)

@@ -1,0 +1,37 @@
+"""Fixtures for all tests: an environment without OCRQUEUE_*, one redis-server a session, a database prefix a test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue.settings import Settings, load_settings
+from tests.processes import RedisServer, redis_server
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment() -> None:
+    for name in [name for name in os.environ if name.startswith("OCRQUEUE_") and not name.startswith("OCRQUEUE_TEST_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(redis: RedisServer, tmp_path: Path) -> Settings:
+    """Settings of an installation of its own, results in a folder."""
+    (tmp_path / "storage").mkdir()
+    return load_settings(
+        redis_url=redis.url,
+        key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
+        storage=f"file://{tmp_path}/storage",
+        worker_heartbeat_s=1,
+    )

@@ -1,0 +1,159 @@
+"""Real processes for the tests: a redis-server of their own, and workers as an operator starts them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from ocrqueue import OcrQueue
+from ocrqueue.settings import Settings, load_settings
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def need_program(name: str) -> str:
+    """The program's path; without it a test is skipped here and fails in CI."""
+    path = shutil.which(name)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed")
+    return path
+
+
+def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+@dataclass
+class RedisServer:
+    process: subprocess.Popen[bytes]
+    port: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[RedisServer]:
+    """A redis-server without persistence, with a password."""
+    program, port, password = need_program("redis-server"), free_port(), "secret-of-the-tests"
+    process = subprocess.Popen(
+        [
+            *(program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", password),
+            *("--dir", str(folder), "--maxmemory-policy", "noeviction", "--logfile", str(folder / "redis.log")),
+        ]
+    )
+    server = RedisServer(process, port, password)
+    try:
+        with server.client() as client:
+            wait_until(lambda: _answers(client), 10, "redis-server answers")
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """This process's environment with OCRQUEUE_* replaced by `settings` (names without the prefix)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OCRQUEUE_")}
+    return kept | {f"OCRQUEUE_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@dataclass
+class Worker:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def children(self) -> list[int]:
+        """The pids of the pool's children."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def worker(
+    settings: Mapping[str, object], folder: Path, *arguments: str, command: tuple[str, ...] = ("-m", "ocrqueue_worker")
+) -> Iterator[Worker]:
+    """A worker process in a process group of its own; yields once it has announced itself."""
+    need_program("tesseract")
+    log = folder / f"worker-{time.monotonic_ns()}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *command, *arguments],
+            env=environment(settings),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,
+        )
+    started = Worker(process, log)
+    try:
+        with OcrQueue(load_settings(**settings)) as queue:
+            wait_until(
+                lambda: not started.alive() or _announced(queue, process.pid), 40, f"worker is up: {log.read_text()}"
+            )
+        assert started.alive(), log.read_text()
+        yield started
+    finally:
+        if started.alive():
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _announced(queue: OcrQueue, pid: int) -> bool:
+    return any(worker.pid == pid for workers in queue.engines().values() for worker in workers)
+
+
+def as_environment(settings: Settings) -> dict[str, object]:
+    """The settings that differ from the defaults, as `environment` and `worker` take them."""
+    values: dict[str, object] = {}
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if value != field.default:
+            plain = value.get_secret_value() if name == "redis_url" else value
+            values[name] = ",".join(plain) if isinstance(plain, tuple) else plain
+    return values

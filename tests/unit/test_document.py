@@ -1,0 +1,109 @@
+"""The Document: text, means, crops, and its way through JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from ocrqueue.document import (
+    Block,
+    Crop,
+    Document,
+    EngineInfo,
+    InputInfo,
+    Line,
+    Page,
+    Paragraph,
+    Word,
+    box_of,
+    mean_confidence,
+    polygon_of,
+)
+from ocrqueue.errors import CropMissing
+
+
+def word(number: int, text: str, confidence: float | None, crop: Crop | None = None) -> Word:
+    box = (number * 10.0, 0.0, number * 10.0 + 8, 10.0)
+    return Word(
+        id=f"p001-w{number:04d}", text=text, polygon=polygon_of(box), bbox=box, confidence=confidence, crop=crop
+    )
+
+
+def document(*lines: list[Word]) -> Document:
+    box = (0.0, 0.0, 100.0, 100.0)
+    region = {"polygon": polygon_of(box), "bbox": box}
+    made = tuple(Line(words=tuple(words), confidence=mean_confidence(words), **region) for words in lines)
+    page = Page(
+        number=1,
+        width=100,
+        height=100,
+        blocks=(Block(paragraphs=(Paragraph(lines=made, **region),), **region),) if made else (),
+    )
+    return Document(
+        job_id="j",
+        status="succeeded",
+        input=InputInfo(uri="s3://b/k", sha256="0" * 64, format="PNG", bytes=1),
+        engine=EngineInfo(name="e", version="1", model="m"),
+        languages=("eng",),
+        finished_at=datetime.now(UTC),
+        pages=(page,),
+    )
+
+
+def test_text_joins_words_and_lines() -> None:
+    read = document([word(1, "Hello", 0.5), word(2, "there", 1.0)], [word(3, "you", None)])
+    assert read.text == "Hello there\nyou"
+    assert [found.text for found in read.words()] == ["Hello", "there", "you"]
+
+
+def test_unknown_confidences_are_left_out_of_the_mean_and_never_made_up() -> None:
+    assert document([word(1, "a", 0.5), word(2, "b", None)]).mean_confidence == 0.5
+    assert document([word(1, "a", None)]).mean_confidence is None
+    assert document().mean_confidence is None
+    assert json.loads(document([word(1, "a", None)]).model_dump_json())["pages"][0]["blocks"][0]["paragraphs"][0][
+        "lines"
+    ][0]["words"][0] == {
+        "polygon": [[10.0, 0.0], [18.0, 0.0], [18.0, 10.0], [10.0, 10.0]],
+        "bbox": [10.0, 0.0, 18.0, 10.0],
+        "confidence": None,
+        "id": "p001-w0001",
+        "text": "a",
+        "crop": None,
+        "space_after": True,
+        "reading": "page",
+    }
+
+
+def test_json_carries_the_text_and_reads_back_equal() -> None:
+    read = document([word(1, "안녕", 0.5)])
+    stored = read.model_dump_json()
+    assert json.loads(stored)["pages"][0]["text"] == "안녕"
+    assert Document.model_validate_json(stored) == read
+
+
+def test_a_field_of_a_newer_version_is_passed_over() -> None:
+    newer = json.loads(document([word(1, "a", 1.0)]).model_dump_json()) | {"mood": "sunny"}
+    assert Document.model_validate(newer).text == "a"
+
+
+class Slices:
+    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+        return f"{uri} {offset} {length}".encode()
+
+
+def test_a_crop_opens_through_the_storage_it_is_bound_to() -> None:
+    read = document([word(1, "a", 1.0, Crop(uri="s3://b/c.zip", offset=40, length=7)), word(2, "b", 1.0)])
+    crop = next(read.bind(Slices()).words()).crop
+    assert crop is not None
+    assert crop.open().read() == b"s3://b/c.zip 40 7"
+
+
+def test_a_crop_without_storage_says_what_to_do() -> None:
+    with pytest.raises(CropMissing, match=r"job\.result"):
+        Crop(uri="s3://b/c.png").open()
+
+
+def test_box_of_encloses() -> None:
+    assert box_of([polygon_of((1, 2, 3, 4)), polygon_of((0, 3, 2, 9))]) == (0, 2, 3, 9)

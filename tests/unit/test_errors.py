@@ -1,0 +1,68 @@
+"""The error taxonomy: codes, remedies, and the public form."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+
+from ocrqueue.errors import (
+    ErrorInfo,
+    JobUnknown,
+    LanguageMissing,
+    OcrQueueError,
+    error_classes,
+    error_from_info,
+    error_info,
+)
+
+
+def test_every_class_has_a_code_of_its_own_and_a_remedy() -> None:
+    classes = error_classes()
+    assert len(classes) >= 40
+    for code, cls in classes.items():
+        assert cls.code == code
+        assert code.count(".") == 1
+        error = cls()
+        assert error.message.endswith("."), code
+        assert error.info.remedy.endswith("."), code
+        assert cls.__doc__, code
+        assert error.info.message == cls.__doc__.strip().splitlines()[0]
+
+
+def test_only_passing_troubles_are_retryable() -> None:
+    retryable = {code for code, cls in error_classes().items() if cls.retryable}
+    assert retryable == {
+        "broker.unavailable",
+        "job.not_finished",
+        "job.wait_timeout",
+        "source.timeout",
+        "source.unavailable",
+        "storage.unavailable",
+    }
+
+
+@pytest.mark.parametrize("copy", [lambda e: pickle.loads(pickle.dumps(e)), lambda e: error_from_info(e.info)])
+def test_an_error_survives_its_travels(copy) -> None:  # type: ignore[no-untyped-def]
+    error = LanguageMissing("No pack for kor.", remedy="apt-get install tesseract-ocr-kor.", language="kor")
+    again = copy(error)
+    assert type(again) is LanguageMissing
+    assert again.info == error.info
+    assert str(again) == "language.missing: No pack for kor. apt-get install tesseract-ocr-kor."
+
+
+def test_a_code_of_a_newer_version_is_kept() -> None:
+    info = ErrorInfo(code="quantum.decoherence", message="Oh.", remedy="Wait.", retryable=True, details={"qubit": 3})
+    error = error_from_info(info)
+    assert type(error) is OcrQueueError
+    assert error.info == info
+
+
+def test_a_foreign_exception_shows_nothing_but_its_type() -> None:
+    info = error_info(ValueError("password=hunter2"))
+    assert info.code == "internal.error"
+    assert "ValueError" in info.message
+    assert "hunter2" not in json.dumps(info.model_dump())
+    assert error_info(MemoryError()).code == "engine.out_of_memory"
+    assert error_info(JobUnknown("No job x.")).code == "job.unknown"

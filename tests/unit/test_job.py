@@ -1,0 +1,119 @@
+"""The Job: what a message may hold, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocrqueue.document import Document, json_schema
+from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
+from ocrqueue.job import Job, engine_queues, new_job_id, parse_job
+from ocrqueue.registry.calls import job_json
+
+
+def test_ids_are_version_7_and_sort_by_time() -> None:
+    ids = [new_job_id() for _ in range(100)]
+    assert all(uuid.UUID(job_id).version == 7 for job_id in ids)
+    assert ids == sorted(ids)
+
+
+def test_queues_are_drained_high_first() -> None:
+    assert engine_queues("tesseract") == ("ocr.tesseract.high", "ocr.tesseract", "ocr.tesseract.low")
+    assert Job(image="s3://b/k", priority="low", engine="null").queue == "ocr.null.low"
+
+
+def test_a_message_leaves_defaults_out_and_reads_back_equal() -> None:
+    job = Job(image="s3://b/k", languages=("kor", "eng"), options={"psm": 6}, tag="t")
+    message = json.loads(json.dumps(job.to_message()))
+    assert set(message) == {"id", "image", "engine", "languages", "options", "tag", "submitted_at"}
+    assert parse_job(message, "other") == job
+    assert Job.model_validate_json(job_json(job)) == job
+
+
+def test_a_message_without_id_takes_the_task_id() -> None:
+    assert parse_job({"image": "s3://b/k"}, "task-1").id == "task-1"
+
+
+def test_a_time_without_zone_is_utc() -> None:
+    job = parse_job({"image": "s3://b/k", "submitted_at": "2026-01-01T00:00:00"}, "x")
+    assert job.submitted_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": ""},
+        {"image": 7},
+        {"image": "x" * 5000},
+        {"engine": "Tesseract!"},
+        {"engine": "../etc"},
+        {"languages": []},
+        {"languages": "eng"},
+        {"languages": ["../../etc/passwd"]},
+        {"languages": ["eng", "eng"]},
+        {"languages": ["eng\n"]},
+        {"options": []},
+        {"crops": "some"},
+        {"crop_padding": -1},
+        {"priority": 9},
+        {"id": "../x"},
+        {"id": ""},
+        {"id": "a b"},
+        {"reply_to": "queue with spaces"},
+        {"submitted_at": "yesterday"},
+        {"surprise": 1},
+    ],
+)
+def test_what_the_schema_does_not_allow_is_malformed(change: dict[str, Any]) -> None:
+    with pytest.raises(JobMalformed) as error:
+        parse_job({"image": "s3://b/k"} | change, "x")
+    assert next(iter(change)) in error.value.message
+
+
+def test_the_rejected_value_is_not_repeated() -> None:
+    with pytest.raises(JobMalformed) as error:
+        parse_job({"image": "s3://b/k", "engine": "HUNTER2"}, "x")
+    assert "HUNTER2" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", True, None, 1.5])
+def test_another_schema_version_is_told_apart(version: object) -> None:
+    with pytest.raises(JobSchemaUnsupported):
+        parse_job({"image": "s3://b/k", "schema_version": version}, "x")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.sampled_from([*Job.model_fields, "x"]) | st.text(max_size=8), inner, max_size=6)
+        ),
+        max_leaves=12,
+    )
+)
+def test_no_json_value_whatever_breaks_the_parser(message: object) -> None:
+    try:
+        job = parse_job(message, "x")
+    except (JobMalformed, JobSchemaUnsupported):
+        return
+    assert isinstance(job, Job)
+
+
+def test_the_json_schemas_hold_for_what_is_sent() -> None:
+    schema = json_schema(Job)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(Job(image="s3://b/k").to_message(), schema)
+    jsonschema.validate({"image": "s3://b/k"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"image": "s3://b/k", "surprise": 1}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({}, schema)
+    jsonschema.Draft202012Validator.check_schema(json_schema(Document))

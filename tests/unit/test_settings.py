@@ -1,0 +1,70 @@
+"""Settings: from the environment, checked together, shown without secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ocrqueue.errors import SettingsInvalid
+from ocrqueue.settings import Settings, load_settings, mask_password
+
+
+def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCRQUEUE_SOURCE_HOSTS", "example.org, *.example.net")
+    monkeypatch.setenv("OCRQUEUE_STORAGE", "s3://bucket/prefix/")
+    monkeypatch.setenv("OCRQUEUE_TESSDATA_DIR", "/opt/tessdata")
+    settings = load_settings()
+    assert settings.source_hosts == ("example.org", "*.example.net")
+    assert settings.storage == "s3://bucket/prefix"
+    assert settings.tessdata_dir == Path("/opt/tessdata")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("storage", "ftp://x"),
+        ("storage", "file://relative"),
+        ("redis_url", "amqp://x"),
+        ("key_prefix", "with space"),
+        ("delivery_cap", 0),
+        ("s3_addressing", "other"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings(**{name: value})
+    assert name in str(error.value)
+
+
+def test_a_secret_is_not_in_the_refusal() -> None:
+    with pytest.raises(SettingsInvalid) as error:
+        load_settings(redis_url="http://:hunter2@h")
+    assert "hunter2" not in str(error.value)
+
+
+def test_limits_must_be_in_order() -> None:
+    with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(300\) must be below hard_time_limit_s \(300\)"):
+        load_settings(soft_time_limit_s=300)
+    with pytest.raises(SettingsInvalid, match=r"visibility_timeout_s \(900\) must be above .* \(910\)"):
+        load_settings(hard_time_limit_s=900)
+
+
+def test_masked_settings_hold_every_field_and_no_password() -> None:
+    settings = load_settings(
+        redis_url="rediss://user:hunter2@host:6380/1?password=hunter2", s3_endpoint="http://key:hunter2@s3:9000"
+    )
+    masked = settings.masked()
+    assert set(masked) == set(Settings.model_fields)
+    assert "hunter2" not in str(masked)
+    assert masked["redis_url"] == "rediss://user:***@host:6380/1?***"
+    assert "hunter2" not in repr(settings.redis_url)
+
+
+def test_mask_leaves_urls_without_secrets_alone() -> None:
+    assert mask_password("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
+
+
+def test_every_field_is_described_with_a_unit_where_it_has_one() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name

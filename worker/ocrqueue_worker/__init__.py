@@ -1,0 +1,1 @@
+"""What runs on worker machines: Celery workers, the job pipeline and the engines."""

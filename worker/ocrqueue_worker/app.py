@@ -1,0 +1,97 @@
+"""The workers' Celery app, configured from OCRQUEUE_*: `celery -A ocrqueue_worker.app worker -Q ocr.tesseract`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# Tesseract's own threads cost more than they bring (tesseract#3109); OpenMP reads this once, when it is loaded
+os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+
+from celery import Celery
+from celery.signals import celeryd_init, setup_logging, worker_process_init, worker_process_shutdown
+
+from ocrqueue.job import queue_name
+from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker.logs import configure_logging
+from ocrqueue_worker.presence import Presence
+from ocrqueue_worker.tasks import RecognizeTask
+
+
+def celery_settings(settings: Settings) -> dict[str, Any]:
+    """Celery's configuration. Why each is as it is: docs/workers.md."""
+    redis_url = settings.redis_url.get_secret_value()
+    return {
+        "broker_url": redis_url,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": settings.visibility_timeout_s,
+            "global_keyprefix": settings.key_prefix,
+            "queue_order_strategy": "priority",
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": settings.redis_timeout_s,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        "result_backend": redis_url,
+        "result_backend_transport_options": {"global_keyprefix": settings.key_prefix},
+        "result_expires": settings.record_ttl_s,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "task_default_queue": queue_name(settings.default_engine),
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_track_started": False,
+        "task_soft_time_limit": settings.soft_time_limit_s,
+        "task_time_limit": settings.hard_time_limit_s,
+        "worker_prefetch_multiplier": 1,
+        "worker_eta_task_limit": 100,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_soft_shutdown_timeout": settings.shutdown_grace_s,
+        "worker_max_memory_per_child": settings.max_memory_per_child_mib * 1024 or None,
+        "worker_send_task_events": False,
+        "worker_redirect_stdouts": False,
+    }
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery app with the task and the worker's announcement."""
+    made = Celery("ocrqueue_worker")
+    made.conf.update(celery_settings(settings))
+    made.register_task(RecognizeTask(settings))
+    made.steps["consumer"].add(Presence)
+    return made
+
+
+app = make_app(process_settings())
+
+
+def _task(celery: Celery) -> RecognizeTask:
+    task: RecognizeTask = celery.tasks[RecognizeTask.name]
+    return task
+
+
+def _set_up_logging(**_: Any) -> None:
+    configure_logging(process_settings())
+
+
+def _check_settings(**_: Any) -> None:
+    process_settings()
+
+
+def _load_engines(**_: Any) -> None:
+    _task(app).load_engines()
+
+
+def _close_engines(**_: Any) -> None:
+    _task(app).close()
+
+
+setup_logging.connect(_set_up_logging)
+celeryd_init.connect(_check_settings)
+worker_process_init.connect(_load_engines)
+worker_process_shutdown.connect(_close_engines)

@@ -1,0 +1,1 @@
+"""The engines. Each is found by its entry point in the group `ocrqueue.engines`."""

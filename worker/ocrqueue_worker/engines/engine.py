@@ -1,0 +1,121 @@
+"""The engine interface: what an engine promises, and what it may rely on."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from PIL.Image import Image
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from ocrqueue.document import EngineInfo, Page
+from ocrqueue.errors import OcrQueueError, OptionInvalid, OptionUnknown
+from ocrqueue.job import describe_validation_error
+from ocrqueue.settings import Settings
+
+
+class EngineOptions(BaseModel):
+    """Base of an engine's options; a field is an option, its docs and its check."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Options = TypeVar("Options", bound=EngineOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """One decoded page.
+
+    `image` has mode "L" or "RGB", 8 bits a channel, EXIF orientation applied, transparency laid on white.
+    `dpi` is dots per inch as the file states it, None where it does not.
+    """
+
+    number: int
+    image: Image
+    dpi: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[Options]):
+    """How the pages are to be read."""
+
+    languages: tuple[str, ...]
+    options: Options
+    deadline: float = float("inf")
+    """time.monotonic() at which the engine must have given up, in seconds."""
+
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+class Engine(ABC, Generic[Options]):
+    """Reads pages.
+
+    Process contract: an Engine object is made once in each worker child and used by one thread at a time, except
+    where `pool` is "threads": then recognize() is called from several threads at once. load() runs in the child
+    before the first job, never in the parent: libraries that do not survive a fork are imported there. An engine
+    starts no threads of its own beyond what one core serves, unless its documentation says so.
+
+    Inputs are untrusted pictures but well-formed values: decoded, within the pixel limit, options checked.
+    Outputs are Pages with polygons in pixels of the page given. Whatever else goes wrong with one page is
+    returned as an OcrQueueError in that page's place, so that its neighbours do not suffer.
+    """
+
+    name: ClassVar[str]
+    options_model: ClassVar[type[EngineOptions]] = EngineOptions
+    pool: ClassVar[Literal["prefork", "threads"]] = "prefork"
+    pages_per_call: ClassVar[int] = 1
+    """How many pages recognize() likes to get together."""
+    cacheable: ClassVar[bool] = True
+    """Whether the same image, version, model and options give the same pages."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Cheap: no model, no heavy import. Raises EngineUnavailable where the engine cannot run here."""
+        self.settings = settings
+
+    def load(self) -> None:
+        """Load what every job needs. Called once, in the child."""
+
+    @abstractmethod
+    def info(self, languages: Sequence[str]) -> EngineInfo:
+        """Version and model as used for these languages; part of the cache key."""
+
+    @abstractmethod
+    def languages(self) -> tuple[str, ...]:
+        """The languages that this worker can read now; empty where the engine does not care."""
+
+    def check_languages(self, languages: Sequence[str]) -> None:
+        """Raises LanguageMissing or LanguageUnsupported."""
+
+    @abstractmethod
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[Options]) -> list[Page | OcrQueueError]:
+        """Read the pages: one Page, or the error in its stead, for each, in order.
+
+        Words need ids of their own within the page (`p001-w0001`, see `word_id`); crops are added by the caller.
+        """
+
+    def close(self) -> None:
+        """Free what load() and recognize() took."""
+
+    def parse_options(self, options: Mapping[str, JsonValue]) -> Options:
+        """Raises OptionUnknown or OptionInvalid."""
+        try:
+            parsed = self.options_model.model_validate(dict(options))
+        except ValidationError as error:
+            unknown = [str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden"]
+            if unknown:
+                known = ", ".join(sorted(self.options_model.model_fields)) or "none"
+                raise OptionUnknown(
+                    f"{self.name} has no option {unknown[0][:40]!r}.", remedy=f"Its options: {known}."
+                ) from None
+            raise OptionInvalid(describe_validation_error(error)) from None
+        return parsed  # type: ignore[return-value]  # options_model is the class that Options stands for
+
+
+def word_id(page: int, word: int) -> str:
+    """`p001-w0001`: page and word count from 1."""
+    return f"p{page:03d}-w{word:04d}"

@@ -1,0 +1,36 @@
+"""Finding engines: by entry point, so that an engine of one's own is a plug-in like those that come along."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from ocrqueue.errors import EngineUnavailable, EngineUnknown
+from ocrqueue.settings import Settings
+from ocrqueue_worker.engines.engine import Engine
+
+GROUP = "ocrqueue.engines"
+
+
+def engine_names() -> list[str]:
+    """The engines installed here."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def engine_class(name: str) -> type[Engine[Any]]:
+    """Raises EngineUnknown, or EngineUnavailable where its module cannot be imported."""
+    found = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not found:
+        raise EngineUnknown(f"No engine {name!r} is installed here; installed: {', '.join(engine_names())}.")
+    try:
+        cls = found[0].load()
+    except ImportError as error:
+        raise EngineUnavailable(f"Engine {name!r} cannot be imported: {error}.") from error
+    if not (isinstance(cls, type) and issubclass(cls, Engine)):
+        raise EngineUnavailable(f"{found[0].value} is not an Engine.")
+    return cls
+
+
+def make_engine(name: str, settings: Settings) -> Engine[Any]:
+    """The engine, not yet loaded. Raises EngineUnknown, EngineUnavailable."""
+    return engine_class(name)(settings)

@@ -1,0 +1,226 @@
+"""What can be told from the bytes of an image file before any decoder sees them.
+
+Counting pages here costs no decoding and stops at a limit. Only the framing of a file is read, never its pixels:
+PNG (ISO/IEC 15948), JPEG (ITU-T T.81), TIFF 6.0 and BigTIFF, GIF89a, WebP's RIFF (RFC 9649), Windows BMP.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+FormatName = Literal["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"]
+
+_SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    # "BM" alone begins many a text, so the size of the second header must be one of the known seven.
+    "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
+}
+_LOOKS_LIKE: Final = (
+    (re.compile(rb"%PDF-"), "a PDF; render its pages to images first"),
+    (re.compile(rb"PK\x03\x04|PK\x05\x06"), "a ZIP archive"),
+    (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", re.DOTALL), "an SVG drawing"),
+    (re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE), "an HTML page, perhaps a login or error page"),
+    (re.compile(rb"....ftyp(heic|heix|mif1|avif)", re.DOTALL), "a HEIF or AVIF picture"),
+)
+
+_GIF_BLOCK: Final = re.compile(rb"[!,;]")
+_JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\xff])", re.DOTALL)
+
+
+def sniff_format(data: bytes) -> FormatName | None:
+    """The format that the first bytes claim; None where it is none of those that are read."""
+    return next((kind for kind, signature in _SIGNATURES.items() if signature.match(data)), None)
+
+
+def looks_like(data: bytes) -> str | None:
+    """What bytes of no readable format probably are, for a message to people."""
+    return next((name for pattern, name in _LOOKS_LIKE if pattern.match(data[:1024])), None)
+
+
+def ends_early(kind: FormatName, data: bytes) -> bool:
+    """Whether the file's own structure says that bytes are missing from its end.
+
+    For JPEG and BMP this is a hint only, so it is asked where decoding failed, not before.
+    """
+    return _ENDS_EARLY[kind](data)
+
+
+@dataclass(frozen=True, slots=True)
+class GifOutline:
+    """`width` and `height` span the screen and every frame, in pixels; `complete`: the trailer was reached."""
+
+    frames: int
+    width: int
+    height: int
+    complete: bool
+
+
+def gif_outline(data: bytes, max_frames: int) -> GifOutline:
+    """Walk the blocks of a GIF, as far as `max_frames` frames."""
+    width, height = int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    frames, at = 0, 13 + _color_table_size(data[10:11])
+    while frames < max_frames:
+        # Pillow skips bytes that begin no block, and so do viewers.
+        block = _GIF_BLOCK.search(data, at)
+        if block is None:
+            return GifOutline(frames, width, height, complete=False)
+        at = block.end()
+        if block[0] == b";":
+            return GifOutline(frames, width, height, complete=True)
+        if block[0] == b"!":
+            at += 1
+        else:
+            descriptor = data[at : at + 9]
+            if len(descriptor) == 9:
+                left, top, frame_width, frame_height = struct.unpack_from("<4H", descriptor)
+                width, height = max(width, left + frame_width), max(height, top + frame_height)
+            frames += 1
+            at += 9 + _color_table_size(descriptor[8:9]) + 1
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return GifOutline(frames, width, height, complete=False)
+
+
+def _color_table_size(flags: bytes) -> int:
+    """Bytes of the color table that a GIF's packed field announces."""
+    return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
+
+
+def tiff_directories(data: bytes, max_count: int) -> list[int]:
+    """Offsets of a TIFF's pages (image file directories) in order, at most `max_count`.
+
+    The chain ends at a zero, and where it meets itself. A directory that lies beyond the data is the last one listed:
+    its page is missing, and that must not go unnoticed.
+    """
+    layout = _TiffLayout.of(data)
+    offsets: dict[int, None] = {}
+    offset = layout.pointer(data, layout.first)
+    while offset and offset not in offsets and len(offsets) < max_count:
+        offsets[offset] = None
+        end = layout.directory_end(data, offset)
+        offset = 0 if end is None else layout.pointer(data, end)
+    return list(offsets)
+
+
+def tiff_page(data: bytes, offset: int) -> bytes:
+    """`data` with the directory at `offset` as its first page: a page opens thus whatever its neighbours are."""
+    layout = _TiffLayout.of(data)
+    if layout.pointer(data, layout.first) == offset:
+        return data
+    pointer = struct.pack(layout.order + layout.word, offset)
+    return b"".join((data[: layout.first], pointer, memoryview(data)[layout.first + len(pointer) :]))
+
+
+@dataclass(frozen=True, slots=True)
+class _TiffLayout:
+    """How offsets and counts are written: struct's byte order and letters, and where the first offset stands."""
+
+    order: str
+    word: str
+    count: str
+    entry_size: int
+    first: int
+
+    @classmethod
+    def of(cls, data: bytes) -> _TiffLayout:
+        order = "<" if data.startswith(b"II") else ">"
+        return cls(order, "Q", "Q", 20, 8) if b"+" in data[2:4] else cls(order, "L", "H", 12, 4)
+
+    def pointer(self, data: bytes, at: int) -> int:
+        return self._number(self.word, data, at) or 0
+
+    def directory_end(self, data: bytes, offset: int) -> int | None:
+        """Where the pointer to the next directory stands; None where the directory runs beyond the data."""
+        count = self._number(self.count, data, offset)
+        if count is None:
+            return None
+        end = offset + struct.calcsize(self.order + self.count) + count * self.entry_size
+        return end if end + struct.calcsize(self.order + self.word) <= len(data) else None
+
+    def _number(self, letter: str, data: bytes, at: int) -> int | None:
+        size = struct.calcsize(self.order + letter)
+        return struct.unpack_from(self.order + letter, data, at)[0] if at + size <= len(data) else None
+
+
+def without_metadata(kind: FormatName, data: bytes) -> Iterator[bytes]:
+    """`data` without its color profile, then also without EXIF: what a decoder rejects for their sake may open then.
+
+    Yields nothing where there is nothing to leave out. PNG's text stays: a text chunk that explodes is an attack.
+    """
+    last = data
+    for names in _METADATA.get(kind, ()):
+        kept = b"".join(part for name, part in _PARTS[kind](data) if name not in names)
+        if kept != last:
+            yield kept
+        last = kept
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    yield b"", data[:8]
+    at = 8
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], data[at:end]
+        at = end
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The segments before the first scan; everything from there on is one part."""
+    yield b"", data[:2]
+    at = 2
+    while (marker := _JPEG_MARKER.match(data, at)) and marker[1] not in (b"\xda", b"\xd9"):
+        end = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+        yield marker[1], data[at:end]
+        at = end
+    yield b"", data[at:]
+
+
+_JPEG_PROFILES: Final = frozenset((b"\xe2", b"\xed"))
+"""APP2 (ICC, MPF, FlashPix) and APP13 (Photoshop)."""
+
+_METADATA: Final[dict[FormatName, tuple[frozenset[bytes], ...]]] = {
+    "PNG": (frozenset((b"iCCP",)), frozenset((b"iCCP", b"eXIf"))),
+    # APP0 (JFIF) and APP14 (Adobe) say how colors are coded, so they stay.
+    "JPEG": (_JPEG_PROFILES, _JPEG_PROFILES | {bytes((0xE0 + n,)) for n in range(1, 16) if n != 14} | {b"\xfe"}),
+}
+_PARTS: Final[dict[FormatName, Callable[[bytes], Iterator[tuple[bytes, bytes]]]]] = {
+    "PNG": _png_chunks,
+    "JPEG": _jpeg_segments,
+}
+
+
+def _png_ends_early(data: bytes) -> bool:
+    at = 8
+    while data[at + 4 : at + 8] != b"IEND":
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        if at > len(data) - 12:
+            return True
+    return False
+
+
+def _tiff_ends_early(data: bytes) -> bool:
+    layout = _TiffLayout.of(data)
+    return layout.directory_end(data, layout.pointer(data, layout.first)) is None
+
+
+def _bmp_ends_early(data: bytes) -> bool:
+    return int.from_bytes(data[2:6], "little") > len(data)
+
+
+_ENDS_EARLY: Final[dict[FormatName, Callable[[bytes], bool]]] = {
+    "PNG": _png_ends_early,
+    "JPEG": lambda data: b"\xff\xd9" not in data,
+    "TIFF": _tiff_ends_early,
+    "GIF": lambda data: not gif_outline(data, len(data)).complete,
+    "WEBP": lambda data: int.from_bytes(data[4:8], "little") + 8 > len(data),
+    "BMP": _bmp_ends_early,
+}

@@ -1,0 +1,73 @@
+"""The worker announces itself in Redis, so that producers and operators see which engines are alive."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.registry import EngineOffer, WorkerInfo
+from ocrqueue.registry.installation import announce_worker, dismiss_worker
+from ocrqueue_worker.tasks import RecognizeTask
+
+_log = structlog.get_logger(__name__)
+
+
+class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """A consumer bootstep: announces the worker at its start and every `worker_heartbeat_s`, dismisses it at its stop.
+
+    The consumer restarts when the broker's connection is lost and regained; so does the announcement.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self.started_at = datetime.now(UTC)
+        self.timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
+        queues = tuple(parent.app.amqp.queues.consume_from)
+        worker = WorkerInfo(
+            name=parent.hostname,
+            queues=queues,
+            engines=tuple(_offers(task, queues)),
+            concurrency=parent.controller.concurrency,
+            pid=os.getpid(),
+            started_at=self.started_at,
+        )
+        self._announce(task, worker)
+        self.timer = parent.timer.call_repeatedly(
+            task.settings.worker_heartbeat_s, self._announce, (task, worker), priority=10
+        )
+
+    def stop(self, parent: Any) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
+        try:
+            dismiss_worker(task.registry, parent.hostname)
+        except BrokerUnavailable as error:
+            _log.warning("cannot sign off", error=error.code)
+
+    @staticmethod
+    def _announce(task: RecognizeTask, worker: WorkerInfo) -> None:
+        try:
+            announce_worker(task.registry, worker)
+        except BrokerUnavailable as error:
+            _log.warning("cannot announce this worker", error=error.code)
+
+
+def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:
+    offers = []
+    for name in task.engines_of(queues):
+        engine = task.engine(name, load=False)
+        languages = engine.languages()
+        info = engine.info(languages)
+        offers.append(EngineOffer(name=name, version=info.version, model=info.model, languages=languages))
+    return offers
