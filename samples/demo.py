@@ -1,0 +1,231 @@
+"""See it work: a private Redis, Tesseract workers and the sample images, on this machine, from start to end.
+
+    ./run demo [--engine NAME]
+
+What an app does is in `submit_samples` and `follow`: submit images, wait as they end, take the Document.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ocrqueue import Document, JobStatus, OcrQueue, OcrQueueError, SubmittedJob
+from ocrqueue.cli.crops import crop_name
+from ocrqueue.client import ProgressCallback
+from ocrqueue.formats import render
+from ocrqueue.formats.overlay import draw_overlay
+from ocrqueue.formats.page_image import open_page
+from ocrqueue.local import LocalSystem
+
+SAMPLES = Path(__file__).parent
+WORKERS = 2
+PATIENCE_S = 300
+FIRST_LINES = 4
+EXTENSIONS = {"text": "txt", "json": "json", "tsv": "tsv", "hocr": "hocr"}
+
+
+@dataclass
+class Sample:
+    """A sample image, what was made of it, and the text that it really shows."""
+
+    image: Path
+    job: SubmittedJob
+    true_text: str
+    status: JobStatus | None = None
+    document: Document | None = None
+    error: OcrQueueError | None = None
+
+
+@click.command()
+@click.option("--engine", default="tesseract", show_default=True)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"))
+def demo(engine: str, output: Path) -> None:
+    """Read the sample images with a system of our own, show what came out, and end."""
+    console = Console(highlight=False)
+    shutil.rmtree(output, ignore_errors=True)
+    started = time.monotonic()
+    console.print(f"Starting a private Redis and {WORKERS} {engine} processes ...")
+    with LocalSystem(output / "data", [engine], concurrency=WORKERS) as system, OcrQueue(system.settings) as queue:
+        console.print(f"Ready after {time.monotonic() - started:.1f} s. Submitting the images in {SAMPLES.name}/ ...")
+        submitted = time.monotonic()
+        samples = submit_samples(queue, engine)
+        follow(queue, samples, console)
+        console.print(f"Read {len(samples)} images in {time.monotonic() - submitted:.1f} s.")
+        for sample in samples:
+            if sample.document is not None:
+                write_files(sample.document, sample.image, output)
+    show_table(samples, engine, console)
+    show_texts(samples, console)
+    show_next_steps(samples, output, console)
+    if any(sample.document is None for sample in samples):
+        raise SystemExit(1)
+
+
+def submit_samples(queue: OcrQueue, engine: str) -> list[Sample]:
+    """Queue every sample with the languages and options that its .json file names."""
+    samples = []
+    for description in sorted(SAMPLES.glob("*.json")):
+        wanted = json.loads(description.read_text(encoding="utf-8"))
+        image = SAMPLES / wanted["image"]
+        options = wanted["options"] if engine == "tesseract" else {}
+        job = queue.submit(image, engine=engine, languages=wanted["languages"], options=options, tag=image.name)
+        samples.append(Sample(image, job, image.with_suffix(".txt").read_text(encoding="utf-8")))
+    return samples
+
+
+def follow(queue: OcrQueue, samples: list[Sample], console: Console) -> None:
+    """Take the Documents as the jobs end, and show how far they are."""
+    by_id = {sample.job.id: sample for sample in samples}
+    with live_progress(samples, console) as on_progress:
+        for job, status in queue.watch((sample.job for sample in samples), PATIENCE_S, on_progress):
+            sample = by_id[job.id]
+            sample.status = status
+            try:
+                sample.document = job.result()
+            except OcrQueueError as error:
+                sample.error = error
+
+
+@contextmanager
+def live_progress(samples: list[Sample], console: Console) -> Iterator[ProgressCallback]:
+    """A line for each image that changes in place; without a terminal, a line for each change."""
+    names = {sample.job.id: sample.image.name for sample in samples}
+    if not console.is_terminal:
+        seen: set[tuple[str, str]] = set()
+
+        def print_change(status: JobStatus) -> None:
+            if (status.id, status.state) not in seen:
+                seen.add((status.id, status.state))
+                console.print(f"  {names[status.id]}: {status.state}")
+
+        yield print_change
+        return
+    columns = (SpinnerColumn(finished_text="-"), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks = {job_id: progress.add_task(f"{name}: queued", total=1) for job_id, name in names.items()}
+
+        def show_change(status: JobStatus) -> None:
+            pages = f", page {status.pages_done} of {status.pages}" if (status.pages or 0) > 1 else ""
+            progress.update(
+                tasks[status.id],
+                description=f"{names[status.id]}: {status.state}{pages}",
+                completed=1 if status.finished else 0,
+            )
+
+        yield show_change
+
+
+def write_files(document: Document, image: Path, output: Path) -> None:
+    """The Document in every format, its crops, and each page with the words drawn on it."""
+    results, crops, overlays = output / "results", output / "crops" / image.stem, output / "overlays"
+    for folder in (results, crops, overlays):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, extension in EXTENSIONS.items():
+        (results / f"{image.stem}.{extension}").write_text(render(document, name), encoding="utf-8")
+    for word in document.words():
+        if word.crop is not None:
+            (crops / crop_name(word)).write_bytes(word.crop.open().read())
+    data = image.read_bytes()
+    for page in document.pages:
+        name = f"{image.stem}.png" if len(document.pages) == 1 else f"{image.stem}-p{page.number:03d}.png"
+        draw_overlay(document, open_page(data, page.number), page.number).save(overlays / name, compress_level=1)
+
+
+def show_table(samples: list[Sample], engine: str, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    left = ("image", "engine", "state")
+    for name in (*left, "pages", "words", "conf.", "errors", "wait s", "OCR s"):
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for sample in samples:
+        if sample.document is None or sample.status is None:
+            table.add_row(sample.image.name, engine, Text(str(sample.error), style="red"))
+            continue
+        confidence = sample.document.mean_confidence
+        table.add_row(
+            sample.image.name,
+            engine,
+            Text(sample.status.state, style="green" if sample.status.state == "succeeded" else "magenta"),
+            str(len(sample.document.pages)),
+            str(sample.status.words),
+            "-" if confidence is None else f"{confidence:.0%}",
+            f"{character_error_rate(sample.document.text, sample.true_text):.1%}",
+            f"{sample.status.timings.queue_wait_s:.2f}",
+            f"{sample.status.timings.ocr_s:.2f}",
+        )
+    console.print()
+    console.print(table)
+    console.print("errors: characters to correct, per hundred of the true text (NAME.txt).", style="dim")
+
+
+def show_texts(samples: list[Sample], console: Console) -> None:
+    for sample in samples:
+        if sample.document is None:
+            continue
+        lines = [line for line in sample.document.text.splitlines() if line.strip()]
+        shown = [Text(line) for line in lines[:FIRST_LINES]]
+        more = len(lines) - len(shown)
+        console.print()
+        console.print(Text(sample.image.name, style="bold"))
+        for line in [*shown, *([Text(f"... and {more} more lines", style="dim")] if more > 0 else [])]:
+            console.print(Text("  ").append(line), no_wrap=True, overflow="ellipsis")
+
+
+def show_next_steps(samples: list[Sample], output: Path, console: Console) -> None:
+    job_id = samples[0].job.id
+    text = f"""
+Everything has ended; what it made is in {output}/:
+  results/   text, JSON (boxes, confidences), TSV and hOCR of each image
+  overlays/  each page with its words marked, and beside it what was read
+  crops/     the picture of every word
+
+Try next, to start it again with the jobs above:
+  .venv/bin/ocrqueue local --data {output}/data
+
+and in another terminal:
+  export PATH="$PWD/.venv/bin:$PATH"; . {output}/data/env
+  ocrqueue status {job_id}
+  ocrqueue submit --format text -o psm=6 samples/receipt.jpg
+  ocrqueue --help"""
+    console.print(Text(text), soft_wrap=True)
+
+
+def character_error_rate(text: str, true_text: str) -> float:
+    """Edit distance over the length of the true text; runs of white space count as one blank."""
+    read, true = " ".join(text.split()), " ".join(true_text.split())
+    return edit_distance(read, true) / max(1, len(true))
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Levenshtein distance, bit-parallel: Myers 1999 in the form of Hyyrö 2003, the column in one integer."""
+    if not first:
+        return len(second)
+    places: dict[str, int] = {}
+    for position, character in enumerate(first):
+        places[character] = places.get(character, 0) | 1 << position
+    every, last = (1 << len(first)) - 1, 1 << (len(first) - 1)
+    rises, falls, distance = every, 0, len(first)
+    for character in second:
+        equal = places.get(character, 0)
+        diagonal = (((equal & rises) + rises) ^ rises) | equal | falls
+        up, down = falls | (every & ~(diagonal | rises)), rises & diagonal
+        distance += bool(up & last) - bool(down & last)
+        up, down = up << 1 | 1, down << 1
+        rises = (down | ~(diagonal | up)) & every
+        falls = up & diagonal & every
+    return distance
+
+
+if __name__ == "__main__":
+    demo()
