@@ -1,0 +1,24 @@
+"""Where results are kept: s3:// and file:// behind one small interface."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ocrqueue.errors import SettingsInvalid, SourceInvalid
+from ocrqueue.settings import Settings
+from ocrqueue.storage.base import Storage
+from ocrqueue.storage.files import FileStorage, file_uri_path
+
+__all__ = ["FileStorage", "Storage", "file_uri_path", "open_storage"]
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The storage that OCRQUEUE_STORAGE names; nothing is connected yet (see check()). Raises SettingsInvalid."""
+    if urlsplit(settings.storage).scheme == "file":
+        try:
+            return FileStorage(file_uri_path(settings.storage))
+        except SourceInvalid as error:
+            raise SettingsInvalid(f"OCRQUEUE_STORAGE: {error.message}") from None
+    from ocrqueue.storage.s3 import S3Storage  # boto3 takes 0.2 s to import, which file:// need not pay
+
+    return S3Storage(settings)

@@ -1,0 +1,116 @@
+"""The storage interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ocrqueue.errors import StorageDenied, StorageNotFound
+
+
+class Storage(ABC):
+    """Bytes by key, under one root URI.
+
+    A key is a relative path of one or more segments joined by `/`: no empty, `.` or `..` segment, no NUL. All methods
+    may be called from several threads and in a process forked after the object was made. They raise StorageUnavailable
+    (worth a retry), StorageDenied, and StorageNotFound.
+    """
+
+    @abstractmethod
+    def put(self, key: str, data: bytes, content_type: str) -> str:
+        """Store `data`, replacing what is there, all of it or nothing. Returns its URI."""
+
+    @abstractmethod
+    def exists(self, key: str) -> bool: ...
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys below the folder `prefix` ("" for all), in no promised order."""
+
+    @abstractmethod
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete all below the folder `prefix`, which must not be "". Returns how many objects that were."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str: ...
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise an error that names the remedy, unless the storage is there and may be used."""
+
+    @abstractmethod
+    def ensure(self) -> None:
+        """Create the bucket or folder where it is missing."""
+
+    @abstractmethod
+    def _read(self, key: str, offset: int, length: int | None) -> bytes:
+        """The bytes from `offset`, `length` of them or to the end; fewer where the object ends before."""
+
+    @abstractmethod
+    def _key(self, uri: str) -> str | None:
+        """The key of a URI below this storage's root, None for any other URI."""
+
+    def get(self, key: str) -> bytes:
+        return self._read(check_key(key), 0, None)
+
+    def owns(self, uri: str) -> bool:
+        """Whether `uri` names an object below this storage's root (it need not exist)."""
+        return self._key(uri) is not None
+
+    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+        """The bytes behind a URI of this storage: `length` of them from `offset` on (a ranged GET), or all.
+
+        Raises StorageDenied for a URI outside this storage, StorageNotFound where the object ends before the range.
+        """
+        key = self._key(uri)
+        if key is None:
+            raise StorageDenied(
+                "The URI is not in the storage of these settings.",
+                remedy="Read it with the OCRQUEUE_STORAGE with which it was written.",
+            )
+        offset = offset or 0
+        if offset < 0 or (length is not None and length < 0):
+            raise StorageNotFound(f"There is no byte range of offset {offset} and length {length}.")
+        if length == 0:
+            return b""
+        data = self._read(key, offset, length)
+        if (offset and not data) or (length is not None and len(data) != length):
+            raise StorageNotFound(f"{self.uri(key)} ends before byte {offset + (length or 1)}.")
+        return data
+
+    def put_many(self, items: Iterable[tuple[str, bytes, str]], threads: int) -> tuple[str, ...]:
+        """Store (key, data, content type) items over `threads` connections; returns their URIs in order.
+
+        Items are taken from the iterable as uploads finish, so that a generator's are never all in memory. After a
+        failure no further upload begins, those under way are waited for, and the failure is raised.
+        """
+        uris: deque[str] = deque()
+        under_way: deque[Future[str]] = deque()
+        with ThreadPoolExecutor(threads, thread_name_prefix="ocrqueue-put") as pool:
+            try:
+                for item in items:
+                    if len(under_way) == 2 * threads:
+                        uris.append(under_way.popleft().result())
+                    under_way.append(pool.submit(self.put, *item))
+                while under_way:
+                    uris.append(under_way.popleft().result())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        return tuple(uris)
+
+
+def check_key(key: str) -> str:
+    """`key`, if it is well-formed. Raises StorageDenied."""
+    if "\0" in key or any(segment in {"", ".", ".."} for segment in key.split("/")):
+        raise StorageDenied(
+            f"Not a storage key: {key[:80]!r}.", remedy="Keys are relative paths without empty, `.` or `..` segments."
+        )
+    return key
+
+
+def folder_prefix(prefix: str) -> str:
+    """`prefix` ending in exactly one `/`, so that `results/a` does not take in `results/ab`. Raises StorageDenied."""
+    return check_key(prefix.rstrip("/")) + "/"

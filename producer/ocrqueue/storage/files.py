@@ -1,0 +1,173 @@
+"""Storage in a folder: one machine, or a mount that all machines share."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.storage.base import Storage, check_key, folder_prefix
+
+_TEMPORARY = ".ocrqueue-put-"
+_ATTEMPTS = 50
+"""Of a put whose folder is missing at first, and which a concurrent delete_prefix may remove again and again."""
+
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+
+
+class FileStorage(Storage):
+    """Objects are files below `root`. The content type is not kept: the key's ending tells it."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100  # Path.resolve() would follow a symlinked mount
+
+    def put(self, key: str, data: bytes, content_type: str) -> str:
+        path = self._path(key)
+        with self._errors(key):
+            # result.json says that a job is complete: it must not be lost once it was reported.
+            durable = path.name == "result.json"
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    if attempt > 1:
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                    _write_atomically(path, data, durable=durable)
+                    break
+                except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
+                    # A root that vanished is an unmounted share: making it anew would fill the disk below it.
+                    if attempt == _ATTEMPTS or not self.root.is_dir():
+                        raise
+        return path.as_uri()
+
+    def exists(self, key: str) -> bool:
+        path = self._path(key)
+        with self._errors(key):
+            return path.is_file()
+
+    def list(self, prefix: str) -> Iterator[str]:
+        below = self._path(folder_prefix(prefix).rstrip("/")) if prefix else self.root
+        for folder, _, names in os.walk(below):
+            for name in names:
+                if not name.startswith(_TEMPORARY):
+                    yield (Path(folder) / name).relative_to(self.root).as_posix()
+
+    def delete_prefix(self, prefix: str) -> int:
+        below = self._path(folder_prefix(prefix).rstrip("/"))
+        deleted = 0
+        with self._errors(prefix):
+            for folder, folders, names in os.walk(below, topdown=False):
+                for name in names:
+                    (Path(folder) / name).unlink(missing_ok=True)
+                    deleted += not name.startswith(_TEMPORARY)
+                for name in folders:
+                    path = Path(folder) / name
+                    if path.is_symlink():
+                        path.unlink(missing_ok=True)
+                    _remove_folder(path)
+            emptied = below
+            while emptied != self.root and _remove_folder(emptied):
+                emptied = emptied.parent
+        return deleted
+
+    def uri(self, key: str) -> str:
+        return self._path(key).as_uri()
+
+    def check(self) -> None:
+        if not self.root.is_dir():
+            raise StorageNotFound(
+                f"The storage folder {self.root} does not exist.",
+                remedy=f"Create it (mkdir -p {self.root}), mount it, or correct OCRQUEUE_STORAGE.",
+            )
+        probe = self.root / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        with self._errors("the write probe"):
+            probe.touch()
+            probe.unlink()
+
+    def ensure(self) -> None:
+        with self._errors("the folder"):
+            self.root.mkdir(parents=True, exist_ok=True)
+
+    def _read(self, key: str, offset: int, length: int | None) -> bytes:
+        with self._errors(key), self._path(key).open("rb") as file:
+            file.seek(offset)
+            return file.read() if length is None else file.read(length)
+
+    def _key(self, uri: str) -> str | None:
+        try:
+            path = file_uri_path(uri)
+            return check_key(Path(path).relative_to(self.root).as_posix()) if ".." not in path.split("/") else None
+        except (SourceInvalid, StorageDenied, ValueError):
+            return None
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, UnicodeEncodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "the name is not valid text"
+            number = error.errno if isinstance(error, OSError) else errno.ENOENT
+            message = f"{key[:200]!r} in {self.root}: {reason}."
+            if number in _DENIED:
+                raise StorageDenied(
+                    message, remedy=f"Give the user of this process read and write access to {self.root}."
+                ) from None
+            if number not in _ABSENT:
+                raise StorageUnavailable(message) from None
+            if not self.root.is_dir():
+                raise StorageNotFound(
+                    f"The storage folder {self.root} does not exist.",
+                    remedy=f"Create it (mkdir -p {self.root}), mount it, or correct OCRQUEUE_STORAGE.",
+                ) from None
+            raise StorageNotFound(message) from None
+
+
+def file_uri_path(uri: str) -> str:
+    """The absolute path of a file:// URI (RFC 8089), percent-decoded. Raises SourceInvalid."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise SourceInvalid("Not a file:///path reference.") from None
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise SourceInvalid("Not a file:///path reference.")
+    if parts.query or parts.fragment:
+        raise SourceInvalid("A file:// reference has a `?` or `#`.", remedy="Write them %3F and %23 in file names.")
+    path = unquote_to_bytes(parts.path)
+    if b"\0" in path:
+        raise SourceInvalid("A file:// reference holds a NUL.")
+    return os.fsdecode(path)
+
+
+def _write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _remove_folder(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:  # absent, a symlink, or filled again by another process
+        return False
+    return True

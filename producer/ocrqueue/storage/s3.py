@@ -1,0 +1,144 @@
+"""Storage in a bucket of an S3-compatible server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from botocore.exceptions import ClientError
+
+from ocrqueue.errors import OcrQueueError, StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.settings import Settings
+from ocrqueue.storage.base import Storage, check_key, folder_prefix
+from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_client, s3_failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
+
+
+class S3Storage(Storage):
+    """Objects below `prefix` (empty, or ending in `/`) of `bucket`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        bucket, _, folder = settings.storage.removeprefix("s3://").partition("/")
+        self.bucket = bucket
+        self.prefix = f"{folder}/" if folder else ""
+        self._root = f"s3://{bucket}/{self.prefix}"
+
+    def put(self, key: str, data: bytes, content_type: str) -> str:
+        with self._errors(key):
+            self._client.put_object(
+                Bucket=self.bucket, Key=self.prefix + check_key(key), Body=data, ContentType=content_type
+            )
+        return self._root + key
+
+    def exists(self, key: str) -> bool:
+        try:
+            with self._errors(key):
+                self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
+        except StorageNotFound:
+            return False
+        return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(folder_prefix(prefix) if prefix else ""):
+            yield from page
+
+    def delete_prefix(self, prefix: str) -> int:
+        deleted = 0
+        for page in self._pages(folder_prefix(prefix)):
+            with self._errors(prefix):
+                answer = self._client.delete_objects(
+                    Bucket=self.bucket,
+                    Delete={"Objects": [{"Key": self.prefix + key} for key in page], "Quiet": True},
+                )
+                if refused := answer.get("Errors"):
+                    raise ClientError({"Error": {"Code": refused[0].get("Code", "")}}, "DeleteObjects")
+            deleted += len(page)
+        return deleted
+
+    def uri(self, key: str) -> str:
+        return self._root + check_key(key)
+
+    def check(self) -> None:
+        with self._errors(None):
+            self._client.head_bucket(Bucket=self.bucket)
+
+    def ensure(self) -> None:
+        try:
+            self.check()
+        except StorageNotFound:
+            with self._errors(None):
+                self._create_bucket()
+
+    def _create_bucket(self) -> None:
+        meta = self._client.meta
+        # AWS wants the region said, except for us-east-1; other servers may refuse regions that they do not know.
+        if meta.region_name == "us-east-1" or is_off_aws(meta.endpoint_url):
+            self._client.create_bucket(Bucket=self.bucket)
+        else:
+            region = cast("BucketLocationConstraintType", meta.region_name)
+            self._client.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": region})
+
+    def _read(self, key: str, offset: int, length: int | None) -> bytes:
+        wanted = self.prefix + check_key(key)
+        with self._errors(key):
+            if offset == 0 and length is None:  # a range would be refused for an empty object
+                return self._client.get_object(Bucket=self.bucket, Key=wanted)["Body"].read()
+            span = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+            return self._client.get_object(Bucket=self.bucket, Key=wanted, Range=span)["Body"].read()
+
+    def _key(self, uri: str) -> str | None:
+        if not uri.startswith(self._root):
+            return None
+        try:
+            return check_key(uri.removeprefix(self._root))
+        except StorageDenied:
+            return None
+
+    def _pages(self, prefix: str) -> Iterator[tuple[str, ...]]:
+        """Keys below the prefix, up to 1000 at a time."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+        with self._errors(prefix):
+            for page in pages:
+                if found := page.get("Contents"):
+                    yield tuple(item["Key"].removeprefix(self.prefix) for item in found)
+
+    @property
+    def _client(self) -> S3Client:
+        return s3_client(self._settings)
+
+    @contextmanager
+    def _errors(self, key: str | None) -> Iterator[None]:
+        """Turn S3 errors into storage errors; `key` None where the bucket itself is asked about."""
+        try:
+            yield
+        except S3_ERRORS as error:
+            raise self._storage_error(s3_failure(error), key) from None
+
+    def _storage_error(self, failure: S3Failure, key: str | None) -> OcrQueueError:
+        what = f"Bucket {self.bucket!r}" if key is None else f"{self._root}{key[:200]}"
+        match failure.kind:
+            case "unavailable":
+                return StorageUnavailable(f"{what}: {failure.detail}.")
+            case "no_key" if key is not None:
+                return StorageNotFound(f"{what} does not exist.")
+            case "no_key" | "no_bucket":
+                return StorageNotFound(
+                    f"The storage bucket {self.bucket!r} does not exist.",
+                    remedy="Create it, or correct OCRQUEUE_STORAGE or OCRQUEUE_S3_ENDPOINT.",
+                )
+            case "wrong_region":
+                return StorageDenied(
+                    f"{what}: {failure.detail}.", remedy="Set OCRQUEUE_S3_REGION to the region of the bucket."
+                )
+            case "denied":
+                return StorageDenied(f"{what}: {failure.detail}.")
+            case "refused":
+                return StorageDenied(
+                    f"The server refuses the request for {what}: {failure.detail}.",
+                    remedy="Check OCRQUEUE_STORAGE and that the server in OCRQUEUE_S3_ENDPOINT speaks S3.",
+                )

@@ -1,0 +1,56 @@
+"""Fetching an image reference safely: the reference, and whatever answers to it, are untrusted."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ocrqueue.errors import SourceInvalid, SourceSchemeNotAllowed
+from ocrqueue.settings import Settings
+from ocrqueue.storage import Storage
+from ocrqueue_worker.sources.deadline import Deadline
+
+__all__ = ["fetch"]
+
+
+def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
+    """The bytes behind an s3://, http(s):// or file:// reference, at most source_max_bytes of them, perhaps none.
+
+    Objects in `storage` may be read whatever the lists of schemes, buckets and folders say: the workers hold them
+    anyway, and producers upload there.
+
+    Raises SourceInvalid, SourceSchemeNotAllowed, SourceHostNotAllowed, SourceAddressNotAllowed,
+    SourceBucketNotAllowed, SourcePathNotAllowed, SourceNotFound, SourceBucketNotFound, SourceAccessDenied,
+    SourceHttpError, SourceTooManyRedirects, SourceTooLarge, and, worth a retry, SourceTimeout and SourceUnavailable.
+    """
+    scheme = _scheme(uri)
+    if scheme not in settings.source_schemes and not storage.owns(uri):
+        raise SourceSchemeNotAllowed(f"References of scheme {scheme[:20]!r} are not allowed here.")
+    deadline = Deadline.after(settings.source_timeout_s)
+    match scheme:
+        case "s3":
+            from ocrqueue_worker.sources.s3 import fetch_s3
+
+            return fetch_s3(uri, settings, storage, deadline)
+        case "http" | "https":
+            from ocrqueue_worker.sources.http import fetch_http
+
+            return fetch_http(uri, settings, deadline)
+        case "file":
+            from ocrqueue_worker.sources.files import fetch_file
+
+            return fetch_file(uri, settings, storage, deadline)
+    raise SourceInvalid(f"ocrqueue cannot read references of scheme {scheme[:20]!r}.")
+
+
+def _scheme(uri: str) -> str:
+    # urlsplit() drops some control characters silently: two parsers would then see two references.
+    if any(character <= " " or character == "\x7f" for character in uri):
+        raise SourceInvalid("The reference holds a space or a control character.", remedy="Percent-encode it.")
+    try:
+        uri.encode()
+        scheme = urlsplit(uri).scheme
+    except ValueError:  # a lone surrogate, or brackets that do not hold an IPv6 address
+        raise SourceInvalid("The reference is not a URI.") from None
+    if not scheme or not uri[len(scheme) :].startswith("://"):
+        raise SourceInvalid("The reference does not begin with a scheme and `://`.")
+    return scheme

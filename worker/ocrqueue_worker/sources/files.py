@@ -1,0 +1,73 @@
+"""file:// references, below the folders that workers may read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ocrqueue.errors import (
+    OcrQueueError,
+    SourceAccessDenied,
+    SourceInvalid,
+    SourceNotFound,
+    SourcePathNotAllowed,
+    SourceTooLarge,
+    SourceUnavailable,
+)
+from ocrqueue.references import redact_uri
+from ocrqueue.settings import Settings
+from ocrqueue.storage import FileStorage, Storage, file_uri_path
+from ocrqueue_worker.sources.deadline import Deadline
+
+_ERRORS: Final[dict[int, type[OcrQueueError]]] = {
+    errno.ENOENT: SourceNotFound,
+    errno.ENOTDIR: SourceNotFound,
+    errno.EACCES: SourceAccessDenied,
+    errno.EPERM: SourceAccessDenied,
+    errno.ELOOP: SourceInvalid,
+    errno.ENAMETOOLONG: SourceInvalid,
+    errno.ENXIO: SourceInvalid,  # a socket, or a FIFO of which nobody holds the other end
+    errno.ENODEV: SourceInvalid,
+}
+
+
+def fetch_file(uri: str, settings: Settings, storage: Storage, deadline: Deadline) -> bytes:
+    """The file's bytes. Raises as fetch() does."""
+    path = file_uri_path(uri)
+    own = [str(storage.root)] if isinstance(storage, FileStorage) else []
+    try:
+        # A file server that hangs would hang the reader with it.
+        return deadline.bound(lambda: _read(path, [*settings.source_file_roots, *own], settings.source_max_bytes))
+    except OSError as error:
+        cls = _ERRORS.get(error.errno or 0, SourceUnavailable)
+        raise cls(f"{redact_uri(uri)}: {error.strerror}.") from None
+
+
+def _read(path: str, folders: Sequence[str], max_bytes: int) -> bytes:
+    roots = [os.path.realpath(folder) for folder in folders]
+    # Checked before opening, because opening can block, act on a device, or tell that a file exists; and again on
+    # what was opened, because a symlink may have been changed in between.
+    _check_inside(os.path.realpath(path), roots)
+    # O_NONBLOCK: opening a FIFO would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _check_inside(str(Path(f"/proc/self/fd/{descriptor}").readlink()), roots)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceInvalid("The reference names a folder, device or pipe, not a regular file.")
+        with open(descriptor, "rb", closefd=False) as file:
+            # What is read counts too: the file may grow, and some file systems report no size.
+            if status.st_size > max_bytes or len(data := file.read(max_bytes + 1)) > max_bytes:
+                raise SourceTooLarge(f"The file is larger than {max_bytes} bytes.")
+            return data
+    finally:
+        os.close(descriptor)
+
+
+def _check_inside(real_path: str, roots: Sequence[str]) -> None:
+    if not any(real_path.startswith(root.rstrip("/") + "/") for root in roots):
+        raise SourcePathNotAllowed()

@@ -1,0 +1,176 @@
+"""http:// and https:// references."""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+from importlib.metadata import version
+from io import BytesIO
+from typing import Final
+
+import httpcore
+import httpx
+
+from ocrqueue.errors import (
+    OcrQueueError,
+    SourceAccessDenied,
+    SourceHostNotAllowed,
+    SourceHttpError,
+    SourceInvalid,
+    SourceNotFound,
+    SourceSchemeNotAllowed,
+    SourceTimeout,
+    SourceTooLarge,
+    SourceTooManyRedirects,
+    SourceUnavailable,
+)
+from ocrqueue.references import redact_uri
+from ocrqueue.settings import Settings
+from ocrqueue_worker.sources.addresses import address_policy
+from ocrqueue_worker.sources.deadline import Deadline
+from ocrqueue_worker.sources.network import CheckedBackend
+
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
+_ERRORS: Final[dict[int, type[OcrQueueError]]] = {
+    401: SourceAccessDenied,
+    403: SourceAccessDenied,
+    404: SourceNotFound,
+    408: SourceUnavailable,
+    410: SourceNotFound,
+    429: SourceUnavailable,
+}
+
+
+def fetch_http(uri: str, settings: Settings, deadline: Deadline) -> bytes:
+    """The body behind the reference, after its redirects. Raises as fetch() does.
+
+    Each fetch has connections of its own, without cookies, proxies or credentials: what one reference's host does
+    cannot reach into the next fetch.
+    """
+    url = parse_url(uri)
+    backend = CheckedBackend(address_policy(settings), deadline)
+    with httpcore.ConnectionPool(ssl_context=_tls_context(), network_backend=backend) as pool:
+        for _ in range(settings.source_max_redirects + 1):
+            check_host(url, settings)
+            answer = _get(pool, url, settings, deadline)
+            if isinstance(answer, bytes):
+                return answer
+            url = answer
+    raise SourceTooManyRedirects(f"{redact_uri(uri)} redirects more often than {settings.source_max_redirects} times.")
+
+
+def parse_url(uri: str) -> httpx.URL:
+    """The parsed URL: what is checked and what is connected to come from this one parser. Raises SourceInvalid."""
+    try:
+        url = httpx.URL(uri)
+        host = url.host  # decodes an internationalised name, or raises
+    except (httpx.InvalidURL, ValueError):
+        raise SourceInvalid(f"{redact_uri(uri)} is not a valid URL.") from None
+    if not host or "%" in host or not (url.port is None or 0 < url.port < 65536):
+        raise SourceInvalid(f"{redact_uri(uri)} has no valid host and port.")
+    if url.userinfo:
+        raise SourceInvalid(
+            f"{redact_uri(uri)} holds a user name or password, which the job's record would show.",
+            remedy="Use a presigned URL, or upload the image.",
+        )
+    return url
+
+
+def check_host(url: httpx.URL, settings: Settings) -> None:
+    """Raises SourceHostNotAllowed unless the host is on the list, or there is none."""
+    names = {url.host.rstrip("."), url.raw_host.decode("ascii").rstrip(".")}
+    if settings.source_hosts and not any(_matches(name, entry) for entry in settings.source_hosts for name in names):
+        raise SourceHostNotAllowed(f"The host {url.host[:200]} is not on the list of allowed hosts.")
+
+
+def _matches(host: str, entry: str) -> bool:
+    wanted = entry.lower().rstrip(".")
+    return host.endswith(wanted[1:]) and host != wanted[1:] if wanted.startswith("*.") else host == wanted
+
+
+def _get(pool: httpcore.ConnectionPool, url: httpx.URL, settings: Settings, deadline: Deadline) -> bytes | httpx.URL:
+    """The body, or where the host redirects to."""
+    silence = settings.source_connect_timeout_s
+    try:
+        with pool.stream(
+            "GET",
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers={
+                "Host": url.netloc,
+                "User-Agent": f"ocrqueue/{version('ocrqueue')}",
+                "Accept": "*/*",
+                # A compressed body could unfold to any size.
+                "Accept-Encoding": "identity",
+            },
+            extensions={"timeout": {"connect": silence, "read": silence, "write": silence}},
+        ) as response:
+            headers = httpx.Headers(response.headers)
+            if response.status in _REDIRECTS:
+                return _redirect(url, headers, settings)
+            _check_answer(url, response.status, headers, settings)
+            return _read(response, settings)
+    except httpcore.TimeoutException:
+        deadline.left()
+        raise SourceTimeout(f"{_shown(url)} did not answer for {silence:g} s.") from None
+    except httpcore.ConnectError as error:
+        raise _connect_error(url, error) from None
+    except httpcore.LocalProtocolError:
+        raise SourceInvalid(f"{_shown(url)} cannot be asked for over HTTP.") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise SourceUnavailable(f"{_shown(url)} broke off its answer ({type(error).__name__}).") from None
+
+
+def _redirect(url: httpx.URL, headers: httpx.Headers, settings: Settings) -> httpx.URL:
+    try:
+        target = url.join(headers["location"])
+    except (KeyError, httpx.InvalidURL, ValueError):
+        raise SourceHttpError(f"{_shown(url)} redirects to no valid address.") from None
+    if target.scheme not in {"http", "https"} or target.scheme not in settings.source_schemes:
+        raise SourceSchemeNotAllowed(f"{_shown(url)} redirects to a {target.scheme[:20]!r} reference.")
+    return parse_url(str(target))
+
+
+def _check_answer(url: httpx.URL, status: int, headers: httpx.Headers, settings: Settings) -> None:
+    if not 200 <= status < 300 or status == 206:
+        cls = _ERRORS.get(status, SourceUnavailable if status >= 500 else SourceHttpError)
+        raise cls(f"{_shown(url)} answered with HTTP status {status}.")
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        raise SourceHttpError(
+            f"{_shown(url)} sends a compressed body though it was asked not to.",
+            remedy="Let the host serve the image as it is, or upload it.",
+        )
+    _check_size(int(headers.get("content-length", "0")), settings)  # h11 has checked that it is a number
+
+
+def _read(response: httpcore.Response, settings: Settings) -> bytes:
+    taken = BytesIO()
+    for chunk in response.iter_stream():
+        taken.write(chunk)
+        _check_size(taken.tell(), settings)
+    return taken.getvalue()
+
+
+def _check_size(size: int, settings: Settings) -> None:
+    if size > settings.source_max_bytes:
+        raise SourceTooLarge(f"The file is larger than {settings.source_max_bytes} bytes.")
+
+
+def _connect_error(url: httpx.URL, error: httpcore.ConnectError) -> OcrQueueError:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return SourceHttpError(
+            f"The certificate of {_shown(url)} is not valid: {cause.verify_message}.",
+            remedy="Mend the host's certificate; name a private authority's file in SSL_CERT_FILE on the workers.",
+        )
+    reason = "no TLS connection" if isinstance(cause, ssl.SSLError) else "no connection"
+    return SourceUnavailable(f"There is {reason} to {_shown(url)}.")
+
+
+def _shown(url: httpx.URL) -> str:
+    return redact_uri(str(url))[:300]
+
+
+@lru_cache(maxsize=1)
+def _tls_context() -> ssl.SSLContext:
+    """Trusts certifi's authorities, or those in SSL_CERT_FILE or SSL_CERT_DIR. Takes some 10 ms to make."""
+    return httpx.create_ssl_context()
