@@ -23,6 +23,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     redis_url = settings.redis_url.get_secret_value()
     return {
         "broker_url": redis_url,
+        "broker_transport": "ocrqueue_worker.transport:Transport",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {

@@ -1,0 +1,406 @@
+"""Jobs through the whole system: a real Redis, a real S3 server, a real worker process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+import zipfile
+from io import BytesIO
+
+import pytest
+from celery import Celery
+
+from ocrqueue import AsyncOcrQueue, Document, JobStatus, OcrQueue
+from ocrqueue.errors import (
+    EngineFailed,
+    EngineUnknown,
+    JobCancelled,
+    JobMalformed,
+    JobNotFinished,
+    JobUnknown,
+    JobWaitTimeout,
+    SourceNotFound,
+)
+from ocrqueue.job import Job
+from ocrqueue.storage import open_storage
+from tests.integration.conftest import Installation
+from tests.pictures import png, text_picture, tiff
+from tests.processes import wait_until
+
+pytest_plugins = ["tests.server_fixtures"]
+
+HELLO = png(text_picture("Hello 42", "second line"))
+
+
+def fresh_picture(text: str = "Hello 42") -> bytes:
+    """A picture that no cache knows."""
+    picture = text_picture(text)
+    picture.putpixel((639, 159), uuid.uuid4().int % 255)
+    return png(picture) + uuid.uuid4().bytes
+
+
+def test_an_image_submitted_becomes_words_with_boxes_confidences_and_crops(queue: OcrQueue) -> None:
+    job = queue.submit(HELLO, tag="first")
+    status = job.wait(30)
+    assert (status.state, status.words, status.pages, status.tag) == ("succeeded", 4, 1, "first")
+    assert status.worker is not None
+    assert status.timings.ocr_s > 0
+    document = job.result()
+    assert document.text == "Hello 42\nsecond line"
+    assert (document.job_id, document.tag, document.input.format) == (job.id, "first", "PNG")
+    assert document.engine.name == "tesseract"
+    assert document.engine.model.startswith("eng:")
+    for word in document.words():
+        assert word.confidence is not None
+        assert 0.5 < word.confidence <= 1
+        left, top, right, bottom = word.bbox
+        assert 0 <= left < right <= 640
+        assert 0 <= top < bottom <= 160
+        assert word.crop is not None
+        crop = word.crop.image()
+        assert crop.size == (right - left + 4, bottom - top + 4)
+        assert min(crop.convert("L").tobytes()) < 100, "the crop shows ink"
+
+
+@pytest.mark.parametrize("crops", ["objects", "archive"])
+def test_crops_open_the_same_way_however_they_are_kept(queue: OcrQueue, installation: Installation, crops: str) -> None:
+    job = queue.submit(HELLO, crops=crops, crop_padding=7, cache=False)
+    words = list(job.result(timeout=30).words())
+    pictures = [word.crop.image() for word in words if word.crop]
+    assert len(pictures) == 4
+    assert pictures[0].width == words[0].bbox[2] - words[0].bbox[0] + 14
+    keys = sorted(open_storage(installation.settings).list(f"results/{job.id}/"))
+    if crops == "objects":
+        expected = [f"crops/p001-w{number:04d}.png" for number in range(1, 5)]
+    else:
+        expected = ["crops.zip"]
+        archive = zipfile.ZipFile(BytesIO(open_storage(installation.settings).get(f"results/{job.id}/crops.zip")))
+        assert archive.testzip() is None
+        assert [archive.read(name) for name in archive.namelist()] == [w.crop.open().read() for w in words if w.crop]
+    assert keys == [f"results/{job.id}/{key}" for key in [*expected, "result.json"]]
+
+
+def test_no_crops_means_none(queue: OcrQueue, installation: Installation) -> None:
+    job = queue.submit(HELLO, crops="none", cache=False)
+    assert all(word.crop is None for word in job.result(timeout=30).words())
+    assert list(open_storage(installation.settings).list(f"results/{job.id}/")) == [f"results/{job.id}/result.json"]
+
+
+def test_the_same_image_is_not_read_twice(queue: OcrQueue) -> None:
+    image = fresh_picture()
+    first = queue.submit(image)
+    assert first.wait(30).cached is False
+    second = queue.submit(image, tag="again")
+    status = second.wait(30)
+    assert (status.cached, status.words, status.state) == (True, 2, "succeeded")
+    read, again = first.result(), second.result()
+    assert (again.job_id, again.tag, again.cached, again.text) == (second.id, "again", True, read.text)
+    assert next(again.words()).crop == next(read.words()).crop
+    assert next(again.words()).crop.open().read().startswith(b"\x89PNG")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"options": {"psm": 6}}, {"languages": ["kor"]}, {"crops": "none"}, {"crop_padding": 9}, {"cache": False}],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_would_be_read_otherwise_is_read_anew(queue: OcrQueue, change: dict[str, object]) -> None:
+    image = fresh_picture()
+    queue.submit(image).wait(30)
+    assert queue.submit(image, **change).wait(30).cached is False
+
+
+def test_an_option_spelled_out_is_the_default(queue: OcrQueue) -> None:
+    image = fresh_picture()
+    queue.submit(image).wait(30)
+    assert queue.submit(image, options={"psm": 3}).wait(30).cached is True
+
+
+def test_a_cached_result_that_was_deleted_is_read_anew(queue: OcrQueue, installation: Installation) -> None:
+    image = fresh_picture()
+    first = queue.submit(image)
+    first.wait(30)
+    open_storage(installation.settings).delete_prefix(f"results/{first.id}/")
+    assert queue.submit(image).wait(30).cached is False
+
+
+def test_all_pages_of_a_tiff_are_read_with_progress(queue: OcrQueue) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in (1, 2, 3)))
+    seen: list[tuple[str, int, int | None]] = []
+
+    def note(status: JobStatus) -> None:
+        seen.append((status.state, status.pages_done, status.pages))
+
+    status = queue.submit(image, cache=False).wait(30, on_progress=note)
+    assert (status.state, status.pages) == ("succeeded", 3)
+    assert seen[-1] == ("succeeded", 3, 3)
+    assert any(state == "running" and pages == 3 for state, _, pages in seen)
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def test_a_page_that_fails_leaves_the_others(queue: OcrQueue) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in (1, 2, 3)))
+    job = queue.submit(image, engine="null", options={"fault": "error", "fault_page": 2, "words": 3})
+    status = job.wait(30)
+    assert (status.state, status.words) == ("partial", 6)
+    assert status.error is not None
+    document = job.result()
+    assert [page.error.code if page.error else None for page in document.pages] == [None, "engine.failed", None]
+    assert [error.code for error in document.errors] == ["engine.failed"]
+    assert next(document.words()).confidence is None
+
+
+def test_a_failed_job_raises_its_own_error(queue: OcrQueue, installation: Installation) -> None:
+    job = queue.submit(HELLO, engine="null", options={"fault": "error"})
+    assert job.wait(30).state == "failed"
+    with pytest.raises(EngineFailed, match="told to fail"):
+        job.result()
+    assert list(open_storage(installation.settings).list(f"results/{job.id}/")) == []
+
+
+def test_a_retryable_error_is_tried_again_and_counted(queue: OcrQueue) -> None:
+    status = queue.submit(HELLO, engine="null", options={"fault": "retryable"}).wait(30)
+    assert (status.state, status.attempts) == ("failed", 2)
+    assert status.error is not None
+    assert status.error.code == "source.unavailable"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("bug", "engine.failed"), ("memory", "engine.out_of_memory")], ids=["bug", "memory"]
+)
+def test_an_engine_that_breaks_is_an_error_of_the_job_alone(
+    queue: OcrQueue, installation: Installation, fault: str, code: str
+) -> None:
+    children = installation.worker.children()
+    status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(30)
+    assert status.error is not None
+    assert (status.state, status.error.code) == ("failed", code)
+    assert queue.submit(HELLO, engine="null").wait(30).state == "succeeded"
+    assert installation.worker.children() == children
+
+
+@pytest.mark.parametrize("fault", ["kill", "segfault"])
+def test_a_job_that_kills_its_worker_is_delivered_three_times(
+    queue: OcrQueue, installation: Installation, fault: str
+) -> None:
+    job = queue.submit(HELLO, engine="null", options={"fault": fault})
+    behind = queue.submit(HELLO, engine="null")
+    status = job.wait(60)
+    assert status.error is not None
+    assert (status.state, status.error.code, status.attempts) == ("failed", "job.poison", 3)
+    assert behind.wait(30).state == "succeeded"
+    assert installation.worker.alive()
+
+
+def test_cancel_before_and_while_it_runs(queue: OcrQueue, installation: Installation) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in range(6)))
+    running = queue.submit(image, engine="null", options={"delay_s": 0.4, "words": 2})
+    queued = queue.submit(HELLO, engine="null")
+    while running.status().pages_done < 1:
+        time.sleep(0.02)
+    assert queued.cancel() == "cancelled"
+    assert running.cancel() == "running"
+    assert running.status().cancel_requested or running.status().state == "cancelled"
+    assert running.wait(5).state == "cancelled"
+    assert running.status().pages_done < 6
+    storage = open_storage(installation.settings)
+    wait_until(lambda: not list(storage.list(f"results/{running.id}/")), 5, "its crops are gone")
+    for job in (running, queued):
+        assert job.cancel() == "cancelled"
+        with pytest.raises(JobCancelled):
+            job.result()
+    done = queue.submit(HELLO, engine="null")
+    done.wait(30)
+    assert done.cancel() == "succeeded"
+
+
+def test_results_before_the_end_and_of_unknown_ids(queue: OcrQueue) -> None:
+    job = queue.submit(HELLO, engine="null", options={"delay_s": 1.0})
+    with pytest.raises(JobNotFinished):
+        job.result()
+    with pytest.raises(JobWaitTimeout):
+        job.wait(0.2)
+    for call in (queue.job("never").status, queue.job("never").wait, queue.job("never").result):
+        with pytest.raises(JobUnknown):
+            call()
+    job.wait(10)
+
+
+def test_wait_is_woken_at_once(queue: OcrQueue) -> None:
+    job = queue.submit(HELLO, engine="null", options={"delay_s": 1.0})
+    status = job.wait(10)
+    assert status.finished_at is not None
+    seconds, microseconds = queue.registry.client.time()
+    assert seconds + microseconds / 1e6 - status.finished_at.timestamp() < 0.5
+
+
+def test_as_completed_yields_each_job_once_and_subscribes_few_channels(queue: OcrQueue) -> None:
+    jobs = queue.submit_many([HELLO] * 60, engine="null", crops="none")
+    channels: list[int] = []
+
+    def count() -> None:
+        time.sleep(0.1)
+        channels.append(len(queue.registry.client.pubsub_channels(f"{queue.settings.key_prefix}*")))
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    ended = [job.id for job in queue.as_completed(jobs, timeout=60)]
+    counter.join()
+    assert sorted(ended) == sorted(job.id for job in jobs)
+    assert channels[0] <= 16
+
+
+def test_idempotency_key_gives_the_same_job(queue: OcrQueue) -> None:
+    key = uuid.uuid4().hex
+    first = queue.submit(HELLO, engine="null", idempotency_key=key)
+    assert queue.submit(HELLO, engine="null", idempotency_key=key).id == first.id
+    first.wait(30)
+    assert queue.submit(HELLO, engine="null", idempotency_key=key).id == first.id
+
+
+def test_what_is_uploaded_is_kept_once_by_content(queue: OcrQueue, installation: Installation) -> None:
+    image = fresh_picture()
+    first, second = queue.submit(image, engine="null"), queue.submit(image, engine="null")
+    references = {job.status().image for job in (first, second)}
+    assert len(references) == 1
+    assert references.pop().endswith(".png")
+
+
+def test_what_cannot_be_submitted_is_refused_before_anything_is_queued(queue: OcrQueue) -> None:
+    with pytest.raises(EngineUnknown, match="'tesser-act'"):
+        queue.submit(HELLO, engine="tesser-act")
+    with pytest.raises(SourceNotFound, match="no file"):
+        queue.submit("/no/such/file.png")
+    for fields in ({"crops": "all"}, {"langages": ["eng"]}, {"priority": "urgent"}):
+        with pytest.raises(JobMalformed):
+            queue.submit(HELLO, **fields)
+    with pytest.raises(JobMalformed):
+        queue.submit(Job(image="s3://b/k"), engine="null")
+
+
+def test_high_goes_before_normal_before_low(queue: OcrQueue) -> None:
+    plug = queue.submit(HELLO, engine="null", options={"delay_s": 1.0})
+    while plug.status().state != "running":
+        time.sleep(0.01)
+    # one message is reserved by the worker ahead of time, whatever its lane
+    reserved = queue.submit(HELLO, engine="null", priority="low")
+    time.sleep(0.2)
+    low = queue.submit_many([HELLO] * 3, engine="null", priority="low")
+    normal = queue.submit_many([HELLO] * 3, engine="null")
+    high = queue.submit_many([HELLO] * 3, engine="null", priority="high")
+    ended = list(queue.as_completed([plug, reserved, *low, *normal, *high], timeout=30))
+    assert len(ended) == 11
+    started = {job.id: job.status().started_at for job in ended}
+    order = sorted((job.id for job in [*low, *normal, *high]), key=lambda job_id: str(started[job_id]))
+    assert set(order[:3]) == {job.id for job in high}
+    assert set(order[6:]) == {job.id for job in low}
+
+
+def plain_celery(installation: Installation) -> Celery:
+    """An app that knows nothing of ocrqueue."""
+    url = installation.settings.redis_url.get_secret_value()
+    app = Celery("theirs", broker=url, backend=url, set_as_current=False)
+    options = {"global_keyprefix": installation.settings.key_prefix}
+    app.conf.update(broker_transport_options=options, result_backend_transport_options=options)
+    return app
+
+
+def test_a_plain_celery_app_sends_by_name_and_gets_the_summary(installation: Installation) -> None:
+    image = installation.file_root / "hello.png"
+    image.write_bytes(HELLO)
+    app = plain_celery(installation)
+    sent = app.send_task("ocrqueue.recognize", kwargs={"job": {"image": image.as_uri()}}, queue="ocr.tesseract")
+    summary = sent.get(timeout=30)
+    assert summary["state"] == "succeeded"
+    assert summary["words"] == 4
+    stored = open_storage(installation.settings).read_uri(summary["result"])
+    assert Document.model_validate_json(stored).text == "Hello 42\nsecond line"
+    assert installation.queue.job(sent.id).status().state == "succeeded"
+    app.close()
+
+
+def test_a_plain_celery_app_gets_the_error_with_its_code(installation: Installation) -> None:
+    app = plain_celery(installation)
+    sent = app.send_task(
+        "ocrqueue.recognize", kwargs={"job": {"image": "s3://no-such-bucket-of-mine/k"}}, queue="ocr.tesseract"
+    )
+    with pytest.raises(Exception, match=r"source\.bucket_not_found: ") as error:
+        sent.get(timeout=30)
+    assert type(error.value).__name__ == "JobFailed"
+    app.close()
+
+
+def test_the_end_of_a_job_is_told_to_its_reply_queue(installation: Installation) -> None:
+    reply_to = f"replies-{uuid.uuid4().hex[:8]}"
+    job = installation.queue.submit(HELLO, engine="null", options={"words": 2}, reply_to=reply_to)
+    job.wait(30)
+    app = plain_celery(installation)
+    with app.connection_for_read() as connection:
+        message = connection.SimpleQueue(reply_to).get(timeout=10)
+        message.ack()
+    assert message.headers["task"] == "ocrqueue.finished"
+    summary = message.payload[1]["summary"]
+    assert (summary["job_id"], summary["state"], summary["words"]) == (job.id, "succeeded", 2)
+    app.close()
+
+
+async def test_the_same_from_an_event_loop(installation: Installation) -> None:
+    async with AsyncOcrQueue(installation.settings) as queue:
+        job = await queue.submit(HELLO)
+        document = await job.result(timeout=30)
+        assert document.text == "Hello 42\nsecond line"
+        assert next(document.words()).crop is not None
+        jobs = await queue.submit_many([HELLO] * 5, engine="null")
+        seen: list[JobStatus] = []
+
+        async def note(status: JobStatus) -> None:
+            seen.append(status)
+
+        ended = [job.id async for job in queue.as_completed(jobs, timeout=30, on_progress=note)]
+        assert sorted(ended) == sorted(job.id for job in jobs)
+        assert {status.id for status in seen} == set(ended)
+        with pytest.raises(JobUnknown):
+            await queue.job("never").status()
+        with pytest.raises(JobUnknown):
+            await queue.job("never").cancel()
+        with pytest.raises(EngineUnknown):
+            await queue.submit(HELLO, engine="unheard-of")
+        slow = await queue.submit(HELLO, engine="null", options={"delay_s": 1})
+        with pytest.raises(JobWaitTimeout):
+            await slow.wait(0.2)
+        with pytest.raises(JobNotFinished):
+            await slow.result()
+        await slow.cancel()
+        assert (await slow.wait(10)).state in ("cancelled", "succeeded")
+
+
+def test_workers_and_queues_are_seen(installation: Installation) -> None:
+    engines = installation.queue.engines()
+    assert {worker.pid for worker in engines["tesseract"]} == {installation.worker.pid}
+    (offer,) = [offer for offer in engines["tesseract"][0].engines if offer.name == "tesseract"]
+    assert {"eng", "kor"} <= set(offer.languages)
+    assert {queue.workers for queue in installation.queue.queues()} == {1}
+
+
+def test_log_lines_are_json_with_the_job_id_and_without_references(installation: Installation) -> None:
+    job = installation.queue.submit("https://user:hunter2@127.0.0.1:1/scan.png?X-Amz-Signature=hunter3")
+    job.wait(30)
+
+    def events() -> list[dict[str, str]]:
+        return [json.loads(line) for line in installation.worker.log_text().splitlines() if job.id in line]
+
+    wait_until(lambda: {"job started", "job ended"} <= {event["event"] for event in events()}, 5, "both are logged")
+    assert all(event["job_id"] == job.id for event in events() if event["logger"].startswith("ocrqueue"))
+    assert "hunter" not in installation.worker.log_text()
+    assert "hunter" not in job.status().model_dump_json()
+
+
+def test_a_result_is_plain_json_for_anyone(queue: OcrQueue, installation: Installation) -> None:
+    job = queue.submit(HELLO, crops="none")
+    job.wait(30)
+    stored = json.loads(open_storage(installation.settings).get(f"results/{job.id}/result.json"))
+    assert stored["schema_version"] == 1
+    assert stored["pages"][0]["text"] == "Hello 42\nsecond line"
+    assert set(stored["timings"]) >= {"queue_wait_s", "fetch_s", "ocr_s", "total_s"}
