@@ -227,6 +227,7 @@ def test_frames_after_a_broken_one_are_not_guessed() -> None:
             with pytest.raises(ImageCorrupt) as caught:
                 image.page(number)
             assert caught.value.info.details["page"] == 2
+        assert unlike(image.page(1).image, picture()) < 1
 
 
 def test_one_picture_of_a_stereo_jpeg_and_of_an_animated_png() -> None:

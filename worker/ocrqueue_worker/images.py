@@ -79,7 +79,7 @@ class SourceImage:
         self._settings = settings
         self._directories: Sequence[int] = ()
         self._animation: Image.Image | None = None
-        self._broken: OcrQueueError | None = None
+        self._broken: tuple[int, OcrQueueError] | None = None
         self._survey()
 
     def __enter__(self) -> Self:
@@ -98,18 +98,18 @@ class SourceImage:
         """Decode page `number`, counted from 1.
 
         Raises ImageTooLarge, ImageTooSmall, ImageTruncated, ImageCorrupt: the other pages of a TIFF can be read all
-        the same, frames of an animation that follow a broken one cannot. Raises IndexError where there is no such page.
+        the same, those of an animation from a broken one on cannot. Raises IndexError where there is no such page.
         """
         if not 1 <= number <= self.page_count:
             raise IndexError(f"page {number} of {self.page_count}")
-        if self._broken is not None:
-            raise error_from_info(self._broken.info)
+        if self._broken is not None and number >= self._broken[0]:
+            raise error_from_info(self._broken[1].info)
         try:
             with self._decoding(number):
                 return self._decode(number)
         except (ImageTruncated, ImageCorrupt) as error:
             if self._animation is not None:
-                self._broken = error
+                self._broken = (number, error)
                 self.close()
             raise
 

@@ -1,0 +1,243 @@
+"""The Tesseract engine by itself: both ways of calling it, orientation, options, the second reading."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ocrqueue.document import Page
+from ocrqueue.errors import (
+    EngineTimeout,
+    EngineUnavailable,
+    LanguageMissing,
+    OcrQueueError,
+    OptionInvalid,
+    OptionUnknown,
+)
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.loading import engine_class, engine_names, make_engine
+from ocrqueue_worker.engines.tesseract import TesseractEngine
+from ocrqueue_worker.engines.tesseract.inprocess import InProcessTesseract
+from ocrqueue_worker.engines.tesseract.tessdata import debian_package, tessdata_dir
+from ocrqueue_worker.geometry import iou, upright
+from tests.pictures import text_picture
+from tests.processes import need_program
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+@pytest.fixture(scope="module", params=["tesserocr", "pytesseract"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    need_program("tesseract")
+    engine = TesseractEngine(load_settings(tesseract_backend=request.param))
+    engine.load()
+    yield engine
+    engine.close()
+
+
+def read(engine: TesseractEngine, image: Image.Image, *languages: str, **options: Any) -> Page:
+    result = attempt(engine, image, *languages, **options)
+    assert isinstance(result, Page), result
+    return result
+
+
+def attempt(engine: TesseractEngine, image: Image.Image, *languages: str, **options: Any) -> Page | OcrQueueError:
+    deadline = options.pop("deadline", time.monotonic() + 60)
+    reading = Reading(languages or ("eng",), engine.parse_options(options), deadline)
+    (result,) = engine.recognize([PageImage(1, image)], reading)
+    return result
+
+
+def structure(page: Page) -> list[list[list[list[str]]]]:
+    return [[[[w.text for w in line.words] for line in p.lines] for p in b.paragraphs] for b in page.blocks]
+
+
+@pytest.mark.parametrize("sample", ["two-columns.png", "korean-page.png"])
+def test_both_backends_give_the_same_document(sample: str) -> None:
+    need_program("tesseract")
+    image = Image.open(SAMPLES / sample).convert("L")
+    language = "kor" if "korean" in sample else "eng"
+    pages = [
+        read(TesseractEngine(load_settings(tesseract_backend=backend)), image, language)
+        for backend in ("tesserocr", "pytesseract")
+    ]
+    assert structure(pages[0]) == structure(pages[1])
+    for one, other in zip(pages[0].words(), pages[1].words(), strict=True):
+        assert one.id == other.id
+        # two versions of Tesseract draw Hangul's boxes differently
+        assert iou(one.bbox, other.bbox) > (0.4 if language == "kor" else 0.8)
+        assert one.confidence == pytest.approx(other.confidence, abs=0.15)
+        assert one.space_after == other.space_after
+
+
+def test_the_hierarchy_encloses_its_parts(engine: TesseractEngine) -> None:
+    page = read(engine, Image.open(SAMPLES / "english-page.png").convert("L"))
+    assert page.layout == "engine"
+    assert len(page.blocks) > 1
+    assert [word.id for word in page.words()] == [f"p001-w{n:04d}" for n in range(1, len(list(page.words())) + 1)]
+    for block in page.blocks:
+        assert 0 < (block.confidence or 0) <= 1
+        for line in (line for paragraph in block.paragraphs for line in paragraph.lines):
+            for word in line.words:
+                assert line.bbox[0] <= word.bbox[0] + 1
+                assert word.bbox[2] <= line.bbox[2] + 1
+                assert word.confidence is not None
+                assert 0 <= word.confidence <= 1
+
+
+def test_korean_words_are_whole_and_spaced_as_printed(engine: TesseractEngine) -> None:
+    page = read(engine, Image.open(SAMPLES / "korean-page.png").convert("L"), "kor")
+    true = (SAMPLES / "korean-page.txt").read_text("utf-8").split()
+    words = [word.text for word in page.words()]
+    assert len(words) == pytest.approx(len(true), abs=3)
+    assert len(set(words) & set(true)) >= 0.95 * len(set(true))
+
+
+def test_two_languages_at_once(engine: TesseractEngine) -> None:
+    page = read(engine, Image.open(SAMPLES / "korean-page.png").convert("L"), "kor", "eng")
+    assert page.languages == ("kor", "eng")
+    assert "도서관" in page.text
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+def test_a_turned_page_is_read_with_boxes_in_its_own_pixels(engine: TesseractEngine, turned: int) -> None:
+    straight = Image.open(SAMPLES / "english-page.png").convert("L")
+    straight = straight.crop((0, 0, straight.width, straight.height * 2 // 3))
+    words = list(read(engine, straight).words())
+    page = read(engine, upright(straight, (360 - turned) % 360), rotate="auto")
+    assert page.rotation == turned
+    assert (page.rotation_confidence or 0) > 5
+    assert [word.text for word in page.words()] == [word.text for word in words]
+    width, height = straight.size
+    for word, original in zip(page.words(), words, strict=True):
+        (left, top), *_ = word.polygon
+        expected = {0: 0, 90: 1, 180: 2, 270: 3}[turned]
+        corner = original.polygon[0]
+        assert (left, top) == {
+            0: corner,
+            1: (height - corner[1], corner[0]),
+            2: (width - corner[0], height - corner[1]),
+            3: (corner[1], width - corner[0]),
+        }[expected]
+
+
+def test_a_rotation_given_is_taken(engine: TesseractEngine) -> None:
+    image = Image.open(SAMPLES / "rotated-page.png").convert("L")
+    page = read(engine, image, rotate=90)
+    assert page.rotation == 90
+    assert page.rotation_confidence is None
+    assert "Notes for the Night Shift" in page.text
+
+
+def test_psm_0_only_detects_and_psm_1_detects_and_reads(engine: TesseractEngine) -> None:
+    image = Image.open(SAMPLES / "rotated-page.png").convert("L")
+    only = read(engine, image, psm=0)
+    assert (only.rotation, only.blocks) == (90, ())
+    assert "Notes for the Night Shift" in read(engine, image, psm=1).text
+
+
+def test_a_page_too_empty_to_tell_its_orientation_is_read_as_it_lies(engine: TesseractEngine) -> None:
+    assert read(engine, text_picture("Hello 42"), rotate="auto").text == "Hello 42"
+    blank = read(engine, Image.new("L", (200, 200), 255), rotate="auto")
+    assert (blank.rotation, blank.blocks) == (0, ())
+
+
+def test_white_and_black_lists(engine: TesseractEngine) -> None:
+    image = text_picture("A1B2C3 D4")
+    digits = read(engine, image, whitelist="0123456789").text
+    assert digits
+    assert set(digits) <= set("0123456789 \n")
+    assert not set("123") & set(read(engine, image, blacklist="123").text)
+    assert read(engine, image).text == "A1B2C3 D4", "the lists of one job do not reach the next"
+
+
+def test_options_that_do_not_go_together(engine: TesseractEngine) -> None:
+    with pytest.raises(OptionInvalid, match="detect the orientation"):
+        engine.parse_options({"psm": 1, "rotate": 90})
+    with pytest.raises(OptionInvalid, match="whitelist"):
+        engine.parse_options({"whitelist": "a\nb"})
+    with pytest.raises(OptionUnknown) as error:
+        engine.parse_options({"pms": 3})
+    assert "psm" in error.value.info.remedy
+
+
+def test_a_legacy_mode_without_legacy_model_says_so(engine: TesseractEngine) -> None:
+    assert isinstance(attempt(engine, text_picture("Hello"), oem=0), OptionInvalid)
+    assert read(engine, text_picture("Hello"), oem=1).text == "Hello"
+
+
+def test_a_time_limit_is_kept(engine: TesseractEngine) -> None:
+    image = Image.open(SAMPLES / "english-page.png").convert("L")
+    assert isinstance(attempt(engine, image, deadline=time.monotonic() + 0.05), EngineTimeout)
+    assert isinstance(attempt(engine, image, deadline=time.monotonic() - 1), EngineTimeout)
+    assert isinstance(attempt(engine, image, deadline=time.monotonic() + 0.05, rotate="auto"), EngineTimeout)
+    assert read(engine, text_picture("Hello")).text == "Hello", "the next page is read"
+
+
+def test_words_read_again_keep_the_better_reading(engine: TesseractEngine) -> None:
+    image = Image.open(SAMPLES / "receipt.jpg").convert("L")
+    image = image.crop((0, 0, image.width, image.height // 3))
+    once, twice = read(engine, image), read(engine, image, reread_words=True)
+    assert all(word.reading == "page" for word in once.words())
+    pairs = list(zip(once.words(), twice.words(), strict=True))
+    assert all(again.bbox == first.bbox for first, again in pairs)
+    assert all((again.confidence or 0) >= (first.confidence or 0) for first, again in pairs)
+    better = [again for first, again in pairs if again.reading == "crop"]
+    assert better
+    assert all((a.confidence or 0) > (f.confidence or 0) for f, a in pairs if a.reading == "crop")
+    assert read(engine, text_picture("Hello 42"), reread_words=True, reread_psm=7).text == "Hello 42"
+
+
+def test_words_of_a_turned_page_are_read_again_upright(engine: TesseractEngine) -> None:
+    image = Image.open(SAMPLES / "rotated-page.png").convert("L")
+    image = image.crop((image.width * 3 // 4, 0, image.width, image.height))
+    page = read(engine, image, rotate=90, reread_words=True)
+    assert "Night Shift" in page.text
+
+
+def test_info_tells_version_and_model(engine: TesseractEngine) -> None:
+    info = engine.info(("eng", "kor"))
+    assert info.name == "tesseract"
+    assert info.version[0].isdigit()
+    eng, kor = info.model.split("+")
+    assert eng.startswith("eng:")
+    assert kor.startswith("kor:")
+    assert len(eng.removeprefix("eng:")) == 12
+
+
+def test_a_missing_pack_names_its_debian_package(engine: TesseractEngine) -> None:
+    engine.check_languages(("eng", "kor"))
+    with pytest.raises(LanguageMissing) as error:
+        engine.check_languages(("eng", "chi_sim_vert"))
+    assert "apt-get install tesseract-ocr-chi-sim-vert" in error.value.info.remedy
+    assert error.value.info.details == {"language": "chi_sim_vert"}
+    assert "script-*" in debian_package("script/Hangul")
+
+
+def test_warm_apis_are_bounded() -> None:
+    backend = InProcessTesseract(tessdata_dir(load_settings()), warm_apis=2)
+    engine = TesseractEngine(load_settings())
+    engine.__dict__["_backend"] = backend
+    for languages in (("eng",), ("kor",), ("kor", "eng"), ("eng",)):
+        read(engine, text_picture("Hello"), *languages)
+        assert len(backend._apis) <= 2
+    assert [languages for languages, _ in backend._apis] == ["kor+eng", "eng"]
+    backend.close()
+    assert backend._apis == {}
+
+
+def test_no_packs_at_all_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="apt-get install tesseract-ocr"):
+        TesseractEngine(load_settings(tessdata_dir=tmp_path))
+
+
+def test_engines_are_found_by_entry_point() -> None:
+    assert {"tesseract", "null"} <= set(engine_names())
+    assert engine_class("tesseract") is TesseractEngine
+    with pytest.raises(OcrQueueError, match=r"engine\.unknown"):
+        make_engine("clairvoyance", load_settings())
