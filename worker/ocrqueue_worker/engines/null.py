@@ -25,7 +25,7 @@ from ocrqueue.document import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue.errors import EngineFailed, OcrQueueError, SourceUnavailable
+from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError, SourceUnavailable
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading, word_id
 
 _WORDS_PER_LINE = 10
@@ -37,10 +37,11 @@ class NullOptions(EngineOptions):
     delay_s: Annotated[float, Field(ge=0, le=3600)] = Field(default=0.0, description="Seconds a page takes.")
     words: Annotated[int, Field(ge=0, le=9999)] = Field(default=1, description="Words on each page.")
     confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Of every word.")
-    fault: Literal["none", "error", "retryable", "bug", "memory", "segfault", "kill", "hang"] = Field(
+    fault: Literal["none", "error", "retryable", "bug", "memory", "segfault", "kill", "stall", "hang"] = Field(
         default="none",
         description="error: engine.failed. retryable: an error worth a retry. bug: an unexpected exception. "
-        "memory: MemoryError. segfault, kill: the worker child dies. hang: never returns.",
+        "memory: MemoryError. segfault, kill: the worker child dies. "
+        "stall: runs into the soft time limit. hang: into the hard one.",
     )
     fault_page: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The page with the fault; all.")
 
@@ -59,14 +60,17 @@ class NullEngine(Engine[NullOptions]):
         return ()
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
-        return [self._read(page, reading.options) for page in pages]
+        return [self._read(page, reading) for page in pages]
 
-    def _read(self, page: PageImage, options: NullOptions) -> Page | OcrQueueError:
+    def _read(self, page: PageImage, reading: Reading[NullOptions]) -> Page | OcrQueueError:
+        options = reading.options
         if options.fault_page in (None, page.number):
             error = _fault(options.fault)
             if error is not None:
                 return error
-        time.sleep(options.delay_s)
+        time.sleep(max(0.0, min(options.delay_s, reading.seconds_left())))
+        if reading.seconds_left() <= 0:
+            return EngineTimeout()
         width, height = page.image.size
         return Page(
             number=page.number,
@@ -91,7 +95,11 @@ def _fault(fault: str) -> OcrQueueError | None:
             os.kill(os.getpid(), signal.SIGSEGV)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "stall":
+            time.sleep(86_400)
         case "hang":
+            # as a library that does not come back: deaf to the soft time limit
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
             while True:
                 time.sleep(3600)
     return None

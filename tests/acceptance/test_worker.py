@@ -1,0 +1,138 @@
+"""Workers as an operator starts and stops them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue
+from ocrqueue.settings import Settings
+from tests.pictures import png, text_picture, tiff
+from tests.processes import as_environment, environment, wait_until, worker
+
+HELLO = png(text_picture("Hello 42"))
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[OcrQueue]:
+    with OcrQueue(settings) as queue:
+        yield queue
+
+
+def test_plain_celery_works_as_well(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    job = queue.submit(HELLO)
+    arguments = ("-A", "ocrqueue_worker.app", "worker", "-Q", "ocr.tesseract", "-c", "1")
+    with worker(as_environment(settings), tmp_path, *arguments, command=("-m", "celery")):
+        assert job.result(timeout=30).text == "Hello 42"
+
+
+def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    limits = {"soft_time_limit_s": 2, "hard_time_limit_s": 4}
+    arguments = ("--engine", "null", "--concurrency", "1")
+    with worker(as_environment(settings) | limits, tmp_path, *arguments) as running:
+        (child,) = running.children()
+        for options in ({"delay_s": 60}, {"fault": "stall"}):
+            slow = queue.submit(HELLO, engine="null", options=options).wait(20)
+            assert (slow.state, slow.error and slow.error.code) == ("failed", "engine.timeout")
+        assert running.children() == [child]
+        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}).wait(20)
+        assert (hung.state, hung.error and hung.error.code) == ("failed", "engine.timeout")
+        assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+        assert running.alive()
+        assert running.children() != [child]
+
+
+def test_pages_left_when_time_is_up_fail_and_the_others_stay(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    limits = {"soft_time_limit_s": 4, "hard_time_limit_s": 8}
+    image = tiff(*(text_picture(f"page {number}") for number in range(1, 5)))
+    with worker(as_environment(settings) | limits, tmp_path, "--engine", "null", "-c", "1"):
+        job = queue.submit(image, engine="null", options={"delay_s": 1.5})
+        status = job.wait(20)
+        assert status.state == "partial"
+        codes = [page.error.code if page.error else None for page in job.result().pages]
+        assert codes == [None, None, "engine.timeout", "engine.timeout"]
+
+
+def test_sigterm_lets_what_runs_finish(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1") as running:
+        job = queue.submit(HELLO, engine="null", options={"delay_s": 2})
+        waiting = queue.submit(HELLO, engine="null")
+        wait_until(lambda: job.status().state == "running", 10, "the job runs")
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(20)
+        assert job.status().state == "succeeded"
+        assert waiting.status().state == "queued"
+        assert queue.engines()["null"] == [], "the worker has signed off"
+    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
+        assert waiting.wait(30).state == "succeeded"
+        assert waiting.status().attempts == 1
+
+
+def test_a_killed_child_is_replaced_and_its_job_finished(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1") as running:
+        job = queue.submit(HELLO, engine="null", options={"delay_s": 2})
+        wait_until(lambda: job.status().state == "running", 10, "the job runs")
+        (child,) = running.children()
+        os.kill(child, signal.SIGKILL)
+        killed_at = time.monotonic()
+        status = job.wait(30)
+        assert (status.state, status.attempts) == ("succeeded", 2)
+        assert time.monotonic() - killed_at < 15
+        assert running.alive()
+
+
+def test_two_workers_share_a_queue(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    arguments = ("--engine", "null", "-c", "1")
+    with worker(as_environment(settings), tmp_path, *arguments), worker(as_environment(settings), tmp_path, *arguments):
+        jobs = queue.submit_many([HELLO] * 10, engine="null", options={"delay_s": 0.2})
+        workers = {job.status().worker for job in queue.as_completed(jobs, timeout=30)}
+        assert len(workers) == 2
+        assert len(queue.engines()["null"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings_given", "message"),
+    [
+        (("--engine", "clairvoyance"), {}, "engine.unknown"),
+        (("--engine", "tesseract"), {"tessdata_dir": "/nowhere"}, "engine.unavailable"),
+        ((), {"hard_time_limit_s": 1000}, "visibility_timeout_s (900) must be above"),
+        ((), {"redis_url": "amqp://h"}, "settings.invalid"),
+    ],
+)
+def test_a_worker_that_cannot_work_says_why_and_does_not_start(
+    tmp_path: Path, arguments: tuple[str, ...], settings_given: dict[str, object], message: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "ocrqueue_worker", *arguments],
+        env=environment(settings_given),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_engine_that_the_worker_does_not_serve_can_still_be_asked_for_by_name(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    """Engines are loaded for the worker's queues, and any other installed one when a job on them names it."""
+    registry = queue.registry
+    with worker(as_environment(settings), tmp_path, "--engine", "tesseract", "-c", "1"):
+        job = queue.submit(HELLO, engine="null")
+        assert registry.client.lmove(
+            registry.keys.queue("ocr.null"), registry.keys.queue("ocr.tesseract"), "RIGHT", "LEFT"
+        )
+        assert job.wait(20).state == "succeeded"
