@@ -32,12 +32,14 @@ def main(
         os.environ["OCRQUEUE_LOG_LEVEL"] = loglevel
     try:
         arguments = worker_arguments(engines, concurrency, queues, hostname)
+        from ocrqueue_worker.app import app
     except OcrQueueError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
-
-    from ocrqueue_worker.app import app
-
+    except ImportError as error:
+        extras = ",".join(engines)
+        click.echo(f"error: {error}. On a worker: pip install 'ocrqueue[{extras}]'.", err=True)
+        sys.exit(2)
     app.worker_main(arguments)
 
 
