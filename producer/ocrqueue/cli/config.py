@@ -1,0 +1,61 @@
+"""`ocrqueue config`."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+
+import click
+from rich.text import Text
+
+from ocrqueue.cli.output import json_option, print_json, print_table, say
+from ocrqueue.formats.sanitise import inline_text
+from ocrqueue.settings import Settings, load_settings
+
+_PREFIX = "OCRQUEUE_"
+
+
+@click.command()
+@click.option("--changed", is_flag=True, help="Only settings that differ from their default.")
+@json_option
+def config(changed: bool, as_json: bool) -> None:
+    """Show the settings in effect.
+
+    They come from OCRQUEUE_* variables, then from .env in this folder. Passwords are masked; `*` marks what differs
+    from the default. With --json, one object: name -> value, default and changed.
+    """
+    settings = load_settings()
+    values = settings.masked()
+    defaults = Settings.model_construct().masked()
+    differs = {name for name in values if getattr(settings, name) != _default(name)}
+    shown = [name for name in values if name in differs or not changed]
+    if as_json:
+        print_json(
+            {name: {"value": values[name], "default": defaults[name], "changed": name in differs} for name in shown}
+        )
+    else:
+        print_table(
+            ["variable", "", "value~", "default~"],
+            (
+                [
+                    _PREFIX + name.upper(),
+                    "*" if name in differs else "",
+                    Text(inline_text(values[name]), style="bold" if name in differs else ""),
+                    defaults[name] if name in differs else "",
+                ]
+                for name in shown
+            ),
+        )
+    for name in unknown_variables():
+        close = get_close_matches(name, [_PREFIX + field.upper() for field in Settings.model_fields], 1)
+        say(f"warning: {name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def _default(name: str) -> object:
+    return Settings.model_fields[name].get_default(call_default_factory=True)
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment that look like settings and are none: they are ignored, often by a typing error."""
+    known = {_PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)

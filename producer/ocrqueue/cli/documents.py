@@ -1,0 +1,91 @@
+"""Documents on stdout and in files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from ocrqueue.cli.output import say
+from ocrqueue.document import Document
+from ocrqueue.formats import FORMATS, render
+from ocrqueue.formats.sanitise import inline_text
+from ocrqueue.references import is_reference
+
+FORMAT: Final = click.Choice(sorted(FORMATS))
+
+_EXTENSIONS: Final = {"text": "txt"}
+_UNSAFE: Final = re.compile(r"[^\w.,+=@ -]+")
+_LONGEST_NAME: Final = 150
+"""Bytes; file systems allow 255 with what is appended."""
+
+
+def safe_name(text: str, longest: int = _LONGEST_NAME) -> str:
+    """`text` as part of a file name: letters and digits of any script stay, all else that could harm becomes `_`.
+
+    It has no `/`, no control character, no dot or blank at its ends, at most `longest` bytes in UTF-8. May be empty.
+    """
+    cleaned = _UNSAFE.sub("_", text.encode("utf-8", "replace").decode())
+    return cleaned.encode()[:longest].decode(errors="ignore").strip(". ")
+
+
+def file_names(images: Sequence[str], format_name: str) -> list[str]:
+    """NAME.<ext> for each image, by its own name; `NAME-2.<ext>` where two would be the same."""
+    return [f"{stem}.{_EXTENSIONS.get(format_name, format_name)}" for stem in _distinct(map(_stem, images))]
+
+
+def _stem(image: str) -> str:
+    try:
+        name = unquote(urlsplit(image).path) if is_reference(image) else image
+    except ValueError:
+        name = ""
+    return safe_name(PurePosixPath(name).stem) or "image"
+
+
+def _distinct(stems: Sequence[str] | map[str]) -> list[str]:
+    taken: set[str] = set()
+    distinct = []
+    for stem in stems:
+        name, count = stem, 1
+        # without regard to case: some file systems have none
+        while name.casefold() in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        taken.add(name.casefold())
+        distinct.append(name)
+    return distinct
+
+
+def write_document(document: Document, format_name: str, path: Path) -> None:
+    """In UTF-8, whatever the locale. The folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_encoded(document, format_name))
+
+
+def print_document(document: Document, format_name: str, title: str = "") -> None:
+    """On stdout; text under `==> title <==` if a title is given.
+
+    Text follows the terminal's encoding; the other formats are defined in UTF-8 and keep it in a pipe or file.
+    """
+    if format_name == "text" or sys.stdout.isatty():
+        header = f"==> {inline_text(title)} <==\n" if title else ""
+        click.echo(header + render(document, format_name), nl=False)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(_encoded(document, format_name))
+
+
+def _encoded(document: Document, format_name: str) -> bytes:
+    return render(document, format_name).encode("utf-8", "replace")
+
+
+def say_page_errors(document: Document, subject: str) -> None:
+    """A warning on stderr for each page that could not be read."""
+    for page in document.pages:
+        if page.error is not None:
+            say(f"warning: {subject}: page {page.number}: {page.error.code}: {page.error.message} {page.error.remedy}")

@@ -1,0 +1,79 @@
+"""Exit statuses of `ocrqueue`: what a script can branch on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class ExitStatus(IntEnum):
+    """docs/cli.md and `ocrqueue --help` list them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNKNOWN = 3
+    TIMEOUT = 4
+    UNAVAILABLE = 5
+    CANCELLED = 6
+    PARTIAL = 7
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+MEANINGS: Final[Mapping[ExitStatus, str]] = MappingProxyType(
+    {
+        ExitStatus.OK: "Done.",
+        ExitStatus.FAILED: "A job failed, or something else went wrong.",
+        ExitStatus.USAGE: "The command, a setting or an image reference is wrong.",
+        ExitStatus.UNKNOWN: "No job has this id.",
+        ExitStatus.TIMEOUT: "The job has not ended yet.",
+        ExitStatus.UNAVAILABLE: "Redis or the storage does not answer, or refuses access.",
+        ExitStatus.CANCELLED: "The job was cancelled.",
+        ExitStatus.PARTIAL: "There is a result, but some pages could not be read.",
+        ExitStatus.INTERRUPTED: "Interrupted by Ctrl-C; submitted jobs go on.",
+        ExitStatus.BROKEN_PIPE: "The reader of the output has gone away.",
+    }
+)
+
+_BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
+    {
+        "settings.invalid": ExitStatus.USAGE,
+        "job.malformed": ExitStatus.USAGE,
+        "engine.unknown": ExitStatus.USAGE,
+        "source.invalid": ExitStatus.USAGE,
+        "source.not_found": ExitStatus.USAGE,
+        "source.path_not_allowed": ExitStatus.USAGE,
+        "page.not_found": ExitStatus.USAGE,
+        "job.unknown": ExitStatus.UNKNOWN,
+        "job.wait_timeout": ExitStatus.TIMEOUT,
+        "job.not_finished": ExitStatus.TIMEOUT,
+        "job.cancelled": ExitStatus.CANCELLED,
+        "broker.unavailable": ExitStatus.UNAVAILABLE,
+        "storage.unavailable": ExitStatus.UNAVAILABLE,
+        "storage.denied": ExitStatus.UNAVAILABLE,
+    }
+)
+
+_BY_STATE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
+    {
+        "failed": ExitStatus.FAILED,
+        "unknown": ExitStatus.UNKNOWN,
+        "queued": ExitStatus.TIMEOUT,
+        "running": ExitStatus.TIMEOUT,
+        "cancelled": ExitStatus.CANCELLED,
+        "partial": ExitStatus.PARTIAL,
+    }
+)
+
+
+def exit_of_error(code: str) -> ExitStatus:
+    """For an error that the command itself met; a job's own error is ExitStatus.FAILED whatever its code."""
+    return _BY_CODE.get(code, ExitStatus.FAILED)
+
+
+def exit_of_states(states: Iterable[str]) -> ExitStatus:
+    """For jobs that were waited for: the lowest status of theirs that is not OK."""
+    return min((_BY_STATE[state] for state in states if state in _BY_STATE), default=ExitStatus.OK)

@@ -1,0 +1,208 @@
+"""`ocrqueue status`, `wait` and `cancel`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.text import Text
+
+from ocrqueue.cli.exits import ExitStatus, exit_of_states
+from ocrqueue.cli.inputs import expand_ids
+from ocrqueue.cli.output import (
+    json_option,
+    moment,
+    number,
+    print_fields,
+    print_json,
+    print_table,
+    say_error,
+    state_text,
+)
+from ocrqueue.cli.waiting import wait_for
+from ocrqueue.client import OcrQueue
+from ocrqueue.document import Timings
+from ocrqueue.errors import JobUnknown
+from ocrqueue.formats.sanitise import inline_text
+from ocrqueue.registry import JobStatus
+
+_CONTENT_HASH = re.compile("^([0-9a-f]{12})[0-9a-f]{52}")
+
+
+def ids_argument(command: Any) -> Any:
+    return click.argument("ids", nargs=-1, required=True, metavar="ID...")(command)
+
+
+@click.command()
+@ids_argument
+@json_option
+@click.pass_context
+def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
+    """Show jobs as they are now.
+
+    `-` reads ids from stdin. With --json, one object a line, in order.
+    """
+    job_ids = expand_ids(ids, sys.stdin)
+    with OcrQueue() as queue:
+        found = dict(zip(job_ids, queue.registry.statuses(job_ids), strict=True))
+    if as_json:
+        for job_id, job in found.items():
+            if job is None:
+                _report_unknown([job_id], as_json)
+            else:
+                print_json(job.model_dump(mode="json"))
+    elif len(found) == 1 and (only := next(iter(found.values()))) is not None:
+        print_fields(_details(only))
+    elif known := [job for job in found.values() if job is not None]:
+        print_statuses(known)
+    unknown = [job_id for job_id, job in found.items() if job is None]
+    if not as_json:
+        _report_unknown(unknown, as_json)
+    context.exit(ExitStatus.UNKNOWN if unknown else ExitStatus.OK)
+
+
+@click.command()
+@ids_argument
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after this time.")
+@json_option
+@click.pass_context
+def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
+    """Wait until jobs have ended.
+
+    `-` reads ids from stdin: `ocrqueue submit *.png | ocrqueue wait -`. With --json, one object a line, as they end.
+    The exit status tells how they ended.
+    """
+    job_ids = expand_ids(ids, sys.stdin)
+    with OcrQueue() as queue:
+        found = dict(zip(job_ids, queue.registry.statuses(job_ids), strict=True))
+        known = [job_id for job_id, job in found.items() if job is not None]
+        on_end = (lambda job: print_json(job.model_dump(mode="json"))) if as_json else None
+        ended = wait_for(queue, known, timeout, on_end=on_end, progress=not as_json)
+    statuses = [ended[job_id] for job_id in known]
+    if statuses and not as_json:
+        print_statuses(statuses)
+    say_failures(statuses)
+    unknown = [job_id for job_id in job_ids if job_id not in ended]
+    _report_unknown(unknown, as_json)
+    context.exit(exit_of_states([*(job.state for job in statuses), *("unknown" for _ in unknown)]))
+
+
+@click.command()
+@ids_argument
+@json_option
+@click.pass_context
+def cancel(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
+    """Stop jobs.
+
+    A queued job is cancelled at once, a running one stops at its next step, one that has ended stays as it is.
+    `-` reads ids from stdin. With --json, one object a line: id and state after it.
+    """
+    missing = False
+    with OcrQueue() as queue:
+        for job_id in expand_ids(ids, sys.stdin):
+            try:
+                state = queue.job(job_id).cancel()
+            except JobUnknown:
+                missing = True
+                _report_unknown([job_id], as_json)
+                continue
+            if as_json:
+                print_json({"id": job_id, "state": state})
+            else:
+                click.echo(f"{job_id}  {_CANCEL_ANSWERS.get(state, f'had ended before: {state}')}")
+    context.exit(ExitStatus.UNKNOWN if missing else ExitStatus.OK)
+
+
+_CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at its next step"}
+
+
+def _report_unknown(job_ids: Iterable[str], as_json: bool) -> None:
+    for job_id in job_ids:
+        error = JobUnknown(f"No job {job_id}.").info
+        if as_json:
+            print_json({"id": job_id, "state": "unknown", "error": error.model_dump(mode="json")})
+        say_error(error)
+
+
+def print_statuses(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> None:
+    """A table, one job a row; `names` are what the user called the images, in the same order."""
+    rows: list[list[str | Text]] = []
+    for position, job in enumerate(statuses):
+        rows.append(
+            [
+                job.id,
+                _state_and_note(job),
+                names[position] if names else _short_name(job),
+                f"{job.pages_done}/{number(job.pages)}",
+                number(job.words),
+                number(job.mean_confidence, 2),
+                number(job.timings.queue_wait_s, 2, " s"),
+                number(job.timings.ocr_s, 2, " s") if job.finished else "-",
+            ]
+        )
+    print_table(["job", "state", "image~", "pages>", "words>", "conf.>", "waited>", "ocr>"], rows)
+
+
+def _state_and_note(job: JobStatus) -> Text:
+    text = state_text(job.state)
+    if job.error is not None:
+        text.append(f" ({inline_text(job.error.code)})")
+    elif job.cached:
+        text.append(" (cached)")
+    return text
+
+
+def _short_name(job: JobStatus) -> str:
+    """The tag, or else the image's name; that of an upload is the hash of its content, of which a part will do."""
+    name = job.image.rpartition("/")[2]
+    return job.tag or _CONTENT_HASH.sub(r"\1..", name)
+
+
+def say_failures(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> None:
+    """One line on stderr for each job that has an error."""
+    for position, job in enumerate(statuses):
+        if job.finished and job.error is not None:
+            say_error(job.error, names[position] if names else job.id)
+
+
+def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
+    state = state_text(job.state)
+    if job.cancel_requested and not job.finished:
+        state.append(", to be cancelled")
+    error = f"{job.error.code}: {job.error.message} {job.error.remedy}" if job.error else ""
+    return [
+        ("job", job.id),
+        ("state", state),
+        ("image", job.image),
+        ("tag", job.tag or ""),
+        ("engine", job.engine),
+        ("queue", job.queue),
+        ("queued", moment(job.queued_at)),
+        ("started", moment(job.started_at)),
+        ("ended", moment(job.finished_at)),
+        ("attempts", str(job.attempts)),
+        ("worker", job.worker or ""),
+        ("pages", f"{job.pages_done} of {number(job.pages)}"),
+        ("words", number(job.words) if job.words is not None else ""),
+        ("confidence", number(job.mean_confidence, 3) if job.mean_confidence is not None else ""),
+        ("cached", "yes: the same image was read before" if job.cached else ""),
+        ("times", _times(job.timings)),
+        ("result", job.result or ""),
+        ("error", Text(inline_text(error), style="red")),
+    ]
+
+
+def _times(timings: Timings) -> str:
+    named = {
+        "waited": timings.queue_wait_s,
+        "fetch": timings.fetch_s,
+        "decode": timings.decode_s,
+        "ocr": timings.ocr_s,
+        "crops": timings.crop_s,
+        "upload": timings.upload_s,
+        "total": timings.total_s,
+    }
+    return ", ".join(f"{name} {seconds:.2f} s" for name, seconds in named.items() if seconds)

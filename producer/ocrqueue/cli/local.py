@@ -1,0 +1,87 @@
+"""`ocrqueue local`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from ocrqueue.cli.output import json_option, print_json, say
+from ocrqueue.errors import LocalSystemFailed
+from ocrqueue.local import LocalSystem
+from ocrqueue.local.child import log_tail
+
+_CHECK_S = 0.5
+_TAIL_LINES = 15
+
+
+@click.command()
+@click.option("--engine", "-e", "engines", multiple=True, default=("tesseract",), show_default=True, help="Repeatable.")
+@click.option("--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time, each engine.  [one a core]")
+@click.option(
+    "--data",
+    "-d",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("ocrqueue-data"),
+    show_default=True,
+    help="Folder for queue, results and logs; used again, it goes on where it ended.",
+)
+@json_option
+def local(engines: tuple[str, ...], concurrency: int | None, data: Path, as_json: bool) -> None:
+    """Run the whole system on this machine.
+
+    Starts a private redis-server, a worker for each engine, and storage in the data folder. Prints, and writes to
+    `env` in that folder, the variables that other programs need. Ctrl-C or SIGTERM ends it all: running jobs are
+    finished, the rest stays queued in the folder.
+
+    With --json, one object once all is ready: variables, data, workers (engine -> process id).
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
+    say(f"starting redis-server and {_plural(len(set(engines)), 'worker')} ...")
+    try:
+        with LocalSystem(data, engines, concurrency) as system:
+            _keep_up(system, data, as_json)
+        say("ended")
+    except LocalSystemFailed as error:
+        for line in log_tail(Path(str(error.info.details.get("log", ""))), _TAIL_LINES):
+            say(line, indent=2)
+        raise
+
+
+def _keep_up(system: LocalSystem, data: Path, as_json: bool) -> None:
+    """Until it is interrupted. Raises LocalSystemFailed if a process ends before."""
+    try:
+        _announce(system, data, as_json)
+        while True:
+            system.check()
+            time.sleep(_CHECK_S)
+    except KeyboardInterrupt:
+        grace = system.settings.shutdown_grace_s
+        say(f"ending: running jobs have {grace} s; Ctrl-C again ends at once")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _announce(system: LocalSystem, data: Path, as_json: bool) -> None:
+    if as_json:
+        workers = {engine: child.pid for engine, child in system.workers.items()}
+        print_json({"variables": system.variables, "data": str(system.data), "workers": workers})
+    else:
+        say(f"ready: {', '.join(system.engines)}; logs are in {data / 'logs'}; Ctrl-C ends it all")
+        say(f"in another terminal: . {data / 'env'}; ocrqueue submit --format text IMAGE")
+        say(f"{data / 'env'} sets:")
+        for line in system.exports():
+            click.echo(line)
+    sys.stdout.flush()
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,113 @@
+"""The `ocrqueue` command: its subcommands, loaded when one is asked for, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from ocrqueue.cli.exits import MEANINGS, ExitStatus
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "submit": ("ocrqueue.cli.submit:submit", "Queue images."),
+        "status": ("ocrqueue.cli.jobs:status", "Show jobs as they are now."),
+        "wait": ("ocrqueue.cli.jobs:wait", "Wait until jobs have ended."),
+        "result": ("ocrqueue.cli.results:result", "Print what was read."),
+        "cancel": ("ocrqueue.cli.jobs:cancel", "Stop jobs."),
+        "crops": ("ocrqueue.cli.crops:crops", "Download the picture of every word."),
+        "overlay": ("ocrqueue.cli.overlay:overlay", "Draw the words on the picture that was read."),
+        "queues": ("ocrqueue.cli.installation:queues", "Show what waits, and who takes from it."),
+        "engines": ("ocrqueue.cli.installation:engines", "Show the engines and their live workers."),
+        "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
+        "config": ("ocrqueue.cli.config:config", "Show the settings in effect."),
+        "schema": ("ocrqueue.cli.schema:schema", "Print the JSON Schema of a job or document."),
+        "completion": ("ocrqueue.cli.completion:completion", "Print a script for completion by TAB."),
+    }
+)
+"""Name -> where the command is, and what it does. Importing a command brings in pydantic, redis and more: the list
+of them, and completion by TAB, do without."""
+
+_EPILOG: Final = "\b\nExit status:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in MEANINGS.items())
+
+
+class Program(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            close = get_close_matches(name, COMMANDS, 1)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [
+            CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; errors that a user can meet become one line and an exit status."""
+        from ocrqueue.cli.exits import exit_of_error
+        from ocrqueue.cli.output import json_asked, prepare_streams, print_json, say, say_error
+        from ocrqueue.errors import OcrQueueError
+
+        prepare_streams()
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()
+        except OcrQueueError as error:
+            if json_asked(ctx):
+                print_json({"error": error.info.model_dump(mode="json")})
+            say_error(error.info)
+            ctx.exit(exit_of_error(error.info.code))
+        except KeyboardInterrupt:
+            say("interrupted")
+            ctx.exit(ExitStatus.INTERRUPTED)
+        except BrokenPipeError:
+            # what is still buffered must not fail a second time when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(ExitStatus.BROKEN_PIPE)
+        except OSError as error:
+            say(f"error: {error.filename or 'output'}: {error.strerror or error}")
+            ctx.exit(ExitStatus.FAILED)
+        return value
+
+
+@click.command(cls=Program, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ocrqueue", prog_name="ocrqueue")
+def program() -> None:
+    """Read the text of images through a queue of OCR workers.
+
+    Settings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts all
+    that is needed on this machine.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    program(prog_name="ocrqueue")

@@ -1,0 +1,57 @@
+"""`ocrqueue result`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ocrqueue.cli.documents import FORMAT, print_document, say_page_errors, write_document
+from ocrqueue.cli.exits import ExitStatus, exit_of_states
+from ocrqueue.cli.output import json_option, print_json, say_error
+from ocrqueue.client import OcrQueue
+from ocrqueue.document import Document
+from ocrqueue.errors import ErrorInfo
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--format", "-f", "format_name", type=FORMAT, help="What to print.  [default: text]")
+@click.option("--output", "-O", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead.")
+@json_option
+@click.pass_context
+def result(context: click.Context, job_id: str, format_name: str | None, output: Path | None, as_json: bool) -> None:
+    """Print what was read.
+
+    --json is short for --format json, and prints errors as JSON too.
+    """
+    if as_json and format_name not in {None, "json"}:
+        raise click.UsageError("--json prints JSON; leave it out, or leave --format out.")
+    with OcrQueue() as queue:
+        document = finished_document(context, queue, job_id)
+    wanted = "json" if as_json else format_name or "text"
+    if output is not None:
+        write_document(document, wanted, output)
+    else:
+        print_document(document, wanted)
+    say_page_errors(document, job_id)
+    context.exit(exit_of_states([document.status]))
+
+
+def finished_document(context: click.Context, queue: OcrQueue, job_id: str) -> Document:
+    """The job's Document. Ends the command with ExitStatus.FAILED if the job failed.
+
+    Raises JobUnknown, JobNotFinished, JobCancelled, StorageNotFound and what storage raises.
+    """
+    status = queue.job(job_id).status()
+    if status.state == "failed" and status.error is not None:
+        fail_of_job(context, status.error)
+    return queue.document(status)
+
+
+def fail_of_job(context: click.Context, error: ErrorInfo) -> None:
+    """End the command because of the job's own error, which must not be taken for one of the command's."""
+    if context.params.get("as_json"):
+        print_json({"error": error.model_dump(mode="json")})
+    say_error(error)
+    context.exit(ExitStatus.FAILED)

@@ -1,0 +1,205 @@
+"""`ocrqueue submit`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from click.shell_completion import CompletionItem
+
+from ocrqueue.cli.documents import FORMAT, file_names, print_document, say_page_errors, write_document
+from ocrqueue.cli.exits import exit_of_states
+from ocrqueue.cli.inputs import expand_images, parse_options, split_languages
+from ocrqueue.cli.jobs import print_statuses, say_failures
+from ocrqueue.cli.output import json_option, print_json, print_table, say
+from ocrqueue.cli.waiting import wait_for
+from ocrqueue.client import OcrQueue
+from ocrqueue.document import Document
+from ocrqueue.job import CropMode, Priority
+from ocrqueue.references import is_reference, redact_uri
+from ocrqueue.registry import JobStatus
+from ocrqueue.registry.registry import PIPELINE
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The jobs of one call: ids and what the user called the images, position by position."""
+
+    ids: list[str]
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to do after submitting."""
+
+    wait: bool
+    timeout: float | None
+    format_name: str | None
+    folder: Path | None
+    as_json: bool
+
+
+def _complete_image(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", shell_complete=_complete_image)
+@click.option("--engine", "-e", help="Engine that reads.  [default: OCRQUEUE_DEFAULT_ENGINE]")
+@click.option(
+    "--language", "-l", "languages", multiple=True, metavar="CODE", help="Such as kor, or kor+eng. Repeatable."
+)
+@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="Option of the engine. Repeatable.")
+@click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: objects]")
+@click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
+@click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
+@click.option("--tag", help="Free text of your own, kept with the job.")
+@click.option("--idempotency-key", metavar="KEY", help="Submissions with the same key are one job. One image only.")
+@click.option("--reply-to", metavar="QUEUE", help="Celery queue that is told when the job has ended.")
+@click.option("--no-cache", is_flag=True, help="Read the image even if the same was read before.")
+@click.option("--wait", "-w", is_flag=True, help="Wait until the jobs have ended.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
+)
+@click.option("--format", "-f", "format_name", type=FORMAT, help="Print what was read; waits.")
+@click.option(
+    "--output-dir",
+    "-O",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write what was read to NAME.EXT in this folder; waits.",
+)
+@json_option
+@click.pass_context
+def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Queue images.
+
+    IMAGE is a path, a glob in quotes, or a reference: s3://bucket/key, https://host/path, file:///path. `-` reads
+    paths and references from stdin, one a line.
+
+    Prints the job ids in order, one a line; on a terminal as a table. With --json, one object a line: id and image,
+    or with --wait the job's status as it ends.
+    """
+    wanted = Wanted(
+        wait=given.pop("wait"),
+        timeout=given.pop("timeout"),
+        format_name=given.pop("format_name"),
+        folder=given.pop("output_dir"),
+        as_json=as_json,
+    )
+    if as_json and wanted.format_name and wanted.folder is None:
+        raise click.UsageError("--json and --format both print to stdout; choose one, or give --output-dir.")
+    fields = job_fields(**given)
+    names = expand_images(images, sys.stdin)
+    if fields["idempotency_key"] is not None:
+        names = _only_one(names, "--idempotency-key makes all submissions one job: give one image.")
+    if wanted.format_name not in {None, "text", "json"} and wanted.folder is None:
+        names = _only_one(names, f"Several images cannot be one {wanted.format_name} file: give --output-dir.")
+    with OcrQueue() as queue:
+        if not (wanted.wait or wanted.timeout is not None or wanted.format_name or wanted.folder):
+            _submit_only(queue, names, fields, as_json)
+            return
+        submission = submit_all(queue, names, fields)
+        ended = _follow(queue, submission, wanted)
+    context.exit(exit_of_states(status.state for status in ended))
+
+
+def job_fields(*, languages: tuple[str, ...], options: tuple[str, ...], no_cache: bool, **same: Any) -> dict[str, Any]:
+    """Fields of Job from the command line's; those not given are None."""
+    return {
+        **same,
+        "languages": split_languages(languages),
+        "options": parse_options(options) or None,
+        "cache": False if no_cache else None,
+    }
+
+
+def _only_one(names: Iterable[str], complaint: str) -> Iterator[str]:
+    first = list(islice(names, 2))
+    if len(first) > 1:
+        raise click.UsageError(complaint)
+    return iter(first)
+
+
+def submit_in_chunks(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Submit as `names` are read; yields id and name, redacted, once a chunk is queued."""
+    while chunk := list(islice(names, PIPELINE)):
+        jobs = queue.submit_many(chunk, **fields)
+        yield from ((job.id, shown_name(name)) for job, name in zip(jobs, chunk, strict=True))
+
+
+def shown_name(image: str) -> str:
+    """What stands for the image in output: a reference without its secrets."""
+    return redact_uri(image) if is_reference(image) else image
+
+
+def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any]) -> Submission:
+    """Submit all. If an error ends it, the ids that are queued by then go to stderr: nothing else knows them."""
+    submission = Submission([], [])
+    try:
+        for job_id, name in submit_in_chunks(queue, names, fields):
+            submission.ids.append(job_id)
+            submission.names.append(name)
+    except (Exception, KeyboardInterrupt):
+        for job_id in submission.ids:
+            say(f"queued before the error: {job_id}")
+        raise
+    return submission
+
+
+def _submit_only(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], as_json: bool) -> None:
+    pairs = submit_in_chunks(queue, names, fields)
+    if as_json:
+        for job_id, name in pairs:
+            print_json({"id": job_id, "image": name})
+    elif sys.stdout.isatty():
+        print_table(["job", "image~"], pairs)
+    else:
+        for job_id, _ in pairs:
+            click.echo(job_id)
+
+
+def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted) -> list[JobStatus]:
+    """Wait, and hand out what was asked for; the final statuses in the order of the submission."""
+    names = dict(zip(submission.ids, submission.names, strict=True))
+    format_name = wanted.format_name or "text"
+    files = dict(zip(submission.ids, file_names(submission.names, format_name), strict=True))
+
+    partial: list[tuple[Document, str]] = []
+
+    def on_end(status: JobStatus) -> None:
+        record: dict[str, object] = {"source": names[status.id], **status.model_dump(mode="json")}
+        if wanted.folder is not None and status.state in {"succeeded", "partial"}:
+            path = wanted.folder / files[status.id]
+            document = queue.document(status)
+            write_document(document, format_name, path)
+            record["output"] = str(path)
+            if status.state == "partial":
+                partial.append((document, names[status.id]))
+        if wanted.as_json:
+            print_json(record)
+
+    found = wait_for(queue, submission.ids, wanted.timeout, on_end=on_end, progress=not wanted.as_json)
+    ended = [found[job_id] for job_id in submission.ids]
+    if wanted.format_name and wanted.folder is None:
+        _print_documents(queue, ended, submission.names, format_name)
+    elif not wanted.as_json:
+        print_statuses(ended, submission.names)
+    for document, name in partial:
+        say_page_errors(document, name)
+    say_failures(ended, submission.names)
+    return ended
+
+
+def _print_documents(queue: OcrQueue, ended: list[JobStatus], names: list[str], format_name: str) -> None:
+    for status, name in zip(ended, names, strict=True):
+        if status.state not in {"succeeded", "partial"}:
+            continue
+        document = queue.document(status)
+        print_document(document, format_name, title=name if len(ended) > 1 else "")
+        say_page_errors(document, name)

@@ -1,0 +1,203 @@
+"""LocalSystem: Redis, workers and storage, started together and ended in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TextIO
+
+from ocrqueue.client import OcrQueue
+from ocrqueue.errors import LocalSystemFailed
+from ocrqueue.local import guard
+from ocrqueue.local.child import Child, start_child
+from ocrqueue.local.redis_server import RedisServer, start_redis, write_private
+from ocrqueue.settings import Settings, load_settings
+
+_LIVE_S: Final = 120.0
+"""An engine may have a large model to load."""
+_AFTER_GRACE_S: Final = 10.0
+_REDIS_END_S: Final = 10.0
+
+
+class LocalSystem:
+    """The whole system on one machine, for as long as a `with` lasts.
+
+    >>> with LocalSystem(Path("data"), engines=["tesseract"]) as system:      # doctest: +SKIP
+    ...     with OcrQueue(system.settings) as queue:
+    ...         print(queue.submit("scan.png").result(timeout=60).text)
+
+    In the folder `data`: `env` (variables for other programs, readable by this user only), `redis/`, `storage/` and
+    `logs/`. Used again, it has the jobs and results of before. Other settings come from OCRQUEUE_* as everywhere.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        engines: Sequence[str] = ("tesseract",),
+        concurrency: int | None = None,
+    ) -> None:
+        """One worker for each engine, `concurrency` jobs at a time each (None: one a core)."""
+        self.data = data.absolute()
+        self.engines = tuple(dict.fromkeys(engines))
+        self.concurrency = concurrency
+        self.workers: dict[str, Child] = {}
+        self.redis: RedisServer | None = None
+        self._lock: TextIO | None = None
+        self._guard: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start all and wait until each worker takes jobs. Raises LocalSystemFailed; then nothing is left running."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The OCRQUEUE_* variables with which another program uses this system. They hold the password."""
+        if self.redis is None:
+            raise LocalSystemFailed("The system is not running.", remedy="Use it in a `with`.")
+        return {
+            "OCRQUEUE_REDIS_URL": self.redis.url,
+            "OCRQUEUE_STORAGE": (self.data / "storage").as_uri(),
+            "OCRQUEUE_KEY_PREFIX": "",
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a program that uses this system."""
+        return {**os.environ, **self.variables}
+
+    @property
+    def settings(self) -> Settings:
+        """For an OcrQueue in this process."""
+        fields = {name.removeprefix("OCRQUEUE_").lower(): value for name, value in self.variables.items()}
+        return load_settings(**fields)
+
+    def exports(self) -> list[str]:
+        """`variables` as lines for a shell."""
+        return [f"export {name}={shlex.quote(value)}" for name, value in self.variables.items()]
+
+    @property
+    def env_file(self) -> Path:
+        return self.data / "env"
+
+    def check(self) -> None:
+        """Raise LocalSystemFailed if a process has ended by itself."""
+        for child in self._children():
+            child.check()
+
+    def stop(self) -> None:
+        """End the workers, then Redis. Running jobs get `shutdown_grace_s` seconds; the rest goes back to the queue.
+
+        If this is interrupted, all is killed at once.
+        """
+        try:
+            for worker in self.workers.values():
+                worker.ask_to_end()
+            for worker in self.workers.values():
+                worker.wait_or_kill(self._grace_s)
+            if self.redis is not None:
+                self.redis.child.ask_to_end()
+                self.redis.child.wait_or_kill(_REDIS_END_S)
+        finally:
+            for child in self._children():
+                child.kill()
+            if self._guard is not None:
+                with suppress(BrokenPipeError):
+                    self._guard.communicate(guard.DONE)
+                self._guard = None
+            self.workers.clear()
+            self.redis = None
+            if self._lock is not None:
+                # without the lock the file is that of another system
+                self.env_file.unlink(missing_ok=True)
+                self._lock.close()
+                self._lock = None
+
+    @property
+    def _grace_s(self) -> float:
+        return load_settings().shutdown_grace_s + _AFTER_GRACE_S
+
+    def _children(self) -> list[Child]:
+        return [*self.workers.values(), *([self.redis.child] if self.redis else [])]
+
+    def _start(self) -> None:
+        logs = self.data / "logs"
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            logs.mkdir(exist_ok=True)
+            self._lock = _lock(self.data / "lock")
+        except OSError as error:
+            raise LocalSystemFailed(
+                f"Cannot use the folder {self.data}: {error.strerror}.", remedy="Choose another folder."
+            ) from error
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", guard.__file__, str(self._grace_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.redis = start_redis(self.data / "redis", logs / "redis.log")
+        self._tell_guard(self.redis.child)
+        with OcrQueue(self.settings) as queue:
+            queue.storage.ensure()
+            for engine in self.engines:
+                self.workers[engine] = self._start_worker(engine, logs / f"worker-{engine}.log")
+                self._tell_guard(self.workers[engine])
+            self._wait_until_live(queue)
+        write_private(self.env_file, "".join(f"{line}\n" for line in self.exports()))
+
+    def _tell_guard(self, child: Child) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.write(f"{child.pid}\n")
+            self._guard.stdin.flush()
+
+    def _start_worker(self, engine: str, log: Path) -> Child:
+        # the module by its name alone: what apps install does not import what workers install
+        command = [sys.executable, "-m", "ocrqueue_worker", "--engine", engine]
+        if self.concurrency is not None:
+            command += ["--concurrency", str(self.concurrency)]
+        return start_child(f"The {engine} worker", command, log, self.environment)
+
+    def _wait_until_live(self, queue: OcrQueue) -> None:
+        deadline = time.monotonic() + _LIVE_S
+        waiting = dict(self.workers)
+        while waiting:
+            self.check()
+            live = {worker.pid for workers in queue.engines().values() for worker in workers}
+            # by process id: a worker of an earlier run in the same folder may still count as live
+            waiting = {engine: child for engine, child in waiting.items() if child.pid not in live}
+            if waiting and time.monotonic() > deadline:
+                raise next(iter(waiting.values())).failure(f"was not ready within {_LIVE_S:.0f} s")
+            time.sleep(0.05 if waiting else 0)
+
+
+def _lock(path: Path) -> TextIO:
+    """Held until it is closed, or the process ends. Raises LocalSystemFailed if another process holds it."""
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise LocalSystemFailed(
+            f"Another `ocrqueue local` runs in {path.parent}.", remedy="Use it, or choose another folder."
+        ) from None
+    return file

@@ -1,0 +1,278 @@
+"""The `ocrqueue` command as far as it needs no server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ocrqueue.cli.config import unknown_variables
+from ocrqueue.cli.crops import crop_name
+from ocrqueue.cli.documents import file_names, safe_name
+from ocrqueue.cli.exits import MEANINGS, ExitStatus, exit_of_error, exit_of_states
+from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
+from ocrqueue.cli.program import COMMANDS, program
+from ocrqueue.document import Word
+from ocrqueue.errors import SourceInvalid, error_classes
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+
+DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def invoke(*arguments: str, stdin: str = "", status: int = 0, **environment: str) -> Result:
+    result = CliRunner(env=environment).invoke(program, arguments, input=stdin, prog_name="ocrqueue")
+    assert result.exit_code == status, (result.stdout, result.stderr, result.exc_info)
+    return result
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_commands_says_what_each_says_itself() -> None:
+    for name, (place, text) in COMMANDS.items():
+        module, _, attribute = place.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        assert command.name == name
+        assert (command.help or "").splitlines()[0] == text
+
+
+def test_help_lists_commands_and_exit_statuses() -> None:
+    text = invoke("--help").stdout
+    for name in COMMANDS:
+        assert f"  {name} " in text
+    for status in ExitStatus:
+        assert f"{status:>3}  {MEANINGS[status]}" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import ocrqueue; known = set(sys.modules);"
+        "from ocrqueue.cli.program import program;"
+        "program(['--help'], prog_name='ocrqueue', standalone_mode=False);"
+        "sys.stderr.write(' '.join({name.partition('.')[0] for name in set(sys.modules) - known}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    loaded = set(done.stderr.split())
+    assert "click" in loaded
+    assert not loaded & {"rich", "boto3", "botocore", "PIL", "celery", "kombu", "redis", "pydantic"}
+
+
+def test_a_command_mistyped_is_guessed() -> None:
+    assert "Did you mean 'submit'?" in invoke("sumbit", status=2).stderr
+    assert "No such command 'xyzzy'.\n" in invoke("xyzzy", status=2).stderr
+
+
+def test_version() -> None:
+    assert invoke("--version").stdout.startswith("ocrqueue, version ")
+
+
+def test_every_error_has_an_exit_status_and_jobs_the_one_that_weighs_most() -> None:
+    assert all(exit_of_error(code) in MEANINGS for code in error_classes())
+    assert exit_of_error("job.unknown") == 3
+    assert exit_of_error("image.corrupt") == exit_of_error("not.known.here") == 1
+    assert exit_of_states([]) == exit_of_states(["succeeded"]) == 0
+    assert exit_of_states(["partial", "succeeded"]) == 7
+    assert exit_of_states(["partial", "cancelled"]) == 6
+    assert exit_of_states(["cancelled", "failed", "succeeded"]) == 1
+
+
+def test_a_dead_broker_is_one_line_and_an_exit_status() -> None:
+    result = invoke("status", "x", "--json", status=5, **DEAD_BROKER)
+    assert result.stderr.startswith("error: broker.unavailable: ")
+    assert result.stderr.count("\n") == 1
+    assert json.loads(result.stdout)["error"]["retryable"] is True
+    assert "hush" not in result.output
+
+
+def test_a_wrong_setting_is_one_line_and_an_exit_status() -> None:
+    result = invoke("queues", status=2, OCRQUEUE_REDIS_URL="http://:hush@host")
+    assert result.stderr.startswith("error: settings.invalid: redis_url: ")
+    assert "hush" not in result.output
+
+
+# --- what the user names ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.png"], "There is no file 'missing.png'"),
+        (["folder"], "'folder' is a directory; name the files in it: 'folder/*'"),
+        (["*.gif"], "No file matches '*.gif'"),
+        (["nul\0.png"], "There is no file"),
+        (["ftp://user:hush@host/a.png"], "source.invalid: ftp://host/a.png"),
+        (["https://[/a.png"], "source.invalid"),
+        (["a.png", "-l", "../etc"], "job.malformed: languages"),
+        (["a.png", "-o", "psm"], "is not KEY=VALUE"),
+        (["a.png", "-o", "psm=6", "-o", "psm=7"], "'psm' is given twice"),
+        (["a.png", "a.png", "--idempotency-key", "k"], "give one image"),
+        (["a.png", "--json", "--format", "text"], "choose one"),
+        (["a.png", "a.png", "--format", "hocr"], "give --output-dir"),
+        (["-", "-"], "can be given once"),
+        (["a.png", "--timeout", "-1"], "not in the range"),
+    ],
+)
+def test_submit_says_what_is_wrong_before_anything_is_queued(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.png").write_bytes(b"")
+    # with a broker that does not answer: had it been asked, the exit status would be another
+    result = invoke("submit", *arguments, status=2, **DEAD_BROKER, OCRQUEUE_STORAGE=tmp_path.as_uri())
+    assert message in result.stderr
+    assert "hush" not in result.output
+
+
+def test_images_are_paths_globs_references_and_lines(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "deep/er/c.png", "odd[1].png", ".hidden.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(expand_images(["*.png"], [])) == ["a.png", "b.png", "odd[1].png"]
+    assert list(expand_images(["**/*.png", "b.png"], [])) == ["a.png", "b.png", "deep/er/c.png", "odd[1].png", "b.png"]
+    assert list(expand_images(["odd[1].png"], [])) == ["odd[1].png"]
+    references = ["s3://bucket/a*b?c.png", "https://host/a.png?sig=x", "file:///a.png"]
+    assert list(expand_images(references, [])) == references
+    assert list(expand_images(["a.png", "-"], ["s3://b/k\r\n", "\n"])) == ["a.png", "s3://b/k"]
+
+
+def test_lines_are_read_one_at_a_time_and_taken_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    images = expand_images(["-"], iter(["a.png\n", "*.png\n"]))
+    assert next(images) == "a.png"
+    with pytest.raises(click.UsageError, match=r"There is no file '\*.png'"):
+        next(images)
+
+
+def test_an_argument_that_is_wrong_is_found_before_the_first_image_is_handed_out(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(SourceInvalid):
+        expand_images(["a.png", "gopher://x/y"], [])
+
+
+def test_option_values_are_json_or_else_text() -> None:
+    pairs = ["n=6", "f=0.5", "b=true", "none=null", 'list=[1,"a"]', "text=auto", "empty=", "eq=a=b", "nan=NaN"]
+    assert parse_options(pairs) == {
+        "n": 6,
+        "f": 0.5,
+        "b": True,
+        "none": None,
+        "list": [1, "a"],
+        "text": "auto",
+        "empty": "",
+        "eq": "a=b",
+        "nan": "NaN",
+    }
+    assert parse_options(["deep=" + "[" * 100_000])["deep"].startswith("[[[")  # type: ignore[union-attr]  # it is text
+
+
+def test_languages_and_ids() -> None:
+    assert split_languages(["kor+eng", "deu"]) == ("kor", "eng", "deu")
+    assert split_languages([]) is None
+    assert expand_ids(["b", "-", "b"], ["a  scan.png\n", "\n", "c\n"]) == ["b", "a", "c"]
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["../../etc/passwd", "/etc/passwd", "..", ".bashrc", "a\0b", "a\nb", "\x1b[31m", "\udcff", "가" * 500, "con:", ""],
+)
+def test_names_made_of_what_comes_from_outside_stay_in_their_folder(hostile: str, tmp_path: Path) -> None:
+    word = Word(id=hostile, text=hostile, polygon=((0, 0),) * 4, bbox=(0, 0, 0, 0), confidence=None)
+    for name in (safe_name(hostile) or "image", *file_names([hostile, f"s3://b/{hostile}"], "text"), crop_name(word)):
+        path = tmp_path / name
+        path.write_bytes(b"")
+        assert path.resolve().parent == tmp_path.resolve()
+        assert not name.startswith(".")
+        assert name.isprintable()
+
+
+def test_names_keep_what_people_read_and_are_distinct() -> None:
+    images = [
+        "a/scan.png",
+        "b/scan.jpg",
+        "s3://bucket/SCAN.tif?x",
+        "https://host/%EA%B0%80%20b.png?sig=s",
+        "https://host",
+    ]
+    assert file_names(images, "text") == ["scan.txt", "scan-2.txt", "SCAN-3.txt", "가 b.txt", "image.txt"]
+    assert file_names(["scan.png"], "hocr") == ["scan.hocr"]
+
+
+def test_a_crop_is_named_by_id_and_text() -> None:
+    word = Word(id="p001-w0007", text="Größe/3 €?", polygon=((0, 0),) * 4, bbox=(0, 0, 0, 0), confidence=None)
+    assert crop_name(word) == "p001-w0007-Größe_3.png"
+
+
+# --- config, schema, completion ---------------------------------------------------------------------------------------
+
+
+def test_config_shows_what_differs_and_masks_passwords() -> None:
+    environment = {
+        "OCRQUEUE_REDIS_URL": "redis://me:hush@host/3",
+        "OCRQUEUE_RETRY_LIMIT": "9",
+        "OCRQUEUE_S3_ADDRESSING": "auto",
+    }
+    everything = invoke("config", "--json", **environment)
+    values = json.loads(everything.stdout)
+    assert set(values) == set(Settings.model_fields)
+    assert values["retry_limit"] == {"value": "9", "default": "4", "changed": True}
+    assert values["redis_url"]["value"] == "redis://me:***@host/3"
+    assert {name for name, setting in values.items() if setting["changed"]} == {"retry_limit", "redis_url"}
+    table = invoke("config", "--changed", **environment).stdout
+    assert "OCRQUEUE_RETRY_LIMIT" in table
+    assert "OCRQUEUE_S3_ADDRESSING" not in table
+    assert "hush" not in table + everything.stdout
+
+
+def test_config_warns_of_variables_that_are_ignored() -> None:
+    result = invoke("config", "--changed", OCRQUEUE_REDIS_ULR="redis://x", ocrqueue_retry_limit="3")
+    assert result.stderr == "warning: OCRQUEUE_REDIS_ULR is not a setting; did you mean OCRQUEUE_REDIS_URL?\n"
+    assert unknown_variables() == [name for name in os.environ if name.startswith("OCRQUEUE_TEST_")]
+
+
+def test_schema_is_the_schema_of_messages() -> None:
+    schema = json.loads(invoke("schema", "job").stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert set(schema["properties"]) == set(Job.model_fields)
+    assert json.loads(invoke("schema", "document").stdout)["title"] == "ocrqueue document"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_script_of_each_shell(shell: str) -> None:
+    assert f"_OCRQUEUE_COMPLETE={shell}_complete" in invoke("completion", shell).stdout
+
+
+def test_completion_completes_commands_and_options() -> None:
+    def complete(*words: str) -> str:
+        place = {"COMP_WORDS": " ".join(["ocrqueue", *words]), "COMP_CWORD": str(len(words))}
+        return invoke(**place, _OCRQUEUE_COMPLETE="bash_complete").stdout
+
+    assert complete("s") == "plain,submit\nplain,status\nplain,schema\n"
+    assert complete("--v") == "plain,--version\n"
+    assert complete("submit", "--prio") == "plain,--priority\n"
+    assert complete("submit", "--priority", "h") == "plain,high\n"
+    assert complete("submit", "x") == "file,x\n"
+
+
+def test_the_documentation_lists_every_command_and_exit_status() -> None:
+    text = (Path(__file__).parents[2] / "docs/cli.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"`{name}" in text
+    for status, meaning in MEANINGS.items():
+        assert f"| {status:d} | {meaning} |" in text

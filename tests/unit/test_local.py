@@ -1,0 +1,89 @@
+"""The guard of the local system, and what becomes of processes that do not end when they are asked to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue.errors import LocalSystemFailed
+from ocrqueue.local import LocalSystem, guard
+from ocrqueue.local.child import Child, log_tail, start_child
+
+OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Iterator[dict[str, Child]]:
+    """One process that ends at SIGTERM and one that does not, both up."""
+    started = {}
+    for name, program in {"obedient": OBEDIENT, "deaf": DEAF}.items():
+        started[name] = start_child(name, [sys.executable, "-c", program], tmp_path / name, {}, tmp_path)
+    for child in started.values():
+        while not log_tail(child.log, 1):
+            time.sleep(0.01)
+    yield started
+    for child in started.values():
+        child.kill()
+
+
+def reap(children: dict[str, Child]) -> None:
+    """As init does for the guard: what has ended is to be gone, not a zombie of this process."""
+    for child in children.values():
+        threading.Thread(target=child.process.wait, daemon=True).start()
+
+
+def test_the_guard_ends_what_is_left_when_its_input_ends(children: dict[str, Child]) -> None:
+    reap(children)
+    guard.main([f"{children['obedient'].pid}\n", f"{children['deaf'].pid}\n"], 0.3)
+    assert children["deaf"].process.wait(5) == -9
+    assert children["obedient"].process.wait(5) == -15
+
+
+def test_the_guard_leaves_all_alone_when_it_is_done(children: dict[str, Child]) -> None:
+    guard.main([f"{children['obedient'].pid}\n", guard.DONE], 0.3)
+    assert children["obedient"].process.poll() is None
+
+
+def test_the_guard_does_not_mind_processes_that_have_gone() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    gone.wait()
+    guard.main([f"{gone.pid}\n"] * 2, 0.3)
+
+
+def test_a_child_that_is_deaf_is_killed_when_its_time_is_up(children: dict[str, Child]) -> None:
+    for child in children.values():
+        child.ask_to_end()
+        child.wait_or_kill(0.3)
+    assert children["obedient"].process.returncode == -15
+    assert children["deaf"].process.returncode == -9
+
+
+def test_a_child_that_ended_is_reported_with_the_last_line_of_its_log(tmp_path: Path) -> None:
+    program = "print('first'); print('the reason'); print(); raise SystemExit(3)"
+    child = start_child("The worker", [sys.executable, "-c", program], tmp_path / "log", {})
+    child.process.wait()
+    with pytest.raises(LocalSystemFailed, match="The worker ended by itself with status 3: the reason") as caught:
+        child.check()
+    assert caught.value.info.details == {"log": str(tmp_path / "log")}
+
+
+def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LocalSystemFailed, match="Cannot start x: No such file"):
+        start_child("x", [str(tmp_path / "missing")], tmp_path / "log", {})
+    assert log_tail(tmp_path / "no such log", 3) == []
+
+
+def test_a_system_that_does_not_run_has_no_variables_and_a_bad_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    system = LocalSystem(tmp_path / "file" / "data")
+    with pytest.raises(LocalSystemFailed, match="not running"):
+        _ = system.variables
+    with pytest.raises(LocalSystemFailed, match="Cannot use the folder"):
+        system.__enter__()
