@@ -6,13 +6,37 @@
 ...     print(document.text)
 """
 
-from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
-from ocrqueue.client import OcrQueue, SubmittedJob
-from ocrqueue.document import Block, Crop, Document, Line, Page, Paragraph, Word
-from ocrqueue.errors import ErrorInfo, OcrQueueError
-from ocrqueue.job import Job
-from ocrqueue.registry import JobStatus
-from ocrqueue.settings import Settings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
+    from ocrqueue.client import OcrQueue, SubmittedJob
+    from ocrqueue.document import Block, Crop, Document, Line, Page, Paragraph, Word
+    from ocrqueue.errors import ErrorInfo, OcrQueueError
+    from ocrqueue.job import Job
+    from ocrqueue.registry import JobStatus
+    from ocrqueue.settings import Settings
+
+# imported when first used: the command line shows its help without Redis, Celery and pydantic in memory
+_MODULES: Final = {
+    "AsyncOcrQueue": "aio",
+    "AsyncSubmittedJob": "aio",
+    "Block": "document",
+    "Crop": "document",
+    "Document": "document",
+    "ErrorInfo": "errors",
+    "Job": "job",
+    "JobStatus": "registry",
+    "Line": "document",
+    "OcrQueue": "client",
+    "OcrQueueError": "errors",
+    "Page": "document",
+    "Paragraph": "document",
+    "Settings": "settings",
+    "SubmittedJob": "client",
+    "Word": "document",
+}
 
 __all__ = [
     "AsyncOcrQueue",
@@ -32,3 +56,15 @@ __all__ = [
     "SubmittedJob",
     "Word",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

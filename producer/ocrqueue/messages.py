@@ -12,17 +12,20 @@ import base64
 import json
 import uuid
 from functools import cache
-from typing import Any, Final
-
-from celery import Celery
+from typing import TYPE_CHECKING, Any, Final
 
 from ocrqueue.job import Job
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 TASK: Final = "ocrqueue.recognize"
 
 
 @cache
 def _protocol() -> Celery:
+    from celery import Celery
+
     return Celery("ocrqueue", set_as_current=False, broker="memory://")
 
 
