@@ -1,0 +1,171 @@
+"""Writes the parts of docs/*.md that repeat what the code says, and checks that they still do.
+
+    python docs/generate.py            # write them
+    python docs/generate.py --check    # exit status 1 if one is out of date
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; NAME is a key of PARTS.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import click
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from ocrqueue import errors
+from ocrqueue.document import json_schema
+from ocrqueue.errors import error_classes
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+from ocrqueue_worker.engines.null import NullOptions
+from ocrqueue_worker.engines.tesseract import TesseractOptions
+
+DOCS: Final = Path(__file__).parent
+_PART: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
+_UNITS: Final = {"_s": "s", "_bytes": "bytes", "_pixels": "pixels", "_px": "pixels", "_mib": "MiB", "_pages": "pages"}
+_COMPARISONS: Final = {"minimum": "≥ {}", "maximum": "≤ {}", "exclusiveMinimum": "> {}", "exclusiveMaximum": "< {}"}
+
+
+def settings() -> str:
+    """A table for each group of Settings; a comment in the class begins a group."""
+    lines: list[str] = []
+    for line in inspect.getsource(Settings).splitlines():
+        if group := re.fullmatch(r"    # (.+)", line):
+            lines += ["", f"## {group[1]}", "", *_head("variable", "default", "values", "what it sets")]
+        elif (field := re.match(r"    (\w+): ", line)) and field[1] in Settings.model_fields:
+            lines.append(_setting_row(field[1], Settings.model_fields[field[1]]))
+    return "\n".join(lines[1:])
+
+
+def _setting_row(name: str, field: FieldInfo) -> str:
+    unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
+    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    shown = "" if default in (None, "", ()) else f"`{_plain(default)}` {unit}".rstrip()
+    values = _allowed(_schema_of(Settings, name))
+    return _row(f"`OCRQUEUE_{name.upper()}`", shown, values, field.description or "")
+
+
+def error_codes() -> str:
+    """A table for each section of errors.py, in its order."""
+    head = ["", *_head("code", "exception", "what happened", "a retry can help", "what to do")]
+    lines = ["", "## General", *head]
+    classes = {cls.__name__: cls for cls in error_classes().values()}
+    for line in inspect.getsource(errors).splitlines():
+        if section := re.fullmatch(r"# --- (.+?) -+", line):
+            lines += ["", f"## {section[1].capitalize()}", *head]
+        elif (found := re.match(r"class (\w+)\(", line)) and found[1] in classes:
+            cls = classes[found[1]]
+            happened = (cls.__doc__ or "").strip().splitlines()[0]
+            lines.append(
+                _row(f"`{cls.code}`", f"`{cls.__name__}`", happened, "yes" if cls.retryable else "no", cls.remedy)
+            )
+    return "\n".join(lines[1:])
+
+
+def fields_of(model: type[BaseModel], kind: str) -> Callable[[], str]:
+    """A table of a model's fields; `kind` is what they are called."""
+
+    def table() -> str:
+        rows = [_row(f"`{name}`", *_type_and_default(model, name, field)) for name, field in model.model_fields.items()]
+        return "\n".join([*_head(kind, "values", "default", "meaning"), *rows])
+
+    return table
+
+
+PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {
+        "settings": settings,
+        "errors": error_codes,
+        "job-fields": fields_of(Job, "field"),
+        "tesseract-options": fields_of(TesseractOptions, "option"),
+        "null-options": fields_of(NullOptions, "option"),
+    }
+)
+
+
+def _type_and_default(model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str]:
+    schema = _schema_of(model, name)
+    if field.is_required():
+        shown = "required"
+    elif field.default_factory is not None or field.default in (None, "", ()):
+        shown = ""
+    else:
+        shown = f"`{_plain(field.default)}`"
+    return _allowed(schema) or _type(schema), shown, field.description or ""
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _schema_of(model: type[BaseModel], name: str) -> dict[str, Any]:
+    """The field's JSON Schema, without the null of an optional one."""
+    found: dict[str, Any] = json_schema(model)["properties"][name]
+    choices = [choice for choice in found.get("anyOf", []) if choice.get("type") != "null"]
+    return choices[0] if len(choices) == 1 else found
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Choices or limits; empty where the type says it all."""
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if "minimum" in schema and "maximum" in schema:
+        return f"{schema['minimum']:g} to {schema['maximum']:g}"
+    limits = [text.format(f"{schema[key]:g}") for key, text in _COMPARISONS.items() if key in schema]
+    return ", ".join(limits)
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    names = {"array": "list", "boolean": "true, false", "object": "object", "string": "text"}
+    kind = str(schema.get("type", ""))
+    if kind == "string" and "maxLength" in schema:
+        return f"text, up to {schema['maxLength']} characters"
+    return "RFC 3339 time" if schema.get("format") == "date-time" else names.get(kind, kind)
+
+
+def _head(*names: str) -> list[str]:
+    return [_row(*names), _row(*("---" for _ in names))]
+
+
+def _row(*cells: str) -> str:
+    escaped = (cell.replace("|", r"\|") for cell in cells)
+    return f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in escaped)}|"
+
+
+def render(text: str) -> str:
+    """`text` with its generated parts made anew. Raises KeyError for a part that is not in PARTS."""
+    return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n\n{found[4]}", text)
+
+
+def stale(pages: Iterable[Path]) -> dict[Path, str]:
+    """The pages that are out of date, and what they should be."""
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    return {page: new for page, text in texts.items() if (new := render(text)) != text}
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if something is out of date.")
+def main(check: bool) -> None:
+    """Write what docs/*.md repeat of the code."""
+    found = stale(sorted(DOCS.glob("*.md")))
+    for page, text in found.items():
+        click.echo(f"{page.name}: {'out of date; run: python docs/generate.py' if check else 'written'}", err=True)
+        if not check:
+            page.write_text(text, encoding="utf-8")
+    sys.exit(1 if check and found else 0)
+
+
+if __name__ == "__main__":
+    main()

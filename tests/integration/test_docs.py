@@ -1,0 +1,300 @@
+"""What the documentation shows is run as it stands there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ocrqueue import OcrQueue
+from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed
+from ocrqueue.settings import load_settings
+from ocrqueue.storage.s3_client import s3_client
+from tests.documentation import ROOT, block_after, snippets
+from tests.integration.conftest import Installation
+from tests.pictures import png, text_picture
+from tests.processes import as_environment, environment, free_port, need_program, wait_until, worker
+from tests.servers import answer, http_server
+
+pytest_plugins = ["tests.server_fixtures"]
+
+DOCS = ROOT / "docs"
+HELLO = png(text_picture("Hello 42"))
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ROOT / "samples", tmp_path / "samples"))
+
+
+def run_python(
+    installation: Installation, folder: Path, *arguments: object, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env=environment(as_environment(installation.settings)) | variables,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_python_snippets_print_what_they_say(installation: Installation, samples: Path) -> None:
+    """In one process, one after the other."""
+    found = list(snippets(DOCS / "python.md"))
+    mark = uuid.uuid4().hex
+    script = samples / "snippets.py"
+    script.write_text("".join(f"{code}\nprint('{mark}', flush=True)\n" for code, _ in found), encoding="utf-8")
+    printed = run_python(installation, samples, script.name).stdout.split(f"{mark}\n")
+    for (code, expected), actual in zip(found, printed[:-1], strict=True):
+        assert expected is None or actual == expected, code
+    assert sum(expected is not None for _, expected in found) >= 8
+
+
+def test_the_snippet_in_the_readme_runs(installation: Installation, samples: Path) -> None:
+    code, _ = next(snippets(ROOT / "README.md"))
+    (samples / "readme.py").write_text(code, encoding="utf-8")
+    printed = run_python(installation, samples, "readme.py").stdout.splitlines()
+    assert any(line.startswith("LANTERN (") and ".png" in line for line in printed)
+    assert len(printed) > 200
+
+
+def test_an_app_that_has_only_celery_reads_an_image_by_name(installation: Installation, tmp_path: Path) -> None:
+    (code, _), *_ = snippets(DOCS / "celery.md")
+    (tmp_path / "theirs.py").write_text(code, encoding="utf-8")
+    image = installation.file_root / "by-name.png"
+    image.write_bytes(HELLO)
+    call = f"import json, theirs; print(json.dumps(theirs.read({image.as_uri()!r})))"
+    summary = json.loads(run_python(installation, tmp_path, "-c", call).stdout)
+    example = json.loads(block_after(DOCS / "celery.md", "returns the summary", "json"))
+    assert set(summary) == set(example)
+    assert summary["state"] == "succeeded"
+
+
+def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Installation, tmp_path: Path) -> None:
+    _, (code, _) = snippets(DOCS / "celery.md")
+    (tmp_path / "replies.py").write_text(code, encoding="utf-8")
+    log = tmp_path / "replies.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "celery", "-A", "replies", "worker", "-Q", "finished-scans", "-P", "solo"],
+            cwd=tmp_path,
+            env=environment(as_environment(installation.settings)),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        job = installation.queue.submit(HELLO, engine="null", reply_to="finished-scans")
+        wait_until(lambda: f"{job.id} succeeded: s3://" in log.read_text(), 30, f"the reply came: {log.read_text()}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_message_by_name_is_what_the_table_says(installation: Installation) -> None:
+    """The table of malformed messages: the record and the result of a job that the schema refuses."""
+    from celery import Celery
+    from celery.exceptions import NotRegistered
+
+    url = installation.settings.redis_url.get_secret_value()
+    app = Celery("theirs", broker=url, backend=url, set_as_current=False)
+    options = {"global_keyprefix": installation.settings.key_prefix}
+    app.conf.update(broker_transport_options=options, result_backend_transport_options=options)
+    sent = app.send_task("ocrqueue.recognize", kwargs={"job": {"imag": "s3://b/k"}}, queue="ocr.tesseract")
+    with pytest.raises(Exception, match=r"^job\.malformed: "):
+        sent.get(timeout=20)
+    with pytest.raises(JobMalformed):
+        installation.queue.job(sent.id).result()
+    unknown = app.send_task("ocrqueue.recognise", kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract")
+    with pytest.raises(NotRegistered):
+        unknown.get(timeout=20)
+    app.close()
+
+
+def test_a_crop_is_a_byte_range_of_the_archive(installation: Installation, tmp_path: Path) -> None:
+    (code, _), *_ = snippets(DOCS / "storage.md")
+    (tmp_path / "crop.py").write_text(code, encoding="utf-8")
+    status = installation.queue.submit(HELLO, crops="archive", cache=False).wait(30)
+    bucket, _, key = (status.result or "").removeprefix("s3://").partition("/")
+    done = subprocess.run(
+        [sys.executable, "crop.py", bucket, key],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    word = next(installation.queue.document(status).words())
+    assert word.crop is not None
+    assert word.crop.offset
+    assert done.stdout == word.crop.open().read()
+
+
+def test_the_lifecycle_rules_are_accepted(s3_endpoint: str, s3_bucket: str) -> None:
+    client = s3_client(load_settings(s3_endpoint=s3_endpoint))
+    rules = json.loads(block_after(DOCS / "storage.md", "Let lifecycle rules", "json"))
+    client.put_bucket_lifecycle_configuration(Bucket=s3_bucket, LifecycleConfiguration=rules)
+    kept = client.get_bucket_lifecycle_configuration(Bucket=s3_bucket)["Rules"]
+    assert {rule["ID"] for rule in kept} == {"ocr-results", "ocr-inputs", "ocr-uploads"}
+    client.delete_bucket_lifecycle(Bucket=s3_bucket)
+
+
+# --- an engine of one's own ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine_package(tmp_path: Path) -> Path:
+    """The folder where the example engine is installed, as pip installs it."""
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    page = DOCS / "engines.md"
+    (source / "ocrqueue_remote.py").write_text(block_after(page, "An engine of one's own", "python"), encoding="utf-8")
+    (source / "pyproject.toml").write_text(block_after(page, "Its `pyproject.toml`", "toml"), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--disable-pip-version-check", "--target", site, source], check=True)
+    return site
+
+
+def test_the_example_of_an_engine_reads(
+    installation: Installation, engine_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [
+        {"text": "Hello", "box": [10, 20, 60, 40], "score": 0.9},
+        {"text": "42", "box": [70, 20, 90, 40], "score": 0.3},
+    ]
+    routes = {
+        "/": answer(200, json.dumps({"lines": [words, [{**words[0], "text": "again", "score": 0.8}]]}).encode()),
+    }
+    settings = {**as_environment(installation.settings), "key_prefix": f"remote-{uuid.uuid4().hex[:8]}:"}
+    monkeypatch.setenv("PYTHONPATH", f"{engine_package}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with http_server(routes) as server:
+        monkeypatch.setenv("REMOTE_OCR_URL", server.url("/"))
+        arguments = ("--engine", "remote", "--concurrency", "1")
+        with worker(settings, tmp_path, *arguments), OcrQueue(load_settings(**settings)) as queue:
+            document = queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).result(timeout=30)
+            assert document.text == "Hello\nagain"
+            assert [word.confidence for word in document.words()] == [0.9, 0.8]
+            assert next(document.words()).polygon == ((10, 20), (60, 20), (60, 40), (10, 40))
+            assert all(word.crop and word.crop.image().width == 54 for word in document.words())
+            assert (
+                queue.submit(HELLO, engine="remote", options={"least_score": 2}).wait(30).error.code == "option.invalid"
+            )
+            assert queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).wait(30).cached
+            routes["/"] = answer(500)
+            with pytest.raises(EngineFailed, match="gives no answer"):
+                queue.submit(HELLO, engine="remote").result(timeout=30)
+
+
+# --- the access rules of Redis ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded_redis(tmp_path: Path) -> Iterator[int]:
+    """The port of a Redis with the users of docs/security.md, their passwords as they stand there."""
+    port = free_port()
+    rules = block_after(DOCS / "security.md", "### Access rules", "text")
+    configuration = tmp_path / "redis.conf"
+    configuration.write_text(
+        f'port {port}\nbind 127.0.0.1\nsave ""\nuser default on >ADMIN ~* &* +@all\n{rules}', encoding="utf-8"
+    )
+    process = subprocess.Popen([need_program("redis-server"), configuration], stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis(port=port, password="ADMIN") as admin:
+            wait_until(lambda: _answers(admin), 10, "redis-server answers")
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_redis: int, tmp_path: Path) -> None:
+    def url(user: str, password: str) -> str:
+        return f"redis://{user}:{password}@127.0.0.1:{guarded_redis}/0"
+
+    (tmp_path / "storage").mkdir()
+    for_app = {
+        "redis_url": url("ocr-app", "APP-PASSWORD"),
+        "key_prefix": "acme:",
+        "storage": f"file://{tmp_path}/storage",
+        "shutdown_grace_s": 0,
+        "retry_limit": 1,
+        "retry_backoff_s": 0.1,
+        "worker_heartbeat_s": 1,
+    }
+    for_worker = {**for_app, "redis_url": url("ocr-worker", "WORKER-PASSWORD")}
+    admin = redis.Redis(port=guarded_redis, password="ADMIN")
+    arguments = ("--engine", "null", "--engine", "tesseract", "--concurrency", "1")
+    with OcrQueue(load_settings(**for_app)) as queue:
+        with worker(for_worker, tmp_path, *arguments):
+            assert queue.submit(HELLO, idempotency_key="one").result(timeout=30).text == "Hello 42"
+            assert queue.submit(HELLO).wait(30).cached
+            jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans")
+            assert len(list(queue.as_completed(jobs, timeout=30))) == 3
+            wait_until(lambda: admin.llen("acme:finished-scans") == 3, 10, "the replies were sent")
+            for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):
+                status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(60)
+                assert status.error is not None
+                assert status.error.code == code
+            assert {lane.name for lane in queue.queues() if lane.workers} >= {"ocr.null", "ocr.tesseract"}
+            interrupted = queue.submit(HELLO, engine="null", options={"delay_s": 3})
+            wait_until(lambda: interrupted.status().state == "running", 10, "it runs")
+        # back on the queue by Celery's own means, and delivered again
+        assert admin.llen("acme:ocr.null") == 1
+        with worker(for_worker, tmp_path, *arguments):
+            assert sent_by_name(url("ocr-by-name", "BY-NAME-PASSWORD"), tmp_path) == "succeeded"
+            assert interrupted.wait(30).attempts == 2
+            cancelled = queue.submit(HELLO, engine="null", options={"delay_s": 1})
+            cancelled.cancel()
+            assert cancelled.wait(30).state == "cancelled"
+        denied = admin.acl_log()
+        assert denied == []
+        for client in (queue.registry.client, redis.Redis.from_url(str(for_worker["redis_url"]))):
+            for command in (
+                ["FLUSHALL"],
+                ["CONFIG", "GET", "*"],
+                ["KEYS", "*"],
+                ["GET", "theirs"],
+                ["SET", "theirs", 1],
+            ):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.execute_command(*command)
+    with (
+        OcrQueue(load_settings(**{**for_app, "key_prefix": "other:"})) as other,
+        pytest.raises(BrokerUnavailable, match="does not permit"),
+    ):
+        other.submit("s3://b/k", engine="null")
+    admin.close()
+
+
+def sent_by_name(url: str, folder: Path) -> str:
+    """The state of a job that a process without ocrqueue's rights sends by name."""
+    script = f"""
+from celery import Celery
+app = Celery("theirs", broker={url!r}, backend={url!r})
+app.conf.broker_transport_options = app.conf.result_backend_transport_options = {{"global_keyprefix": "acme:"}}
+job = {{"image": "file://{folder}/storage/inputs/hello.png", "engine": "null"}}
+print(app.send_task("ocrqueue.recognize", kwargs={{"job": job}}, queue="ocr.null").get(timeout=30)["state"])
+"""
+    (folder / "storage/inputs/hello.png").write_bytes(HELLO)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, timeout=60
+    ).stdout.strip()

@@ -1,0 +1,166 @@
+"""The documentation names only what exists, and its generated parts are up to date."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from ocrqueue.cli.program import COMMANDS, program
+from ocrqueue.document import Document
+from ocrqueue.errors import error_classes
+from ocrqueue.registry import Outcome
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue_worker.app import celery_settings
+from ocrqueue_worker.cli import main as worker_program
+from tests.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
+
+DOCS = ROOT / "docs"
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_part_that_is_out_of_date_is_found_and_written(tmp_path: Path) -> None:
+    (tmp_path / "generate.py").write_bytes((DOCS / "generate.py").read_bytes())
+    page = tmp_path / "errors.md"
+    page.write_text("before\n<!-- generated: errors -->\nold\n<!-- end: errors -->\nafter\n", encoding="utf-8")
+
+    def run(*arguments: str) -> int:
+        return subprocess.run(
+            [sys.executable, tmp_path / "generate.py", *arguments], capture_output=True, check=False
+        ).returncode
+
+    assert run("--check") == 1
+    assert run() == 0
+    assert run("--check") == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert all(f"| `{code}` |" in text for code in error_classes())
+
+
+def test_every_setting_and_error_is_documented() -> None:
+    settings, errors = ((DOCS / name).read_text(encoding="utf-8") for name in ("settings.md", "errors.md"))
+    assert [name for name in Settings.model_fields if f"| `OCRQUEUE_{name.upper()}` |" not in settings] == []
+    assert [code for code in error_classes() if f"| `{code}` |" not in errors] == []
+
+
+@each_page
+def test_every_link_resolves(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@each_page
+def test_every_variable_exists(page: Path) -> None:
+    known = {f"OCRQUEUE_{name.upper()}" for name in Settings.model_fields} | {"OCRQUEUE_TEST_S3_ENDPOINT"}
+    named = set(re.findall(r"\bOCRQUEUE_[A-Z0-9_]+(?:\*|\b)", page.read_text(encoding="utf-8")))
+    families = {name for name in named if name.endswith("_*")}
+    assert named - families <= known
+    assert all(any(name.startswith(family[:-1]) for name in known) for family in families)
+
+
+@each_page
+def test_every_error_code_exists(page: Path) -> None:
+    codes = error_classes()
+    families = {code.partition(".")[0] for code in codes}
+    named = {span for span in code_spans(page) if re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]+", span)}
+    files = {span for span in named if span.endswith((".py", ".md", ".json", ".txt", ".zip"))}
+    assert {span for span in named - files if span.partition(".")[0] in families} <= set(codes)
+
+
+@each_page
+def test_code_blocks_are_what_they_say(page: Path) -> None:
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.text, page.name, "exec")
+        elif block.language == "json":
+            json.loads(block.text)
+
+
+@each_page
+def test_every_command_and_option_exists(page: Path) -> None:
+    for block in blocks(page):
+        if block.language != "console":
+            continue
+        for line in re.findall(r"^[$#] (.+)$", block.text, re.MULTILINE):
+            for part in re.split(r"\s*(?:\||;|&&)\s*", line):
+                check_command(part)
+
+
+def check_command(text: str) -> None:
+    try:
+        words = shlex.split(text, comments=True)
+    except ValueError:  # a quoted part that holds one of the separators
+        return
+    words = [Path(word).name if word.endswith(("/ocrqueue", "/ocrqueue-worker")) else word for word in words]
+    while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
+        words = words[1:]
+    if words[:1] == ["ocrqueue"] and words[1:] and not words[1].startswith("-"):
+        assert words[1] in COMMANDS, text
+        command = program.get_command(click.Context(program), words[1])
+        assert command is not None
+        check_options(command, words[2:])
+    elif words[:1] == ["ocrqueue-worker"]:
+        check_options(worker_program, words[1:])
+
+
+def check_options(command: click.Command, words: list[str]) -> None:
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h", "--version"}
+    used = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
+    assert used <= known, (command.name, words)
+
+
+@each_page
+def test_no_page_shows_a_place_of_one_machine(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"(?:/work/|/home/|/root/|/tmp/\w)[^\s)]*", text) == []
+
+
+def test_the_example_of_a_result_is_one() -> None:
+    example = next(block.text for block in blocks(DOCS / "storage.md") if block.language == "json")
+    document = Document.model_validate_json(example)
+    assert document.text == "GREEN"
+    shown, whole = json.loads(example), document.model_dump(mode="json")
+    assert set(shown) == set(whole)
+    assert set(shown["pages"][0]) == set(whole["pages"][0])
+    assert set(shown["pages"][0]["blocks"][0]) == set(whole["pages"][0]["blocks"][0])
+
+
+def test_the_example_of_a_summary_is_one() -> None:
+    example = json.loads(next(block.text for block in blocks(DOCS / "celery.md") if block.language == "json"))
+    assert Outcome.model_validate(example).to_message() == example
+
+
+def test_every_setting_of_celery_is_explained() -> None:
+    explained = set(code_spans(DOCS / "workers.md"))
+    settings = celery_settings(load_settings())
+    assert set(settings) | set(settings["broker_transport_options"]) <= explained
+
+
+def test_the_example_of_an_engine_is_short() -> None:
+    example = next(block.text for block in blocks(DOCS / "engines.md") if block.language == "python")
+    assert len(example.splitlines()) < 60
+    assert max(len(line) for line in example.splitlines()) <= 120
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.parent == DOCS and f"(docs/{page.name})" not in readme] == []
