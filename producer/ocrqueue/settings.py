@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         default=604_800, ge=600, description="A job's record is kept this long while it has not ended."
     )
     idempotency_ttl_s: int = Field(default=86_400, ge=1, description="An idempotency key is remembered this long.")
+    dead_letter_ttl_s: int = Field(
+        default=2_592_000, ge=60, description="A dead letter is kept this long, to be looked at and replayed."
+    )
     cache_ttl_s: int = Field(
         default=604_800, ge=0, description="A read image is remembered this long; 0 turns the cache off."
     )
@@ -122,6 +125,14 @@ class Settings(BaseSettings):
         default=10, ge=0, description="After SIGTERM, time to finish what runs; the rest goes back to the queue."
     )
 
+    lost_after_s: float = Field(
+        default=15.0, gt=0, description="A running job without a heartbeat for so long is taken for lost, and requeued."
+    )
+    unqueued_after_s: float = Field(
+        default=30.0, gt=0, description="A waiting job whose message is nowhere after so long is published again."
+    )
+    reconcile_interval_s: float = Field(default=5.0, gt=0, description="Pause between two rounds of the reconciler.")
+
     # Workers
     worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the workers.")
@@ -182,6 +193,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"soft_time_limit_s ({self.soft_time_limit_s}) must be below "
                 f"hard_time_limit_s ({self.hard_time_limit_s})"
+            )
+        if self.worker_heartbeat_s * 2 > self.lost_after_s:
+            raise ValueError(
+                f"lost_after_s ({self.lost_after_s}) must be at least twice worker_heartbeat_s "
+                f"({self.worker_heartbeat_s}), or a healthy job is taken for lost"
             )
         needed = self.hard_time_limit_s + self.shutdown_grace_s
         if needed >= self.visibility_timeout_s:

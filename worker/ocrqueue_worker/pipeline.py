@@ -107,7 +107,7 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
     attempt = Attempt(job, start, workplace)
     if start.number > 1 and (stored := _stored_result(attempt)):
         _log.info("result was stored by an earlier attempt")
-        return _outcome(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
+        return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
     engine = workplace.engine(job.engine)
     options = engine.parse_options(job.options)
     engine.check_languages(job.languages)
@@ -129,7 +129,7 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
         uri = attempt.storage.put(result_key(job.id), document.model_dump_json().encode(), "application/json")
     if caching and document.status == "succeeded" and not document.cached:
         workplace.registry.remember_reading(key, uri)
-    return _outcome(document, uri, attempt.timings())
+    return Outcome.of(document, uri, attempt.timings())
 
 
 def _stored_result(attempt: Attempt) -> Document | None:
@@ -244,18 +244,3 @@ def _as_page(image: PageImage, result: Page | OcrQueueError) -> Page:
         raise result
     width, height = image.image.size
     return Page(number=image.number, width=width, height=height, dpi=image.dpi, error=result.info)
-
-
-def _outcome(document: Document, uri: str, timings: Timings) -> Outcome:
-    confidence = document.mean_confidence
-    return Outcome(
-        job_id=document.job_id,
-        state=document.status,
-        result=uri,
-        pages=len(document.pages),
-        words=sum(1 for _ in document.words()),
-        mean_confidence=None if confidence is None else round(confidence, 4),
-        cached=document.cached,
-        timings=timings,
-        error=document.errors[0] if document.errors else None,
-    )

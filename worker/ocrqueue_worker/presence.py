@@ -8,8 +8,10 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.worker.state import active_requests
 
 from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.messages import TASK
 from ocrqueue.registry import EngineOffer, WorkerInfo
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
 from ocrqueue_worker.tasks import RecognizeTask
@@ -59,8 +61,17 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
     def _announce(task: RecognizeTask, worker: WorkerInfo) -> None:
         try:
             announce_worker(task.registry, worker)
+            task.registry.heartbeat(sorted(_jobs_at_work()))
         except BrokerUnavailable as error:
             _log.warning("cannot announce this worker", error=error.code)
+
+
+def _jobs_at_work() -> set[str]:
+    """The ids of the jobs that this worker's children run now."""
+    jobs = (request.kwargs.get("job") for request in active_requests if request.name == TASK)
+    return {job["id"] for job in jobs if isinstance(job, dict) and isinstance(job.get("id"), str)} | {
+        request.id for request in active_requests if request.name == TASK
+    }
 
 
 def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:

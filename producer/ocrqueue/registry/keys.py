@@ -3,6 +3,9 @@
 | key | type | holds | kept |
 | --- | --- | --- | --- |
 | `ocrqueue:job:<id>` | hash | the job's record, fields below | `queued_ttl_s`, after its end `record_ttl_s` |
+| `ocrqueue:queued` | sorted set | id -> when it was queued: jobs that wait, to tell lost ones | until they start |
+| `ocrqueue:running` | sorted set | id -> last sign of life: jobs at a worker | until they end |
+| `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | until replayed, dropped or expired |
 | `ocrqueue:once:<sha256 of idempotency_key>` | string | the id of the job that has this key | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
@@ -28,6 +31,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `error` | JSON of the error that the next attempt is for | while waiting for a retry |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
+| `history` | JSON list of the Outcomes before each replay | once replayed |
 """
 
 from __future__ import annotations
@@ -48,6 +52,15 @@ class Keys:
 
     def record(self, job_id: str) -> str:
         return f"{self.prefix}ocrqueue:job:{job_id}"
+
+    def queued(self) -> str:
+        return f"{self.prefix}ocrqueue:queued"
+
+    def running(self) -> str:
+        return f"{self.prefix}ocrqueue:running"
+
+    def dead(self) -> str:
+        return f"{self.prefix}ocrqueue:dead"
 
     def once(self, idempotency_key: str) -> str:
         return f"{self.prefix}ocrqueue:once:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"

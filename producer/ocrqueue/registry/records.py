@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ocrqueue.document import Confidence, Timings
+from ocrqueue.document import Confidence, Document, Timings
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 from ocrqueue.references import redact_uri
@@ -31,6 +31,22 @@ class Outcome(BaseModel):
     cached: bool = False
     timings: Timings = Timings()
     error: ErrorInfo | None = None
+
+    @classmethod
+    def of(cls, document: Document, result: str, timings: Timings | None = None) -> Self:
+        """The outcome of a job whose Document is stored at `result`."""
+        confidence = document.mean_confidence
+        return cls(
+            job_id=document.job_id,
+            state=document.status,
+            result=result,
+            pages=len(document.pages),
+            words=sum(1 for _ in document.words()),
+            mean_confidence=None if confidence is None else round(confidence, 4),
+            cached=document.cached,
+            timings=timings or document.timings,
+            error=document.errors[0] if document.errors else None,
+        )
 
     def to_message(self) -> dict[str, object]:
         """Plain JSON values, every field present."""
@@ -62,10 +78,15 @@ class JobStatus(BaseModel):
     result: str | None = None
     timings: Timings = Timings()
     error: ErrorInfo | None = None
+    history: tuple[Outcome, ...] = ()
+    """How the job ended before each replay, oldest first."""
 
     @property
     def finished(self) -> bool:
         return self.state in FINAL_STATES
+
+
+_HISTORY: Final = TypeAdapter(tuple[Outcome, ...])
 
 
 def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
@@ -97,6 +118,7 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
             "result": outcome.result if outcome else None,
             "timings": outcome.timings if outcome else Timings(queue_wait_s=int(fields.get("queue_wait_ms", 0)) / 1000),
             "error": outcome.error if outcome else error,
+            "history": _HISTORY.validate_json(fields["history"]) if "history" in fields else (),
         }
     )
 

@@ -47,6 +47,7 @@ class Registry:
         self._release = self.client.register_script(scripts.RELEASE)
         self._finish = self.client.register_script(scripts.FINISH)
         self._cancel = self.client.register_script(scripts.CANCEL)
+        self._heartbeat = self.client.register_script(scripts.HEARTBEAT)
 
     # --- producers -------------------------------------------------------------------------------------------------
 
@@ -106,6 +107,11 @@ class Registry:
         """Note the progress in pages; true if the job should stop."""
         keys, args = self.calls.progress(job_id, done, pages)
         return bool(self._run(self._progress, keys, args))
+
+    def heartbeat(self, job_ids: Sequence[str]) -> None:
+        """Say of running jobs that their worker is alive."""
+        if job_ids:
+            self._run(self._heartbeat, [self.keys.running()], list(job_ids))
 
     def release(self, job_id: str, error: ErrorInfo) -> bool:
         """Back to queued, to be tried again because of `error`; false if the job has ended meanwhile."""
