@@ -136,3 +136,29 @@ def test_an_engine_that_the_worker_does_not_serve_can_still_be_asked_for_by_name
             registry.keys.queue("ocr.null"), registry.keys.queue("ocr.tesseract"), "RIGHT", "LEFT"
         )
         assert job.wait(20).state == "succeeded"
+
+
+def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    defaults = {name: value for name, value in as_environment(settings).items() if name != "worker_heartbeat_s"}
+    arguments = ("--engine", "null", "-c", "1")
+    with worker(defaults, tmp_path, *arguments) as killed:
+        job = queue.submit(HELLO, engine="null", options={"delay_s": 3})
+        wait_until(lambda: job.status().state == "running", 10, "the job runs")
+        with worker(defaults, tmp_path, *arguments) as other:
+            os.killpg(killed.pid, signal.SIGKILL)
+            killed_at = time.monotonic()
+            status = job.wait(40)
+            assert time.monotonic() - killed_at < 30
+            assert (status.state, status.attempts) == ("succeeded", 2)
+            assert status.worker is not None
+            assert str(other.pid) in status.worker
+
+
+def test_a_long_job_is_kept_alive_by_its_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 1, "reconcile_interval_s": 0.3}
+    arguments = ("--engine", "null", "-c", "1")
+    with worker(quick, tmp_path, *arguments), worker(quick, tmp_path, *arguments):
+        status = queue.submit(HELLO, engine="null", options={"delay_s": 4}).wait(20)
+        assert (status.state, status.attempts) == ("succeeded", 1)

@@ -12,6 +12,7 @@ import pytest
 from ocrqueue.document import Document, EngineInfo, InputInfo, Page
 from ocrqueue.errors import EngineFailed, ImageEmpty, JobPoison, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
+from ocrqueue.messages import job_in_message
 from ocrqueue.registry import Outcome, Registry
 from ocrqueue.registry.dead_letters import DeadLetters
 from ocrqueue.registry.reconciler import Reconciler, Reconciliation
@@ -106,6 +107,7 @@ def test_a_job_whose_result_is_stored_is_closed(registry: Registry, reconciler: 
         finished_at=datetime.now(UTC),
         pages=(Page(number=1, width=1, height=1),),
     )
+    assert reconciler.storage is not None
     uri = reconciler.storage.put(f"results/{job.id}/result.json", document.model_dump_json().encode(), "")
     age(registry, 16)
     assert reconciler.run() == Reconciliation(closed=(job.id,))
@@ -152,6 +154,32 @@ def test_many_reconcilers_at_once_publish_once(registry: Registry, settings: Set
         requeued = [job_id for ids in pool.map(run, range(5)) for job_id in ids]
     assert sorted(requeued) == sorted(job.id for job in jobs)
     assert waiting(registry) == 20
+
+
+def test_in_a_long_queue_only_what_should_have_come_by_now_is_lost(
+    registry: Registry, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocrqueue.registry.reconciler._SEARCHED", 3)
+    jobs = []
+    for _ in range(6):
+        age(registry, 1)
+        jobs.append(submitted(registry))
+    messages = registry.client.lrange(registry.keys.queue("ocr.tesseract"), 0, -1)
+    for lost in (jobs[1], jobs[5]):
+        for message in messages:
+            if job_in_message(message)["id"] == lost.id:
+                registry.client.lrem(registry.keys.queue("ocr.tesseract"), 1, message)
+    age(registry, 31)
+    assert reconciler.run() == Reconciliation(republished=(jobs[1].id,))
+
+
+def test_reconcilers_take_turns(registry: Registry, reconciler: Reconciler) -> None:
+    job = started(registry)
+    assert reconciler.run_in_turn() == NOTHING
+    age(registry, 16)
+    assert reconciler.run_in_turn() == NOTHING, "another round was just had"
+    registry.client.delete(registry.keys.reconciling())
+    assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,))
 
 
 def test_ended_and_expired_jobs_leave_the_indexes(registry: Registry, reconciler: Reconciler) -> None:

@@ -1,4 +1,4 @@
-"""The worker announces itself in Redis, so that producers and operators see which engines are alive."""
+"""The worker tells Redis that it is alive, and which jobs its children run; it looks after jobs that others lost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.messages import TASK
 from ocrqueue.registry import EngineOffer, WorkerInfo
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
+from ocrqueue.registry.reconciler import Reconciler
 from ocrqueue_worker.tasks import RecognizeTask
 
 _log = structlog.get_logger(__name__)
@@ -62,8 +63,12 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
         try:
             announce_worker(task.registry, worker)
             task.registry.heartbeat(sorted(_jobs_at_work()))
+            found = Reconciler(task.registry, storage=None).run_in_turn()
         except BrokerUnavailable as error:
             _log.warning("cannot announce this worker", error=error.code)
+        else:
+            if found.requeued or found.republished:
+                _log.warning("requeued lost jobs", worker_lost=found.requeued, message_lost=found.republished)
 
 
 def _jobs_at_work() -> set[str]:

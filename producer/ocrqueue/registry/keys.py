@@ -6,6 +6,7 @@
 | `ocrqueue:queued` | sorted set | id -> when it was queued: jobs that wait, to tell lost ones | until they start |
 | `ocrqueue:running` | sorted set | id -> last sign of life: jobs at a worker | until they end |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | until replayed, dropped or expired |
+| `ocrqueue:reconciling` | string | somebody has just looked for lost jobs | `reconcile_interval_s` |
 | `ocrqueue:once:<sha256 of idempotency_key>` | string | the id of the job that has this key | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
@@ -58,6 +59,9 @@ class Keys:
 
     def running(self) -> str:
         return f"{self.prefix}ocrqueue:running"
+
+    def reconciling(self) -> str:
+        return f"{self.prefix}ocrqueue:reconciling"
 
     def dead(self) -> str:
         return f"{self.prefix}ocrqueue:dead"

@@ -25,9 +25,10 @@ from ocrqueue.registry.records import Outcome
 from ocrqueue.registry.registry import Registry
 from ocrqueue.storage import Storage
 
-_CHUNK: Final = 1000
-_SEARCHED: Final = 20_000
-"""Messages of one queue that are searched for a job; in a longer queue the order tells."""
+_JUDGED: Final = 1000
+"""Jobs looked at in one round, those silent for longest: a long queue costs no more than a short one."""
+_SEARCHED: Final = 2000
+"""Messages of one queue that are searched for a job, those next to be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ class Reconciliation:
 
 
 class Reconciler:
-    """Raises BrokerUnavailable; a storage that does not answer only means that nothing is closed."""
+    """Raises BrokerUnavailable, and with a storage what that raises."""
 
-    def __init__(self, registry: Registry, storage: Storage) -> None:
+    def __init__(self, registry: Registry, storage: Storage | None) -> None:
+        """Without a storage, a job whose result is stored is requeued too; its next worker finds the result."""
         self.registry = registry
         self.storage = storage
         self._republish = registry.client.register_script(scripts.REPUBLISH)
@@ -65,24 +67,33 @@ class Reconciler:
         ]
         return Reconciliation(tuple(closed), tuple(requeued), tuple(republished))
 
+    def run_in_turn(self) -> Reconciliation:
+        """One round, unless another reconciler had one within the last `reconcile_interval_s`."""
+        with broker_errors():
+            turn = self.registry.client.set(
+                self.registry.keys.reconciling(), 1, nx=True, px=int(self.registry.settings.reconcile_interval_s * 1000)
+            )
+        return self.run() if turn else Reconciliation()
+
     def _silent(self, index: str, seconds: float) -> list[Job]:
-        """The jobs in `index` with no sign of life for so long; entries without a record are removed."""
+        """The jobs in `index` silent for so long, at most _JUDGED; entries without a record are removed."""
         client = self.registry.client
         with broker_errors():
             now_s, _ = client.time()
-            ids = cast("list[bytes]", client.zrangebyscore(index, "-inf", (now_s - seconds) * 1000))
-        jobs = []
-        for job_id in (found.decode() for found in ids):
-            job = self.registry.job(job_id)
-            if job is None:
-                with broker_errors():
-                    client.zrem(index, job_id)
-            else:
-                jobs.append(job)
-        return jobs
+            before = (now_s - seconds) * 1000
+            found = cast("list[bytes]", client.zrangebyscore(index, "-inf", before, start=0, num=_JUDGED))
+        ids = [job_id.decode() for job_id in found]
+        jobs = self.registry.jobs(ids)
+        gone = [job_id for job_id, job in zip(ids, jobs, strict=True) if job is None]
+        if gone:
+            with broker_errors():
+                client.zrem(index, *gone)
+        return [job for job in jobs if job is not None]
 
     def _close(self, job: Job) -> bool:
         """End a job whose result.json is in storage; where it is, the job is complete."""
+        if self.storage is None:
+            return False
         key = f"results/{job.id}/result.json"
         try:
             document = Document.model_validate_json(self.storage.get(key))
@@ -102,13 +113,19 @@ class Reconciler:
         in_hand = set(self._ids_in_hand())
         for queue in sorted({job.queue for job in waiting}):
             here = [job for job in waiting if job.queue == queue and job.id not in in_hand]
-            found, oldest_kept = self._ids_in_queue(queue) if here else (set(), None)
+            if not here:
+                continue
+            found, reach = self._ids_in_queue(queue)
             for job in here:
-                if job.id in found:
-                    continue
-                # beyond the messages searched, only what is older than the oldest of the queue is surely not in it
-                if oldest_kept is None or job.submitted_at.isoformat() < oldest_kept:
+                # what was queued after the last message searched may stand behind it
+                if job.id not in found and self._queued_at(job.id) <= reach:
                     yield job
+
+    def _queued_at(self, job_id: str) -> float:
+        """Milliseconds since 1970; infinite for a job that does not wait."""
+        with broker_errors():
+            score = self.registry.client.zscore(self.registry.keys.queued(), job_id)
+        return float("inf") if score is None else score
 
     def _ids_in_hand(self) -> Iterator[str]:
         with broker_errors():
@@ -122,16 +139,12 @@ class Reconciler:
             if isinstance(job_id, str):
                 yield job_id
 
-    def _ids_in_queue(self, queue: str) -> tuple[set[str], str | None]:
-        """The ids of the messages next to be taken, and, if there are more, when the oldest of all was submitted."""
-        key, found = self.registry.keys.queue(queue), set()
-        oldest: str | None = None
-        for start in range(0, _SEARCHED, _CHUNK):
-            with broker_errors():
-                chunk = cast("list[bytes]", self.registry.client.lrange(key, -start - _CHUNK, -start - 1))
-            jobs = [job_in_message(message) for message in chunk]
-            found |= {str(job.get("id")) for job in jobs}
-            oldest = oldest or (str(jobs[-1].get("submitted_at")) if jobs else None)
-            if len(chunk) < _CHUNK:
-                return found, None
-        return found, oldest
+    def _ids_in_queue(self, queue: str) -> tuple[set[str], float]:
+        """The ids of the messages next to be taken, and up to what time of queueing they are all."""
+        with broker_errors():
+            messages = cast("list[bytes]", self.registry.client.lrange(self.registry.keys.queue(queue), -_SEARCHED, -1))
+        ids = [str(job_in_message(message).get("id")) for message in messages]
+        if len(messages) < _SEARCHED:
+            return set(ids), float("inf")
+        reach = self._queued_at(ids[0])
+        return set(ids), 0.0 if reach == float("inf") else reach

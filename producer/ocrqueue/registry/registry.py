@@ -124,10 +124,17 @@ class Registry:
         return cast("State", self._run(self._finish, keys, args).decode())
 
     def job(self, job_id: str) -> Job | None:
-        """The job as it was submitted."""
-        with broker_errors():
-            stored = cast("bytes | None", self.client.hget(self.keys.record(job_id), "job"))
-        return Job.model_validate_json(stored) if stored else None
+        """The job as it was submitted; None where there is no record."""
+        (job,) = self.jobs([job_id])
+        return job
+
+    def jobs(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """The same for many."""
+        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hget(self.keys.record(job_id), "job")
+            stored = pipeline.execute()
+        return [Job.model_validate_json(text) if text else None for text in stored]
 
     def remember_reading(self, cache_key: str, result_uri: str) -> None:
         """The result of an image is at `result_uri`, should the same be asked again."""
