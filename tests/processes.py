@@ -106,6 +106,11 @@ class Worker:
         """The pids of the pool's children."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
+    def running_children(self) -> list[int]:
+        """Those that are not dead and only not yet buried."""
+        states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in self.children()}
+        return [pid for pid, state in states.items() if state != "Z"]
+
     def log_text(self) -> str:
         return self.log.read_text(errors="replace")
 

@@ -112,6 +112,14 @@ class JobPoison(OcrQueueError):
     remedy = "Look at the image and at the workers' memory limits, then submit it again."
 
 
+class WorkerStopping(OcrQueueError):
+    """The worker was stopped in the middle of the job, which waits for another."""
+
+    code = "worker.stopping"
+    retryable = True
+    remedy = "Nothing is to be done; a longer OCRQUEUE_SHUTDOWN_GRACE_S lets more jobs finish."
+
+
 # --- where the image comes from --------------------------------------------------------------------------------
 
 

@@ -68,7 +68,9 @@ def test_sigterm_lets_what_runs_finish(settings: Settings, queue: OcrQueue, tmp_
         waiting = queue.submit(HELLO, engine="null")
         wait_until(lambda: job.status().state == "running", 10, "the job runs")
         running.process.send_signal(signal.SIGTERM)
+        asked_at = time.monotonic()
         running.process.wait(20)
+        assert time.monotonic() - asked_at < 2 + 5, "it does not sit out its grace"
         assert job.status().state == "succeeded"
         assert waiting.status().state == "queued"
         assert queue.engines()["null"] == [], "the worker has signed off"
@@ -162,3 +164,35 @@ def test_a_long_job_is_kept_alive_by_its_worker(settings: Settings, queue: OcrQu
     with worker(quick, tmp_path, *arguments), worker(quick, tmp_path, *arguments):
         status = queue.submit(HELLO, engine="null", options={"delay_s": 4}).wait(20)
         assert (status.state, status.attempts) == ("succeeded", 1)
+
+
+def test_a_cancelled_job_deep_in_a_call_is_stopped_within_two_seconds(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1") as running:
+        job = queue.submit(HELLO, engine="null", options={"fault": "hang"})
+        wait_until(lambda: job.status().pages == 1, 10, "the job is at its page")
+        time.sleep(0.3)
+        (child,) = running.children()
+        assert job.cancel() == "running"
+        wait_until(lambda: child not in running.running_children(), 2, "its child is gone")
+        assert job.wait(15).state == "cancelled"
+        assert queue.submit(HELLO, engine="null").wait(15).state == "succeeded"
+
+
+def test_a_job_that_outlasts_the_grace_goes_back_without_a_mark(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    hasty = as_environment(settings) | {"shutdown_grace_s": 1}
+    job = queue.submit(HELLO, engine="null", options={"delay_s": 5})
+    for _ in range(4):
+        with worker(hasty, tmp_path, "--engine", "null", "-c", "1") as running:
+            wait_until(lambda: job.status().state == "running", 15, "the job runs")
+            running.process.send_signal(signal.SIGTERM)
+            running.process.wait(15)
+        status = job.status()
+        assert status.state == "queued"
+        assert status.error is not None
+        assert status.error.code == "worker.stopping"
+    with worker(hasty, tmp_path, "--engine", "null", "-c", "1"):
+        assert job.wait(30).state == "succeeded"

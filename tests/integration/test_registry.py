@@ -132,6 +132,22 @@ def test_a_running_job_cancelled_is_told_at_its_next_step(registry: Registry, jo
     assert registry.begin(job, WORKER).verdict == "cancelled"
 
 
+def test_a_job_taken_for_lost_is_not_told_to_stop(registry: Registry, job: Job) -> None:
+    registry.begin(job, WORKER)
+    registry.release(job.id, SourceUnavailable().info)
+    assert registry.progress(job.id, 1, 2) is False
+    registry.finish(job, succeeded(job))
+    assert registry.progress(job.id, 2, 2) is True, "it has ended elsewhere"
+
+
+def test_who_was_asked_to_stop(registry: Registry, job: Job) -> None:
+    registry.begin(job, WORKER)
+    assert registry.cancel_requested([job.id, "never"]) == []
+    registry.cancel(job.id)
+    assert registry.cancel_requested([job.id, "never"]) == [job.id]
+    assert registry.cancel_requested([]) == []
+
+
 def test_a_job_published_by_name_gets_its_record_at_its_delivery(registry: Registry) -> None:
     job = Job(image="s3://b/k", id="custom-id_1")
     assert registry.begin(job, WORKER).verdict == "run"

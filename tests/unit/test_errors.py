@@ -40,6 +40,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "source.timeout",
         "source.unavailable",
         "storage.unavailable",
+        "worker.stopping",
     }
 
 

@@ -13,6 +13,8 @@ from celery.signals import celeryd_init, setup_logging, worker_process_init, wor
 
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker.cancelling import Cancelling
+from ocrqueue_worker.draining import DrainingWorker
 from ocrqueue_worker.logs import configure_logging
 from ocrqueue_worker.presence import Presence
 from ocrqueue_worker.tasks import RecognizeTask
@@ -63,8 +65,9 @@ def make_app(settings: Settings) -> Celery:
     """A Celery app with the task and the worker's announcement."""
     made = Celery("ocrqueue_worker")
     made.conf.update(celery_settings(settings))
+    made.Worker = made.subclass_with_self(DrainingWorker)
     made.register_task(RecognizeTask(settings))
-    made.steps["consumer"].add(Presence)
+    made.steps["consumer"].update((Presence, Cancelling))
     return made
 
 

@@ -1,4 +1,4 @@
-"""The worker tells Redis that it is alive, and which jobs its children run; it looks after jobs that others lost."""
+"""The worker's main process tells Redis that it is alive and which jobs its children run, and looks after lost jobs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
-from celery.worker.state import active_requests
 
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.messages import TASK
 from ocrqueue.registry import EngineOffer, WorkerInfo
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
 from ocrqueue.registry.reconciler import Reconciler
+from ocrqueue_worker.jobs_at_work import jobs_at_work
 from ocrqueue_worker.tasks import RecognizeTask
 
 _log = structlog.get_logger(__name__)
@@ -62,21 +61,13 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
     def _announce(task: RecognizeTask, worker: WorkerInfo) -> None:
         try:
             announce_worker(task.registry, worker)
-            task.registry.heartbeat(sorted(_jobs_at_work()))
+            task.registry.heartbeat(sorted(jobs_at_work()))
             found = Reconciler(task.registry, storage=None).run_in_turn()
         except BrokerUnavailable as error:
             _log.warning("cannot announce this worker", error=error.code)
         else:
             if found.requeued or found.republished:
                 _log.warning("requeued lost jobs", worker_lost=found.requeued, message_lost=found.republished)
-
-
-def _jobs_at_work() -> set[str]:
-    """The ids of the jobs that this worker's children run now."""
-    jobs = (request.kwargs.get("job") for request in active_requests if request.name == TASK)
-    return {job["id"] for job in jobs if isinstance(job, dict) and isinstance(job.get("id"), str)} | {
-        request.id for request in active_requests if request.name == TASK
-    }
 
 
 def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:

@@ -113,6 +113,16 @@ class Registry:
         if job_ids:
             self._run(self._heartbeat, [self.keys.running()], list(job_ids))
 
+    def cancel_requested(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of the jobs that were asked to stop."""
+        if not job_ids:
+            return []
+        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hexists(self.keys.record(job_id), "cancel")
+            asked = pipeline.execute()
+        return [job_id for job_id, yes in zip(job_ids, asked, strict=True) if yes]
+
     def release(self, job_id: str, error: ErrorInfo) -> bool:
         """Back to queued, to be tried again because of `error`; false if the job has ended meanwhile."""
         keys, args = self.calls.release(job_id, error.model_dump_json(exclude_defaults=True))

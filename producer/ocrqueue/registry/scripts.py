@@ -68,8 +68,11 @@ PROGRESS: Final = (
     _CLOCK
     + """
 -- KEYS record, running; ARGV id, events channel, pages done, pages
--- returns 1 if the job should stop, else 0
-if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 1 end
+-- returns 1 if the job should stop: it was asked to, or has ended elsewhere; else 0
+local state = redis.call('HGET', KEYS[1], 'state')
+if state and final(state) then return 1 end
+-- taken for lost and queued again, the job is worked on all the same: whoever ends it first ends it
+if state ~= 'running' then return 0 end
 local progress = ARGV[3] .. '/' .. ARGV[4]
 redis.call('HSET', KEYS[1], 'progress', progress)
 redis.call('ZADD', KEYS[2], 'XX', text(now), ARGV[1])
