@@ -14,6 +14,7 @@ from ocrqueue.errors import EngineUnknown, JobCancelled, JobNotFinished, error_f
 from ocrqueue.job import Job
 from ocrqueue.registry import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.registry.connection import broker_errors
+from ocrqueue.registry.dead_letters import DeadLetters
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
@@ -85,6 +86,11 @@ class OcrQueue:
     @cached_property
     def storage(self) -> Storage:
         return open_storage(self.settings)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The jobs that failed for a reason that may pass: list, get, replay, drop."""
+        return DeadLetters(self.registry)
 
     def submit(self, image: ImageInput, **fields: Any) -> SubmittedJob:
         """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...

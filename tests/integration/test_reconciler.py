@@ -232,10 +232,11 @@ def test_a_replay_queues_the_job_anew_and_keeps_its_history(registry: Registry) 
 
 def test_a_dropped_letter_is_gone_and_its_record_stays(registry: Registry) -> None:
     job, letters = failed(registry, EngineFailed), DeadLetters(registry)
+    assert letters.get(job.id).id == job.id
     letters.drop(job.id)
     assert letters.list() == []
     assert registry.status(job.id).state == "failed"
-    for call in (letters.drop, letters.replay):
+    for call in (letters.drop, letters.replay, letters.get):
         with pytest.raises(JobUnknown):
             call(job.id)
 

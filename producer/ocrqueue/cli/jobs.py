@@ -55,7 +55,7 @@ def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
             else:
                 print_json(job.model_dump(mode="json"))
     elif len(found) == 1 and (only := next(iter(found.values()))) is not None:
-        print_fields(_details(only))
+        print_status(only)
     elif known := [job for job in found.values() if job is not None]:
         print_statuses(known)
     unknown = [job_id for job_id, job in found.items() if job is None]
@@ -125,6 +125,11 @@ def _report_unknown(job_ids: Iterable[str], as_json: bool) -> None:
         if as_json:
             print_json({"id": job_id, "state": "unknown", "error": error.model_dump(mode="json")})
         say_error(error)
+
+
+def print_status(job: JobStatus) -> None:
+    """One job, a line for each thing known of it."""
+    print_fields(_details(job))
 
 
 def print_statuses(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> None:

@@ -26,6 +26,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "overlay": ("ocrqueue.cli.overlay:overlay", "Draw the words on the picture that was read."),
         "queues": ("ocrqueue.cli.installation:queues", "Show what waits, and who takes from it."),
         "engines": ("ocrqueue.cli.installation:engines", "Show the engines and their live workers."),
+        "dead": ("ocrqueue.cli.dead:dead", "Look at failed jobs, and queue them again."),
+        "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Find lost jobs and queue them again."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
         "config": ("ocrqueue.cli.config:config", "Show the settings in effect."),
         "schema": ("ocrqueue.cli.schema:schema", "Print the JSON Schema of a job or document."),

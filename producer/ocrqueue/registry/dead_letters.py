@@ -33,6 +33,14 @@ class DeadLetters:
                 self._forget(job_id)
         return [status for status in statuses if status is not None]
 
+    def get(self, job_id: str) -> JobStatus:
+        """Raises JobUnknown where it is no dead letter."""
+        with broker_errors():
+            listed = self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
+        if not listed:
+            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+        return self.registry.status(job_id)
+
     def replay(self, job_id: str) -> None:
         """Queue the job again under its id; how it ended before is kept in its history. Raises JobUnknown."""
         job = self.registry.job(job_id)

@@ -1,0 +1,98 @@
+"""Dead letters and lost jobs, from the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue
+from ocrqueue.settings import Settings
+from tests.pictures import png, text_picture
+from tests.processes import as_environment, environment, wait_until, worker
+
+HELLO = png(text_picture("Hello 42"))
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[OcrQueue]:
+    with OcrQueue(settings) as queue:
+        yield queue
+
+
+def run(settings: Settings, *arguments: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
+    ran = subprocess.run(
+        [sys.executable, "-m", "ocrqueue.cli", *arguments],
+        env=environment(as_environment(settings)),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == status, (ran.stdout, ran.stderr)
+    return ran
+
+
+def test_a_poison_job_is_listed_shown_replayed_and_dropped(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    assert "no dead letters" in run(settings, "dead", "list").stderr
+    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
+        job = queue.submit(HELLO, engine="null", tag="the poison", options={"fault": "kill"})
+        assert job.wait(60).state == "failed"
+        listed = run(settings, "dead", "list").stdout
+        assert job.id in listed
+        assert "job.poison" in listed
+        assert "the poison" in listed
+        assert run(settings, "dead", "replay", job.id).stdout == f"{job.id}  queued\n"
+        assert job.wait(60).state == "failed"
+    shown = run(settings, "dead", "show", job.id).stdout
+    assert "job.poison" in shown
+    assert "before replay 1: failed, job.poison" in shown
+    letter = json.loads(run(settings, "dead", "list", "--json").stdout)
+    assert [outcome["error"]["code"] for outcome in letter["history"]] == ["job.poison"]
+    run(settings, "dead", "drop", "-", stdin=f"{job.id}\n")
+    assert run(settings, "dead", "list", "--json").stdout == ""
+    gone = run(settings, "dead", "show", job.id, "--json", status=3)
+    assert json.loads(gone.stdout)["error"]["code"] == "job.unknown"
+    for command in ("replay", "drop"):
+        assert "No dead letter" in run(settings, "dead", command, job.id, status=3).stderr
+
+
+def test_a_lost_message_is_published_again_without_any_worker(settings: Settings, queue: OcrQueue) -> None:
+    hasty = settings.model_copy(update={"unqueued_after_s": 0.1})
+    assert "no job is lost" in run(hasty, "reconcile").stderr
+    job, key = queue.submit(HELLO, engine="null"), queue.registry.keys.queue("ocr.null")
+    for _ in range(2):
+        assert queue.registry.client.rpop(key)
+        wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  republished\n", 10, "it is found")
+    assert queue.registry.client.llen(key) == 1
+
+
+def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) -> None:
+    hasty = settings.model_copy(update={"unqueued_after_s": 0.1, "reconcile_interval_s": 0.1})
+    loop = subprocess.Popen(
+        [sys.executable, "-m", "ocrqueue.cli", "reconcile", "--loop", "--json"],
+        env=environment(as_environment(hasty)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    key = queue.registry.keys.queue("ocr.null")
+    try:
+        assert loop.stdout is not None
+        for _ in range(2):
+            job = queue.submit(HELLO, engine="null")
+            assert queue.registry.client.lpop(key)
+            assert json.loads(loop.stdout.readline()) == {"closed": [], "requeued": [], "republished": [job.id]}
+            queue.registry.client.delete(key)
+            job.cancel()
+        loop.send_signal(signal.SIGTERM)
+        assert loop.wait(10) == 130
+    finally:
+        loop.kill()
+        loop.communicate()
