@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     # Broker and records
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Broker and job records: redis://, rediss:// or unix://, with user and password if any.",
+        description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any.",
     )
     key_prefix: str = Field(
         default="",
@@ -183,8 +183,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss"}:
+            raise ValueError("must begin with redis:// or rediss://")
         return value
 
     @model_validator(mode="after")

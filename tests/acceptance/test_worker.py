@@ -42,7 +42,10 @@ def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQue
             slow = queue.submit(HELLO, engine="null", options=options).wait(20)
             assert (slow.state, slow.error and slow.error.code) == ("failed", "engine.timeout")
         assert running.children() == [child]
-        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}).wait(20)
+        reply_to = f"{settings.key_prefix}replies".replace(":", "-")
+        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(20)
+        replies = queue.registry.keys.queue(reply_to)
+        wait_until(lambda: queue.registry.client.llen(replies) == 1, 5, "its end is told")
         assert (hung.state, hung.error and hung.error.code) == ("failed", "engine.timeout")
         assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
         assert running.alive()

@@ -199,6 +199,28 @@ def test_message(installation: Installation, kwargs: dict[str, Any], expected: s
     assert (status.state, code(status)) == ("failed", expected)
 
 
+def test_a_task_id_that_is_no_job_id_is_refused_without_a_record(installation: Installation) -> None:
+    url = installation.settings.redis_url.get_secret_value()
+    app = Celery("theirs", broker=url, backend=url, set_as_current=False)
+    options = {"global_keyprefix": installation.settings.key_prefix}
+    app.conf.update(broker_transport_options=options, result_backend_transport_options=options)
+    kwargs = {"job": {"image": "s3://b/k"}}
+    sent = app.send_task(TASK, kwargs=kwargs, queue="ocr.tesseract", task_id="../../a b")
+    with pytest.raises(Exception, match=r"job\.malformed"):
+        sent.get(timeout=20)
+    app.close()
+
+
+def test_a_message_for_another_task_is_dropped_and_its_body_not_logged(installation: Installation) -> None:
+    app = Celery("theirs", broker=installation.settings.redis_url.get_secret_value(), set_as_current=False)
+    app.conf.broker_transport_options = {"global_keyprefix": installation.settings.key_prefix}
+    app.send_task("other.task", kwargs={"url": "https://h/x?signature=hunter9"}, queue="ocr.tesseract")
+    app.close()
+    assert installation.queue.submit(HELLO).wait(30).state == "succeeded"
+    assert "not registered: 'other.task'" in installation.worker.log_text()
+    assert "hunter9" not in installation.worker.log_text()
+
+
 def test_positional_arguments_are_taken_or_refused_in_order(installation: Installation) -> None:
     for args in ([{"image": "s3://b/k", "engine": "clairvoyance"}], ["a", "b", "c"]):
         before = installation.worker.log_text().count("\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import ssl
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 # Tesseract's own threads cost more than they bring (tesseract#3109); OpenMP reads this once, when it is loaded
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
@@ -19,12 +21,33 @@ from ocrqueue_worker.logs import configure_logging
 from ocrqueue_worker.presence import Presence
 from ocrqueue_worker.tasks import RecognizeTask
 
+_CERTIFICATE_REQUIREMENTS: Final = {
+    "none": ssl.CERT_NONE,
+    "optional": ssl.CERT_OPTIONAL,
+    "required": ssl.CERT_REQUIRED,
+}
+
+
+def tls_options(redis_url: str) -> dict[str, Any] | None:
+    """How Celery is to encrypt the connection to a rediss:// URL; None for redis://.
+
+    Certificates are checked unless the URL says otherwise. Its parameters are those of redis-py, which the records use.
+    """
+    parts = urlsplit(redis_url)
+    if parts.scheme != "rediss":
+        return None
+    given = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl_")}
+    requirement = given.pop("ssl_cert_reqs", "required").lower()
+    return {**given, "ssl_cert_reqs": _CERTIFICATE_REQUIREMENTS.get(requirement, ssl.CERT_REQUIRED)}
+
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Celery's configuration. Why each is as it is: docs/workers.md."""
     redis_url = settings.redis_url.get_secret_value()
+    tls = tls_options(redis_url)
     return {
         "broker_url": redis_url,
+        "broker_use_ssl": tls,
         "broker_transport": "ocrqueue_worker.transport:Transport",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -40,6 +63,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "health_check_interval": 25,
         },
         "result_backend": redis_url,
+        "redis_backend_use_ssl": tls,
         "result_backend_transport_options": {"global_keyprefix": settings.key_prefix},
         "result_expires": settings.record_ttl_s,
         "accept_content": ["json"],

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 import structlog
+from celery.worker.consumer import consumer
 
 from ocrqueue.settings import Settings
+
+# Celery logs the whole body of a message that it cannot take, and a presigned URL could be in it: its lines, without
+_WITHOUT_BODY: Final = {
+    consumer.UNKNOWN_FORMAT: "Dropped a message of unknown form.",
+    consumer.UNKNOWN_TASK_ERROR: "Dropped a message for a task that is not registered: %s",
+    consumer.INVALID_TASK_ERROR: "Dropped an invalid task message: %s",
+    consumer.MESSAGE_DECODE_ERROR: "Dropped a message whose body cannot be decoded: %r",
+}
+
+
+def without_body(record: logging.LogRecord) -> bool:
+    """A logging filter that lets every record pass, less the message's body."""
+    text = _WITHOUT_BODY.get(record.msg) if isinstance(record.msg, str) else None
+    if text is not None:
+        record.msg = text
+        record.args = record.args[:1] if isinstance(record.args, tuple) and "%" in text else ()
+    return True
 
 
 def configure_logging(settings: Settings) -> None:
@@ -40,6 +59,7 @@ def configure_logging(settings: Settings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(without_body)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

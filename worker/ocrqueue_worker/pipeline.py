@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from ocrqueue.storage import Storage
 from ocrqueue_worker.caching import as_cached, cache_key
 from ocrqueue_worker.crop_writing import crop_writer, with_crops
 from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.grey import without_empty_color
 from ocrqueue_worker.images import SourceImage, open_image
 from ocrqueue_worker.sources import fetch
 
@@ -207,7 +208,8 @@ def _decode(image: SourceImage, numbers: range) -> tuple[list[PageImage], list[P
     decoded, failed = [], []
     for number in numbers:
         try:
-            decoded.append(image.page(number))
+            page = image.page(number)
+            decoded.append(replace(page, image=without_empty_color(page.image)))
         except OcrQueueError as error:
             failed.append(Page(number=number, width=0, height=0, error=error.info))
         except MemoryError:

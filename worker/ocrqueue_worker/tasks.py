@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ from ocrqueue.errors import (
     EngineTimeout,
     InternalError,
     JobCancelled,
+    JobMalformed,
     JobPoison,
     OcrQueueError,
     StorageDenied,
     StorageUnavailable,
     error_from_info,
 )
-from ocrqueue.job import Job, engine_queues, parse_job
+from ocrqueue.job import JOB_ID, Job, engine_queues, parse_job
 from ocrqueue.messages import TASK
 from ocrqueue.registry import Outcome, Registry, Start
 from ocrqueue.settings import Settings
@@ -98,6 +100,9 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         """Returns the summary. Raises JobFailed."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(job_id=self.request.id)
+        if not re.fullmatch(JOB_ID, self.request.id):
+            # no key in Redis or storage may be made of it, so there is no record either
+            raise JobFailed(str(JobMalformed("The Celery task id is no job id: letters, digits, - and _, 64 at most.")))
         try:
             parsed = parse_job({**job, **unexpected} if isinstance(job, dict) else job, self.request.id)
         except OcrQueueError as error:
@@ -171,13 +176,16 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         return self._answer(job, outcome)
 
     def _answer(self, job: Job, outcome: Outcome) -> dict[str, object]:
+        self._reply(job, outcome)
+        if outcome.state == "failed" and outcome.error is not None:
+            raise JobFailed(str(error_from_info(outcome.error)))
+        return outcome.to_message()
+
+    def _reply(self, job: Job, outcome: Outcome) -> None:
         if job.reply_to:
             self.app.send_task(
                 FINISHED_TASK, kwargs={"summary": outcome.to_message()}, queue=job.reply_to, ignore_result=True
             )
-        if outcome.state == "failed" and outcome.error is not None:
-            raise JobFailed(str(error_from_info(outcome.error)))
-        return outcome.to_message()
 
     def _remove_leftovers(self, job: Job) -> None:
         try:
@@ -191,8 +199,10 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             job = parse_job(kwargs.get("job"), task_id)
         except OcrQueueError:
             job = _unreadable(task_id)
+        outcome = _failed(job.id, error)
         try:
-            self.registry.finish(job, _failed(job.id, error))
+            if self.registry.finish(job, outcome) == outcome.state:
+                self._reply(job, outcome)
         except OcrQueueError as unavailable:
             _log.warning("cannot close the record", job_id=job.id, error=unavailable.code)
 

@@ -31,9 +31,9 @@ class Calls:
 
     def submit(self, job: Job) -> Call:
         keys = self.keys
-        once = keys.once(job.idempotency_key) if job.idempotency_key else ""
+        once = [keys.once(job.idempotency_key)] if job.idempotency_key else []
         return (
-            [keys.record(job.id), once, keys.queue(job.queue), keys.queued()],
+            [keys.record(job.id), keys.queue(job.queue), keys.queued(), *once],
             [
                 job.id,
                 job_json(job),

@@ -57,7 +57,7 @@ def broker_errors() -> Iterator[None]:
         ) from None
     except redis.exceptions.NoPermissionError as error:
         raise BrokerUnavailable(
-            "Redis does not permit this command to the user.", remedy="Grant it: docs/settings.md has the ACL rule."
+            "Redis does not permit this command to the user.", remedy="Grant it: docs/security.md has the ACL rule."
         ) from error
     except redis.exceptions.OutOfMemoryError:
         raise BrokerUnavailable(

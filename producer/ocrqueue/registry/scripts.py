@@ -19,19 +19,19 @@ end
 SUBMIT: Final = (
     _CLOCK
     + """
--- KEYS record, idempotency key or '', queue, queued
+-- KEYS record, queue, queued, idempotency key if there is one
 -- ARGV id, job, record's life (ms), idempotency key's life (ms), message, what stands before an id in a record's key
 -- returns the id of the job that now stands for this submission
-if KEYS[2] ~= '' then
-  local earlier = redis.call('GET', KEYS[2])
+if KEYS[4] then
+  local earlier = redis.call('GET', KEYS[4])
   if earlier and redis.call('EXISTS', ARGV[6] .. earlier) == 1 then return earlier end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then return ARGV[1] end
-if KEYS[2] ~= '' then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[4]) end
+if KEYS[4] then redis.call('SET', KEYS[4], ARGV[1], 'PX', ARGV[4]) end
 redis.call('HSET', KEYS[1], 'state', 'queued', 'job', ARGV[2], 'queued_at', text(now))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('LPUSH', KEYS[3], ARGV[5])
-redis.call('ZADD', KEYS[4], text(now), ARGV[1])
+redis.call('LPUSH', KEYS[2], ARGV[5])
+redis.call('ZADD', KEYS[3], text(now), ARGV[1])
 return ARGV[1]
 """
 )
