@@ -1,0 +1,27 @@
+"""python -m tests.benchmarks tesseract | jobs | accuracy"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import click
+
+from tests.benchmarks.accuracy import accuracy
+from tests.benchmarks.jobs import jobs
+from tests.benchmarks.tesseract import tesseract
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Benchmarks. Rates are compared with those of a peer in the same run; nothing here passes or fails."""
+
+
+main.add_command(tesseract)
+main.add_command(jobs)
+main.add_command(accuracy)
+
+if __name__ == "__main__":
+    # a benchmark that is stopped stops its servers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    main(prog_name="python -m tests.benchmarks")

@@ -1,0 +1,129 @@
+"""Jobs a second and Redis memory a job, with the engine null, against bare Celery tasks that do nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from typing import Any, cast
+
+import click
+from PIL import Image
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+
+from ocrqueue import OcrQueue
+from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
+from tests.benchmarks.stage import Stage, file_stage, system_worker
+
+_NOTHING = "tests.benchmarks.bare_app.nothing"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run measured. Rates are a second, memory is in bytes of Redis a job."""
+
+    submitted: float
+    completed: float
+    memory_waiting: float
+    memory_ended: float
+
+
+@dataclass(frozen=True)
+class Contestant:
+    queue: str
+    submit: Callable[[], object]
+    worker: Callable[[], AbstractContextManager[None]]
+    check: Callable[[], None] = lambda: None
+    """Raises unless all succeeded."""
+
+
+@click.command()
+@click.option("--jobs", "count", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
+def jobs(count: int, rounds: int) -> None:
+    """Jobs a second and Redis memory a job, without any OCR."""
+    picture = BytesIO()
+    Image.new("L", (64, 32), 255).save(picture, "PNG")
+    loads: dict[str, list[Load]] = {}
+    with file_stage() as stage, OcrQueue(stage.settings) as queue, stage.redis.client() as redis:
+        uri = queue.storage.put("inputs/picture.png", picture.getvalue(), "image/png")
+        contestants = {
+            "ocrqueue, engine null": _system(queue, stage, [uri] * count),
+            "bare Celery, no results": _bare(stage, count, results=False),
+            "bare Celery, results in Redis": _bare(stage, count, results=True),
+        }
+        for _ in range(rounds):
+            for name, contestant in contestants.items():
+                loads.setdefault(name, []).append(_load(contestant, redis, count))
+                print(f"{name}: {loads[name][-1]}", flush=True)
+    _print(loads, count)
+
+
+def _system(queue: OcrQueue, stage: Stage, images: list[str]) -> Contestant:
+    submitted: list[Any] = []
+
+    def submit() -> None:
+        submitted[:] = queue.submit_many(images, engine="null", crops="none")
+
+    def check() -> None:
+        for job, status in queue.watch(submitted, timeout=TIMEOUT_S):
+            if status.state != "succeeded":
+                raise RuntimeError(f"job {job.id}: {status.state}: {status.error}")
+        queue.storage.delete_prefix("results")
+
+    return Contestant("ocr.null", submit, partial(system_worker, stage, "null"), check)
+
+
+def _bare(stage: Stage, count: int, results: bool) -> Contestant:
+    app = bare_app(stage.redis, 0, results)
+
+    def submit() -> None:
+        for _ in range(count):
+            app.send_task(_NOTHING)
+
+    return Contestant("celery", submit, partial(bare_worker, stage.redis, 0, results, stage.folder))
+
+
+def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
+    """Submit all with no worker up, then start one and time it from its first job on."""
+    redis.flushall()
+    empty = _memory(redis)
+    begin = time.perf_counter()
+    contestant.submit()
+    submitted = count / (time.perf_counter() - begin)
+    waiting = _memory(redis)
+
+    def left() -> int:
+        return sum(cast("Iterable[int]", redis.pipeline().llen(contestant.queue).hlen("unacked").execute()))
+
+    if left() != count:
+        raise RuntimeError(f"{left()} jobs wait, not {count}")
+    with contestant.worker():
+        first, started = left(), time.perf_counter()
+        while left() > 0:
+            if time.perf_counter() - started > TIMEOUT_S:
+                raise RuntimeError(f"{left()} jobs are left after {TIMEOUT_S} s")
+            time.sleep(0.05)
+        completed = first / (time.perf_counter() - started)
+    ended = _memory(redis)
+    contestant.check()
+    return Load(submitted, completed, (waiting - empty) / count, (ended - empty) / count)
+
+
+def _memory(redis: Redis) -> int:
+    return int(cast("dict[str, Any]", redis.info("memory"))["used_memory"])
+
+
+def _print(loads: dict[str, list[Load]], count: int) -> None:
+    title = f"{count} jobs, 2 at a time"
+    table = Table("", "submitted/s", "completed/s", "bytes a job waiting", "bytes a job ended", title=title)
+    for name, runs in loads.items():
+        for run in runs:
+            rates = (f"{run.submitted:.0f}", f"{run.completed:.0f}")
+            table.add_row(name, *rates, f"{run.memory_waiting:.0f}", f"{run.memory_ended:.0f}")
+    Console(width=140).print(table)
