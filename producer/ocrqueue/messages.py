@@ -3,7 +3,8 @@
 Headers and body are Celery's (message protocol 2, made by Celery itself). The envelope around them is kombu's for
 virtual transports (kombu/transport/virtual/base.py, `prepare_message` and `_inplace_augment_message`): a JSON object
 with a base64 body. Making it here, rather than publishing through kombu, lets one Lua script write the record and
-the message together: no job is ever half-submitted. A test holds it equal to what `app.send_task` publishes.
+the message together: no job is ever half-submitted. A test holds it equal to what `app.send_task` publishes,
+save for nulls.
 """
 
 from __future__ import annotations
@@ -41,12 +42,17 @@ def celery_message(job: Job) -> str:
         kwargsrepr=f"{{'job': {job.id}}}",
         ignore_result=True,
     )
-    return json.dumps(
+    args, kwargs_sent, embedded = task.body
+    # what is null is left out: Celery reads it as such, and every byte is held in Redis for as long as the job waits
+    body = _compact([args, kwargs_sent, _without_nulls(embedded)])
+    headers = {name: value for name, value in _without_nulls(task.headers).items() if value != [None, None]}
+    headers.pop("stamped_headers", None)
+    return _compact(
         {
-            "body": base64.b64encode(json.dumps(task.body).encode()).decode(),
+            "body": base64.b64encode(body.encode()).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": {name: value for name, value in task.headers.items() if name != "stamped_headers"},
+            "headers": headers,
             "properties": {
                 "correlation_id": job.id,
                 "reply_to": "",
@@ -56,9 +62,16 @@ def celery_message(job: Job) -> str:
                 "body_encoding": "base64",
                 "delivery_tag": str(uuid.uuid4()),
             },
-        },
-        separators=(",", ":"),
+        }
     )
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def job_in_message(message: bytes | str) -> dict[str, Any]:
