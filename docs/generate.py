@@ -119,6 +119,8 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     """Choices or limits; empty where the type says it all."""
     if "const" in schema:
         return f"`{schema['const']}`"
+    if schema.get("format") == "per-engine":
+        return "number, or by engine: `1,keras=2`"
     if "enum" in schema:
         return ", ".join(f"`{choice}`" for choice in schema["enum"])
     if "minimum" in schema and "maximum" in schema:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import describe_validation_error
+from ocrqueue.per_engine import PerEngine
 
 _MIB: Final = 1024 * 1024
 
@@ -116,8 +117,12 @@ class Settings(BaseSettings):
     retry_limit: int = Field(default=4, ge=0, le=50, description="Retries of a job that failed with a retryable error.")
     retry_backoff_s: float = Field(default=2.0, gt=0, description="First pause before a retry; doubles, with jitter.")
     retry_backoff_max_s: float = Field(default=60.0, gt=0, description="Longest pause before a retry.")
-    soft_time_limit_s: int = Field(default=240, ge=1, description="A job that runs this long ends as engine.timeout.")
-    hard_time_limit_s: int = Field(default=300, ge=2, description="A child that runs this long on a job is killed.")
+    soft_time_limit_s: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(240), description="A job that runs this long ends as engine.timeout."
+    )
+    hard_time_limit_s: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(300), description="A child that runs this long on a job is killed."
+    )
     visibility_timeout_s: int = Field(
         default=900, ge=10, description="A delivered job that is not acknowledged by then is delivered again."
     )
@@ -189,23 +194,29 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Settings:
-        if self.soft_time_limit_s >= self.hard_time_limit_s:
-            raise ValueError(
-                f"soft_time_limit_s ({self.soft_time_limit_s}) must be below "
-                f"hard_time_limit_s ({self.hard_time_limit_s})"
-            )
+        for engine in {"", *self.soft_time_limit_s.engines, *self.hard_time_limit_s.engines}:
+            self._check_time_limits(engine)
         if self.worker_heartbeat_s * 2 > self.lost_after_s:
             raise ValueError(
                 f"lost_after_s ({self.lost_after_s}) must be at least twice worker_heartbeat_s "
                 f"({self.worker_heartbeat_s}), or a healthy job is taken for lost"
             )
-        needed = self.hard_time_limit_s + self.shutdown_grace_s
+        return self
+
+    def _check_time_limits(self, engine: str) -> None:
+        """Of one engine; "" for those that are not named."""
+        soft, hard = self.soft_time_limit_s.of(engine), self.hard_time_limit_s.of(engine)
+        where = f" of {engine}" if engine else ""
+        if not 1 <= soft < hard:
+            raise ValueError(
+                f"soft_time_limit_s ({soft}){where} must be below hard_time_limit_s ({hard}), and at least 1"
+            )
+        needed = hard + self.shutdown_grace_s
         if needed >= self.visibility_timeout_s:
             raise ValueError(
-                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s + "
+                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s{where} + "
                 f"shutdown_grace_s ({needed}), or a running job is delivered a second time"
             )
-        return self
 
     def masked(self) -> dict[str, str]:
         """Every setting as text, passwords replaced by ***."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.errors import SettingsInvalid
+from ocrqueue.per_engine import PerEngine
 from ocrqueue.settings import Settings, load_settings, mask_password
 
 
@@ -48,6 +49,21 @@ def test_limits_must_be_in_order() -> None:
         load_settings(soft_time_limit_s=300)
     with pytest.raises(SettingsInvalid, match=r"visibility_timeout_s \(900\) must be above .* \(910\)"):
         load_settings(hard_time_limit_s=900)
+    with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(240\) of keras must be below .* \(100\)"):
+        load_settings(hard_time_limit_s="300,keras=100")
+
+
+def test_a_number_can_differ_by_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCRQUEUE_SOFT_TIME_LIMIT_S", "100, keras=200")
+    limit = load_settings().soft_time_limit_s
+    assert (limit.of("tesseract"), limit.of("keras"), str(limit)) == (100, 200, "100,keras=200")
+    assert load_settings(soft_time_limit_s=7).soft_time_limit_s == PerEngine(7)
+
+
+@pytest.mark.parametrize("value", ["", "keras=1", "1,2", "1,keras", "1;keras=2", "-1", "1.5", None, True])
+def test_what_is_no_number_by_engine_is_refused(value: object) -> None:
+    with pytest.raises(SettingsInvalid, match="soft_time_limit_s"):
+        load_settings(soft_time_limit_s=value)
 
 
 def test_masked_settings_hold_every_field_and_no_password() -> None:

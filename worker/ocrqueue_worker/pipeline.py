@@ -120,7 +120,7 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
     caching = engine.cacheable and workplace.settings.cache_ttl_s > 0
     document = _earlier_document(attempt, key, sha256, len(data)) if caching and job.cache else None
     if document is None:
-        budget_s = workplace.settings.soft_time_limit_s * _SHARE_OF_SOFT_LIMIT
+        budget_s = workplace.settings.soft_time_limit_s.of(job.engine) * _SHARE_OF_SOFT_LIMIT
         reading = Reading(job.languages, options, deadline=attempt.watch.started + budget_s)
         format_name, pages = _read_pages(attempt, data, engine, reading)
         source = InputInfo(uri=redact_uri(job.image), sha256=sha256, format=format_name, bytes=len(data))

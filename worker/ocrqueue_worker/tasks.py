@@ -11,7 +11,6 @@ from typing import Any, Final
 import structlog
 from celery import Task
 from celery.exceptions import SoftTimeLimitExceeded
-from celery.worker.request import Request
 
 from ocrqueue.errors import (
     EngineOutOfMemory,
@@ -32,6 +31,7 @@ from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.engines.loading import engine_names, make_engine
+from ocrqueue_worker.job_request import JobRequest, unreadable_job
 from ocrqueue_worker.pipeline import Workplace, read_job
 
 _log = structlog.get_logger(__name__)
@@ -42,15 +42,6 @@ FINISHED_TASK: Final = "ocrqueue.finished"
 
 class JobFailed(Exception):
     """What `AsyncResult(id).get()` raises for a failed job: "<code>: <message> <remedy>"."""
-
-
-class JobRequest(Request):  # type: ignore[misc]  # celery has no types
-    """The worker's main process closes the record where the child cannot do it any more."""
-
-    def on_timeout(self, soft: bool, timeout: float) -> None:
-        super().on_timeout(soft, timeout)
-        if not soft:
-            self.task.close_killed(self.kwargs, self.id, EngineTimeout(f"Killed after {timeout} s."))
 
 
 class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
@@ -106,7 +97,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         try:
             parsed = parse_job({**job, **unexpected} if isinstance(job, dict) else job, self.request.id)
         except OcrQueueError as error:
-            return self._end(_unreadable(self.request.id), _failed(self.request.id, error))
+            return self._end(unreadable_job(self.request.id), _failed(self.request.id, error))
         structlog.contextvars.bind_contextvars(job_id=parsed.id, engine=parsed.engine)
         start = self.registry.begin(parsed, self.request.hostname or "")
         match start.verdict:
@@ -131,7 +122,9 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
                 self._try_again(job, start, error)
             outcome = _failed(job.id, error)
         except SoftTimeLimitExceeded:
-            outcome = _failed(job.id, EngineTimeout(f"Not finished after {self.settings.soft_time_limit_s} s."))
+            outcome = _failed(
+                job.id, EngineTimeout(f"Not finished after {self.settings.soft_time_limit_s.of(job.engine)} s.")
+            )
         except MemoryError:
             # let through, it would end the worker's main process and requeue the job (celery's own handling)
             outcome = _failed(job.id, EngineOutOfMemory())
@@ -193,12 +186,8 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         except (StorageUnavailable, StorageDenied) as error:
             _log.warning("leftovers stay in storage", error=error.code)
 
-    def close_killed(self, kwargs: dict[str, Any], task_id: str, error: OcrQueueError) -> None:
+    def close_killed(self, job: Job, error: OcrQueueError) -> None:
         """Close the record of a job whose child was killed for good; in the worker's main process."""
-        try:
-            job = parse_job(kwargs.get("job"), task_id)
-        except OcrQueueError:
-            job = _unreadable(task_id)
         outcome = _failed(job.id, error)
         try:
             if self.registry.finish(job, outcome) == outcome.state:
@@ -209,8 +198,3 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
 
 def _failed(job_id: str, error: OcrQueueError) -> Outcome:
     return Outcome(job_id=job_id, state="failed", error=error.info)
-
-
-def _unreadable(task_id: str) -> Job:
-    """What stands in the record of a message that holds no readable job."""
-    return Job(id=task_id, image="unreadable:")
