@@ -45,9 +45,13 @@ def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
 
 @dataclass
 class RedisServer:
-    process: subprocess.Popen[bytes]
+    """A redis-server with a password that can be killed and started again: on its port, with its folder."""
+
+    folder: Path
     port: int
-    password: str
+    append_only: bool
+    password: str = "secret-of-the-tests"
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -56,31 +60,42 @@ class RedisServer:
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)
 
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        persistence = ("--appendonly", "yes", "--appendfsync", "everysec") if self.append_only else ()
+        self.process = subprocess.Popen(
+            [
+                *(need_program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--requirepass", self.password, "--dir", str(self.folder), "--maxmemory-policy", "noeviction"),
+                *("--logfile", str(self.folder / "redis.log"), *persistence),
+            ]
+        )
+        with self.client() as client:
+            wait_until(lambda: _answers(client), 10, "redis-server answers")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
-    """A redis-server without persistence, with a password."""
-    program, port, password = need_program("redis-server"), free_port(), "secret-of-the-tests"
-    process = subprocess.Popen(
-        [
-            *(program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", password),
-            *("--dir", str(folder), "--maxmemory-policy", "noeviction", "--logfile", str(folder / "redis.log")),
-        ]
-    )
-    server = RedisServer(process, port, password)
+def redis_server(folder: Path, port: int | None = None, *, append_only: bool = False) -> Iterator[RedisServer]:
+    """A redis-server: without persistence, or with an append-only file synced every second."""
+    server = RedisServer(folder, port or free_port(), append_only)
     try:
-        with server.client() as client:
-            wait_until(lambda: _answers(client), 10, "redis-server answers")
+        server.start()
         yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
-    except redis.ConnectionError:
+    except redis.ConnectionError:  # BusyLoadingError too
         return False
 
 

@@ -12,13 +12,13 @@ from redis.asyncio.client import PubSub
 
 from ocrqueue.client import check_has_result
 from ocrqueue.document import Document
-from ocrqueue.errors import EngineUnknown, JobUnknown
+from ocrqueue.errors import EngineUnknown, JobUnknown, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.registry import JobStatus, Registry, State, known_engines, scripts
-from ocrqueue.registry.calls import Calls
+from ocrqueue.registry.admission import Admission
+from ocrqueue.registry.calls import PIPELINE, Calls
 from ocrqueue.registry.connection import broker_errors, connect_async
 from ocrqueue.registry.records import parse_record
-from ocrqueue.registry.registry import PIPELINE
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
@@ -87,24 +87,30 @@ class AsyncOcrQueue:
     def storage(self) -> Storage:
         return open_storage(self.settings)
 
-    async def submit(self, image: ImageInput, **fields: Any) -> AsyncSubmittedJob:
+    async def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> AsyncSubmittedJob:
         """Queue one image; see OcrQueue.submit."""
-        (job,) = await self.submit_many([image], **fields)
+        (job,) = await self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
 
-    async def submit_many(self, images: Iterable[ImageInput], **fields: Any) -> list[AsyncSubmittedJob]:
-        """Queue many images, 500 in a round trip; see OcrQueue.submit_many."""
+    async def submit_many(
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
+    ) -> list[AsyncSubmittedJob]:
+        """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         submitted: list[AsyncSubmittedJob] = []
         remaining = iter(images)
-        while chunk := await asyncio.to_thread(self._build_chunk, remaining, fields):
-            await self._check_engines({job.engine for job in chunk})
-            with broker_errors():
-                async with self.client.pipeline(transaction=False) as pipeline:
-                    for job in chunk:
-                        keys, args = self.calls.submit(job)
-                        await self._submit(keys=keys, args=args, client=pipeline)
-                    ids = await pipeline.execute()
-            submitted += [AsyncSubmittedJob(self, job_id.decode()) for job_id in ids]
+        admission = Admission(self.calls, wait_for_room)
+        try:
+            while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
+                await self._check_engines({job.engine for job in admission.pending})
+                while admission.pending:
+                    keys, args = admission.call()
+                    with broker_errors():
+                        answer = await self._submit(keys=keys, args=args)
+                    submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
+                    await asyncio.sleep(admission.pause_s())
+        except QueueFull as full:
+            full.submitted = submitted
+            raise
         return submitted
 
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from redis.client import PubSub
 
 from ocrqueue.document import Document
-from ocrqueue.errors import EngineUnknown, JobCancelled, JobNotFinished, error_from_info
+from ocrqueue.errors import EngineUnknown, JobCancelled, JobNotFinished, QueueFull, error_from_info
 from ocrqueue.job import Job
 from ocrqueue.registry import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.registry.connection import broker_errors
@@ -92,19 +92,26 @@ class OcrQueue:
         """The jobs that failed for a reason that may pass: list, get, replay, drop."""
         return DeadLetters(self.registry)
 
-    def submit(self, image: ImageInput, **fields: Any) -> SubmittedJob:
+    def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> SubmittedJob:
         """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...
 
-        A path or bytes are uploaded to storage first, once for the same content. Raises JobMalformed,
-        EngineUnknown, SourceNotFound, BrokerUnavailable, StorageUnavailable; then nothing was queued.
+        A path or bytes are uploaded to storage first, once for the same content. Where the queue is full, waits for
+        room for `wait_for_room` seconds (0: not at all, None: without limit). Raises JobMalformed, EngineUnknown,
+        SourceNotFound, QueueFull, StorageUnavailable; then nothing was queued. After BrokerUnavailable it may have
+        been: submitted again with the same idempotency key, or as the same Job, it is still one job.
         """
-        (job,) = self.submit_many([image], **fields)
+        (job,) = self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
 
-    def submit_many(self, images: Iterable[ImageInput], **fields: Any) -> list[SubmittedJob]:
-        """Queue many images, 500 in a round trip; `images` is consumed as it goes.
+    def submit_many(
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
+    ) -> list[SubmittedJob]:
+        """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
 
-        If it raises midway, the chunks before are queued: submit again with idempotency keys to be sure.
+        `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
+        QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
+        from `images` after them. If anything else is raised midway, what was sent before is queued: submit again with
+        idempotency keys to be sure.
         """
         checked: set[str] = set()
 
@@ -116,7 +123,14 @@ class OcrQueue:
                     checked.add(job.engine)
                 yield job
 
-        return [SubmittedJob(self, job_id) for job_id in self.registry.submit(jobs())]
+        submitted: list[SubmittedJob] = []
+        try:
+            for job_id in self.registry.submit(jobs(), wait_for_room):
+                submitted.append(SubmittedJob(self, job_id))
+        except QueueFull as full:
+            full.submitted = submitted
+            raise
+        return submitted
 
     def _check_engine(self, engine: str) -> None:
         if engine in self.settings.engines:

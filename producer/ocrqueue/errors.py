@@ -7,9 +7,15 @@ generated from this module.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+
+if TYPE_CHECKING:
+    from ocrqueue.aio import AsyncSubmittedJob
+    from ocrqueue.client import SubmittedJob
+    from ocrqueue.job import Job
 
 
 class ErrorInfo(BaseModel):
@@ -75,6 +81,13 @@ class JobSchemaUnsupported(OcrQueueError):
     remedy = "Upgrade the workers before the producers, or send the version that the workers read."
 
 
+class JobExpired(OcrQueueError):
+    """The message's `expires` had passed before a worker took it."""
+
+    code = "job.expired"
+    remedy = "Submit it again, with a later `expires` or none, or start more workers."
+
+
 class JobUnknown(OcrQueueError):
     """No job has this id: it was never submitted, or its record has expired."""
 
@@ -109,7 +122,10 @@ class JobPoison(OcrQueueError):
     """The job was delivered as often as the cap allows, and each time its worker died over it."""
 
     code = "job.poison"
-    remedy = "Look at the image and at the workers' memory limits, then submit it again."
+    remedy = (
+        "Memory is a likely cause: look for the OOM killer in the workers' kernel log, and at the image. Give the "
+        "workers more memory or lower OCRQUEUE_JOB_MEMORY_LIMIT_MIB, then replay the job: `ocrqueue dead replay ID`."
+    )
 
 
 class WorkerStopping(OcrQueueError):
@@ -118,6 +134,14 @@ class WorkerStopping(OcrQueueError):
     code = "worker.stopping"
     retryable = True
     remedy = "Nothing is to be done; a longer OCRQUEUE_SHUTDOWN_GRACE_S lets more jobs finish."
+
+
+class WorkerDiskFull(OcrQueueError):
+    """The worker could not write a temporary file: its disk or quota is full."""
+
+    code = "worker.disk_full"
+    retryable = True
+    remedy = "Free space in the worker's folder for temporary files (TMPDIR, else /tmp), or give it a larger one."
 
 
 # --- where the image comes from --------------------------------------------------------------------------------
@@ -310,14 +334,17 @@ class EngineTimeout(OcrQueueError):
     """The engine did not finish within its time limit."""
 
     code = "engine.timeout"
-    remedy = "Split or scale down the image, or raise OCRQUEUE_SOFT_TIME_LIMIT_S and OCRQUEUE_HARD_TIME_LIMIT_S."
+    remedy = (
+        "Split or scale down the image, or allow more time: the job's time_limit_s, or OCRQUEUE_SOFT_TIME_LIMIT_S and "
+        "OCRQUEUE_HARD_TIME_LIMIT_S on the workers."
+    )
 
 
 class EngineOutOfMemory(OcrQueueError):
     """The engine ran out of memory."""
 
     code = "engine.out_of_memory"
-    remedy = "Scale the image down, or give the workers more memory."
+    remedy = "Scale the image down, or raise OCRQUEUE_JOB_MEMORY_LIMIT_MIB on workers that have the memory."
 
 
 class LanguageMissing(OcrQueueError):
@@ -381,11 +408,36 @@ class CropMissing(OcrQueueError):
 
 
 class BrokerUnavailable(OcrQueueError):
-    """Redis does not answer, so nothing was submitted."""
+    """Redis does not answer, or not in time, or takes no writes."""
 
     code = "broker.unavailable"
     retryable = True
     remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
+
+
+class QueueFull(OcrQueueError):
+    """As many jobs wait for the engine as may.
+
+    `details`: engine, waiting and limit (jobs), retry_after_s (when there should be room, in whole seconds), submitted
+    (how many jobs of the call were queued: always its first ones).
+    """
+
+    code = "queue.full"
+    retryable = True
+    remedy = (
+        "Submit the rest later or wait for room (wait_for_room, --wait-for-room), start more workers, "
+        "or raise OCRQUEUE_MAX_QUEUE_LENGTH."
+    )
+    submitted: Sequence[SubmittedJob | AsyncSubmittedJob] = ()
+    """The jobs of the call that were queued."""
+    refused: Sequence[Job] = ()
+    """The jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds after which there should be room, by the rate at which the engine's jobs end."""
+        value = self.info.details.get("retry_after_s")
+        return float(value) if isinstance(value, int | float) else 0.0
 
 
 # --- the whole system on one machine ---------------------------------------------------------------------------

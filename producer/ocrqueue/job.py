@@ -20,6 +20,8 @@ LANES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
 
 ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-task-meta-")
+"""Beginnings of Redis keys that are no queues of an app's: a list in the place of one would stop all workers."""
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
 
 
@@ -58,6 +60,10 @@ class Job(BaseModel):
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."
     )
+    time_limit_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default=None,
+        description="Ends the job as engine.timeout after so many seconds, if that is below the engine's limit.",
+    )
     cache: bool = Field(default=True, description="false: read the image even if the same was read before.")
     priority: Priority = Field(default="normal", description="Lane of the engine's queue; high is drained first.")
     tag: Annotated[str, Field(max_length=256)] | None = Field(
@@ -80,6 +86,13 @@ class Job(BaseModel):
                 raise ValueError(f"not a language code: {language[:40]!r}")
         if len(set(value)) != len(value):
             raise ValueError("a language is named twice")
+        return value
+
+    @field_validator("reply_to")
+    @classmethod
+    def _queue_of_their_own(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(_RESERVED_NAMES):
+            raise ValueError("the name is taken by ocrqueue or Celery")
         return value
 
     @field_validator("submitted_at")
@@ -127,7 +140,7 @@ def parse_job(message: object, default_id: str) -> Job:
 def describe_validation_error(error: ValidationError) -> str:
     """The first three complaints as one sentence, without the rejected values (they may be secret or huge)."""
     complaints = [
-        f"{'.'.join(str(part) for part in item['loc'])[:80] or 'job'}: {item['msg']}"
+        ": ".join(filter(None, [".".join(map(str, item["loc"]))[:80], item["msg"].removeprefix("Value error, ")]))
         for item in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     return "; ".join(complaints[:3]) + ("; ..." if len(complaints) > 3 else ".")

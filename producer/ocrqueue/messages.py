@@ -30,8 +30,11 @@ def _protocol() -> Celery:
     return Celery("ocrqueue", set_as_current=False, broker="memory://")
 
 
-def celery_message(job: Job) -> str:
-    """The text to LPUSH to the job's queue."""
+def celery_message(job: Job, wants_summary: bool = False) -> str:
+    """The text to LPUSH to the job's queue.
+
+    `wants_summary`: Celery is to store the summary, for an AsyncResult; so for jobs that were sent by name.
+    """
     kwargs = {"job": job.to_message()}
     task = _protocol().amqp.as_task_v2(
         job.id,
@@ -40,7 +43,7 @@ def celery_message(job: Job) -> str:
         # what monitors show and workers may log: never the reference, it can hold a presigned URL
         argsrepr="()",
         kwargsrepr=f"{{'job': {job.id}}}",
-        ignore_result=True,
+        ignore_result=not wants_summary,
     )
     args, kwargs_sent, embedded = task.body
     # what is null is left out: Celery reads it as such, and every byte is held in Redis for as long as the job waits

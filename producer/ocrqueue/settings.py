@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
         description="Put before every Redis key, queues included: several installations can share one Redis.",
     )
-    redis_timeout_s: float = Field(default=5.0, gt=0, description="Connecting to Redis, and each command. Seconds.")
+    redis_timeout_s: float = Field(
+        default=5.0, gt=0, description="A Redis that has not answered by then is broker.unavailable."
+    )
     record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
     queued_ttl_s: int = Field(
         default=604_800, ge=600, description="A job's record is kept this long while it has not ended."
@@ -60,6 +62,10 @@ class Settings(BaseSettings):
     engines: Names = Field(
         default=("tesseract", "null"),
         description="Engines that may be submitted to even while no worker of theirs is up.",
+    )
+    max_queue_length: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(100_000),
+        description="Jobs that may wait for one engine, in its three lanes; more are refused: queue.full. 0: no limit.",
     )
 
     # Storage
@@ -114,7 +120,7 @@ class Settings(BaseSettings):
     delivery_cap: int = Field(
         default=3, ge=1, le=100, description="Deliveries of a job whose worker died, before it is job.poison."
     )
-    retry_limit: int = Field(default=4, ge=0, le=50, description="Retries of a job that failed with a retryable error.")
+    retry_limit: int = Field(default=8, ge=0, le=50, description="Retries of a job that failed with a retryable error.")
     retry_backoff_s: float = Field(default=2.0, gt=0, description="First pause before a retry; doubles, with jitter.")
     retry_backoff_max_s: float = Field(default=60.0, gt=0, description="Longest pause before a retry.")
     soft_time_limit_s: Annotated[PerEngine, NoDecode] = Field(
@@ -144,6 +150,11 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(default="json", description="Of the workers' log lines.")
     max_memory_per_child_mib: int = Field(
         default=2048, ge=0, description="A worker child above this is replaced between jobs (MiB); 0: never."
+    )
+    job_memory_limit_mib: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(2048),
+        description="A job that takes this much more memory than its child had ends as engine.out_of_memory; "
+        "0: no limit.",
     )
     tesseract_backend: Literal["auto", "tesserocr", "pytesseract"] = Field(
         default="auto",
@@ -196,6 +207,11 @@ class Settings(BaseSettings):
     def _limits_in_order(self) -> Settings:
         for engine in {"", *self.soft_time_limit_s.engines, *self.hard_time_limit_s.engines}:
             self._check_time_limits(engine)
+        if self.record_ttl_s <= self.visibility_timeout_s:
+            raise ValueError(
+                f"record_ttl_s ({self.record_ttl_s}) must be above visibility_timeout_s ({self.visibility_timeout_s}), "
+                "or a message delivered late finds no trace of its job's end"
+            )
         if self.worker_heartbeat_s * 2 > self.lost_after_s:
             raise ValueError(
                 f"lost_after_s ({self.lost_after_s}) must be at least twice worker_heartbeat_s "
@@ -211,11 +227,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"soft_time_limit_s ({soft}){where} must be below hard_time_limit_s ({hard}), and at least 1"
             )
-        needed = hard + self.shutdown_grace_s
-        if needed >= self.visibility_timeout_s:
+        if hard + self.shutdown_grace_s >= self.visibility_timeout_s:
             raise ValueError(
-                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s{where} + "
-                f"shutdown_grace_s ({needed}), or a running job is delivered a second time"
+                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s ({hard}){where} "
+                f"and shutdown_grace_s ({self.shutdown_grace_s}) together, or a running job is delivered a second time"
             )
 
     def masked(self) -> dict[str, str]:

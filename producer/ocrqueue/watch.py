@@ -1,17 +1,23 @@
 """Waiting for jobs: which records to read and when, shared by the blocking and the asyncio client.
 
 Subscribe to the events channels of the jobs (at most 16, however many jobs), read all records once, then let events
-say which record to read again. Events can be lost (a reconnect), so all open records are also read again now and then.
+say which record to read again. Events can be lost (a reconnect), so all open records are also read again now and then,
+and one of them more often: that nothing is heard is no proof that Redis is there.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import islice
+from typing import Final
 
 from ocrqueue.errors import JobUnknown, JobWaitTimeout
 from ocrqueue.registry.keys import Keys
 from ocrqueue.registry.records import FINAL_STATES, JobStatus
+
+_SILENCE_S: Final = 1.0
+"""What is left of 5 s is enough to find that Redis does not answer (registry.connection)."""
 
 
 class Watch:
@@ -27,6 +33,7 @@ class Watch:
         self._progress = progress
         self._due = list(self.open)
         self._recheck_at = time.monotonic() + self._recheck_interval_s()
+        self._ask_at = time.monotonic() + _SILENCE_S
 
     def channels(self) -> list[str]:
         return sorted({self._keys.events(job_id) for job_id in self.open})
@@ -41,7 +48,7 @@ class Watch:
 
     def seconds_to_listen(self) -> float:
         """How long there is nothing to do but to listen; 0 or less: call take_due."""
-        return 0.0 if self._due else min(self._recheck_at, self._deadline) - time.monotonic()
+        return 0.0 if self._due else min(self._recheck_at, self._ask_at, self._deadline) - time.monotonic()
 
     def take_due(self) -> list[str]:
         """The ids whose records are to be read now. Raises JobWaitTimeout."""
@@ -52,7 +59,8 @@ class Watch:
             self._recheck_at = now + self._recheck_interval_s()
         if not due and now >= self._deadline:
             raise JobWaitTimeout(f"{len(self.open)} of {self._all} jobs have not ended in {self._timeout} s.")
-        return due
+        self._ask_at = now + _SILENCE_S
+        return due or list(islice(self.open, 1))
 
     def settle(self, job_id: str, status: JobStatus | None) -> JobStatus:
         """Note what was read; returns it. Raises JobUnknown where there is no record."""
@@ -64,4 +72,4 @@ class Watch:
 
     def _recheck_interval_s(self) -> float:
         """A small share of Redis's time, however many jobs are open."""
-        return max(2.0, len(self.open) / 500)
+        return max(_SILENCE_S, len(self.open) / 500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from ocrqueue import OcrQueue
+from ocrqueue.local.reconciling import Reconciling
 from ocrqueue.settings import Settings
 from tests.pictures import png, text_picture
 from tests.processes import as_environment, environment, wait_until, worker
@@ -96,3 +99,37 @@ def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) 
     finally:
         loop.kill()
         loop.communicate()
+
+
+def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(settings: Settings, queue: OcrQueue) -> None:
+    hasty = settings.model_copy(update={"unqueued_after_s": 0.1, "reconcile_interval_s": 0.1, "lost_after_s": 0.2})
+    queue.submit(HELLO, engine="null")
+    key = queue.registry.keys.queue("ocr.null")
+    assert queue.registry.client.rpop(key)
+    reconciling = Reconciling(hasty)
+    try:
+        wait_until(lambda: queue.registry.client.llen(key) == 1, 10, "the message is there again")
+    finally:
+        reconciling.stop()
+
+
+def test_who_sent_a_job_by_name_gets_the_summary_though_its_worker_was_killed(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    quick = {"worker_heartbeat_s": 0.3, "lost_after_s": 1, "reconcile_interval_s": 0.3}
+    prefix = {"global_keyprefix": settings.key_prefix}
+    url = settings.redis_url.get_secret_value()
+    job = {"image": queue.storage.put("inputs/hello.png", HELLO, "image/png"), "engine": "null"}
+    job |= {"options": {"delay_s": 2}}
+    with Celery("theirs", broker=url, backend=url, set_as_current=False) as theirs:
+        theirs.conf.broker_transport_options = prefix
+        theirs.conf.result_backend_transport_options = prefix
+        environment = as_environment(settings) | quick
+        with worker(environment, tmp_path, "--engine", "null", "-c", "1") as killed:
+            sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.null")
+            wait_until(lambda: queue.registry.client.zcard(queue.registry.keys.running()), 15, "the job runs")
+            os.killpg(killed.pid, signal.SIGKILL)
+        with worker(environment, tmp_path, "--engine", "null", "-c", "1"):
+            assert sent.get(timeout=30)["state"] == "succeeded"
+        assert queue.job(sent.id).status().attempts == 2
+        sent.forget()

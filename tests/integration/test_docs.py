@@ -15,7 +15,8 @@ import pytest
 import redis
 
 from ocrqueue import OcrQueue
-from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed
+from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, QueueFull
+from ocrqueue.registry.reconciler import Reconciler
 from ocrqueue.settings import load_settings
 from ocrqueue.storage.s3_client import s3_client
 from tests.documentation import ROOT, block_after, snippets
@@ -259,6 +260,9 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             wait_until(lambda: interrupted.status().state == "running", 10, "it runs")
         # back on the queue by Celery's own means, and delivered again
         assert admin.llen("acme:ocr.null") == 1
+        with OcrQueue(load_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):
+            limited.submit("s3://b/k", engine="null")
+        Reconciler(queue.registry, queue.storage).run()
         with worker(for_worker, tmp_path, *arguments):
             assert sent_by_name(url("ocr-by-name", "BY-NAME-PASSWORD"), tmp_path) == "succeeded"
             assert interrupted.wait(30).attempts == 2

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+import redis
 
 from ocrqueue.document import Document, EngineInfo, InputInfo, Page
-from ocrqueue.errors import EngineFailed, ImageEmpty, JobPoison, JobUnknown, SourceUnavailable
+from ocrqueue.errors import BrokerUnavailable, EngineFailed, ImageEmpty, JobPoison, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
 from ocrqueue.messages import job_in_message
-from ocrqueue.registry import Outcome, Registry
+from ocrqueue.registry import Holder, Outcome, Registry
 from ocrqueue.registry.dead_letters import DeadLetters
 from ocrqueue.registry.reconciler import Reconciler, Reconciliation
 from ocrqueue.settings import Settings
@@ -80,7 +82,7 @@ def test_a_heartbeat_or_progress_keeps_a_job(registry: Registry, reconciler: Rec
     by_heartbeat, by_progress = started(registry), started(registry)
     age(registry, 16)
     registry.heartbeat([by_heartbeat.id, "unknown"])
-    registry.progress(by_progress.id, 1, 2)
+    registry.progress(by_progress.id, 1, 1, 2)
     assert reconciler.run() == NOTHING
     assert registry.client.zcard(registry.keys.running()) == 2
 
@@ -96,8 +98,7 @@ def test_lost_deliveries_still_count_towards_poison(registry: Registry, reconcil
     assert registry.begin(job, "w").verdict == "poison"
 
 
-def test_a_job_whose_result_is_stored_is_closed(registry: Registry, reconciler: Reconciler) -> None:
-    job = started(registry)
+def store_result(reconciler: Reconciler, job: Job) -> str:
     document = Document(
         job_id=job.id,
         status="succeeded",
@@ -108,12 +109,28 @@ def test_a_job_whose_result_is_stored_is_closed(registry: Registry, reconciler: 
         pages=(Page(number=1, width=1, height=1),),
     )
     assert reconciler.storage is not None
-    uri = reconciler.storage.put(f"results/{job.id}/result.json", document.model_dump_json().encode(), "")
+    return reconciler.storage.put(f"results/{job.id}/result.json", document.model_dump_json().encode(), "")
+
+
+def test_a_job_whose_result_is_stored_is_closed(registry: Registry, reconciler: Reconciler) -> None:
+    job = started(registry)
+    uri = store_result(reconciler, job)
     age(registry, 16)
     assert reconciler.run() == Reconciliation(closed=(job.id,))
     status = registry.status(job.id)
     assert (status.state, status.result, status.pages) == ("succeeded", uri, 1)
     assert waiting(registry) == 0
+
+
+def test_a_job_whose_end_is_to_be_told_is_left_to_a_worker(registry: Registry, reconciler: Reconciler) -> None:
+    by_name, replied = Job(image="s3://b/k"), Job(image="s3://b/k", reply_to="theirs")
+    registry.begin(by_name, "w", wants_summary=True)
+    registry.begin(replied, "w")
+    for job in (by_name, replied):
+        store_result(reconciler, job)
+    age(registry, 16)
+    found = reconciler.run()
+    assert (found.closed, set(found.requeued)) == ((), {by_name.id, replied.id})
 
 
 def test_a_waiting_job_whose_message_is_gone_is_published_again(registry: Registry, reconciler: Reconciler) -> None:
@@ -127,16 +144,44 @@ def test_a_waiting_job_whose_message_is_gone_is_published_again(registry: Regist
     assert registry.status(kept.id).state == "queued"
 
 
-def test_a_message_in_a_workers_hands_is_not_lost(registry: Registry, reconciler: Reconciler) -> None:
+def test_a_message_in_a_living_workers_hands_is_not_lost(registry: Registry, reconciler: Reconciler) -> None:
     job = submitted(registry)
-    message = json.loads(registry.client.rpop(registry.keys.queue(job.queue)))  # type: ignore[arg-type]
-    held = json.dumps([message, "", "ocr.tesseract"])
-    registry.client.hset(registry.keys.unacknowledged(), "tag", held)
-    registry.client.hset(registry.keys.unacknowledged(), "garbage", b"?")
+    registry.client.rpop(registry.keys.queue(job.queue))
     age(registry, 31)
+    registry.heartbeat([job.id])
     assert reconciler.run() == NOTHING
-    registry.client.hdel(registry.keys.unacknowledged(), "tag")
-    assert reconciler.run() == Reconciliation(republished=(job.id,))
+    age(registry, 31)
+    assert reconciler.run() == Reconciliation(republished=(job.id,)), "its worker is gone"
+
+
+def test_a_job_in_its_pause_before_a_retry_is_not_lost(registry: Registry, reconciler: Reconciler) -> None:
+    job = started(registry)
+    registry.release(job, SourceUnavailable().info, Holder("w", 1), pause_s=60)
+    age(registry, 100)
+    assert reconciler.run() == NOTHING
+    registry.client.zincrby(registry.keys.delayed(), -61_000, job.id)
+    assert reconciler.run() == NOTHING
+    assert waiting(registry) == 1, "the reconciler puts it back as workers do"
+
+
+def test_a_job_sent_by_name_keeps_its_summary(registry: Registry, reconciler: Reconciler) -> None:
+    job = Job(image="s3://b/k")
+    registry.begin(job, "w", wants_summary=True)
+    age(registry, 16)
+    assert reconciler.run() == Reconciliation(requeued=(job.id,))
+    message = registry.client.rpop(registry.keys.queue(job.queue))
+    assert isinstance(message, bytes)
+    assert json.loads(message)["headers"]["ignore_result"] is False
+
+
+def test_a_lost_job_goes_before_those_that_came_later(registry: Registry, reconciler: Reconciler) -> None:
+    job = started(registry)
+    submitted(registry)
+    age(registry, 16)
+    reconciler.run()
+    first = registry.client.rpop(registry.keys.queue(job.queue))
+    assert isinstance(first, bytes)
+    assert job_in_message(first)["id"] == job.id
 
 
 def test_many_reconcilers_at_once_publish_once(registry: Registry, settings: Settings) -> None:
@@ -173,13 +218,52 @@ def test_in_a_long_queue_only_what_should_have_come_by_now_is_lost(
     assert reconciler.run() == Reconciliation(republished=(jobs[1].id,))
 
 
-def test_reconcilers_take_turns(registry: Registry, reconciler: Reconciler) -> None:
+def test_reconcilers_take_turns(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconciler = in_touch(registry, monkeypatch)
     job = started(registry)
     assert reconciler.run_in_turn() == NOTHING
     age(registry, 16)
     assert reconciler.run_in_turn() == NOTHING, "another round was just had"
     registry.client.delete(registry.keys.reconciling())
     assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,))
+
+
+def test_after_an_outage_workers_may_first_say_that_they_live(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler = in_touch(registry, monkeypatch)
+    job = started(registry)
+    age(registry, 16)
+    with monkeypatch.context() as outage:
+        outage.setattr(registry.client, "set", raise_connection_error)
+        with pytest.raises(BrokerUnavailable):
+            reconciler.run_in_turn()
+    assert reconciler.run_in_turn() == NOTHING
+    registry.client.delete(registry.keys.reconciling())
+    assert reconciler.run_in_turn() == NOTHING
+    registry.heartbeat([job.id])
+    registry.client.delete(registry.keys.reconciling())
+    pass_seconds(monkeypatch, 16)
+    assert reconciler.run_in_turn() == NOTHING
+    age(registry, 16)
+    registry.client.delete(registry.keys.reconciling())
+    assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,))
+
+
+def in_touch(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Reconciler:
+    """A reconciler that has had Redis for as long as it needs."""
+    reconciler = Reconciler(registry, open_storage(registry.settings))
+    pass_seconds(monkeypatch, 16)
+    return reconciler
+
+
+def pass_seconds(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr("ocrqueue.registry.reconciler.time.monotonic", lambda: now + seconds)
+
+
+def raise_connection_error(*_: object, **__: object) -> None:
+    raise redis.ConnectionError
 
 
 def test_ended_and_expired_jobs_leave_the_indexes(registry: Registry, reconciler: Reconciler) -> None:

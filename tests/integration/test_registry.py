@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,21 @@ import pytest
 
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
-from ocrqueue.registry import EngineOffer, Outcome, Registry, WorkerInfo, known_engines, live_workers, queues
+from ocrqueue.messages import job_in_message
+from ocrqueue.registry import (
+    EngineOffer,
+    Holder,
+    Outcome,
+    Registry,
+    StoredJob,
+    WorkerInfo,
+    known_engines,
+    live_workers,
+    queues,
+)
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
 from ocrqueue.settings import Settings, load_settings
-from tests.processes import free_port
+from tests.processes import free_port, wait_until
 
 WORKER = "tesseract-1@host"
 
@@ -71,7 +83,7 @@ def test_an_id_never_submitted_is_unknown(registry: Registry) -> None:
 def test_the_way_of_a_job_that_succeeds(registry: Registry, job: Job) -> None:
     start = registry.begin(job, WORKER)
     assert (start.verdict, start.number) == ("run", 1)
-    assert registry.progress(job.id, 1, 3) is False
+    assert registry.progress(job.id, 1, 1, 3) == "go on"
     running = registry.status(job.id)
     assert (running.state, running.worker, running.pages_done, running.pages) == ("running", WORKER, 1, 3)
     assert registry.finish(job, succeeded(job)) == "succeeded"
@@ -82,12 +94,17 @@ def test_the_way_of_a_job_that_succeeds(registry: Registry, job: Job) -> None:
     assert 0 < registry.client.pttl(registry.keys.record(job.id)) <= registry.settings.record_ttl_s * 1000
 
 
+def age(registry: Registry, job: Job, seconds: float) -> None:
+    """Make the job's newest sign of life older."""
+    registry.client.zincrby(registry.keys.running(), -seconds * 1000, job.id)
+
+
 def test_an_end_stands(registry: Registry, job: Job) -> None:
     registry.begin(job, WORKER)
     registry.finish(job, succeeded(job))
     assert registry.finish(job, failed(job)) == "succeeded"
     assert registry.cancel(job.id) == "succeeded"
-    assert registry.release(job.id, SourceUnavailable().info) is False
+    assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1)) == "ended"
     assert registry.begin(job, WORKER).verdict == "finished"
     assert registry.status(job.id).error is None
 
@@ -102,7 +119,9 @@ def test_two_ends_at_once_are_one(registry: Registry, job: Job) -> None:
 
 
 def test_the_fourth_delivery_of_a_job_that_kills_is_poison(registry: Registry, job: Job) -> None:
-    assert [registry.begin(job, WORKER).verdict for _ in range(3)] == ["run"] * 3
+    for _ in range(3):
+        assert registry.begin(job, WORKER).verdict == "run"
+        assert registry.abandon(job.id, WORKER)
     start = registry.begin(job, WORKER)
     assert (start.verdict, start.number) == ("poison", 3)
 
@@ -110,8 +129,8 @@ def test_the_fourth_delivery_of_a_job_that_kills_is_poison(registry: Registry, j
 def test_orderly_retries_do_not_count_as_lost_deliveries(registry: Registry, job: Job) -> None:
     for attempt in range(1, 8):
         start = registry.begin(job, WORKER)
-        assert (start.verdict, start.number) == ("run", attempt)
-        assert registry.release(job.id, SourceUnavailable("Try later.").info)
+        assert (start.verdict, start.number, start.retries) == ("run", attempt, 0)
+        assert registry.release(job, SourceUnavailable("Try later.").info, Holder(WORKER, attempt)) == "released"
         waiting = registry.status(job.id)
         assert waiting.state == "queued"
         assert waiting.error is not None
@@ -128,16 +147,126 @@ def test_a_running_job_cancelled_is_told_at_its_next_step(registry: Registry, jo
     registry.begin(job, WORKER)
     assert registry.cancel(job.id) == "running"
     assert registry.status(job.id).cancel_requested
-    assert registry.progress(job.id, 0, 1) is True
+    assert registry.progress(job.id, 1, 0, 1) == "stop"
+    registry.abandon(job.id, WORKER)
     assert registry.begin(job, WORKER).verdict == "cancelled"
 
 
-def test_a_job_taken_for_lost_is_not_told_to_stop(registry: Registry, job: Job) -> None:
+def test_an_attempt_taken_for_lost_goes_on_until_another_begins(registry: Registry, job: Job) -> None:
     registry.begin(job, WORKER)
-    registry.release(job.id, SourceUnavailable().info)
-    assert registry.progress(job.id, 1, 2) is False
+    registry.abandon(job.id, WORKER)
+    assert registry.progress(job.id, 1, 1, 2) == "go on"
+    registry.begin(job, "other")
+    assert registry.progress(job.id, 1, 1, 2) == "elsewhere"
     registry.finish(job, succeeded(job))
-    assert registry.progress(job.id, 2, 2) is True, "it has ended elsewhere"
+    assert registry.progress(job.id, 2, 1, 2) == "stop", "it has ended elsewhere"
+
+
+def test_a_failure_of_an_attempt_taken_for_lost_does_not_count(registry: Registry, job: Job) -> None:
+    registry.begin(job, "frozen")
+    age(registry, job, 16)
+    old, new, error = Holder("frozen", 1), Holder("other", 2), SourceUnavailable().info
+    assert registry.begin(job, "other").verdict == "run"
+    assert registry.finish(job, failed(job), old) == "elsewhere"
+    assert registry.release(job, error, old, pause_s=1) == "elsewhere"
+    assert registry.status(job.id).state == "running"
+    registry.abandon(job.id, "other")
+    assert registry.finish(job, failed(job), old) == "elsewhere", "it waits for its next delivery"
+    assert registry.begin(job, "other").number == 3
+    assert registry.finish(job, failed(job), new) == "elsewhere"
+    assert registry.finish(job, succeeded(job)) == "succeeded", "a success does, whoever has it"
+
+
+def test_a_second_delivery_of_a_job_at_a_living_worker_is_dropped(registry: Registry, job: Job) -> None:
+    registry.begin(job, WORKER)
+    for _ in range(5):
+        assert registry.begin(job, "other").verdict == "elsewhere"
+    assert registry.status(job.id).worker == WORKER
+    registry.heartbeat([job.id])
+    age(registry, job, 16)
+    assert registry.begin(job, "other").verdict == "run"
+
+
+def test_a_delivery_whose_answer_was_lost_is_asked_for_again_and_counts_once(registry: Registry, job: Job) -> None:
+    for _ in range(5):
+        start = registry.begin(job, WORKER, delivery="the first")
+        assert (start.verdict, start.number) == ("run", 1)
+    assert registry.begin(job, WORKER, delivery="another").verdict == "elsewhere"
+
+
+def test_only_the_worker_that_has_a_job_abandons_it(registry: Registry, job: Job) -> None:
+    assert not registry.abandon(job.id, WORKER)
+    registry.begin(job, WORKER)
+    assert not registry.abandon(job.id, "other")
+    assert registry.abandon(job.id, WORKER)
+    assert registry.status(job.id).state == "queued"
+
+
+def test_a_retry_waits_in_redis_and_is_put_first_in_its_lane(registry: Registry, job: Job) -> None:
+    key = registry.keys.queue(job.queue)
+    message = registry.client.rpop(key)
+    registry.begin(job, WORKER)
+    assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=60) == "released"
+    assert registry.publish_due() == 0
+    assert registry.begin(job, WORKER).verdict == "elsewhere", "a message left over does not shorten the pause"
+    list(registry.submit([Job(image="s3://b/later")]))
+    registry.client.zincrby(registry.keys.delayed(), -61_000, job.id)
+    assert registry.publish_due() == 1
+    assert registry.publish_due() == 0
+    first = registry.client.rpop(key)
+    assert isinstance(first, bytes)
+    assert isinstance(message, bytes)
+    assert job_in_message(first) == job_in_message(message)
+    start = registry.begin(job, WORKER)
+    assert (start.verdict, start.number, start.retries) == ("run", 2, 1)
+
+
+def test_a_job_cancelled_in_its_pause_is_not_put_back(registry: Registry, job: Job) -> None:
+    registry.client.delete(registry.keys.queue(job.queue))
+    registry.begin(job, WORKER)
+    registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001)
+    assert registry.cancel(job.id) == "cancelled"
+    assert registry.client.zcard(registry.keys.delayed()) == 0
+    assert registry.publish_due() == 0
+    assert registry.client.llen(registry.keys.queue(job.queue)) == 0
+
+
+def test_a_job_whose_record_is_gone_gets_it_back_when_it_is_to_be_tried_again(registry: Registry, job: Job) -> None:
+    registry.begin(job, WORKER)
+    registry.client.delete(registry.keys.record(job.id))
+    assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1)) == "released"
+    assert registry.status(job.id).state == "queued"
+    assert registry.job(job.id) == job
+
+
+def test_who_sent_a_job_by_name_is_told_of_it_after_a_retry_as_well(registry: Registry) -> None:
+    job = Job(image="s3://b/k")
+    registry.begin(job, WORKER, wants_summary=True)
+    (stored,) = registry.stored_jobs([job.id])
+    assert stored == StoredJob(job, wants_summary=True)
+    registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), wants_summary=True)
+    message = registry.client.rpop(registry.keys.queue(job.queue))
+    assert isinstance(message, bytes)
+    assert json.loads(message)["headers"].get("ignore_result") is False
+
+
+def test_what_goes_on_with_a_job_works_at_the_memory_limit_and_nothing_is_added(registry: Registry, job: Job) -> None:
+    client = registry.client
+    client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(BrokerUnavailable, match="memory limit"):
+            list(registry.submit([Job(id="new", image="s3://b/k", idempotency_key="k")]))
+        assert not client.exists(registry.keys.record("new"), registry.keys.once("k"))
+        assert client.llen(registry.keys.queue(job.queue)) == 1
+        assert registry.begin(job, WORKER).verdict == "run"
+        registry.heartbeat([job.id])
+        assert registry.progress(job.id, 1, 1, 2) == "go on"
+        assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001) == "released"
+        wait_until(lambda: registry.publish_due() == 1, 2, "it is put back")
+        assert registry.begin(job, WORKER).verdict == "run"
+        assert registry.finish(job, succeeded(job)) == "succeeded"
+    finally:
+        client.config_set("maxmemory", 0)
 
 
 def test_who_was_asked_to_stop(registry: Registry, job: Job) -> None:
@@ -195,7 +324,7 @@ def test_events_are_published_on_shared_channels(registry: Registry, job: Job) -
     listener.start()
     assert subscribed.wait(5)
     registry.begin(job, WORKER)
-    registry.progress(job.id, 1, 2)
+    registry.progress(job.id, 1, 1, 2)
     registry.finish(job, succeeded(job))
     listener.join(10)
     assert heard == [f"{job.id} {what}".encode() for what in ("running", "running 1/2", "succeeded")]
@@ -243,7 +372,7 @@ def test_a_key_prefix_is_before_every_key(registry: Registry, job: Job) -> None:
     assert prefix
     stray = [key for key in registry.client.scan_iter(count=1000) if key.startswith((b"ocr.", b"ocrqueue:"))]
     assert stray == []
-    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 3  # record, message, reading
+    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 4  # and jobs ended
 
 
 @pytest.mark.parametrize("what", ["nothing listens", "wrong password"])

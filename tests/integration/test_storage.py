@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import resource
+import socket
 import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -25,7 +28,7 @@ from ocrqueue.errors import (
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import FileStorage, Storage, open_storage
 from ocrqueue.storage.s3_client import s3_client
-from tests.servers import S3_ENDPOINT_VARIABLE, HttpServer, answer, http_server, s3_error, silent
+from tests.servers import S3_ENDPOINT_VARIABLE, Exchange, Handler, HttpServer, answer, http_server, s3_error, silent
 
 pytest_plugins = ["tests.server_fixtures"]
 
@@ -67,6 +70,37 @@ def test_a_second_put_replaces_the_first_and_may_be_empty(storage: Storage) -> N
     storage.put("a/b", b"", "text/plain")
     assert storage.get("a/b") == b""
     assert storage.read_uri(storage.uri("a/b")) == b""
+
+
+def test_what_is_put_once_is_put_once(storage: Storage) -> None:
+    key = "results/1/result.json"
+    assert storage.put_once(key, b"first", "application/json") == b"first"
+    assert storage.put_once(key, b"second", "application/json") == b"first"
+    assert storage.get(key) == b"first"
+    assert list(storage.list("")) == [key]
+    storage.delete_prefix("results/1")
+    assert storage.put_once(key, b"second", "application/json") == b"second"
+    with pytest.raises(StorageDenied):
+        storage.put_once("../x", b"", "text/plain")
+
+
+def test_of_several_writers_at_once_one_is_the_first_and_all_learn_of_it(storage: Storage) -> None:
+    if not uri_is_file(storage.uri("a")) and S3_ENDPOINT_VARIABLE not in os.environ:
+        pytest.skip("moto looks and writes in two steps")
+    writers, rounds = 6, 8
+    together = threading.Barrier(writers)
+
+    def write(writer: int) -> list[bytes]:
+        stored = []
+        for number in range(rounds):
+            together.wait(30)
+            stored.append(storage.put_once(f"results/{number}/result.json", bytes([writer]) * 50_000, "text/plain"))
+        return stored
+
+    with ThreadPoolExecutor(writers) as pool:
+        of_each = list(pool.map(write, range(writers)))
+    for number in range(rounds):
+        assert {stored[number] for stored in of_each} == {storage.get(f"results/{number}/result.json")}
 
 
 def test_exists_tells_objects_from_folders_and_nothing(storage: Storage) -> None:
@@ -348,6 +382,75 @@ def test_one_refused_object_of_a_deletion_is_an_error() -> None:
         failing(server).delete_prefix("a")
 
 
+class ScriptedServer:
+    """Answers each request with the next of `answers` to its method; the last of them again and again."""
+
+    def __init__(self, **answers: list[Handler]) -> None:
+        self.answers = answers
+        self.seen: list[str] = []
+
+    def __call__(self, exchange: Exchange) -> None:
+        conditional = " if-none-match" if "if-none-match: *" in exchange.head.lower() else ""
+        self.seen.append(f"{exchange.method} {exchange.target.partition('?')[0]}{conditional}")
+        answers = self.answers[exchange.method]
+        (answers.pop(0) if len(answers) > 1 else answers[0])(exchange)
+
+
+def hang_up(exchange: Exchange) -> None:
+    exchange.connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("standing", [b"mine", b"another's"])
+@pytest.mark.usefixtures("credentials")
+def test_a_creation_whose_first_answer_was_lost_finds_what_stands(standing: bytes) -> None:
+    script = ScriptedServer(PUT=[hang_up, s3_error(412, "PreconditionFailed")], GET=[answer(200, standing)])
+    with http_server(script) as server:
+        assert failing(server, s3_attempts=2).put_once("a", b"mine", "text/plain") == standing
+    assert script.seen == ["PUT /bucket/a if-none-match"] * 2 + ["GET /bucket/a"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
+@pytest.mark.usefixtures("credentials")
+def test_a_creation_in_conflict_with_another_or_a_deletion_is_tried_again(status: int, code: str) -> None:
+    script = ScriptedServer(PUT=[s3_error(status, code), answer(200)], GET=[s3_error(404, "NoSuchKey")])
+    with http_server(script) as server:
+        assert failing(server).put_once("a", b"mine", "text/plain") == b"mine"
+    assert script.seen == ["PUT /bucket/a if-none-match", "GET /bucket/a", "PUT /bucket/a if-none-match"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (400, "InvalidArgument")])
+@pytest.mark.usefixtures("credentials")
+def test_a_server_without_conditional_writes_is_asked_first(status: int, code: str) -> None:
+    script = ScriptedServer(PUT=[s3_error(status, code), answer(200)], HEAD=[answer(404)])
+    with http_server(script) as server:
+        assert failing(server).put_once("a", b"mine", "text/plain") == b"mine"
+    assert script.seen == ["PUT /bucket/a if-none-match", "HEAD /bucket/a", "PUT /bucket/a"]
+    script = ScriptedServer(PUT=[s3_error(status, code)], HEAD=[answer(200)], GET=[answer(200, b"another's")])
+    with http_server(script) as server:
+        assert failing(server).put_once("a", b"mine", "text/plain") == b"another's"
+    assert script.seen == ["PUT /bucket/a if-none-match", "HEAD /bucket/a", "GET /bucket/a"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"), [(403, "AccessDenied", StorageDenied), (503, "SlowDown", StorageUnavailable)]
+)
+@pytest.mark.usefixtures("credentials")
+def test_a_creation_that_is_refused(status: int, code: str, expected: type[OcrQueueError]) -> None:
+    script = ScriptedServer(PUT=[s3_error(status, code)])
+    with http_server(script) as server, pytest.raises(expected, match=code):
+        failing(server).put_once("a", b"mine", "text/plain")
+    assert len(script.seen) == 1
+
+
+@pytest.mark.usefixtures("credentials")
+def test_result_json_is_deleted_first() -> None:
+    script = ScriptedServer(HEAD=[answer(200)], DELETE=[answer(204)], GET=[s3_error(503, "SlowDown")])
+    with http_server(script) as server, pytest.raises(StorageUnavailable):
+        failing(server).delete_prefix("results/1")
+    result = "/bucket/results/1/result.json"
+    assert script.seen == [f"HEAD {result}", f"DELETE {result}", "GET /bucket"]
+
+
 @pytest.mark.usefixtures("credentials")
 def test_an_overloaded_server_is_asked_as_often_as_set() -> None:
     with http_server(s3_error(503, "SlowDown")) as server, pytest.raises(StorageUnavailable):
@@ -536,14 +639,97 @@ def test_writers_and_a_deleter_at_the_same_time(tmp_path: Path) -> None:
         deleter.join()
 
 
+def test_result_json_is_deleted_before_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = FileStorage(tmp_path)
+    for key in ("results/1/crops/a.png", "results/1/crops/b.png", "results/1/result.json"):
+        storage.put(key, b"x", "image/png")
+    real_unlink, unlinked = Path.unlink, []
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        unlinked.append(path.name)
+        real_unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert storage.delete_prefix("results/1") == 3
+    assert unlinked[0] == "result.json"
+    assert sorted(unlinked[1:]) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", link)
+    storage = FileStorage(tmp_path)
+    assert storage.put_once("a/b", b"first", "text/plain") == b"first"
+    assert storage.put_once("a/b", b"second", "text/plain") == b"first"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Make room below"),
+        (errno.EDQUOT, "Make room below"),
+        (errno.EIO, "is mounted, and the health"),
+        (errno.ESTALE, "is mounted, and the health"),
+    ],
+)
+def test_a_disk_that_fails_when_it_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    storage = FileStorage(tmp_path)
+    for put in (storage.put, storage.put_once):
+        with pytest.raises(StorageUnavailable, match=os.strerror(number)) as caught:
+            put("results/1/result.json", b"{}", "application/json")
+        assert remedy in caught.value.info.remedy
+    assert list((tmp_path / "results" / "1").iterdir()) == []
+
+
+def test_no_more_open_files(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        with pytest.raises(StorageUnavailable) as caught:
+            storage.put("a", b"x", "text/plain")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert "ulimit -n" in caught.value.info.remedy
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = FileStorage(tmp_path)
+    storage.put("results/1/a", b"x", "text/plain")
+
+    def scandir(_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        with pytest.raises(StorageUnavailable):
+            list(storage.list("results"))
+        with pytest.raises(StorageUnavailable):
+            storage.delete_prefix("results/1")
+    assert list(storage.list("results")) == ["results/1/a"]
+
+
 def test_a_put_that_fails_half_way_leaves_the_old_object_and_no_rubbish(tmp_path: Path) -> None:
     storage = FileStorage(tmp_path)
     storage.put("results/1/result.json", b"old", "application/json")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))  # as a full disk does, in the middle of a write
     try:
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StorageUnavailable) as caught:
             storage.put("results/1/result.json", bytes(20_000), "application/json")
+        assert "Make room below" in caught.value.info.remedy
+        with pytest.raises(StorageUnavailable):
+            storage.put_once("results/1/other", bytes(20_000), "application/json")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert storage.get("results/1/result.json") == b"old"

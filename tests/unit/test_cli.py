@@ -231,7 +231,7 @@ def test_config_shows_what_differs_and_masks_passwords() -> None:
     everything = invoke("config", "--json", **environment)
     values = json.loads(everything.stdout)
     assert set(values) == set(Settings.model_fields)
-    assert values["retry_limit"] == {"value": "9", "default": "4", "changed": True}
+    assert values["retry_limit"] == {"value": "9", "default": "8", "changed": True}
     assert values["redis_url"]["value"] == "redis://me:***@host/3"
     assert {name for name, setting in values.items() if setting["changed"]} == {"retry_limit", "redis_url"}
     table = invoke("config", "--changed", **environment).stdout

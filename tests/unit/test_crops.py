@@ -185,6 +185,10 @@ def test_archive_of_nothing_is_a_zip() -> None:
     assert zipfile.ZipFile(BytesIO(data)).namelist() == []
 
 
-def test_keys() -> None:
-    assert crop_key("job-1", "p001-w0001") == "results/job-1/crops/p001-w0001.png"
-    assert archive_key("job-1") == "results/job-1/crops.zip"
+def test_each_attempt_has_a_place_of_its_own() -> None:
+    assert crop_key("job-1", 1, "p001-w0001") == "results/job-1/crops/p001-w0001.png"
+    assert crop_key("job-1", 2, "p001-w0001") == "results/job-1/crops-2/p001-w0001.png"
+    assert (archive_key("job-1", 1), archive_key("job-1", 2)) == (
+        "results/job-1/crops.zip",
+        "results/job-1/crops-2.zip",
+    )

@@ -37,9 +37,11 @@ def test_only_passing_troubles_are_retryable() -> None:
         "broker.unavailable",
         "job.not_finished",
         "job.wait_timeout",
+        "queue.full",
         "source.timeout",
         "source.unavailable",
         "storage.unavailable",
+        "worker.disk_full",
         "worker.stopping",
     }
 

@@ -47,10 +47,12 @@ def test_a_secret_is_not_in_the_refusal() -> None:
 def test_limits_must_be_in_order() -> None:
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(300\) must be below hard_time_limit_s \(300\)"):
         load_settings(soft_time_limit_s=300)
-    with pytest.raises(SettingsInvalid, match=r"visibility_timeout_s \(900\) must be above .* \(910\)"):
+    with pytest.raises(SettingsInvalid, match=r"visibility_timeout_s \(900\) must be above hard_time_limit_s \(900\)"):
         load_settings(hard_time_limit_s=900)
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(240\) of keras must be below .* \(100\)"):
         load_settings(hard_time_limit_s="300,keras=100")
+    with pytest.raises(SettingsInvalid, match=r"record_ttl_s \(900\) must be above visibility_timeout_s \(900\)"):
+        load_settings(record_ttl_s=900)
 
 
 def test_a_number_can_differ_by_engine(monkeypatch: pytest.MonkeyPatch) -> None:

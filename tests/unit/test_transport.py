@@ -12,7 +12,7 @@ from celery import Celery
 
 from ocrqueue.job import Job
 from ocrqueue.messages import TASK, celery_message
-from ocrqueue_worker.transport import envelope_fault
+from ocrqueue_worker.envelopes import envelope_fault
 from tests.processes import RedisServer
 
 

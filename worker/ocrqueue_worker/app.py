@@ -11,12 +11,13 @@ from urllib.parse import parse_qsl, urlsplit
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import celeryd_init, setup_logging, task_postrun, worker_process_init, worker_process_shutdown
 
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
 from ocrqueue_worker.cancelling import Cancelling
 from ocrqueue_worker.draining import DrainingWorker
+from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
 from ocrqueue_worker.logs import configure_logging
 from ocrqueue_worker.presence import Presence
 from ocrqueue_worker.tasks import RecognizeTask
@@ -77,7 +78,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "task_time_limit": settings.hard_time_limit_s.default,
         "worker_prefetch_multiplier": 1,
         "worker_eta_task_limit": 100,
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": settings.shutdown_grace_s,
         "worker_max_memory_per_child": settings.max_memory_per_child_mib * 1024 or None,
         "worker_send_task_events": False,
@@ -91,6 +92,9 @@ def make_app(settings: Settings) -> Celery:
     made.conf.update(celery_settings(settings))
     made.Worker = made.subclass_with_self(DrainingWorker)
     made.register_task(RecognizeTask(settings))
+    for name in set(made.tasks) - {RecognizeTask.name}:
+        # Celery's own (groups, maps, chords) run or send whatever their message says
+        made.tasks.unregister(name)
     made.steps["consumer"].update((Presence, Cancelling))
     return made
 
@@ -113,6 +117,11 @@ def _check_settings(**_: Any) -> None:
 
 def _load_engines(**_: Any) -> None:
     _task(app).load_engines()
+    collect_cycles_soon()
+
+
+def _after_job(**_: Any) -> None:
+    return_freed_memory()
 
 
 def _close_engines(**_: Any) -> None:
@@ -122,4 +131,5 @@ def _close_engines(**_: Any) -> None:
 setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
 worker_process_init.connect(_load_engines)
+task_postrun.connect(_after_job)
 worker_process_shutdown.connect(_close_engines)

@@ -39,8 +39,9 @@ class NoCrops:
 
 
 class _Cropping:
-    def __init__(self, job: Job, storage: Storage) -> None:
+    def __init__(self, job: Job, attempt: int, storage: Storage) -> None:
         self.job = job
+        self.attempt = attempt
         self.storage = storage
         self.cut: list[tuple[str, bytes]] = []
 
@@ -53,15 +54,15 @@ class _Cropping:
 class ObjectCrops(_Cropping):
     """crops="objects": one PNG a word, uploaded in parallel after each page."""
 
-    def __init__(self, job: Job, storage: Storage, threads: int) -> None:
-        super().__init__(job, storage)
+    def __init__(self, job: Job, attempt: int, storage: Storage, threads: int) -> None:
+        super().__init__(job, attempt, storage)
         self.threads = threads
         self.stored: dict[str, Crop] = {}
 
     def upload(self) -> None:
-        items = [(crop_key(self.job.id, word_id), png, "image/png") for word_id, png in self.cut]
-        self.storage.put_many(items, self.threads)
-        self.stored |= {word_id: Crop(uri=self.storage.uri(crop_key(self.job.id, word_id))) for word_id, _ in self.cut}
+        items = ((crop_key(self.job.id, self.attempt, word_id), png, "image/png") for word_id, png in self.cut)
+        uris = self.storage.put_many(items, self.threads)
+        self.stored |= {word_id: Crop(uri=uri) for (word_id, _), uri in zip(self.cut, uris, strict=True)}
         self.cut = []
 
     def finish(self) -> dict[str, Crop]:
@@ -79,20 +80,20 @@ class ArchiveCrops(_Cropping):
         if not self.cut:
             return {}
         archive, places = build_archive([(f"{word_id}.png", png) for word_id, png in self.cut])
-        uri = self.storage.put(archive_key(self.job.id), archive, "application/zip")
+        uri = self.storage.put(archive_key(self.job.id, self.attempt), archive, "application/zip")
         return {
             word_id: Crop(uri=uri, offset=offset, length=length)
             for (word_id, _), (offset, length) in zip(self.cut, places, strict=True)
         }
 
 
-def crop_writer(job: Job, storage: Storage, threads: int) -> CropWriter:
-    """The writer for the job's crop mode."""
+def crop_writer(job: Job, attempt: int, storage: Storage, threads: int) -> CropWriter:
+    """The writer for the job's crop mode, of one attempt at it (from 1)."""
     match job.crops:
         case "objects":
-            return ObjectCrops(job, storage, threads)
+            return ObjectCrops(job, attempt, storage, threads)
         case "archive":
-            return ArchiveCrops(job, storage)
+            return ArchiveCrops(job, attempt, storage)
         case "none":
             return NoCrops()
 

@@ -71,14 +71,23 @@ def build_archive(named: Sequence[tuple[str, bytes]]) -> tuple[bytes, list[tuple
     return data, places
 
 
-def crop_key(job_id: str, word_id: str) -> str:
+def crop_key(job_id: str, attempt: int, word_id: str) -> str:
     """Where the crop of a word is stored."""
-    return f"results/{job_id}/crops/{word_id}.png"
+    return f"{_crops(job_id, attempt)}/{word_id}.png"
 
 
-def archive_key(job_id: str) -> str:
+def archive_key(job_id: str, attempt: int) -> str:
     """Where the archive of all crops of a job is stored."""
-    return f"results/{job_id}/crops.zip"
+    return f"{_crops(job_id, attempt)}.zip"
+
+
+def _crops(job_id: str, attempt: int) -> str:
+    """Attempts after the first have a place of their own.
+
+    Two workers may have one job at once, and an engine may read it differently: neither is to touch the crops that the
+    other's result names.
+    """
+    return f"results/{job_id}/crops" if attempt <= 1 else f"results/{job_id}/crops-{attempt}"
 
 
 def _quarter_turns(polygon: Polygon) -> int | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from celery.apps.worker import Worker
 
 from ocrqueue.errors import BrokerUnavailable, WorkerStopping
-from ocrqueue.registry import Registry
+from ocrqueue.registry import Holder, Registry
+from ocrqueue.registry.installation import dismiss_worker
 from ocrqueue.settings import process_settings
-from ocrqueue_worker.jobs_at_work import jobs_at_work
+from ocrqueue_worker.jobs_at_work import jobs_at_work, jobs_in_hand
 
 _log = structlog.get_logger(__name__)
 
@@ -19,27 +22,76 @@ _LOOK_EVERY_S: Final = 0.2
 
 
 class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
-    """Celery's worker, with a soft shutdown that ends when the jobs do.
+    """Celery's worker, with a soft shutdown that ends when the jobs do, and that every pool obeys.
 
-    Celery's own sleeps for the whole of `worker_soft_shutdown_timeout`, however soon the jobs are done.
+    Celery's own sleeps for the whole of `worker_soft_shutdown_timeout`, however soon the jobs are done. Afterwards
+    prefork kills its children, but threads cannot be killed, and solo would break the job off and call it failed.
     """
 
     def wait_for_soft_shutdown(self) -> None:
-        """Runs in a signal handler, with the event loop at rest: only the records tell what the children do."""
+        """Runs in a signal handler, with the event loop at rest: only the records tell what the jobs do."""
+        if "solo" in str(self.pool_cls):
+            self._let_the_job_end()
+        elif self._drain() and not self._is_prefork:
+            self._exit()
+
+    def _let_the_job_end(self) -> None:
+        """The job runs in this very thread, below this handler: the worker stops after it, or after the grace."""
+        if not jobs_at_work():
+            return
+        # which would raise out of the handler into the job
+        self.consumer.cancel_active_requests = _nothing_to_cancel
+        threading.Thread(target=self._exit_after_grace, daemon=True).start()
+
+    def _exit_after_grace(self) -> None:
+        self._drain()
+        self._exit()
+
+    def _drain(self) -> bool:
+        """Wait for the jobs to end, and put back those that do not within the grace; true if there were any."""
         settings = process_settings()
         # of its own: the handler may have interrupted a command of the one in use
         registry = Registry(settings)
         try:
             unfinished = _wait(registry, list(jobs_at_work()), settings.shutdown_grace_s)
-            for job_id in unfinished:
-                # back to the queue in order: that is no delivery lost with its worker
-                registry.release(job_id, WorkerStopping().info)
             if unfinished:
-                _log.warning("jobs go back to the queue", jobs=unfinished)
+                self._put_back(registry)
         except BrokerUnavailable as error:
             _log.warning("cannot tell what is unfinished", error=error.code)
+            return True
         finally:
             registry.close()
+        return bool(unfinished)
+
+    def _put_back(self, registry: Registry) -> None:
+        """In order, which is no delivery lost with its worker."""
+        error, holder, back = WorkerStopping().info, Holder(self.hostname), []
+        for job_id, request in jobs_in_hand().items():
+            if self._is_prefork:
+                done = registry.hand_back(request.job, error, holder)
+            else:
+                done = registry.release(request.job, error, holder, not request.ignore_result)
+            if done == "released":
+                back.append(job_id)
+        _log.warning("jobs go back to the queue", jobs=back)
+
+    @property
+    def _is_prefork(self) -> bool:
+        """Whether Celery can break off what runs, and then puts its message back."""
+        return "prefork" in str(self.pool_cls)
+
+    def _exit(self) -> None:
+        """At once: what still runs in a thread is none of this worker's any more."""
+        registry = Registry(process_settings())
+        try:
+            dismiss_worker(registry, self.hostname)
+        except BrokerUnavailable as error:
+            _log.warning("cannot sign off", error=error.code)
+        os._exit(0)
+
+
+def _nothing_to_cancel(*_: Any) -> None:
+    pass
 
 
 def _wait(registry: Registry, job_ids: list[str], grace_s: float) -> list[str]:

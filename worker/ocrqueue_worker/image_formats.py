@@ -31,6 +31,9 @@ _LOOKS_LIKE: Final = (
     (re.compile(rb"....ftyp(heic|heix|mif1|avif)", re.DOTALL), "a HEIF or AVIF picture"),
 )
 
+_MAX_GIF_EXTENSION_BLOCKS: Final = 100_000
+"""Pillow keeps each block of a comment in Python, and it may have one byte."""
+
 _GIF_BLOCK: Final = re.compile(rb"[!,;]")
 _JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\xff])", re.DOTALL)
 
@@ -61,21 +64,29 @@ class GifOutline:
     width: int
     height: int
     complete: bool
+    extension_blocks: int
+
+    @property
+    def flood(self) -> str | None:
+        """What the file has too many of, as part of a sentence; None where nothing."""
+        most = _MAX_GIF_EXTENSION_BLOCKS
+        return f"more than {most} blocks of extensions" if self.extension_blocks > most else None
 
 
 def gif_outline(data: bytes, max_frames: int) -> GifOutline:
-    """Walk the blocks of a GIF, as far as `max_frames` frames."""
+    """Walk the blocks of a GIF, as far as `max_frames` frames or one block more of extensions than is taken."""
     width, height = int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
-    frames, at = 0, 13 + _color_table_size(data[10:11])
-    while frames < max_frames:
+    frames, extension_blocks, complete = 0, 0, False
+    at = 13 + _color_table_size(data[10:11])
+    while frames < max_frames and extension_blocks <= _MAX_GIF_EXTENSION_BLOCKS:
         # Pillow skips bytes that begin no block, and so do viewers.
         block = _GIF_BLOCK.search(data, at)
-        if block is None:
-            return GifOutline(frames, width, height, complete=False)
+        if block is None or block[0] == b";":
+            complete = block is not None
+            break
         at = block.end()
-        if block[0] == b";":
-            return GifOutline(frames, width, height, complete=True)
-        if block[0] == b"!":
+        extension = block[0] == b"!"
+        if extension:
             at += 1
         else:
             descriptor = data[at : at + 9]
@@ -84,10 +95,12 @@ def gif_outline(data: bytes, max_frames: int) -> GifOutline:
                 width, height = max(width, left + frame_width), max(height, top + frame_height)
             frames += 1
             at += 9 + _color_table_size(descriptor[8:9]) + 1
-        while at < len(data) and data[at]:
+        while at < len(data) and data[at] and extension_blocks <= _MAX_GIF_EXTENSION_BLOCKS:
             at += 1 + data[at]
+            extension_blocks += extension
         at += 1
-    return GifOutline(frames, width, height, complete=False)
+        extension_blocks += extension
+    return GifOutline(frames, width, height, complete, extension_blocks)
 
 
 def _color_table_size(flags: bytes) -> int:
@@ -99,15 +112,14 @@ def tiff_directories(data: bytes, max_count: int) -> list[int]:
     """Offsets of a TIFF's pages (image file directories) in order, at most `max_count`.
 
     The chain ends at a zero, and where it meets itself. A directory that lies beyond the data is the last one listed:
-    its page is missing, and that must not go unnoticed.
+    its page is missing, and that must not go unnoticed. So is the end of the data, where the chain breaks off there.
     """
     layout = _TiffLayout.of(data)
     offsets: dict[int, None] = {}
     offset = layout.pointer(data, layout.first)
     while offset and offset not in offsets and len(offsets) < max_count:
         offsets[offset] = None
-        end = layout.directory_end(data, offset)
-        offset = 0 if end is None else layout.pointer(data, end)
+        offset = layout.next_directory(data, offset) or 0
     return list(offsets)
 
 
@@ -138,13 +150,19 @@ class _TiffLayout:
     def pointer(self, data: bytes, at: int) -> int:
         return self._number(self.word, data, at) or 0
 
-    def directory_end(self, data: bytes, offset: int) -> int | None:
-        """Where the pointer to the next directory stands; None where the directory runs beyond the data."""
+    def next_directory(self, data: bytes, offset: int) -> int | None:
+        """Where the directory after the one at `offset` stands, 0 where that is the last.
+
+        The end of the data where only the pointer to it is missing; None where the directory itself runs beyond.
+        """
         count = self._number(self.count, data, offset)
         if count is None:
             return None
         end = offset + struct.calcsize(self.order + self.count) + count * self.entry_size
-        return end if end + struct.calcsize(self.order + self.word) <= len(data) else None
+        following = self._number(self.word, data, end)
+        if following is None and end <= len(data):
+            return len(data)
+        return following
 
     def _number(self, letter: str, data: bytes, at: int) -> int | None:
         size = struct.calcsize(self.order + letter)
@@ -209,7 +227,7 @@ def _png_ends_early(data: bytes) -> bool:
 
 def _tiff_ends_early(data: bytes) -> bool:
     layout = _TiffLayout.of(data)
-    return layout.directory_end(data, layout.pointer(data, layout.first)) is None
+    return layout.next_directory(data, layout.pointer(data, layout.first)) in (None, len(data))
 
 
 def _bmp_ends_early(data: bytes) -> bool:

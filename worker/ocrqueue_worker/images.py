@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from PIL import Image
 
 from ocrqueue.errors import (
+    ErrorInfo,
     ImageCorrupt,
     ImageEmpty,
     ImageNotRecognised,
@@ -24,11 +25,11 @@ from ocrqueue.errors import (
     ImageTooManyPages,
     ImageTooSmall,
     ImageTruncated,
-    OcrQueueError,
     error_from_info,
 )
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import PageImage
+from ocrqueue_worker.image_floods import flood
 from ocrqueue_worker.image_formats import (
     FormatName,
     ends_early,
@@ -40,7 +41,9 @@ from ocrqueue_worker.image_formats import (
     without_metadata,
 )
 from ocrqueue_worker.image_metadata import DECODER_ERRORS, stated_dpi, upright_transposition
+from ocrqueue_worker.native_output import silence_libtiff
 from ocrqueue_worker.pixels import to_grey_or_rgb
+from ocrqueue_worker.png_data import may_be_short, png_data_is_short
 
 _TIFF_BITS_PER_SAMPLE: Final = 258
 _TIFF_PHOTOMETRIC: Final = 262
@@ -79,7 +82,7 @@ class SourceImage:
         self._settings = settings
         self._directories: Sequence[int] = ()
         self._animation: Image.Image | None = None
-        self._broken: tuple[int, OcrQueueError] | None = None
+        self._broken: tuple[int, ErrorInfo] | None = None
         self._survey()
 
     def __enter__(self) -> Self:
@@ -103,26 +106,29 @@ class SourceImage:
         if not 1 <= number <= self.page_count:
             raise IndexError(f"page {number} of {self.page_count}")
         if self._broken is not None and number >= self._broken[0]:
-            raise error_from_info(self._broken[1].info)
+            raise error_from_info(self._broken[1])
         try:
             with self._decoding(number):
                 return self._decode(number)
         except (ImageTruncated, ImageCorrupt) as error:
             if self._animation is not None:
-                self._broken = (number, error)
+                self._broken = (number, error.info)  # the exception's traceback would hold this object
                 self.close()
             raise
 
     def _survey(self) -> None:
         """Count the pages and check what can be checked without decoding."""
         most = self._settings.image_max_pages
+        self._check_parts(flood(self.format, self._data))
         if self.format == "TIFF":
+            silence_libtiff()
             self._directories = tiff_directories(self._data, most + 1)
             self._set_page_count(len(self._directories))
             if self.page_count > 1:
                 return  # each page is checked by itself, so that a bad one does not cost the others
         elif self.format == "GIF":
             outline = gif_outline(self._data, most + 1)
+            self._check_parts(outline.flood)
             self._set_page_count(outline.frames)
             self._check_size((outline.width, outline.height), None)
         with self._decoding(None):
@@ -130,6 +136,10 @@ class SourceImage:
             if self.format == "WEBP":
                 self._set_page_count(getattr(image, "n_frames", 1))
             self._check_size(image.size, None)
+
+    def _check_parts(self, too_many: str | None) -> None:
+        if too_many is not None:
+            raise ImageCorrupt(f"The {self.format} file has {too_many}.", format=self.format)
 
     def _set_page_count(self, count: int) -> None:
         most = self._settings.image_max_pages
@@ -188,6 +198,8 @@ class SourceImage:
         image = self._open(number)
         self._check_size(image.size, number)
         image.load()
+        if self.format == "PNG" and may_be_short(image) and png_data_is_short(self._data):
+            raise ImageTruncated("The PNG file has fewer rows than it announces.", format=self.format, page=number)
         transposition, dpi = upright_transposition(image), stated_dpi(image)
         tags: dict[int, Any] = getattr(image, "tag_v2", {})
         page = to_grey_or_rgb(

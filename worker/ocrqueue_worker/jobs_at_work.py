@@ -1,19 +1,25 @@
-"""What this worker's children do now, as its main process knows it."""
+"""Which jobs this worker has, as its main process knows it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from celery.worker.request import Request
-from celery.worker.state import active_requests
+from celery.worker.state import active_requests, reserved_requests
 
 from ocrqueue.messages import TASK
 
 
 def jobs_at_work() -> dict[str, Request]:
-    """Job id -> Celery's request, for the jobs that run in a child now."""
-    return {_job_id(request): request for request in list(active_requests) if request.name == TASK}
+    """Job id -> Celery's request, for the jobs that run now."""
+    return _by_job_id(active_requests)
 
 
-def _job_id(request: Request) -> str:
-    job = request.kwargs.get("job")
-    job_id = job.get("id") if isinstance(job, dict) else None
-    return job_id if isinstance(job_id, str) else str(request.id)
+def jobs_in_hand() -> dict[str, Request]:
+    """The same for those that run and those that were taken from a queue and are about to."""
+    return _by_job_id([*reserved_requests, *active_requests])
+
+
+def _by_job_id(requests: Iterable[Request]) -> dict[str, Request]:
+    jobs = ((request, request.job) for request in list(requests) if request.task.name == TASK)
+    return {job.id: request for request, job in jobs if job is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from ocrqueue.document import Document, EngineInfo, InputInfo, Page, Timings
 from ocrqueue.errors import (
+    BrokerUnavailable,
     EngineFailed,
     EngineOutOfMemory,
     EngineTimeout,
@@ -30,10 +31,15 @@ from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 from ocrqueue_worker.caching import as_cached, cache_key
 from ocrqueue_worker.crop_writing import crop_writer, with_crops
+from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.exhaustion import exhaustion, exhaustion_as_errors
 from ocrqueue_worker.grey import without_empty_color
 from ocrqueue_worker.images import SourceImage, open_image
+from ocrqueue_worker.leftovers import remove_leftovers
+from ocrqueue_worker.memory_limit import job_memory_limit
 from ocrqueue_worker.sources import fetch
+from ocrqueue_worker.time_limits import time_limits
 
 _log = structlog.get_logger(__name__)
 
@@ -94,9 +100,21 @@ class Attempt:
         return self.watch.timings(self.start.queue_wait_s)
 
     def check_cancelled(self, done: int, pages: int) -> None:
-        """Note the progress in pages. Raises JobCancelled."""
-        if self.workplace.registry.progress(self.job.id, done, pages):
+        """Note the progress in pages. Raises JobCancelled if the job is to stop or has ended, JobElsewhere."""
+        try:
+            verdict = self.workplace.registry.progress(self.job.id, self.start.number, done, pages)
+        except BrokerUnavailable as error:
+            # an outage is no reason to throw work away; whether the job was cancelled shows at its end
+            _log.warning("cannot note the progress", error=error.code)
+            return
+        if verdict == "stop":
             raise JobCancelled
+        if verdict == "elsewhere":
+            raise JobElsewhere
+
+
+class JobElsewhere(Exception):
+    """A newer attempt has the job: this one was taken for lost."""
 
 
 def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
@@ -110,6 +128,12 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
         _log.info("result was stored by an earlier attempt")
         return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
     engine = workplace.engine(job.engine)
+    with exhaustion_as_errors(), job_memory_limit(workplace.settings, engine):
+        return _read_image(attempt, engine)
+
+
+def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome:
+    job, workplace = attempt.job, attempt.workplace
     options = engine.parse_options(job.options)
     engine.check_languages(job.languages)
     with attempt.watch.measure("fetch_s"):
@@ -120,16 +144,26 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
     caching = engine.cacheable and workplace.settings.cache_ttl_s > 0
     document = _earlier_document(attempt, key, sha256, len(data)) if caching and job.cache else None
     if document is None:
-        budget_s = workplace.settings.soft_time_limit_s.of(job.engine) * _SHARE_OF_SOFT_LIMIT
+        budget_s = time_limits(workplace.settings, job).soft_s * _SHARE_OF_SOFT_LIMIT
         reading = Reading(job.languages, options, deadline=attempt.watch.started + budget_s)
         format_name, pages = _read_pages(attempt, data, engine, reading)
         source = InputInfo(uri=redact_uri(job.image), sha256=sha256, format=format_name, bytes=len(data))
         document = _document(attempt, source, info, pages)
+    attempt.check_cancelled(len(document.pages), len(document.pages))
     with attempt.watch.measure("upload_s"):
         document = document.model_copy(update={"timings": attempt.timings()})
-        uri = attempt.storage.put(result_key(job.id), document.model_dump_json().encode(), "application/json")
-    if caching and document.status == "succeeded" and not document.cached:
-        workplace.registry.remember_reading(key, uri)
+        written = document.model_dump_json().encode()
+        standing = attempt.storage.put_once(result_key(job.id), written, "application/json")
+    uri = attempt.storage.uri(result_key(job.id))
+    adopted = standing != written
+    if adopted:
+        _log.info("the result of another attempt stands")
+        document = Document.model_validate_json(standing)
+    if adopted or attempt.start.number > 1:
+        remove_leftovers(attempt.storage, job.id, document)
+    if caching and document.status == "succeeded" and not document.cached and not adopted:
+        with suppress(BrokerUnavailable):
+            workplace.registry.remember_reading(key, uri)
     return Outcome.of(document, uri, attempt.timings())
 
 
@@ -142,7 +176,10 @@ def _stored_result(attempt: Attempt) -> Document | None:
 
 
 def _earlier_document(attempt: Attempt, key: str, sha256: str, size: int) -> Document | None:
-    uri = attempt.workplace.registry.earlier_reading(key)
+    try:
+        uri = attempt.workplace.registry.earlier_reading(key)
+    except BrokerUnavailable:
+        return None
     if uri is None or not attempt.storage.owns(uri):
         return None
     try:
@@ -158,7 +195,7 @@ def _read_pages(
 ) -> tuple[str, tuple[Page, ...]]:
     """The image's format and its pages with their crops stored. Raises the first page's error if none was read."""
     watch = attempt.watch
-    crops = crop_writer(attempt.job, attempt.storage, attempt.workplace.settings.upload_threads)
+    crops = crop_writer(attempt.job, attempt.start.number, attempt.storage, attempt.workplace.settings.upload_threads)
     pages: list[Page] = []
     with open_image(data, attempt.workplace.settings) as image:
         attempt.check_cancelled(0, image.page_count)
@@ -170,10 +207,10 @@ def _read_pages(
             with watch.measure("crop_s"):
                 for page_image, page in zip(decoded, read, strict=True):
                     crops.crop(page_image.image, page)
-            with watch.measure("upload_s"):
-                crops.upload()
             pages += sorted([*read, *failed], key=lambda page: page.number)
             attempt.check_cancelled(len(pages), image.page_count)
+            with watch.measure("upload_s"):
+                crops.upload()
     if pages[0].error is not None and all(page.error is not None for page in pages):
         raise error_from_info(pages[0].error)
     with watch.measure("upload_s"):
@@ -226,16 +263,16 @@ def _recognise(engine: Engine[Any], pages: list[PageImage], reading: Reading[Any
         results = [EngineTimeout()] * len(pages)
     else:
         try:
-            results = engine.recognize(pages, reading)
+            results = check_results(engine.recognize(pages, reading), pages, engine.name)
         except SoftTimeLimitExceeded:
             raise
         except OcrQueueError as error:
             results = [error] * len(pages)
-        except MemoryError:
-            results = [EngineOutOfMemory()] * len(pages)
         except Exception as error:
-            _log.exception("engine broke off", engine=engine.name)
-            results = [EngineFailed(f"{engine.name} broke off with {type(error).__name__}.")] * len(pages)
+            ran_out = exhaustion(error)
+            if ran_out is None:
+                _log.exception("engine broke off", engine=engine.name)
+            results = [ran_out or EngineFailed(f"{engine.name} broke off with {type(error).__name__}.")] * len(pages)
     return [_as_page(image, result) for image, result in zip(pages, results, strict=True)]
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import structlog
 from celery import bootsteps
@@ -13,10 +17,13 @@ from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.registry import EngineOffer, WorkerInfo
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
 from ocrqueue.registry.reconciler import Reconciler
-from ocrqueue_worker.jobs_at_work import jobs_at_work
+from ocrqueue_worker.jobs_at_work import jobs_in_hand
 from ocrqueue_worker.tasks import RecognizeTask
 
 _log = structlog.get_logger(__name__)
+
+_PUBLISH_EVERY_S: Final = 0.5
+"""How much longer than its pause a retry can wait."""
 
 
 class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -30,7 +37,8 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         self.started_at = datetime.now(UTC)
-        self.timer: Any = None
+        self.stopped = threading.Event()
+        self.timers: list[Any] = []
 
     def start(self, parent: Any) -> None:
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
@@ -43,31 +51,51 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
             pid=os.getpid(),
             started_at=self.started_at,
         )
-        self._announce(task, worker)
-        self.timer = parent.timer.call_repeatedly(
-            task.settings.worker_heartbeat_s, self._announce, (task, worker), priority=10
-        )
+        announce = partial(_announce, task, worker, Reconciler(task.registry, storage=None))
+        announce()
+        self.stopped = threading.Event()
+        for seconds, call in (
+            (task.settings.worker_heartbeat_s, announce),
+            (_PUBLISH_EVERY_S, partial(_publish, task)),
+        ):
+            if "solo" in str(parent.controller.pool_cls):
+                # the timer's thread is the one that reads
+                threading.Thread(target=_repeat, args=(self.stopped, seconds, call), daemon=True).start()
+            else:
+                self.timers.append(parent.timer.call_repeatedly(seconds, call, priority=10))
 
     def stop(self, parent: Any) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+        self.stopped.set()
+        while self.timers:
+            self.timers.pop().cancel()
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
         try:
             dismiss_worker(task.registry, parent.hostname)
         except BrokerUnavailable as error:
             _log.warning("cannot sign off", error=error.code)
 
-    @staticmethod
-    def _announce(task: RecognizeTask, worker: WorkerInfo) -> None:
-        try:
-            announce_worker(task.registry, worker)
-            task.registry.heartbeat(sorted(jobs_at_work()))
-            found = Reconciler(task.registry, storage=None).run_in_turn()
-        except BrokerUnavailable as error:
-            _log.warning("cannot announce this worker", error=error.code)
-        else:
-            if found.requeued or found.republished:
-                _log.warning("requeued lost jobs", worker_lost=found.requeued, message_lost=found.republished)
+
+def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler) -> None:
+    """Say that the worker and its jobs are alive, and look after those that are not."""
+    try:
+        announce_worker(task.registry, worker)
+        task.registry.heartbeat(sorted(jobs_in_hand()))
+        found = reconciler.run_in_turn()
+    except BrokerUnavailable as error:
+        _log.warning("cannot announce this worker", error=error.code)
+    else:
+        if found.requeued or found.republished:
+            _log.warning("requeued lost jobs", worker_lost=found.requeued, message_lost=found.republished)
+
+
+def _publish(task: RecognizeTask) -> None:
+    with suppress(BrokerUnavailable):
+        task.registry.publish_due()
+
+
+def _repeat(stopped: threading.Event, seconds: float, call: Callable[[], None]) -> None:
+    while not stopped.wait(seconds):
+        call()
 
 
 def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:

@@ -1,124 +1,54 @@
-"""Celery's Redis transport, hardened: what is no message of Celery's does not reach the consumer.
+"""Celery's Redis transport, hardened: Celery gets no entry of a queue as it is.
 
-kombu and Celery take for granted that a queue's list holds their own envelopes. Whoever can write to Redis can put
-anything there, and one such entry raises out of the consumer's loop and ends the worker's main process, or takes a pool
-slot for ever; once restored, it does so again. Here it is logged and dropped.
+One that is no message of Celery's would raise out of the consumer's loop and end the worker's main process, or take a
+pool slot for ever; once restored, it would do so again.
 """
 
 from __future__ import annotations
 
-import base64
-import codecs
-import json
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
 
 import structlog
 from kombu.transport import redis
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from redis.exceptions import OutOfMemoryError
 
-from ocrqueue.job import describe_validation_error
+from ocrqueue_worker.bookkeeping import QoS
+from ocrqueue_worker.envelopes import NoMessage, accepted
 
 _log = structlog.get_logger(__name__)
 
-_JSON = "application/json"
-
-
-class _Trusted(BaseModel):
-    """The fields of which kombu and Celery rely on the type."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-
-class _DeliveryInfo(_Trusted):
-    exchange: str
-    routing_key: str
-
-
-class _Properties(_Trusted):
-    delivery_tag: str
-    delivery_info: _DeliveryInfo
-    body_encoding: Literal["base64"] | None = None
-
-
-class _Headers(_Trusted):
-    """Celery's message protocol 2."""
-
-    task: str
-    id: str
-    timelimit: tuple[float | None, float | None] | list[float | None] | None = Field(default=None, max_length=2)
-    eta: str | None = None
-    expires: str | None = None
-    retries: int = 0
-    root_id: str | None = None
-    parent_id: str | None = None
-    group: str | None = None
-    origin: str | None = None
-
-
-class _Envelope(_Trusted):
-    body: str
-    content_type: str = Field(alias="content-type")
-    content_encoding: str = Field(alias="content-encoding")
-    headers: _Headers
-    properties: _Properties
-
-    @field_validator("content_encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError:
-            raise ValueError("no such encoding") from None
-        return value
-
-
-def envelope_fault(message: object) -> str | None:
-    """What is wrong with a queue's entry; None if Celery can take it.
-
-    Bodies of another content type than JSON are left to Celery, which refuses them without harm.
-    """
-    try:
-        envelope = _Envelope.model_validate(message)
-    except ValidationError as error:
-        return describe_validation_error(error)
-    if envelope.content_type != _JSON:
-        return None
-    try:
-        raw = envelope.body.encode()
-        body = json.loads(base64.b64decode(raw, validate=True) if envelope.properties.body_encoding else raw)
-    except (ValueError, RecursionError):
-        return "the body is not JSON"
-    match body:
-        case [list(), dict(), dict() | None]:
-            return None
-    return "the body is not [args, kwargs, embed]"
-
 
 class Channel(redis.Channel):
-    """Drops list entries that are not JSON."""
+    """Reads queues through `accepted`. Celery's own broadcasts (inspect, ping) come another way, and as they are."""
 
-    def _brpop_read(self, **options: Any) -> Any:
+    QoS = QoS
+
+    @cached_property
+    def client(self) -> Any:
+        """The one that reads queues; kombu makes others for single commands."""
+        client = self._create_client(asynchronous=True)  # type: ignore[no-untyped-call]  # kombu has no types
+        client.parse_response = partial(self._parse, client.parse_response)
+        return client
+
+    def _parse(self, parse: Callable[..., Any], connection: Any, command: str, **options: Any) -> Any:
+        answer = parse(connection, command, **options)
+        if command != "BRPOP" or not answer:
+            return answer
+        key, entry = answer
+        # kombu's lists of lesser priority have a suffix
+        queue = key.decode(errors="replace").partition(self.sep)[0]
         try:
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]  # kombu has no types
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            _log.error("dropped what is no message", error=type(error).__name__)
-            return True
+            return key, accepted(entry, queue, self.visibility_timeout / 2)
+        except NoMessage as fault:
+            _log.error("dropped what is no message", queue=queue, fault=str(fault))
+            return None
 
 
 class Transport(redis.Transport):
-    """Drops JSON that is not an envelope of Celery's."""
+    """What `broker_transport` names."""
 
     Channel = Channel
-
-    def _deliver(self, message: Mapping[str, Any], queue: str) -> None:
-        fault = envelope_fault(message)
-        if fault is None or self._is_control(queue):
-            super()._deliver(message, queue)  # type: ignore[no-untyped-call]  # kombu has no types
-        else:
-            _log.error("dropped a malformed message", queue=queue, fault=fault)
-
-    @staticmethod
-    def _is_control(queue: str) -> bool:
-        """Celery's own broadcasts (inspect, ping), which have another form."""
-        return queue.endswith(".pidbox")
+    # what adds to Redis at its memory limit is refused: the consumer starts anew then, as after a lost connection
+    connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError)

@@ -19,6 +19,7 @@ class ExitStatus(IntEnum):
     UNAVAILABLE = 5
     CANCELLED = 6
     PARTIAL = 7
+    FULL = 8
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -33,6 +34,7 @@ MEANINGS: Final[Mapping[ExitStatus, str]] = MappingProxyType(
         ExitStatus.UNAVAILABLE: "Redis or the storage does not answer, or refuses access.",
         ExitStatus.CANCELLED: "The job was cancelled.",
         ExitStatus.PARTIAL: "There is a result, but some pages could not be read.",
+        ExitStatus.FULL: "The queue is full: some images, or all, are not queued.",
         ExitStatus.INTERRUPTED: "Interrupted by Ctrl-C; submitted jobs go on.",
         ExitStatus.BROKEN_PIPE: "The reader of the output has gone away.",
     }
@@ -52,6 +54,7 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "job.not_finished": ExitStatus.TIMEOUT,
         "job.cancelled": ExitStatus.CANCELLED,
         "broker.unavailable": ExitStatus.UNAVAILABLE,
+        "queue.full": ExitStatus.FULL,
         "storage.unavailable": ExitStatus.UNAVAILABLE,
         "storage.denied": ExitStatus.UNAVAILABLE,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from ocrqueue.cli.output import json_option, number, print_json, print_table, say
@@ -14,7 +16,8 @@ from ocrqueue.registry import QueueInfo, WorkerInfo
 def queues(as_json: bool) -> None:
     """Show what waits, and who takes from it.
 
-    With --json, one array. `waiting` counts what no worker has taken yet.
+    `waiting` counts what no worker has taken yet, `jobs/min` the jobs of the engine that ended lately; `empty in` is
+    when the queue should be empty at that rate. With --json, one array.
     """
     with OcrQueue() as queue:
         lanes = queue.queues()
@@ -22,19 +25,44 @@ def queues(as_json: bool) -> None:
         print_json([lane.model_dump(mode="json") for lane in lanes])
         return
     print_table(
-        ["queue", "waiting>", "workers>", "oldest>", "oldest job"],
+        ["queue", "waiting>", "workers>", "jobs/min>", "empty in>", "oldest>", "oldest job"],
         (
-            [lane.name, str(lane.waiting), str(lane.workers), number(lane.oldest_wait_s, 1, " s"), _oldest_job(lane)]
+            [
+                lane.name,
+                str(lane.waiting),
+                str(lane.workers),
+                number(lane.jobs_per_minute, 1),
+                _duration(lane.empty_in_s) if lane.waiting else "-",
+                _duration(lane.oldest_wait_s),
+                lane.oldest_job or "-",
+            ]
             for lane in lanes
         ),
     )
     for lane in lanes:
         if lane.waiting and not lane.workers:
             say(f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}")
+    _say_full(lanes)
 
 
-def _oldest_job(lane: QueueInfo) -> str:
-    return str(lane.oldest_job or "-")[:64]
+def _say_full(lanes: list[QueueInfo]) -> None:
+    waiting = Counter[str]()
+    for lane in lanes:
+        waiting[lane.engine] += lane.waiting
+    for engine, limit in {lane.engine: lane.limit for lane in lanes}.items():
+        if limit is not None and waiting[engine] >= limit:
+            say(f"{engine} takes no more jobs: {waiting[engine]} wait, and {limit} may (OCRQUEUE_MAX_QUEUE_LENGTH)")
+
+
+def _duration(seconds: float | None) -> str:
+    """In the unit that gives it a short number."""
+    if seconds is None:
+        return "-"
+    if seconds < 2 * 60:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * 60 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 @click.command()

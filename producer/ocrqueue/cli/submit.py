@@ -20,10 +20,11 @@ from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
+from ocrqueue.errors import QueueFull
 from ocrqueue.job import CropMode, Priority
 from ocrqueue.references import is_reference, redact_uri
 from ocrqueue.registry import JobStatus
-from ocrqueue.registry.registry import PIPELINE
+from ocrqueue.registry.calls import PIPELINE
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,21 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option("--tag", help="Free text of your own, kept with the job.")
 @click.option("--idempotency-key", metavar="KEY", help="Submissions with the same key are one job. One image only.")
 @click.option("--reply-to", metavar="QUEUE", help="Celery queue that is told when the job has ended.")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=click.IntRange(1, 86_400),
+    metavar="SECONDS",
+    help="End a job as engine.timeout after so long.  [default: the engine's limit]",
+)
 @click.option("--no-cache", is_flag=True, help="Read the image even if the same was read before.")
+@click.option(
+    "--wait-for-room",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="While the queue is full, wait up to this long for room; inf: for as long as it takes.",
+)
 @click.option("--wait", "-w", is_flag=True, help="Wait until the jobs have ended.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
@@ -94,6 +109,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     )
     if as_json and wanted.format_name and wanted.folder is None:
         raise click.UsageError("--json and --format both print to stdout; choose one, or give --output-dir.")
+    wait_for_room: float = given.pop("wait_for_room")
     fields = job_fields(**given)
     names = expand_images(images, sys.stdin)
     if fields["idempotency_key"] is not None:
@@ -102,9 +118,9 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
         names = _only_one(names, f"Several images cannot be one {wanted.format_name} file: give --output-dir.")
     with OcrQueue() as queue:
         if not (wanted.wait or wanted.timeout is not None or wanted.format_name or wanted.folder):
-            _submit_only(queue, names, fields, as_json)
+            _submit_only(queue, names, fields, wait_for_room, as_json)
             return
-        submission = submit_all(queue, names, fields)
+        submission = submit_all(queue, names, fields, wait_for_room)
         ended = _follow(queue, submission, wanted)
     context.exit(exit_of_states(status.state for status in ended))
 
@@ -126,11 +142,37 @@ def _only_one(names: Iterable[str], complaint: str) -> Iterator[str]:
     return iter(first)
 
 
-def submit_in_chunks(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Submit as `names` are read; yields id and name, redacted, once a chunk is queued."""
+def submit_in_chunks(
+    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float
+) -> Iterator[tuple[str, str]]:
+    """Submit as `names` are read; yields id and name, redacted, once they are queued. Raises as submit_many."""
+    queued = 0
+    try:
+        for id_and_name in _submitted(queue, names, fields, wait_for_room):
+            yield id_and_name
+            queued += 1
+    except QueueFull as full:
+        details = {**full.info.details, "submitted": queued}
+        raise QueueFull(full.message, remedy=full.info.remedy, **details) from None
+
+
+def _submitted(
+    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float
+) -> Iterator[tuple[str, str]]:
+    told = False
     while chunk := list(islice(names, PIPELINE)):
-        jobs = queue.submit_many(chunk, **fields)
-        yield from ((job.id, shown_name(name)) for job, name in zip(jobs, chunk, strict=True))
+        shown = map(shown_name, chunk)
+        try:
+            yield from zip([job.id for job in queue.submit_many(chunk, **fields)], shown, strict=True)
+        except QueueFull as full:
+            yield from zip([job.id for job in full.submitted], shown, strict=False)
+            if not wait_for_room:
+                raise
+            if not told:
+                say(f"waiting for room: {full.message}")
+            told = True
+            # one by one, as they are queued: whoever loses patience is to have the ids
+            yield from zip(queue.registry.submit(full.refused, wait_for_room), shown, strict=True)
 
 
 def shown_name(image: str) -> str:
@@ -138,11 +180,11 @@ def shown_name(image: str) -> str:
     return redact_uri(image) if is_reference(image) else image
 
 
-def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any]) -> Submission:
+def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float) -> Submission:
     """Submit all. If an error ends it, the ids that are queued by then go to stderr: nothing else knows them."""
     submission = Submission([], [])
     try:
-        for job_id, name in submit_in_chunks(queue, names, fields):
+        for job_id, name in submit_in_chunks(queue, names, fields, wait_for_room):
             submission.ids.append(job_id)
             submission.names.append(name)
     except (Exception, KeyboardInterrupt):
@@ -152,8 +194,10 @@ def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any]) ->
     return submission
 
 
-def _submit_only(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], as_json: bool) -> None:
-    pairs = submit_in_chunks(queue, names, fields)
+def _submit_only(
+    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float, as_json: bool
+) -> None:
+    pairs = submit_in_chunks(queue, names, fields, wait_for_room)
     if as_json:
         for job_id, name in pairs:
             print_json({"id": job_id, "image": name})

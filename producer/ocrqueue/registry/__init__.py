@@ -1,18 +1,21 @@
 """The job record in Redis: state, progress, attempts. `keys` describes every key."""
 
+from ocrqueue.registry.calls import Holder
 from ocrqueue.registry.installation import QueueInfo, known_engines, live_workers, queues
 from ocrqueue.registry.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo
-from ocrqueue.registry.registry import Registry, Start
+from ocrqueue.registry.registry import Registry, Start, StoredJob
 
 __all__ = [
     "FINAL_STATES",
     "EngineOffer",
+    "Holder",
     "JobStatus",
     "Outcome",
     "QueueInfo",
     "Registry",
     "Start",
     "State",
+    "StoredJob",
     "WorkerInfo",
     "known_engines",
     "live_workers",

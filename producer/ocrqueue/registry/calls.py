@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from ocrqueue.errors import ErrorInfo
-from ocrqueue.job import Job
+from ocrqueue.job import LANES, Job, engine_queues
 from ocrqueue.messages import celery_message
 from ocrqueue.registry.keys import Keys
+from ocrqueue.registry.rates import KEPT_PERIODS, PERIOD_S
 from ocrqueue.registry.records import Outcome
 from ocrqueue.settings import Settings
 
+PIPELINE: Final = 500
+"""Jobs or commands sent together; what bounds the memory of a large submission."""
+
 Call = tuple[list[str], list[str | bytes | int]]
 """Keys and arguments of one script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who says so: a worker's node name, and the number of its attempt, 0 where only the worker is known."""
+
+    worker: str
+    attempt: int = 0
 
 
 def job_json(job: Job) -> str:
@@ -29,24 +43,28 @@ class Calls:
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", Keys(self.settings.key_prefix))
 
-    def submit(self, job: Job) -> Call:
-        keys = self.keys
-        once = [keys.once(job.idempotency_key)] if job.idempotency_key else []
-        return (
-            [keys.record(job.id), keys.queue(job.queue), keys.queued(), *once],
-            [
-                job.id,
-                job_json(job),
-                self.settings.queued_ttl_s * 1000,
-                self.settings.idempotency_ttl_s * 1000,
-                celery_message(job),
-                keys.record(""),
-            ],
-        )
+    def submit(self, jobs: Sequence[Job]) -> Call:
+        keys, limits = self.keys, self.settings.max_queue_length
+        engines = list(dict.fromkeys(job.engine for job in jobs))
+        names = [keys.queued()]
+        for engine in engines:
+            names += [*map(keys.queue, engine_queues(engine)), keys.ended(engine)]
+        arguments: list[str | bytes | int] = [
+            self.settings.queued_ttl_s * 1000,
+            self.settings.idempotency_ttl_s * 1000,
+            keys.record(""),
+            len(engines),
+            *map(limits.of, engines),
+        ]
+        for job in jobs:
+            names += [keys.record(job.id), *([keys.once(job.idempotency_key)] if job.idempotency_key else [])]
+            place = engines.index(job.engine) + 1, LANES.index(job.priority) + 1
+            arguments += [job.id, job_json(job), celery_message(job), *place, int(bool(job.idempotency_key))]
+        return names, arguments
 
-    def begin(self, job: Job, worker: str) -> Call:
+    def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str) -> Call:
         return (
-            [self.keys.record(job.id), self.keys.queued(), self.keys.running()],
+            [self.keys.record(job.id), self.keys.queued(), self.keys.running(), self.keys.delayed()],
             [
                 job_json(job),
                 self.settings.queued_ttl_s * 1000,
@@ -54,36 +72,67 @@ class Calls:
                 self.settings.delivery_cap,
                 job.id,
                 self.keys.events(job.id),
+                int(wants_summary),
+                int(self.settings.lost_after_s * 1000),
+                delivery,
             ],
         )
 
-    def progress(self, job_id: str, done: int, pages: int) -> Call:
-        return [self.keys.record(job_id), self.keys.running()], [job_id, self.keys.events(job_id), done, pages]
+    def progress(self, job_id: str, attempt: int, done: int, pages: int) -> Call:
+        return [self.keys.record(job_id), self.keys.running()], [job_id, self.keys.events(job_id), done, pages, attempt]
 
-    def release(self, job_id: str, error_json: str) -> Call:
+    def heartbeat(self, job_ids: Sequence[str]) -> Call:
+        return [self.keys.running(), self.keys.queued()], list(job_ids)
+
+    def abandon(self, job_id: str, worker: str) -> Call:
         keys = [self.keys.record(job_id), self.keys.queued(), self.keys.running()]
-        return keys, [job_id, self.keys.events(job_id), error_json]
+        return keys, [job_id, self.keys.events(job_id), worker]
 
-    def finish(self, job: Job, outcome: Outcome) -> Call:
-        dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)
-        life_s = self.settings.dead_letter_ttl_s if dead else self.settings.record_ttl_s
+    def release(self, job: Job, message: str, error_json: str, holder: Holder, pause_s: float) -> Call:
+        keys = self.keys
         return (
-            [self.keys.record(job.id), self.keys.queued(), self.keys.running(), self.keys.dead()],
+            [keys.record(job.id), keys.queue(job.queue), keys.queued(), keys.running(), keys.delayed()],
             [
                 job.id,
-                self.keys.events(job.id),
+                keys.events(job.id),
+                job_json(job),
+                self.settings.queued_ttl_s * 1000,
+                message,
+                error_json,
+                holder.worker,
+                holder.attempt,
+                int(pause_s * 1000),
+            ],
+        )
+
+    def publish_due(self, limit: int) -> Call:
+        return [self.keys.delayed(), self.keys.queued()], [self.keys.record(""), limit]
+
+    def finish(self, job: Job, outcome: Outcome, holder: Holder | None) -> Call:
+        dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)
+        life_s = self.settings.dead_letter_ttl_s if dead else self.settings.record_ttl_s
+        keys = self.keys
+        return (
+            [keys.record(job.id), keys.queued(), keys.running(), keys.dead(), keys.delayed(), keys.ended(job.engine)],
+            [
+                job.id,
+                keys.events(job.id),
                 outcome.state,
                 outcome.model_dump_json(exclude_defaults=True),
                 life_s * 1000,
                 job_json(job),
                 int(dead),
+                holder.worker if holder else "",
+                holder.attempt if holder else 0,
+                PERIOD_S * 1000,
+                KEPT_PERIODS,
             ],
         )
 
     def cancel(self, job_id: str) -> Call:
         outcome = Outcome(job_id=job_id, state="cancelled")
         return (
-            [self.keys.record(job_id), self.keys.queued()],
+            [self.keys.record(job_id), self.keys.queued(), self.keys.delayed()],
             [
                 job_id,
                 self.keys.events(job_id),
@@ -92,16 +141,21 @@ class Calls:
             ],
         )
 
-    def republish(self, job: Job, silent_s: float) -> Call:
+    def republish(self, job: Job, wants_summary: bool, silent_s: float) -> Call:
         return (
             [self.keys.record(job.id), self.keys.queue(job.queue), self.keys.queued(), self.keys.running()],
-            [job.id, self.keys.events(job.id), celery_message(job), int(silent_s * 1000)],
+            [job.id, self.keys.events(job.id), celery_message(job, wants_summary), int(silent_s * 1000)],
         )
 
-    def replay(self, job: Job) -> Call:
+    def replay(self, job: Job, wants_summary: bool) -> Call:
         return (
             [self.keys.record(job.id), self.keys.queue(job.queue), self.keys.queued(), self.keys.dead()],
-            [job.id, self.keys.events(job.id), celery_message(job), self.settings.queued_ttl_s * 1000],
+            [
+                job.id,
+                self.keys.events(job.id),
+                celery_message(job, wants_summary),
+                self.settings.queued_ttl_s * 1000,
+            ],
         )
 
 

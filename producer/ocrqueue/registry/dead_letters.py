@@ -43,9 +43,9 @@ class DeadLetters:
 
     def replay(self, job_id: str) -> None:
         """Queue the job again under its id; how it ended before is kept in its history. Raises JobUnknown."""
-        job = self.registry.job(job_id)
-        if job is not None:
-            keys, args = self.registry.calls.replay(job)
+        (stored,) = self.registry.stored_jobs([job_id])
+        if stored is not None:
+            keys, args = self.registry.calls.replay(stored.job, stored.wants_summary)
             with broker_errors():
                 if self._replay(keys=keys, args=args):
                     return

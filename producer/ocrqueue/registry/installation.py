@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ocrqueue.job import LANES, Priority, queue_name
+from ocrqueue.job import JOB_ID, LANES, Priority, queue_name
 from ocrqueue.messages import job_in_message
 from ocrqueue.registry.connection import broker_errors
+from ocrqueue.registry.rates import jobs_per_second, parse_counts
 from ocrqueue.registry.records import WorkerInfo
 from ocrqueue.registry.registry import Registry
 
@@ -24,9 +27,18 @@ class QueueInfo(BaseModel):
     engine: str
     lane: Priority
     waiting: int
+    """Jobs that no worker has taken."""
+    limit: int | None
+    """How many may wait in the engine's three lanes together, by these settings; None: any number."""
     workers: int
     oldest_job: str | None = None
+    """The next to be taken; None too for a message that does not tell its id."""
     oldest_wait_s: float | None = None
+    """Since it was submitted, by Redis's clock."""
+    jobs_per_minute: float | None = None
+    """How fast jobs of the engine, of all lanes, have ended in the last minutes; None: none has."""
+    empty_in_s: float | None = None
+    """When this lane should be empty at that rate, the higher ones being drained first; None: not known."""
 
 
 def announce_worker(registry: Registry, worker: WorkerInfo) -> None:
@@ -77,7 +89,7 @@ def known_engines(registry: Registry) -> dict[str, list[WorkerInfo]]:
 
 
 def queues(registry: Registry) -> list[QueueInfo]:
-    """Every lane of every known engine: what waits, the oldest of it, and who takes from it."""
+    """Every lane of every known engine: what waits, the oldest of it, who takes from it and how fast."""
     engines = known_engines(registry)
     lanes = [(engine, lane) for engine in engines for lane in LANES]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
@@ -86,27 +98,60 @@ def queues(registry: Registry) -> list[QueueInfo]:
             pipeline.llen(key)
             pipeline.lindex(key, -1)
         answers = pipeline.execute()
-    found = []
-    for (engine, lane), waiting, oldest in zip(lanes, answers[::2], answers[1::2], strict=True):
-        name = queue_name(engine, lane)
-        job = job_in_message(oldest) if oldest else {}
+    oldest = [job_in_message(message) if message else {} for message in answers[1::2]]
+    since = _waiting_since_s(registry, oldest)
+    now_s, rates = _rates(registry, list(engines))
+    found: list[QueueInfo] = []
+    for (engine, lane), waiting, job, since_s in zip(lanes, answers[::2], oldest, since, strict=True):
+        name, rate = queue_name(engine, lane), rates[engine]
+        up_to_here = waiting + sum(higher.waiting for higher in found if higher.engine == engine)
         found.append(
             QueueInfo(
                 name=name,
                 engine=engine,
                 lane=lane,
                 waiting=waiting,
+                limit=registry.settings.max_queue_length.of(engine) or None,
                 workers=sum(name in worker.queues for worker in engines[engine]),
-                oldest_job=job.get("id"),
-                oldest_wait_s=_seconds_since(job.get("submitted_at")),
+                oldest_job=_id(job),
+                oldest_wait_s=None if since_s is None else max(0.0, now_s - since_s),
+                jobs_per_minute=rate and rate * 60,
+                empty_in_s=rate and (up_to_here / rate if waiting else 0.0),
             )
         )
     return found
 
 
-def _seconds_since(submitted_at: object) -> float | None:
+def _rates(registry: Registry, engines: list[str]) -> tuple[float, dict[str, float | None]]:
+    """The time by Redis's clock, in seconds since 1970, and by engine the jobs that end per second."""
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for engine in engines:
+            pipeline.hgetall(registry.keys.ended(engine))
+        (seconds, microseconds), *counts = pipeline.execute()
+    now_s = seconds + microseconds / 1e6
+    rates = (jobs_per_second(parse_counts(stored), now_s) for stored in counts)
+    return now_s, dict(zip(engines, rates, strict=True))
+
+
+def _waiting_since_s(registry: Registry, jobs: list[dict[str, Any]]) -> list[float | None]:
+    """When each was submitted, in seconds since 1970 by Redis's clock; by the producer's where there is no record."""
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        for job in jobs:
+            pipeline.hget(registry.keys.record(_id(job) or ""), "queued_at")
+        recorded = pipeline.execute()
+    return [int(ms) / 1000 if ms else _submitted_at_s(job) for job, ms in zip(jobs, recorded, strict=True)]
+
+
+def _id(job: dict[str, Any]) -> str | None:
+    """The id in a message of unknown origin."""
+    found = job.get("id")
+    return found if isinstance(found, str) and re.fullmatch(JOB_ID, found) else None
+
+
+def _submitted_at_s(job: dict[str, Any]) -> float | None:
     try:
-        then = datetime.fromisoformat(str(submitted_at))
+        then = datetime.fromisoformat(str(job.get("submitted_at")))
     except ValueError:
         return None
-    return max(0.0, (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds())
+    return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()

@@ -3,12 +3,14 @@
 | key | type | holds | kept |
 | --- | --- | --- | --- |
 | `ocrqueue:job:<id>` | hash | the job's record, fields below | `queued_ttl_s`, after its end `record_ttl_s` |
-| `ocrqueue:queued` | sorted set | id -> when it was queued: jobs that wait, to tell lost ones | until they start |
+| `ocrqueue:queued` | sorted set | id -> when queued, or last seen at a worker: to tell lost ones | until they start |
 | `ocrqueue:running` | sorted set | id -> last sign of life: jobs at a worker | until they end |
+| `ocrqueue:delayed` | sorted set | id -> when its pause before the next attempt is over | until then |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | until replayed, dropped or expired |
 | `ocrqueue:reconciling` | string | somebody has just looked for lost jobs | `reconcile_interval_s` |
 | `ocrqueue:once:<sha256 of idempotency_key>` | string | the id of the job that has this key | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
+| `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages waiting, in Celery's format | until taken |
@@ -28,8 +30,12 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `worker` | node name of the newest worker | once started |
 | `attempts` | starts so far | once started |
 | `deliveries` | deliveries since the last orderly end of an attempt: what the cap counts | from start to end |
+| `delivery` | a name of the newest delivery's own | while running |
 | `progress` | `<pages done>/<pages>` | while running |
+| `retries` | attempts that ended with a retryable error | until the end |
 | `error` | JSON of the error that the next attempt is for | while waiting for a retry |
+| `message`, `lane` | what goes back into which queue when the pause is over | during the pause before a retry |
+| `summary` | 1: Celery is to store a summary too; the job was sent by name | always, for such a job |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
 | `history` | JSON list of the Outcomes before each replay | once replayed |
@@ -60,6 +66,9 @@ class Keys:
     def running(self) -> str:
         return f"{self.prefix}ocrqueue:running"
 
+    def delayed(self) -> str:
+        return f"{self.prefix}ocrqueue:delayed"
+
     def reconciling(self) -> str:
         return f"{self.prefix}ocrqueue:reconciling"
 
@@ -72,6 +81,9 @@ class Keys:
     def read(self, cache_key: str) -> str:
         return f"{self.prefix}ocrqueue:read:{cache_key}"
 
+    def ended(self, engine: str) -> str:
+        return f"{self.prefix}ocrqueue:ended:{engine}"
+
     def workers(self) -> str:
         return f"{self.prefix}ocrqueue:workers"
 
@@ -81,6 +93,3 @@ class Keys:
 
     def queue(self, name: str) -> str:
         return f"{self.prefix}{name}"
-
-    def unacknowledged(self) -> str:
-        return f"{self.prefix}unacked"

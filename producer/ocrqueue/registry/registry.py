@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, cast
+from uuid import uuid4
 
 import redis
 
 from ocrqueue.errors import ErrorInfo, JobUnknown
 from ocrqueue.job import Job
+from ocrqueue.messages import celery_message
 from ocrqueue.registry import scripts
-from ocrqueue.registry.calls import Calls
+from ocrqueue.registry.admission import Admission
+from ocrqueue.registry.calls import PIPELINE, Calls, Holder
 from ocrqueue.registry.connection import broker_errors, connect
 from ocrqueue.registry.records import JobStatus, Outcome, State, parse_record
 from ocrqueue.settings import Settings
-
-PIPELINE: int = 500
-"""Commands sent together; what bounds the memory of a large submission."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """What a worker is to do with a delivery.
 
-    `number` is the attempt for "run", the deliveries so far for "poison". `queue_wait_s` is in seconds.
+    `number` is the attempt for "run", the deliveries so far for "poison". `queue_wait_s` is in seconds. `retries`: how
+    many attempts before this one ended with a retryable error.
     """
 
-    verdict: Literal["run", "finished", "cancelled", "poison"]
+    verdict: Literal["run", "finished", "cancelled", "poison", "elsewhere"]
     number: int
     queue_wait_s: float
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A job as it was submitted. `wants_summary`: it was sent by name, and Celery is to store its summary."""
+
+    job: Job
+    wants_summary: bool
 
 
 class Registry:
@@ -47,23 +58,25 @@ class Registry:
         self._release = self.client.register_script(scripts.RELEASE)
         self._finish = self.client.register_script(scripts.FINISH)
         self._cancel = self.client.register_script(scripts.CANCEL)
+        self._abandon = self.client.register_script(scripts.ABANDON)
+        self._publish_due = self.client.register_script(scripts.PUBLISH_DUE)
         self._heartbeat = self.client.register_script(scripts.HEARTBEAT)
 
     # --- producers -------------------------------------------------------------------------------------------------
 
-    def submit(self, jobs: Iterable[Job]) -> Iterator[str]:
-        """Write records and messages, a pipeline for each 500; yields the id that stands for each job, in order.
+    def submit(self, jobs: Iterable[Job], wait_for_room: float | None = 0) -> Iterator[str]:
+        """Write records and messages, 500 in a round trip; yields the id that stands for each job, in order.
 
-        The id differs from the job's where its idempotency key belongs to an earlier job.
+        The id differs from the job's where its idempotency key belongs to an earlier job. Raises QueueFull at the first
+        job that finds its queue full, once no room was found for `wait_for_room` seconds (None: waits without limit);
+        a job that is queued or has ended already is never refused.
         """
         remaining = iter(jobs)
-        while chunk := list(islice(remaining, PIPELINE)):
-            with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
-                for job in chunk:
-                    keys, args = self.calls.submit(job)
-                    self._submit(keys=keys, args=args, client=pipeline)
-                ids = pipeline.execute()
-            yield from (job_id.decode() for job_id in ids)
+        admission = Admission(self.calls, wait_for_room)
+        while admission.take(islice(remaining, PIPELINE)):
+            while admission.pending:
+                yield from admission.settle(self._run(self._submit, *admission.call()))
+                time.sleep(admission.pause_s())
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobUnknown."""
@@ -97,21 +110,31 @@ class Registry:
 
     # --- workers ---------------------------------------------------------------------------------------------------
 
-    def begin(self, job: Job, worker: str) -> Start:
-        """Count a delivery and say what to do with it. A job submitted by name gets its record here."""
-        keys, args = self.calls.begin(job, worker)
-        verdict, number, wait_ms = self._run(self._begin, keys, args)
-        return Start(verdict.decode(), int(number), max(0.0, wait_ms / 1000))
+    def begin(self, job: Job, worker: str, wants_summary: bool = False, delivery: str | None = None) -> Start:
+        """Count a delivery and say what to do with it. A job submitted by name gets its record here.
 
-    def progress(self, job_id: str, done: int, pages: int) -> bool:
-        """Note the progress in pages; true if the job should stop."""
-        keys, args = self.calls.progress(job_id, done, pages)
-        return bool(self._run(self._progress, keys, args))
+        Asked again with the same `delivery` (None: a new one), since an answer was lost, it counts as one.
+        """
+        keys, args = self.calls.begin(job, worker, wants_summary, delivery or uuid4().hex)
+        verdict, number, wait_ms, retries = self._run(self._begin, keys, args)
+        return Start(verdict.decode(), int(number), max(0.0, wait_ms / 1000), int(retries))
+
+    def progress(self, job_id: str, attempt: int, done: int, pages: int) -> Literal["go on", "stop", "elsewhere"]:
+        """Note the progress in pages, and hear what the attempt is to do.
+
+        "stop": the job was asked to, or has ended. "elsewhere": a newer attempt has it.
+        """
+        keys, args = self.calls.progress(job_id, attempt, done, pages)
+        return cast("Literal['go on', 'stop', 'elsewhere']", self._run(self._progress, keys, args).decode())
 
     def heartbeat(self, job_ids: Sequence[str]) -> None:
-        """Say of running jobs that their worker is alive."""
+        """Say of the jobs that a living worker has them."""
         if job_ids:
-            self._run(self._heartbeat, [self.keys.running()], list(job_ids))
+            self._run(self._heartbeat, *self.calls.heartbeat(job_ids))
+
+    def abandon(self, job_id: str, worker: str) -> bool:
+        """The worker's process that ran the job is gone: its next delivery is to run."""
+        return bool(self._run(self._abandon, *self.calls.abandon(job_id, worker)))
 
     def cancel_requested(self, job_ids: Sequence[str]) -> list[str]:
         """Those of the jobs that were asked to stop."""
@@ -123,28 +146,51 @@ class Registry:
             asked = pipeline.execute()
         return [job_id for job_id, yes in zip(job_ids, asked, strict=True) if yes]
 
-    def release(self, job_id: str, error: ErrorInfo) -> bool:
-        """Back to queued, to be tried again because of `error`; false if the job has ended meanwhile."""
-        keys, args = self.calls.release(job_id, error.model_dump_json(exclude_defaults=True))
-        return bool(self._run(self._release, keys, args))
+    def release(
+        self, job: Job, error: ErrorInfo, holder: Holder, wants_summary: bool = False, pause_s: float = 0.0
+    ) -> Literal["released", "ended", "elsewhere"]:
+        """Back to queued, to be tried again because of `error`: at once, or as a retry after `pause_s` seconds.
 
-    def finish(self, job: Job, outcome: Outcome) -> State:
-        """End the job, unless it has ended: returns the state that stands."""
-        keys, args = self.calls.finish(job, outcome)
-        return cast("State", self._run(self._finish, keys, args).decode())
+        Not if the job has ended meanwhile, or a newer attempt has it.
+        """
+        return self._release_with(celery_message(job, wants_summary), job, error, holder, pause_s)
+
+    def hand_back(self, job: Job, error: ErrorInfo, holder: Holder) -> Literal["released", "ended", "elsewhere"]:
+        """The same for a job whose message Celery itself puts back in the queue."""
+        return self._release_with("", job, error, holder, 0.0)
+
+    def _release_with(
+        self, message: str, job: Job, error: ErrorInfo, holder: Holder, pause_s: float
+    ) -> Literal["released", "ended", "elsewhere"]:
+        error_json = error.model_dump_json(exclude_defaults=True)
+        keys, args = self.calls.release(job, message, error_json, holder, pause_s)
+        return cast("Literal['released', 'ended', 'elsewhere']", self._run(self._release, keys, args).decode())
+
+    def publish_due(self) -> int:
+        """Put jobs whose pause is over back in their queues; returns how many."""
+        return int(self._run(self._publish_due, *self.calls.publish_due(PIPELINE)))
+
+    def finish(self, job: Job, outcome: Outcome, holder: Holder | None = None) -> State | Literal["elsewhere"]:
+        """End the job, unless it has ended: returns the state that stands.
+
+        With a `holder` only if the job is still its: "elsewhere" otherwise. A failure is given with one, since
+        another attempt may do better.
+        """
+        keys, args = self.calls.finish(job, outcome, holder)
+        return cast("State | Literal['elsewhere']", self._run(self._finish, keys, args).decode())
 
     def job(self, job_id: str) -> Job | None:
         """The job as it was submitted; None where there is no record."""
-        (job,) = self.jobs([job_id])
-        return job
+        (stored,) = self.stored_jobs([job_id])
+        return stored.job if stored else None
 
-    def jobs(self, job_ids: Sequence[str]) -> list[Job | None]:
-        """The same for many."""
+    def stored_jobs(self, job_ids: Sequence[str]) -> list[StoredJob | None]:
+        """None where there is no record."""
         with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
-                pipeline.hget(self.keys.record(job_id), "job")
+                pipeline.hmget(self.keys.record(job_id), "job", "summary")
             stored = pipeline.execute()
-        return [Job.model_validate_json(text) if text else None for text in stored]
+        return [StoredJob(Job.model_validate_json(job), bool(summary)) if job else None for job, summary in stored]
 
     def remember_reading(self, cache_key: str, result_uri: str) -> None:
         """The result of an image is at `result_uri`, should the same be asked again."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
-from ocrqueue.errors import StorageDenied, StorageNotFound
+from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
+
+RESULT: Final = "result.json"
+"""Where an object of this name is, all that it names is there: it is put last and deleted first."""
+
+_CREATIONS: Final = 5
+_CREATION_PAUSE_S: Final = 0.1
+"""The first pause between tries to create what neither could be created nor was there; doubles."""
 
 
 class Storage(ABC):
@@ -22,6 +31,25 @@ class Storage(ABC):
     def put(self, key: str, data: bytes, content_type: str) -> str:
         """Store `data`, replacing what is there, all of it or nothing. Returns its URI."""
 
+    def put_once(self, key: str, data: bytes, content_type: str) -> bytes:
+        """Store `data` unless there is an object already. Returns what is stored: `data`, or what came before it.
+
+        Of several writers at once, in any process, one's data is stored and all get that. Not promised by an S3 server
+        without conditional writes or a file system without hard links: there the last writer may replace the first's.
+        """
+        for number in range(_CREATIONS):
+            if self._create(key, data, content_type):
+                return data
+            try:
+                return self.get(key)
+            except StorageNotFound:  # deleted since, or another writer is at it
+                time.sleep(_CREATION_PAUSE_S * 2**number)
+        raise StorageUnavailable(f"{self.uri(key)} could neither be created nor read.")
+
+    @abstractmethod
+    def _create(self, key: str, data: bytes, content_type: str) -> bool:
+        """Store `data` unless there is an object already, or may be; whether it was stored for certain."""
+
     @abstractmethod
     def exists(self, key: str) -> bool: ...
 
@@ -30,8 +58,15 @@ class Storage(ABC):
         """The keys below the folder `prefix` ("" for all), in no promised order."""
 
     @abstractmethod
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects; those that are not there count as deleted."""
+
+    @abstractmethod
     def delete_prefix(self, prefix: str) -> int:
-        """Delete all below the folder `prefix`, which must not be "". Returns how many objects that were."""
+        """Delete all below the folder `prefix`, which must not be "": its result.json first, lest it outlive the rest.
+
+        Returns how many objects that were.
+        """
 
     @abstractmethod
     def uri(self, key: str) -> str: ...

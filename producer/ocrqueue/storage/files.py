@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
-from ocrqueue.storage.base import Storage, check_key, folder_prefix
+from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
 
 _TEMPORARY = ".ocrqueue-put-"
 _ATTEMPTS = 50
@@ -19,6 +19,10 @@ _ATTEMPTS = 50
 
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""What link(2) says on a file system without them; EPERM is FAT's word."""
 
 
 class FileStorage(Storage):
@@ -29,20 +33,30 @@ class FileStorage(Storage):
 
     def put(self, key: str, data: bytes, content_type: str) -> str:
         path = self._path(key)
+        self._write(key, path, data, Path.replace)
+        return path.as_uri()
+
+    def _create(self, key: str, data: bytes, content_type: str) -> bool:
+        try:
+            self._write(key, self._path(key), data, _link)
+        except _ThereAlready:
+            return False
+        return True
+
+    def _write(self, key: str, path: Path, data: bytes, place: Callable[[Path, Path], object]) -> None:
         with self._errors(key):
             # result.json says that a job is complete: it must not be lost once it was reported.
-            durable = path.name == "result.json"
+            durable = path.name == RESULT
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     if attempt > 1:
                         path.parent.mkdir(parents=True, exist_ok=True)
-                    _write_atomically(path, data, durable=durable)
+                    _write_atomically(path, data, place, durable=durable)
                     break
                 except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
                     # A root that vanished is an unmounted share: making it anew would fill the disk below it.
                     if attempt == _ATTEMPTS or not self.root.is_dir():
                         raise
-        return path.as_uri()
 
     def exists(self, key: str) -> bool:
         path = self._path(key)
@@ -51,16 +65,26 @@ class FileStorage(Storage):
 
     def list(self, prefix: str) -> Iterator[str]:
         below = self._path(folder_prefix(prefix).rstrip("/")) if prefix else self.root
-        for folder, _, names in os.walk(below):
-            for name in names:
-                if not name.startswith(_TEMPORARY):
-                    yield (Path(folder) / name).relative_to(self.root).as_posix()
+        with self._errors(prefix):
+            for folder, _, names in os.walk(below, onerror=_unless_absent):
+                for name in names:
+                    if not name.startswith(_TEMPORARY):
+                        yield (Path(folder) / name).relative_to(self.root).as_posix()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            path = self._path(key)
+            with self._errors(key):
+                path.unlink(missing_ok=True)
 
     def delete_prefix(self, prefix: str) -> int:
         below = self._path(folder_prefix(prefix).rstrip("/"))
         deleted = 0
         with self._errors(prefix):
-            for folder, folders, names in os.walk(below, topdown=False):
+            if (below / RESULT).is_file():
+                (below / RESULT).unlink(missing_ok=True)
+                deleted += 1
+            for folder, folders, names in os.walk(below, topdown=False, onerror=_unless_absent):
                 for name in names:
                     (Path(folder) / name).unlink(missing_ok=True)
                     deleted += not name.startswith(_TEMPORARY)
@@ -120,13 +144,24 @@ class FileStorage(Storage):
                     message, remedy=f"Give the user of this process read and write access to {self.root}."
                 ) from None
             if number not in _ABSENT:
-                raise StorageUnavailable(message) from None
+                raise StorageUnavailable(message, remedy=self._remedy(number)) from None
             if not self.root.is_dir():
                 raise StorageNotFound(
                     f"The storage folder {self.root} does not exist.",
                     remedy=f"Create it (mkdir -p {self.root}), mount it, or correct OCRQUEUE_STORAGE.",
                 ) from None
             raise StorageNotFound(message) from None
+
+    def _remedy(self, number: int | None) -> str:
+        if number in _FULL:
+            return f"Make room below {self.root}, or raise the limit on its size."
+        if number in _TOO_MANY_FILES:
+            return "Raise the limit on open files (ulimit -n) of this process, or of the machine."
+        return f"Check that {self.root} is mounted, and the health of its disk or file server."
+
+
+class _ThereAlready(Exception):
+    """An object has the name already."""
 
 
 def file_uri_path(uri: str) -> str:
@@ -145,7 +180,8 @@ def file_uri_path(uri: str) -> str:
     return os.fsdecode(path)
 
 
-def _write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
+def _write_atomically(path: Path, data: bytes, place: Callable[[Path, Path], object], *, durable: bool) -> None:
+    """Write a temporary file and `place` it at `path`."""
     temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
@@ -153,7 +189,7 @@ def _write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -163,6 +199,28 @@ def _write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give the file its name, unless the name is taken. Raises _ThereAlready."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise _ThereAlready from None
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if path.exists():
+            raise _ThereAlready from None
+        temporary.replace(path)
+    else:
+        temporary.unlink(missing_ok=True)
+
+
+def _unless_absent(error: OSError) -> None:
+    """What os.walk() is to do with a folder that it cannot read: one that has gone has nothing in it."""
+    if error.errno not in _ABSENT:
+        raise error
 
 
 def _remove_folder(folder: Path) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Final, cast
 
 from botocore.exceptions import ClientError
 
 from ocrqueue.errors import OcrQueueError, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.settings import Settings
-from ocrqueue.storage.base import Storage, check_key, folder_prefix
+from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_client, s3_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.literals import BucketLocationConstraintType
+
+_MOST_AT_ONCE: Final = 1000
+"""Keys in one DeleteObjects request."""
 
 
 class S3Storage(Storage):
@@ -35,6 +39,28 @@ class S3Storage(Storage):
             )
         return self._root + key
 
+    def _create(self, key: str, data: bytes, content_type: str) -> bool:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        try:
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=self.prefix + check_key(key),
+                Body=data,
+                ContentType=content_type,
+                IfNoneMatch="*",
+            )
+        except S3_ERRORS as error:
+            failure = s3_failure(error)
+            if failure.kind in {"exists", "no_key"}:  # the latter: deleted in the same moment
+                return False
+            if failure.kind != "refused":
+                raise self._storage_error(failure, key) from None
+            # perhaps a server that knows no conditional writes; if it is something else, that shows again
+            if self.exists(key):
+                return False
+            self.put(key, data, content_type)
+        return True
+
     def exists(self, key: str) -> bool:
         try:
             with self._errors(key):
@@ -47,16 +73,26 @@ class S3Storage(Storage):
         for page in self._pages(folder_prefix(prefix) if prefix else ""):
             yield from page
 
-    def delete_prefix(self, prefix: str) -> int:
-        deleted = 0
-        for page in self._pages(folder_prefix(prefix)):
-            with self._errors(prefix):
+    def delete(self, keys: Iterable[str]) -> None:
+        remaining = iter(keys)
+        while page := tuple(islice(remaining, _MOST_AT_ONCE)):
+            with self._errors(page[0]):
                 answer = self._client.delete_objects(
                     Bucket=self.bucket,
-                    Delete={"Objects": [{"Key": self.prefix + key} for key in page], "Quiet": True},
+                    Delete={"Objects": [{"Key": self.prefix + check_key(key)} for key in page], "Quiet": True},
                 )
                 if refused := answer.get("Errors"):
                     raise ClientError({"Error": {"Code": refused[0].get("Code", "")}}, "DeleteObjects")
+
+    def delete_prefix(self, prefix: str) -> int:
+        deleted = 0
+        result = folder_prefix(prefix) + RESULT
+        if self.exists(result):
+            with self._errors(result):
+                self._client.delete_object(Bucket=self.bucket, Key=self.prefix + result)
+            deleted += 1
+        for page in self._pages(folder_prefix(prefix)):
+            self.delete(page)
             deleted += len(page)
         return deleted
 
@@ -137,7 +173,7 @@ class S3Storage(Storage):
                 )
             case "denied":
                 return StorageDenied(f"{what}: {failure.detail}.")
-            case "refused":
+            case "refused" | "exists":
                 return StorageDenied(
                     f"The server refuses the request for {what}: {failure.detail}.",
                     remedy="Check OCRQUEUE_STORAGE and that the server in OCRQUEUE_S3_ENDPOINT speaks S3.",

@@ -26,7 +26,7 @@ S3Error: TypeAlias = boto.ClientError | boto.BotoCoreError | HTTPError
 S3_ERRORS: Final = (boto.ClientError, boto.BotoCoreError, HTTPError)
 """All that a client's methods, and reading a body, may raise."""
 
-FailureKind: TypeAlias = Literal["unavailable", "denied", "no_bucket", "no_key", "wrong_region", "refused"]
+FailureKind: TypeAlias = Literal["unavailable", "denied", "no_bucket", "no_key", "exists", "wrong_region", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ _KINDS: Final[dict[str, FailureKind]] = {
     "NoSuchBucket": "no_bucket",
     "NoSuchKey": "no_key",
     "InvalidRange": "no_key",
+    "PreconditionFailed": "exists",
+    "ConditionalRequestConflict": "exists",
+    "NotImplemented": "refused",
     "PermanentRedirect": "wrong_region",
     "AuthorizationHeaderMalformed": "wrong_region",
     "IllegalLocationConstraintException": "wrong_region",
@@ -91,6 +94,7 @@ _KINDS: Final[dict[str, FailureKind]] = {
     "RequestLimitExceeded": "unavailable",
     "BandwidthLimitExceeded": "unavailable",
     "PriorRequestNotComplete": "unavailable",
+    "OperationAborted": "unavailable",
 }
 _STATUSES: Final[dict[int, FailureKind]] = {
     301: "wrong_region",
@@ -99,8 +103,11 @@ _STATUSES: Final[dict[int, FailureKind]] = {
     403: "denied",
     404: "no_key",
     408: "unavailable",
+    409: "exists",
+    412: "exists",
     416: "no_key",
     429: "unavailable",
+    501: "refused",
 }
 _CREDENTIAL_ERRORS: Final = (
     boto.NoCredentialsError,
@@ -124,7 +131,7 @@ _TRANSPORT_ERRORS: Final = (
 def _server_side_kind(code: str, status: int) -> FailureKind:
     if code in _KINDS:
         return _KINDS[code]
-    return "unavailable" if status >= 500 else _STATUSES.get(status, "refused")
+    return _STATUSES.get(status, "unavailable" if status >= 500 else "refused")
 
 
 def _client_side_kind(error: boto.BotoCoreError | HTTPError) -> FailureKind:

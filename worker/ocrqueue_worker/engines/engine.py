@@ -72,6 +72,14 @@ class Engine(ABC, Generic[Options]):
     """How many pages recognize() likes to get together."""
     cacheable: ClassVar[bool] = True
     """Whether the same image, version, model and options give the same pages."""
+    job_memory_limit_mib: ClassVar[int | None] = None
+    """Private memory that one job may take, where the setting of this name would not do; 0: no limit. In MiB.
+
+    What load() took is not counted. A job over the limit meets a MemoryError, or what its libraries make of malloc(3)
+    returning NULL: see ocrqueue_worker.memory_limit. An engine whose libraries take memory that they do not use, or
+    that end the process rather than raise, wants a high limit or none. The operator's setting for the engine by name
+    has precedence.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Cheap: no model, no heavy import. Raises EngineUnavailable where the engine cannot run here."""
@@ -95,7 +103,8 @@ class Engine(ABC, Generic[Options]):
     def recognize(self, pages: Sequence[PageImage], reading: Reading[Options]) -> list[Page | OcrQueueError]:
         """Read the pages: one Page, or the error in its stead, for each, in order.
 
-        Words need ids of their own within the page (`p001-w0001`, see `word_id`); crops are added by the caller.
+        Words need ids of their own within the page (`p001-w0001`, see `word_id`); crops are added by the caller, and
+        what cannot be right is taken for a failure (see ocrqueue_worker.engines.checking).
         """
 
     def close(self) -> None:

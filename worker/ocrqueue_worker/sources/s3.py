@@ -79,5 +79,5 @@ def _source_error(failure: S3Failure, bucket: str, key: str) -> OcrQueueError:
             return SourceHttpError(
                 f"{uri}: {failure.detail}.", remedy="Set OCRQUEUE_S3_REGION on the workers to the region of the bucket."
             )
-        case "refused":
+        case "refused" | "exists":
             return SourceHttpError(f"{uri}: {failure.detail}.")

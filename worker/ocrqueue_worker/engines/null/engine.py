@@ -1,15 +1,10 @@
-"""The null engine: reads nothing, at a set speed, with set faults. For tests, load and rehearsals of failure.
-
-Its faults kill or block the worker that runs it: run its worker where that is wanted, and nowhere else.
-"""
+"""The null engine and its options."""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,8 +20,10 @@ from ocrqueue.document import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError, SourceUnavailable
+from ocrqueue.errors import EngineTimeout, OcrQueueError
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading, word_id
+from ocrqueue_worker.engines.null.faults import FAULTS, Fault
+from ocrqueue_worker.engines.null.garbage import Garbage, garbage
 
 _WORDS_PER_LINE = 10
 
@@ -37,17 +34,21 @@ class NullOptions(EngineOptions):
     delay_s: Annotated[float, Field(ge=0, le=3600)] = Field(default=0.0, description="Seconds a page takes.")
     words: Annotated[int, Field(ge=0, le=9999)] = Field(default=1, description="Words on each page.")
     confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Of every word.")
-    fault: Literal["none", "error", "retryable", "bug", "memory", "segfault", "kill", "stall", "hang"] = Field(
+    fault: Fault = Field(
         default="none",
         description="error: engine.failed. retryable: an error worth a retry. bug: an unexpected exception. "
-        "memory: MemoryError. segfault, kill: the worker child dies. "
+        "memory: MemoryError. exhaust: takes memory until it is stopped, 8 GiB at most. garbage: returns what is no "
+        "page. disk_full: writes to a full disk. segfault, kill: the worker child dies. "
         "stall: runs into the soft time limit. hang: into the hard one.",
     )
     fault_page: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The page with the fault; all.")
+    garbage: Literal[Garbage, "any"] = Field(
+        default="any", description="What `garbage` returns; any: by the page's number, one after the other."
+    )
 
 
 class NullEngine(Engine[NullOptions]):
-    """See the module."""
+    """See the package."""
 
     name = "null"
     options_model = NullOptions
@@ -60,12 +61,19 @@ class NullEngine(Engine[NullOptions]):
         return ()
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
-        return [self._read(page, reading) for page in pages]
+        results: list[Any] = []
+        for page in pages:
+            result, options = self._read(page, reading), reading.options
+            if options.fault == "garbage" and options.fault_page in (None, page.number) and isinstance(result, Page):
+                results += garbage(result, options.garbage)
+            else:
+                results.append(result)
+        return results
 
     def _read(self, page: PageImage, reading: Reading[NullOptions]) -> Page | OcrQueueError:
         options = reading.options
         if options.fault_page in (None, page.number):
-            error = _fault(options.fault)
+            error = FAULTS[options.fault]()
             if error is not None:
                 return error
         time.sleep(max(0.0, min(options.delay_s, reading.seconds_left())))
@@ -79,30 +87,6 @@ class NullEngine(Engine[NullOptions]):
             dpi=page.dpi,
             blocks=_grid(page, options) if options.words else (),
         )
-
-
-def _fault(fault: str) -> OcrQueueError | None:
-    match fault:
-        case "error":
-            return EngineFailed("The null engine was told to fail.")
-        case "retryable":
-            raise SourceUnavailable("The null engine was told to fail for now.")
-        case "bug":
-            raise ZeroDivisionError("the null engine was told to have a bug")
-        case "memory":
-            raise MemoryError
-        case "segfault":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "stall":
-            time.sleep(86_400)
-        case "hang":
-            # as a library that does not come back: deaf to the soft time limit
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-            while True:
-                time.sleep(3600)
-    return None
 
 
 def _grid(page: PageImage, options: NullOptions) -> tuple[Block, ...]:

@@ -1,0 +1,73 @@
+"""A Redis that is killed and comes back: workers go on with their jobs, and nothing on its disk is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue
+from ocrqueue.errors import JobUnknown
+from ocrqueue.settings import load_settings
+from tests.pictures import png, text_picture
+from tests.processes import as_environment, redis_server, wait_until, worker
+
+HELLO = png(text_picture("Hello 42"))
+
+
+def installation(url: str, folder: Path) -> dict[str, object]:
+    (folder / "storage").mkdir()
+    settings = load_settings(
+        redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1, unqueued_after_s=1,
+        reconcile_interval_s=0.5,
+    )  # fmt: skip
+    return as_environment(settings)
+
+
+def test_with_an_append_only_file_jobs_run_on_and_the_queue_is_there_again(tmp_path: Path) -> None:
+    with redis_server(tmp_path, append_only=True) as server:
+        settings = installation(server.url, tmp_path)
+        with (
+            worker(settings, tmp_path, "--engine", "null", "-c", "1") as running,
+            OcrQueue(load_settings(**settings)) as queue,
+        ):
+            (child,) = running.running_children()
+            job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
+            waiting = [queue.submit(HELLO, engine="null") for _ in range(3)]
+            wait_until(lambda: job.status().pages == 1, 10, "the job is at its page")
+            time.sleep(1.1)  # what Redis writes to its disk every second
+            server.kill()
+            time.sleep(1.5)
+            server.start()
+            status = job.wait(20)
+            assert (status.state, status.attempts) == ("succeeded", 1)
+            assert [each.wait(20).state for each in waiting] == ["succeeded"] * 3
+            assert running.running_children() == [child]
+
+
+def test_without_persistence_what_waited_is_unknown_and_what_ran_has_its_result(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        settings = installation(server.url, tmp_path)
+        with (
+            worker(settings, tmp_path, "--engine", "null", "-c", "1") as running,
+            OcrQueue(load_settings(**settings)) as queue,
+        ):
+            job = queue.submit(HELLO, engine="null", options={"delay_s": 3})
+            waiting = queue.submit(HELLO, engine="null")
+            wait_until(lambda: job.status().pages == 1, 10, "the job is at its page")
+            server.kill()
+            server.start()
+            with pytest.raises(JobUnknown):
+                waiting.wait(10)
+            wait_until(lambda: _known(queue, job.id), 15, "the worker has told how the job ended")
+            assert job.result(timeout=5).text == "null1"
+            assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+            assert running.alive()
+
+
+def _known(queue: OcrQueue, job_id: str) -> bool:
+    try:
+        return queue.registry.status(job_id).finished
+    except JobUnknown:
+        return False

@@ -1,0 +1,161 @@
+"""Storage that fails under a worker: refusing, overloaded, stalling, cut off in the middle of what is stored."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from ocrqueue import Document, Job, OcrQueue
+from ocrqueue.job import CropMode
+from ocrqueue.registry.dead_letters import DeadLetters
+from ocrqueue.settings import load_settings
+from tests.pictures import png
+from tests.processes import RedisServer, as_environment, wait_until, worker
+from tests.proxy import Mode, Proxy, proxy
+
+pytest_plugins = ["tests.server_fixtures"]
+
+WORDS = 40
+PICTURE = Image.frombytes("L", (640, 400), os.urandom(640 * 400))
+"""Noise: no crop looks like another, and each takes 6.5 kB."""
+MIDDLE = 60_000
+"""Bytes sent to storage after which about a quarter of the crops is there."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A worker whose every request to storage passes `between`, and an app that has the storage to itself."""
+
+    queue: OcrQueue
+    between: Proxy
+    image: str
+
+    def submit(self, crops: CropMode) -> Job:
+        return self.queue.submit(self.image, engine="null", options={"words": WORDS}, crops=crops, crop_padding=0)
+
+    def stored(self, job: Job) -> set[str]:
+        storage = self.queue.storage
+        return {storage.uri(key) for key in storage.list(f"results/{job.id}")}
+
+    def has_result(self, job: Job) -> bool:
+        return self.queue.storage.exists(f"results/{job.id}/result.json")
+
+    def check_complete(self, job: Job, crops: CropMode) -> Document:
+        """The job has succeeded; its result and every crop are there, and nothing else is."""
+        status = job.wait(30)
+        assert (status.state, status.words, status.error) == ("succeeded", WORDS, None)
+        document = job.result()
+        words = list(document.words())
+        named = {word.crop.uri for word in words if word.crop}
+        assert self.stored(job) == {*named, status.result}
+        if crops == "none":
+            assert not named
+            return document
+        for word in words:
+            assert word.crop is not None
+            left, top, right, bottom = (round(edge) for edge in word.bbox)
+            with word.crop.image() as crop:
+                assert crop.tobytes() == PICTURE.crop((left, top, right, bottom)).tobytes()
+        return document
+
+
+@pytest.fixture(scope="module")
+def running(
+    redis: RedisServer, s3_endpoint: str, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    folder, scans = tmp_path_factory.mktemp("worker"), tmp_path_factory.mktemp("scans")
+    (scans / "noise.png").write_bytes(png(PICTURE))
+    server = urlsplit(s3_endpoint)
+    assert server.hostname is not None
+    assert server.port is not None
+    settings = load_settings(
+        redis_url=redis.url,
+        key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
+        storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
+        s3_endpoint=s3_endpoint,
+        s3_timeout_s=0.5,
+        s3_attempts=1,
+        upload_threads=2,
+        source_file_roots=str(scans),
+        retry_limit=5,
+        retry_backoff_s=0.3,
+        retry_backoff_max_s=1,
+        worker_heartbeat_s=1,
+    )
+    with proxy(server.port, server.hostname) as between:
+        behind = as_environment(settings) | {"s3_endpoint": f"http://127.0.0.1:{between.port}"}
+        with worker(behind, folder, "--engine", "null", "-c", "1"), OcrQueue(settings) as queue:
+            yield Installation(queue, between, Path(scans / "noise.png").as_uri())
+
+
+@pytest.fixture
+def installation(running: Installation) -> Iterator[Installation]:
+    yield running
+    running.between.cut_after(0, times=0)
+    running.between.set("pass")
+
+
+def fails_for_now(job: Job) -> bool:
+    status = job.status()
+    assert status.state in {"queued", "running"}, status
+    return status.state == "queued" and status.error is not None and status.error.code == "storage.unavailable"
+
+
+@pytest.mark.parametrize(
+    ("mode", "crops"),
+    [("refuse", "objects"), ("unavailable", "archive"), ("stall", "objects"), ("reset", "archive"), ("stall", "none")],
+)
+def test_an_outage_that_ends_in_time_is_only_waited_for(
+    installation: Installation, mode: Mode, crops: CropMode
+) -> None:
+    installation.between.set(mode)
+    job = installation.submit(crops)
+    wait_until(lambda: fails_for_now(job), 20, "the attempt fails for want of storage")
+    assert installation.stored(job) == set()
+    installation.between.set("pass")
+    document = installation.check_complete(job, crops)
+    assert job.status().attempts >= 2
+    # what had stalled is stored once it flows on: with crops="none" that is the first attempt's whole result
+    assert document.attempts >= (2 if crops != "none" else 1)
+
+
+@pytest.mark.parametrize("crops", ["objects", "archive"])
+def test_a_failure_in_the_middle_of_the_crops_leaves_no_result(installation: Installation, crops: CropMode) -> None:
+    installation.between.cut_after(MIDDLE, times=1000, together=True)
+    job = installation.submit(crops)
+    wait_until(lambda: fails_for_now(job), 20, "the attempt fails for want of storage")
+    assert installation.between.cuts > 0
+    assert not installation.has_result(job)
+    if crops == "objects":
+        assert 0 < len(installation.stored(job)) < WORDS
+    installation.between.cut_after(0, times=0)
+    assert installation.check_complete(job, crops).attempts >= 2
+
+
+def test_an_outage_that_outlasts_the_retries_makes_a_dead_letter_that_can_be_replayed(
+    installation: Installation,
+) -> None:
+    dead, before = DeadLetters(installation.queue.registry), installation.between.cuts
+    installation.between.cut_after(MIDDLE, times=1000, together=True)
+    job = installation.submit("objects")
+    wait_until(lambda: installation.between.cuts > before, 20, "storage fails in the middle")
+    installation.between.set("refuse")
+    status = job.wait(30)
+    assert (status.state, status.error and status.error.code) == ("failed", "storage.unavailable")
+    assert status.attempts == 1 + installation.queue.settings.retry_limit
+    assert dead.ids() == [job.id]
+    assert not installation.has_result(job)
+
+    installation.between.cut_after(0, times=0)
+    installation.between.set("pass")
+    dead.replay(job.id)
+    assert installation.check_complete(job, "objects").attempts == 1
+    assert [ended.state for ended in job.status().history] == ["failed"]
+    assert dead.ids() == []

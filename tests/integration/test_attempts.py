@@ -1,0 +1,219 @@
+"""Two attempts at one job at once: a worker was taken for lost, and wakes up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
+from ocrqueue.errors import EngineTimeout, JobCancelled, OcrQueueError
+from ocrqueue.job import CropMode, Job
+from ocrqueue.registry import Outcome, Registry, Start
+from ocrqueue.settings import Settings
+from ocrqueue.storage import Storage, open_storage
+from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading, word_id
+from ocrqueue_worker.pipeline import Workplace, read_job
+from tests.pictures import tiff
+
+pytest_plugins = ["tests.server_fixtures"]
+
+WORDS = 40
+
+
+class ShiftingEngine(Engine[EngineOptions]):
+    """Finds WORDS words a page, each `shift` pixels from the left; times out on the pages after `pages`."""
+
+    name = "shifting"
+    cacheable = False
+
+    def __init__(self, settings: Settings, shift: int, pages: int) -> None:
+        super().__init__(settings)
+        self.shift = shift
+        self.pages = pages
+
+    def info(self, languages: Sequence[str]) -> EngineInfo:
+        return EngineInfo(name=self.name, version="1", model=str(self.shift))
+
+    def languages(self) -> tuple[str, ...]:
+        return ()
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[EngineOptions]) -> list[Page | OcrQueueError]:
+        return [self._page(page) if page.number <= self.pages else EngineTimeout() for page in pages]
+
+    def _page(self, page: PageImage) -> Page:
+        boxes = [(float(self.shift), 4.0 * row, self.shift + 20.0, 4.0 * row + 4) for row in range(WORDS)]
+        words = tuple(
+            Word(id=word_id(page.number, row + 1), text=f"s{self.shift}", polygon=polygon_of(box), bbox=box)
+            for row, box in enumerate(boxes)
+        )
+        line = Line(words=words, **_around(words))
+        paragraph = Paragraph(lines=(line,), **_around([line]))
+        width, height = page.image.size
+        blocks = (Block(paragraphs=(paragraph,), **_around([paragraph])),)
+        return Page(number=page.number, width=width, height=height, blocks=blocks)
+
+
+def _around(parts: Sequence[Region]) -> dict[str, object]:
+    box = box_of([part.polygon for part in parts])
+    return {"polygon": polygon_of(box), "bbox": box}
+
+
+def gradient(page: int) -> Image.Image:
+    """A page on which no two words look alike, wherever they are found."""
+    picture = Image.new("RGB", (200, 4 * WORDS))
+    picture.putdata([(x, y, page) for y in range(picture.height) for x in range(picture.width)])
+    return picture
+
+
+PAGES = [gradient(number) for number in (1, 2)]
+
+
+@pytest.fixture(params=["s3", "file"])
+def storage_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """One installation, its results on a server or in a folder."""
+    if request.param == "file":
+        return settings
+    on_s3: Settings = request.getfixturevalue("s3_settings")
+    return settings.model_copy(update={"storage": on_s3.storage, "s3_endpoint": on_s3.s3_endpoint})
+
+
+@dataclass
+class Pausing:
+    """Stops a storage's caller at one of its writes, as SIGSTOP does, until it may go on."""
+
+    storage: Storage
+    at: Callable[[str], bool]
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._put, self._create = self.storage.put, self.storage._create
+        self.storage.put = self.put  # type: ignore[method-assign]  # a caller that stops is what is tested
+        self.storage._create = self.create  # type: ignore[method-assign]  # as above
+
+    def put(self, key: str, data: bytes, content_type: str) -> str:
+        self._pause(key)
+        return self._put(key, data, content_type)
+
+    def create(self, key: str, data: bytes, content_type: str) -> bool:
+        self._pause(key)
+        return self._create(key, data, content_type)
+
+    def _pause(self, key: str) -> None:
+        if self.at(key):
+            self.reached.set()
+            assert self.go_on.wait(30)
+
+
+@dataclass
+class Installation:
+    settings: Settings
+    registry: Registry
+
+    def submit(self, crops: CropMode) -> Job:
+        image = open_storage(self.settings).put("inputs/pages.tiff", tiff(*PAGES), "image/tiff")
+        job = Job(image=image, engine="shifting", crops=crops, crop_padding=0)
+        assert list(self.registry.submit([job])) == [job.id]
+        return job
+
+    def attempt(self, job: Job, shift: int, pages: int = 2, storage: Storage | None = None, number: int = 1) -> Outcome:
+        """Read the job once, without asking the registry for it: whoever woke up does not ask either."""
+        engine = ShiftingEngine(self.settings, shift, pages)
+        workplace = Workplace(self.settings, self.registry, storage or open_storage(self.settings), lambda _: engine)
+        return read_job(job, Start("run", number, 0.0), workplace)
+
+    def document(self, job: Job) -> Document:
+        storage = open_storage(self.settings)
+        stored = storage.get(f"results/{job.id}/result.json")
+        return Document.model_validate_json(stored).bind(storage)
+
+    @contextmanager
+    def paused(self, job: Job, shift: int, at: Callable[[str], bool], pages: int = 2) -> Iterator[Future[Outcome]]:
+        """An attempt that is stopped at a write; it goes on at the end of the block."""
+        pausing = Pausing(open_storage(self.settings), at)
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(self.attempt, job, shift, pages, pausing.storage)
+            try:
+                assert pausing.reached.wait(30)
+                yield under_way
+            finally:
+                pausing.go_on.set()
+
+
+@pytest.fixture
+def installation(storage_settings: Settings) -> Iterator[Installation]:
+    registry = Registry(storage_settings)
+    yield Installation(storage_settings, registry)
+    registry.close()
+
+
+def check_crops(document: Document, shift: int) -> None:
+    """Every word of the attempt with this shift has the crop that shows it."""
+    words = [(page.number, word) for page in document.pages for word in page.words()]
+    assert len(words) == WORDS * sum(page.error is None for page in document.pages)
+    for number, word in words:
+        assert word.text == f"s{shift}"
+        assert word.crop is not None
+        left, top, right, bottom = (int(edge) for edge in word.bbox)
+        with Image.open(BytesIO(word.crop.open().read())) as crop:
+            assert crop.tobytes() == PAGES[number - 1].crop((left, top, right, bottom)).tobytes()
+
+
+@pytest.mark.parametrize("crops", ["objects", "archive"])
+def test_the_first_result_stands(installation: Installation, crops: CropMode) -> None:
+    job = installation.submit(crops)
+    first = installation.attempt(job, shift=10)
+    second = installation.attempt(job, shift=60, pages=1, number=2)
+    assert (first.state, first.words) == ("succeeded", 2 * WORDS)
+    assert second.model_copy(update={"timings": first.timings}) == first
+    check_crops(installation.document(job), shift=10)
+
+
+@pytest.mark.parametrize(
+    ("crops", "stopped_at"),
+    [
+        ("objects", lambda key: key.endswith("/p001-w0020.png")),
+        ("archive", lambda key: key.endswith(".zip")),
+        ("objects", lambda key: key.endswith("/result.json")),
+        ("archive", lambda key: key.endswith("/result.json")),
+    ],
+    ids=["objects-crop", "archive-crop", "objects-result", "archive-result"],
+)
+def test_an_attempt_that_wakes_in_the_middle_of_its_writes_leaves_the_other_alone(
+    installation: Installation, crops: CropMode, stopped_at: Callable[[str], bool]
+) -> None:
+    job = installation.submit(crops)
+    with installation.paused(job, 60, stopped_at) as woken:
+        first = installation.attempt(job, shift=10, pages=1, number=2)
+        assert first.state == "partial"
+    adopted = woken.result()
+    assert (adopted.state, adopted.words, adopted.error) == (first.state, WORDS, first.error)
+    document = installation.document(job)
+    assert document.status == "partial"
+    check_crops(document, shift=10)
+
+
+@pytest.mark.parametrize("crops", ["objects", "archive"])
+def test_an_attempt_that_wakes_after_the_job_has_ended_writes_nothing(
+    installation: Installation, crops: CropMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, storage = installation.submit(crops), open_storage(installation.settings)
+    recognize = ShiftingEngine.recognize
+
+    def while_stopped(
+        engine: ShiftingEngine, pages: Sequence[PageImage], reading: Reading[EngineOptions]
+    ) -> list[Page | OcrQueueError]:
+        installation.registry.finish(job, Outcome(job_id=job.id, state="failed", error=EngineTimeout().info))
+        return recognize(engine, pages, reading)
+
+    monkeypatch.setattr(ShiftingEngine, "recognize", while_stopped)
+    with pytest.raises(JobCancelled):
+        installation.attempt(job, shift=60)
+    assert list(storage.list(f"results/{job.id}")) == []

@@ -1,0 +1,94 @@
+"""Celery's book of messages taken: kept at Redis's memory limit too, and what goes back goes in front."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from ocrqueue.job import Job
+from ocrqueue.messages import celery_message
+from tests.processes import RedisServer
+
+PREFIX = "booked:"
+QUEUE = "ocr.null"
+
+
+@pytest.fixture
+def channel(redis: RedisServer) -> Iterator[Any]:
+    """One that sees the messages of the jobs "1", "2" and "3", in this order."""
+    with redis.client() as client:
+        for number in "123":
+            client.lpush(PREFIX + QUEUE, celery_message(Job(id=number, image="s3://b/k", engine="null")))
+        options = {"global_keyprefix": PREFIX, "visibility_timeout": 1}
+        with Connection(
+            redis.url, transport="ocrqueue_worker.transport:Transport", transport_options=options
+        ) as connection:
+            channel = connection.default_channel
+            channel.queue_declare(QUEUE)
+            yield channel
+        client.delete(*client.scan_iter(f"{PREFIX}*"))
+
+
+@contextmanager
+def memory_limit_reached(redis: RedisServer) -> Iterator[None]:
+    with redis.client() as client:
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+def taken(redis: RedisServer) -> tuple[int, int]:
+    """Messages, and entries of the index by time."""
+    with redis.client() as client:
+        return client.hlen(f"{PREFIX}unacked"), client.zcard(f"{PREFIX}unacked_index")
+
+
+def job_id(message: Any) -> str:
+    return str(message.headers["id"])
+
+
+def test_a_message_is_booked_until_it_is_acknowledged(channel: Any, redis: RedisServer) -> None:
+    first, second = channel.basic_get(QUEUE), channel.basic_get(QUEUE)
+    assert (job_id(first), job_id(second)) == ("1", "2")
+    assert taken(redis) == (2, 2)
+    first.ack()
+    assert taken(redis) == (1, 1)
+    second.reject()
+    assert taken(redis) == (0, 0)
+    assert job_id(channel.basic_get(QUEUE)) == "3"
+
+
+def test_a_message_that_goes_back_is_the_next(channel: Any, redis: RedisServer) -> None:
+    first = channel.basic_get(QUEUE)
+    first.requeue()
+    assert taken(redis) == (0, 0)
+    again = channel.basic_get(QUEUE)
+    assert (job_id(again), again.headers["redelivered"]) == ("1", True)
+    again.requeue()
+    assert [job_id(channel.basic_get(QUEUE)) for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_what_is_never_acknowledged_goes_back_once(channel: Any, redis: RedisServer) -> None:
+    channel.basic_get(QUEUE)
+    time.sleep(1.1)
+    for _ in range(2):
+        channel.qos.restore_visible(num=10, interval=1)
+    assert taken(redis) == (0, 0)
+    assert [job_id(channel.basic_get(QUEUE)) for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_messages_are_taken_and_settled_at_the_memory_limit(channel: Any, redis: RedisServer) -> None:
+    with memory_limit_reached(redis):
+        first = channel.basic_get(QUEUE)
+        assert taken(redis) == (1, 1)
+        first.requeue()
+        channel.basic_get(QUEUE).ack()
+        assert taken(redis) == (0, 0)
+        assert job_id(channel.basic_get(QUEUE)) == "2"

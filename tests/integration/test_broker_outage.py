@@ -1,0 +1,323 @@
+"""Redis is away, silent, full or loading: an app is told so within 5 s, and no job is half submitted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from ocrqueue import AsyncOcrQueue, Job, OcrQueue
+from ocrqueue.errors import BrokerUnavailable, JobUnknown
+from ocrqueue.job import queue_name
+from ocrqueue.messages import job_in_message
+from ocrqueue.registry.connection import broker_errors
+from ocrqueue.settings import Settings, load_settings
+from tests.processes import RedisServer, need_program, redis_server, wait_until
+from tests.proxy import Mode, Proxy, proxy
+
+IMAGE = "s3://bucket/page.png"
+PROMISED_S = 5.0
+Answers = dict[str, tuple[float, object]]
+"""By call: seconds, and its value or exception."""
+
+
+@pytest.fixture
+def between(redis: RedisServer) -> Iterator[Proxy]:
+    with proxy(redis.port) as between:
+        yield between
+
+
+@pytest.fixture
+def through(settings: Settings, redis: RedisServer, between: Proxy) -> Settings:
+    """The settings of the test, but for the way to Redis."""
+    return with_url(settings, redis.url.replace(f":{redis.port}/", f":{between.port}/"))
+
+
+def with_url(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"redis_url": load_settings(redis_url=url).redis_url})
+
+
+def whole_jobs(queue: OcrQueue) -> int:
+    """How many jobs there are, each with its record, its message and, if not cancelled, its place in the index."""
+    client, keys = queue.registry.client, queue.registry.keys
+    prefix = keys.record("")
+    records = {key.decode().removeprefix(prefix) for key in client.scan_iter(match=f"{prefix}*", count=1000)}
+    messages = [
+        str(job_in_message(message)["id"]) for message in client.lrange(keys.queue(queue_name("tesseract")), 0, -1)
+    ]
+    assert sorted(messages) == sorted(records)
+    waiting = {job_id for job_id in records if queue.job(job_id).status().state == "queued"}
+    assert {job_id.decode() for job_id in client.zrange(keys.queued(), 0, -1)} == waiting
+    return len(records)
+
+
+# --- in time ----------------------------------------------------------------------------------------------------------
+
+
+def blocking_calls(queue: OcrQueue, known: str) -> dict[str, Callable[[], object]]:
+    job = queue.job(known)
+    return {
+        "submit": lambda: queue.submit(IMAGE),
+        "submit_many": lambda: queue.submit_many([IMAGE] * 3),
+        "submit_many, waiting for room": lambda: queue.submit_many([IMAGE] * 3, wait_for_room=None),
+        "status": job.status,
+        "wait": job.wait,
+        "cancel": job.cancel,
+        "queues": queue.queues,
+    }
+
+
+def timed(call: Callable[[], object]) -> tuple[float, object]:
+    started = time.monotonic()
+    try:
+        value = call()
+    except Exception as error:
+        value = error
+    return time.monotonic() - started, value
+
+
+async def ask_asyncio(settings: Settings, known: str, about_to_ask: threading.Barrier) -> Answers:
+    async def timed(call: Callable[[], object]) -> tuple[float, object]:
+        started = time.monotonic()
+        try:
+            value = await call()  # type: ignore[misc]  # each gives an awaitable of its own kind
+        except Exception as error:
+            value = error
+        return time.monotonic() - started, value
+
+    async with AsyncOcrQueue(settings) as queue:
+        job = queue.job(known)
+        await queue.statuses([known])
+        waiting = asyncio.create_task(timed(job.wait))
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(about_to_ask.wait)
+        lost_at = time.monotonic()
+        await asyncio.to_thread(about_to_ask.wait)
+        calls: dict[str, Callable[[], object]] = {
+            "asyncio submit": lambda: queue.submit(IMAGE),
+            "asyncio submit_many": lambda: queue.submit_many([IMAGE] * 3),
+            "asyncio status": job.status,
+            "asyncio wait": job.wait,
+            "asyncio cancel": job.cancel,
+        }
+        answers = await asyncio.gather(*map(timed, calls.values()))
+        _, ended = await waiting
+        told_after = time.monotonic() - lost_at
+        return {
+            **dict(zip(calls, answers, strict=True)),
+            "asyncio wait begun before": (told_after, ended),
+        }
+
+
+def ask_everything(settings: Settings, known: str, lose_redis: Callable[[], object]) -> Answers:
+    """Every call at once, when Redis has just been lost: with open connections, with none, and in the middle."""
+    about_to_ask = threading.Barrier(2)
+    with OcrQueue(settings) as used, OcrQueue(settings) as new, ThreadPoolExecutor(32) as pool:
+        named = {f"{name}, connected": call for name, call in blocking_calls(used, known).items()}
+        named |= {f"{name}, not connected": call for name, call in blocking_calls(new, known).items()}
+        with suppress(BrokerUnavailable):
+            list(pool.map(lambda _: used.registry.job(known), range(len(named))))
+        asking = pool.submit(lambda: asyncio.run(ask_asyncio(settings, known, about_to_ask)))
+        waiting = pool.submit(used.job(known).wait)
+        about_to_ask.wait(10)
+        lost_at = time.monotonic()
+        lose_redis()
+        about_to_ask.wait(10)
+        asked = {name: pool.submit(timed, call) for name, call in named.items()}
+        answers = {name: answer.result() for name, answer in asked.items()}
+        ended = waiting.exception()
+        return answers | {"wait begun before": (time.monotonic() - lost_at, ended)} | asking.result()
+
+
+def check_told_in_time(answers: Answers) -> None:
+    late_or_wrong = {
+        name: (round(seconds, 2), value)
+        for name, (seconds, value) in answers.items()
+        if seconds > PROMISED_S or not isinstance(value, BrokerUnavailable)
+    }
+    assert late_or_wrong == {}
+    assert len(answers) == 21
+
+
+@pytest.mark.parametrize("mode", ["refuse", "reset"])
+def test_an_app_is_told_of_a_redis_that_is_away(
+    through: Settings, settings: Settings, between: Proxy, mode: Mode
+) -> None:
+    with OcrQueue(settings) as queue:
+        known = queue.submit(IMAGE)
+        check_told_in_time(ask_everything(through, known.id, lambda: between.set(mode)))
+        assert whole_jobs(queue) == 1
+
+
+@pytest.fixture(scope="module")
+def silences(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
+    """What came of all calls when Redis fell silent in each of three ways; at the same time, for each takes seconds."""
+
+    def through_a_proxy(mode: Mode) -> Answers:
+        with proxy(redis.port) as between, OcrQueue(redis_url=redis.url, key_prefix=f"{mode}:") as direct:
+            url = redis.url.replace(f":{redis.port}/", f":{between.port}/")
+            known = direct.submit(IMAGE)
+            answers = ask_everything(with_url(direct.settings, url), known.id, lambda: between.set(mode))
+            between.set("pass")
+            wait_until(lambda: between.connections == 0, 5, "what had been sent has arrived")
+            assert whole_jobs(direct) >= 1
+            return answers
+
+    def paused() -> Answers:
+        with redis_server(tmp_path_factory.mktemp("paused")) as server, server.client() as client:
+            with OcrQueue(redis_url=server.url) as queue:
+                known = queue.submit(IMAGE)
+            return ask_everything(queue.settings, known.id, lambda: client.client_pause(30_000))
+
+    with ThreadPoolExecutor(3) as pool:
+        stalled, half_open = pool.submit(through_a_proxy, "stall"), pool.submit(through_a_proxy, "half_open")
+        return {"paused": paused(), "stalled": stalled.result(), "half open": half_open.result()}
+
+
+@pytest.mark.parametrize("how", ["stalled", "paused"])
+def test_an_app_is_told_of_a_redis_that_is_silent(silences: dict[str, Answers], how: str) -> None:
+    check_told_in_time(silences[how])
+
+
+def test_connections_that_died_unnoticed_cost_time_and_no_error(silences: dict[str, Answers]) -> None:
+    answers = silences["half open"]
+    assert {name: value for name, (seconds, value) in answers.items() if seconds > PROMISED_S} == {}
+    assert {name: value for name, (_, value) in answers.items() if isinstance(value, BrokerUnavailable)} == {}
+    assert answers["cancel, connected"][1] == "cancelled"
+
+
+def test_an_app_is_told_of_a_redis_that_loads_its_data(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, OcrQueue(redis_url=server.url) as queue:
+        known = queue.submit(IMAGE)
+        queue.registry.client.mset({f"filling-{number}": os.urandom(1000) for number in range(4000)})
+        queue.registry.client.save()
+    with loading_redis(server), OcrQueue(redis_url=server.url) as queue:
+        for call in blocking_calls(queue, known.id).values():
+            seconds, error = timed(call)
+            assert isinstance(error, BrokerUnavailable)
+            assert "loading" in error.message
+            assert seconds < 1
+        with pytest.raises(BrokerUnavailable, match="loading"):
+            asyncio.run(async_submit(queue.settings))
+
+
+@contextmanager
+def loading_redis(server: RedisServer) -> Iterator[None]:
+    """The server again, which takes some seconds to load what it has saved."""
+    slow = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")
+    place = ("--port", str(server.port), "--bind", "127.0.0.1", "--dir", str(server.folder))
+    process = subprocess.Popen(
+        [need_program("redis-server"), *place, *slow, "--requirepass", server.password],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with OcrQueue(redis_url=server.url) as queue:
+            wait_until(lambda: "loading" in str(timed(lambda: queue.submit(IMAGE))[1]), 10, "redis-server loads")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def async_submit(settings: Settings) -> None:
+    async with AsyncOcrQueue(settings) as queue:
+        await queue.submit(IMAGE)
+
+
+# --- whole or not at all ----------------------------------------------------------------------------------------------
+
+
+def test_a_submission_whose_answer_was_lost_can_be_repeated(
+    through: Settings, settings: Settings, between: Proxy
+) -> None:
+    impatient = through.model_copy(update={"redis_timeout_s": 0.3})
+    job = Job(image=IMAGE)
+    with OcrQueue(impatient) as queue, OcrQueue(settings) as direct:
+
+        def messages() -> int:
+            return int(direct.registry.client.llen(direct.registry.keys.queue(job.queue)))
+
+        queue.registry.client.ping()
+        between.set("stall")
+        with pytest.raises(BrokerUnavailable):
+            queue.submit(job)
+        with pytest.raises(JobUnknown):
+            direct.job(job.id).status()
+        between.set("pass")
+        wait_until(lambda: messages() == 1, 5, "what had been sent has arrived")
+        assert queue.submit(job).id == job.id
+        assert whole_jobs(direct) == 1
+
+        between.set("stall")
+        with pytest.raises(BrokerUnavailable):
+            queue.submit(IMAGE, idempotency_key="order 4711")
+        between.set("pass")
+        wait_until(lambda: messages() == 2, 5, "what had been sent has arrived")
+        again = queue.submit(IMAGE, idempotency_key="order 4711")
+        assert direct.job(again.id).status().state == "queued"
+        assert whole_jobs(direct) == 2
+
+
+@pytest.mark.parametrize("cut_at", [0, 5_000, 300_000])
+def test_a_connection_cut_in_a_submission_leaves_nothing_or_is_mended(
+    through: Settings, settings: Settings, between: Proxy, cut_at: int
+) -> None:
+    jobs = [Job(image=f"{IMAGE}?{number}") for number in range(500)]
+    with OcrQueue(through) as queue, OcrQueue(settings) as direct:
+        queue.registry.client.ping()
+        between.cut_after(cut_at, times=100)
+        with pytest.raises(BrokerUnavailable):
+            queue.submit_many(jobs)
+        assert between.cuts >= 2
+        assert whole_jobs(direct) == 0
+        between.cut_after(cut_at, times=1)
+        assert [job.id for job in queue.submit_many(jobs)] == [job.id for job in jobs]
+        assert whole_jobs(direct) == 500
+
+
+def test_what_is_beyond_the_memory_limit_is_refused_as_a_whole(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, OcrQueue(redis_url=server.url) as queue:
+        client = queue.registry.client
+        queue.submit(IMAGE)
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 3_000_000)
+        with pytest.raises(BrokerUnavailable, match="memory limit"):
+            queue.submit_many([IMAGE] * 20_000)
+        assert whole_jobs(queue) % 500 == 1
+        assert 500 < whole_jobs(queue) < 4000
+        before = client.dbsize()
+        client.config_set("maxmemory", 1_000_000)
+        with pytest.raises(BrokerUnavailable, match="memory limit"):
+            queue.submit(IMAGE, idempotency_key="order 4711")
+        with pytest.raises(BrokerUnavailable, match="memory limit"):
+            asyncio.run(async_submit(queue.settings))
+        assert client.dbsize() == before
+
+
+def test_a_redis_that_cannot_save_takes_no_jobs(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with redis_server(folder) as server, OcrQueue(redis_url=server.url) as queue:
+        client = queue.registry.client
+        client.config_set("save", "3600 1")
+        shutil.rmtree(server.folder)
+        client.bgsave()
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 5, "it could not save")
+        with pytest.raises(BrokerUnavailable, match="MISCONF"):
+            queue.submit(IMAGE)
+        assert whole_jobs(queue) == 0
+
+
+def test_a_redis_that_is_too_old_is_named_as_such() -> None:
+    said = "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'"  # by 6.2
+    with pytest.raises(BrokerUnavailable, match=r"7\.0 or newer"), broker_errors():
+        raise redis.ResponseError(said)

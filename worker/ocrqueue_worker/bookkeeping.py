@@ -1,0 +1,82 @@
+"""Celery's book of the messages that were taken and not yet acknowledged, kept when Redis is at its memory limit too.
+
+kombu writes it in transactions, and Redis at `maxmemory` refuses every command within one, deletions as well
+(`processCommand` in its server.c). Celery ends the worker over that, so nobody would take from the queues and free
+memory. A script may be allowed to exceed the limit: https://redis.io/docs/latest/develop/programmability/eval-intro/.
+
+And a message whose child was lost goes back to the front of its queue, where its turn was; kombu puts it behind all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from time import time
+from typing import Any, Final
+
+from kombu.transport import redis, virtual
+
+_TAKE: Final = """#!lua flags=allow-oom
+-- KEYS index, messages; ARGV tag, when it was taken, message
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+"""
+
+_SETTLE: Final = """#!lua flags=allow-oom
+-- KEYS index, messages, queues; ARGV tag, what goes back into each queue
+-- returns 1, or 0 if the message had been settled
+redis.call('ZREM', KEYS[1], ARGV[1])
+if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+for number = 3, #KEYS do redis.call('RPUSH', KEYS[number], ARGV[number - 1]) end
+return 1
+"""
+
+
+@dataclass
+class _Pushed:
+    """In place of kombu's pipeline: what would be pushed to which queue."""
+
+    entries: list[tuple[str, str]] = field(default_factory=list)
+
+    def rpush(self, queue: str, message: str) -> None:
+        self.entries.append((queue, message))
+
+    lpush = rpush
+
+
+class QoS(redis.QoS):
+    """One step of Redis for each entry."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        delivery = message.delivery_info
+        entry = json.dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
+        with self.channel.conn_or_acquire() as client:
+            self._run(client, _TAKE, [], [delivery_tag, str(time()), entry])
+        virtual.QoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
+
+    def ack(self, delivery_tag: str) -> None:
+        with self.channel.conn_or_acquire() as client:
+            self._run(client, _SETTLE, [], [delivery_tag])
+        virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        if requeue:
+            self.restore_by_tag(delivery_tag)
+        self.ack(delivery_tag)
+
+    def restore_by_tag(self, tag: str | bytes, client: Any = None, leftmost: bool = False) -> None:
+        """Put a message back in front of its queue; `leftmost` has no meaning here."""
+        text = tag.decode() if isinstance(tag, bytes) else tag
+        with self.channel.conn_or_acquire(client) as connected:
+            pushed, entry = _Pushed(), connected.hget(self.unacked_key, text)
+            if entry is not None:
+                payload, exchange, routing_key = json.loads(entry)
+                self.channel._do_restore_message(payload, exchange, routing_key, pushed)
+            queues, messages = zip(*pushed.entries, strict=True) if pushed.entries else ((), ())
+            self._run(connected, _SETTLE, queues, [text, *messages])
+
+    def _run(self, client: Any, script: str, queues: Any, arguments: list[str]) -> None:
+        # kombu's client prefixes the keys of the commands that it knows
+        prefix = self.channel.global_keyprefix
+        keys = [f"{prefix}{key}" for key in (self.unacked_index_key, self.unacked_key, *queues)]
+        client.eval(script, len(keys), *keys, *arguments)

@@ -1,0 +1,61 @@
+"""A limit on the memory of one job, so that an engine that takes too much meets a MemoryError and not the OOM killer.
+
+RLIMIT_DATA, since Linux 4.7, counts a process's private writable memory: heap, anonymous mappings, thread stacks, data
+segments (setrlimit(2); `VmData` in /proc/PID/status). Unlike RLIMIT_AS it does not count address space that is only
+reserved (PROT_NONE), files and shared mappings, of which a GPU's driver maps more than the machine has memory.
+
+The limit holds while the job is worked on and no longer: ocrqueue's own bookkeeping and Celery's never meet it. A
+process that the engine starts meanwhile inherits it, and is counted by itself.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from billiard import current_process
+
+from ocrqueue.settings import Settings
+from ocrqueue_worker.engines.engine import Engine
+
+_MIB = 1024 * 1024
+
+
+@contextmanager
+def job_memory_limit(settings: Settings, engine: Engine[Any]) -> Iterator[None]:
+    """Hold a prefork child to the limit of the engine's jobs. Elsewhere, where jobs share a process, there is none."""
+    mib = limit_mib(settings, engine)
+    if mib == 0 or not current_process().daemon:
+        yield
+        return
+    with data_limit(mib):
+        yield
+
+
+def limit_mib(settings: Settings, engine: Engine[Any]) -> int:
+    """MiB; 0: no limit. The setting for the engine by name, else what the engine's class says, else the setting."""
+    setting = settings.job_memory_limit_mib
+    if engine.name in setting.engines or setting.default == 0 or engine.job_memory_limit_mib is None:
+        return setting.of(engine.name)
+    return engine.job_memory_limit_mib
+
+
+@contextmanager
+def data_limit(mib: int) -> Iterator[None]:
+    """Let this process take `mib` MiB of private memory more than it has now; a lower limit in force stays."""
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limits = [_data_bytes() + mib * _MIB, *(limit for limit in before if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_bytes() -> int:
+    """`VmData`: private writable memory of this process (proc_pid_status(5), in kB of 1024 bytes)."""
+    status = Path("/proc/self/status").read_text("ascii", errors="replace")
+    return int(status.partition("VmData:")[2].split(maxsplit=1)[0]) * 1024

@@ -1,0 +1,42 @@
+"""What must be said to Redis is said again until it is heard: an outage is no reason to lose a job's work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from ocrqueue.errors import BrokerUnavailable
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 5.0
+
+Answer = TypeVar("Answer")
+
+
+def persistently(call: Callable[[], Answer], seconds: float) -> Answer:
+    """`call`'s answer, repeated for so long while Redis does not answer. Raises BrokerUnavailable after that.
+
+    The soft time limit does not interrupt it: it is meant for the engine, and the hard one follows soon.
+    """
+    deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            return call()
+        except SoftTimeLimitExceeded:
+            continue
+        except BrokerUnavailable as error:
+            if time.monotonic() + pause >= deadline:
+                raise
+            _log.warning("trying again", error=error.code, pause_s=pause)
+        try:
+            time.sleep(pause)
+        except SoftTimeLimitExceeded:
+            continue
+        pause = min(_LONGEST_PAUSE_S, 2 * pause)
