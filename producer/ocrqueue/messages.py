@@ -83,6 +83,6 @@ def job_in_message(message: bytes | str) -> dict[str, Any]:
         envelope = json.loads(message)
         body = json.loads(base64.b64decode(envelope["body"]))
         job = body[1]["job"]
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return {}
     return job if isinstance(job, dict) else {}

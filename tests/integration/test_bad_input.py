@@ -128,6 +128,7 @@ def test_reference(installation: Installation, reference: str, expected: str | N
     if expected is None:
         # no :// in it, so a path to the client; by name it reaches the worker
         job_id = send_by_name(installation, {"job": {"image": reference}})
+        wait_until(lambda: known(installation, job_id), 20, "a worker has it: until then it has no record")
         assert code(installation.queue.job(job_id).wait(30)) in {"source.scheme_not_allowed", "source.invalid"}
     else:
         assert code(installation.queue.submit(reference).wait(60)) == expected
@@ -168,6 +169,11 @@ def send_by_name(installation: Installation, kwargs: Any, args: Any = (), queue:
     return str(sent.id)
 
 
+def known(installation: Installation, job_id: str) -> bool:
+    (status,) = installation.queue.registry.statuses([job_id])
+    return status is not None
+
+
 @pytest.mark.parametrize(
     ("kwargs", "expected"),
     [
@@ -191,10 +197,8 @@ def send_by_name(installation: Installation, kwargs: Any, args: Any = (), queue:
 )
 def test_message(installation: Installation, kwargs: dict[str, Any], expected: str) -> None:
     job_id = send_by_name(installation, kwargs)
+    wait_until(lambda: known(installation, job_id), 20, "a worker has it: until then it has no record")
     job = installation.queue.job(job_id)
-    wait_until(
-        lambda: installation.queue.registry.client.exists(installation.queue.registry.keys.record(job_id)), 20, ""
-    )
     status = job.wait(30)
     assert (status.state, code(status)) == ("failed", expected)
 

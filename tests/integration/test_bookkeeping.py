@@ -92,3 +92,22 @@ def test_messages_are_taken_and_settled_at_the_memory_limit(channel: Any, redis:
         channel.basic_get(QUEUE).ack()
         assert taken(redis) == (0, 0)
         assert job_id(channel.basic_get(QUEUE)) == "2"
+
+
+@pytest.mark.parametrize("requeue", [False, True])
+def test_a_message_that_cannot_be_settled_makes_room_for_the_next(
+    channel: Any, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, requeue: bool
+) -> None:
+    channel.qos.prefetch_count = 1
+    message = channel.basic_get(QUEUE)
+    assert not channel.qos.can_consume()
+
+    def dead(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as outage:
+        outage.setattr(channel, "conn_or_acquire", dead)
+        with pytest.raises(ConnectionError):
+            message.requeue() if requeue else message.ack()
+    assert channel.qos.can_consume()
+    assert taken(redis) == (1, 1), "it comes back after the visibility timeout"

@@ -184,6 +184,19 @@ def test_a_lost_job_goes_before_those_that_came_later(registry: Registry, reconc
     assert job_in_message(first)["id"] == job.id
 
 
+def test_lost_jobs_keep_their_order(registry: Registry, reconciler: Reconciler) -> None:
+    jobs = []
+    for _ in range(3):
+        jobs.append(submitted(registry))
+        age(registry, 1)
+    queue = registry.keys.queue(jobs[0].queue)
+    registry.client.delete(queue)
+    age(registry, 31)
+    assert set(reconciler.run().republished) == {job.id for job in jobs}
+    again = [job_in_message(registry.client.rpop(queue)).get("id") for _ in jobs]  # type: ignore[arg-type]
+    assert again == [job.id for job in jobs]
+
+
 def test_many_reconcilers_at_once_publish_once(registry: Registry, settings: Settings) -> None:
     jobs = [started(registry) for _ in range(20)]
     age(registry, 16)
@@ -247,6 +260,19 @@ def test_after_an_outage_workers_may_first_say_that_they_live(
     assert reconciler.run_in_turn() == NOTHING
     age(registry, 16)
     registry.client.delete(registry.keys.reconciling())
+    assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,))
+
+
+def test_a_reconciler_out_of_touch_leaves_the_turn_to_another(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler, newcomer = in_touch(registry, monkeypatch), Reconciler(registry, storage=None)
+    reconciler.lost_touch()
+    job = started(registry)
+    age(registry, 16)
+    assert reconciler.run_in_turn() == NOTHING
+    assert newcomer.run_in_turn() == NOTHING
+    pass_seconds(monkeypatch, 32)
     assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,))
 
 

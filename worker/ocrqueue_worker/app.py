@@ -22,6 +22,9 @@ from ocrqueue_worker.logs import configure_logging
 from ocrqueue_worker.presence import Presence
 from ocrqueue_worker.tasks import RecognizeTask
 
+_HEALTH_CHECK_INTERVAL_S: Final = 5
+"""A connection that has not been heard of for so long is given up: kombu asks for messages every second."""
+_LEAST_SOCKET_TIMEOUT_S: Final = 2.0
 _CERTIFICATE_REQUIREMENTS: Final = {
     "none": ssl.CERT_NONE,
     "optional": ssl.CERT_OPTIONAL,
@@ -58,10 +61,10 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
             "queue_order_strategy": "priority",
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
-            "socket_timeout": 30,
+            "socket_timeout": max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s),
             "socket_connect_timeout": settings.redis_timeout_s,
             "socket_keepalive": True,
-            "health_check_interval": 25,
+            "health_check_interval": _HEALTH_CHECK_INTERVAL_S,
         },
         "result_backend": redis_url,
         "redis_backend_use_ssl": tls,

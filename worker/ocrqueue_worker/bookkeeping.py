@@ -4,7 +4,11 @@ kombu writes it in transactions, and Redis at `maxmemory` refuses every command 
 (`processCommand` in its server.c). Celery ends the worker over that, so nobody would take from the queues and free
 memory. A script may be allowed to exceed the limit: https://redis.io/docs/latest/develop/programmability/eval-intro/.
 
-And a message whose child was lost goes back to the front of its queue, where its turn was; kombu puts it behind all.
+A message whose child was lost goes back to the front of its queue, where its turn was; kombu puts it behind all.
+
+And a message that cannot be settled, since Redis does not answer, no longer counts as in the worker's hands: Celery
+only logs that, and the worker would wait for it for ever instead of taking the next. The message comes back after the
+visibility timeout, and finds its job ended.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from time import time
 from typing import Any, Final
 
 from kombu.transport import redis, virtual
+from redis import exceptions
 
 _TAKE: Final = """#!lua flags=allow-oom
 -- KEYS index, messages; ARGV tag, when it was taken, message
@@ -55,14 +60,20 @@ class QoS(redis.QoS):
         virtual.QoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def ack(self, delivery_tag: str) -> None:
-        with self.channel.conn_or_acquire() as client:
-            self._run(client, _SETTLE, [], [delivery_tag])
-        virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
+        try:
+            with self.channel.conn_or_acquire() as client:
+                self._run(client, _SETTLE, [], [delivery_tag])
+        finally:
+            virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        if requeue:
+        if not requeue:
+            self.ack(delivery_tag)
+            return
+        try:
             self.restore_by_tag(delivery_tag)
-        self.ack(delivery_tag)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def restore_by_tag(self, tag: str | bytes, client: Any = None, leftmost: bool = False) -> None:
         """Put a message back in front of its queue; `leftmost` has no meaning here."""
@@ -76,7 +87,14 @@ class QoS(redis.QoS):
             self._run(connected, _SETTLE, queues, [text, *messages])
 
     def _run(self, client: Any, script: str, queues: Any, arguments: list[str]) -> None:
-        # kombu's client prefixes the keys of the commands that it knows
+        """Twice, if need be: a step that was taken already does nothing more."""
+        # of an EVALSHA kombu's client prefixes the first key, and no other
         prefix = self.channel.global_keyprefix
-        keys = [f"{prefix}{key}" for key in (self.unacked_index_key, self.unacked_key, *queues)]
-        client.eval(script, len(keys), *keys, *arguments)
+        keys = [self.unacked_index_key, *(f"{prefix}{key}" for key in (self.unacked_key, *queues))]
+        step = client.register_script(script)
+        try:
+            step(keys, arguments)
+        except (exceptions.ConnectionError, exceptions.TimeoutError):
+            # the connection may have been dead for long, and so may those that wait in the pool
+            client.connection_pool.disconnect(inuse_connections=False)
+            step(keys, arguments)

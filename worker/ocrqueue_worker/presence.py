@@ -82,6 +82,7 @@ def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler) -
         task.registry.heartbeat(sorted(jobs_in_hand()))
         found = reconciler.run_in_turn()
     except BrokerUnavailable as error:
+        reconciler.lost_touch()
         _log.warning("cannot announce this worker", error=error.code)
     else:
         if found.requeued or found.republished:

@@ -209,8 +209,10 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
                 remove_leftovers(storage, job.id, result)
 
     def _answer(self, job: Job, outcome: Outcome) -> dict[str, object]:
+        """Raises JobFailed, but only where an AsyncResult may wait for it: Celery makes a copy of its traceback, with
+        all its frames' code a third of a megabyte."""
         self._reply(job, outcome)
-        if outcome.state == "failed" and outcome.error is not None:
+        if outcome.state == "failed" and outcome.error is not None and self._wants_summary():
             raise JobFailed(str(error_from_info(outcome.error)))
         return outcome.to_message()
 

@@ -74,25 +74,31 @@ class Reconciler:
         """One round, unless another reconciler had one within the last `reconcile_interval_s`.
 
         None either until this one has been in touch with Redis for `lost_after_s`: after an outage every running job
-        looks silent, until its worker is back in touch as well.
+        looks silent, until its worker is back in touch as well. The turn is another's then.
         """
+        settings = self.registry.settings
         try:
             with broker_errors():
+                if time.monotonic() - self._in_touch_since < settings.lost_after_s:
+                    self.registry.client.ping()  # an outage meanwhile is to be noticed
+                    return Reconciliation()
                 turn = self.registry.client.set(
-                    self.registry.keys.reconciling(),
-                    1,
-                    nx=True,
-                    px=int(self.registry.settings.reconcile_interval_s * 1000),
+                    self.registry.keys.reconciling(), 1, nx=True, px=int(settings.reconcile_interval_s * 1000)
                 )
-            if time.monotonic() - self._in_touch_since < self.registry.settings.lost_after_s:
-                return Reconciliation()
             return self.run() if turn else Reconciliation()
         except BrokerUnavailable:
-            self._in_touch_since = time.monotonic()
+            self.lost_touch()
             raise
 
+    def lost_touch(self) -> None:
+        """Redis did not answer to somebody else of this process."""
+        self._in_touch_since = time.monotonic()
+
     def _silent(self, index: str, seconds: float) -> list[StoredJob]:
-        """The jobs in `index` silent for so long, at most _JUDGED; entries without a record are removed."""
+        """The jobs in `index` silent for so long, at most _JUDGED; entries without a record are removed.
+
+        Those silent for longest come last: each is published in front of those before it.
+        """
         client = self.registry.client
         with broker_errors():
             now_s, _ = client.time()
@@ -104,7 +110,7 @@ class Reconciler:
         if gone:
             with broker_errors():
                 client.zrem(index, *gone)
-        return [job for job in jobs if job is not None]
+        return [job for job in reversed(jobs) if job is not None]
 
     def _close(self, stored: StoredJob) -> bool:
         """End a job whose result.json is in storage; where it is, the job is complete.

@@ -1,0 +1,160 @@
+"""Nothing is lost: a short form of `./run faults`, and the faults that it leaves out, one at a time."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ocrqueue.errors import BrokerUnavailable
+from tests.faults.broker_faults import (
+    ConnectionCut,
+    ConnectionHalfOpen,
+    ConnectionStalled,
+    MessagesLost,
+    ProducerCut,
+    ProducerStalled,
+    RedisFull,
+    RedisKilled,
+    RedisPaused,
+)
+from tests.faults.checks import broken_promises, worker_deaths
+from tests.faults.faults import Fault, NotPossible, injected
+from tests.faults.forgetting import Forgetting
+from tests.faults.installation import Installation, installation
+from tests.faults.jobs import KINDS, Plan, upload_pictures
+from tests.faults.process_faults import (
+    ChildKilled,
+    ClockBehind,
+    ClockSkewed,
+    DiskFull,
+    GroupKilled,
+    MainKilled,
+    Quit,
+    Stopped,
+    Terminated,
+)
+from tests.faults.rehearsal import Rehearsal
+from tests.faults.results import result_faults
+from tests.faults.schedule import ALL_FAULTS, make_schedule
+from tests.faults.storage_faults import StorageReset, StorageResetInCrops, StorageStalled, StorageUnavailable
+from tests.processes import wait_until
+
+pytest_plugins = ["tests.faults.fixtures"]
+
+REHEARSED = (
+    ChildKilled,
+    MainKilled,
+    GroupKilled,
+    Terminated,
+    RedisKilled,
+    MessagesLost,
+    ConnectionCut,
+    ProducerCut,
+    StorageUnavailable,
+    StorageResetInCrops,
+)
+ALONE = (
+    Quit("w1"),
+    Stopped("w1", 6.0),
+    DiskFull("w2", 1.0),
+    ClockSkewed("w1", 3.0),
+    ClockBehind("w2", 3.0),
+    RedisPaused(seconds=3.0),
+    RedisFull(seconds=1.5),
+    ConnectionStalled("w1", 3.0),
+    ProducerStalled(seconds=5.0),
+    StorageStalled(seconds=2.0),
+    StorageReset(seconds=1.5),
+    # last: the worker itself needs a minute until it gives its connection up
+    ConnectionHalfOpen("w1"),
+)
+
+
+def test_the_same_seed_gives_the_same_schedule() -> None:
+    schedules = [make_schedule(seed, 1000, 300.0, ("w1", "w2", "w3"), long_stop=True) for seed in (1, 1, 2)]
+    assert schedules[0] == schedules[1] != schedules[2]
+    first = schedules[0]
+    assert {type(timed.fault) for timed in first.faults} == set(ALL_FAULTS)
+    assert {plan.kind.name for plan in first.plans} == set(KINDS)
+    assert any(timed.fault == Stopped(timed.fault.part, 60.0) for timed in first.faults)
+
+
+def test_a_random_schedule_loses_nothing(tmp_path: Path) -> None:
+    with installation(tmp_path / "system", settings={"retry_limit": 8}) as into:
+        schedule = make_schedule(8, 60, 20.0, [service.name for service in into.services], REHEARSED)
+        rehearsal = Rehearsal(into, schedule)
+        rehearsal.run(drain_s=60)
+        assert [*broken_promises(rehearsal), *worker_deaths(rehearsal)] == []
+        assert len(rehearsal.by_id) == 60
+        assert sum(injection.done for injection in rehearsal.injector.injections) >= 6
+
+
+def test_the_job_of_a_killed_child_does_not_queue_again_behind_all_others(system: Installation) -> None:
+    references = upload_pictures(system.observer.storage)
+    plans = [Plan(f"behind-{number}", 0.0, KINDS["read"], "one page", 1, delay_s=0.5) for number in range(24)]
+    with ThreadPoolExecutor(1) as killer:
+        killed = killer.submit(kill_a_child_at_work, system)
+        submit(system, plans, references)
+    ends = {plan.id: system.observer.job(plan.id).wait(60).finished_at for plan in plans}
+    in_order = sorted(ends, key=lambda job_id: str(ends[job_id]))
+    # Celery looks for lost children every 5 s, and the other worker goes on meanwhile
+    assert in_order.index(killed.result()) < 18
+
+
+def kill_a_child_at_work(system: Installation) -> str:
+    """The id of the job that it had."""
+    service = system.services[0]
+    wait_until(lambda: system.running_jobs(service), 20, "it has a job")
+    (job_id,) = system.running_jobs(service)
+    assert service.kill_child()
+    return job_id
+
+
+@pytest.mark.parametrize("fault", ALONE, ids=lambda fault: type(fault).__name__)
+def test_a_fault_alone_loses_nothing(system: Installation, fault: Fault) -> None:
+    system.wait_until_live()
+    for service in system.services:
+        service.exits.clear()
+    references = upload_pictures(system.observer.storage)
+    kind = KINDS["tesseract" if isinstance(fault, DiskFull) else "read"]
+    plans = [Plan(f"{type(fault).__name__}-{number}", 0.0, kind, "one page", 3, delay_s=0.3) for number in range(8)]
+    submit(system, plans[:4], references)
+    with ThreadPoolExecutor(1) as producer:
+        try:
+            with injected(fault, system):
+                submitted = producer.submit(submit, system, plans[4:], references)
+                time.sleep(fault.seconds)
+        except NotPossible as reason:
+            pytest.skip(str(reason))
+        submitted.result()
+    for plan in plans:
+        status = system.observer.job(plan.id).wait(60)
+        assert (status.state, status.error) == ("succeeded", None)
+        assert list(result_faults(plan, plan.id, "succeeded", system.observer.storage)) == []
+    assert [ended for service in system.services for ended in service.exits if not ended.asked] == []
+
+
+def submit(system: Installation, plans: list[Plan], references: dict[str, str]) -> None:
+    """Until the broker takes them; it says within 5 s that it does not."""
+    deadline = time.monotonic() + 30
+    while True:
+        begin = time.monotonic()
+        try:
+            list(system.producer.registry.submit([plan.job(references) for plan in plans]))
+        except BrokerUnavailable:
+            assert time.monotonic() - begin < 5
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        else:
+            return
+
+
+def test_what_redis_forgot_is_unknown_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    with installation(tmp_path / "system", workers=1, append_only=False) as into:
+        forgetting = Forgetting(into, seed=7, jobs=16)
+        assert forgetting.run() == []
+        assert forgetting.counted()["unknown"] > 0
+        assert forgetting.last_told_s() < 5

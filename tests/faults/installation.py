@@ -1,0 +1,152 @@
+"""The system under test: Redis, an S3 server and workers, each where a fault can come between them."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from unittest import mock
+from urllib.parse import urlsplit
+
+from ocrqueue import OcrQueue
+from ocrqueue.settings import Settings, load_settings
+from tests.faults.services import Supervisor, WorkerService
+from tests.processes import RedisServer, as_environment, redis_server, wait_until
+from tests.proxy import Proxy, proxy
+from tests.servers import s3_environment, s3_server
+
+QUICK: Final[dict[str, object]] = {
+    "worker_heartbeat_s": 1,
+    "lost_after_s": 4,
+    "unqueued_after_s": 6,
+    "reconcile_interval_s": 1,
+    "retry_limit": 15,
+    "retry_backoff_s": 0.2,
+    "retry_backoff_max_s": 2,
+    "soft_time_limit_s": 6,
+    "hard_time_limit_s": 9,
+    "job_memory_limit_mib": 256,
+    "shutdown_grace_s": 3,
+    "visibility_timeout_s": 30,
+    "redis_timeout_s": 2,
+    "s3_timeout_s": 1,
+    "s3_attempts": 2,
+    "upload_threads": 2,
+}
+"""Settings in the proportions of the defaults, for things to happen in seconds rather than minutes."""
+
+ENGINES: Final = ("null", "tesseract")
+
+_ARGUMENTS: Final = (*(part for engine in ENGINES for part in ("--engine", engine)), "--concurrency", "1")
+_BUCKET: Final = "faults"
+
+
+@dataclass(eq=False)
+class Installation:
+    """Every part and the ways between them."""
+
+    folder: Path
+    redis: RedisServer
+    s3: Proxy
+    """The workers' way to the S3 server."""
+    producers_redis: Proxy
+    services: list[WorkerService]
+    producer: OcrQueue
+    """As an app has it: its way to Redis can be cut."""
+    observer: OcrQueue
+    """Sees Redis and storage directly, whatever happens to the others."""
+
+    def service(self, name: str) -> WorkerService:
+        return next(service for service in self.services if service.name == name)
+
+    def service_of(self, node: str) -> str:
+        """The name of the service whose worker has this name in the records."""
+        return node.partition("@")[0].rpartition("-")[0]
+
+    def running_jobs(self, service: WorkerService) -> list[str]:
+        """The jobs that run at the service's worker, as their records tell."""
+        client, keys = self.observer.registry.client, self.observer.registry.keys
+        ids = [job_id.decode() for job_id in client.zrange(keys.running(), 0, -1)]
+        found = []
+        for job_id in ids:
+            state, node = client.hmget(keys.record(job_id), "state", "worker")
+            if state == b"running" and node == service.node.encode():
+                found.append(job_id)
+        return found
+
+    def live(self) -> set[str]:
+        """The node names of the workers that have said lately that they are there."""
+        return {worker.name for workers in self.observer.engines().values() for worker in workers}
+
+    def wait_until_live(self, seconds: float = 60) -> None:
+        wait_until(lambda: {service.node for service in self.services} <= self.live(), seconds, "workers are up")
+
+
+@contextmanager
+def installation(
+    folder: Path, *, workers: int = 3, append_only: bool = True, settings: dict[str, object] | None = None
+) -> Iterator[Installation]:
+    """Start all; end all, whatever state it is in. The last worker reads with Tesseract as a program of its own.
+
+    With `append_only` Redis keeps its data over a restart, else it forgets them.
+    """
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(s3_server())
+        stack.enter_context(mock.patch.dict(os.environ, s3_environment(endpoint)))
+        (folder / "redis").mkdir(parents=True)
+        redis = stack.enter_context(redis_server(folder / "redis", _stable_port(), append_only=append_only))
+        server = urlsplit(endpoint)
+        s3 = stack.enter_context(proxy(server.port or 80, server.hostname or "127.0.0.1"))
+        producers_redis = stack.enter_context(proxy(redis.port))
+        direct = load_settings(**QUICK | (settings or {}) | _places(redis, redis.port, endpoint))
+        services = []
+        for number in range(1, workers + 1):
+            way = stack.enter_context(proxy(redis.port))
+            through = direct.model_copy(update=_places(redis, way.port, f"http://127.0.0.1:{s3.port}"))
+            more = {"tesseract_backend": "pytesseract"} if number == workers else {}
+            services.append(_service(f"w{number}", through, more, folder, way))
+        supervisor = Supervisor(services)
+        stack.callback(lambda: [service.kill_all() for service in services])
+        stack.callback(supervisor.stop)
+        observer = stack.enter_context(OcrQueue(direct))
+        observer.storage.ensure()
+        through = direct.model_copy(update=_places(redis, producers_redis.port, endpoint))
+        producer = stack.enter_context(OcrQueue(through))
+        system = Installation(folder, redis, s3, producers_redis, services, producer, observer)
+        for service in services:
+            service.start()
+        supervisor.start()
+        system.wait_until_live()
+        yield system
+
+
+def _places(redis: RedisServer, redis_port: int, s3_endpoint: str) -> dict[str, object]:
+    settings = Settings.model_validate(
+        {
+            "redis_url": f"redis://:{redis.password}@127.0.0.1:{redis_port}/0",
+            "storage": f"s3://{_BUCKET}",
+            "s3_endpoint": s3_endpoint,
+        }
+    )
+    return {name: getattr(settings, name) for name in ("redis_url", "storage", "s3_endpoint")}
+
+
+def _service(name: str, settings: Settings, more: Mapping[str, object], folder: Path, way: Proxy) -> WorkerService:
+    return WorkerService(name, as_environment(settings) | more, _ARGUMENTS, folder, way)
+
+
+def _stable_port() -> int:
+    """A free port below those that the system hands out, for a server that goes down and comes back."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
