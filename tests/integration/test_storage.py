@@ -375,8 +375,9 @@ def test_one_refused_object_of_a_deletion_is_an_error() -> None:
         b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a/1</Key></Contents></ListBucketResult>"
     )
     refusal = b"<DeleteResult><Error><Key>a/1</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    answers = {"HEAD": answer(404), "GET": answer(200, listing), "POST": answer(200, refusal)}
     with (
-        http_server(lambda exchange: answer(200, listing if exchange.method == "GET" else refusal)(exchange)) as server,
+        http_server(lambda exchange: answers[exchange.method](exchange)) as server,
         pytest.raises(StorageDenied, match="AccessDenied"),
     ):
         failing(server).delete_prefix("a")
