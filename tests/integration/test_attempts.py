@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
-from ocrqueue.errors import EngineTimeout, JobCancelled, OcrQueueError
+from ocrqueue.errors import EngineTimeout, JobCancelled, OcrQueueError, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
 from ocrqueue.registry import Outcome, Registry, Start
 from ocrqueue.settings import Settings
@@ -217,3 +218,13 @@ def test_an_attempt_that_wakes_after_the_job_has_ended_writes_nothing(
     with pytest.raises(JobCancelled):
         installation.attempt(job, shift=60)
     assert list(storage.list(f"results/{job.id}")) == []
+
+
+def test_a_disk_that_is_full_while_the_engine_loads_is_worth_another_try(installation: Installation) -> None:
+    def load(_: str) -> ShiftingEngine:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job = installation.submit("none")
+    workplace = Workplace(installation.settings, installation.registry, open_storage(installation.settings), load)
+    with pytest.raises(WorkerDiskFull):
+        read_job(job, Start("run", 1, 0.0), workplace)

@@ -127,9 +127,11 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
     if start.number > 1 and (stored := _stored_result(attempt)):
         _log.info("result was stored by an earlier attempt")
         return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
-    engine = workplace.engine(job.engine)
-    with exhaustion_as_errors(), job_memory_limit(workplace.settings, engine):
-        return _read_image(attempt, engine)
+    with exhaustion_as_errors():
+        # loaded here where that was not possible at the child's start
+        engine = workplace.engine(job.engine)
+        with job_memory_limit(workplace.settings, engine):
+            return _read_image(attempt, engine)
 
 
 def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome:
