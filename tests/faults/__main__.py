@@ -10,9 +10,11 @@ import secrets
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +32,7 @@ _FORGETTING_JOBS: Final = 60
 _FUZZED: Final = 2000
 _WORKERS: Final = ("w1", "w2", "w3")
 _SHOWN: Final = 50
+_TELL_EVERY_S: Final = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +78,8 @@ def _rehearse(given: argparse.Namespace, folder: Path) -> list[str]:
     print(f"{jobs} jobs within {seconds:.0f} s, {len(schedule.faults)} faults, {len(_WORKERS)} workers", flush=True)
     with installation(folder / "rehearsal", workers=len(_WORKERS)) as into:
         rehearsal = Rehearsal(into, schedule)
-        rehearsal.run(_DRAIN_S)
+        with _progress(rehearsal):
+            rehearsal.run(_DRAIN_S)
         broken = broken_promises(rehearsal)
         broken += worker_deaths(rehearsal)
         if broken:
@@ -85,16 +89,39 @@ def _rehearse(given: argparse.Namespace, folder: Path) -> list[str]:
     return list(map(str, broken))
 
 
+@contextmanager
+def _progress(rehearsal: Rehearsal) -> Iterator[None]:
+    """Say now and then how far it is."""
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(_TELL_EVERY_S):
+            injected = sum(injection.done for injection in rehearsal.injector.injections)
+            ended = len(rehearsal.by_id) - len(rehearsal.unfinished())
+            seconds = time.monotonic() - began
+            print(f"{seconds:4.0f} s: {injected} faults, {ended} of {len(rehearsal.by_id)} jobs have ended", flush=True)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def _summary(rehearsal: Rehearsal, broken: Sequence[Broken]) -> str:
     last = [rehearsal.watcher.last(job_id) for job_id in rehearsal.by_id]
     ends = Counter(str(end_of(sight)) for sight in last if sight is not None and sight.final)
     more_than_once = sum(sight is not None and sight.attempts > 1 for sight in last)
+    forgotten = sum(map(rehearsal.forgotten, rehearsal.by_id))
     count = Counter(each.promise for each in broken)
     return "\n".join(
         [
             f"all had ended after {rehearsal.took_s:.0f} s: "
             + ", ".join(f"{number} {end}" for end, number in ends.most_common()),
-            f"started more than once: {more_than_once}, as at-least-once allows",
+            f"started more than once: {more_than_once}, as at-least-once allows; "
+            f"gone with the last second before Redis was killed: {forgotten}, as `appendfsync everysec` allows",
             f"lost {count['lost']}, in a state that is not true {count['untrue']}, "
             f"with a result that is not all there {count['incomplete']}, "
             f"ended and then changed {count['overwritten']}, left behind {count['left behind']}, "

@@ -10,7 +10,6 @@ from typing import Final, Literal
 
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import LANES, queue_name
-from tests.faults.broker_faults import RedisKilled
 from tests.faults.installation import ENGINES
 from tests.faults.jobs import CANCELLED, End
 from tests.faults.producer import Submission
@@ -33,8 +32,6 @@ worker died: a main process that nobody killed, or that did not end when told to
 
 _REFUSED_WITHIN_S: Final = 5.5
 """broker.unavailable within 5 s, and what a busy machine adds."""
-_EVERYSEC_S: Final = 2.0
-"""What Redis may forget when it is killed, with an append-only file synced every second."""
 _SETTLE_S: Final = 40.0
 """A message restored after the visibility timeout is acknowledged by then."""
 
@@ -77,32 +74,41 @@ def _of_submission(rehearsal: Rehearsal, submission: Submission) -> Iterator[Bro
     if submission.answers != {job_id}:
         yield Broken("refused", f"one idempotency key stands for {sorted(submission.answers)}", job_id)
     first, last = rehearsal.watcher.first_end(job_id), rehearsal.watcher.last(job_id)
+    if rehearsal.forgotten(job_id):
+        return
     if first is None or last is None or not last.final:
         yield Broken("lost", f"last seen as {last.state if last else 'nothing'}", job_id)
         return
-    yield from _of_end(submission, job_id, last)
+    yield from _of_end(rehearsal, submission, job_id, last)
     yield from _of_changes(rehearsal, job_id, first)
+    yield from _of_result(rehearsal, job_id)
+
+
+def _of_result(rehearsal: Rehearsal, job_id: str) -> Iterator[Broken]:
     look = rehearsal.first_looks[job_id]
     for problem in look.problems:
         yield Broken("incomplete", problem, job_id)
-    if look.hash is not None:
-        try:
-            now = result_hash(rehearsal.into.observer.storage, job_id)
-        except OcrQueueError as error:
-            yield Broken("overwritten", f"its result is gone: {error.info.code}", job_id)
-        else:
-            if now != look.hash:
-                yield Broken("overwritten", "its result.json changed after its end", job_id)
+    if look.hash is None:
+        return
+    try:
+        now = result_hash(rehearsal.into.observer.storage, job_id)
+    except OcrQueueError as error:
+        yield Broken("overwritten", f"its result is gone: {error.info.code}", job_id)
+    else:
+        if now != look.hash:
+            yield Broken("overwritten", "its result.json changed after its end", job_id)
 
 
-def _of_end(submission: Submission, job_id: str, last: Sight) -> Iterator[Broken]:
+def _of_end(rehearsal: Rehearsal, submission: Submission, job_id: str, last: Sight) -> Iterator[Broken]:
     end, answer = end_of(last), submission.cancel_answer
     if end not in submission.plan.ends:
         true = " or ".join(map(str, sorted(submission.plan.ends, key=str)))
         yield Broken("untrue", f"ended as {end} {last.outcome[:300]}; true would be {true}", job_id)
     if end == CANCELLED and answer is None:
         yield Broken("untrue", "cancelled, and nobody was told so", job_id)
-    if answer not in {None, "running", last.state}:
+    if answer not in {None, "running", last.state} and not rehearsal.injector.redis_killed_after(
+        submission.cancelled_at
+    ):
         yield Broken("untrue", f"its cancel was answered with {answer}, and it ended as {end}", job_id)
 
 
@@ -112,21 +118,12 @@ def _of_changes(rehearsal: Rehearsal, job_id: str, first: Sight) -> Iterator[Bro
     for sight in sights[sights.index(first) + 1 :]:
         if (sight.state, sight.outcome) == (first.state, first.outcome):
             continue
-        if not _forgotten(rehearsal, first, sight):
+        if not rehearsal.injector.redis_killed_after(first.finished_at, sight.at):
             yield Broken("overwritten", f"{first.state}, and then {sight.state}", job_id)
     published = {state.partition(" ")[0] for _, state in rehearsal.watcher.events.get(job_id, ())}
     ends = published & {"succeeded", "partial", "failed", "cancelled"}
-    if len(ends) > 1:
+    if len(ends) > 1 and not rehearsal.injector.redis_killed_after(first.finished_at):
         yield Broken("overwritten", f"its ends {sorted(ends)} were all published", job_id)
-
-
-def _forgotten(rehearsal: Rehearsal, first: Sight, later: Sight) -> bool:
-    """Whether Redis was killed between the two, and too soon after the first to have it on disk."""
-    return any(
-        first.finished_at <= injection.injected_at <= min(later.at, first.finished_at + _EVERYSEC_S)
-        for injection in rehearsal.injector.injections
-        if isinstance(injection.fault, RedisKilled) and injection.done
-    )
 
 
 def _of_poison(rehearsal: Rehearsal) -> Iterator[Broken]:
@@ -155,7 +152,12 @@ def _left_in_storage(rehearsal: Rehearsal) -> Iterator[Broken]:
         last = rehearsal.watcher.last(job_id)
         if job_id not in rehearsal.by_id:
             yield Broken("left behind", f"{len(keys)} objects in storage of a job that nobody submitted", job_id)
-        elif last is not None and last.state in {"failed", "cancelled"}:
+        elif (
+            last is not None
+            and last.state in {"failed", "cancelled"}
+            # nothing can be deleted from a storage that is away, and that is not promised
+            and not rehearsal.injector.storage_away_at(last.finished_at)
+        ):
             yield Broken("left behind", f"{len(keys)} objects in storage of a job that {last.state}: {keys[0]}", job_id)
 
 

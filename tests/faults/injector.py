@@ -13,7 +13,7 @@ from typing import Final
 import redis.exceptions
 
 from ocrqueue.errors import OcrQueueError
-from tests.faults.broker_faults import MessagesLost
+from tests.faults.broker_faults import MessagesLost, RedisKilled
 from tests.faults.faults import Fault, NotPossible, injected
 from tests.faults.installation import Installation
 from tests.faults.process_faults import OfAJob
@@ -21,6 +21,9 @@ from tests.faults.process_faults import OfAJob
 _MOST_HITS: Final = 2
 """Of one healthy job: hit as often as delivery_cap, it would rightly end as job.poison."""
 _WAIT_FOR_A_JOB_S: Final = 8.0
+_EVERYSEC_S: Final = 2.0
+"""What Redis may forget when it is killed, with an append-only file synced every second."""
+_AROUND_S: Final = 5.0
 
 
 @dataclass(eq=False)
@@ -64,6 +67,22 @@ class Injector:
             injection.not_possible = str(error)
         except (redis.exceptions.RedisError, OcrQueueError) as error:
             injection.not_possible = f"Redis was down by another fault ({type(error).__name__})"
+
+    def redis_killed_after(self, moment: float, until: float = float("inf")) -> bool:
+        """Whether Redis was killed too soon after the moment to have on its disk what was written then."""
+        return any(
+            moment <= injection.injected_at <= min(until, moment + _EVERYSEC_S)
+            for injection in self.injections
+            if isinstance(injection.fault, RedisKilled) and injection.done
+        )
+
+    def storage_away_at(self, moment: float) -> bool:
+        """Whether S3 failed then, or shortly before or after."""
+        return any(
+            injection.injected_at - _AROUND_S <= moment <= (injection.healed_at or float("inf")) + _AROUND_S
+            for injection in self.injections
+            if injection.fault.part == "s3" and injection.done
+        )
 
     def _choose(self, fault: Fault) -> tuple[str, ...]:
         """The healthy jobs that are going to be hit. Waits a little for one, where it is the one that runs."""

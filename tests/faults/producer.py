@@ -27,6 +27,8 @@ class Submission:
     answers: set[str] = field(default_factory=set)
     """The ids told to it and its repeats."""
     cancel_answer: str | None = None
+    cancelled_at: float = 0.0
+    """When the cancel was answered."""
     failure: str | None = None
     """What it was told instead."""
 
@@ -65,6 +67,7 @@ class Producer:
         job_id = submission.job_id
         if job_id is not None:
             submission.cancel_answer = self._insist(submission, lambda: self.queue.job(job_id).cancel())
+            submission.cancelled_at = time.time()
 
     def _insist(self, submission: Submission, call: Callable[[], str]) -> str | None:
         deadline = time.monotonic() + _GIVE_UP_S

@@ -15,7 +15,7 @@ from tests.faults.jobs import upload_pictures
 from tests.faults.producer import Producer, Submission
 from tests.faults.results import result_faults, result_hash
 from tests.faults.schedule import Schedule
-from tests.faults.watcher import Sight, Watcher
+from tests.faults.watcher import GONE, Sight, Watcher
 
 _WITH_RESULT = {"succeeded", "partial"}
 
@@ -69,7 +69,14 @@ class Rehearsal:
             future.result()  # an error of the rehearsal's own
 
     def unfinished(self) -> list[str]:
-        return [job_id for job_id in list(self.by_id) if not self.watcher.ended(job_id)]
+        """The jobs that wait or run."""
+        return [job_id for job_id in list(self.by_id) if not self.watcher.ended(job_id) and not self.forgotten(job_id)]
+
+    def forgotten(self, job_id: str) -> bool:
+        """Whether Redis was killed before it had written the submission to its disk, and has no record of it."""
+        last = self.watcher.last(job_id)
+        no_record = last is None or last.state == GONE
+        return no_record and self.injector.redis_killed_after(self.by_id[job_id].acknowledged_at)
 
     def _steps(
         self, producing: ThreadPoolExecutor, breaking: ThreadPoolExecutor

@@ -149,9 +149,13 @@ class WorkerService:
             self.send(signal.SIGTERM)
 
     def wait(self) -> int | None:
-        """The status with which it ended; None if it did not within 20 s."""
+        """The status with which it ended; None if it did not within 20 s: then its log says what it was at."""
+        if self.running is None:
+            return 0
         with suppress(subprocess.TimeoutExpired):
-            return self.running.process.wait(_STOP_S) if self.running else 0
+            return self.running.process.wait(_STOP_S)
+        self.running.process.send_signal(signal.SIGUSR1)  # Celery logs the stack of every thread
+        time.sleep(1)
         return None
 
     def orphans(self) -> list[int]:

@@ -17,6 +17,8 @@ from tests.faults.installation import Installation
 _LOOK_EVERY_S: Final = 0.25
 _ALL_EVERY: Final = 12
 """Looks; those at the others leave out the jobs that have ended."""
+GONE: Final = "gone"
+"""In place of a state: there was a record, and is none."""
 _FIELDS: Final = ("state", "attempts", "worker", "outcome", "finished_at", "error")
 
 
@@ -55,8 +57,6 @@ class Watcher:
     """By job id, in order: one for each change."""
     events: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
     """By job id: each state that was published, and when."""
-    vanished: dict[str, float] = field(default_factory=dict)
-    """Jobs whose record was there once and is no more."""
     _told: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -107,9 +107,8 @@ class Watcher:
         seen = self.sights[job_id]
         state, attempts, worker, outcome, finished_at, error = (None if v is None else v.decode() for v in fields)
         if state is None:
-            if seen and seen[-1].state != "gone":
-                self.vanished[job_id] = now
-                seen.append(Sight(now, "gone"))
+            if seen and seen[-1].state != GONE:
+                seen.append(Sight(now, GONE))
             return
         ended = int(finished_at) / 1000 if finished_at else 0.0
         sight = Sight(now, state, int(attempts or 0), worker or "", outcome or "", ended, error or "")

@@ -4,6 +4,9 @@ kombu writes it in transactions, and Redis at `maxmemory` refuses every command 
 (`processCommand` in its server.c). Celery ends the worker over that, so nobody would take from the queues and free
 memory. A script may be allowed to exceed the limit: https://redis.io/docs/latest/develop/programmability/eval-intro/.
 
+When a message was taken, and that it has been out for too long, is told by Redis's clock, as all times in records are;
+kombu goes by each worker's own.
+
 A message whose child was lost goes back to the front of its queue, where its turn was; kombu puts it behind all.
 
 And a message that cannot be settled, since Redis does not answer, no longer counts as in the worker's hands: Celery
@@ -14,17 +17,17 @@ visibility timeout, and finds its job ended.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
-from time import time
 from typing import Any, Final
 
 from kombu.transport import redis, virtual
 from redis import exceptions
 
 _TAKE: Final = """#!lua flags=allow-oom
--- KEYS index, messages; ARGV tag, when it was taken, message
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+-- KEYS index, messages; ARGV tag, message
+redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """
 
 _SETTLE: Final = """#!lua flags=allow-oom
@@ -56,7 +59,7 @@ class QoS(redis.QoS):
         delivery = message.delivery_info
         entry = json.dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
         with self.channel.conn_or_acquire() as client:
-            self._run(client, _TAKE, [], [delivery_tag, str(time()), entry])
+            self._run(client, _TAKE, [], [delivery_tag, entry])
         virtual.QoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def ack(self, delivery_tag: str) -> None:
@@ -74,6 +77,22 @@ class QoS(redis.QoS):
             self.restore_by_tag(delivery_tag)
         finally:
             virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Put back messages that have been out for longer than the visibility timeout, at every `interval`th call."""
+        self._vrestore_count += 1
+        if (self._vrestore_count - 1) % (interval or 1):
+            return
+        with (
+            self.channel.conn_or_acquire() as client,
+            suppress(redis.MutexHeld),
+            redis.Mutex(client, self.unacked_mutex_key, self.unacked_mutex_expire),
+        ):
+            now_s, _ = client.time()
+            latest = now_s - self.visibility_timeout
+            late = client.zrange(self.unacked_index_key, latest, 0, desc=True, byscore=True, offset=start, num=num)
+            for tag in late:
+                self.restore_by_tag(tag, client)
 
     def restore_by_tag(self, tag: str | bytes, client: Any = None, leftmost: bool = False) -> None:
         """Put a message back in front of its queue; `leftmost` has no meaning here."""
