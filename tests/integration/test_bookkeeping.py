@@ -83,8 +83,8 @@ def test_what_is_never_acknowledged_goes_back_once_whatever_the_workers_clock_sa
     channel.qos.restore_visible(num=10, interval=1)
     assert taken(redis) == (1, 1)
     time.sleep(2.1)
-    for _ in range(2):
-        channel.qos.restore_visible(num=10, interval=1)
+    for num in (None, 10):
+        channel.qos.restore_visible(num=num, interval=1)
     assert taken(redis) == (0, 0)
     assert [job_id(channel.basic_get(QUEUE)) for _ in range(3)] == ["1", "2", "3"]
 

@@ -78,8 +78,11 @@ class QoS(redis.QoS):
         finally:
             virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
-    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """Put back messages that have been out for longer than the visibility timeout, at every `interval`th call."""
+    def restore_visible(self, start: int = 0, num: int | None = 10, interval: int = 10) -> None:
+        """Put back messages that have been out for longer than the visibility timeout, at every `interval`th call.
+
+        `num` of them, None for all.
+        """
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
@@ -90,7 +93,8 @@ class QoS(redis.QoS):
         ):
             now_s, _ = client.time()
             latest = now_s - self.visibility_timeout
-            late = client.zrange(self.unacked_index_key, latest, 0, desc=True, byscore=True, offset=start, num=num)
+            part = {} if num is None else {"offset": start, "num": num}
+            late = client.zrange(self.unacked_index_key, latest, 0, desc=True, byscore=True, **part)
             for tag in late:
                 self.restore_by_tag(tag, client)
 
