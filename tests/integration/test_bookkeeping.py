@@ -89,6 +89,18 @@ def test_what_is_never_acknowledged_goes_back_once_whatever_the_workers_clock_sa
     assert [job_id(channel.basic_get(QUEUE)) for _ in range(3)] == ["1", "2", "3"]
 
 
+def test_what_a_worker_left_when_it_died_restoring_is_restored_by_others_at_once(
+    channel: Any, redis: RedisServer
+) -> None:
+    with redis.client() as client:
+        client.set(f"{PREFIX}{channel.unacked_mutex_key}", "held by a worker that was killed", ex=300)
+        channel.basic_get(QUEUE)
+        time.sleep(2.1)
+        channel.qos.restore_visible(num=10, interval=1)
+    assert taken(redis) == (0, 0)
+    assert job_id(channel.basic_get(QUEUE)) == "1"
+
+
 def test_messages_are_taken_and_settled_at_the_memory_limit(channel: Any, redis: RedisServer) -> None:
     with memory_limit_reached(redis):
         first = channel.basic_get(QUEUE)

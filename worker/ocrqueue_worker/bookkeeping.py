@@ -17,7 +17,6 @@ visibility timeout, and finds its job ended.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -86,11 +85,8 @@ class QoS(redis.QoS):
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
-        with (
-            self.channel.conn_or_acquire() as client,
-            suppress(redis.MutexHeld),
-            redis.Mutex(client, self.unacked_mutex_key, self.unacked_mutex_expire),
-        ):
+        # without kombu's lock, which a worker that dies holds for five minutes: what is restored twice goes back once
+        with self.channel.conn_or_acquire() as client:
             now_s, _ = client.time()
             latest = now_s - self.visibility_timeout
             part = {} if num is None else {"offset": start, "num": num}
