@@ -25,6 +25,7 @@ from ocrqueue.document import json_schema
 from ocrqueue.errors import error_classes
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
+from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.engines.null import NullOptions
 from ocrqueue_worker.engines.tesseract import TesseractOptions
 
@@ -86,6 +87,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "errors": error_codes,
         "job-fields": fields_of(Job, "field"),
         "tesseract-options": fields_of(TesseractOptions, "option"),
+        "keras-options": fields_of(KerasOptions, "option"),
         "null-options": fields_of(NullOptions, "option"),
     }
 )

@@ -132,7 +132,11 @@ class Worker:
 
 @contextmanager
 def worker(
-    settings: Mapping[str, object], folder: Path, *arguments: str, command: tuple[str, ...] = ("-m", "ocrqueue_worker")
+    settings: Mapping[str, object],
+    folder: Path,
+    *arguments: str,
+    command: tuple[str, ...] = ("-m", "ocrqueue_worker"),
+    up_within_s: float = 40,
 ) -> Iterator[Worker]:
     """A worker process in a process group of its own; yields once it has announced itself."""
     need_program("tesseract")
@@ -150,7 +154,9 @@ def worker(
     try:
         with OcrQueue(load_settings(**settings)) as queue:
             wait_until(
-                lambda: not started.alive() or _announced(queue, process.pid), 40, f"worker is up: {log.read_text()}"
+                lambda: not started.alive() or _announced(queue, process.pid),
+                up_within_s,
+                f"worker is up: {log.read_text()}",
             )
         assert started.alive(), log.read_text()
         yield started

@@ -93,12 +93,12 @@ class AsyncOcrQueue:
         return job
 
     async def submit_many(
-        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, group: int = 1, **fields: Any
     ) -> list[AsyncSubmittedJob]:
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         submitted: list[AsyncSubmittedJob] = []
         remaining = iter(images)
-        admission = Admission(self.calls, wait_for_room)
+        admission = Admission(self.calls, wait_for_room, group)
         try:
             while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
                 await self._check_engines({job.engine for job in admission.pending})

@@ -67,6 +67,9 @@ class Region(_Value):
 class Word(Region):
     id: str = Field(description="p001-w0001: unique in the Document.")
     text: str
+    detection_confidence: Confidence | None = Field(
+        default=None, description="That there is a word here, of engines with a detector of their own; else null."
+    )
     crop: Crop | None = None
     space_after: bool = Field(
         default=True, description="false: the line's next word follows without a space, as in Chinese or Japanese."
@@ -110,6 +113,9 @@ class Page(_Value):
     )
     rotation_confidence: float | None = Field(default=None, description="The engine's own score, if it detected.")
     languages: tuple[str, ...] = ()
+    text_case: Literal["kept", "lower"] = Field(
+        default="kept", description="lower: the engine writes all letters in lower case, whatever the page shows."
+    )
     layout: Literal["engine", "inferred"] = Field(
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
     )
@@ -142,6 +148,9 @@ class EngineInfo(_Value):
     name: str
     version: str
     model: str = Field(description="What the engine loaded, so that equal strings mean equal weights.")
+    device: str | None = Field(
+        default=None, description="What it ran on: cpu, gpu:0 and its name; null where the engine has no choice."
+    )
 
 
 class Timings(_Value):

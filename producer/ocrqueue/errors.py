@@ -323,6 +323,37 @@ class EngineUnavailable(OcrQueueError):
     remedy = "Install what it needs: pip install 'ocrqueue[ENGINE]' and the system packages in docs/engines.md."
 
 
+class EngineDeviceMissing(OcrQueueError):
+    """The worker has not the device that the engine is to run on."""
+
+    code = "engine.device_missing"
+    remedy = "Set OCRQUEUE_KERAS_DEVICE to a GPU that `nvidia-smi -L` lists, or to auto or cpu."
+
+
+class EngineWeightsMissing(OcrQueueError):
+    """The model's weights are not on this worker."""
+
+    code = "engine.weights_missing"
+    remedy = (
+        "Run `ocrqueue-worker keras fetch MODEL` on the worker; without a network mount the files into "
+        "OCRQUEUE_KERAS_WEIGHTS_DIR."
+    )
+
+
+class EngineWeightsCorrupt(OcrQueueError):
+    """A file of the model is not the one that its manifest names."""
+
+    code = "engine.weights_corrupt"
+    remedy = "Fetch or copy it again: its sha256 must be the manifest's."
+
+
+class EngineModelInvalid(OcrQueueError):
+    """The model directory or its manifest cannot be used."""
+
+    code = "engine.model_invalid"
+    remedy = "Compare the directory with docs/keras-models.md; `ocrqueue-worker keras check MODEL` says what is wrong."
+
+
 class EngineFailed(OcrQueueError):
     """The engine broke off on this page."""
 

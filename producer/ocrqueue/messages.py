@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
 TASK: Final = "ocrqueue.recognize"
+GROUP_BODY: Final = ('[[],{"jobs":[', "]},{}]")
+"""What stands before and after a group's jobs, as JSON and separated by commas, in its body."""
 
 
 @cache
@@ -35,38 +37,51 @@ def celery_message(job: Job, wants_summary: bool = False) -> str:
 
     `wants_summary`: Celery is to store the summary, for an AsyncResult; so for jobs that were sent by name.
     """
-    kwargs = {"job": job.to_message()}
+    body, envelope = _parts(job.id, job.queue, {"job": job.to_message()}, f"{{'job': {job.id}}}", wants_summary)
+    envelope["properties"]["body_encoding"] = "base64"
+    return _compact({"body": base64.b64encode(_compact(body).encode()).decode(), **envelope})
+
+
+def group_message(group_id: str, queue: str) -> tuple[str, str]:
+    """What stands before and after the body in the message of a group.
+
+    The body is a JSON text within JSON, and not base64: it is made in Redis, where it shows which jobs are in the
+    group. Before quoting it is `GROUP_BODY`.
+    """
+    _, envelope = _parts(group_id, queue, {}, f"{{'jobs': {group_id}}}", False)
+    return '{"body":', f",{_compact(envelope)[1:]}"
+
+
+def _parts(
+    task_id: str, queue: str, kwargs: dict[str, Any], shown: str, wants_summary: bool
+) -> tuple[list[Any], dict[str, Any]]:
+    """The body of a call, and the envelope around it."""
     task = _protocol().amqp.as_task_v2(
-        job.id,
+        task_id,
         TASK,
         kwargs=kwargs,
         # what monitors show and workers may log: never the reference, it can hold a presigned URL
         argsrepr="()",
-        kwargsrepr=f"{{'job': {job.id}}}",
+        kwargsrepr=shown,
         ignore_result=not wants_summary,
     )
     args, kwargs_sent, embedded = task.body
     # what is null is left out: Celery reads it as such, and every byte is held in Redis for as long as the job waits
-    body = _compact([args, kwargs_sent, _without_nulls(embedded)])
     headers = {name: value for name, value in _without_nulls(task.headers).items() if value != [None, None]}
     headers.pop("stamped_headers", None)
-    return _compact(
-        {
-            "body": base64.b64encode(body.encode()).decode(),
-            "content-encoding": "utf-8",
-            "content-type": "application/json",
-            "headers": headers,
-            "properties": {
-                "correlation_id": job.id,
-                "reply_to": "",
-                "delivery_mode": 2,
-                "delivery_info": {"exchange": "", "routing_key": job.queue},
-                "priority": 0,
-                "body_encoding": "base64",
-                "delivery_tag": str(uuid.uuid4()),
-            },
-        }
-    )
+    return [args, kwargs_sent, _without_nulls(embedded)], {
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": headers,
+        "properties": {
+            "correlation_id": task_id,
+            "reply_to": "",
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "delivery_tag": str(uuid.uuid4()),
+        },
+    }
 
 
 def _compact(value: object) -> str:
@@ -77,12 +92,19 @@ def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def job_in_message(message: bytes | str) -> dict[str, Any]:
-    """The `job` in a message of a queue, as far as it can be read; {} where it cannot."""
+def jobs_in_message(message: bytes | str) -> list[dict[str, Any]]:
+    """The `job`, or the `jobs` of a group, in a queue's message, as far as they can be read; [] where they cannot."""
     try:
         envelope = json.loads(message)
-        body = json.loads(base64.b64decode(envelope["body"]))
-        job = body[1]["job"]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        return {}
-    return job if isinstance(job, dict) else {}
+        text = envelope["body"]
+        encoded = envelope["properties"].get("body_encoding") == "base64"
+        kwargs = json.loads(base64.b64decode(text) if encoded else text)[1]
+        jobs = kwargs["jobs"] if "jobs" in kwargs else [kwargs["job"]]
+        return [job for job in jobs if isinstance(job, dict)]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def job_in_message(message: bytes | str) -> dict[str, Any]:
+    """The first of them; {} where there is none."""
+    return next(iter(jobs_in_message(message)), {})

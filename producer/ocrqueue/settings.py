@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     default_engine: str = Field(default="tesseract", description="Engine of jobs that name none.")
     default_languages: Names = Field(default=("eng",), description="Languages of jobs that name none.")
     engines: Names = Field(
-        default=("tesseract", "null"),
+        default=("tesseract", "keras", "null"),
         description="Engines that may be submitted to even while no worker of theirs is up.",
     )
     max_queue_length: Annotated[PerEngine, NoDecode] = Field(
@@ -148,8 +148,9 @@ class Settings(BaseSettings):
     worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the workers.")
     log_format: Literal["json", "console"] = Field(default="json", description="Of the workers' log lines.")
-    max_memory_per_child_mib: int = Field(
-        default=2048, ge=0, description="A worker child above this is replaced between jobs (MiB); 0: never."
+    max_memory_per_child_mib: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(2048),
+        description="A worker child that has taken more (MiB) is replaced between jobs; 0: never.",
     )
     job_memory_limit_mib: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(2048),
@@ -165,6 +166,29 @@ class Settings(BaseSettings):
     )
     tesseract_warm_apis: int = Field(
         default=4, ge=1, le=64, description="Language sets kept loaded in a child; each costs about 20 to 60 MiB."
+    )
+    engine_load_timeout_s: float = Field(
+        default=300.0, gt=0, description="A worker child whose engines are not loaded by then is replaced."
+    )
+    keras_model: str = Field(
+        default="small",
+        min_length=1,
+        description="small, stock, or the folder of a model of your own (docs/keras-models.md).",
+    )
+    keras_weights_dir: Path | None = Field(
+        default=None,
+        description="Folder of keras-ocr's own weights, fetched or mounted; absent: KERAS_OCR_CACHE_DIR, ~/.keras-ocr.",
+    )
+    keras_runtime: Literal["tensorflow", "onnx"] = Field(
+        default="tensorflow", description="What computes the networks; onnx: ONNX Runtime, of models with ONNX files."
+    )
+    keras_device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|gpu:\d{1,3}(,gpu:\d{1,3})*)$",
+        description="auto: all GPUs, one child each, else the CPU. cpu. gpu:0, or gpu:0,gpu:2: these GPUs.",
+    )
+    keras_threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of one child on the CPU; 0: the cores it has over its siblings."
     )
 
     @field_validator(

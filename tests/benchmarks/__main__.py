@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from tests.benchmarks.accuracy import accuracy
 from tests.benchmarks.jobs import jobs
+from tests.benchmarks.keras import keras
 from tests.benchmarks.tesseract import tesseract
 
 
@@ -20,6 +21,7 @@ def main() -> None:
 main.add_command(tesseract)
 main.add_command(jobs)
 main.add_command(accuracy)
+main.add_command(keras)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

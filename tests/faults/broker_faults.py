@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ocrqueue.job import LANES, queue_name
-from ocrqueue.messages import job_in_message
+from ocrqueue.messages import jobs_in_message
 from tests.faults.faults import Fault, NotPossible
 from tests.faults.installation import ENGINES, Installation
 from tests.proxy import Mode
@@ -65,7 +65,7 @@ class MessagesLost(Fault):
     def waiting_jobs(self, into: Installation) -> list[str]:
         client = into.observer.registry.client
         messages = [message for queue in self._queues(into) for message in client.lrange(queue, 0, -1)]
-        return [str(job_in_message(message).get("id")) for message in messages]
+        return [str(job.get("id")) for message in messages for job in jobs_in_message(message)]
 
     def inject(self, into: Installation) -> None:
         if not into.observer.registry.client.delete(*self._queues(into)):

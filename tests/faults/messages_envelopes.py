@@ -95,6 +95,21 @@ _NO_CALLS: Final[tuple[Any, ...]] = (
     [[], {}, {}, {}],
     {"args": []},
 )
+_NO_GROUPS: Final[tuple[Any, ...]] = (
+    *_NOT_TEXT,
+    "x",
+    [[]],
+    [{}],
+    [{"id": 7}],
+    [{"id": "../x"}],
+    [{"id": "\ud800"}],
+    [{"id": "x"}, {"id": "x"}],
+    [{"id": "x"}, "y"],
+    [{"id": "x"}, {"id": "y", "engine": "theirs"}],
+    [{"id": "x", "options": {}}, {"id": "y", "options": [{}]}],
+    [{"id": f"x{number}"} for number in range(65)],
+    [[{"id": "x"}, {"id": "y"}]],
+)
 _WRONG_HEADERS: Final[dict[str, tuple[Any, ...]]] = {
     "timelimit": (5, "x", [1, 2, 3], ["a", "b"], {}),
     "eta": (5, "yesterday", "", [], "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2020-13-45"),
@@ -206,6 +221,10 @@ ENVELOPES: Final[dict[str, tuple[End, _Change]]] = {
         lambda chance, task_id: envelope(task_id, properties={"body_encoding": chance.choice(("rot13", 5, [], {}))}),
     ),
     "wrong header": ("failed", _wrong_header),
+    "group": (
+        "failed",
+        lambda chance, task_id: envelope(task_id, kwargs={"jobs": chance.choice(_NO_GROUPS)}),
+    ),
     "arguments": (
         "failed",
         lambda chance, task_id: envelope(

@@ -248,7 +248,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         with worker(for_worker, tmp_path, *arguments):
             assert queue.submit(HELLO, idempotency_key="one").result(timeout=30).text == "Hello 42"
             assert queue.submit(HELLO).wait(30).cached
-            jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans")
+            jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", group=2)
             assert len(list(queue.as_completed(jobs, timeout=30))) == 3
             wait_until(lambda: admin.llen("acme:finished-scans") == 3, 10, "the replies were sent")
             for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):

@@ -341,7 +341,7 @@ def test_workers_announce_themselves_and_are_forgotten(registry: Registry) -> No
     )
     announce_worker(registry, worker)
     assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
-    assert set(known_engines(registry)) == {"tesseract", "null", "mine"}
+    assert set(known_engines(registry)) == {"tesseract", "keras", "null", "mine"}
     registry.client.hset(registry.keys.workers(), "newer", b'{"some": "future"}')
     stale = worker.model_copy(update={"name": "stale", "seen_at": 1.0})
     registry.client.hset(registry.keys.workers(), "stale", stale.model_dump_json())

@@ -70,6 +70,7 @@ def test_unknown_confidences_are_left_out_of_the_mean_and_never_made_up() -> Non
         "confidence": None,
         "id": "p001-w0001",
         "text": "a",
+        "detection_confidence": None,
         "crop": None,
         "space_after": True,
         "reading": "page",

@@ -18,7 +18,7 @@ from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.garbage import Garbage, garbage
-from ocrqueue_worker.pipeline import _recognise
+from ocrqueue_worker.recognising import as_page, recognise
 
 SIZE = (1000, 1400)
 
@@ -55,7 +55,9 @@ class Astray(Engine[EngineOptions]):
 
 
 def recognised(results: Callable[[list[Page]], Any], pages: int = 3) -> list[Page]:
-    return _recognise(Astray(results), [page_image(1 + n) for n in range(pages)], Reading(("eng",), EngineOptions()))
+    images = [page_image(1 + n) for n in range(pages)]
+    found = recognise(Astray(results), images, Reading(("eng",), EngineOptions()))
+    return [as_page(image, result) for image, result in zip(images, found, strict=True)]
 
 
 def with_word(page: Page, **change: object) -> Page:

@@ -66,6 +66,45 @@ def test_other_arguments_are_refused(args: list[Any], kwargs: dict[str, Any]) ->
     assert refusal(envelope("x", args=args, kwargs=kwargs)) == "job.malformed"
 
 
+GROUP = [{**JOB, "id": f"x{number}", "options": {"words": 2}} for number in range(3)]
+
+
+def test_a_group_comes_through_and_nobody_waits_for_its_result() -> None:
+    message = envelope("x", kwargs={"jobs": GROUP}, headers={"ignore_result": False})
+    assert call(message) == ([], {"jobs": GROUP}, {})
+    assert taken(message)["headers"]["ignore_result"] is True
+    plain = envelope("x", body=json.dumps([[], {"jobs": GROUP}, {}]), properties={"body_encoding": None})
+    assert call(plain) == ([], {"jobs": GROUP}, {})
+    one, most = GROUP[:1], [{**JOB, "id": f"x{number}"} for number in range(64)]
+    for jobs in (one, most):
+        assert refusal(envelope("x", kwargs={"jobs": jobs})) is None
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "headers"),
+    [
+        *(({"jobs": jobs}, {}) for jobs in (5, None, {}, [], "x", [[]], [5], [JOB], [{**JOB, "id": "../x"}])),
+        ({"jobs": [GROUP[0], GROUP[0]]}, {}),
+        ({"jobs": [GROUP[0], None]}, {}),
+        ({"jobs": [{**JOB, "id": f"x{number}"} for number in range(65)]}, {}),
+        *(
+            ({"jobs": [GROUP[0], {**GROUP[1], **change}]}, {})
+            for change in ({"engine": "other"}, {"options": {}}, {"priority": "low"}, {"time_limit_s": 1})
+        ),
+        ({"jobs": [GROUP[0], {**GROUP[1], "languages": ["kor"]}]}, {}),
+        ({"jobs": GROUP, "job": JOB}, {}),
+        ({"jobs": GROUP, "refusal": {}}, {}),
+        ({"jobs": GROUP}, {"eta": "2999-01-01T00:00:00+00:00"}),
+        ({"jobs": GROUP}, {"expires": "2999-01-01T00:00:00+00:00"}),
+    ],
+)
+def test_what_is_no_group_as_it_should_be_is_refused(kwargs: dict[str, Any], headers: dict[str, Any]) -> None:
+    message = envelope("x", kwargs=kwargs, headers=headers)
+    assert refusal(message) == "job.malformed"
+    assert "jobs" not in call(message)[1]
+    assert refusal(envelope("x", args=[kwargs["jobs"]], kwargs={"jobs": GROUP})) == "job.malformed"
+
+
 def test_nothing_further_is_sent_for_a_message() -> None:
     theirs = {"task": "theirs", "args": [], "kwargs": {}, "options": {"queue": "theirs"}}
     embed = {"callbacks": [theirs], "errbacks": [theirs], "chain": [theirs], "chord": theirs}

@@ -8,7 +8,7 @@ from ocrqueue.errors import JobMalformed
 from ocrqueue.job import Job, parse_job
 from ocrqueue.registry.calls import job_json
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.time_limits import TimeLimits, time_limits
+from ocrqueue_worker.time_limits import TimeLimits, group_time_limits, time_limits
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,14 @@ def test_a_job_can_lower_its_engines_limit_and_not_raise_it(
 ) -> None:
     settings = load_settings(soft_time_limit_s="240,keras=600", hard_time_limit_s="300,keras=640")
     assert time_limits(settings, Job(image="s3://b/k", engine=engine, time_limit_s=wanted_s)) == expected
+
+
+def test_a_group_has_the_time_of_one_of_its_jobs() -> None:
+    settings = load_settings()
+    jobs = [Job(image="s3://b/k", time_limit_s=limit) for limit in (None, 30, 20)]
+    assert group_time_limits(settings, jobs) == TimeLimits(20, 80)
+    assert group_time_limits(settings, jobs[:1]) == TimeLimits(240, 300)
+    assert group_time_limits(settings, []) == time_limits(settings, None)
 
 
 def test_what_cannot_be_read_has_limits_too() -> None:

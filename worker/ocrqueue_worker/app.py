@@ -17,6 +17,7 @@ from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
 from ocrqueue_worker.cancelling import Cancelling
 from ocrqueue_worker.draining import DrainingWorker
+from ocrqueue_worker.engines_loaded import EnginesLoaded
 from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
 from ocrqueue_worker.logs import configure_logging
 from ocrqueue_worker.presence import Presence
@@ -83,7 +84,8 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "worker_eta_task_limit": 100,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": settings.shutdown_grace_s,
-        "worker_max_memory_per_child": settings.max_memory_per_child_mib * 1024 or None,
+        "worker_max_memory_per_child": settings.max_memory_per_child_mib.default * 1024 or None,
+        "worker_proc_alive_timeout": settings.engine_load_timeout_s,
         "worker_send_task_events": False,
         "worker_redirect_stdouts": False,
     }
@@ -98,6 +100,7 @@ def make_app(settings: Settings) -> Celery:
     for name in set(made.tasks) - {RecognizeTask.name}:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
+    made.steps["worker"].add(EnginesLoaded)
     made.steps["consumer"].update((Presence, Cancelling))
     return made
 
@@ -119,7 +122,10 @@ def _check_settings(**_: Any) -> None:
 
 
 def _load_engines(**_: Any) -> None:
-    _task(app).load_engines()
+    try:
+        _task(app).load_engines()
+    finally:
+        _task(app).children_loaded.note()
     collect_cycles_soon()
 
 

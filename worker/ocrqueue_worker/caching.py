@@ -19,7 +19,7 @@ def cache_key(image_sha256: str, engine: EngineInfo, job: Job, options: EngineOp
     parts = [
         SCHEMA_VERSION,
         image_sha256,
-        engine.model_dump(),
+        engine.model_dump(exclude={"device"}),
         job.languages,
         options.model_dump(mode="json"),
         job.crops,

@@ -3,6 +3,8 @@
 A job looks at its cancel flag between steps and pages. One that has not stopped a moment after being asked is in a call
 that cannot be interrupted: its child is killed. Celery replaces the child and delivers the job again, and the delivery
 finds the flag, ends the job as cancelled and removes what it left in storage.
+
+A job of a group stops between steps only, for its neighbours' sake, unless none of these runs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import structlog
 from celery import bootsteps
+from celery.worker.request import Request
 
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue_worker.jobs_at_work import jobs_at_work
@@ -55,9 +58,18 @@ class Cancelling(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
             return
         for job_id in asked & self.asked:
             child = at_work[job_id].worker_pid
-            if child and child not in self.killed:
+            if child and child not in self.killed and not _neighbours_run(task, at_work[job_id], asked):
                 self.killed.add(child)
                 _log.info("killing the child of a cancelled job", job_id=job_id, child=child)
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)
         self.asked = asked
+
+
+def _neighbours_run(task: RecognizeTask, request: Request, asked: set[str]) -> bool:
+    """Whether a job runs that came in the same message and was not asked to stop."""
+    others = [job.id for job in request.jobs if job.id not in asked]
+    try:
+        return any(status is not None and status.state == "running" for status in task.registry.statuses(others))
+    except BrokerUnavailable:
+        return True

@@ -4,30 +4,67 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ocrqueue.errors import OcrQueueError
 
+if TYPE_CHECKING:
+    from ocrqueue.settings import Settings
+    from ocrqueue_worker.engines.engine import Engine
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Program(click.Group):
+    """Starts a worker, unless a subcommand is named; subcommands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["keras"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "keras":
+            return None
+        from ocrqueue_worker.keras_cli import keras
+
+        return keras
+
+
+@click.command(
+    cls=_Program,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--engine", "-e", "engines", multiple=True, default=("tesseract",), show_default=True, help="Repeatable.")
-@click.option("--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time.  [default: one a core]")
+@click.option(
+    "--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time.  [one a core; keras: one a device]"
+)
+@click.option("--device", help="Of the keras engine: auto, cpu, gpu:0, or gpu:0,gpu:1.  [OCRQUEUE_KERAS_DEVICE, auto]")
 @click.option("--queues", "-Q", help="Queues instead of the engines' three lanes, comma-separated.")
 @click.option("--hostname", "-n", help="Node name, such as tesseract1@%h; must be unique.  [default: ENGINE-PID@%h]")
 @click.option("--loglevel", "-l", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.version_option(package_name="ocrqueue")
+@click.pass_context
 def main(
-    engines: tuple[str, ...], concurrency: int | None, queues: str | None, hostname: str | None, loglevel: str | None
+    ctx: click.Context,
+    engines: tuple[str, ...],
+    concurrency: int | None,
+    device: str | None,
+    queues: str | None,
+    hostname: str | None,
+    loglevel: str | None,
 ) -> None:
     """Work for one engine or several, until SIGTERM or Ctrl-C.
 
     SIGTERM lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds and puts the rest back on the queue.
     Settings: OCRQUEUE_* (docs/settings.md).
     """
+    if ctx.invoked_subcommand:
+        return
     # read by celery when it is imported: SIGTERM then ends in the soft shutdown
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    if device:
+        os.environ["OCRQUEUE_KERAS_DEVICE"] = device
     if loglevel:
         os.environ["OCRQUEUE_LOG_LEVEL"] = loglevel
     try:
@@ -49,11 +86,12 @@ def worker_arguments(
     """Arguments of `celery worker`. Raises SettingsInvalid, EngineUnknown, EngineUnavailable."""
     from ocrqueue.job import engine_queues
     from ocrqueue.settings import process_settings
-    from ocrqueue_worker.engines.engine import Engine
     from ocrqueue_worker.engines.loading import make_engine
 
     settings = process_settings()
     made: list[Engine[Any]] = [make_engine(name, settings) for name in engines]
+    for engine in made:
+        engine.check()
     pools = {engine.pool for engine in made}
     pool = "prefork" if "prefork" in pools else "threads"
     lanes = queues or ",".join(queue for name in engines for queue in engine_queues(name))
@@ -61,10 +99,29 @@ def worker_arguments(
         "--quiet",
         "worker",
         f"--pool={pool}",
-        f"--concurrency={concurrency or len(os.sched_getaffinity(0))}",
+        f"--concurrency={concurrency or _usual_concurrency(made)}",
+        f"--max-memory-per-child={_memory_per_child_mib(made, settings) * 1024}",
         f"--queues={lanes}",
         f"--hostname={hostname or f'{engines[0]}-{os.getpid()}@%h'}",
         f"--loglevel={settings.log_level}",
         "--without-gossip",
         "--without-mingle",
     ]
+
+
+def _usual_concurrency(engines: list[Engine[Any]]) -> int:
+    """What suits the engine that needs most of the machine for a job."""
+    stated = [number for engine in engines if (number := engine.concurrency()) is not None]
+    return min(stated, default=len(os.sched_getaffinity(0)))
+
+
+def _memory_per_child_mib(engines: list[Engine[Any]], settings: Settings) -> int:
+    """What suits the engine that takes most; 0: no limit."""
+    setting = settings.max_memory_per_child_mib
+    limits = [
+        setting.of(engine.name)
+        if engine.name in setting.engines or setting.default == 0 or engine.child_memory_mib is None
+        else engine.child_memory_mib
+        for engine in engines
+    ]
+    return 0 if 0 in limits else max(limits)

@@ -11,10 +11,11 @@ import structlog
 from celery.apps.worker import Worker
 
 from ocrqueue.errors import BrokerUnavailable, WorkerStopping
-from ocrqueue.registry import Holder, Registry
+from ocrqueue.registry import Holder, JobStatus, Registry
 from ocrqueue.registry.installation import dismiss_worker
 from ocrqueue.settings import process_settings
 from ocrqueue_worker.jobs_at_work import jobs_at_work, jobs_in_hand
+from ocrqueue_worker.stopping import begin_stopping
 
 _log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
 
     def wait_for_soft_shutdown(self) -> None:
         """Runs in a signal handler, with the event loop at rest: only the records tell what the jobs do."""
+        begin_stopping()
         if "solo" in str(self.pool_cls):
             self._let_the_job_end()
         elif self._drain() and not self._is_prefork:
@@ -66,13 +68,15 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
     def _put_back(self, registry: Registry) -> None:
         """In order, which is no delivery lost with its worker."""
         error, holder, back = WorkerStopping().info, Holder(self.hostname), []
-        for job_id, request in jobs_in_hand().items():
-            if self._is_prefork:
-                done = registry.hand_back(request.job, error, holder)
-            else:
-                done = registry.release(request.job, error, holder, not request.ignore_result)
-            if done == "released":
-                back.append(job_id)
+        for request in {id(request): request for request in jobs_in_hand().values()}.values():
+            # those of a group the last one first: each is put in front of those before it
+            for job in reversed(request.jobs):
+                if self._is_prefork:
+                    done = registry.hand_back(job, error, holder)
+                else:
+                    done = registry.release(job, error, holder, not request.ignore_result)
+                if done == "released":
+                    back.append(job.id)
         _log.warning("jobs go back to the queue", jobs=back)
 
     @property
@@ -99,8 +103,13 @@ def _wait(registry: Registry, job_ids: list[str], grace_s: float) -> list[str]:
     deadline = time.monotonic() + grace_s
     while True:
         statuses = zip(job_ids, registry.statuses(job_ids), strict=True)
-        job_ids = [job_id for job_id, status in statuses if status is not None and status.state == "running"]
+        job_ids = [job_id for job_id, status in statuses if status is not None and _is_under_way(status)]
         if not job_ids or time.monotonic() >= deadline:
             return job_ids
         registry.heartbeat(job_ids)
         time.sleep(_LOOK_EVERY_S)
+
+
+def _is_under_way(status: JobStatus) -> bool:
+    """Whether a job that a child or thread has runs, or is about to; one that went back to its queue has an error."""
+    return status.state == "running" or (status.state == "queued" and not status.attempts and status.error is None)

@@ -2,8 +2,8 @@
 
 kombu and Celery take for granted that a queue's list holds their own envelopes, and do what those say: send further
 tasks to any queue, put the message back elsewhere, hold it for years, revoke another job, inflate its body. Whoever
-can write to Redis can put anything there. What is taken over is: the task's name and id, the job, whether a result is
-wanted, when to start and when to forget it. docs/security.md lists what is not.
+can write to Redis can put anything there. What is taken over is: the task's name and id, the job, or the jobs of a
+group, whether a result is wanted, when to start and when to forget it. docs/security.md lists what is not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from kombu.utils.json import dumps, loads
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ocrqueue.errors import JobExpired, JobMalformed, OcrQueueError
-from ocrqueue.job import describe_validation_error
+from ocrqueue.grouping import MOST_JOBS, same_kind
+from ocrqueue.job import JOB_ID, describe_validation_error
 from ocrqueue.messages import TASK
 
 _log = structlog.get_logger(__name__)
@@ -146,7 +148,9 @@ def accepted(entry: bytes, queue: str, longest_wait_s: float) -> bytes:
         call = _job_call(call, known, fault)
     if call.ignored:
         _log.warning("ignored what else the message asks for", parts=call.ignored, task_id=addressee.id)
-    kept = {"ignore_result": known.get("ignore_result"), "eta": eta}
+    # of a group, nobody waits for one result
+    ignore_result = True if "jobs" in call.kwargs else known.get("ignore_result")
+    kept = {"ignore_result": ignore_result, "eta": eta}
     return _envelope(addressee, call, queue, {name: value for name, value in kept.items() if value is not None})
 
 
@@ -202,11 +206,15 @@ def _call(message: Mapping[str, Any]) -> _Call:
 
 
 def _job_call(call: _Call, headers: Mapping[str, Any], fault: str | None) -> _Call:
-    """The call of this task: `job`, and `refusal` where there is something to refuse."""
+    """The call of this task: `job`, or the `jobs` of a group; and `refusal` where there is something to refuse."""
     refusal: OcrQueueError | None = None
     values = dict(call.kwargs)
     if call.args:
         values = {"job": call.args[0], **values}
+    if fault is None and list(values) == ["jobs"]:
+        fault = _group_fault(values["jobs"], headers)
+        if fault is None:
+            return call
     if fault is not None:
         refusal = JobMalformed(f"The message cannot be read: {fault}")
     elif len(call.args) > 1 or (call.args and "job" in call.kwargs) or set(values) - {"job"}:
@@ -215,6 +223,21 @@ def _job_call(call: _Call, headers: Mapping[str, Any], fault: str | None) -> _Ca
         refusal = JobExpired()
     kwargs = {"job": values.get("job")}
     return _Call([], kwargs if refusal is None else {**kwargs, "refusal": refusal.info.model_dump()}, call.ignored)
+
+
+def _group_fault(jobs: object, headers: Mapping[str, Any]) -> str | None:
+    """What makes it no group as `submit_many` sends it; None if nothing. Each job is looked at by itself later."""
+    if not isinstance(jobs, list) or not 1 <= len(jobs) <= MOST_JOBS:
+        return f"its jobs are no list of 1 to {MOST_JOBS}"
+    ids = [job.get("id") for job in jobs if isinstance(job, dict)]
+    known = [job_id for job_id in ids if isinstance(job_id, str) and re.fullmatch(JOB_ID, job_id)]
+    if len(set(known)) != len(jobs):
+        return "its jobs have no ids of their own"
+    if any(not same_kind(job, jobs[0]) for job in jobs):
+        return "its jobs are not of one kind"
+    if headers.get("eta") is not None or headers.get("expires") is not None:
+        return "a group has no time of its own"
+    return None
 
 
 def _eta(headers: Mapping[str, Any], longest_wait_s: float) -> str | None:

@@ -1,8 +1,9 @@
-"""A delivered job as the worker's main process sees it: its time limits, and its end where the child cannot tell."""
+"""A delivered job, or group of jobs, as the worker's main process sees it: time limits, and the end of a lost child."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -13,7 +14,8 @@ from celery.worker.request import Request
 from ocrqueue.errors import BrokerUnavailable, EngineOutOfMemory, EngineTimeout, OcrQueueError
 from ocrqueue.job import JOB_ID, Job, parse_job
 from ocrqueue.settings import process_settings
-from ocrqueue_worker.time_limits import time_limits
+from ocrqueue_worker.jobs_at_work import jobs_at_work
+from ocrqueue_worker.time_limits import group_time_limits
 
 _log = structlog.get_logger(__name__)
 
@@ -23,32 +25,41 @@ class JobRequest(Request):  # type: ignore[misc]  # celery has no types
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.job = self._read_job()
-        limits = time_limits(process_settings(), self.job)
+        self.jobs = self._read_jobs()
+        limits = group_time_limits(process_settings(), self.jobs)
         self.time_limits = (limits.hard_s, limits.soft_s)
 
-    def _read_job(self) -> Job | None:
-        """What the message asks for; where it cannot be read, what stands in its record; None if it can have none."""
-        return readable_job(self.kwargs.get("job"), self.id) if re.fullmatch(JOB_ID, self.id) else None
+    def _read_jobs(self) -> Sequence[Job]:
+        """What the message asks for; where it cannot be read, what stands in its record; none if it can have none."""
+        if not re.fullmatch(JOB_ID, self.id):
+            return ()
+        if jobs := self.kwargs.get("jobs"):
+            return tuple(readable_job(job, job["id"]) for job in jobs)
+        return (readable_job(self.kwargs.get("job"), self.id),)
+
+    def _own_jobs(self) -> list[Job]:
+        """Less those of a group that are being read by themselves meanwhile."""
+        at_work = jobs_at_work()
+        return [job for job in self.jobs if at_work.get(job.id, self) is self]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         super().on_timeout(soft, timeout)
-        if not soft and self.job:
-            self.task.close_killed(self.job, self.hostname, EngineTimeout(f"Killed after {timeout} s."))
+        if not soft:
+            self.task.close_killed(self._own_jobs(), self.hostname, EngineTimeout(f"Killed after {timeout} s."))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         cause = _cause(exc_info.exception)
         if isinstance(cause, MemoryError):
             # from Celery's part in the child, where the task could not catch it; Celery would end this process over it
             exc_info = _out_of_memory()
-            if self.job:
-                self.task.close_killed(self.job, self.hostname, EngineOutOfMemory())
-        if isinstance(cause, WorkerLostError | SystemExit) and self.job:
+            self.task.close_killed(self._own_jobs(), self.hostname, EngineOutOfMemory())
+        if isinstance(cause, WorkerLostError | SystemExit):
             # Celery puts the message back at once; without this its delivery would be one of a job that runs here
             try:
-                self.task.registry.abandon(self.job.id, self.hostname)
+                for job in self._own_jobs():
+                    self.task.registry.abandon(job.id, self.hostname)
             except BrokerUnavailable as error:
-                _log.warning("cannot say that a child is lost", job_id=self.job.id, error=error.code)
+                _log.warning("cannot say that a child is lost", task_id=self.id, error=error.code)
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 

@@ -11,7 +11,7 @@ from ocrqueue.messages import TASK
 
 
 def jobs_at_work() -> dict[str, Request]:
-    """Job id -> Celery's request, for the jobs that run now."""
+    """Job id -> Celery's request, for the jobs that run now; of a group that runs, all."""
     return _by_job_id(active_requests)
 
 
@@ -21,5 +21,10 @@ def jobs_in_hand() -> dict[str, Request]:
 
 
 def _by_job_id(requests: Iterable[Request]) -> dict[str, Request]:
-    jobs = ((request, request.job) for request in list(requests) if request.task.name == TASK)
-    return {job.id: request for request, job in jobs if job is not None}
+    """A job that came in a group and is being read by itself since has the second request: it comes last here."""
+    own = sorted((request for request in list(requests) if request.task.name == TASK), key=_size, reverse=True)
+    return {job.id: request for request in own for job in request.jobs}
+
+
+def _size(request: Request) -> int:
+    return len(request.jobs)

@@ -27,12 +27,14 @@ _MIB = 1024 * 1024
 @contextmanager
 def job_memory_limit(settings: Settings, engine: Engine[Any]) -> Iterator[None]:
     """Hold a prefork child to the limit of the engine's jobs. Elsewhere, where jobs share a process, there is none."""
+    with held_to(allowance(settings, engine)):
+        yield
+
+
+def allowance(settings: Settings, engine: Engine[Any]) -> int | None:
+    """Bytes of private memory that a child may have in all for a job that begins now, see held_to; None: any number."""
     mib = limit_mib(settings, engine)
-    if mib == 0 or not current_process().daemon:
-        yield
-        return
-    with data_limit(mib):
-        yield
+    return None if mib == 0 or not current_process().daemon else _data_bytes() + mib * _MIB
 
 
 def limit_mib(settings: Settings, engine: Engine[Any]) -> int:
@@ -46,8 +48,18 @@ def limit_mib(settings: Settings, engine: Engine[Any]) -> int:
 @contextmanager
 def data_limit(mib: int) -> Iterator[None]:
     """Let this process take `mib` MiB of private memory more than it has now; a lower limit in force stays."""
+    with held_to(_data_bytes() + mib * _MIB):
+        yield
+
+
+@contextmanager
+def held_to(allowed_bytes: int | None) -> Iterator[None]:
+    """Let this process have so much private memory (None: no limit); a lower limit in force stays."""
+    if allowed_bytes is None:
+        yield
+        return
     before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limits = [_data_bytes() + mib * _MIB, *(limit for limit in before if limit != resource.RLIM_INFINITY)]
+    limits = [allowed_bytes, *(limit for limit in before if limit != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
     try:
         yield

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from celery import bootsteps
 
-from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.registry import EngineOffer, WorkerInfo
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
 from ocrqueue.registry.reconciler import Reconciler
@@ -102,8 +102,12 @@ def _repeat(stopped: threading.Event, seconds: float, call: Callable[[], None]) 
 def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:
     offers = []
     for name in task.engines_of(queues):
-        engine = task.engine(name, load=False)
+        try:
+            engine = task.engine(name, load=False)
+        except OcrQueueError as error:
+            _log.error("engine cannot run here", engine=name, error=str(error))
+            continue
         languages = engine.languages()
         info = engine.info(languages)
-        offers.append(EngineOffer(name=name, version=info.version, model=info.model, languages=languages))
+        offers.append(EngineOffer(languages=languages, **info.model_dump()))
     return offers

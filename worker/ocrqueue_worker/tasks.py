@@ -1,57 +1,38 @@
-"""The task `ocrqueue.recognize`: deliveries, cancel, retries and errors at the edge; the work is in `pipeline`."""
+"""The task `ocrqueue.recognize`: one message, with one job or a group. The work is in `pipeline` and `group`."""
 
 from __future__ import annotations
 
 import os
-import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any
 
 import structlog
 from celery import Task
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore
+from structlog.contextvars import bound_contextvars
 
-from ocrqueue.document import Document
-from ocrqueue.errors import (
-    BrokerUnavailable,
-    EngineOutOfMemory,
-    EngineTimeout,
-    ErrorInfo,
-    InternalError,
-    JobCancelled,
-    JobMalformed,
-    JobPoison,
-    OcrQueueError,
-    error_from_info,
-)
+from ocrqueue.errors import BrokerUnavailable, ErrorInfo, JobMalformed, OcrQueueError, error_from_info
 from ocrqueue.job import JOB_ID, Job, engine_queues, parse_job
 from ocrqueue.messages import TASK
-from ocrqueue.registry import Holder, JobStatus, Outcome, Registry, Start
+from ocrqueue.registry import Holder, Registry, Start
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
+from ocrqueue_worker.attempt import Workplace
+from ocrqueue_worker.delivery import Delivery, JobFailed, Summary, failed, send_reply
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.engines.loading import engine_names, make_engine
+from ocrqueue_worker.engines_loaded import ChildrenLoaded
+from ocrqueue_worker.group import GroupReading
 from ocrqueue_worker.job_request import JobRequest, readable_job
-from ocrqueue_worker.leftovers import remove_leftovers
-from ocrqueue_worker.patience import Answer, persistently
-from ocrqueue_worker.pipeline import JobElsewhere, Workplace, read_job
-from ocrqueue_worker.time_limits import time_limits
+from ocrqueue_worker.pipeline import read_job
 
 _log = structlog.get_logger(__name__)
 
-FINISHED_TASK: Final = "ocrqueue.finished"
-"""Sent to a job's `reply_to` queue with the summary, once the job has ended."""
-
-
-class JobFailed(Exception):
-    """What `AsyncResult(id).get()` raises for a failed job: "<code>: <message> <remedy>"."""
-
 
 class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
-    """Reads one image. See docs/celery.md for the message."""
+    """Reads one image, or those of a group. See docs/celery.md for the message."""
 
     name = TASK
     Request = JobRequest
@@ -61,6 +42,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.registry = Registry(settings)
+        self.children_loaded = ChildrenLoaded()
         self._engines: dict[tuple[int, str], Engine[Any]] = {}
 
     # --- engines ---------------------------------------------------------------------------------------------------
@@ -82,9 +64,12 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         return self._engines[key]
 
     def load_engines(self) -> None:
-        """Load what the worker's queues need, before the first job."""
+        """Load what the worker's queues need, before the first job. What cannot be loaded fails its own jobs only."""
         for name in self.engines_of(self.app.amqp.queues.consume_from):
-            self.engine(name)
+            try:
+                self.engine(name)
+            except OcrQueueError as error:
+                _log.error("engine cannot be loaded", engine=name, error=str(error))
 
     def close(self) -> None:
         for (pid, _), engine in self._engines.items():
@@ -93,162 +78,76 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
 
     # --- one delivery ----------------------------------------------------------------------------------------------
 
-    def run(self, job: object = None, refusal: object = None) -> dict[str, object]:
-        """`refusal` is the error of a message that `envelopes` does not take. Returns the summary. Raises JobFailed."""
+    def run(self, job: object = None, jobs: object = None, refusal: object = None) -> Summary:
+        """`jobs` are those of a group. `refusal` is the error of a message that `envelopes` does not take.
+
+        Returns the summary, of a group an empty one. Raises JobFailed.
+        """
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(job_id=self.request.id)
         if not re.fullmatch(JOB_ID, self.request.id):
             # no key in Redis or storage may be made of it, so there is no record either
             _log.error("dropped a message whose id can be none of a job")
             raise JobFailed(str(JobMalformed("The Celery task id is no job id: letters, digits, - and _, 64 at most.")))
+        if isinstance(jobs, list) and len(jobs) > 1:
+            return self._run_group(jobs)
+        job = jobs[0] if isinstance(jobs, list) and jobs else job
+        delivery = self._delivery()
         try:
             if refusal is not None:
                 raise error_from_info(ErrorInfo.model_validate(refusal))
             parsed = parse_job(job, self.request.id)
         except OcrQueueError as error:
             unread = readable_job(job, self.request.id)
-            return self._end(unread, _failed(unread.id, error))
+            return delivery.end(unread, failed(unread.id, error))
         structlog.contextvars.bind_contextvars(job_id=parsed.id, engine=parsed.engine)
-        delivery = uuid4().hex
-        start = self._persistently(
-            parsed, lambda: self.registry.begin(parsed, self._node(), self._wants_summary(), delivery)
-        )
-        match start.verdict:
-            case "elsewhere":
-                _log.info("job is in other hands")
-                raise Ignore
-            case "finished":
-                return self._repeat(parsed)
-            case "cancelled":
-                return self._end(parsed, Outcome(job_id=parsed.id, state="cancelled"))
-            case "poison":
-                lost = JobPoison(f"Delivered {start.number} times, and each time the worker was lost.")
-                return self._end(parsed, _failed(parsed.id, lost))
-        return self._work(parsed, start)
+        start = delivery.begin(parsed)
+        return self._work(delivery, parsed, start) if isinstance(start, Start) else start
 
-    def _work(self, job: Job, start: Start) -> dict[str, object]:
-        _log.info("job started", attempt=start.number, queue_wait_s=start.queue_wait_s)
+    def _work(self, delivery: Delivery, job: Job, start: Start) -> Summary:
         try:
-            workplace = Workplace(self.settings, self.registry, open_storage(self.settings), self.engine)
-            outcome = read_job(job, start, workplace)
-        except JobElsewhere:
-            _log.info("job is in other hands")
-            raise Ignore from None
-        except JobCancelled:
-            outcome = Outcome(job_id=job.id, state="cancelled")
-        except OcrQueueError as error:
-            if error.retryable and start.retries < self.settings.retry_limit:
-                self._try_again(job, start, error)
-            outcome = _failed(job.id, error)
-        except SoftTimeLimitExceeded:
-            outcome = _failed(job.id, EngineTimeout(f"Not finished after {time_limits(self.settings, job).soft_s} s."))
-        except MemoryError:
-            # let through, it would end the worker's main process and requeue the job (celery's own handling)
-            outcome = _failed(job.id, EngineOutOfMemory())
+            outcome = read_job(job, start, self._workplace())
         except Exception as error:
-            _log.exception("job met an unexpected error")
-            outcome = _failed(job.id, InternalError(f"Unexpected {type(error).__name__}."))
-        return self._end(job, outcome, start)
+            outcome = delivery.outcome_of(job, start, error)
+        return delivery.end(job, outcome, start)
 
-    def _try_again(self, job: Job, start: Start, error: OcrQueueError) -> None:
-        """Release the job, to be tried again after exponential backoff with full jitter above half.
+    def _run_group(self, jobs: list[Any]) -> Summary:
+        """`jobs` as `envelopes` lets them through: objects, each with an id that can be one."""
+        structlog.contextvars.unbind_contextvars("job_id")
+        structlog.contextvars.bind_contextvars(group_id=self.request.id, engine=jobs[0].get("engine"))
+        delivery, read = self._delivery(), []
+        for job in jobs:
+            try:
+                read.append(parse_job(job, job["id"]))
+            except OcrQueueError as error:
+                with suppress(Ignore), bound_contextvars(job_id=job["id"]):
+                    delivery.end(readable_job(job, job["id"]), failed(job["id"], error))
+        if read:
+            with suppress(BrokerUnavailable):
+                self.registry.taken(read[0].queue, self.request.id)
+            GroupReading(read, delivery, self._workplace()).run()
+        return {}
 
-        The pause is kept in Redis, not in this worker, which may be gone by then. Raises Ignore: this delivery is done.
-        """
-        longest = min(self.settings.retry_backoff_max_s, self.settings.retry_backoff_s * 2**start.retries)
-        pause_s = longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
-        holder, wanted = Holder(self._node(), start.number), self._wants_summary()
-        done = self._persistently(job, lambda: self.registry.release(job, error.info, holder, wanted, pause_s))
-        _log.warning("job failed for now", error=error.code, attempt=start.number, pause_s=round(pause_s, 2), job=done)
-        if done != "ended":
-            raise Ignore
+    def _delivery(self) -> Delivery:
+        wants_summary = not self.request.ignore_result
+        return Delivery(self.settings, self.registry, self.app, self.request.hostname or "", wants_summary)
 
-    def _end(self, job: Job, outcome: Outcome, start: Start | None = None) -> dict[str, object]:
-        """Close the record, remove what a job without a result left in storage, reply; raise if it failed.
+    def _workplace(self) -> Workplace:
+        return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine)
 
-        An attempt (`start`) that failed leaves a job alone that a newer attempt has. Raises Ignore then, and JobFailed.
-        """
-        holder = Holder(self._node(), start.number) if start and outcome.state == "failed" else None
-        stands = self._persistently(job, lambda: self.registry.finish(job, outcome, holder))
-        if stands == "elsewhere":
-            _log.info("job is in other hands", error=outcome.error.code if outcome.error else None)
-            raise Ignore
-        if stands != outcome.state:
-            _log.info("job had ended before", state=stands)
-            return self._repeat(job)
-        if outcome.result is None:
-            remove_leftovers(open_storage(self.settings), job.id, None)
-        _log.info(
-            "job ended",
-            state=outcome.state,
-            error=outcome.error.code if outcome.error else None,
-            pages=outcome.pages,
-            words=outcome.words,
-            cached=outcome.cached,
-            **outcome.timings.model_dump(),
-        )
-        return self._answer(job, outcome)
+    # --- in the worker's main process ------------------------------------------------------------------------------
 
-    def _repeat(self, job: Job) -> dict[str, object]:
-        """The answer of a job that has ended, for a delivery that came after."""
-        status = self._persistently(job, lambda: self.registry.status(job.id))
-        self._remove_leftovers(job, status)
-        outcome = Outcome.model_validate(
-            {**status.model_dump(), "job_id": job.id, "pages": status.pages or 0, "words": status.words or 0}
-        )
-        return self._answer(job, outcome)
-
-    def _remove_leftovers(self, job: Job, status: JobStatus) -> None:
-        """Of this attempt at a job that has ended, or of one whose process was killed."""
-        storage = open_storage(self.settings)
-        if status.result is None:
-            remove_leftovers(storage, job.id, None)
-        elif status.attempts > 1:
-            with suppress(OcrQueueError):
-                result = Document.model_validate_json(storage.read_uri(status.result))
-                remove_leftovers(storage, job.id, result)
-
-    def _answer(self, job: Job, outcome: Outcome) -> dict[str, object]:
-        """Raises JobFailed, but only where an AsyncResult may wait for it: Celery makes a copy of its traceback, with
-        all its frames' code a third of a megabyte."""
-        self._reply(job, outcome)
-        if outcome.state == "failed" and outcome.error is not None and self._wants_summary():
-            raise JobFailed(str(error_from_info(outcome.error)))
-        return outcome.to_message()
-
-    def _reply(self, job: Job, outcome: Outcome) -> None:
-        if job.reply_to:
-            self.app.send_task(
-                FINISHED_TASK, kwargs={"summary": outcome.to_message()}, queue=job.reply_to, ignore_result=True
-            )
-
-    def _persistently(self, job: Job, call: Callable[[], Answer]) -> Answer:
-        """`call`, which tells Redis of the job, however long Redis is away within the hard time limit.
-
-        Raises Ignore if it stays away: the reconciler will find the job by its record.
-        """
+    def close_killed(self, jobs: Sequence[Job], worker: str, error: OcrQueueError) -> None:
+        """Close the record of a job whose child was killed for good; those of a group are to be read one by one."""
         try:
-            return persistently(call, self.settings.hard_time_limit_s.of(job.engine))
-        except BrokerUnavailable as error:
-            _log.error("gives up on Redis; the job is left to the reconciler", error=error.code)
-            raise Ignore from None
-
-    def _node(self) -> str:
-        return self.request.hostname or ""
-
-    def _wants_summary(self) -> bool:
-        """Whether somebody may hold an AsyncResult: so for jobs that were sent by name."""
-        return not self.request.ignore_result
-
-    def close_killed(self, job: Job, worker: str, error: OcrQueueError) -> None:
-        """Close the record of a job whose child was killed for good; in the worker's main process."""
-        outcome = _failed(job.id, error)
-        try:
-            if self.registry.finish(job, outcome, Holder(worker)) == outcome.state:
-                self._reply(job, outcome)
+            if len(jobs) > 1:
+                # the last one first: each is put in front of those before it
+                for job in reversed(jobs):
+                    self.registry.release(job, error.info, Holder(worker))
+                return
+            for job in jobs:
+                outcome = failed(job.id, error)
+                if self.registry.finish(job, outcome, Holder(worker)) == outcome.state:
+                    send_reply(self.app, job, outcome)
         except OcrQueueError as unavailable:
-            _log.warning("cannot close the record", job_id=job.id, error=unavailable.code)
-
-
-def _failed(job_id: str, error: OcrQueueError) -> Outcome:
-    return Outcome(job_id=job_id, state="failed", error=error.info)
+            _log.warning("cannot close the record", job_ids=[job.id for job in jobs], error=unavailable.code)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
+
+_SHARE_OF_SOFT_LIMIT: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,11 @@ class TimeLimits:
     hard_s: int
     """The child is killed, and the job ends as engine.timeout."""
 
+    @property
+    def engine_s(self) -> float:
+        """What the engine may use: the rest is for storing what was read until then."""
+        return self.soft_s * _SHARE_OF_SOFT_LIMIT
+
 
 def time_limits(settings: Settings, job: Job | None) -> TimeLimits:
     """The limits of a job; None stands for one that cannot be read.
@@ -27,3 +36,10 @@ def time_limits(settings: Settings, job: Job | None) -> TimeLimits:
     soft_s, hard_s = settings.soft_time_limit_s.of(engine), settings.hard_time_limit_s.of(engine)
     own_s = soft_s if wanted_s is None else min(soft_s, wanted_s)
     return TimeLimits(own_s, own_s + hard_s - soft_s)
+
+
+def group_time_limits(settings: Settings, jobs: Sequence[Job]) -> TimeLimits:
+    """The limits of jobs that came in one message: together they have the time of one of them, that with the least."""
+    if not jobs:
+        return time_limits(settings, None)
+    return min((time_limits(settings, job) for job in jobs), key=lambda limits: limits.soft_s)

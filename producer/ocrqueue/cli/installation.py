@@ -78,14 +78,21 @@ def engines(as_json: bool) -> None:
         print_json({name: [worker.model_dump(mode="json") for worker in workers] for name, workers in known.items()})
         return
     rows = [row for name, workers in known.items() for row in _engine_rows(name, workers)]
-    print_table(["engine", "worker", "jobs at a time>", "version", "languages~"], rows)
+    print_table(["engine", "worker", "jobs at a time>", "version", "device", "languages~"], rows)
 
 
 def _engine_rows(engine: str, workers: list[WorkerInfo]) -> list[list[str]]:
     if not workers:
-        return [[engine, "no live worker", "-", "-", "-"]]
+        return [[engine, "no live worker", "-", "-", "-", "-"]]
     return [
-        [engine, worker.name, str(worker.concurrency), offer.version, " ".join(offer.languages) or "any"]
+        [
+            engine,
+            worker.name,
+            str(worker.concurrency),
+            offer.version,
+            offer.device or "-",
+            " ".join(offer.languages) or "any",
+        ]
         for worker in workers
         for offer in worker.engines
         if offer.name == engine

@@ -190,6 +190,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("ended", moment(job.finished_at)),
         ("attempts", str(job.attempts)),
         ("worker", job.worker or ""),
+        ("device", job.device or ""),
         ("pages", f"{job.pages_done} of {number(job.pages)}"),
         ("words", number(job.words) if job.words is not None else ""),
         ("confidence", number(job.mean_confidence, 3) if job.mean_confidence is not None else ""),

@@ -21,6 +21,7 @@ from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
+from ocrqueue.grouping import MOST_JOBS
 from ocrqueue.job import CropMode, Priority
 from ocrqueue.references import is_reference, redact_uri
 from ocrqueue.registry import JobStatus
@@ -33,6 +34,14 @@ class Submission:
 
     ids: list[str]
     names: list[str]
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How jobs go to their queue."""
+
+    wait_for_room: float = 0
+    group: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,13 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     metavar="SECONDS",
     help="While the queue is full, wait up to this long for room; inf: for as long as it takes.",
 )
+@click.option(
+    "--group",
+    type=click.IntRange(1, MOST_JOBS),
+    default=1,
+    metavar="IMAGES",
+    help="So many images in one message, read together by engines that gain by it.  [default: 1]",
+)
 @click.option("--wait", "-w", is_flag=True, help="Wait until the jobs have ended.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
@@ -109,7 +125,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     )
     if as_json and wanted.format_name and wanted.folder is None:
         raise click.UsageError("--json and --format both print to stdout; choose one, or give --output-dir.")
-    wait_for_room: float = given.pop("wait_for_room")
+    sending = Sending(given.pop("wait_for_room"), given.pop("group"))
     fields = job_fields(**given)
     names = expand_images(images, sys.stdin)
     if fields["idempotency_key"] is not None:
@@ -118,9 +134,9 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
         names = _only_one(names, f"Several images cannot be one {wanted.format_name} file: give --output-dir.")
     with OcrQueue() as queue:
         if not (wanted.wait or wanted.timeout is not None or wanted.format_name or wanted.folder):
-            _submit_only(queue, names, fields, wait_for_room, as_json)
+            _submit_only(queue, names, fields, sending, as_json)
             return
-        submission = submit_all(queue, names, fields, wait_for_room)
+        submission = submit_all(queue, names, fields, sending)
         ended = _follow(queue, submission, wanted)
     context.exit(exit_of_states(status.state for status in ended))
 
@@ -143,12 +159,12 @@ def _only_one(names: Iterable[str], complaint: str) -> Iterator[str]:
 
 
 def submit_in_chunks(
-    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float
+    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending
 ) -> Iterator[tuple[str, str]]:
     """Submit as `names` are read; yields id and name, redacted, once they are queued. Raises as submit_many."""
     queued = 0
     try:
-        for id_and_name in _submitted(queue, names, fields, wait_for_room):
+        for id_and_name in _submitted(queue, names, fields, sending):
             yield id_and_name
             queued += 1
     except QueueFull as full:
@@ -157,22 +173,25 @@ def submit_in_chunks(
 
 
 def _submitted(
-    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float
+    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending
 ) -> Iterator[tuple[str, str]]:
     told = False
     while chunk := list(islice(names, PIPELINE)):
         shown = map(shown_name, chunk)
         try:
-            yield from zip([job.id for job in queue.submit_many(chunk, **fields)], shown, strict=True)
+            yield from zip(
+                [job.id for job in queue.submit_many(chunk, group=sending.group, **fields)], shown, strict=True
+            )
         except QueueFull as full:
             yield from zip([job.id for job in full.submitted], shown, strict=False)
-            if not wait_for_room:
+            if not sending.wait_for_room:
                 raise
             if not told:
                 say(f"waiting for room: {full.message}")
             told = True
             # one by one, as they are queued: whoever loses patience is to have the ids
-            yield from zip(queue.registry.submit(full.refused, wait_for_room), shown, strict=True)
+            late = queue.registry.submit(full.refused, sending.wait_for_room, sending.group)
+            yield from zip(late, shown, strict=True)
 
 
 def shown_name(image: str) -> str:
@@ -180,11 +199,11 @@ def shown_name(image: str) -> str:
     return redact_uri(image) if is_reference(image) else image
 
 
-def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float) -> Submission:
+def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending) -> Submission:
     """Submit all. If an error ends it, the ids that are queued by then go to stderr: nothing else knows them."""
     submission = Submission([], [])
     try:
-        for job_id, name in submit_in_chunks(queue, names, fields, wait_for_room):
+        for job_id, name in submit_in_chunks(queue, names, fields, sending):
             submission.ids.append(job_id)
             submission.names.append(name)
     except (Exception, KeyboardInterrupt):
@@ -195,9 +214,9 @@ def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wa
 
 
 def _submit_only(
-    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], wait_for_room: float, as_json: bool
+    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending, as_json: bool
 ) -> None:
-    pairs = submit_in_chunks(queue, names, fields, wait_for_room)
+    pairs = submit_in_chunks(queue, names, fields, sending)
     if as_json:
         for job_id, name in pairs:
             print_json({"id": job_id, "image": name})

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ocrqueue.errors import QueueFull
+from ocrqueue.grouping import check_group_size
 from ocrqueue.job import Job
 from ocrqueue.registry.calls import PIPELINE, Call, Calls
 from ocrqueue.registry.rates import jobs_per_second, parse_counts, retry_after_s
@@ -38,8 +39,13 @@ class Refusal:
 class Admission:
     """One call's jobs on their way into the queue."""
 
-    def __init__(self, calls: Calls, wait_for_room: float | None) -> None:
-        """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit."""
+    def __init__(self, calls: Calls, wait_for_room: float | None, group: int = 1) -> None:
+        """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit.
+
+        `group`: how many jobs of a kind may travel in one message. Raises JobMalformed where it is no such number.
+        """
+        check_group_size(group)
+        self._group = group
         self.pending: list[Job] = []
         self._calls = calls
         self._patience = float("inf") if wait_for_room is None else wait_for_room
@@ -55,7 +61,7 @@ class Admission:
 
     def call(self) -> Call:
         """Keys and arguments of SUBMIT for the next of the pending jobs."""
-        return self._calls.submit(self.pending[: self._at_once])
+        return self._calls.submit(self.pending[: self._at_once], self._group)
 
     def settle(self, answer: list[Any]) -> list[str]:
         """Take in SUBMIT's answer; returns the ids of the jobs that now stand for the first of the pending ones."""

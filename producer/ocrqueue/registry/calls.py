@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ocrqueue.errors import ErrorInfo
-from ocrqueue.job import LANES, Job, engine_queues
-from ocrqueue.messages import celery_message
+from ocrqueue.grouping import group_numbers
+from ocrqueue.job import LANES, Job, engine_queues, new_job_id
+from ocrqueue.messages import celery_message, group_message
 from ocrqueue.registry.keys import Keys
 from ocrqueue.registry.rates import KEPT_PERIODS, PERIOD_S
 from ocrqueue.registry.records import Outcome
@@ -43,38 +44,53 @@ class Calls:
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", Keys(self.settings.key_prefix))
 
-    def submit(self, jobs: Sequence[Job]) -> Call:
+    def submit(self, jobs: Sequence[Job], group: int = 1) -> Call:
+        """`group`: how many jobs of a kind may travel in one message."""
         keys, limits = self.keys, self.settings.max_queue_length
         engines = list(dict.fromkeys(job.engine for job in jobs))
         names = [keys.queued()]
         for engine in engines:
-            names += [*map(keys.queue, engine_queues(engine)), keys.ended(engine)]
+            lanes = engine_queues(engine)
+            names += [*map(keys.queue, lanes), *map(keys.grouped, lanes), keys.ended(engine)]
+        as_json = [job_json(job) for job in jobs]
+        numbers = group_numbers(jobs, [len(text.encode()) for text in as_json], group)
+        groups = {number: job for job, number in zip(jobs, numbers, strict=True) if number}
         arguments: list[str | bytes | int] = [
             self.settings.queued_ttl_s * 1000,
             self.settings.idempotency_ttl_s * 1000,
             keys.record(""),
             len(engines),
+            len(groups),
             *map(limits.of, engines),
         ]
-        for job in jobs:
+        for _, job in sorted(groups.items()):
+            group_id = new_job_id()
+            arguments += [group_id, *group_message(group_id, job.queue)]
+        for job, text, number in zip(jobs, as_json, numbers, strict=True):
             names += [keys.record(job.id), *([keys.once(job.idempotency_key)] if job.idempotency_key else [])]
             place = engines.index(job.engine) + 1, LANES.index(job.priority) + 1
-            arguments += [job.id, job_json(job), celery_message(job), *place, int(bool(job.idempotency_key))]
+            message = "" if number else celery_message(job)
+            arguments += [job.id, text, message, *place, int(bool(job.idempotency_key)), number]
         return names, arguments
 
-    def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str) -> Call:
+    def taken(self, queue: str, group_id: str) -> Call:
+        return [self.keys.grouped(queue)], [group_id]
+
+    def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str, in_group: bool) -> Call:
+        keys = self.keys
         return (
-            [self.keys.record(job.id), self.keys.queued(), self.keys.running(), self.keys.delayed()],
+            [keys.record(job.id), keys.queued(), keys.running(), keys.delayed(), keys.queue(job.queue)],
             [
                 job_json(job),
                 self.settings.queued_ttl_s * 1000,
                 worker,
                 self.settings.delivery_cap,
                 job.id,
-                self.keys.events(job.id),
+                keys.events(job.id),
                 int(wants_summary),
                 int(self.settings.lost_after_s * 1000),
                 delivery,
+                celery_message(job) if in_group else "",
             ],
         )
 

@@ -97,12 +97,17 @@ def queues(registry: Registry) -> list[QueueInfo]:
             key = registry.keys.queue(queue_name(engine, lane))
             pipeline.llen(key)
             pipeline.lindex(key, -1)
+            pipeline.hget(registry.keys.grouped(queue_name(engine, lane)), "total")
         answers = pipeline.execute()
-    oldest = [job_in_message(message) if message else {} for message in answers[1::2]]
+    oldest = [job_in_message(message) if message else {} for message in answers[1::3]]
+    lengths = [
+        messages + int(in_groups or 0) if messages else 0
+        for messages, in_groups in zip(answers[::3], answers[2::3], strict=True)
+    ]
     since = _waiting_since_s(registry, oldest)
     now_s, rates = _rates(registry, list(engines))
     found: list[QueueInfo] = []
-    for (engine, lane), waiting, job, since_s in zip(lanes, answers[::2], oldest, since, strict=True):
+    for (engine, lane), waiting, job, since_s in zip(lanes, lengths, oldest, since, strict=True):
         name, rate = queue_name(engine, lane), rates[engine]
         up_to_here = waiting + sum(higher.waiting for higher in found if higher.engine == engine)
         found.append(

@@ -14,6 +14,7 @@
 | `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages waiting, in Celery's format | until taken |
+| `ocrqueue:grouped:<queue>` | hash | id of a group -> its jobs but one; `total`, for the queue's length | until taken |
 | `unacked`, `unacked_index`, `_kombu.*` | | Celery's own: messages taken, not acknowledged | until acknowledged |
 | `celery-task-meta-<id>` | string | summary of a job submitted by name, Celery's own | `record_ttl_s` |
 
@@ -90,6 +91,10 @@ class Keys:
     def events(self, job_id: str) -> str:
         """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""
         return f"{self.prefix}ocrqueue:events:{zlib.crc32(job_id.encode()) % EVENT_CHANNELS:x}"
+
+    def grouped(self, queue_name: str) -> str:
+        """What a queue's groups hold beyond one job each; `ocrqueue.grouping` says what a group is."""
+        return f"{self.prefix}ocrqueue:grouped:{queue_name}"
 
     def queue(self, name: str) -> str:
         return f"{self.prefix}{name}"

@@ -17,7 +17,7 @@ from typing import Final, cast
 
 from ocrqueue.document import Document
 from ocrqueue.errors import BrokerUnavailable, StorageNotFound
-from ocrqueue.messages import job_in_message
+from ocrqueue.messages import jobs_in_message
 from ocrqueue.registry import scripts
 from ocrqueue.registry.connection import broker_errors
 from ocrqueue.registry.records import Outcome
@@ -149,11 +149,13 @@ class Reconciler:
         return float("inf") if score is None else score
 
     def _ids_in_queue(self, queue: str) -> tuple[set[str], float]:
-        """The ids of the messages next to be taken, and up to what time of queueing they are all."""
+        """The ids in the messages next to be taken, and up to what time of queueing they are all."""
         with broker_errors():
             messages = cast("list[bytes]", self.registry.client.lrange(self.registry.keys.queue(queue), -_SEARCHED, -1))
-        ids = [str(job_in_message(message).get("id")) for message in messages]
+        ids = [[str(job.get("id")) for job in jobs_in_message(message)] for message in messages]
+        found = {job_id for in_message in ids for job_id in in_message}
         if len(messages) < _SEARCHED:
-            return set(ids), float("inf")
-        reach = self._queued_at(ids[0])
-        return set(ids), 0.0 if reach == float("inf") else reach
+            return found, float("inf")
+        # the jobs of a group were queued at the same time, but for one that has ended meanwhile
+        times = [self._queued_at(job_id) for job_id in ids[0]]
+        return found, min((time_ms for time_ms in times if time_ms != float("inf")), default=0.0)

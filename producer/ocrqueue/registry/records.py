@@ -29,6 +29,7 @@ class Outcome(BaseModel):
     words: int = 0
     mean_confidence: Confidence | None = None
     cached: bool = False
+    device: str | None = None
     timings: Timings = Timings()
     error: ErrorInfo | None = None
 
@@ -44,6 +45,7 @@ class Outcome(BaseModel):
             words=sum(1 for _ in document.words()),
             mean_confidence=None if confidence is None else round(confidence, 4),
             cached=document.cached,
+            device=document.engine.device,
             timings=timings or document.timings,
             error=document.errors[0] if document.errors else None,
         )
@@ -74,6 +76,8 @@ class JobStatus(BaseModel):
     words: int | None = None
     mean_confidence: float | None = None
     cached: bool = False
+    device: str | None = None
+    """What the engine ran on; None until the job has ended, and where the engine has no choice."""
     cancel_requested: bool = False
     result: str | None = None
     timings: Timings = Timings()
@@ -114,6 +118,7 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
             "words": outcome.words if outcome else None,
             "mean_confidence": outcome.mean_confidence if outcome else None,
             "cached": outcome.cached if outcome else False,
+            "device": outcome.device if outcome else None,
             "cancel_requested": "cancel" in fields,
             "result": outcome.result if outcome else None,
             "timings": outcome.timings if outcome else Timings(queue_wait_s=int(fields.get("queue_wait_ms", 0)) / 1000),
@@ -151,6 +156,7 @@ class EngineOffer(BaseModel):
     version: str
     model: str
     languages: tuple[str, ...]
+    device: str | None = None
 
 
 WorkerInfo.model_rebuild()

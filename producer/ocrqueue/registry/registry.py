@@ -30,7 +30,7 @@ class Start:
     many attempts before this one ended with a retryable error.
     """
 
-    verdict: Literal["run", "finished", "cancelled", "poison", "elsewhere"]
+    verdict: Literal["run", "finished", "cancelled", "poison", "elsewhere", "alone"]
     number: int
     queue_wait_s: float
     retries: int = 0
@@ -53,6 +53,7 @@ class Registry:
         self.keys = self.calls.keys
         self.client = client or connect(settings)
         self._submit = self.client.register_script(scripts.SUBMIT)
+        self._taken = self.client.register_script(scripts.TAKEN)
         self._begin = self.client.register_script(scripts.BEGIN)
         self._progress = self.client.register_script(scripts.PROGRESS)
         self._release = self.client.register_script(scripts.RELEASE)
@@ -64,15 +65,16 @@ class Registry:
 
     # --- producers -------------------------------------------------------------------------------------------------
 
-    def submit(self, jobs: Iterable[Job], wait_for_room: float | None = 0) -> Iterator[str]:
+    def submit(self, jobs: Iterable[Job], wait_for_room: float | None = 0, group: int = 1) -> Iterator[str]:
         """Write records and messages, 500 in a round trip; yields the id that stands for each job, in order.
 
+        `group`: how many jobs of a kind may travel in one message (see ocrqueue.grouping).
         The id differs from the job's where its idempotency key belongs to an earlier job. Raises QueueFull at the first
         job that finds its queue full, once no room was found for `wait_for_room` seconds (None: waits without limit);
         a job that is queued or has ended already is never refused.
         """
         remaining = iter(jobs)
-        admission = Admission(self.calls, wait_for_room)
+        admission = Admission(self.calls, wait_for_room, group)
         while admission.take(islice(remaining, PIPELINE)):
             while admission.pending:
                 yield from admission.settle(self._run(self._submit, *admission.call()))
@@ -110,14 +112,28 @@ class Registry:
 
     # --- workers ---------------------------------------------------------------------------------------------------
 
-    def begin(self, job: Job, worker: str, wants_summary: bool = False, delivery: str | None = None) -> Start:
+    def begin(
+        self,
+        job: Job,
+        worker: str,
+        wants_summary: bool = False,
+        delivery: str | None = None,
+        in_group: bool = False,
+    ) -> Start:
         """Count a delivery and say what to do with it. A job submitted by name gets its record here.
 
         Asked again with the same `delivery` (None: a new one), since an answer was lost, it counts as one.
+
+        `in_group`: it came together with others. If it was begun before, it is not to run with them: "alone" says that
+        it is back in its queue, with a message of its own, and no delivery is counted.
         """
-        keys, args = self.calls.begin(job, worker, wants_summary, delivery or uuid4().hex)
+        keys, args = self.calls.begin(job, worker, wants_summary, delivery or uuid4().hex, in_group)
         verdict, number, wait_ms, retries = self._run(self._begin, keys, args)
         return Start(verdict.decode(), int(number), max(0.0, wait_ms / 1000), int(retries))
+
+    def taken(self, queue: str, group_id: str) -> None:
+        """The group no longer waits in the queue of that name: its jobs no longer count towards the queue's length."""
+        self._run(self._taken, *self.calls.taken(queue, group_id))
 
     def progress(self, job_id: str, attempt: int, done: int, pages: int) -> Literal["go on", "stop", "elsewhere"]:
         """Note the progress in pages, and hear what the attempt is to do.

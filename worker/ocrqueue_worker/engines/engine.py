@@ -69,7 +69,7 @@ class Engine(ABC, Generic[Options]):
     options_model: ClassVar[type[EngineOptions]] = EngineOptions
     pool: ClassVar[Literal["prefork", "threads"]] = "prefork"
     pages_per_call: ClassVar[int] = 1
-    """How many pages recognize() likes to get together."""
+    """How many pages recognize() likes to get together, as far as pages_together() does not say otherwise."""
     cacheable: ClassVar[bool] = True
     """Whether the same image, version, model and options give the same pages."""
     job_memory_limit_mib: ClassVar[int | None] = None
@@ -81,12 +81,24 @@ class Engine(ABC, Generic[Options]):
     has precedence.
     """
 
+    child_memory_mib: ClassVar[int | None] = None
+    """Memory that a worker child may have taken at its largest before it is replaced between two jobs, where the
+    setting max_memory_per_child_mib would not do; 0: no limit. In MiB. The operator's setting for the engine by name
+    has precedence."""
+
     def __init__(self, settings: Settings) -> None:
         """Cheap: no model, no heavy import. Raises EngineUnavailable where the engine cannot run here."""
         self.settings = settings
 
+    def check(self) -> None:
+        """Raises what would let every job fail; called in the parent before it starts children."""
+
     def load(self) -> None:
         """Load what every job needs. Called once, in the child."""
+
+    def concurrency(self) -> int | None:
+        """Jobs at a time on this machine, where the operator does not say; None: one a core."""
+        return None
 
     @abstractmethod
     def info(self, languages: Sequence[str]) -> EngineInfo:
@@ -99,10 +111,15 @@ class Engine(ABC, Generic[Options]):
     def check_languages(self, languages: Sequence[str]) -> None:
         """Raises LanguageMissing or LanguageUnsupported."""
 
+    def pages_together(self, options: Options) -> int:
+        """How many pages recognize() likes to get together when they are read with these options; at least 1."""
+        return self.pages_per_call
+
     @abstractmethod
     def recognize(self, pages: Sequence[PageImage], reading: Reading[Options]) -> list[Page | OcrQueueError]:
         """Read the pages: one Page, or the error in its stead, for each, in order.
 
+        They may be of several images, all of the languages and options of `reading`; their numbers repeat then.
         Words need ids of their own within the page (`p001-w0001`, see `word_id`); crops are added by the caller, and
         what cannot be right is taken for a failure (see ocrqueue_worker.engines.checking).
         """

@@ -6,7 +6,7 @@ when Redis is at its memory limit too, since only that frees memory; what adds a
 """
 
 from ocrqueue.registry.scripts.ending import CANCEL, FINISH
-from ocrqueue.registry.scripts.queueing import PUBLISH_DUE, RELEASE, REPLAY, REPUBLISH, SUBMIT
+from ocrqueue.registry.scripts.queueing import PUBLISH_DUE, RELEASE, REPLAY, REPUBLISH, SUBMIT, TAKEN
 from ocrqueue.registry.scripts.working import ABANDON, BEGIN, HEARTBEAT, PROGRESS
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "REPLAY",
     "REPUBLISH",
     "SUBMIT",
+    "TAKEN",
 ]

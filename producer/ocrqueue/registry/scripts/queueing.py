@@ -4,30 +4,48 @@ from __future__ import annotations
 
 from typing import Final
 
+from ocrqueue.messages import GROUP_BODY
 from ocrqueue.registry.scripts.parts import ADDS, CLOCK, GOES_ON
+
+_QUOTED_BODY: Final = f"""
+local function body(jobs)
+  return cjson.encode('{GROUP_BODY[0]}' .. table.concat(jobs, ',') .. '{GROUP_BODY[1]}')
+end
+"""
 
 SUBMIT: Final = (
     ADDS
     + CLOCK
+    + _QUOTED_BODY
     + """
--- KEYS queued; of each engine its three lanes and its jobs ended lately; of each job its record, and its idempotency
---   key if it has one
--- ARGV record's life (ms), idempotency key's life (ms), what stands before an id in a record's key, how many engines;
---   of each engine how many jobs may wait (0: any number); of each job id, job, message, number of its engine, number
---   of its lane, 1 if it has an idempotency key
--- submits the jobs in order, up to the first that finds its queue full
+-- KEYS queued; of each engine its three lanes, what their groups hold, and its jobs ended lately; of each job its
+--   record, and its idempotency key if it has one
+-- ARGV record's life (ms), idempotency key's life (ms), what stands before an id in a record's key, how many engines,
+--   how many groups; of each engine how many jobs may wait (0: any number); of each group its id and what stands before
+--   and after the body of its message; of each job id, job, message, number of its engine, number of its lane, 1 if it
+--   has an idempotency key, number of its group (0: none, and else the message is empty)
+-- submits the jobs in order, up to the first that finds its queue full; only those that are new are in the groups
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: number of its engine, how many wait
 -- there, now (ms), {period, jobs ended in it, ...}
-local engines, waiting, ids = tonumber(ARGV[4]), {}, {}
-local function lane(engine, number) return KEYS[4 * engine - 3 + number] end
+local engines, groups, waiting, ids, refusal = tonumber(ARGV[4]), tonumber(ARGV[5]), {}, {}, {}
+local function lane(engine, number) return KEYS[7 * engine - 6 + number] end
 for engine = 1, engines do
-  waiting[engine] = redis.call('LLEN', lane(engine, 1)) + redis.call('LLEN', lane(engine, 2))
-    + redis.call('LLEN', lane(engine, 3))
+  waiting[engine] = 0
+  for number = 1, 3 do
+    local messages, grouped = redis.call('LLEN', lane(engine, number)), lane(engine, number + 3)
+    if messages > 0 then
+      waiting[engine] = waiting[engine] + messages + tonumber(redis.call('HGET', grouped, 'total') or 0)
+    else
+      -- of a message that was lost on its way to a worker it may tell still
+      redis.call('PEXPIRE', grouped, 0)
+    end
+  end
 end
-local next_key = 4 * engines + 2
-for first = engines + 5, #ARGV, 6 do
-  local id, engine = ARGV[first], tonumber(ARGV[first + 3])
-  local limit = tonumber(ARGV[4 + engine])
+local first_group, first_job, next_key = engines + 6, engines + 6 + 3 * groups, 7 * engines + 2
+local members, lanes = {}, {}
+for first = first_job, #ARGV, 7 do
+  local id, engine, number = ARGV[first], tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
+  local limit, group = tonumber(ARGV[5 + engine]), tonumber(ARGV[first + 6])
   local record, once = KEYS[next_key], ARGV[first + 5] == '1' and KEYS[next_key + 1]
   next_key = next_key + (once and 2 or 1)
   local earlier = once and redis.call('GET', once)
@@ -36,19 +54,51 @@ for first = engines + 5, #ARGV, 6 do
   else
     if redis.call('EXISTS', record) == 0 then
       if limit > 0 and waiting[engine] >= limit then
-        return {ids, engine, waiting[engine], text(now), redis.call('HGETALL', lane(engine, 4))}
+        refusal = {engine, waiting[engine], text(now), redis.call('HGETALL', lane(engine, 7))}
+        break
       end
       if once then redis.call('SET', once, id, 'PX', ARGV[2]) end
       redis.call('HSET', record, 'state', 'queued', 'job', ARGV[first + 1], 'queued_at', text(now))
       redis.call('PEXPIRE', record, ARGV[1])
-      redis.call('LPUSH', lane(engine, tonumber(ARGV[first + 4])), ARGV[first + 2])
+      if group == 0 then
+        redis.call('LPUSH', lane(engine, number), ARGV[first + 2])
+      else
+        members[group] = members[group] or {}
+        table.insert(members[group], ARGV[first + 1])
+        lanes[group] = {lane(engine, number), lane(engine, number + 3)}
+      end
       redis.call('ZADD', KEYS[1], text(now), id)
       waiting[engine] = waiting[engine] + 1
     end
     ids[#ids + 1] = id
   end
 end
-return {ids}
+for group = 1, groups do
+  if members[group] then
+    local first = first_group + 3 * (group - 1)
+    redis.call('LPUSH', lanes[group][1], ARGV[first + 1] .. body(members[group]) .. ARGV[first + 2])
+    if #members[group] > 1 then
+      redis.call('HSET', lanes[group][2], ARGV[first], #members[group] - 1)
+      redis.call('HINCRBY', lanes[group][2], 'total', #members[group] - 1)
+      redis.call('PEXPIRE', lanes[group][2], ARGV[1])
+    end
+  end
+end
+return {ids, unpack(refusal)}
+"""
+)
+
+TAKEN: Final = (
+    GOES_ON
+    + """
+-- KEYS what a queue's groups hold; ARGV id of a group
+-- the group no longer waits in its queue
+local jobs = redis.call('HGET', KEYS[1], ARGV[1])
+if jobs then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('HINCRBY', KEYS[1], 'total', -jobs)
+end
+return 0
 """
 )
 
@@ -66,7 +116,8 @@ local state = found[1]
 if state and final(state) then return 'ended' end
 if state == 'running' then
   if found[2] ~= ARGV[7] or (ARGV[8] ~= '0' and found[3] ~= ARGV[8]) then return 'elsewhere' end
-elseif state and ARGV[8] ~= '0' then
+elseif state and (ARGV[8] ~= '0' or redis.call('ZSCORE', KEYS[5], ARGV[1])) then
+  -- back in its queue, or in its pause before another attempt
   return 'elsewhere'
 elseif not state then
   redis.call('HSET', KEYS[1], 'job', ARGV[3], 'queued_at', text(now))

@@ -10,11 +10,12 @@ BEGIN: Final = (
     GOES_ON
     + CLOCK
     + """
--- KEYS record, queued, running, delayed
+-- KEYS record, queued, running, delayed, queue
 -- ARGV job, record's life (ms), worker, delivery cap, id, events channel, summary wanted (1 or 0),
---   silence of the lost (ms), delivery: a name of its own, the same when the question is repeated
+--   silence of the lost (ms), delivery: a name of its own, the same when the question is repeated, message of its own
+--   for a job that came in a group, else ''
 -- returns {verdict, number, queue wait (ms), retries}: run + attempt, poison + deliveries, and finished, cancelled,
--- elsewhere + 0
+-- elsewhere, alone + 0
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   redis.call('HSET', KEYS[1], 'state', 'queued', 'job', ARGV[1], 'queued_at', text(now))
@@ -38,6 +39,16 @@ redis.call('ZREM', KEYS[2], ARGV[5])
 redis.call('ZREM', KEYS[4], ARGV[5])
 local wait = now - tonumber(redis.call('HGET', KEYS[1], 'queued_at'))
 if redis.call('HEXISTS', KEYS[1], 'cancel') == 1 then return {'cancelled', 0, wait, 0} end
+if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[1], 'attempts') == 1 then
+  -- what it met with before may be its own doing, and its neighbours are not to meet it twice
+  redis.call('HSET', KEYS[1], 'state', 'queued')
+  redis.call('HDEL', KEYS[1], 'progress', 'message', 'lane')
+  redis.call('ZREM', KEYS[3], ARGV[5])
+  redis.call('ZADD', KEYS[2], text(now), ARGV[5])
+  redis.call('RPUSH', KEYS[5], ARGV[10])
+  redis.call('PUBLISH', ARGV[6], ARGV[5] .. ' queued')
+  return {'alone', 0, wait, 0}
+end
 local deliveries = redis.call('HINCRBY', KEYS[1], 'deliveries', 1)
 if deliveries > tonumber(ARGV[4]) then return {'poison', deliveries - 1, wait, 0} end
 redis.call('HINCRBY', KEYS[1], 'attempts', 1)

@@ -34,6 +34,9 @@ class NullOptions(EngineOptions):
     delay_s: Annotated[float, Field(ge=0, le=3600)] = Field(default=0.0, description="Seconds a page takes.")
     words: Annotated[int, Field(ge=0, le=9999)] = Field(default=1, description="Words on each page.")
     confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Of every word.")
+    together: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Pages that it gets in one call, of one image or of a group's."
+    )
     fault: Fault = Field(
         default="none",
         description="error: engine.failed. retryable: an error worth a retry. bug: an unexpected exception. "
@@ -59,6 +62,9 @@ class NullEngine(Engine[NullOptions]):
 
     def languages(self) -> tuple[str, ...]:
         return ()
+
+    def pages_together(self, options: NullOptions) -> int:
+        return options.together
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
         results: list[Any] = []

@@ -1,0 +1,100 @@
+"""Engines with a large model: no job before it is loaded, and a child that is replaced has the time to load again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue
+from ocrqueue.settings import Settings
+from tests.pictures import png, text_picture
+from tests.processes import as_environment, environment, wait_until, worker
+
+LOAD_S = 8.0
+"""Twice what Celery allows a child by default."""
+
+ENGINE = f"""
+import time
+from ocrqueue_worker.engines.null import NullEngine
+
+class SlowEngine(NullEngine):
+    name = "slow"
+
+    def concurrency(self):
+        return 1
+
+    def load(self):
+        time.sleep({LOAD_S})
+"""
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[OcrQueue]:
+    with OcrQueue(settings) as queue:
+        yield queue
+
+
+@pytest.fixture
+def slow_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution with an engine of its own, as a plug-in is installed."""
+    site = tmp_path / "site"
+    (site / "slow_engine-1.dist-info").mkdir(parents=True)
+    (site / "slow_engine-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-engine\nVersion: 1\n")
+    (site / "slow_engine-1.dist-info" / "entry_points.txt").write_text(
+        "[ocrqueue.engines]\nslow = slow_engine:SlowEngine\n"
+    )
+    (site / "slow_engine.py").write_text(ENGINE)
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+
+@pytest.mark.usefixtures("slow_engine")
+def test_a_worker_is_ready_when_its_engine_is_and_a_killed_child_loads_again_once(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    environment = as_environment(settings) | {"engines": "tesseract,null,slow"}
+    with worker(environment, tmp_path, "--engine", "slow") as slow:
+        assert time.monotonic() - started >= LOAD_S
+        (info,) = queue.engines()["slow"]
+        assert info.concurrency == 1
+        (child,) = slow.running_children()
+        assert queue.submit(png(text_picture("one")), engine="slow").result(20).text
+        os.kill(child, signal.SIGKILL)
+        killed = time.monotonic()
+        job = queue.submit(png(text_picture("two")), engine="slow")
+        assert job.result(40).text
+        assert LOAD_S <= time.monotonic() - killed < 3 * LOAD_S
+        assert job.status().attempts == 1
+        (replacement,) = slow.running_children()
+        assert replacement != child
+        time.sleep(1)
+        assert slow.running_children() == [replacement]
+
+
+@pytest.mark.usefixtures("slow_engine")
+def test_a_worker_ends_when_it_is_told_to_while_it_loads(settings: Settings) -> None:
+    told = subprocess.Popen(
+        [sys.executable, "-m", "ocrqueue_worker", "--engine", "slow"],
+        env=environment(as_environment(settings)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        wait_until(lambda: children(told.pid), 20, "its child was started")
+        told.send_signal(signal.SIGTERM)
+        output, _ = told.communicate(timeout=LOAD_S - 2)
+    finally:
+        told.kill()
+        told.wait()
+    assert told.returncode == 0, output
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,0 +1,201 @@
+"""The keras engine against keras-ocr's own Pipeline with the same weights, in one process, page by page in turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any, Final
+
+import click
+
+SIZES: Final = ((320, 240), (640, 480), (800, 600), (1024, 768), (1240, 1754), (480, 1600))
+"""Width and height of the pages in pixels, before keras-ocr's Pipeline doubles them."""
+TRADES: Final = ((2.0, 2048), (1.5, 2048), (1.0, 2048), (2.0, 1280), (1.0, 1024), (1.0, 800))
+
+
+@click.group()
+def keras() -> None:
+    """Speed and accuracy of the keras engine."""
+
+
+@keras.command()
+@click.option("--rounds", default=7, show_default=True)
+@click.option("--model", default="small", show_default=True)
+def speed(rounds: int, model: str) -> None:
+    """Seconds a page against keras-ocr's Pipeline, by page size, runtime and threads: medians of ratios of pairs."""
+    for threads in (1, 2):
+        command = [sys.executable, "-m", "tests.benchmarks", "keras", "speed-of", str(threads), model, str(rounds)]
+        subprocess.run(command, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+
+
+@keras.command("speed-of", hidden=True)
+@click.argument("threads", type=int)
+@click.argument("model")
+@click.argument("rounds", type=int)
+def speed_of(threads: int, model: str, rounds: int) -> None:
+    from tests.made_pages import made_page
+
+    engines = {runtime: _engine(runtime, threads, model) for runtime in ("tensorflow", "onnx")}
+    stock = _pipeline(engines["tensorflow"])
+    print(f"\nthreads: {threads}\n\n| page | stock, s | words | TensorFlow is | ONNX Runtime is |")
+    print("| --- | --- | --- | --- | --- |")
+    for size in SIZES:
+        image, words = made_page(Random(1), size, text_px=24)
+        calls: dict[str, Callable[[], object]] = {"stock": lambda image=image: _stock(stock, image)}  # type: ignore[misc]  # bound now
+        for name, engine in engines.items():
+            calls[name] = lambda engine=engine, image=image: _read(engine, [image])  # type: ignore[misc]  # bound now
+        seconds: dict[str, list[float]] = {name: [] for name in calls}
+        for turn in range(rounds + 1):
+            for name, call in calls.items():
+                begin = time.perf_counter()
+                call()
+                if turn:
+                    seconds[name].append(time.perf_counter() - begin)
+        ratios = [
+            median(one / other for one, other in zip(seconds["stock"], seconds[name], strict=True)) for name in engines
+        ]
+        print(
+            f"| {size[0]} x {size[1]} | {median(seconds['stock']):.2f} | {len(words)} | {ratios[0]:.2f} x "
+            f"| {ratios[1]:.2f} x |",
+            flush=True,
+        )
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\npeak memory of this process, stock and both runtimes together: {peak_mib:.0f} MiB")
+
+
+@keras.command()
+@click.option("--model", default="small", show_default=True)
+def trade(model: str) -> None:
+    """Words found and read, and seconds a page, by the options scale and max_size, over the samples."""
+    from PIL import Image
+
+    from ocrqueue_worker.geometry import polygon_iou
+
+    engine = _engine("tensorflow", 2, model)
+    samples = Path(__file__).parents[2] / "samples"
+    pages = [(path, json.loads(path.read_text())) for path in sorted(samples.glob("*.json"))]
+    pages = [(path, sample) for path, sample in pages if sample["languages"] == ["eng"] and "rotated" not in path.name]
+    print("| scale | max_size | s a page | found | read right |\n| --- | --- | --- | --- | --- |")
+    for scale, max_size in TRADES:
+        found = right = total = 0
+        seconds = []
+        for path, sample in pages:
+            with Image.open(path.parent / sample["image"]) as opened:
+                image = opened.convert("RGB")
+            begin = time.perf_counter()
+            (page,) = _read(engine, [image], scale=scale, max_size=max_size)
+            seconds.append(time.perf_counter() - begin)
+            read = list(page.words())
+            for word in (word for word in sample["words"] if word["page"] == 1):
+                total += 1
+                best = max(read, key=lambda one: polygon_iou(one.polygon, word["polygon"]), default=None)
+                if best is not None and polygon_iou(best.polygon, word["polygon"]) >= 0.5:
+                    found += 1
+                    right += best.text.casefold() == word["text"].casefold()
+        mean_s = sum(seconds) / len(seconds)
+        print(f"| {scale:g} | {max_size} | {mean_s:.2f} | {found / total:.1%} | {right / found:.1%} |", flush=True)
+
+
+@keras.command()
+@click.option("--runtime", type=click.Choice(["tensorflow", "onnx"]), default="tensorflow", show_default=True)
+@click.option("--images", default=500, show_default=True)
+@click.option("--sizes", default=200, show_default=True)
+def memory(runtime: str, images: int, sizes: int) -> None:
+    """Resident memory while pages of many sizes are read one after the other."""
+    from ocrqueue_worker.heap import return_freed_memory
+    from tests.made_pages import made_page
+
+    engine, random = _engine(runtime, 2, "small"), Random(1)
+    shapes = [(random.randint(100, 900), random.randint(100, 900)) for _ in range(sizes)]
+    resident: list[float] = []
+    for number in range(images):
+        shape = shapes[number] if number < sizes else random.choice(shapes)
+        _read(engine, [made_page(random, shape)[0]])
+        return_freed_memory()
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20)
+        if number % 100 == 99:
+            part = resident[-100:]
+            print(f"images {number - 98} to {number + 1}: {sum(part) / 100:.0f} MiB resident", flush=True)
+
+
+@keras.command()
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), default=Path("docs/keras-confidence.png"))
+def confidence(picture: Path) -> None:
+    """Mean confidence and share of words read right over rising blur, drawn to a picture."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+    from scipy.stats import spearmanr
+
+    from tests.made_pages import blurred_words
+
+    words = blurred_words(200, most_px=4)
+    pages = _read(_engine("tensorflow", 2, "small"), [image for _, _, image in words])
+    blur, confidences, right = [], [], []
+    for start in range(0, 200, 10):
+        step = list(zip(words[start : start + 10], pages[start : start + 10], strict=True))
+        known = [word.confidence or 0.0 for _, page in step for word in page.words()]
+        blur.append(sum(radius for (_, radius, _), _ in step) / 10)
+        confidences.append(sum(known) / len(known) if known else 0.0)
+        right.append(sum(page.text.casefold() == true.casefold() for (true, _, _), page in step) / 10)
+    rank = float(spearmanr(confidences, right).statistic)
+    figure, axes = plt.subplots(figsize=(7, 3.6), dpi=110)
+    axes.plot(blur, right, marker="o", label="share of words read right")
+    axes.plot(blur, confidences, marker="s", label="mean confidence")
+    axes.set(xlabel="radius of the Gaussian blur, pixels (letters 28 px)", ylim=(-0.03, 1.03))
+    axes.set_title(f"200 words, ten a point; rank correlation {rank:.2f}", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(picture)
+    print(f"{picture}: rank correlation {rank:.3f}")
+
+
+def _engine(runtime: str, threads: int, model: str) -> Any:
+    from ocrqueue.settings import load_settings
+    from ocrqueue_worker.engines.keras import KerasEngine
+
+    engine = KerasEngine(
+        load_settings(keras_runtime=runtime, keras_device="cpu", keras_threads=threads, keras_model=model)
+    )
+    engine.load()
+    return engine
+
+
+def _read(engine: Any, images: Sequence[Any], **options: Any) -> Any:
+    from ocrqueue_worker.engines.engine import PageImage, Reading
+    from ocrqueue_worker.engines.keras.options import KerasOptions
+
+    pages = [PageImage(number, image) for number, image in enumerate(images, 1)]
+    return engine.recognize(pages, Reading(("eng",), KerasOptions(**options)))
+
+
+def _pipeline(engine: Any) -> Any:
+    """keras-ocr's own, with the weights of the engine, and as many threads: they are the process's."""
+    import keras_ocr
+
+    from ocrqueue_worker.engines.keras.tensorflow_networks import keras_networks
+
+    detector = keras_ocr.detection.Detector.__new__(keras_ocr.detection.Detector)
+    detector.model, _ = keras_networks(engine.model)
+    part = engine.model.manifest.recognizer
+    recognizer = keras_ocr.recognition.Recognizer(
+        alphabet=part.alphabet, weights=None, build_params=part.build.model_dump()
+    )
+    recognizer.model.load_weights(engine.model.recognizer)
+    return keras_ocr.pipeline.Pipeline(detector=detector, recognizer=recognizer)
+
+
+def _stock(pipeline: Any, image: Any) -> Any:
+    import numpy as np
+
+    return pipeline.recognize([np.asarray(image)], {"verbose": 0}, {"verbose": 0})

@@ -1,0 +1,111 @@
+"""The networks on ONNX Runtime, as `ocrqueue-worker keras export` converts them. Needs no TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from ocrqueue.errors import EngineDeviceMissing, EngineModelInvalid, EngineOutOfMemory, EngineUnavailable
+from ocrqueue_worker.engines.keras.devices import Device
+from ocrqueue_worker.engines.keras.models import Model
+from ocrqueue_worker.engines.keras.networks import Maps, Networks, Pictures
+
+_OUT_OF_MEMORY: Final = ("failed to allocate", "out of memory", "bad_alloc", "alloc_failed", "available memory")
+"""What ONNX Runtime says in a RuntimeException, which has no kind of its own for it."""
+
+_BYTES_PER_PIXEL: Final = 1536
+"""What CRAFT takes for a pixel of a page, at its largest."""
+
+
+class OnnxNetworks(Networks):
+    """Both networks as ONNX graphs, from bytes to maps."""
+
+    def __init__(self, model: Model, device: Device, threads: int) -> None:
+        """Raises EngineUnavailable, EngineDeviceMissing, EngineModelInvalid."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"ONNX Runtime cannot be imported: {error}.",
+                remedy="pip install 'ocrqueue[keras-onnx]', or set OCRQUEUE_KERAS_RUNTIME=tensorflow.",
+            ) from error
+        cv2.setNumThreads(threads)
+        self.device = str(device)
+        self._detector = _session(onnxruntime, model.detector, device, threads, rank=4)
+        self._recognizer = _session(onnxruntime, model.recognizer, device, threads, rank=3)
+        if device.gpu is not None:
+            self.few_shapes, self.crops_per_batch = True, 256
+            self.pixels_per_batch = (device.memory_mib or 8192) * 1024 * 512 // _BYTES_PER_PIXEL
+
+    def text_maps(self, pages: Pictures) -> Maps:
+        return _run(self._detector, pages)
+
+    def character_probabilities(self, crops: Pictures) -> Maps:
+        return _run(self._recognizer, crops)
+
+
+def _run(session: Any, batch: Pictures) -> Maps:
+    try:
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0], np.float32)
+    except MemoryError:
+        raise
+    except Exception as error:  # ONNX Runtime's own have no common class but this
+        if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            raise EngineOutOfMemory from error
+        raise
+
+
+def _session(onnxruntime: Any, path: Path, device: Device, threads: int, rank: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # both keep memory for each shape that ever came
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    # threads that wait take the time of others: containers count it
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"] if device.gpu is None else [_cuda(onnxruntime, device), "CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+    except MemoryError:
+        raise
+    except Exception as error:  # ONNX Runtime's own have no common class but this
+        raise EngineModelInvalid(
+            f"{path} is no model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
+        ) from error
+    if device.gpu is not None and session.get_providers()[0] != "CUDAExecutionProvider":
+        raise _no_cuda(device, "CUDA's libraries are missing")
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if [(value.type, len(value.shape)) for value in (*inputs, *outputs)] != [
+        ("tensor(uint8)", 4),
+        ("tensor(float)", rank),
+    ]:
+        raise EngineModelInvalid(
+            f"{path} does not go from pictures of bytes to maps.",
+            remedy="Convert it with `ocrqueue-worker keras export`.",
+        )
+    return session
+
+
+def _cuda(onnxruntime: Any, device: Device) -> tuple[str, dict[str, str]]:
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise _no_cuda(device, "it is built without CUDA")
+    os.environ["CUDA_VISIBLE_DEVICES"] = device.uuid
+    if hasattr(onnxruntime, "preload_dlls"):
+        # CUDA's libraries as pip installs them
+        onnxruntime.preload_dlls()
+    # to try all algorithms for each new shape takes longer than it saves
+    return "CUDAExecutionProvider", {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def _no_cuda(device: Device, why: str) -> EngineDeviceMissing:
+    return EngineDeviceMissing(
+        f"The driver lists {device}, but ONNX Runtime cannot use it: {why}.",
+        remedy="Replace the package onnxruntime: pip install 'onnxruntime-gpu[cuda,cudnn]'. Or set "
+        "OCRQUEUE_KERAS_DEVICE=cpu.",
+    )

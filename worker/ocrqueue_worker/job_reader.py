@@ -1,0 +1,189 @@
+"""A job that is being read: gives its pages to be recognised, takes what was read, stores the Document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from ocrqueue.document import Document, InputInfo, Page
+from ocrqueue.errors import (
+    BrokerUnavailable,
+    EngineOutOfMemory,
+    ErrorInfo,
+    OcrQueueError,
+    StorageNotFound,
+    error_from_info,
+)
+from ocrqueue.references import redact_uri
+from ocrqueue.registry import Outcome
+from ocrqueue_worker.attempt import Attempt
+from ocrqueue_worker.caching import as_cached, cache_key
+from ocrqueue_worker.crop_writing import crop_writer, with_crops
+from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage
+from ocrqueue_worker.grey import without_empty_color
+from ocrqueue_worker.images import SourceImage, open_image
+from ocrqueue_worker.leftovers import remove_leftovers
+from ocrqueue_worker.recognising import Result, as_page
+from ocrqueue_worker.sources import fetch
+
+_log = structlog.get_logger(__name__)
+
+
+class JobReader:
+    """The steps in order: open(); next_pages() and take() in turns while pages_left; finish(). close() at any time.
+
+    Each raises the OcrQueueError for which there is to be no Document; JobCancelled and JobElsewhere where the job is
+    no longer wanted from this attempt.
+    """
+
+    options: EngineOptions
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        workplace = attempt.workplace
+        self._crops = crop_writer(
+            attempt.job, attempt.start.number, workplace.storage, workplace.settings.upload_threads
+        )
+        self._pages: list[Page] = []
+        self._decoded = 0
+        self._image: SourceImage | None = None
+        self._earlier: Document | None = None
+        self._opened = ExitStack()
+
+    def open(self, engine: Engine[Any]) -> None:
+        """Fetch the image. What was read of the same image before stands for it: there are no pages to read then."""
+        job, workplace = self.attempt.job, self.attempt.workplace
+        self.options = engine.parse_options(job.options)
+        engine.check_languages(job.languages)
+        with self.attempt.watch.measure("fetch_s"):
+            data = fetch(job.image, workplace.settings, workplace.storage)
+        self._source = InputInfo(
+            uri=redact_uri(job.image), sha256=hashlib.sha256(data).hexdigest(), format="", bytes=len(data)
+        )
+        self._engine = engine.info(job.languages)
+        self._cache_key = cache_key(self._source.sha256, self._engine, job, self.options)
+        self._caching = engine.cacheable and workplace.settings.cache_ttl_s > 0
+        self._earlier = self._earlier_document() if self._caching and job.cache else None
+        if self._earlier is None:
+            self._image = self._opened.enter_context(open_image(data, workplace.settings))
+            self._source = self._source.model_copy(update={"format": self._image.format})
+            self.attempt.check_cancelled(0, self._image.page_count)
+
+    @property
+    def pages_left(self) -> bool:
+        """Whether there are pages to decode."""
+        return self._image is not None and self._decoded < self._image.page_count
+
+    def next_pages(self, most: int) -> list[PageImage]:
+        """Decode so many pages, or those that are left. Those that cannot be decoded are noted as failed."""
+        if self._image is None:
+            return []
+        first, self._decoded = self._decoded, min(self._decoded + most, self._image.page_count)
+        with self.attempt.watch.measure("decode_s"):
+            decoded, failed = _decode(self._image, range(first + 1, self._decoded + 1))
+        self._pages += failed
+        return decoded
+
+    def take(self, images: Sequence[PageImage], results: Sequence[Result], seconds: float) -> None:
+        """What was read on these pages, which took the engine so long; crops are cut and stored."""
+        watch = self.attempt.watch
+        watch.add("ocr_s", seconds)
+        read = [as_page(image, result) for image, result in zip(images, results, strict=True)]
+        with watch.measure("crop_s"):
+            for image, page in zip(images, read, strict=True):
+                self._crops.crop(image.image, page)
+        self._pages += read
+        self.attempt.check_cancelled(len(self._pages), self._image.page_count if self._image else 0)
+        with watch.measure("upload_s"):
+            self._crops.upload()
+
+    def page_errors(self) -> list[ErrorInfo]:
+        """Of the pages so far."""
+        return [page.error for page in self._pages if page.error is not None]
+
+    def finish(self) -> Outcome:
+        """Store the Document. If no page could be read, the first page's error is raised."""
+        self.close()
+        job, storage = self.attempt.job, self.attempt.storage
+        document = self._earlier or self._document()
+        self.attempt.check_cancelled(len(document.pages), len(document.pages))
+        with self.attempt.watch.measure("upload_s"):
+            document = document.model_copy(update={"timings": self.attempt.timings()})
+            written = document.model_dump_json().encode()
+            standing = storage.put_once(result_key(job.id), written, "application/json")
+        uri = storage.uri(result_key(job.id))
+        adopted = standing != written
+        if adopted:
+            _log.info("the result of another attempt stands")
+            document = Document.model_validate_json(standing)
+        if adopted or self.attempt.start.number > 1:
+            remove_leftovers(storage, job.id, document)
+        if self._caching and document.status == "succeeded" and not document.cached and not adopted:
+            with suppress(BrokerUnavailable):
+                self.attempt.workplace.registry.remember_reading(self._cache_key, uri)
+        return Outcome.of(document, uri, self.attempt.timings())
+
+    def close(self) -> None:
+        """Let go of the image."""
+        self._opened.close()
+
+    def _earlier_document(self) -> Document | None:
+        attempt = self.attempt
+        try:
+            uri = attempt.workplace.registry.earlier_reading(self._cache_key)
+        except BrokerUnavailable:
+            return None
+        if uri is None or not attempt.storage.owns(uri):
+            return None
+        try:
+            earlier = Document.model_validate_json(attempt.storage.read_uri(uri))
+        except StorageNotFound:
+            return None  # its result was deleted: read the image again
+        source = self._source.model_copy(update={"format": earlier.input.format})
+        return as_cached(earlier, attempt.job, source, attempt.start.number)
+
+    def _document(self) -> Document:
+        pages = sorted(self._pages, key=lambda page: page.number)
+        if pages[0].error is not None and all(page.error is not None for page in pages):
+            raise error_from_info(pages[0].error)
+        with self.attempt.watch.measure("upload_s"):
+            placed = self._crops.finish()
+        job = self.attempt.job
+        errors = tuple(page.error for page in pages if page.error is not None)
+        return Document(
+            job_id=job.id,
+            tag=job.tag,
+            status="partial" if errors else "succeeded",
+            input=self._source,
+            engine=self._engine,
+            languages=job.languages,
+            options=job.options,
+            attempts=self.attempt.start.number,
+            finished_at=datetime.now(UTC),
+            pages=tuple(with_crops(page, placed) for page in pages),
+            errors=errors,
+        )
+
+
+def result_key(job_id: str) -> str:
+    return f"results/{job_id}/result.json"
+
+
+def _decode(image: SourceImage, numbers: range) -> tuple[list[PageImage], list[Page]]:
+    """The pages that could be decoded, and the rest as failed Pages."""
+    decoded, failed = [], []
+    for number in numbers:
+        try:
+            page = image.page(number)
+            decoded.append(replace(page, image=without_empty_color(page.image)))
+        except OcrQueueError as error:
+            failed.append(Page(number=number, width=0, height=0, error=error.info))
+        except MemoryError:
+            failed.append(Page(number=number, width=0, height=0, error=EngineOutOfMemory().info))
+    return decoded, failed
