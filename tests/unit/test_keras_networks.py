@@ -21,7 +21,7 @@ from ocrqueue.errors import EngineDeviceMissing, EngineModelInvalid, EngineOutOf
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.keras import exporting
 from ocrqueue_worker.engines.keras.devices import CPU, Device
-from ocrqueue_worker.engines.keras.exporting import Parity, export_model
+from ocrqueue_worker.engines.keras.exporting import export_model
 from ocrqueue_worker.engines.keras.loading import make_networks
 from ocrqueue_worker.engines.keras.manifest import RecognizerBuild
 from ocrqueue_worker.engines.keras.models import Model, find_model
@@ -30,6 +30,7 @@ from ocrqueue_worker.engines.keras.onnx_networks import OnnxNetworks
 from ocrqueue_worker.engines.keras.page_sizes import enlarge
 from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks, keras_networks
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
+from ocrqueue_worker.memory_limit import data_limit
 
 pytestmark = pytest.mark.filterwarnings("default")
 """TensorFlow and what keras-ocr builds on warn of their own future."""
@@ -143,17 +144,6 @@ def test_one_graph_serves_all_shapes(tensorflow: TensorFlowNetworks) -> None:
         tensorflow.character_probabilities(pictures(height, 31, 64, 1))
     assert tensorflow.detection_graph.experimental_get_tracing_count() == 1
     assert tensorflow.recognition_graph.experimental_get_tracing_count() == 1
-
-
-def test_bfloat16_is_near(model: Model, tensorflow: TensorFlowNetworks) -> None:
-    half = TensorFlowNetworks(model, CPU, 1, precision="bfloat16")
-    pages, crops = pictures(1, 64, 96, 3), pictures(4, 31, 64, 1)
-    maps = tensorflow.text_maps(pages)
-    assert 0 < largest_difference(half.text_maps(pages), maps) < 0.05 * np.abs(maps).max()
-    assert 0 < largest_difference(half.character_probabilities(crops), tensorflow.character_probabilities(crops)) < 0.05
-
-
-# --- what goes wrong ----------------------------------------------------------------------------------------------
 
 
 def with_weights(model: Model, folder: Path, name: str, content: bytes) -> Model:
@@ -273,12 +263,14 @@ def test_an_exported_model_is_whole(model: Model, exported: Model) -> None:
 def test_a_conversion_that_computes_something_else_leaves_nothing(
     model: Model, exported: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "_convert", lambda graph, path: shutil.copyfile(exported.folder / path.name, path))
-    assert isinstance(export_model(model, tmp_path / "good"), Parity)
+    # the conversion itself takes seconds
+    monkeypatch.setattr(
+        exporting, "_converter", lambda: lambda graph, path: shutil.copyfile(exported.folder / path.name, path)
+    )
     monkeypatch.setattr(exporting, "LARGEST_DIFFERENCE", 0.0)
     with pytest.raises(EngineModelInvalid, match="detector of made differs from TensorFlow by"):
         export_model(model, tmp_path / "bad")
-    assert [path.name for path in tmp_path.iterdir()] == ["good"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_has_something_or_cannot_be_made_is_refused(model: Model, tmp_path: Path) -> None:
@@ -310,3 +302,10 @@ def test_without_onnx_runtime_the_remedy_is_the_extra(exported: Model, monkeypat
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EngineUnavailable, match=r"ocrqueue\[keras-onnx\]"):
         OnnxNetworks(exported, CPU, 1)
+
+
+def test_onnx_without_memory_is_an_error_and_goes_on(exported: Model) -> None:
+    networks = OnnxNetworks(exported, CPU, 1)
+    with data_limit(60), pytest.raises((EngineOutOfMemory, MemoryError)):
+        networks.text_maps(pictures(1, 2000, 2000, 3))
+    assert networks.text_maps(pictures(1, 64, 64, 3)).shape == (1, 32, 32, 2)

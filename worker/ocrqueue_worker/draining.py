@@ -14,6 +14,7 @@ from ocrqueue.errors import BrokerUnavailable, WorkerStopping
 from ocrqueue.registry import Holder, JobStatus, Registry
 from ocrqueue.registry.installation import dismiss_worker
 from ocrqueue.settings import process_settings
+from ocrqueue_worker.engines_loaded import stop_loading
 from ocrqueue_worker.jobs_at_work import jobs_at_work, jobs_in_hand
 from ocrqueue_worker.stopping import begin_stopping
 
@@ -32,6 +33,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
     def wait_for_soft_shutdown(self) -> None:
         """Runs in a signal handler, with the event loop at rest: only the records tell what the jobs do."""
         begin_stopping()
+        stop_loading(self)
         if "solo" in str(self.pool_cls):
             self._let_the_job_end()
         elif self._drain() and not self._is_prefork:

@@ -28,6 +28,8 @@ class ChildrenLoaded:
     """A pipe into which each child writes one byte when its engines are loaded, or could not be."""
 
     def __init__(self) -> None:
+        self.done = False
+        """Whether the main process waits for them no longer."""
         self._ends: tuple[int, int] | None = None
 
     def open(self) -> None:
@@ -73,14 +75,22 @@ class EnginesLoaded(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
         while waiting > 0 and time.monotonic() < deadline:
             waiting -= _children_loaded(parent).wait(_LOOK_EVERY_S)
             if state.should_stop is not None or state.should_terminate is not None:
-                _kill_children(parent)
                 return
             if _child_ended(parent):
-                return
+                break
+        _children_loaded(parent).done = True
         if waiting > 0:
             _log.warning("engines are not loaded yet", children=waiting, seconds=round(time.monotonic() - begin, 1))
         else:
             _log.info("engines loaded", children=parent.concurrency, seconds=round(time.monotonic() - begin, 1))
+
+
+def stop_loading(worker: Any) -> None:
+    """Kill children that still load: they have no job, and would not hear of the end before they are done."""
+    if "prefork" in str(worker.pool_cls) and not _children_loaded(worker).done and worker.pool is not None:
+        for child in worker.pool._pool._pool if worker.pool._pool else ():
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
 
 
 def _children_loaded(worker: Any) -> ChildrenLoaded:
@@ -90,10 +100,3 @@ def _children_loaded(worker: Any) -> ChildrenLoaded:
 
 def _child_ended(worker: Any) -> bool:
     return any(child.exitcode is not None for child in worker.pool._pool._pool)
-
-
-def _kill_children(worker: Any) -> None:
-    """They have no job yet, and would not hear of the end before they have loaded."""
-    for child in worker.pool._pool._pool:
-        with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)

@@ -11,6 +11,23 @@ blocks.py        lines that stand below each other, and in which order blocks ar
 inference.py     the Document's parts of these
 """
 
-from ocrqueue_worker.layout.inference import inferred_blocks
+from __future__ import annotations
 
-__all__ = ["inferred_blocks"]
+from collections.abc import Sequence
+
+from ocrqueue.document import Block, Word
+
+
+def inferred_blocks(
+    words: Sequence[Word], *, page: int | None = None, size: tuple[float, float] | None = None
+) -> tuple[Block, ...]:
+    """`words` as blocks, paragraphs and lines in reading order, by their polygons alone.
+
+    With `page`, its number, words get new ids in reading order. Polygons of lines and more are the rectangles around
+    their words, turned as these are read; with `size`, the page's width and height in pixels, they end at its edge.
+    3,000 words take about 0.2 s.
+    """
+    # NumPy comes with the engines that use this; others and the command line do without
+    from ocrqueue_worker.layout.inference import build_blocks
+
+    return build_blocks(words, page, size) if words else ()

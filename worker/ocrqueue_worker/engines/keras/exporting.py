@@ -19,6 +19,7 @@ from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
 from ocrqueue_worker.engines.keras.models import MANIFEST, Model
 from ocrqueue_worker.engines.keras.networks import Pictures
+from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
 
 OPSET: Final = 17
 """Of ONNX's operators: what any ONNX Runtime since 1.12 computes."""
@@ -63,14 +64,15 @@ def export_model(model: Model, folder: Path) -> Parity:
 
 
 def _export(model: Model, folder: Path) -> Parity:
+    convert = _converter()
     from ocrqueue_worker.engines.keras.onnx_networks import OnnxNetworks
     from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks
 
     threads = threads_of_child(0, children=1)
     reference = TensorFlowNetworks(model, CPU, threads)
     detector, recognizer = folder / "detector.onnx", folder / "recognizer.onnx"
-    _convert(reference.detection_graph, detector)
-    _convert(reference.recognition_graph, recognizer)
+    convert(reference.detection_graph, detector)
+    convert(reference.recognition_graph, recognizer)
     converted = OnnxNetworks(
         Model(model.manifest, folder, "onnx", detector=detector, recognizer=recognizer), CPU, threads
     )
@@ -95,14 +97,21 @@ def _export(model: Model, folder: Path) -> Parity:
     return parity
 
 
-def _convert(graph: Any, path: Path) -> None:
+def _converter() -> Callable[[Any, Path], None]:
+    """From a tf.function to an ONNX file."""
+    # tf2onnx imports TensorFlow, which wants to be prepared
+    start_tensorflow(CPU, threads_of_child(0, children=1))
     try:
         import tf2onnx
     except ImportError as error:
         raise EngineUnavailable(
             f"tf2onnx cannot be imported: {error}.", remedy="pip install 'ocrqueue[keras-export]'."
         ) from error
-    tf2onnx.convert.from_function(graph, input_signature=graph.input_signature, opset=OPSET, output_path=str(path))
+
+    def convert(graph: Any, path: Path) -> None:
+        tf2onnx.convert.from_function(graph, input_signature=graph.input_signature, opset=OPSET, output_path=str(path))
+
+    return convert
 
 
 def _difference(

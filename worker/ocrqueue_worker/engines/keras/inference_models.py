@@ -35,17 +35,6 @@ def fold_batch_normalization(model: Any) -> Any:
     return result
 
 
-def in_bfloat16(model: Any, *kinds: Any) -> Any:
-    """A model that computes its layers of these kinds in bfloat16; its weights are kept as float32."""
-
-    def made_over(layer: Any) -> Any:
-        if not isinstance(layer, kinds):
-            return _copy(layer)
-        return type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
-
-    return _cloned(model, made_over, leave_out=set())
-
-
 def _foldable(layer: Any) -> Any | None:
     """The convolution before a batch normalisation, where it can take it over."""
     before = layer.inbound_nodes[0].inbound_layers

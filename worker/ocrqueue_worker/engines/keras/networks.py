@@ -15,6 +15,10 @@ MEAN: Final = (0.485, 0.456, 0.406)
 DEVIATION: Final = (0.229, 0.224, 0.225)
 """Of ImageNet's colours in [0, 1], by which `keras_ocr.detection.compute_input` normalises pages."""
 
+_BYTES_PER_PIXEL: Final = 1536
+"""What CRAFT takes for a pixel of a page, at its largest."""
+_USUAL_GPU_MIB: Final = 8192
+
 
 class Networks(ABC):
     """A loaded detector and recogniser.
@@ -44,6 +48,12 @@ class Networks(ABC):
 
         Crops are divided by 255 within.
         """
+
+    def use_gpu(self, memory_mib: int | None) -> None:
+        """Set the limits for a GPU of so much memory; half of it is left to cuDNN and to what else runs there."""
+        self.few_shapes = True
+        self.pixels_per_batch = (memory_mib or _USUAL_GPU_MIB) * 1024 * 1024 // 2 // _BYTES_PER_PIXEL
+        self.crops_per_batch = 256
 
     def close(self) -> None:  # noqa: B027  # most have nothing to free
         """Free the memory of a device."""

@@ -17,9 +17,6 @@ from ocrqueue_worker.engines.keras.networks import Maps, Networks, Pictures
 _OUT_OF_MEMORY: Final = ("failed to allocate", "out of memory", "bad_alloc", "alloc_failed", "available memory")
 """What ONNX Runtime says in a RuntimeException, which has no kind of its own for it."""
 
-_BYTES_PER_PIXEL: Final = 1536
-"""What CRAFT takes for a pixel of a page, at its largest."""
-
 
 class OnnxNetworks(Networks):
     """Both networks as ONNX graphs, from bytes to maps."""
@@ -38,8 +35,7 @@ class OnnxNetworks(Networks):
         self._detector = _session(onnxruntime, model.detector, device, threads, rank=4)
         self._recognizer = _session(onnxruntime, model.recognizer, device, threads, rank=3)
         if device.gpu is not None:
-            self.few_shapes, self.crops_per_batch = True, 256
-            self.pixels_per_batch = (device.memory_mib or 8192) * 1024 * 512 // _BYTES_PER_PIXEL
+            self.use_gpu(device.memory_mib)
 
     def text_maps(self, pages: Pictures) -> Maps:
         return _run(self._detector, pages)
@@ -63,12 +59,12 @@ def _session(onnxruntime: Any, path: Path, device: Device, threads: int, rank: i
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # both keep memory for each shape that ever came
-    options.enable_cpu_mem_arena = False
+    # it would keep a plan, and memory, for each shape that ever came
     options.enable_mem_pattern = False
     # threads that wait take the time of others: containers count it
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    # errors are raised; only what ends the process is written
+    options.log_severity_level = 4
     providers = ["CPUExecutionProvider"] if device.gpu is None else [_cuda(onnxruntime, device), "CPUExecutionProvider"]
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,31 +14,21 @@ from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import DEVIATION, MEAN, Maps, Networks, Pictures
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
 
-Precision = Literal["float32", "bfloat16"]
-
 _OUT_OF_MEMORY: Final = ("out of memory", "out_of_memory", "alloc_failed", "failed to alloc", "dst tensor is not init")
 """What CUDA's libraries say, in TensorFlow's InternalError and UnknownError."""
-
-_BYTES_PER_PIXEL: Final = 1536
-"""What CRAFT takes for a pixel of a page, at its largest."""
 
 
 class TensorFlowNetworks(Networks):
     """One graph for each network, whatever shape comes."""
 
-    def __init__(self, model: Model, device: Device, threads: int, precision: Precision = "float32") -> None:
-        """bfloat16: the convolutions in half the precision, for processors that compute it natively.
-
-        Raises EngineUnavailable, EngineDeviceMissing, and EngineModelInvalid where weights do not fit the manifest.
-        """
+    def __init__(self, model: Model, device: Device, threads: int) -> None:
+        """Raises EngineUnavailable, EngineDeviceMissing, EngineModelInvalid: weights that do not fit the manifest."""
         self.device = str(device)
         self._tf = start_tensorflow(device, threads)
-        detector, recognizer = _inference_networks(model, precision)
+        detector, recognizer = _inference_networks(model)
         self.detection_graph, self.recognition_graph = _detection_graph(detector), _recognition_graph(recognizer)
         if device.gpu is not None:
-            self.few_shapes, self.crops_per_batch = True, 256
-            # half of it: the rest is for cuDNN's workspaces, and for what else runs there
-            self.pixels_per_batch = (device.memory_mib or 8192) * 1024 * 512 // _BYTES_PER_PIXEL
+            self.use_gpu(device.memory_mib)
 
     def text_maps(self, pages: Pictures) -> Maps:
         return self._run(self.detection_graph, pages)
@@ -58,18 +48,11 @@ class TensorFlowNetworks(Networks):
             raise
 
 
-def _inference_networks(model: Model, precision: Precision) -> tuple[Any, Any]:
-    from tensorflow.keras import layers
-
-    from ocrqueue_worker.engines.keras.inference_models import fold_batch_normalization, in_bfloat16
+def _inference_networks(model: Model) -> tuple[Any, Any]:
+    from ocrqueue_worker.engines.keras.inference_models import fold_batch_normalization
 
     detector, recognizer = keras_networks(model)
-    detector = fold_batch_normalization(detector)
-    if precision == "bfloat16":
-        detector = in_bfloat16(detector, layers.Layer)
-        # what comes after the convolutions adds up over the steps of a word
-        recognizer = in_bfloat16(recognizer, layers.Conv2D, layers.BatchNormalization, layers.MaxPooling2D)
-    return detector, recognizer
+    return fold_batch_normalization(detector), recognizer
 
 
 def keras_networks(model: Model) -> tuple[Any, Any]:
