@@ -9,7 +9,7 @@ from pathlib import Path
 
 import billiard
 import pytest
-from celery import current_app
+from celery import _state, current_app
 from celery.utils import sysinfo
 
 from ocrqueue.errors import EngineDeviceMissing, EngineUnavailable
@@ -122,7 +122,9 @@ def of_child(pause_s: float) -> tuple[int, str, int]:
 def test_each_child_of_a_pool_has_its_own_gpu_and_the_child_that_replaces_it_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(current_app.conf, "worker_concurrency", 2)
+    # the pool's thread, which starts the replacements, may see another app as the current one than this thread
+    for app in {current_app._get_current_object(), *_state._get_active_apps()}:
+        monkeypatch.setitem(app.conf, "worker_concurrency", 2)
     with billiard.Pool(2, maxtasksperchild=1) as pool:
         rounds = [pool.map(of_child, [0.3] * 2, chunksize=1) for _ in range(3)]
     assert len({pid for found in rounds for pid, _, _ in found}) == 6
