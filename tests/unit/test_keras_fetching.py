@@ -221,7 +221,7 @@ def test_a_full_disk_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: P
     assert text.startswith(f"error: engine.weights_missing: {weights}/detector.h5 cannot be written: File exists")
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_fetch_that_is_stopped_leaves_nothing(number: signal.Signals, status: int, weights: Path) -> None:
     def slow(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")

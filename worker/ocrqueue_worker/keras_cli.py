@@ -82,7 +82,7 @@ def fetch(model: str | None, origin: str | None) -> None:
 
     settings = _settings(model)
     nothing = True
-    with _sigterm_as_exit(), _progress() as progress:
+    with _signals_as_exit(), _progress() as progress:
         for fetched in fetch_model(settings, origin, progress):
             nothing = False
             click.echo(f"{fetched.path}  {'was there' if fetched.was_there else 'fetched'}, sha256 is right")
@@ -183,10 +183,16 @@ def _progress() -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """SIGTERM ends the program as an exception does, so that half a file is not left behind."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+def _signals_as_exit() -> Iterator[None]:
+    """SIGTERM and SIGINT end the program as an exception does, so that half a file is not left behind.
+
+    SIGINT too: after a KeyboardInterrupt within eval(), as it is common in imports, CPython ends with the signal
+    whatever is made of the exception.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda number, _: sys.exit(128 + number)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
