@@ -176,7 +176,7 @@ def test_an_expired_message_is_refused_with_its_job() -> None:
         {"content_encoding": "klingon"},
         {
             "headers": {"compression": "application/x-gzip"},
-            "body": base64.b64encode(gzip.compress(b"[[], {}, {}]")).decode(),
+            "body": base64.b64encode(gzip.compress(b"[[], {}, {}]", mtime=0)).decode(),
         },
         {"headers": {"eta": "0001-01-01T00:00:00+23:59"}},
         {"headers": {"expires": "tomorrow"}},

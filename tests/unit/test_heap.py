@@ -41,9 +41,10 @@ print(resident() - before)
 _LARGE_IMAGES = """
 before = resident()
 images, between = [], []
-for _ in range(1000):
+for number in range(1000):
     images.append(b"x" * 100_000)
-    between.append(b"y" * 1000)
+    # too large for the holes that imports left: else nothing stands between the images, and malloc gives them back
+    between.append(bytes([number % 256]) * 10_000)
 images.clear()
 if "helped" in sys.argv:
     return_freed_memory()
