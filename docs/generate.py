@@ -27,7 +27,10 @@ from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.engines.null import NullOptions
+from ocrqueue_worker.engines.rapid import RapidOptions
 from ocrqueue_worker.engines.tesseract import TesseractOptions
+from ocrqueue_worker.engines.vision import VisionOptions
+from ocrqueue_worker.engines.vision.languages import HINTS
 
 DOCS: Final = Path(__file__).parent
 _PART: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
@@ -88,6 +91,9 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "job-fields": fields_of(Job, "field"),
         "tesseract-options": fields_of(TesseractOptions, "option"),
         "keras-options": fields_of(KerasOptions, "option"),
+        "rapid-options": fields_of(RapidOptions, "option"),
+        "vision-options": fields_of(VisionOptions, "option"),
+        "vision-languages": lambda: ", ".join(f"`{name}`" for name in sorted(HINTS)),
         "null-options": fields_of(NullOptions, "option"),
     }
 )

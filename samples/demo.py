@@ -32,7 +32,7 @@ from ocrqueue.local import LocalSystem
 from ocrqueue_worker.geometry import polygon_iou
 
 SAMPLES = Path(__file__).parent
-CONCURRENCY = {"tesseract": 2}
+CONCURRENCY = {"tesseract": 2, "rapid": 2}
 """Jobs at a time; what is not named decides itself, as keras-ocr does, which takes all cores for one."""
 PATIENCE_S = 300
 OVERLAP = 0.5

@@ -12,13 +12,15 @@ from redis.asyncio.client import PubSub
 
 from ocrqueue.client import check_has_result
 from ocrqueue.document import Document
-from ocrqueue.errors import EngineUnknown, JobUnknown, QueueFull
+from ocrqueue.errors import JobUnknown, QueueFull
 from ocrqueue.job import Job
-from ocrqueue.registry import JobStatus, Registry, State, known_engines, scripts
+from ocrqueue.registry import JobStatus, State, scripts
 from ocrqueue.registry.admission import Admission
 from ocrqueue.registry.calls import PIPELINE, Calls
 from ocrqueue.registry.connection import broker_errors, connect_async
 from ocrqueue.registry.records import parse_record
+from ocrqueue.routing import EnginesNow, Router
+from ocrqueue.routing.state import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
@@ -71,6 +73,8 @@ class AsyncOcrQueue:
         self.client = connect_async(self.settings)
         self._submit = self.client.register_script(scripts.SUBMIT)
         self._cancel = self.client.register_script(scripts.CANCEL)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._router = Router(self.settings, self._read_engines_from_thread)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,9 +103,9 @@ class AsyncOcrQueue:
         submitted: list[AsyncSubmittedJob] = []
         remaining = iter(images)
         admission = Admission(self.calls, wait_for_room, group)
+        self._loop = asyncio.get_running_loop()
         try:
             while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
-                await self._check_engines({job.engine for job in admission.pending})
                 while admission.pending:
                     keys, args = admission.call()
                     with broker_errors():
@@ -116,16 +120,23 @@ class AsyncOcrQueue:
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
         chunk: list[Job] = []
         for image in images:
-            chunk.append(build_job(image, self.settings, lambda: self.storage, fields))
+            chunk.append(build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields))
             if len(chunk) == PIPELINE:
                 break
         return chunk
 
-    async def _check_engines(self, engines: set[str]) -> None:
-        for engine in sorted(engines.difference(self.settings.engines)):
-            known = await asyncio.to_thread(_known_engine_names, self.settings)
-            if engine not in known:
-                raise EngineUnknown(f"No engine {engine!r}; known: {', '.join(known)}.")
+    def _read_engines_from_thread(self) -> EnginesNow:
+        """For `_build_chunk`, which runs in a thread beside the event loop."""
+        if self._loop is None:
+            raise RuntimeError("no submission is on its way")
+        return asyncio.run_coroutine_threadsafe(self._read_engines(), self._loop).result()
+
+    async def _read_engines(self) -> EnginesNow:
+        engines = engines_to_measure(self.settings)
+        with broker_errors():
+            async with self.client.pipeline(transaction=False) as pipeline:
+                ask(pipeline, self.calls.keys, engines)
+                return understand(await pipeline.execute(), self.settings, engines)
 
     def job(self, job_id: str) -> AsyncSubmittedJob:
         """A job submitted earlier, here or elsewhere. Asks nothing yet."""
@@ -201,11 +212,3 @@ async def _listen(events: PubSub, watch: Watch) -> None:
         while message is not None:
             watch.hear(message["data"])
             message = await events.get_message(timeout=0)
-
-
-def _known_engine_names(settings: Settings) -> list[str]:
-    registry = Registry(settings)
-    try:
-        return sorted(known_engines(registry))
-    finally:
-        registry.close()

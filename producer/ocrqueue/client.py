@@ -10,11 +10,11 @@ from typing import Any, Self
 from redis.client import PubSub
 
 from ocrqueue.document import Document
-from ocrqueue.errors import EngineUnknown, JobCancelled, JobNotFinished, QueueFull, error_from_info
-from ocrqueue.job import Job
+from ocrqueue.errors import JobCancelled, JobNotFinished, QueueFull, error_from_info
 from ocrqueue.registry import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.registry.connection import broker_errors
 from ocrqueue.registry.dead_letters import DeadLetters
+from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
@@ -71,6 +71,7 @@ class OcrQueue:
         """
         self.settings = settings or load_settings(**overrides)
         self.registry = Registry(self.settings)
+        self._router = Router(self.settings, lambda: read_engines(self.registry))
 
     def __enter__(self) -> Self:
         return self
@@ -95,10 +96,12 @@ class OcrQueue:
     def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> SubmittedJob:
         """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...
 
+        With the engine `auto`, `fallback` or `compare`, the engines are chosen now, and the record tells which and why.
         A path or bytes are uploaded to storage first, once for the same content. Where the queue is full, waits for
         room for `wait_for_room` seconds (0: not at all, None: without limit). Raises JobMalformed, EngineUnknown,
-        SourceNotFound, QueueFull, StorageUnavailable; then nothing was queued. After BrokerUnavailable it may have
-        been: submitted again with the same idempotency key, or as the same Job, it is still one job.
+        LanguageUnsupported, SourceNotFound, QueueFull, StorageUnavailable; then nothing was queued. After
+        BrokerUnavailable it may have been: submitted again with the same idempotency key, or as the same Job, it is
+        still one job.
         """
         (job,) = self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
@@ -117,31 +120,15 @@ class OcrQueue:
         from `images` after them. If anything else is raised midway, what was sent before is queued: submit again with
         idempotency keys to be sure.
         """
-        checked: set[str] = set()
-
-        def jobs() -> Iterator[Job]:
-            for image in images:
-                job = build_job(image, self.settings, lambda: self.storage, fields)
-                if job.engine not in checked:
-                    self._check_engine(job.engine)
-                    checked.add(job.engine)
-                yield job
-
+        jobs = (build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields) for image in images)
         submitted: list[SubmittedJob] = []
         try:
-            for job_id in self.registry.submit(jobs(), wait_for_room, group):
+            for job_id in self.registry.submit(jobs, wait_for_room, group):
                 submitted.append(SubmittedJob(self, job_id))
         except QueueFull as full:
             full.submitted = submitted
             raise
         return submitted
-
-    def _check_engine(self, engine: str) -> None:
-        if engine in self.settings.engines:
-            return
-        known = known_engines(self.registry)
-        if engine not in known:
-            raise EngineUnknown(f"No engine {engine!r}; known: {', '.join(sorted(known))}.")
 
     def job(self, job_id: str) -> SubmittedJob:
         """A job submitted earlier, here or elsewhere. Asks nothing yet."""
@@ -192,6 +179,10 @@ class OcrQueue:
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""
         return known_engines(self.registry)
+
+    def engine_statuses(self) -> list[EngineStatus]:
+        """The known engines: their workers, what waits by lane, how fast they are, what they have cost this month."""
+        return engine_statuses(self.registry)
 
     def queues(self) -> list[QueueInfo]:
         """The lanes of the known engines: what waits in them and who takes from them."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, computed_field
 
 from ocrqueue.errors import CropMissing, ErrorInfo
+from ocrqueue.route import Share, Step
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +31,11 @@ class ObjectReader(Protocol):
     """What a crop needs of storage to be opened."""
 
     def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes: ...
+
+
+def _is_unset(value: object) -> bool:
+    """Left out of the JSON: there are many words, and few have what few engines or jobs give."""
+    return value is None or value == {}
 
 
 class _Value(BaseModel):
@@ -64,6 +70,12 @@ class Region(_Value):
     confidence: Confidence | None = Field(default=None, description="Null where the engine gives none.")
 
 
+class Symbol(Region):
+    """A character as printed, or several that are one letter together."""
+
+    text: str
+
+
 class Word(Region):
     id: str = Field(description="p001-w0001: unique in the Document.")
     text: str
@@ -76,6 +88,26 @@ class Word(Region):
     )
     reading: Literal["page", "crop"] = Field(
         default="page", description="The step that gave the text: the whole page, or the word's crop read again."
+    )
+    symbols: tuple[Symbol, ...] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="Its characters, of an engine that tells them and a job whose options ask for them.",
+    )
+    engine: str | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="That read this word, where it is another than the page's: its line was read again.",
+    )
+    readings: dict[str, str | None] = Field(
+        default={},
+        exclude_if=_is_unset,
+        description="With compare: what each other engine read in this place; null where it found no word.",
+    )
+    agreement: Share | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="With compare: the share of the other engines that read the same text here.",
     )
 
 
@@ -103,6 +135,21 @@ class Block(Region):
         return "\n\n".join(paragraph.text for paragraph in self.paragraphs)
 
 
+Verdict = Literal["kept", "page sent on", "lines sent on", "failed"]
+
+
+class PageReading(_Value):
+    """How one engine of a route fared with a page."""
+
+    engine: str
+    words: int
+    mean_confidence: Share | None = Field(default=None, description="Of the words that have one.")
+    low_share: Share | None = Field(default=None, description="The share of words below fallback_low_word.")
+    seconds: float = Field(default=0.0, description="That the engine took for it.")
+    verdict: Verdict
+    reason: str = Field(default="", description="What was measured against which threshold.")
+
+
 class Page(_Value):
     number: Annotated[int, Field(ge=1)]
     width: int = Field(description="Pixels.")
@@ -120,6 +167,12 @@ class Page(_Value):
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
     )
     blocks: tuple[Block, ...] = ()
+    engine: str | None = Field(
+        default=None, description="That read this page, where the job asked for several; else the Document's."
+    )
+    trail: tuple[PageReading, ...] = Field(
+        default=(), description="Of the engines that have read it, in order, where the job asked for several."
+    )
     error: ErrorInfo | None = Field(default=None, description="Why this page could not be read.")
 
     @computed_field(description="Words of a line joined by spaces, lines by newlines, blocks by empty lines.")  # type: ignore[prop-decorator]  # mypy#1362
@@ -139,9 +192,9 @@ class Page(_Value):
 
 class InputInfo(_Value):
     uri: str = Field(description="The reference, its query string and credentials removed.")
-    sha256: str
-    format: str = Field(description="PNG, JPEG, TIFF, ...: by content.")
-    bytes: int
+    sha256: str | None = Field(description="Null where the engine fetched the image itself, by its reference.")
+    format: str = Field(description="PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
+    bytes: int | None
 
 
 class EngineInfo(_Value):
@@ -175,7 +228,10 @@ class Document(_Value):
     tag: str | None = None
     status: Literal["succeeded", "partial"]
     input: InputInfo
-    engine: EngineInfo
+    engine: EngineInfo = Field(description="The last one that had its turn; each page says which engine read it.")
+    trail: tuple[Step, ...] = Field(
+        default=(), description="Of the engines that had their turn, in order, where the job asked for several."
+    )
     languages: tuple[str, ...]
     options: dict[str, JsonValue] = {}
     attempts: int = 1
@@ -199,6 +255,12 @@ class Document(_Value):
         """Mean over the words that have one; null where none has."""
         known = [word.confidence for word in self.words() if word.confidence is not None]
         return sum(known) / len(known) if known else None
+
+    @property
+    def mean_agreement(self) -> float | None:
+        """With compare: mean over the words; null without."""
+        known = [word.agreement for word in self.words() if word.agreement is not None]
+        return round(sum(known) / len(known), 4) if known else None
 
     def bind(self, storage: ObjectReader) -> Document:
         """Let `word.crop.open()` read from `storage`."""

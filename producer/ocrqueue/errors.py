@@ -151,7 +151,7 @@ class SourceInvalid(OcrQueueError):
     """The image reference is not a URI that ocrqueue can read."""
 
     code = "source.invalid"
-    remedy = "Use s3://bucket/key, https://host/path or file:///path."
+    remedy = "Use s3://bucket/key, gs://bucket/object, https://host/path or file:///path."
 
 
 class SourceSchemeNotAllowed(OcrQueueError):
@@ -352,6 +352,43 @@ class EngineModelInvalid(OcrQueueError):
 
     code = "engine.model_invalid"
     remedy = "Compare the directory with docs/keras-models.md; `ocrqueue-worker keras check MODEL` says what is wrong."
+
+
+class EngineThrottled(OcrQueueError):
+    """The engine's service has had as many requests as it takes for now."""
+
+    code = "engine.throttled"
+    retryable = True
+    remedy = "It is tried again after a pause; if it persists, lower the engine's requests a minute or raise its quota."
+
+
+class EngineUnreachable(OcrQueueError):
+    """The engine's service cannot be reached, or is out of order."""
+
+    code = "engine.unreachable"
+    retryable = True
+    remedy = "It is tried again after a pause; if it persists, check the service's status page and the network."
+
+
+class EngineAccessDenied(OcrQueueError):
+    """The engine's service does not let this worker in."""
+
+    code = "engine.access_denied"
+    remedy = "Check the credentials, their permissions and the project's billing; docs/engines.md says which."
+
+
+class EngineBudgetExhausted(OcrQueueError):
+    """The engine's budget for this month is used up."""
+
+    code = "engine.budget_exhausted"
+    remedy = "Raise OCRQUEUE_VISION_IMAGES_PER_MONTH, choose another engine, or replay the job next month."
+
+
+class EngineImageRefused(OcrQueueError):
+    """The engine's service does not take this image."""
+
+    code = "engine.image_refused"
+    remedy = "Convert or scale down the image, or choose another engine."
 
 
 class EngineFailed(OcrQueueError):

@@ -40,7 +40,8 @@ def _kind(job: Job) -> str:
 def group_numbers(jobs: Sequence[Job], sizes_bytes: Sequence[int], size: int) -> list[int]:
     """For each job the number of its group, from 1 in the order of their first jobs; 0 for all where `size` is 1.
 
-    `sizes_bytes` are those of the jobs' JSON. A group has at most `size` jobs of one kind; between them there may be
+    So it is for a job with a route, which may have to go on to another engine than its neighbours. `sizes_bytes` are
+    those of the jobs' JSON. A group has at most `size` jobs of one kind; between them there may be
     jobs of other kinds.
     """
     if size == 1:
@@ -48,6 +49,8 @@ def group_numbers(jobs: Sequence[Job], sizes_bytes: Sequence[int], size: int) ->
     groups: list[list[int]] = []
     open_groups: dict[str, list[int]] = {}
     for position, job in enumerate(jobs):
+        if job.options_by_engine:
+            continue
         of_kind = _kind(job)
         members = open_groups.get(of_kind, [])
         if not members or len(members) == size or _bytes(members, sizes_bytes) + sizes_bytes[position] > _MOST_BYTES:

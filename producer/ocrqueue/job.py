@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import uuid_utils
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
+from ocrqueue.names import AUTO, ENGINE_NAME, LANES, Priority
+from ocrqueue.route import MOST_ENGINES, EngineName, Route
 
 SCHEMA_VERSION: Final = 1
 
-Priority = Literal["high", "normal", "low"]
 CropMode = Literal["objects", "archive", "none"]
-LANES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
-
-ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-task-meta-")
 """Beginnings of Redis keys that are no queues of an app's: a list in the place of one would stop all workers."""
@@ -47,12 +45,24 @@ class Job(BaseModel):
         description="s3://bucket/key, https://host/path, http://host/path or file:///path."
     )
     engine: Annotated[str, Field(pattern=ENGINE_NAME)] = Field(
-        default="tesseract", description="Name of the engine; decides the queue."
+        default="tesseract",
+        description="Name of the engine; decides the queue. auto: chosen by languages, workers and queues.",
+    )
+    fallback: Annotated[tuple[EngineName, ...], Field(max_length=MOST_ENGINES - 1)] = Field(
+        default=(),
+        description="Engines that go on in this order with what the one before is not sure of, or fails at.",
+    )
+    compare: Annotated[tuple[EngineName, ...], Field(max_length=MOST_ENGINES)] = Field(
+        default=(), description="Engines that each read the image, two at least; the words are the first one's."
     )
     languages: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)] = Field(
         default=("eng",), description="ISO 639-2 codes as Tesseract names them, the main one first."
     )
-    options: dict[str, JsonValue] = Field(default_factory=dict, description="The engine's own options.")
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="The engine's own options; by engine in a job with auto, fallback or compare: "
+        "{engine: {option: value}}.",
+    )
     crops: CropMode = Field(
         default="objects",
         description="objects: one PNG a word. archive: one stored ZIP, read by ranged GET. none: no crops.",
@@ -75,6 +85,9 @@ class Job(BaseModel):
     reply_to: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
         default=None,
         description="A Celery queue: when the job has ended, its summary is sent there as task ocrqueue.finished.",
+    )
+    route: Route | None = Field(
+        default=None, description="Of a job with auto, fallback or compare, once it is submitted; made by ocrqueue."
     )
     submitted_at: datetime = Field(default_factory=lambda: datetime.now(UTC), description="RFC 3339, with a time zone.")
 
@@ -99,6 +112,55 @@ class Job(BaseModel):
     @classmethod
     def _with_time_zone(cls, value: datetime) -> datetime:
         return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compares_with_its_engine(cls, fields: Any) -> Any:
+        compare = fields.get("compare") if isinstance(fields, Mapping) else None
+        if isinstance(compare, list | tuple) and compare and "engine" not in fields:
+            return {**fields, "engine": compare[0]}
+        return fields
+
+    @model_validator(mode="after")
+    def _engines_fit(self) -> Self:
+        named = (self.engine, *self.fallback) if self.route is None else self.fallback
+        if self.compare and self.fallback:
+            raise ValueError("a job has either fallback or compare")
+        if len(self.compare) == 1:
+            raise ValueError("compare takes two engines at least")
+        if AUTO in (*self.fallback, *self.compare):
+            raise ValueError(f"{AUTO} is no engine that can be named in fallback or compare")
+        if len(set(self.compare)) != len(self.compare) or len(set(named)) != len(named):
+            raise ValueError("an engine is named twice")
+        if self.compare and self.route is None and self.engine != self.compare[0]:
+            raise ValueError("the first engine of compare is the job's engine")
+        if self.route is not None and self.engine != self.route.engine:
+            raise ValueError("the engine is not the one whose turn it is on the route")
+        if self.options_by_engine and not all(isinstance(options, dict) for options in self.options.values()):
+            raise ValueError("options of a job with auto, fallback or compare are {engine: {option: value}}")
+        return self
+
+    @property
+    def wants_route(self) -> bool:
+        """Whether its route is still to be made, by ocrqueue.routing."""
+        return self.route is None and (self.engine == AUTO or bool(self.fallback or self.compare))
+
+    @property
+    def options_by_engine(self) -> bool:
+        return self.wants_route or self.route is not None
+
+    @property
+    def engine_options(self) -> dict[str, JsonValue]:
+        """Those of the engine whose turn it is."""
+        if not self.options_by_engine:
+            return self.options
+        own = self.options.get(self.engine)
+        return own if isinstance(own, dict) else {}
+
+    @property
+    def step(self) -> int:
+        """How many engines of its route have had their turn."""
+        return self.route.step if self.route else 0
 
     @property
     def queue(self) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ocrqueue.errors import SourceInvalid
 
-SCHEMES = ("s3", "https", "http", "file")
+SCHEMES = ("s3", "gs", "https", "http", "file")
 
 
 def is_reference(text: str) -> bool:
@@ -30,3 +30,11 @@ def split_s3_uri(uri: str) -> tuple[str, str]:
     if not uri.startswith("s3://") or not bucket or not key:
         raise SourceInvalid("Not an s3://bucket/key reference.")
     return bucket, key
+
+
+def split_gs_uri(uri: str) -> tuple[str, str]:
+    """Bucket and object of a gs:// reference, in the same way. Raises SourceInvalid."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    if not uri.startswith("gs://") or not bucket or not name:
+        raise SourceInvalid("Not a gs://bucket/object reference.")
+    return bucket, name

@@ -60,12 +60,51 @@ class Settings(BaseSettings):
     default_engine: str = Field(default="tesseract", description="Engine of jobs that name none.")
     default_languages: Names = Field(default=("eng",), description="Languages of jobs that name none.")
     engines: Names = Field(
-        default=("tesseract", "keras", "null"),
+        default=("tesseract", "keras", "rapid", "vision", "null"),
         description="Engines that may be submitted to even while no worker of theirs is up.",
     )
     max_queue_length: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(100_000),
         description="Jobs that may wait for one engine, in its three lanes; more are refused: queue.full. 0: no limit.",
+    )
+
+    # Several engines for one job
+    auto_engines: Names = Field(
+        default=("tesseract", "rapid"),
+        description="Engines of jobs with the engine `auto`: those in question, the one to be asked first in front.",
+    )
+    auto_policy: Literal["order", "shortest", "cheapest"] = Field(
+        default="order",
+        description="Which of them is asked first. order: the first that can. shortest: with the shortest queue by its "
+        "workers' pace. cheapest: by engine_page_cost. Those after it in auto_engines follow as fallback.",
+    )
+    engine_languages: str = Field(
+        default="keras=eng",
+        pattern=r"^(\s*[a-z][a-z0-9_-]*\s*=\s*[A-Za-z0-9_/]+(\s*\+\s*[A-Za-z0-9_/]+)*\s*(,|$))*$",
+        description="What engines read that have no live worker to say so: keras=eng,other=eng+kor; not named: any.",
+    )
+    engine_page_cost: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(0, {"vision": 150}),
+        description="What 1,000 pages cost, in hundredths of your currency: 150 is $1.50.",
+    )
+    fallback_page_below: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(75),
+        description="Mean word confidence in percent below which a page goes on to the next engine; 0: never for that.",
+    )
+    fallback_low_word: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(60), description="A word below this confidence in percent is an uncertain one."
+    )
+    fallback_low_share: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(50),
+        description="Share of uncertain words in percent above which a page goes on to the next engine; 100: never.",
+    )
+    fallback_lines: bool = Field(
+        default=True,
+        description="Of a page that stays, lines with a mean confidence below fallback_line_below go on by themselves, "
+        "if the next engine reads single lines.",
+    )
+    fallback_line_below: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(80), description="Mean word confidence in percent below which a line goes on."
     )
 
     # Storage
@@ -86,7 +125,7 @@ class Settings(BaseSettings):
 
     # Sources
     source_schemes: Names = Field(
-        default=("s3", "https", "http", "file"), description="Schemes of image references that workers fetch."
+        default=("s3", "gs", "https", "http", "file"), description="Schemes of image references that workers fetch."
     )
     source_hosts: Names = Field(
         default=(), description="Hosts that workers fetch from, `*.example.org` for subdomains; empty: any."
@@ -117,6 +156,12 @@ class Settings(BaseSettings):
     image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
 
     # Delivery
+    low_lane_share: int = Field(
+        default=10,
+        ge=0,
+        le=50,
+        description="Of 100 jobs that a worker takes, so many from the low lane first.",
+    )
     delivery_cap: int = Field(
         default=3, ge=1, le=100, description="Deliveries of a job whose worker died, before it is job.poison."
     )
@@ -191,7 +236,29 @@ class Settings(BaseSettings):
         default=0, ge=0, le=256, description="Threads of one child on the CPU; 0: the cores it has over its siblings."
     )
 
+    rapid_threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of one child; 0: the cores it has over its siblings."
+    )
+    vision_endpoint: str | None = Field(
+        default=None,
+        description="Host of Google's service, such as eu-vision.googleapis.com; http://host:port is not encrypted, "
+        "and for tests.",
+    )
+    vision_transport: Literal["grpc", "rest"] = Field(default="grpc", description="How Google's service is spoken to.")
+    vision_requests_per_minute: int = Field(
+        default=1800, ge=1, description="Requests to Google, of all workers together; Google's own quota is 1,800."
+    )
+    vision_images_per_month: int = Field(
+        default=0, ge=0, description="Images that Google is given in a calendar month (UTC); 0: any number."
+    )
+    vision_batch_size: int = Field(default=16, ge=1, le=16, description="Images in one request to Google.")
+    vision_gather_s: float = Field(
+        default=0.05, ge=0, le=5, description="A page waits so long for others to share a request with."
+    )
+    vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
+
     @field_validator(
+        "auto_engines",
         "default_languages",
         "engines",
         "source_schemes",

@@ -28,21 +28,29 @@ _EXTENSIONS: Final = (
 )
 
 
-def build_job(image: ImageInput, settings: Settings, storage: Callable[[], Storage], fields: dict[str, Any]) -> Job:
-    """The Job for `image`, with `fields` of Job and the settings' defaults.
+def build_job(
+    image: ImageInput,
+    settings: Settings,
+    storage: Callable[[], Storage],
+    prepare: Callable[[Job], Job],
+    fields: dict[str, Any],
+) -> Job:
+    """The Job for `image`, with `fields` of Job and the settings' defaults, as `prepare` makes it ready.
 
-    Raises JobMalformed, SourceNotFound for a path that is not there, or what storage raises at the upload.
+    Raises JobMalformed, SourceNotFound for a path that is not there, what `prepare` raises, or storage at the upload.
     """
     if isinstance(image, Job):
         if fields:
             raise JobMalformed("A Job is submitted as it is; it takes no further fields.")
-        return image
+        return prepare(image)
     given = {name: value for name, value in fields.items() if value is not None}
-    defaults = {"engine": settings.default_engine, "languages": settings.default_languages}
+    defaults: dict[str, Any] = {"languages": settings.default_languages}
+    if not given.get("compare"):
+        defaults["engine"] = settings.default_engine
     if isinstance(given.get("languages"), str):
         given["languages"] = tuple(given["languages"].split("+"))
     # checked before the upload, so that a bad job uploads nothing
-    job = _validated({**defaults, **given, "image": "file:///"})
+    job = prepare(_validated({**defaults, **given, "image": "file:///"}))
     return job.model_copy(update={"image": _validated({"image": _reference(image, storage)}).image})
 
 

@@ -362,8 +362,10 @@ def test_queues_and_engines(run: Run, system: LocalSystem) -> None:
     found = {lane["name"]: lane for lane in json.loads(run("queues", "--json").stdout)}
     assert found["ocr.null"]["workers"] == 1
     engines = json.loads(run("engines", "--json").stdout)
-    assert "kor" in engines["tesseract"][0]["engines"][0]["languages"]
-    assert engines["null"][0]["pid"] == system.workers["null"].pid
+    assert "kor" in engines["tesseract"]["workers"][0]["engines"][0]["languages"]
+    assert engines["null"]["workers"][0]["pid"] == system.workers["null"].pid
+    assert engines["null"]["waiting"] == {"high": 0, "normal": 0, "low": 0}
+    assert "auto" not in engines
     assert "eng" in run("engines").stdout
 
 

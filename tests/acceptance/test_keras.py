@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ocrqueue import Document, JobStatus, OcrQueue
+from ocrqueue import Document, Job, JobStatus, OcrQueue
+from ocrqueue.errors import LanguageUnsupported
 from ocrqueue.formats.overlay import draw_overlay
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.engines.keras.models import SHIPPED
@@ -133,7 +134,14 @@ def test_a_killed_child_loads_again_and_reads_the_next_job(system: System) -> No
 
 
 def test_a_language_that_the_model_does_not_name_is_refused(system: System) -> None:
-    status = system.queue.submit(PAGE, engine="keras", languages=["kor"]).wait(60)
+    (announced,) = (offer for info in system.queue.engines()["keras"] for offer in info.engines)
+    assert announced.fixed_languages
+    with pytest.raises(LanguageUnsupported, match="keras reads eng, and not 'kor'"):
+        system.queue.submit(PAGE, engine="keras", languages=["kor"])
+    # what nobody has checked, the worker refuses
+    unchecked = Job(image="file:///nowhere.png", engine="keras", languages=("kor",))
+    (job_id,) = system.queue.registry.submit([unchecked])
+    status = system.queue.job(job_id).wait(60)
     assert status.error is not None
     assert status.error.code == "language.unsupported"
     assert "eng" in status.error.message

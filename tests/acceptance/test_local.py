@@ -132,7 +132,7 @@ def test_a_folder_has_one_system_at_a_time(tmp_path: Path) -> None:
         second = subprocess.run([OCRQUEUE, "local"], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
         assert second.returncode == 1
         assert "error: local.failed: Another `ocrqueue local` runs in" in second.stderr
-        assert json.loads(ocrqueue(ready, "engines", "--json"))["null"]
+        assert json.loads(ocrqueue(ready, "engines", "--json"))["null"]["workers"]
         assert (tmp_path / "ocrqueue-data/env").exists()
 
 

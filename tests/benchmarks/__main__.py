@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from tests.benchmarks.accuracy import accuracy
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
+from tests.benchmarks.rapid import rapid
 from tests.benchmarks.tesseract import tesseract
 
 
@@ -22,6 +23,7 @@ main.add_command(tesseract)
 main.add_command(jobs)
 main.add_command(accuracy)
 main.add_command(keras)
+main.add_command(rapid)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

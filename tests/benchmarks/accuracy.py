@@ -40,7 +40,7 @@ def accuracy(folder: Path, truth: Literal["txt", "csv"], language: str) -> None:
     files = [path for path in image_files(folder) if _is_comparable(path, truth, language)]
     if not files:
         raise click.ClickException(f"No image in {folder} has a .{truth} in this language beside it.")
-    true = [_true_text(path.with_suffix(f".{truth}")) for path in files]
+    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
     readers: dict[str, Callable[[Sequence[Path]], list[str]]] = {
         "ocrqueue, in-process": partial(_system, "tesserocr", language),
         "ocrqueue, through pytesseract": partial(_system, "pytesseract", language),
@@ -63,7 +63,8 @@ def _is_comparable(path: Path, truth: str, language: str) -> bool:
     return wanted and path.with_suffix(f".{truth}").is_file()
 
 
-def _true_text(path: Path) -> str:
+def true_text(path: Path) -> str:
+    """Of a file beside an image: a text, or a .csv as the option --truth has it."""
     text = path.read_text("utf-8")
     if path.suffix == ".txt":
         return text

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Final, Literal
 
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.job import LANES, queue_name
+from ocrqueue.job import queue_name
+from ocrqueue.names import LANES
 from tests.faults.installation import ENGINES
 from tests.faults.jobs import CANCELLED, End
 from tests.faults.producer import Submission

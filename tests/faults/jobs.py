@@ -11,7 +11,8 @@ from typing import Final
 from PIL import Image
 from pydantic import JsonValue
 
-from ocrqueue.job import CropMode, Job, Priority
+from ocrqueue.job import CropMode, Job
+from ocrqueue.names import Priority
 from ocrqueue.storage import Storage
 from ocrqueue.submission import upload
 from tests.pictures import png, text_picture, tiff

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
-from ocrqueue.errors import BrokerUnavailable, JobUnknown
+from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.messages import job_in_message
 from ocrqueue.registry.connection import broker_errors
@@ -247,7 +247,12 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
         def messages() -> int:
             return int(direct.registry.client.llen(direct.registry.keys.queue(job.queue)))
 
-        queue.registry.client.ping()
+        def look_at_the_engines() -> None:
+            """So that a submission right after this begins with sending jobs."""
+            with pytest.raises(EngineUnknown):
+                queue.submit(IMAGE, engine="nonesuch")
+
+        look_at_the_engines()
         between.set("stall")
         with pytest.raises(BrokerUnavailable):
             queue.submit(job)
@@ -258,6 +263,7 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
         assert queue.submit(job).id == job.id
         assert whole_jobs(direct) == 1
 
+        look_at_the_engines()
         between.set("stall")
         with pytest.raises(BrokerUnavailable):
             queue.submit(IMAGE, idempotency_key="order 4711")

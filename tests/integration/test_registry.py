@@ -341,7 +341,7 @@ def test_workers_announce_themselves_and_are_forgotten(registry: Registry) -> No
     )
     announce_worker(registry, worker)
     assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
-    assert set(known_engines(registry)) == {"tesseract", "keras", "null", "mine"}
+    assert set(known_engines(registry)) == {"tesseract", "keras", "rapid", "vision", "null", "mine"}
     registry.client.hset(registry.keys.workers(), "newer", b'{"some": "future"}')
     stale = worker.model_copy(update={"name": "stale", "seen_at": 1.0})
     registry.client.hset(registry.keys.workers(), "stale", stale.model_dump_json())
@@ -372,7 +372,7 @@ def test_a_key_prefix_is_before_every_key(registry: Registry, job: Job) -> None:
     assert prefix
     stray = [key for key in registry.client.scan_iter(count=1000) if key.startswith((b"ocr.", b"ocrqueue:"))]
     assert stray == []
-    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 4  # and jobs ended
+    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 5  # and jobs ended, pages read
 
 
 @pytest.mark.parametrize("what", ["nothing listens", "wrong password"])

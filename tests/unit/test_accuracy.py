@@ -16,6 +16,11 @@ def test_words_are_counted_over_all_images() -> None:
     assert score.f1 == pytest.approx(2 * (1 / 2) * (3 / 5) / (1 / 2 + 3 / 5))
 
 
+def test_case_counts_unless_it_is_folded() -> None:
+    assert score_words([("TOTAL: Ab", "Total: Ab")]).matched == 1
+    assert score_words([("TOTAL: Ab", "Total: Ab")], fold_case=True).matched == 2
+
+
 def test_nothing_read_scores_zero() -> None:
     score = score_words([("a", "")])
     assert (score.precision, score.recall, score.f1) == (0, 0, 0)

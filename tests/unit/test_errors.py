@@ -35,6 +35,8 @@ def test_only_passing_troubles_are_retryable() -> None:
     retryable = {code for code, cls in error_classes().items() if cls.retryable}
     assert retryable == {
         "broker.unavailable",
+        "engine.throttled",
+        "engine.unreachable",
         "job.not_finished",
         "job.wait_timeout",
         "queue.full",

@@ -13,8 +13,8 @@ from celery import _state, current_app
 from celery.utils import sysinfo
 
 from ocrqueue.errors import EngineDeviceMissing, EngineUnavailable
+from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.keras import devices
-from ocrqueue_worker.engines.keras.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.keras.devices import CPU, Device, device_of_child, resolve_devices
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
 

@@ -59,7 +59,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_transport_options": {
             "visibility_timeout": settings.visibility_timeout_s,
             "global_keyprefix": settings.key_prefix,
-            "queue_order_strategy": "priority",
+            "low_lane_share": settings.low_lane_share,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "socket_timeout": max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s),

@@ -28,9 +28,11 @@ from ocrqueue.job import Job
 from ocrqueue.registry import Holder, JobStatus, Outcome, Registry, Start
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
-from ocrqueue_worker.attempt import JobElsewhere
+from ocrqueue_worker.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.leftovers import remove_leftovers
 from ocrqueue_worker.patience import Answer, persistently
+from ocrqueue_worker.routes.settling import instead_of_failing
+from ocrqueue_worker.routes.steps import Onward
 from ocrqueue_worker.time_limits import time_limits
 
 _log = structlog.get_logger(__name__)
@@ -54,13 +56,20 @@ class Delivery:
     have it, or Redis stays away and the reconciler will find the job by its record.
     """
 
-    settings: Settings
-    registry: Registry
+    workplace: Workplace
     app: Celery
     node: str
     """The worker's node name."""
     wants_summary: bool
     """Whether somebody may hold an AsyncResult: so for jobs that were sent by name."""
+
+    @property
+    def settings(self) -> Settings:
+        return self.workplace.settings
+
+    @property
+    def registry(self) -> Registry:
+        return self.workplace.registry
 
     def begin(self, job: Job, in_group: bool = False) -> Start | Summary:
         """The attempt that is to be made at the job, or the answer of one that has ended."""
@@ -81,12 +90,13 @@ class Delivery:
                 return self.end(job, Outcome(job_id=job.id, state="cancelled"))
             case "poison":
                 lost = JobPoison(f"Delivered {start.number} times, and each time the worker was lost.")
-                return self.end(job, failed(job.id, lost))
+                # nothing that the image could take a worker down with is tried again
+                return self.end(job, self._without(job, start, lost, with_missing_crops=False))
         _log.info("job started", attempt=start.number, queue_wait_s=start.queue_wait_s)
         return start
 
-    def outcome_of(self, job: Job, start: Start, error: Exception) -> Outcome:
-        """How the job ends that met with `error`; one that is worth it is tried again instead."""
+    def outcome_of(self, job: Job, start: Start, error: Exception) -> Outcome | Onward:
+        """How the job ends that met with `error`, or goes on; one that is worth it is tried again instead."""
         match error:
             case JobElsewhere():
                 _log.info("job is in other hands")
@@ -96,16 +106,33 @@ class Delivery:
             case OcrQueueError():
                 if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(job, start, error)
-                return failed(job.id, error)
+                return self._without(job, start, error)
             case SoftTimeLimitExceeded():
                 soft_s = time_limits(self.settings, job).soft_s
-                return failed(job.id, EngineTimeout(f"Not finished after {soft_s} s."))
+                return self._without(job, start, EngineTimeout(f"Not finished after {soft_s} s."))
             case MemoryError():
                 # let through, it would end the worker's main process and requeue the job (celery's own handling)
-                return failed(job.id, EngineOutOfMemory())
+                return self._without(job, start, EngineOutOfMemory())
             case _:
                 _log.error("job met an unexpected error", exc_info=error)
-                return failed(job.id, InternalError(f"Unexpected {type(error).__name__}."))
+                return self._without(job, start, InternalError(f"Unexpected {type(error).__name__}."))
+
+    def _without(
+        self, job: Job, start: Start, error: OcrQueueError, with_missing_crops: bool = True
+    ) -> Outcome | Onward:
+        """How the job ends, or goes on, whose engine failed for good."""
+        if job.route is None:
+            return failed(job.id, error)
+        try:
+            instead = instead_of_failing(job, start, self.workplace, error, with_missing_crops)
+        except JobCancelled:
+            return Outcome(job_id=job.id, state="cancelled")
+        except JobElsewhere:
+            raise Ignore from None
+        except OcrQueueError as another:
+            _log.warning("what stands cannot be made the result", error=another.code)
+            instead = None
+        return instead or failed(job.id, error)
 
     def _try_again(self, job: Job, start: Start, error: OcrQueueError) -> None:
         """Release the job, to be tried again after exponential backoff with full jitter above half.
@@ -133,11 +160,14 @@ class Delivery:
             job, lambda: self.registry.release(job, error.info, holder, self.wants_summary, pause_s)
         )
 
-    def end(self, job: Job, outcome: Outcome, start: Start | None = None) -> Summary:
+    def end(self, job: Job, outcome: Outcome | Onward, start: Start | None = None) -> Summary:
         """Close the record, remove what a job without a result left in storage, reply; raise if it failed.
 
-        An attempt (`start`) that failed leaves a job alone that a newer attempt has. Raises JobFailed.
+        An attempt (`start`) that failed leaves a job alone that a newer attempt has. Raises JobFailed. A job that goes
+        on to the next engine does not end.
         """
+        if isinstance(outcome, Onward):
+            return self.send_on(job, outcome, start)
         holder = Holder(self.node, start.number) if start and outcome.state == "failed" else None
         stands = self._persistently(job, lambda: self.registry.finish(job, outcome, holder))
         if stands == "elsewhere":
@@ -158,6 +188,18 @@ class Delivery:
             **outcome.timings.model_dump(),
         )
         return self._answer(job, outcome)
+
+    def send_on(self, job: Job, onward: Onward, start: Start | None = None) -> Summary:
+        """Put the job in the queue of the engine whose turn it is. Raises Ignore: this delivery is done."""
+        holder = Holder(self.node, start.number) if start else None
+        done = self._persistently(
+            job,
+            lambda: self.registry.send_on(onward.job, job.engine, holder, self.wants_summary, onward.pages),
+        )
+        if done == "cancelled":
+            return self.end(job, Outcome(job_id=job.id, state="cancelled"), start)
+        _log.info("job goes on", to=onward.job.engine, queue=onward.job.queue, job=done)
+        raise Ignore
 
     def _repeat(self, job: Job) -> Summary:
         """The answer of a job that has ended, for a delivery that came after."""

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-
-import structlog
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from ocrqueue.document import Document, InputInfo, Page
 from ocrqueue.errors import (
-    BrokerUnavailable,
     EngineOutOfMemory,
     ErrorInfo,
     OcrQueueError,
-    StorageNotFound,
     error_from_info,
 )
+from ocrqueue.job import Job
 from ocrqueue.references import redact_uri
 from ocrqueue.registry import Outcome
 from ocrqueue_worker.attempt import Attempt
-from ocrqueue_worker.caching import as_cached, cache_key
+from ocrqueue_worker.caching import as_cached, cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.crop_writing import crop_writer, with_crops
-from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage
+from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading
 from ocrqueue_worker.grey import without_empty_color
 from ocrqueue_worker.images import SourceImage, open_image
-from ocrqueue_worker.leftovers import remove_leftovers
-from ocrqueue_worker.recognising import Result, as_page
+from ocrqueue_worker.recognising import Result, as_page, recognise_reference
 from ocrqueue_worker.sources import fetch
+from ocrqueue_worker.storing import store_result
 
-_log = structlog.get_logger(__name__)
+_ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 class JobReader:
@@ -43,6 +41,8 @@ class JobReader:
     """
 
     options: EngineOptions
+    is_referred: bool = False
+    """Whether the image was not fetched, and is the engine's to read by its reference."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -54,20 +54,28 @@ class JobReader:
         self._decoded = 0
         self._image: SourceImage | None = None
         self._earlier: Document | None = None
+        self._caching = False
         self._opened = ExitStack()
 
-    def open(self, engine: Engine[Any]) -> None:
-        """Fetch the image. What was read of the same image before stands for it: there are no pages to read then."""
+    def open(self, engine: Engine[Any], may_refer: bool = False) -> None:
+        """Fetch the image. What was read of the same image before stands for it: there are no pages to read then.
+
+        With `may_refer`, an image that the engine fetches itself is left to it: see read_reference().
+        """
         job, workplace = self.attempt.job, self.attempt.workplace
-        self.options = engine.parse_options(job.options)
+        self.options = engine.parse_options(job.engine_options)
         engine.check_languages(job.languages)
+        if may_refer and _is_referred(engine, job):
+            self.is_referred = True
+            self._source = InputInfo(uri=redact_uri(job.image), sha256=None, format="", bytes=None)
+            self._engine = engine.info(job.languages)
+            self.attempt.check_cancelled(0, 1)
+            return
         with self.attempt.watch.measure("fetch_s"):
             data = fetch(job.image, workplace.settings, workplace.storage)
-        self._source = InputInfo(
-            uri=redact_uri(job.image), sha256=hashlib.sha256(data).hexdigest(), format="", bytes=len(data)
-        )
+        self._source = source_of(job, data)
         self._engine = engine.info(job.languages)
-        self._cache_key = cache_key(self._source.sha256, self._engine, job, self.options)
+        self._cache_key = cache_key(self._source.sha256 or "", self._engine, job, self.options)
         self._caching = engine.cacheable and workplace.settings.cache_ttl_s > 0
         self._earlier = self._earlier_document() if self._caching and job.cache else None
         if self._earlier is None:
@@ -86,7 +94,7 @@ class JobReader:
             return []
         first, self._decoded = self._decoded, min(self._decoded + most, self._image.page_count)
         with self.attempt.watch.measure("decode_s"):
-            decoded, failed = _decode(self._image, range(first + 1, self._decoded + 1))
+            decoded, failed = decode_pages(self._image, range(first + 1, self._decoded + 1))
         self._pages += failed
         return decoded
 
@@ -103,6 +111,11 @@ class JobReader:
         with watch.measure("upload_s"):
             self._crops.upload()
 
+    def read_reference(self, engine: Engine[Any], reading: Reading[Any]) -> None:
+        """Let the engine read the image, which was not fetched, as one page."""
+        with self.attempt.watch.measure("ocr_s"):
+            self._pages = [recognise_reference(engine, self.attempt.job.image, reading)]
+
     def page_errors(self) -> list[ErrorInfo]:
         """Of the pages so far."""
         return [page.error for page in self._pages if page.error is not None]
@@ -110,43 +123,24 @@ class JobReader:
     def finish(self) -> Outcome:
         """Store the Document. If no page could be read, the first page's error is raised."""
         self.close()
-        job, storage = self.attempt.job, self.attempt.storage
         document = self._earlier or self._document()
         self.attempt.check_cancelled(len(document.pages), len(document.pages))
-        with self.attempt.watch.measure("upload_s"):
-            document = document.model_copy(update={"timings": self.attempt.timings()})
-            written = document.model_dump_json().encode()
-            standing = storage.put_once(result_key(job.id), written, "application/json")
-        uri = storage.uri(result_key(job.id))
-        adopted = standing != written
-        if adopted:
-            _log.info("the result of another attempt stands")
-            document = Document.model_validate_json(standing)
-        if adopted or self.attempt.start.number > 1:
-            remove_leftovers(storage, job.id, document)
-        if self._caching and document.status == "succeeded" and not document.cached and not adopted:
-            with suppress(BrokerUnavailable):
-                self.attempt.workplace.registry.remember_reading(self._cache_key, uri)
-        return Outcome.of(document, uri, self.attempt.timings())
+        stored = store_result(self.attempt, document)
+        whole = stored.document.status == "succeeded" and not stored.document.cached
+        if self._caching and whole and not stored.adopted:
+            remember_reading(self.attempt, self._cache_key, stored.uri)
+        return stored.outcome
 
     def close(self) -> None:
         """Let go of the image."""
         self._opened.close()
 
     def _earlier_document(self) -> Document | None:
-        attempt = self.attempt
-        try:
-            uri = attempt.workplace.registry.earlier_reading(self._cache_key)
-        except BrokerUnavailable:
+        earlier = earlier_reading(self.attempt, self._cache_key)
+        if earlier is None:
             return None
-        if uri is None or not attempt.storage.owns(uri):
-            return None
-        try:
-            earlier = Document.model_validate_json(attempt.storage.read_uri(uri))
-        except StorageNotFound:
-            return None  # its result was deleted: read the image again
         source = self._source.model_copy(update={"format": earlier.input.format})
-        return as_cached(earlier, attempt.job, source, attempt.start.number)
+        return as_cached(earlier, self.attempt.job, source, self.attempt.start.number)
 
     def _document(self) -> Document:
         pages = sorted(self._pages, key=lambda page: page.number)
@@ -171,11 +165,22 @@ class JobReader:
         )
 
 
-def result_key(job_id: str) -> str:
-    return f"results/{job_id}/result.json"
+def source_of(job: Job, data: bytes) -> InputInfo:
+    """What is known of the image before it is opened."""
+    return InputInfo(uri=redact_uri(job.image), sha256=hashlib.sha256(data).hexdigest(), format="", bytes=len(data))
 
 
-def _decode(image: SourceImage, numbers: range) -> tuple[list[PageImage], list[Page]]:
+def _is_referred(engine: Engine[Any], job: Job) -> bool:
+    """Whether the engine can fetch the image, and nothing else needs its bytes.
+
+    By the name's ending: of a file that may have several pages an engine might read the first and not say so.
+    """
+    parts = urlsplit(job.image)
+    one_page = parts.path.lower().endswith(_ONE_PAGE)
+    return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
+
+
+def decode_pages(image: SourceImage, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:
     """The pages that could be decoded, and the rest as failed Pages."""
     decoded, failed = [], []
     for number in numbers:

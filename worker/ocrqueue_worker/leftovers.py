@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 
 
 def remove_leftovers(storage: Storage, job_id: str, result: Document | None) -> None:
-    """Delete what is stored for the job, but for its result and the crops that this names.
+    """Delete what is stored for the job, but for its result, and the crops and Documents that this names.
 
     Logged, and not raised, where storage does not let it: leftovers cost room and nothing else.
     """
@@ -22,6 +22,7 @@ def remove_leftovers(storage: Storage, job_id: str, result: Document | None) -> 
             storage.delete_prefix(folder)
             return
         named = {word.crop.uri for word in result.words() if word.crop} | {storage.uri(f"{folder}result.json")}
+        named |= {step.result for step in result.trail if step.result}
         storage.delete([key for key in storage.list(folder) if storage.uri(key) not in named])
     except StorageNotFound:
         return  # there is nothing, then

@@ -14,16 +14,21 @@ from ocrqueue.registry import Outcome, Start
 from ocrqueue_worker.attempt import Attempt, Workplace
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.exhaustion import exhaustion_as_errors
-from ocrqueue_worker.job_reader import JobReader, result_key
+from ocrqueue_worker.job_reader import JobReader
 from ocrqueue_worker.memory_limit import job_memory_limit
 from ocrqueue_worker.recognising import recognise
+from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.turn import Turn
+from ocrqueue_worker.storing import result_key
 from ocrqueue_worker.time_limits import time_limits
 
 _log = structlog.get_logger(__name__)
 
 
-def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
-    """Do the job; what is returned is stored. Raises the OcrQueueError for which there is no Document.
+def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome | Onward:
+    """Do the job; what is returned is stored, or the job is to go on to the next engine of its route.
+
+    Raises the OcrQueueError for which there is no Document.
 
     A Document with at least one page read is "partial" or "succeeded"; if no page could be read, the first page's
     error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
@@ -36,6 +41,8 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome:
         # loaded here where that was not possible at the child's start
         engine = workplace.engine(job.engine)
         with job_memory_limit(workplace.settings, engine):
+            if job.route is not None:
+                return Turn(attempt, engine, job.route).run()
             return _read_image(attempt, engine)
 
 
@@ -50,9 +57,11 @@ def _stored_result(attempt: Attempt) -> Document | None:
 def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome:
     reader = JobReader(attempt)
     try:
-        reader.open(engine)
+        reader.open(engine, may_refer=True)
         limits = time_limits(attempt.workplace.settings, attempt.job)
         reading = Reading(attempt.job.languages, reader.options, deadline=attempt.watch.started + limits.engine_s)
+        if reader.is_referred:
+            reader.read_reference(engine, reading)
         while reader.pages_left:
             images = reader.next_pages(engine.pages_together(reader.options))
             begun = time.monotonic()

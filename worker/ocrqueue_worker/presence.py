@@ -109,5 +109,5 @@ def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:
             continue
         languages = engine.languages()
         info = engine.info(languages)
-        offers.append(EngineOffer(languages=languages, **info.model_dump()))
+        offers.append(EngineOffer(languages=languages, fixed_languages=engine.fixed_languages, **info.model_dump()))
     return offers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,8 @@ from structlog.contextvars import bound_contextvars
 from ocrqueue.errors import BrokerUnavailable, ErrorInfo, JobMalformed, OcrQueueError, error_from_info
 from ocrqueue.job import JOB_ID, Job, engine_queues, parse_job
 from ocrqueue.messages import TASK
-from ocrqueue.registry import Holder, Registry, Start
+from ocrqueue.registry import Holder, Outcome, Registry, Start
+from ocrqueue.routing import make_route, read_engines
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.attempt import Workplace
@@ -26,7 +28,10 @@ from ocrqueue_worker.engines.loading import engine_names, make_engine
 from ocrqueue_worker.engines_loaded import ChildrenLoaded
 from ocrqueue_worker.group import GroupReading
 from ocrqueue_worker.job_request import JobRequest, readable_job
+from ocrqueue_worker.patience import persistently
 from ocrqueue_worker.pipeline import read_job
+from ocrqueue_worker.routes.settling import instead_of_failing
+from ocrqueue_worker.routes.steps import Onward
 
 _log = structlog.get_logger(__name__)
 
@@ -44,6 +49,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         self.registry = Registry(settings)
         self.children_loaded = ChildrenLoaded()
         self._engines: dict[tuple[int, str], Engine[Any]] = {}
+        self._loading = threading.Lock()
 
     # --- engines ---------------------------------------------------------------------------------------------------
 
@@ -55,13 +61,15 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def engine(self, name: str, load: bool = True) -> Engine[Any]:
         """This process's engine of that name. Raises EngineUnknown, EngineUnavailable."""
         key = (os.getpid(), name)
-        if key not in self._engines:
-            engine = make_engine(name, self.settings)
-            if not load:
-                return engine
-            engine.load()
-            self._engines[key] = engine
-        return self._engines[key]
+        if not load:
+            return self._engines.get(key) or make_engine(name, self.settings)
+        # in a pool of threads the first jobs come at once, and are to share one engine
+        with self._loading:
+            if key not in self._engines:
+                engine = make_engine(name, self.settings)
+                engine.load()
+                self._engines[key] = engine
+            return self._engines[key]
 
     def load_engines(self) -> None:
         """Load what the worker's queues need, before the first job. What cannot be loaded fails its own jobs only."""
@@ -96,17 +104,31 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         try:
             if refusal is not None:
                 raise error_from_info(ErrorInfo.model_validate(refusal))
-            parsed = parse_job(job, self.request.id)
+            parsed = self._with_route(parse_job(job, self.request.id))
+        except BrokerUnavailable as error:
+            _log.error("cannot tell which engines there are; the job is left to the reconciler", error=error.code)
+            raise Ignore from None
         except OcrQueueError as error:
             unread = readable_job(job, self.request.id)
             return delivery.end(unread, failed(unread.id, error))
         structlog.contextvars.bind_contextvars(job_id=parsed.id, engine=parsed.engine)
+        if parsed.engine not in self.engines_of(self.app.amqp.queues.consume_from) and parsed.route:
+            return delivery.send_on(parsed, Onward(parsed, pages=0))
         start = delivery.begin(parsed)
         return self._work(delivery, parsed, start) if isinstance(start, Start) else start
 
+    def _with_route(self, job: Job) -> Job:
+        """Of a job that came by name, which no client has routed. Raises LanguageUnsupported, BrokerUnavailable."""
+        if not job.wants_route:
+            return job
+        wait_s = self.settings.hard_time_limit_s.of(job.engine)
+        engines = persistently(lambda: read_engines(self.registry), wait_s)
+        return make_route(job, self.settings, engines)
+
     def _work(self, delivery: Delivery, job: Job, start: Start) -> Summary:
+        outcome: Outcome | Onward
         try:
-            outcome = read_job(job, start, self._workplace())
+            outcome = read_job(job, start, delivery.workplace)
         except Exception as error:
             outcome = delivery.outcome_of(job, start, error)
         return delivery.end(job, outcome, start)
@@ -118,19 +140,19 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         delivery, read = self._delivery(), []
         for job in jobs:
             try:
-                read.append(parse_job(job, job["id"]))
+                read.append(_groupable(parse_job(job, job["id"])))
             except OcrQueueError as error:
                 with suppress(Ignore), bound_contextvars(job_id=job["id"]):
                     delivery.end(readable_job(job, job["id"]), failed(job["id"], error))
         if read:
             with suppress(BrokerUnavailable):
                 self.registry.taken(read[0].queue, self.request.id)
-            GroupReading(read, delivery, self._workplace()).run()
+            GroupReading(read, delivery, delivery.workplace).run()
         return {}
 
     def _delivery(self) -> Delivery:
         wants_summary = not self.request.ignore_result
-        return Delivery(self.settings, self.registry, self.app, self.request.hostname or "", wants_summary)
+        return Delivery(self._workplace(), self.app, self.request.hostname or "", wants_summary)
 
     def _workplace(self) -> Workplace:
         return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine)
@@ -140,6 +162,8 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def close_killed(self, jobs: Sequence[Job], worker: str, error: OcrQueueError) -> None:
         """Close the record of a job whose child was killed for good; those of a group are to be read one by one."""
         try:
+            if len(jobs) == 1 and jobs[0].route is not None and self._went_on(jobs[0], worker, error):
+                return
             if len(jobs) > 1:
                 # the last one first: each is put in front of those before it
                 for job in reversed(jobs):
@@ -151,3 +175,23 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
                     send_reply(self.app, job, outcome)
         except OcrQueueError as unavailable:
             _log.warning("cannot close the record", job_ids=[job.id for job in jobs], error=unavailable.code)
+
+    def _went_on(self, job: Job, worker: str, error: OcrQueueError) -> bool:
+        """Whether the next engine has the job, or what stood is its result. Without its image: it killed a child."""
+        start = Start("run", 0, 0.0)
+        instead = instead_of_failing(job, start, self._workplace(), error, with_missing_crops=False)
+        holder = Holder(worker)
+        if isinstance(instead, Onward):
+            return self.registry.send_on(instead.job, job.engine, holder) == "sent"
+        if instead is None:
+            return False
+        if self.registry.finish(job, instead, holder) == instead.state:
+            send_reply(self.app, job, instead)
+        return True
+
+
+def _groupable(job: Job) -> Job:
+    """Raises JobMalformed for one that may have to go on to another engine than its neighbours."""
+    if job.options_by_engine:
+        raise JobMalformed("A job with auto, fallback or compare travels in a message of its own.")
+    return job

@@ -1,4 +1,4 @@
-"""Celery's Redis transport, hardened: Celery gets no entry of a queue as it is.
+"""Celery's Redis transport: queues in the order of their lanes, and hardened. Celery gets no entry of a queue as it is.
 
 One that is no message of Celery's would raise out of the consumer's loop and end the worker's main process, or take a
 pool slot for ever; once restored, it would do so again.
@@ -16,6 +16,7 @@ from redis.exceptions import OutOfMemoryError
 
 from ocrqueue_worker.bookkeeping import QoS
 from ocrqueue_worker.envelopes import NoMessage, accepted
+from ocrqueue_worker.lanes import LaneCycle
 
 _log = structlog.get_logger(__name__)
 
@@ -24,6 +25,10 @@ class Channel(redis.Channel):
     """Reads queues through `accepted`. Celery's own broadcasts (inspect, ping) come another way, and as they are."""
 
     QoS = QoS
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        self._queue_cycle = LaneCycle(self.connection.client.transport_options.get("low_lane_share", 0))
 
     @cached_property
     def client(self) -> Any:

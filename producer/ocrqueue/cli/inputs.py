@@ -93,6 +93,20 @@ def parse_options(pairs: Sequence[str]) -> dict[str, JsonValue]:
     return options
 
 
+def parse_options_by_engine(pairs: Sequence[str]) -> dict[str, JsonValue]:
+    """{engine: {key: value}} from `engine.key=value`."""
+    options: dict[str, dict[str, JsonValue]] = {}
+    for name, value in parse_options(pairs).items():
+        engine, dot, key = name.partition(".")
+        if not engine or not dot or not key:
+            raise click.BadParameter(
+                f"{name!r} is not ENGINE.KEY: the job is for several engines, and each has its own.",
+                param_hint="'--option'",
+            )
+        options.setdefault(engine, {})[key] = value
+    return dict(options)
+
+
 def _json_or_text(value: str) -> JsonValue:
     def refuse(constant: str) -> None:
         raise ValueError(constant)  # NaN and Infinity are not JSON
@@ -102,6 +116,11 @@ def _json_or_text(value: str) -> JsonValue:
     except (ValueError, RecursionError):
         return value
     return parsed
+
+
+def split_names(values: Sequence[str]) -> tuple[str, ...] | None:
+    """`a,b` and `c` as ("a", "b", "c"); None where none is given."""
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip()) or None
 
 
 def split_languages(values: Sequence[str]) -> tuple[str, ...] | None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 import click
 
-from ocrqueue.cli.output import json_option, number, print_json, print_table, say
+from ocrqueue.cli.output import json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
-from ocrqueue.registry import QueueInfo, WorkerInfo
+from ocrqueue.names import AUTO, LANES
+from ocrqueue.registry import QueueInfo
+from ocrqueue.routing import EngineStatus
+
+_LANGUAGES_SHOWN: Final = 10
+_MODEL_SHOWN: Final = 32
 
 
 @click.command()
@@ -17,7 +23,8 @@ def queues(as_json: bool) -> None:
     """Show what waits, and who takes from it.
 
     `waiting` counts what no worker has taken yet, `jobs/min` the jobs of the engine that ended lately; `empty in` is
-    when the queue should be empty at that rate. With --json, one array.
+    when the queue should be empty at that rate. The queues of `auto` are shown while something waits there: what
+    was sent there by name, and any worker passes on. With --json, one array.
     """
     with OcrQueue() as queue:
         lanes = queue.queues()
@@ -41,7 +48,8 @@ def queues(as_json: bool) -> None:
     )
     for lane in lanes:
         if lane.waiting and not lane.workers:
-            say(f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}")
+            start = "ocrqueue-worker" if lane.engine == AUTO else f"ocrqueue-worker --engine {lane.engine}"
+            say(f"no worker takes from {lane.name}; start one: {start}")
     _say_full(lanes)
 
 
@@ -68,32 +76,50 @@ def _duration(seconds: float | None) -> str:
 @click.command()
 @json_option
 def engines(as_json: bool) -> None:
-    """Show the engines and their live workers.
+    """Show the engines: workers, queues, pace and cost.
 
-    With --json, one object: engine -> its workers. An engine without workers takes jobs all the same; they wait.
+    `high`, `normal` and `low` count what waits in these lanes; `pages/min` the pages read lately; `this month` is what
+    the pages of this calendar month (UTC) cost by OCRQUEUE_ENGINE_PAGE_COST. An engine without workers takes jobs all
+    the same; they wait. With --json, one object: engine -> what is known of it, its workers among that.
     """
     with OcrQueue() as queue:
-        known = queue.engines()
+        known = queue.engine_statuses()
     if as_json:
-        print_json({name: [worker.model_dump(mode="json") for worker in workers] for name, workers in known.items()})
+        print_json({status.name: status.model_dump(mode="json") for status in known})
         return
-    rows = [row for name, workers in known.items() for row in _engine_rows(name, workers)]
-    print_table(["engine", "worker", "jobs at a time>", "version", "device", "languages~"], rows)
+    print_table(
+        ["engine", "workers>", "high>", "normal>", "low>", "pages/min>", "this month>"],
+        (
+            [
+                status.name,
+                str(len(status.workers)),
+                *(str(status.waiting[lane]) for lane in LANES),
+                number(status.pages_per_minute, 1),
+                number(status.cost, 2),
+            ]
+            for status in known
+        ),
+    )
+    if told := [line for status in known for line in _offers(status)]:
+        click.echo()
+        print_fields(told)
 
 
-def _engine_rows(engine: str, workers: list[WorkerInfo]) -> list[list[str]]:
-    if not workers:
-        return [[engine, "no live worker", "-", "-", "-", "-"]]
-    return [
-        [
-            engine,
-            worker.name,
-            str(worker.concurrency),
-            offer.version,
-            offer.device or "-",
-            " ".join(offer.languages) or "any",
-        ]
-        for worker in workers
-        for offer in worker.engines
-        if offer.name == engine
-    ]
+def _offers(status: EngineStatus) -> list[tuple[str, str]]:
+    """A line for each kind of worker that is alive."""
+    kinds = Counter((offer.version, offer.model, offer.device, offer.languages) for offer in status.offers)
+    lines = []
+    for (version, model, device, languages), workers in kinds.items():
+        which = f"at {workers} workers" if len(kinds) > 1 else ""
+        parts = ", ".join(filter(None, [version, _cut(model), device, which]))
+        lines.append((status.name, f"{parts}; reads {_languages(languages)}"))
+    return lines
+
+
+def _cut(model: str) -> str:
+    return model if len(model) <= _MODEL_SHOWN else f"{model[: _MODEL_SHOWN - 3]}..."
+
+
+def _languages(languages: tuple[str, ...]) -> str:
+    more = len(languages) - _LANGUAGES_SHOWN
+    return " ".join(languages[:_LANGUAGES_SHOWN]) + (f" and {more} more" if more > 0 else "") or "any"

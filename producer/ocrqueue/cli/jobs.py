@@ -28,6 +28,7 @@ from ocrqueue.document import Timings
 from ocrqueue.errors import JobUnknown
 from ocrqueue.formats.sanitise import inline_text
 from ocrqueue.registry import JobStatus
+from ocrqueue.route import Route, Step
 
 _CONTENT_HASH = re.compile("^([0-9a-f]{12})[0-9a-f]{52}")
 
@@ -184,6 +185,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("image", job.image),
         ("tag", job.tag or ""),
         ("engine", job.engine),
+        *(_route(job.route, job.trail, finished=job.finished) if job.route else ()),
         ("queue", job.queue),
         ("queued", moment(job.queued_at)),
         ("started", moment(job.started_at)),
@@ -199,6 +201,26 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("result", job.result or ""),
         ("error", Text(inline_text(error), style="red")),
     ]
+
+
+def _route(route: Route, steps: Sequence[Step], *, finished: bool) -> list[tuple[str, str | Text]]:
+    """What was asked and why these engines, then a line for each that has had its turn or has it."""
+    order = (" and " if route.mode == "compare" else " -> ").join(route.engines)
+    trail = [(f"  {step.engine}", _step(step)) for step in steps]
+    turn = [] if finished or len(route.engines) == 1 else [(f"  {route.engine}", "its turn")]
+    return [("asked", route.asked), ("route", order), ("why", route.reason), *trail, *turn]
+
+
+def _step(step: Step) -> str:
+    parts = [
+        f"{step.pages} pages",
+        f"confidence {number(step.mean_confidence, 2)}",
+        f"{step.seconds:.2f} s",
+        f"{step.pages_sent_on} pages sent on" if step.pages_sent_on else "",
+        f"{step.lines_sent_on} lines sent on" if step.lines_sent_on else "",
+        step.error or "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _times(timings: Timings) -> str:

@@ -25,7 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "crops": ("ocrqueue.cli.crops:crops", "Download the picture of every word."),
         "overlay": ("ocrqueue.cli.overlay:overlay", "Draw the words on the picture that was read."),
         "queues": ("ocrqueue.cli.installation:queues", "Show what waits, and who takes from it."),
-        "engines": ("ocrqueue.cli.installation:engines", "Show the engines and their live workers."),
+        "engines": ("ocrqueue.cli.installation:engines", "Show the engines: workers, queues, pace and cost."),
         "dead": ("ocrqueue.cli.dead:dead", "Look at failed jobs, and queue them again."),
         "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Find lost jobs and queue them again."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),

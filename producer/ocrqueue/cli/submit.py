@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from ocrqueue.cli.documents import FORMAT, file_names, print_document, say_page_errors, write_document
 from ocrqueue.cli.exits import exit_of_states
-from ocrqueue.cli.inputs import expand_images, parse_options, split_languages
+from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.cli.waiting import wait_for
@@ -22,10 +22,12 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
 from ocrqueue.grouping import MOST_JOBS
-from ocrqueue.job import CropMode, Priority
+from ocrqueue.job import CropMode
+from ocrqueue.names import AUTO, Priority
 from ocrqueue.references import is_reference, redact_uri
 from ocrqueue.registry import JobStatus
 from ocrqueue.registry.calls import PIPELINE
+from ocrqueue.settings import load_settings
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,25 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", shell_complete=_complete_image)
-@click.option("--engine", "-e", help="Engine that reads.  [default: OCRQUEUE_DEFAULT_ENGINE]")
+@click.option("--engine", "-e", help="Engine that reads; auto: one is chosen.  [default: OCRQUEUE_DEFAULT_ENGINE]")
+@click.option(
+    "--fallback",
+    multiple=True,
+    metavar="ENGINE",
+    help="Goes on with what the engine is not sure of: a,b or repeated.",
+)
+@click.option("--compare", multiple=True, metavar="ENGINE", help="Engines that each read the image: a,b or repeated.")
 @click.option(
     "--language", "-l", "languages", multiple=True, metavar="CODE", help="Such as kor, or kor+eng. Repeatable."
 )
-@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="Option of the engine. Repeatable.")
+@click.option(
+    "--option",
+    "-o",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the engine; with several engines or auto ENGINE.KEY=VALUE. Repeatable.",
+)
 @click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: objects]")
 @click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
@@ -141,12 +157,26 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     context.exit(exit_of_states(status.state for status in ended))
 
 
-def job_fields(*, languages: tuple[str, ...], options: tuple[str, ...], no_cache: bool, **same: Any) -> dict[str, Any]:
+def job_fields(
+    *,
+    engine: str | None,
+    fallback: tuple[str, ...],
+    compare: tuple[str, ...],
+    languages: tuple[str, ...],
+    options: tuple[str, ...],
+    no_cache: bool,
+    **same: Any,
+) -> dict[str, Any]:
     """Fields of Job from the command line's; those not given are None."""
+    chain, compared = split_names(fallback), split_names(compare)
+    by_engine = bool(chain or compared) or (engine or load_settings().default_engine) == AUTO
     return {
         **same,
+        "engine": engine,
+        "fallback": chain,
+        "compare": compared,
         "languages": split_languages(languages),
-        "options": parse_options(options) or None,
+        "options": (parse_options_by_engine if by_engine else parse_options)(options) or None,
         "cache": False if no_cache else None,
     }
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.grouping import group_numbers
-from ocrqueue.job import LANES, Job, engine_queues, new_job_id
+from ocrqueue.job import Job, engine_queues, new_job_id
 from ocrqueue.messages import celery_message, group_message
+from ocrqueue.names import LANES
 from ocrqueue.registry.keys import Keys
 from ocrqueue.registry.rates import KEPT_PERIODS, PERIOD_S
 from ocrqueue.registry.records import Outcome
@@ -91,6 +92,8 @@ class Calls:
                 int(self.settings.lost_after_s * 1000),
                 delivery,
                 celery_message(job) if in_group else "",
+                job.step,
+                int(job.route is not None),
             ],
         )
 
@@ -121,6 +124,33 @@ class Calls:
             ],
         )
 
+    def send_on(self, job: Job, engine_before: str, wants_summary: bool, holder: Holder | None, pages: int) -> Call:
+        keys = self.keys
+        return (
+            [
+                keys.record(job.id),
+                keys.queue(job.queue),
+                keys.queued(),
+                keys.running(),
+                keys.delayed(),
+                keys.ended(engine_before),
+                keys.pages(engine_before),
+            ],
+            [
+                job.id,
+                keys.events(job.id),
+                job_json(job),
+                self.settings.queued_ttl_s * 1000,
+                celery_message(job, wants_summary),
+                holder.worker if holder else "",
+                holder.attempt if holder else 0,
+                job.step,
+                PERIOD_S * 1000,
+                KEPT_PERIODS,
+                pages,
+            ],
+        )
+
     def publish_due(self, limit: int) -> Call:
         return [self.keys.delayed(), self.keys.queued()], [self.keys.record(""), limit]
 
@@ -129,7 +159,15 @@ class Calls:
         life_s = self.settings.dead_letter_ttl_s if dead else self.settings.record_ttl_s
         keys = self.keys
         return (
-            [keys.record(job.id), keys.queued(), keys.running(), keys.dead(), keys.delayed(), keys.ended(job.engine)],
+            [
+                keys.record(job.id),
+                keys.queued(),
+                keys.running(),
+                keys.dead(),
+                keys.delayed(),
+                keys.ended(job.engine),
+                keys.pages(job.engine),
+            ],
             [
                 job.id,
                 keys.events(job.id),
@@ -142,6 +180,7 @@ class Calls:
                 holder.attempt if holder else 0,
                 PERIOD_S * 1000,
                 KEPT_PERIODS,
+                0 if outcome.cached else outcome.pages,
             ],
         )
 

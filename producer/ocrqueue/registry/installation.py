@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ocrqueue.job import JOB_ID, LANES, Priority, queue_name
+from ocrqueue.job import JOB_ID, queue_name
 from ocrqueue.messages import job_in_message
+from ocrqueue.names import AUTO, LANES, Priority
 from ocrqueue.registry.connection import broker_errors
 from ocrqueue.registry.rates import jobs_per_second, parse_counts
 from ocrqueue.registry.records import WorkerInfo
 from ocrqueue.registry.registry import Registry
+from ocrqueue.settings import Settings
 
 _MISSED_HEARTBEATS = 4
 
 
 class QueueInfo(BaseModel):
-    """One lane of one engine."""
+    """One lane of one engine, or of `auto`: what was sent there by name, and any worker passes on."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,35 +65,55 @@ def live_workers(registry: Registry) -> list[WorkerInfo]:
         pipeline.time()
         pipeline.hgetall(key)
         (seconds, _), stored = pipeline.execute()
-    live, gone = [], []
-    for name, text in stored.items():
-        try:
-            worker = WorkerInfo.model_validate_json(text)
-        except ValidationError:
-            continue  # a newer version's announcement is not ours to judge or delete
-        fresh = seconds - worker.seen_at <= registry.settings.worker_heartbeat_s * _MISSED_HEARTBEATS
-        if fresh:
-            live.append(worker)
-        elif seconds - worker.seen_at > registry.settings.record_ttl_s:
-            gone.append(name)
-    if gone:
+    announced = _announced(stored)
+    if gone := [name for name, worker in announced if seconds - worker.seen_at > registry.settings.record_ttl_s]:
         with broker_errors():
             registry.client.hdel(key, *gone)
-    return sorted(live, key=lambda worker: worker.name)
+    return _live(announced, seconds, registry.settings)
+
+
+def parse_live_workers(stored: Mapping[bytes, bytes], now_s: float, settings: Settings) -> list[WorkerInfo]:
+    """The workers whose last heartbeat is recent, from the hash as Redis returns it; `now_s` is by Redis's clock."""
+    return _live(_announced(stored), now_s, settings)
+
+
+def _announced(stored: Mapping[bytes, bytes]) -> list[tuple[bytes, WorkerInfo]]:
+    found = []
+    for name, text in stored.items():
+        try:
+            found.append((name, WorkerInfo.model_validate_json(text)))
+        except ValidationError:
+            continue  # a newer version's announcement is not ours to judge or delete
+    return found
+
+
+def _live(announced: Iterable[tuple[bytes, WorkerInfo]], now_s: float, settings: Settings) -> list[WorkerInfo]:
+    oldest = now_s - settings.worker_heartbeat_s * _MISSED_HEARTBEATS
+    return sorted((worker for _, worker in announced if worker.seen_at >= oldest), key=lambda worker: worker.name)
 
 
 def known_engines(registry: Registry) -> dict[str, list[WorkerInfo]]:
     """Engine name -> its live workers; engines named in the settings are there without any."""
-    engines: dict[str, list[WorkerInfo]] = {name: [] for name in registry.settings.engines}
-    for worker in live_workers(registry):
+    return workers_by_engine(live_workers(registry), registry.settings)
+
+
+def workers_by_engine(workers: Iterable[WorkerInfo], settings: Settings) -> dict[str, list[WorkerInfo]]:
+    """The same for workers that are known already."""
+    engines: dict[str, list[WorkerInfo]] = {name: [] for name in settings.engines if name != AUTO}
+    for worker in workers:
         for engine in worker.engines:
-            engines.setdefault(engine.name, []).append(worker)
+            if engine.name != AUTO:
+                engines.setdefault(engine.name, []).append(worker)
     return engines
 
 
 def queues(registry: Registry) -> list[QueueInfo]:
-    """Every lane of every known engine: what waits, the oldest of it, who takes from it and how fast."""
-    engines = known_engines(registry)
+    """Every lane of every known engine: what waits, the oldest of it, who takes from it and how fast.
+
+    Those of `auto` only where something waits: all workers take from them.
+    """
+    workers = live_workers(registry)
+    engines = {**workers_by_engine(workers, registry.settings), AUTO: workers}
     lanes = [(engine, lane) for engine in engines for lane in LANES]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         for engine, lane in lanes:
@@ -108,6 +131,8 @@ def queues(registry: Registry) -> list[QueueInfo]:
     now_s, rates = _rates(registry, list(engines))
     found: list[QueueInfo] = []
     for (engine, lane), waiting, job, since_s in zip(lanes, lengths, oldest, since, strict=True):
+        if engine == AUTO and not waiting:
+            continue
         name, rate = queue_name(engine, lane), rates[engine]
         up_to_here = waiting + sum(higher.waiting for higher in found if higher.engine == engine)
         found.append(

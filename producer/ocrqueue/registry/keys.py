@@ -11,6 +11,10 @@
 | `ocrqueue:once:<sha256 of idempotency_key>` | string | the id of the job that has this key | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
+| `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |
+| `ocrqueue:bucket:<engine>` | hash | `tokens` for requests to the engine's service, and `at`, when counted | a day idle |
+| `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
+| `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
 | `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages waiting, in Celery's format | until taken |
@@ -37,6 +41,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `error` | JSON of the error that the next attempt is for | while waiting for a retry |
 | `message`, `lane` | what goes back into which queue when the pause is over | during the pause before a retry |
 | `summary` | 1: Celery is to store a summary too; the job was sent by name | always, for such a job |
+| `step` | how many engines of the job's route have had their turn | once one has |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
 | `history` | JSON list of the Outcomes before each replay | once replayed |
@@ -84,6 +89,18 @@ class Keys:
 
     def ended(self, engine: str) -> str:
         return f"{self.prefix}ocrqueue:ended:{engine}"
+
+    def pages(self, engine: str) -> str:
+        return f"{self.prefix}ocrqueue:pages:{engine}"
+
+    def bucket(self, engine: str) -> str:
+        return f"{self.prefix}ocrqueue:bucket:{engine}"
+
+    def billed(self, engine: str) -> str:
+        return f"{self.prefix}ocrqueue:billed:{engine}"
+
+    def admitted(self, admission: str) -> str:
+        return f"{self.prefix}ocrqueue:admitted:{admission}"
 
     def workers(self) -> str:
         return f"{self.prefix}ocrqueue:workers"

@@ -39,6 +39,12 @@ def jobs_per_second(counts: Mapping[int, int], now_s: float) -> float | None:
     return max(rates)
 
 
+def per_minute(stored: Mapping[bytes, bytes], now_s: float) -> float | None:
+    """The same from the hash as Redis returns it, in jobs (or pages, where these are counted) per minute."""
+    rate = jobs_per_second(parse_counts(stored), now_s)
+    return None if rate is None else rate * 60
+
+
 def retry_after_s(jobs: int, rate: float | None) -> int:
     """Whole seconds until so many jobs have ended at `rate` (jobs per second): from 1 to 300, 60 at an unknown rate."""
     if rate is None:

@@ -12,6 +12,7 @@ from ocrqueue.document import Confidence, Document, Timings
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 from ocrqueue.references import redact_uri
+from ocrqueue.route import Route, Share, Step
 
 State = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 FINAL_STATES: Final[frozenset[State]] = frozenset({"succeeded", "partial", "failed", "cancelled"})
@@ -30,6 +31,8 @@ class Outcome(BaseModel):
     mean_confidence: Confidence | None = None
     cached: bool = False
     device: str | None = None
+    trail: tuple[Step, ...] = ()
+    agreement: Share | None = None
     timings: Timings = Timings()
     error: ErrorInfo | None = None
 
@@ -46,6 +49,8 @@ class Outcome(BaseModel):
             mean_confidence=None if confidence is None else round(confidence, 4),
             cached=document.cached,
             device=document.engine.device,
+            trail=document.trail,
+            agreement=document.mean_agreement,
             timings=timings or document.timings,
             error=document.errors[0] if document.errors else None,
         )
@@ -63,6 +68,13 @@ class JobStatus(BaseModel):
     id: str
     state: State
     engine: str
+    """Of a job with a route, the one whose turn it is."""
+    route: Route | None = None
+    """The engines of a job with auto, fallback or compare, and why these."""
+    trail: tuple[Step, ...] = ()
+    """How those of them fared that have had their turn, in order."""
+    agreement: float | None = None
+    """With compare, at the end: how far the engines agree, as the mean over the words."""
     image: str
     queue: str
     tag: str | None = None
@@ -105,6 +117,9 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
             "id": job_id,
             "state": fields["state"],
             "engine": job.engine,
+            "route": job.route,
+            "trail": outcome.trail if outcome and outcome.trail else job.route.trail if job.route else (),
+            "agreement": outcome.agreement if outcome else None,
             "image": redact_uri(job.image),
             "queue": job.queue,
             "tag": job.tag,
@@ -156,6 +171,9 @@ class EngineOffer(BaseModel):
     version: str
     model: str
     languages: tuple[str, ...]
+    """Empty where the engine does not care."""
+    fixed_languages: bool = False
+    """Whether no worker of this engine and model can read others."""
     device: str | None = None
 
 

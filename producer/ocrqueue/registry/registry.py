@@ -61,6 +61,7 @@ class Registry:
         self._cancel = self.client.register_script(scripts.CANCEL)
         self._abandon = self.client.register_script(scripts.ABANDON)
         self._publish_due = self.client.register_script(scripts.PUBLISH_DUE)
+        self._send_on = self.client.register_script(scripts.SEND_ON)
         self._heartbeat = self.client.register_script(scripts.HEARTBEAT)
 
     # --- producers -------------------------------------------------------------------------------------------------
@@ -181,6 +182,18 @@ class Registry:
         error_json = error.model_dump_json(exclude_defaults=True)
         keys, args = self.calls.release(job, message, error_json, holder, pause_s)
         return cast("Literal['released', 'ended', 'elsewhere']", self._run(self._release, keys, args).decode())
+
+    def send_on(
+        self, job: Job, engine_before: str, holder: Holder | None, wants_summary: bool = False, pages: int = 0
+    ) -> Literal["sent", "ended", "elsewhere", "cancelled"]:
+        """The next engine of the job's route has its turn: into its queue, if the job is still the holder's.
+
+        `job` is as it goes there; `pages`: how many the engine before has read. "cancelled": the job was asked to stop,
+        and is still the holder's to end.
+        """
+        keys, args = self.calls.send_on(job, engine_before, wants_summary, holder, pages)
+        done = self._run(self._send_on, keys, args).decode()
+        return cast("Literal['sent', 'ended', 'elsewhere', 'cancelled']", done)
 
     def publish_due(self) -> int:
         """Put jobs whose pause is over back in their queues; returns how many."""

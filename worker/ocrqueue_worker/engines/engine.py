@@ -11,7 +11,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from PIL.Image import Image
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from ocrqueue.document import EngineInfo, Page
+from ocrqueue.document import EngineInfo, Line, Page
 from ocrqueue.errors import OcrQueueError, OptionInvalid, OptionUnknown
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings import Settings
@@ -86,6 +86,14 @@ class Engine(ABC, Generic[Options]):
     setting max_memory_per_child_mib would not do; 0: no limit. In MiB. The operator's setting for the engine by name
     has precedence."""
 
+    fixed_languages: ClassVar[bool] = False
+    """Whether languages() is all that any worker of this engine and model can read, so that a job in another language
+    is refused when it is submitted."""
+    reads_lines: ClassVar[bool] = False
+    """Whether recognize_lines() can be called."""
+    reference_schemes: ClassVar[tuple[str, ...]] = ()
+    """Schemes of the references that recognize_reference() takes, such as "gs"."""
+
     def __init__(self, settings: Settings) -> None:
         """Cheap: no model, no heavy import. Raises EngineUnavailable where the engine cannot run here."""
         self.settings = settings
@@ -123,6 +131,23 @@ class Engine(ABC, Generic[Options]):
         Words need ids of their own within the page (`p001-w0001`, see `word_id`); crops are added by the caller, and
         what cannot be right is taken for a failure (see ocrqueue_worker.engines.checking).
         """
+
+    def recognize_lines(
+        self, page: PageImage, lines: Sequence[Line], reading: Reading[Options]
+    ) -> list[Line | OcrQueueError]:
+        """Read these lines of a page again, without looking for text elsewhere: a Line for each, or an error, in order.
+
+        What another engine was not sure of: the lines are that engine's. Polygons of words are of this one, those of
+        the lines may be. Ids of words are the caller's to give.
+        """
+        raise NotImplementedError(f"{self.name} does not read single lines")
+
+    def recognize_reference(self, uri: str, reading: Reading[Options]) -> Page:
+        """Read an image by its reference, which nobody has fetched, as one page with number 1.
+
+        For jobs that want no crops, of a scheme in `reference_schemes`. Raises OcrQueueError.
+        """
+        raise NotImplementedError(f"{self.name} does not fetch images itself")
 
     def close(self) -> None:
         """Free what load() and recognize() took."""

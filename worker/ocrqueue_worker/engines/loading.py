@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from ocrqueue.errors import EngineUnavailable, EngineUnknown
+from ocrqueue.names import AUTO
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine
 
@@ -13,14 +14,14 @@ GROUP = "ocrqueue.engines"
 
 
 def engine_names() -> list[str]:
-    """The engines installed here."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    """The engines installed here. None can have the name `auto`."""
+    return sorted({point.name for point in entry_points(group=GROUP)} - {AUTO})
 
 
 def engine_class(name: str) -> type[Engine[Any]]:
     """Raises EngineUnknown, or EngineUnavailable where its module cannot be imported."""
     found = [point for point in entry_points(group=GROUP) if point.name == name]
-    if not found:
+    if not found or name == AUTO:
         raise EngineUnknown(f"No engine {name!r} is installed here; installed: {', '.join(engine_names())}.")
     try:
         cls = found[0].load()

@@ -13,7 +13,7 @@ __all__ = ["fetch"]
 
 
 def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
-    """The bytes behind an s3://, http(s):// or file:// reference, at most source_max_bytes of them, perhaps none.
+    """The bytes behind an s3://, gs://, http(s):// or file:// reference, source_max_bytes at most, perhaps none.
 
     Objects in `storage` may be read whatever the lists of schemes, buckets and folders say: the workers hold them
     anyway, and producers upload there.
@@ -31,6 +31,10 @@ def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
             from ocrqueue_worker.sources.s3 import fetch_s3
 
             return fetch_s3(uri, settings, storage, deadline)
+        case "gs":
+            from ocrqueue_worker.sources.gs import fetch_gs
+
+            return fetch_gs(uri, settings, deadline)
         case "http" | "https":
             from ocrqueue_worker.sources.http import fetch_http
 

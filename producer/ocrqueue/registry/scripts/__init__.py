@@ -6,7 +6,7 @@ when Redis is at its memory limit too, since only that frees memory; what adds a
 """
 
 from ocrqueue.registry.scripts.ending import CANCEL, FINISH
-from ocrqueue.registry.scripts.queueing import PUBLISH_DUE, RELEASE, REPLAY, REPUBLISH, SUBMIT, TAKEN
+from ocrqueue.registry.scripts.queueing import PUBLISH_DUE, RELEASE, REPLAY, REPUBLISH, SEND_ON, SUBMIT, TAKEN
 from ocrqueue.registry.scripts.working import ABANDON, BEGIN, HEARTBEAT, PROGRESS
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "RELEASE",
     "REPLAY",
     "REPUBLISH",
+    "SEND_ON",
     "SUBMIT",
     "TAKEN",
 ]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrqueue.registry.scripts.parts import CLOCK, GOES_ON
+from ocrqueue.registry.scripts.parts import CLOCK, COUNT, GOES_ON
 
 FINISH: Final = (
     GOES_ON
     + CLOCK
+    + COUNT
     + """
--- KEYS record, queued, running, dead, delayed, jobs ended lately
+-- KEYS record, queued, running, dead, delayed, jobs ended lately, pages read lately
 -- ARGV id, events channel, state, outcome, record's life (ms), job, dead letter (1 or 0),
---   worker and attempt, '' and 0 where the end holds whoever has the job; period (ms), how many periods are kept
+--   worker and attempt, '' and 0 where the end holds whoever has the job; period (ms), how many periods are kept,
+--   pages that were read
 -- returns the state in which the job has ended: an earlier end stands; 'elsewhere' if another attempt has the job
 local found = redis.call('HMGET', KEYS[1], 'state', 'worker', 'attempts')
 local state = found[1]
@@ -29,14 +31,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 if ARGV[7] == '1' then redis.call('ZADD', KEYS[4], text(now), ARGV[1]) end
-local period, kept = math.floor(now / ARGV[10]), tonumber(ARGV[11])
-if redis.call('HINCRBY', KEYS[6], text(period), 1) == 1 then
-  local counted = redis.call('HGETALL', KEYS[6])
-  for field = 1, #counted, 2 do
-    if tonumber(counted[field]) <= period - kept then redis.call('HDEL', KEYS[6], counted[field]) end
-  end
-end
-redis.call('PEXPIRE', KEYS[6], text(kept * ARGV[10]))
+count(KEYS[6], 1, tonumber(ARGV[10]), tonumber(ARGV[11]))
+count(KEYS[7], tonumber(ARGV[12]), tonumber(ARGV[10]), tonumber(ARGV[11]))
 redis.call('PUBLISH', ARGV[2], ARGV[1] .. ' ' .. ARGV[3])
 return ARGV[3]
 """

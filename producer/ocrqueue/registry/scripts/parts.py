@@ -15,3 +15,18 @@ local function final(state)
   return state == 'succeeded' or state == 'partial' or state == 'failed' or state == 'cancelled'
 end
 """
+
+COUNT: Final = """
+-- adds to what is counted by periods of so many milliseconds, of which so many are kept
+local function count(key, amount, period_ms, kept)
+  if amount == 0 then return end
+  local period = math.floor(now / period_ms)
+  if redis.call('HINCRBY', key, text(period), amount) == amount then
+    local counted = redis.call('HGETALL', key)
+    for field = 1, #counted, 2 do
+      if tonumber(counted[field]) <= period - kept then redis.call('HDEL', key, counted[field]) end
+    end
+  end
+  redis.call('PEXPIRE', key, text(kept * period_ms))
+end
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ocrqueue.messages import GROUP_BODY
-from ocrqueue.registry.scripts.parts import ADDS, CLOCK, GOES_ON
+from ocrqueue.registry.scripts.parts import ADDS, CLOCK, COUNT, GOES_ON
 
 _QUOTED_BODY: Final = f"""
 local function body(jobs)
@@ -137,6 +137,47 @@ else
 end
 redis.call('PUBLISH', ARGV[2], ARGV[1] .. ' queued')
 return 'released'
+"""
+)
+
+SEND_ON: Final = (
+    GOES_ON
+    + CLOCK
+    + COUNT
+    + """
+-- KEYS record, queue, queued, running, delayed, of the engine before: jobs ended lately, pages read lately
+-- ARGV id, events channel, job, record's life (ms), message, worker, attempt ('' and 0: whoever has the job), how many
+--   engines have had their turn, period (ms), how many periods are kept, pages that were read
+-- the next engine of the job's route has its turn; what is delivered of the turn before is dropped from now on
+-- returns 'sent', 'ended', 'elsewhere', or 'cancelled': it was asked to stop
+local found = redis.call('HMGET', KEYS[1], 'state', 'worker', 'attempts', 'cancel', 'step')
+local state = found[1]
+if state and final(state) then return 'ended' end
+if state and ARGV[6] ~= '' and
+    (state ~= 'running' or found[2] ~= ARGV[6] or (ARGV[7] ~= '0' and found[3] ~= ARGV[7])) then
+  return 'elsewhere'
+end
+if tonumber(found[5] or 0) > tonumber(ARGV[8]) then return 'elsewhere' end
+-- a second delivery of a job that came by name: it is on its route already
+if ARGV[8] == '0' and (found[5] or found[3]) then return 'elsewhere' end
+if found[4] then return 'cancelled' end
+if not state then
+  redis.call('HSET', KEYS[1], 'queued_at', text(now))
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'job', ARGV[3], 'step', ARGV[8])
+redis.call('HDEL', KEYS[1], 'deliveries', 'delivery', 'progress', 'error', 'retries', 'message', 'lane')
+redis.call('ZREM', KEYS[4], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('ZADD', KEYS[3], text(now), ARGV[1])
+-- in front: it had its turn already, and what was begun is to be ended
+redis.call('RPUSH', KEYS[2], ARGV[5])
+if tonumber(ARGV[8]) > 0 then
+  count(KEYS[6], 1, tonumber(ARGV[9]), tonumber(ARGV[10]))
+  count(KEYS[7], tonumber(ARGV[11]), tonumber(ARGV[9]), tonumber(ARGV[10]))
+end
+redis.call('PUBLISH', ARGV[2], ARGV[1] .. ' queued')
+return 'sent'
 """
 )
 

@@ -13,7 +13,7 @@ BEGIN: Final = (
 -- KEYS record, queued, running, delayed, queue
 -- ARGV job, record's life (ms), worker, delivery cap, id, events channel, summary wanted (1 or 0),
 --   silence of the lost (ms), delivery: a name of its own, the same when the question is repeated, message of its own
---   for a job that came in a group, else ''
+--   for a job that came in a group, else ''; how many engines of its route have had their turn, 1 if it has a route
 -- returns {verdict, number, queue wait (ms), retries}: run + attempt, poison + deliveries, and finished, cancelled,
 -- elsewhere, alone + 0
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -22,6 +22,10 @@ if not state then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 elseif final(state) then
   return {'finished', 0, 0, 0}
+end
+if tonumber(redis.call('HGET', KEYS[1], 'step') or 0) > tonumber(ARGV[11]) then
+  -- of an engine's turn that is over
+  return {'elsewhere', 0, 0, 0}
 end
 -- a second delivery of what a living worker has, or of what waits for its next attempt
 local function run()
@@ -35,6 +39,8 @@ if (seen and tonumber(seen) > now - tonumber(ARGV[8])) or (due and tonumber(due)
   return {'elsewhere', 0, 0, 0}
 end
 if ARGV[7] == '1' then redis.call('HSET', KEYS[1], 'summary', '1') end
+-- of a job that came by name the record has no route yet
+if ARGV[12] == '1' then redis.call('HSET', KEYS[1], 'job', ARGV[1]) end
 redis.call('ZREM', KEYS[2], ARGV[5])
 redis.call('ZREM', KEYS[4], ARGV[5])
 local wait = now - tonumber(redis.call('HGET', KEYS[1], 'queued_at'))

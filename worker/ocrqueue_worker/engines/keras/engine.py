@@ -41,6 +41,7 @@ class KerasEngine(Engine[KerasOptions]):
     name = "keras"
     options_model = KerasOptions
     pages_per_call = 8
+    fixed_languages = True
     # TensorFlow's threads end the process where they get no memory
     job_memory_limit_mib = 0
     # CRAFT takes 4 GiB for a page of 2048 x 2048 pixels, and the peak is what Celery goes by

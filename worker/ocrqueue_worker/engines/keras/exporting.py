@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrqueue.errors import EngineModelInvalid, EngineUnavailable
-from ocrqueue_worker.engines.keras.cpu_threads import threads_of_child
+from ocrqueue_worker.engines.cpu_threads import threads_of_child
 from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
 from ocrqueue_worker.engines.keras.models import MANIFEST, Model

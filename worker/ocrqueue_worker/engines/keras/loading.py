@@ -6,7 +6,7 @@ import numpy as np
 
 from ocrqueue.errors import EngineModelInvalid
 from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.keras.cpu_threads import children_of_worker, threads_of_child
+from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import Networks

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
 
-from ocrqueue.errors import EngineDeviceMissing, EngineModelInvalid, EngineOutOfMemory, EngineUnavailable
+from ocrqueue.errors import EngineDeviceMissing, EngineModelInvalid, EngineUnavailable
 from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import Maps, Networks, Pictures
-
-_OUT_OF_MEMORY: Final = ("failed to allocate", "out of memory", "bad_alloc", "alloc_failed", "available memory")
-"""What ONNX Runtime says in a RuntimeException, which has no kind of its own for it."""
+from ocrqueue_worker.engines.onnx_runtime import memory_errors, session_options
 
 
 class OnnxNetworks(Networks):
@@ -45,26 +43,12 @@ class OnnxNetworks(Networks):
 
 
 def _run(session: Any, batch: Pictures) -> Maps:
-    try:
+    with memory_errors():
         return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0], np.float32)
-    except MemoryError:
-        raise
-    except Exception as error:  # ONNX Runtime's own have no common class but this
-        if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-            raise EngineOutOfMemory from error
-        raise
 
 
 def _session(onnxruntime: Any, path: Path, device: Device, threads: int, rank: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # it would keep a plan, and memory, for each shape that ever came
-    options.enable_mem_pattern = False
-    # threads that wait take the time of others: containers count it
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # errors are raised; only what ends the process is written
-    options.log_severity_level = 4
+    options = session_options(onnxruntime, threads)
     providers = ["CPUExecutionProvider"] if device.gpu is None else [_cuda(onnxruntime, device), "CPUExecutionProvider"]
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)

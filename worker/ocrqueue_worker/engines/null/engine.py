@@ -56,6 +56,7 @@ class NullEngine(Engine[NullOptions]):
     name = "null"
     options_model = NullOptions
     cacheable = False
+    reads_lines = True
 
     def info(self, languages: Sequence[str]) -> EngineInfo:
         return EngineInfo(name=self.name, version="1", model="none")
@@ -75,6 +76,19 @@ class NullEngine(Engine[NullOptions]):
             else:
                 results.append(result)
         return results
+
+    def recognize_lines(
+        self, page: PageImage, lines: Sequence[Line], reading: Reading[NullOptions]
+    ) -> list[Line | OcrQueueError]:
+        """One word for each line, where the line is."""
+        if (error := FAULTS[reading.options.fault]()) is not None:
+            return [error] * len(lines)
+        confidence = reading.options.confidence
+        words = [
+            Word(id="", text=f"line{number}", polygon=line.polygon, bbox=line.bbox, confidence=confidence)
+            for number, line in enumerate(lines, 1)
+        ]
+        return [Line(words=(word,), polygon=word.polygon, bbox=word.bbox, confidence=confidence) for word in words]
 
     def _read(self, page: PageImage, reading: Reading[NullOptions]) -> Page | OcrQueueError:
         options = reading.options

@@ -8,7 +8,7 @@ from celery.utils.sysinfo import cpu_budget
 
 
 def threads_of_child(setting: int, children: int) -> int:
-    """`OCRQUEUE_KERAS_THREADS`, or where that is 0 this process's cores, by affinity and cgroup quota, over `children`.
+    """`setting`, or where that is 0 this process's cores, by affinity and cgroup quota, over `children`.
 
     At least 1.
     """

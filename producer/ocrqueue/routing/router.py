@@ -1,0 +1,81 @@
+"""Router: what a client does to its jobs before they are queued."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ocrqueue.errors import OcrQueueError
+from ocrqueue.job import Job
+from ocrqueue.names import Priority
+from ocrqueue.routing.choice import check_known, make_route
+from ocrqueue.routing.languages import check_languages
+from ocrqueue.routing.state import EnginesNow
+from ocrqueue.settings import Settings
+
+_FRESH_S: Final = 2.0
+
+
+@dataclass
+class _Known:
+    """The installation as read at one moment, and what was found out by it."""
+
+    installation: EnginesNow
+    read_at: float
+    """By time.monotonic()."""
+    checked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
+    """Engines and languages that fit."""
+    added: Counter[tuple[str, Priority]] = field(default_factory=Counter)
+    """Jobs that have gone to an engine's lane since, from here."""
+
+
+class Router:
+    """Checks jobs, and makes their routes, by an installation that is read again when that is 2 s old.
+
+    Nothing is refused by what was read earlier: then it is read anew, and looked at again.
+    """
+
+    def __init__(self, settings: Settings, read: Callable[[], EnginesNow]) -> None:
+        """`read` asks Redis; see `read_engines`."""
+        self._settings = settings
+        self._read = read
+        self._known: _Known | None = None
+
+    def prepare(self, job: Job) -> Job:
+        """The job as it is to be queued.
+
+        Raises EngineUnknown, LanguageUnsupported, SettingsInvalid, BrokerUnavailable.
+        """
+        known = self._known
+        if known is not None and time.monotonic() - known.read_at < _FRESH_S:
+            try:
+                return _prepared(job, self._settings, known)
+            except OcrQueueError:
+                pass
+        known = self._known = _Known(self._read(), time.monotonic())
+        return _prepared(job, self._settings, known)
+
+
+def _prepared(job: Job, settings: Settings, known: _Known) -> Job:
+    if job.wants_route:
+        by_queue = settings.auto_policy == "shortest"
+        job = make_route(job, settings, _with_added(known) if by_queue else known.installation)
+    elif job.route is None and (job.engine, job.languages) not in known.checked:
+        check_known(job.engine, settings, known.installation)
+        check_languages(job, known.installation, settings)
+        known.checked.add((job.engine, job.languages))
+    known.added[job.engine, job.priority] += 1
+    return job
+
+
+def _with_added(known: _Known) -> EnginesNow:
+    """With the jobs that have gone there since: else all of a large submission went to one queue."""
+    found = dict(known.installation)
+    for (engine, lane), jobs in known.added.items():
+        if (status := found.get(engine)) is not None:
+            waiting = {**status.waiting, lane: status.waiting.get(lane, 0) + jobs}
+            found[engine] = status.model_copy(update={"waiting": waiting})
+    return found

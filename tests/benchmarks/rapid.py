@@ -1,0 +1,81 @@
+"""The rapid engine: through the whole system against RapidOCR called directly, and its memory over many sizes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ocrqueue import OcrQueue
+from tests.accuracy import score_words
+from tests.benchmarks.accuracy import true_text
+from tests.benchmarks.bare import TIMEOUT_S
+from tests.benchmarks.stage import CORES, file_stage, image_files, images_option, system_worker
+
+
+@click.group()
+def rapid() -> None:
+    """Accuracy and memory of the rapid engine."""
+
+
+@rapid.command("accuracy")
+@images_option
+@click.option("--truth", type=click.Choice(["txt", "csv"]), default="txt", show_default=True)
+def accuracy_of_rapid(folder: Path, truth: Literal["txt", "csv"]) -> None:
+    """Micro-F1 of words, and seconds a page: this system with one thread a child, and RapidOCR with all cores."""
+    files = [path for path in image_files(folder) if path.with_suffix(f".{truth}").is_file()]
+    if not files:
+        raise click.ClickException(f"No image in {folder} has a .{truth} beside it.")
+    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
+    table = Table("", "F1, case folded", "precision", "recall", "F1, exact", "s a page", title=f"{len(files)} images")
+    for name, read in (("ocrqueue", _system), ("RapidOCR called directly", _direct)):
+        begin = time.perf_counter()
+        texts = read(files)
+        seconds = (time.perf_counter() - begin) / len(files)
+        folded = score_words(zip(true, texts, strict=True), fold_case=True)
+        exact = score_words(zip(true, texts, strict=True))
+        shares = (f"{share:.4f}" for share in (folded.f1, folded.precision, folded.recall, exact.f1))
+        table.add_row(name, *shares, f"{seconds:.2f}")
+    Console(width=120).print(table)
+
+
+@rapid.command()
+@click.option("--images", default=60, show_default=True)
+def memory(images: int) -> None:
+    """Resident memory while pages of as many sizes are read one after the other."""
+    from ocrqueue.settings import load_settings
+    from ocrqueue_worker.engines.engine import PageImage, Reading
+    from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
+    from ocrqueue_worker.heap import return_freed_memory
+    from tests.made_pages import made_page
+
+    engine, random = RapidEngine(load_settings()), Random(1)
+    engine.load()
+    resident: list[float] = []
+    for _ in range(images):
+        image, _ = made_page(random, (random.randint(300, 1100), random.randint(300, 1100)))
+        engine.recognize([PageImage(1, image)], Reading(("eng",), RapidOptions()))
+        return_freed_memory()
+        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20)
+        if len(resident) % 10 == 0:
+            part = resident[-10:]
+            print(f"images {len(resident) - 9} to {len(resident)}: {sum(part) / 10:.0f} MiB resident", flush=True)
+
+
+def _system(files: Sequence[Path]) -> list[str]:
+    with file_stage() as stage, system_worker(stage, "rapid"), OcrQueue(stage.settings) as queue:
+        jobs = queue.submit_many(files, engine="rapid", crops="none", cache=False)
+        return [job.result(timeout=TIMEOUT_S).text for job in jobs]
+
+
+def _direct(files: Sequence[Path]) -> list[str]:
+    from rapidocr import RapidOCR
+
+    engine = RapidOCR(params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": CORES})
+    return ["\n".join(engine(path).txts or ()) for path in files]

@@ -1,0 +1,82 @@
+"""The models of the rapid engine: those of the wheel, and a clear word where they are not there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from ocrqueue.errors import EngineUnavailable, EngineWeightsMissing, OptionInvalid
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.rapid import RapidEngine, models
+from ocrqueue_worker.engines.rapid.models import find_models
+
+WORKER = Path(models.__file__).parents[2]
+
+
+def test_the_models_of_the_wheel_are_found_and_named() -> None:
+    found = find_models()
+    assert found.recognizer.parent.parent.name == "rapidocr"
+    engine = RapidEngine(load_settings())
+    engine.check()
+    assert engine.info(()).model == found.identity
+    assert found.identity.startswith("PP-OCRv6 small ")
+    assert engine.info(()).version.startswith("3.")
+
+
+def test_another_file_is_another_model(tmp_path: Path) -> None:
+    found = find_models()
+    other = tmp_path / "other.onnx"
+    shutil.copyfile(found.classifier, other)
+    other.write_bytes(other.read_bytes() + b"\0")
+    assert models.Models(found.detector, other, found.recognizer).identity != found.identity
+
+
+def test_a_wheel_without_models_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copyfile(find_models().detector, tmp_path / "models" / "PP-OCRv6_det_small.onnx")
+    spec = ModuleSpec("rapidocr", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(models, "find_spec", lambda name: spec)
+    with pytest.raises(EngineWeightsMissing, match=r"lacks ch_ppocr_mobile_v2\.0_cls_mobile\.onnx, PP-OCRv6_rec_small"):
+        RapidEngine(load_settings())
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    with pytest.raises(EngineUnavailable, match=r"ocrqueue\[rapid\]"):
+        RapidEngine(load_settings())
+
+
+def test_importing_the_engine_imports_no_library_of_it() -> None:
+    program = """
+import sys
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.rapid import RapidEngine
+RapidEngine(load_settings()).check()
+print({"rapidocr", "onnxruntime", "cv2", "numpy"} & set(sys.modules))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "set()"
+
+
+def test_it_is_a_plug_in_like_any_other() -> None:
+    """Nothing but the entry point leads to it."""
+    (point,) = entry_points(group="ocrqueue.engines", name="rapid")
+    assert point.load() is RapidEngine
+    others = [path for path in WORKER.rglob("*.py") if path.parent != Path(models.__file__).parent]
+    assert [path.name for path in others if "engines.rapid" in path.read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"text_score": 1.1}, {"box_thresh": 0}, {"unclip_ratio": 0.5}, {"max_side_len": 100_000}, {"use_cls": "perhaps"}],
+)
+def test_options_out_of_range_are_refused(options: dict[str, float | str]) -> None:
+    with pytest.raises(OptionInvalid):
+        RapidEngine(load_settings()).parse_options(options)

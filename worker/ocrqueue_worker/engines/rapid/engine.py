@@ -1,0 +1,208 @@
+"""The rapid engine: from pages to lines, and from lines to words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from ocrqueue.document import EngineInfo, Line, Page, Word, mean_confidence
+from ocrqueue.errors import EngineTimeout, LanguageUnsupported, OcrQueueError
+from ocrqueue.settings import Settings
+from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
+from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.engines.rapid.languages import LANGUAGES
+from ocrqueue_worker.engines.rapid.models import find_models, runtime_version
+from ocrqueue_worker.engines.rapid.options import RapidOptions
+
+if TYPE_CHECKING:
+    from ocrqueue_worker.engines.rapid.lines import LineFrame
+    from ocrqueue_worker.engines.rapid.networks import LineText, RapidNetworks
+    from ocrqueue_worker.engines.rapid.scaling import Pixels
+
+_MARGIN: Final = 0.25
+"""Of a line's height: so much around a line that another engine found, whose boxes end where the ink does."""
+_GAP: Final = 0.8
+"""In a line's heights: words of another engine that are further apart are read by themselves."""
+_TOGETHER: Final = 192
+"""In heights: the length of the lines that are read together, each as long as the longest."""
+
+
+@dataclass(frozen=True)
+class _ReadLine:
+    """Which of the lines given, and the frame that it was read in: turned where it stands upside down."""
+
+    number: int
+    frame: LineFrame
+    text: LineText
+
+
+class RapidEngine(Engine[RapidOptions]):
+    """One child a core, of one thread: two such read more pages in the same time than one child with two threads."""
+
+    name = "rapid"
+    options_model = RapidOptions
+    # the detector takes 1.3 GiB for a page of 2000 x 2000 pixels, and 3 for 4096 x 4096, which the options permit
+    job_memory_limit_mib = 4096
+    child_memory_mib = 4096
+    fixed_languages = True
+    reads_lines = True
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises EngineUnavailable, EngineWeightsMissing."""
+        super().__init__(settings)
+        self.models = find_models()
+        self._networks: RapidNetworks | None = None
+
+    def load(self) -> None:
+        """Raises EngineUnavailable, EngineModelInvalid."""
+        # OpenCV writes to standard error what comes as an exception, or does no harm; it looks here when it is imported
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        from ocrqueue_worker.engines.rapid.networks import RapidNetworks
+
+        threads = threads_of_child(self.settings.rapid_threads, children_of_worker())
+        self._networks = RapidNetworks(self.models, threads)
+
+    @property
+    def _loaded(self) -> RapidNetworks:
+        if self._networks is None:
+            self.load()
+        return cast("RapidNetworks", self._networks)
+
+    def info(self, languages: Sequence[str]) -> EngineInfo:
+        return EngineInfo(
+            name=self.name,
+            version=f"{version('rapidocr')} (onnxruntime {runtime_version()})",
+            model=self.models.identity,
+            device="cpu",
+        )
+
+    def languages(self) -> tuple[str, ...]:
+        return LANGUAGES
+
+    def check_languages(self, languages: Sequence[str]) -> None:
+        for language in languages:
+            if language not in LANGUAGES:
+                raise LanguageUnsupported(
+                    f"The characters of {language[:40]!r} are not among those of rapid's recogniser.",
+                    remedy=f"Choose another engine for it; rapid reads {', '.join(LANGUAGES)}.",
+                )
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[RapidOptions]) -> list[Page | OcrQueueError]:
+        """Lines are found, set straight, and read in batches of like length."""
+        results: list[Page | OcrQueueError] = []
+        for page in pages:
+            try:
+                results.append(self._page(page, reading))
+            except OcrQueueError as error:
+                results.append(error)
+        return results
+
+    def _page(self, page: PageImage, reading: Reading[RapidOptions]) -> Page:
+        from ocrqueue_worker.engines.rapid.layout import as_blocks
+        from ocrqueue_worker.engines.rapid.lines import found_frame
+        from ocrqueue_worker.engines.rapid.scaling import scaled
+        from ocrqueue_worker.engines.rapid.words import as_words
+
+        _check_time(reading)
+        smaller = scaled(page.image, reading.options.max_side_len)
+        quads, scores = self._loaded.find_lines(smaller.pixels, reading.options)
+        lines: dict[int, list[Word]] = {}
+        corners = {}
+        for read in self._read(smaller.pixels, [found_frame(quad) for quad in quads], reading, turn=True):
+            if read.text.score >= reading.options.text_score:
+                corners[read.number] = smaller.on_page(read.frame.corners)
+                lines[read.number] = as_words(read.text, corners[read.number], scores[read.number])
+        width, height = page.image.size
+        kept = [(corners[number], lines[number]) for number in sorted(lines) if lines[number]]
+        return Page(
+            number=page.number,
+            width=width,
+            height=height,
+            dpi=page.dpi,
+            languages=reading.languages,
+            layout="inferred",
+            blocks=as_blocks(kept, page.number, (width, height)),
+        )
+
+    def recognize_lines(
+        self, page: PageImage, lines: Sequence[Line], reading: Reading[RapidOptions]
+    ) -> list[Line | OcrQueueError]:
+        """The lines with the words that are read in them, or none; `text_score` does not matter.
+
+        Lines are taken to be the right way up. Where time runs out, the lines that are left have an EngineTimeout.
+        """
+        import numpy as np
+
+        from ocrqueue_worker.engines.rapid.lines import pieces
+        from ocrqueue_worker.engines.rapid.scaling import bgr
+        from ocrqueue_worker.engines.rapid.words import as_words
+
+        frames = [pieces(line, _GAP, _MARGIN) for line in lines]
+        read: dict[int, list[Word]] = {}
+        failure: OcrQueueError | None = None
+        try:
+            for part in self._read(bgr(np.asarray(page.image)), list(chain(*frames)), reading, turn=False):
+                read[part.number] = as_words(part.text, part.frame.corners.clip((0, 0), page.image.size), None)
+        except OcrQueueError as error:
+            failure = error
+        results: list[Line | OcrQueueError] = []
+        numbers = count()
+        for line, own in zip(lines, frames, strict=True):
+            found = [read.get(next(numbers)) for _ in own]
+            if failure is not None and None in found:
+                results.append(failure)
+                continue
+            words = tuple(word for part in found for word in part or ())
+            results.append(line.model_copy(update={"words": words, "confidence": mean_confidence(words)}))
+        return results
+
+    def _read(
+        self, pixels: Pixels, frames: Sequence[LineFrame], reading: Reading[RapidOptions], *, turn: bool
+    ) -> Iterator[_ReadLine]:
+        """The lines in no order; with `turn` and `use_cls`, such as seem to stand upside down are read both ways.
+
+        Raises EngineTimeout between batches.
+        """
+        from ocrqueue_worker.engines.rapid.lines import picture
+
+        networks = self._loaded
+        order = sorted(range(len(frames)), key=lambda number: frames[number].aspect)
+        for batch in _batches(order, frames, networks.batch_size):
+            _check_time(reading)
+            pictures = [picture(pixels, frames[number]) for number in batch]
+            found = [
+                _ReadLine(number, frames[number], text)
+                for number, text in zip(batch, networks.read_lines(pictures), strict=True)
+            ]
+            if turn and reading.options.use_cls:
+                # what the classifier says of print in black and white only is often wrong
+                turned = [place for place, is_so in enumerate(networks.are_upside_down(pictures)) if is_so]
+                again = networks.read_lines([pictures[place][::-1, ::-1].copy() for place in turned]) if turned else []
+                for place, text in zip(turned, again, strict=True):
+                    if text.score > found[place].text.score:
+                        found[place] = _ReadLine(batch[place], frames[batch[place]].turned(), text)
+            yield from found
+
+    def close(self) -> None:
+        self._networks = None
+
+
+def _batches(order: Iterable[int], frames: Sequence[LineFrame], most: int) -> Iterator[list[int]]:
+    """Numbers of lines by rising length, so many together as memory bears."""
+    batch: list[int] = []
+    for number in order:
+        if batch and (len(batch) == most or (len(batch) + 1) * frames[number].aspect > _TOGETHER):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _check_time(reading: Reading[Any]) -> None:
+    if reading.seconds_left() <= 0:
+        raise EngineTimeout

@@ -1,0 +1,74 @@
+"""What the shipped recogniser can write: languages whose letters are all among its 18,708 characters.
+
+It reads them all at once, whichever a job names. No Hangul, Cyrillic, Arabic, Hebrew, Thai or Indic letters are among
+them, of Greek only letters without accents, and of Vietnamese two.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+LATIN: Final = MappingProxyType(
+    {
+        "afr": "áèéêëîïôöúû",
+        "aze": "çəğıİöşü",
+        "bos": "čćđšž",
+        "bre": "âêñôùü",
+        "cat": "àçèéíïòóúü·",
+        "ceb": "ñ",
+        "ces": "áčďéěíňóřšťúůýž",
+        "cos": "àèìòù",
+        "cym": "àáâäèéêëìíîïòóôöùúûüŵŷÿ",
+        "dan": "æøåé",
+        "deu": "äöüß",
+        "eng": "",
+        "epo": "ĉĝĥĵŝŭ",
+        "est": "äõöüšž",
+        "eus": "ñç",
+        "fao": "áðíóúýæø",
+        "fil": "ñ",
+        "fin": "äöåšž",
+        "fra": "àâæçèéêëîïôœùûüÿ",
+        "fry": "âêôúûëï",
+        "gla": "àèìòù",
+        "gle": "áéíóú",
+        "glg": "áéíóúüïñ",
+        "hat": "àèò",
+        "hrv": "čćđšž",
+        "hun": "áéíóöőúüű",
+        "ind": "é",
+        "isl": "áðéíóúýþæö",
+        "ita": "àèéìîòóù",
+        "jav": "éè",
+        "lat": "āēīōūæœ",
+        "lav": "āčēģīķļņšūž",
+        "lit": "ąčęėįšųūž",
+        "ltz": "äëéöü",
+        "mlt": "àċèġħìòùż",
+        "mri": "āēīōū",
+        "msa": "é",
+        "nld": "áéíóúàèëïöüĳ",
+        "nor": "æøåéòô",
+        "oci": "áàçéèíïóòúü·",
+        "pol": "ąćęłńóśźż",
+        "por": "àáâãçéêíóôõúü",
+        "que": "ñ",
+        "ron": "ăâîșțşţ",
+        "slk": "áäčďéíĺľňóôŕšťúýž",
+        "slv": "čšž",
+        "spa": "áéíñóúü",
+        "sqi": "çë",
+        "srp_latn": "čćđšž",
+        "sun": "éè",
+        "swa": "",
+        "swe": "åäöé",
+        "tur": "âçğıİîöşüû",
+    }
+)
+"""Letters beyond a to z, in lower case, by the language's name in Tesseract."""
+
+IDEOGRAPHIC: Final = ("chi_sim", "chi_tra", "jpn")
+"""Of the characters in daily use (level 1 of GB 2312, Big5 and JIS X 0208) 16 of 12,215 are missing."""
+
+LANGUAGES: Final = tuple(sorted([*LATIN, *IDEOGRAPHIC]))

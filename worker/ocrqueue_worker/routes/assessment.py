@@ -1,0 +1,92 @@
+"""Whether a reading is good enough: a page as a whole, and each of its lines, by the confidences of the words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from ocrqueue.document import Line, Page, PageReading, Verdict, Word
+from ocrqueue.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Confidences and shares in [0, 1] of one engine; see the settings of these names."""
+
+    page_below: float
+    low_word: float
+    low_share: float
+    line_below: float | None
+    """None: lines do not go on by themselves."""
+
+
+def thresholds(settings: Settings, engine: str) -> Thresholds:
+    return Thresholds(
+        page_below=settings.fallback_page_below.of(engine) / 100,
+        low_word=settings.fallback_low_word.of(engine) / 100,
+        low_share=settings.fallback_low_share.of(engine) / 100,
+        line_below=settings.fallback_line_below.of(engine) / 100 if settings.fallback_lines else None,
+    )
+
+
+def assess(page: Page, engine: str, seconds: float, limits: Thresholds) -> PageReading:
+    """How `engine` fared with the page, and whether the next engine is to read it, or lines of it, again.
+
+    Words without a confidence say nothing; a page of which no word has one is kept.
+    """
+    words = list(page.words())
+    mean, low = mean_of(words), low_share(words, limits.low_word)
+    verdict, reason = _verdict(page, mean, low, limits)
+    return PageReading(
+        engine=engine,
+        words=len(words),
+        mean_confidence=mean if mean is None else round(mean, 4),
+        low_share=low if low is None else round(low, 4),
+        seconds=round(seconds, 4),
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _verdict(page: Page, mean: float | None, low: float | None, limits: Thresholds) -> tuple[Verdict, str]:
+    if page.error is not None:
+        verdict, reason = "failed", page.error.code
+    elif not any(True for _ in page.words()):
+        verdict, reason = "page sent on", "no words found"
+    elif mean is None or low is None:
+        verdict, reason = "kept", "its words have no confidence"
+    elif mean < limits.page_below:
+        verdict, reason = "page sent on", f"mean confidence {mean:.2f} is below {limits.page_below:.2f}"
+    elif low > limits.low_share:
+        verdict, reason = "page sent on", f"{low:.0%} of the words are below {limits.low_word:.2f}"
+    elif uncertain := uncertain_lines(page, limits):
+        verdict, reason = "lines sent on", f"{len(uncertain)} lines have a mean below {limits.line_below:.2f}"
+    else:
+        verdict, reason = "kept", f"mean confidence {mean:.2f}"
+    return cast("Verdict", verdict), reason
+
+
+def uncertain_lines(page: Page, limits: Thresholds) -> list[int]:
+    """The places, among the page's lines in order, of those whose mean confidence is too low."""
+    if limits.line_below is None:
+        return []
+    means = [mean_of(line.words) for line in page.lines()]
+    return [place for place, mean in enumerate(means) if mean is not None and mean < limits.line_below]
+
+
+def mean_of(words: Sequence[Word]) -> float | None:
+    """Mean of the confidences; None where no word has one."""
+    known = [word.confidence for word in words if word.confidence is not None]
+    return sum(known) / len(known) if known else None
+
+
+def low_share(words: Sequence[Word], below: float) -> float | None:
+    """Share of the words with a confidence that is `below`; None where no word has one."""
+    known = [word.confidence for word in words if word.confidence is not None]
+    return sum(confidence < below for confidence in known) / len(known) if known else None
+
+
+def lines_at(page: Page, places: Sequence[int]) -> list[Line]:
+    lines = list(page.lines())
+    return [lines[place] for place in places]

@@ -1,0 +1,61 @@
+"""The Document of a job with a route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page
+from ocrqueue.errors import error_from_info
+from ocrqueue.registry import Outcome
+from ocrqueue.route import Step
+from ocrqueue_worker.attempt import Attempt
+from ocrqueue_worker.crop_writing import with_crops
+from ocrqueue_worker.routes.comparing import compared
+from ocrqueue_worker.storing import store_result
+
+
+def compose(
+    attempt: Attempt,
+    source: InputInfo,
+    info: EngineInfo,
+    pages: tuple[Page, ...],
+    trail: tuple[Step, ...] = (),
+    crops: Mapping[int, dict[str, Crop]] | None = None,
+) -> Document:
+    """`crops`: by page number, for the pages whose crops were cut now. If no page could be read, the first page's error
+    is raised."""
+    if pages[0].error is not None and all(page.error is not None for page in pages):
+        raise error_from_info(pages[0].error)
+    job, cut = attempt.job, crops or {}
+    errors = tuple(page.error for page in pages if page.error is not None)
+    return Document(
+        job_id=job.id,
+        tag=job.tag,
+        status="partial" if errors else "succeeded",
+        input=source,
+        engine=info,
+        trail=trail,
+        languages=job.languages,
+        options=job.options,
+        attempts=attempt.start.number,
+        finished_at=datetime.now(UTC),
+        pages=tuple(with_crops(page, cut[page.number]) if page.number in cut else page for page in pages),
+        errors=errors,
+    )
+
+
+def end_comparison(attempt: Attempt, documents: Mapping[str, Document], trail: tuple[Step, ...]) -> Outcome:
+    """Store the first engine's Document with what the others read; `documents` are by engine, one at least."""
+    first, *others = documents
+    document = compared(documents[first], {engine: documents[engine] for engine in others})
+    job = attempt.job
+    update = {
+        "trail": trail,
+        "tag": job.tag,
+        "options": job.options,
+        "attempts": attempt.start.number,
+        "finished_at": datetime.now(UTC),
+    }
+    attempt.check_cancelled(len(document.pages), len(document.pages))
+    return store_result(attempt, document.model_copy(update=update)).outcome

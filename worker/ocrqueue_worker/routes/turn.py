@@ -1,0 +1,299 @@
+"""An engine's turn at a job with a route: reads what is asked of it, keeps what is good enough, sends on the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ocrqueue.document import Document, InputInfo, Line, Page
+from ocrqueue.errors import OcrQueueError
+from ocrqueue.registry import Outcome
+from ocrqueue.route import Route, Step
+from ocrqueue_worker.attempt import Attempt
+from ocrqueue_worker.caching import cache_key, earlier_reading, remember_reading
+from ocrqueue_worker.crop_writing import crop_writer
+from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.images import SourceImage, open_image
+from ocrqueue_worker.job_reader import decode_pages, source_of
+from ocrqueue_worker.recognising import Result, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
+from ocrqueue_worker.routes.ending import compose, end_comparison
+from ocrqueue_worker.routes.merging import with_lines, without_crops
+from ocrqueue_worker.routes.steps import (
+    Onward,
+    alone_key,
+    compared_before,
+    compared_documents,
+    onward,
+    open_route,
+    standing_document,
+    standing_key,
+)
+from ocrqueue_worker.sources import fetch
+from ocrqueue_worker.storing import store_result
+from ocrqueue_worker.time_limits import time_limits
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the engine made of one page."""
+
+    result: Result
+    seconds: float
+    whole: bool = True
+    """Else single lines of it, and the rest is as it stood."""
+
+
+class Turn:
+    """One attempt at an engine's turn. Raises the OcrQueueError for which it fails, JobCancelled, JobElsewhere."""
+
+    def __init__(self, attempt: Attempt, engine: Engine[Any], route: Route) -> None:
+        self.attempt = attempt
+        self.engine = engine
+        self.asked = route
+        job, workplace = attempt.job, attempt.workplace
+        self.compares = route.mode == "compare"
+        self.open_route = open_route(route, workplace.registry)
+        """With an engine that follows and has workers; None for the last turn."""
+        self.limits = thresholds(workplace.settings, job.engine)
+        self._crops = crop_writer(job, attempt.start.number, workplace.storage, workplace.settings.upload_threads)
+        self._cropped: set[int] = set()
+        self._pages: dict[int, Page] = {}
+        """As they stand, by number: those of earlier turns, then this one's in their place."""
+        self._before: dict[int, Page] = {}
+        self._alone: dict[int, Page] = {}
+        """What this engine by itself read of whole pages."""
+
+    def run(self) -> Outcome | Onward:
+        job, workplace = self.attempt.job, self.attempt.workplace
+        self.options = self.engine.parse_options(job.engine_options)
+        self.engine.check_languages(job.languages)
+        with self.attempt.watch.measure("fetch_s"):
+            data = fetch(job.image, workplace.settings, workplace.storage)
+        self.source = source_of(job, data)
+        self.info = self.engine.info(job.languages)
+        self._recall(self.source)
+        with open_image(data, workplace.settings) as image:
+            self.source = self.source.model_copy(update={"format": image.format})
+            self.attempt.check_cancelled(0, image.page_count)
+            self._read_pages(image, self._asked_pages(image.page_count))
+            page_count = image.page_count
+        step = self._step(page_count)
+        if self.compares:
+            return self._compare(step)
+        if self.open_route is not None and any(map(_goes_on, self._pages.values())):
+            return self._send_on(self.open_route, step)
+        document = self._document((*self.asked.trail, step))
+        self.attempt.check_cancelled(page_count, page_count)
+        return store_result(self.attempt, document).outcome
+
+    # --- what is to be read ----------------------------------------------------------------------------------------
+
+    def _recall(self, source: InputInfo) -> None:
+        """What stood after the turn before; nothing if the image has changed since."""
+        before = None if self.compares else standing_document(self.attempt.job, self.attempt.storage)
+        if before is not None and before.input.sha256 == source.sha256:
+            self._before = {page.number: page for page in before.pages}
+            self._pages = dict(self._before)
+
+    def _asked_pages(self, count: int) -> list[int]:
+        if not self._before:
+            return list(range(1, count + 1))
+        return [number for number, page in sorted(self._before.items()) if _goes_on(page)]
+
+    def _lines_asked(self, number: int) -> list[int]:
+        """The places of the lines that are to be read by themselves; none where the whole page is."""
+        before = self._before.get(number)
+        if before is None or before.trail[-1].verdict != "lines sent on" or not self.engine.reads_lines:
+            return []
+        of_engine = thresholds(self.attempt.workplace.settings, before.trail[-1].engine)
+        return uncertain_lines(before, of_engine)
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def _read_pages(self, image: SourceImage, numbers: Sequence[int]) -> None:
+        known = self._known_pages(numbers, image.page_count)
+        limits = time_limits(self.attempt.workplace.settings, self.attempt.job)
+        reading = Reading(
+            self.attempt.job.languages, self.options, deadline=self.attempt.watch.started + limits.engine_s
+        )
+        together = self.engine.pages_together(self.options)
+        for first in range(0, len(numbers), together):
+            with self.attempt.watch.measure("decode_s"):
+                images, failed = decode_pages(image, numbers[first : first + together])
+            self._pages |= {page.number: page for page in failed}
+            for picture, read in zip(images, self._read(images, known, reading), strict=True):
+                self.attempt.watch.add("ocr_s", read.seconds)
+                self._take(picture, read)
+            done = len(numbers[: first + together]) + image.page_count - len(numbers)
+            self.attempt.check_cancelled(done, image.page_count)
+            with self.attempt.watch.measure("upload_s"):
+                self._crops.upload()
+
+    def _known_pages(self, numbers: Sequence[int], count: int) -> dict[int, Page]:
+        """Of an earlier reading of the whole image by this engine, as it would be now."""
+        job = self.attempt.job
+        self._caching = self.engine.cacheable and self.attempt.workplace.settings.cache_ttl_s > 0
+        self._all_whole = len(numbers) == count and not any(map(self._lines_asked, numbers))
+        if not (self._caching and job.cache and self._all_whole):
+            return {}
+        for crops in ("none", "archive", "objects"):
+            earlier = earlier_reading(self.attempt, self._cache_key(crops))
+            if earlier is not None and len(earlier.pages) == count:
+                return {page.number: without_crops(page) for page in earlier.pages}
+        return {}
+
+    def _cache_key(self, crops: str) -> str:
+        alone = self.attempt.job.model_copy(update={"crops": crops})
+        return cache_key(self.source.sha256 or "", self.info, alone, self.options)
+
+    def _read(self, images: Sequence[PageImage], known: dict[int, Page], reading: Reading[Any]) -> list[_Read]:
+        read: dict[int, _Read] = {
+            image.number: _Read(known[image.number], 0.0) for image in images if image.number in known
+        }
+        for image in images:
+            if places := self._lines_asked(image.number):
+                read[image.number] = self._read_lines(image, places, reading)
+        rest = [image for image in images if image.number not in read]
+        if rest:
+            begun = time.monotonic()
+            results = recognise(self.engine, rest, reading)
+            seconds = (time.monotonic() - begun) / len(rest)
+            read |= {image.number: _Read(result, seconds) for image, result in zip(rest, results, strict=True)}
+        return [read[image.number] for image in images]
+
+    def _read_lines(self, image: PageImage, places: Sequence[int], reading: Reading[Any]) -> _Read:
+        before = self._before[image.number]
+        begun = time.monotonic()
+        lines = recognise_lines(self.engine, image, lines_at(before, places), reading)
+        seconds = time.monotonic() - begun
+        if isinstance(lines, OcrQueueError):
+            return _Read(lines, seconds, whole=False)
+        read = {
+            place: line
+            for place, line in zip(places, lines, strict=True)
+            if isinstance(line, Line) and any(word.text for word in line.words)
+        }
+        errors = [line for line in lines if isinstance(line, OcrQueueError)]
+        if errors and not read:
+            return _Read(errors[0], seconds, whole=False)
+        page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
+        return _Read(page, seconds, whole=False)
+
+    # --- keeping ---------------------------------------------------------------------------------------------------
+
+    def _take(self, image: PageImage, read: _Read) -> None:
+        """Choose between what the engine read and what stood; crops are cut of what stays."""
+        page, before = as_page(image, read.result), self._before.get(image.number)
+        if read.whole:
+            self._alone[image.number] = page
+        if self.compares:
+            self._pages[image.number] = page
+            if not compared_before(self.attempt.job):
+                self._crop(image, page)
+            return
+        entry = assess(page, self.engine.name, read.seconds, self.limits)
+        if self.open_route is None and entry.verdict in ("page sent on", "lines sent on"):
+            entry = entry.model_copy(update={"verdict": "kept", "reason": f"{entry.reason}; no engine is left"})
+        if before is not None and _says_more(before, page):
+            page = before
+        else:
+            page = page.model_copy(update={"engine": self.engine.name if read.whole else page.engine})
+        trail = (*(before.trail if before else ()), entry)
+        self._pages[image.number] = page = page.model_copy(update={"trail": trail})
+        if self.open_route is None or not _goes_on(page):
+            self._crop(image, page)
+
+    def _crop(self, image: PageImage, page: Page) -> None:
+        if page.error is None:
+            with self.attempt.watch.measure("crop_s"):
+                self._crops.crop(image.image, page)
+            self._cropped.add(page.number)
+
+    # --- the end of the turn ---------------------------------------------------------------------------------------
+
+    def _step(self, page_count: int) -> Step:
+        """What the trail says of this turn; the engine's own Document is stored and remembered."""
+        read = [self._pages[number] for number in self._pages if self._pages[number] is not self._before.get(number)]
+        entries = [page.trail[-1] for page in read if page.trail]
+        words = [word for page in self._alone.values() for word in page.words()]
+        mean = mean_of(words if words else [word for page in read for word in page.words()])
+        return Step(
+            engine=self.engine.name,
+            version=self.info.version,
+            model=self.info.model,
+            attempt=self.attempt.start.number,
+            pages=len(read),
+            pages_sent_on=sum(entry.verdict in ("page sent on", "failed") for entry in entries if self.open_route),
+            lines_sent_on=sum(self._lines_sent_on(page) for page in read) if self.open_route else 0,
+            mean_confidence=None if mean is None else round(mean, 4),
+            seconds=round(self.attempt.watch.spent.get("ocr_s", 0.0), 4),
+            result=self._store_alone(page_count),
+        )
+
+    def _lines_sent_on(self, page: Page) -> int:
+        return len(uncertain_lines(page, self.limits)) if _last(page) == "lines sent on" else 0
+
+    def _store_alone(self, page_count: int) -> str | None:
+        """Where the Document of this engine alone is, if it read every page as a whole."""
+        if not self._all_whole or len(self._alone) < page_count:
+            return None
+        pages = tuple(page for _, page in sorted(self._alone.items()))
+        attempt = self.attempt
+        document = compose(attempt, self.source, self.info, pages).model_copy(
+            update={"options": attempt.job.engine_options}
+        )
+        key = alone_key(attempt.job.id, attempt.start.number, self.engine.name)
+        with attempt.watch.measure("upload_s"):
+            uri = attempt.storage.put(key, document.model_dump_json().encode(), "application/json")
+        if self._caching and document.status == "succeeded":
+            remember_reading(attempt, self._cache_key("none"), uri)
+        return uri
+
+    def _send_on(self, route: Route, step: Step) -> Onward:
+        attempt = self.attempt
+        standing = self._document((*route.trail, step))
+        attempt.check_cancelled(len(standing.pages), len(standing.pages))
+        with attempt.watch.measure("upload_s"):
+            attempt.storage.put(
+                standing_key(attempt.job.id, attempt.start.number),
+                standing.model_dump_json().encode(),
+                "application/json",
+            )
+        return onward(attempt.job, route, step)
+
+    def _compare(self, step: Step) -> Outcome | Onward:
+        if self.open_route is not None:
+            return self._send_on(self.open_route, step)
+        trail = (*self.asked.trail, step)
+        documents = compared_documents(self.attempt.job, self.attempt.storage)
+        return end_comparison(self.attempt, {**documents, self.engine.name: self._document(trail)}, trail)
+
+    def _document(self, trail: tuple[Step, ...]) -> Document:
+        with self.attempt.watch.measure("upload_s"):
+            placed = self._crops.finish()
+        return compose(
+            self.attempt,
+            self.source,
+            self.info,
+            tuple(self._pages[number] for number in sorted(self._pages)),
+            trail=trail,
+            crops=dict.fromkeys(self._cropped, placed),
+        )
+
+
+def _last(page: Page) -> str:
+    return page.trail[-1].verdict if page.trail else ""
+
+
+def _goes_on(page: Page) -> bool:
+    """Whether the next engine is to read it, or lines of it."""
+    return _last(page) in ("page sent on", "lines sent on", "failed")
+
+
+def _says_more(before: Page, page: Page) -> bool:
+    """Whether what stood is to stay: the engine failed, or found nothing where there was something."""
+    had_words = before.error is None and any(word.text for word in before.words())
+    return had_words and (page.error is not None or not any(word.text for word in page.words()))
