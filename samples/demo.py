@@ -34,6 +34,8 @@ from ocrqueue_worker.geometry import polygon_iou
 SAMPLES = Path(__file__).parent
 CONCURRENCY = {"tesseract": 2, "rapid": 2}
 """Jobs at a time; what is not named decides itself, as keras-ocr does, which takes all cores for one."""
+AUTO = ("tesseract", "rapid")
+"""Engines of `--engine auto`: what the first is not sure of, the second reads."""
 PATIENCE_S = 300
 OVERLAP = 0.5
 LEGEND = (
@@ -73,9 +75,10 @@ def demo(engine: str, output: Path) -> None:
     console = Console(highlight=False)
     shutil.rmtree(output, ignore_errors=True)
     started = time.monotonic()
-    console.print(f"Starting a private Redis and a {engine} worker ...")
+    engines = AUTO if engine == "auto" else (engine,)
+    console.print(f"Starting a private Redis and a worker for {' and for '.join(engines)} ...")
     concurrency = CONCURRENCY.get(engine)
-    with LocalSystem(output / "data", [engine], concurrency) as system, OcrQueue(system.settings) as queue:
+    with LocalSystem(output / "data", engines, concurrency) as system, OcrQueue(system.settings) as queue:
         console.print(f"Ready after {time.monotonic() - started:.1f} s. Submitting the images in {SAMPLES.name}/ ...")
         submitted = time.monotonic()
         samples = submit_samples(queue, engine, console)
@@ -93,7 +96,8 @@ def demo(engine: str, output: Path) -> None:
 
 def submit_samples(queue: OcrQueue, engine: str, console: Console) -> list[Sample]:
     """Queue every sample in a language that the engine reads, with the options that its .json file names."""
-    known = {name for worker in queue.engines()[engine] for offer in worker.engines for name in offer.languages}
+    workers = [worker for of_engine in queue.engines().values() for worker in of_engine]
+    known = {name for worker in workers for offer in worker.engines for name in offer.languages}
     samples = []
     for description in sorted(SAMPLES.glob("*.json")):
         wanted = json.loads(description.read_text(encoding="utf-8"))
@@ -101,7 +105,8 @@ def submit_samples(queue: OcrQueue, engine: str, console: Console) -> list[Sampl
         if known and not known.issuperset(wanted["languages"]):
             console.print(f"  {image.name}: left out: {engine} does not read {' '.join(wanted['languages'])} here")
             continue
-        options = wanted["options"] if engine == "tesseract" else {}
+        own = wanted["options"]
+        options = {"tesseract": own} if engine == "auto" else own if engine == "tesseract" else {}
         job = queue.submit(image, engine=engine, languages=wanted["languages"], options=options, tag=image.name)
         words = [TrueWord(word["page"], word["text"], word["polygon"]) for word in wanted["words"]]
         samples.append(Sample(image, job, image.with_suffix(".txt").read_text(encoding="utf-8"), words))
@@ -168,9 +173,12 @@ def write_files(document: Document, image: Path, output: Path) -> None:
 
 def show_table(samples: list[Sample], console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    routed = any(sample.status is not None and sample.status.route for sample in samples)
     left = ("image", "state")
-    for name in (*left, "pages", "words", "found", "right", "conf.", "errors", "OCR s"):
+    for name in (*left, *(() if routed else ("pages",)), "words", "found", "right", "conf.", "errors", "OCR s"):
         table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    if routed:
+        table.add_column("read by", no_wrap=True)
     for sample in samples:
         if sample.document is None or sample.status is None:
             table.add_row(sample.image.name, Text(str(sample.error), style="red"))
@@ -180,18 +188,25 @@ def show_table(samples: list[Sample], console: Console) -> None:
         table.add_row(
             sample.image.name,
             Text(sample.status.state, style="green" if sample.status.state == "succeeded" else "magenta"),
-            str(len(sample.document.pages)),
+            *(() if routed else (str(len(sample.document.pages)),)),
             str(sample.status.words),
             f"{found:.0%}",
             f"{right:.0%}",
             "-" if confidence is None else f"{confidence:.0%}",
             f"{character_error_rate(sample.document.text, sample.true_text):.1%}",
-            f"{sample.status.timings.ocr_s:.2f}",
+            f"{sum(step.seconds for step in sample.status.trail) or sample.status.timings.ocr_s:.2f}",
+            *([read_by(sample.document)] if routed else []),
         )
     console.print()
     console.print(table)
     for line in LEGEND:
         console.print(line, style="dim")
+
+
+def read_by(document: Document) -> str:
+    """The engines whose words are in the Document."""
+    engines = {word.engine or page.engine or document.engine.name for page in document.pages for word in page.words()}
+    return "+".join(step.engine for step in document.trail if step.engine in engines)
 
 
 def show_texts(samples: list[Sample], console: Console) -> None:
@@ -209,6 +224,7 @@ def show_texts(samples: list[Sample], console: Console) -> None:
 
 def show_next_steps(samples: list[Sample], engine: str, output: Path, console: Console) -> None:
     job_id = samples[0].job.id
+    started = " ".join(f"--engine {name}" for name in (AUTO if engine == "auto" else (engine,)))
     text = f"""
 Everything has ended; what it made is in {output}/:
   results/   text, JSON (boxes, confidences), TSV and hOCR of each image
@@ -216,7 +232,7 @@ Everything has ended; what it made is in {output}/:
   crops/     the picture of every word
 
 Try next, to start it again with the jobs above:
-  .venv/bin/ocrqueue local --engine {engine} --data {output}/data
+  .venv/bin/ocrqueue local {started} --data {output}/data
 
 and in another terminal:
   export PATH="$PWD/.venv/bin:$PATH"; . {output}/data/env
