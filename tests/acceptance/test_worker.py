@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
@@ -31,6 +32,16 @@ def test_plain_celery_works_as_well(settings: Settings, queue: OcrQueue, tmp_pat
     arguments = ("-A", "ocrqueue_worker.app", "worker", "-Q", "ocr.tesseract", "-c", "1")
     with worker(as_environment(settings), tmp_path, *arguments, command=("-m", "celery")):
         assert job.result(timeout=30).text == "Hello 42"
+
+
+def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Path) -> None:
+    with (
+        worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "3"),
+        Celery(broker=settings.redis_url.get_secret_value()) as app,
+    ):
+        app.conf.broker_transport_options = {"global_keyprefix": settings.key_prefix}
+        (configured,) = app.control.inspect(timeout=2).conf().values()
+    assert configured["worker_concurrency"] == 3
 
 
 def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:

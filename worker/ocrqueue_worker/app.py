@@ -11,7 +11,14 @@ from urllib.parse import parse_qsl, urlsplit
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_postrun, worker_process_init, worker_process_shutdown
+from celery.signals import (
+    celeryd_after_setup,
+    celeryd_init,
+    setup_logging,
+    task_postrun,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
@@ -121,6 +128,11 @@ def _check_settings(**_: Any) -> None:
     process_settings()
 
 
+def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
+    """For the children, which share the cores: `--concurrency` is told to the main process only."""
+    conf.worker_concurrency = instance.concurrency
+
+
 def _load_engines(**_: Any) -> None:
     try:
         _task(app).load_engines()
@@ -139,6 +151,7 @@ def _close_engines(**_: Any) -> None:
 
 setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
+celeryd_after_setup.connect(_note_concurrency)
 worker_process_init.connect(_load_engines)
 task_postrun.connect(_after_job)
 worker_process_shutdown.connect(_close_engines)
