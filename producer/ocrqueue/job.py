@@ -157,6 +157,12 @@ class Job(BaseModel):
         own = self.options.get(self.engine)
         return own if isinstance(own, dict) else {}
 
+    def from_its_first_engine(self) -> Self:
+        """The job as before any engine of its route had its turn."""
+        if self.route is None:
+            return self
+        return self.model_copy(update={"engine": self.route.engines[0], "route": self.route.without_trail()})
+
     @property
     def step(self) -> int:
         """How many engines of its route have had their turn."""

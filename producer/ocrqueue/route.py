@@ -79,6 +79,10 @@ class Route(BaseModel):
         """The one after it."""
         return self.engines[self.step + 1] if self.step + 1 < len(self.engines) else None
 
+    def without_trail(self) -> Route:
+        """The route before its first turn."""
+        return self.model_copy(update={"trail": ()})
+
     def after(self, step: Step) -> Route:
         """The route once the engine whose turn it is has had it; there must be one after it."""
         return self.model_validate({**self.model_dump(), "trail": (*self.trail, step)})

@@ -166,6 +166,19 @@ def test_where_all_fail_the_job_fails_with_the_last_error(queue: OcrQueue) -> No
     assert stored_keys(queue, job.id) == set()
 
 
+def test_a_replay_begins_with_the_first_engine(queue: OcrQueue) -> None:
+    faults = {"null": {"fault": "error"}, "tesseract": {"psm": 99}}
+    job = queue.submit(HELLO, engine="tesseract", fallback=["null"], options=faults)
+    assert job.wait(30).error is not None
+    queue.dead_letters.replay(job.id)
+    again = job.wait(30)
+    assert (again.state, len(again.history)) == ("failed", 1)
+    assert again.route is not None
+    assert [step.error for step in again.route.trail] == ["option.invalid"]
+    assert again.error is not None
+    assert again.error.code == "engine.failed"
+
+
 def test_an_engine_without_a_worker_is_passed_over(queue: OcrQueue) -> None:
     status, document = read(queue, engine="null", fallback=["vision"], options={"null": UNSURE})
     assert (status.state, status.engine, [step.engine for step in status.trail]) == ("succeeded", "null", ["null"])

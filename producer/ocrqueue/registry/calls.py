@@ -202,7 +202,9 @@ class Calls:
             [job.id, self.keys.events(job.id), celery_message(job, wants_summary), int(silent_s * 1000)],
         )
 
-    def replay(self, job: Job, wants_summary: bool) -> Call:
+    def replay(self, failed: Job, wants_summary: bool) -> Call:
+        # what its engines left to each other is gone
+        job = failed.from_its_first_engine()
         return (
             [self.keys.record(job.id), self.keys.queue(job.queue), self.keys.queued(), self.keys.dead()],
             [
@@ -210,6 +212,7 @@ class Calls:
                 self.keys.events(job.id),
                 celery_message(job, wants_summary),
                 self.settings.queued_ttl_s * 1000,
+                job_json(job),
             ],
         )
 

@@ -233,15 +233,16 @@ REPLAY: Final = (
     ADDS
     + CLOCK
     + """
--- KEYS record, queue, queued, dead; ARGV id, events channel, message, record's life (ms)
+-- KEYS record, queue, queued, dead; ARGV id, events channel, message, record's life (ms), job
 -- queues a dead letter again under its id; returns 1, or 0 if it is none
 if redis.call('ZREM', KEYS[4], ARGV[1]) == 0 then return 0 end
 local outcome = redis.call('HGET', KEYS[1], 'outcome')
 if not outcome then return 0 end
 local history = redis.call('HGET', KEYS[1], 'history')
 history = history and (string.sub(history, 1, -2) .. ',' .. outcome .. ']') or ('[' .. outcome .. ']')
-redis.call('HSET', KEYS[1], 'state', 'queued', 'queued_at', text(now), 'history', history)
-redis.call('HDEL', KEYS[1], 'outcome', 'finished_at', 'deliveries', 'attempts', 'queue_wait_ms', 'error', 'cancel',
+redis.call('HSET', KEYS[1], 'state', 'queued', 'queued_at', text(now), 'history', history,
+  'job', ARGV[5])
+redis.call('HDEL', KEYS[1], 'step', 'outcome', 'finished_at', 'deliveries', 'attempts', 'queue_wait_ms', 'error', 'cancel',
   'retries')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[3], text(now), ARGV[1])
