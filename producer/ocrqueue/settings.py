@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         default=("tesseract", "rapid"),
         description="Engines of jobs with the engine `auto`: those in question, the one to be asked first in front.",
     )
+    engines_on_demand: Names = Field(
+        default=(),
+        description="Engines whose workers are started when jobs wait for them: jobs with auto or fallback go to them "
+        "although none is up.",
+    )
     auto_policy: Literal["order", "shortest", "cheapest"] = Field(
         default="order",
         description="Which of them is asked first. order: the first that can. shortest: with the shortest queue by its "
@@ -259,6 +264,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "auto_engines",
+        "engines_on_demand",
         "default_languages",
         "engines",
         "source_schemes",

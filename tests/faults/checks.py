@@ -155,7 +155,7 @@ def _left_in_storage(rehearsal: Rehearsal) -> Iterator[Broken]:
             yield Broken("left behind", f"{len(keys)} objects in storage of a job that nobody submitted", job_id)
         elif (
             last is not None
-            and last.state in {"failed", "cancelled"}
+            and (last.state in {"failed", "cancelled"} or (last.final and any("standing" in key for key in keys)))
             # nothing can be deleted from a storage that is away, and that is not promised
             and not rehearsal.injector.storage_away_at(last.finished_at)
         ):

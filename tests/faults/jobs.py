@@ -53,6 +53,8 @@ class Kind:
     ends: frozenset[End]
     engine: str = "null"
     options: Mapping[str, JsonValue] = field(default_factory=dict)
+    fallback: tuple[str, ...] = ()
+    """Engines after it; its words may be theirs."""
     picture: str | None = None
     """One of PICTURES, "absent" for a reference to nothing, or None: any that is good."""
     slow: bool = False
@@ -72,6 +74,10 @@ _HEALTHY: Final = (
     Kind("tesseract", frozenset({SUCCEEDED}), engine="tesseract", picture="one page"),
 )
 _FAULTY: Final = (
+    Kind("sent on", frozenset({SUCCEEDED}), fallback=("tesseract",), options={"confidence": 0.3}, picture="one page"),
+    Kind(
+        "fallen back", frozenset({SUCCEEDED}), fallback=("tesseract",), options={"fault": "error"}, picture="one page"
+    ),
     _fault("error", End("failed", "engine.failed")),
     _fault("bug", End("failed", "engine.failed")),
     _fault("memory", End("failed", "engine.out_of_memory")),
@@ -136,7 +142,8 @@ class Plan:
             id=self.id if repeat == 0 else f"{self.id}-again{repeat}",
             image=references[self.picture],
             engine=self.kind.engine,
-            options=options,
+            fallback=self.kind.fallback,
+            options={self.kind.engine: options} if self.kind.fallback else options,
             crops=self.crops,
             crop_padding=self.crop_padding,
             priority=self.priority,

@@ -34,15 +34,22 @@ def result_faults(plan: Plan, job_id: str, state: str, storage: Storage) -> Iter
     for page in document.pages:
         if page.error is None:
             yield from _text_faults(plan, page)
-            yield from _crop_faults(plan, page)
+            if not _stands_for_a_lost_turn(document):
+                yield from _crop_faults(plan, page)
     failed = [page.number for page in document.pages if page.error is not None]
     if failed != ([2] if plan.kind.name == "partial" else []):
         yield f"its result has failed pages {failed}"
 
 
+def _stands_for_a_lost_turn(document: Document) -> bool:
+    """Its image may not be touched again: words that were to be read by the next engine have no crops."""
+    return bool(document.trail) and document.trail[-1].error in ("job.poison", "engine.timeout")
+
+
 def _text_faults(plan: Plan, page: Page) -> Iterator[str]:
     texts = [word.text for word in page.words()]
-    if plan.kind.engine == "tesseract":
+    # an engine that is lost at its turn leaves what stood before
+    if (page.engine or plan.kind.engine) == "tesseract":
         expected = TESSERACT_TEXT.split()
     else:
         expected = [f"null{number}" for number in range(1, plan.words + 1)]

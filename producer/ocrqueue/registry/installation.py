@@ -92,6 +92,16 @@ def _live(announced: Iterable[tuple[bytes, WorkerInfo]], now_s: float, settings:
     return sorted((worker for _, worker in announced if worker.seen_at >= oldest), key=lambda worker: worker.name)
 
 
+def engines_seen(registry: Registry, within_s: float) -> set[str]:
+    """The engines of which a worker was heard of within so many seconds, and has not said that it stops."""
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        pipeline.hgetall(registry.keys.workers())
+        (seconds, _), stored = pipeline.execute()
+    seen = (worker for _, worker in _announced(stored) if worker.seen_at >= seconds - within_s)
+    return {offer.name for worker in seen for offer in worker.engines}
+
+
 def known_engines(registry: Registry) -> dict[str, list[WorkerInfo]]:
     """Engine name -> its live workers; engines named in the settings are there without any."""
     return workers_by_engine(live_workers(registry), registry.settings)

@@ -133,7 +133,8 @@ def _candidates(job: Job, settings: Settings, installation: EnginesNow) -> _Cand
             remedy="Add one that does to OCRQUEUE_AUTO_ENGINES; `ocrqueue engines` lists their languages.",
         )
     lacking = {engine: str(abilities_of[engine]) for engine in found.able if abilities_of[engine].reads == "not now"}
-    alive = {engine for engine in found.able if _status(engine, installation).workers}
+    on_demand = settings.engines_on_demand
+    alive = {engine for engine in found.able if _status(engine, installation).workers or engine in on_demand}
     if alive - set(lacking):
         for engine, why in lacking.items():
             found.leave_out(engine, why)

@@ -8,14 +8,18 @@ named by the attempt, so that two attempts at one step, of which one was taken f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ocrqueue.document import Document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
-from ocrqueue.registry.installation import live_workers
+from ocrqueue.registry.installation import engines_seen
 from ocrqueue.registry.registry import Registry
 from ocrqueue.route import Route, Step
 from ocrqueue.storage import Storage
+
+_SEEN_WITHIN_S: Final = 600.0
+"""A worker of the next engine: after an outage of Redis none has been heard of lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +69,23 @@ def _stored(storage: Storage, key: str) -> Document | None:
 
 
 def open_route(route: Route, registry: Registry) -> Route | None:
-    """The route without the engines ahead that have no live worker: what waits for those may wait for ever.
+    """The route without the engines ahead that nobody works for: what waits for those may wait for ever.
 
-    Those compared are waited for. None if the engine whose turn it is would be the last.
+    Those compared are waited for, and so are those whose workers are started on demand. None if the engine whose turn
+    it is would be the last.
     """
     if route.following is None:
         return None
     if route.mode == "compare":
         return route
     had, ahead = route.engines[: route.step + 1], route.engines[route.step + 1 :]
-    at_work = {offer.name for worker in live_workers(registry) for offer in worker.engines}
-    manned = tuple(engine for engine in ahead if engine in at_work)
-    if not manned:
+    manned = engines_seen(registry, _SEEN_WITHIN_S) | {*registry.settings.engines_on_demand}
+    open_ahead = tuple(engine for engine in ahead if engine in manned)
+    if not open_ahead:
         return None
-    passed_over = [engine for engine in ahead if engine not in at_work]
+    passed_over = [engine for engine in ahead if engine not in manned]
     note = f"; without a worker after {route.engine}: {', '.join(passed_over)}" if passed_over else ""
-    return route.model_copy(update={"engines": (*had, *manned), "reason": f"{route.reason}{note}"[:1000]})
+    return route.model_copy(update={"engines": (*had, *open_ahead), "reason": f"{route.reason}{note}"[:1000]})
 
 
 def onward(job: Job, route: Route, step: Step) -> Onward:

@@ -242,8 +242,8 @@ local history = redis.call('HGET', KEYS[1], 'history')
 history = history and (string.sub(history, 1, -2) .. ',' .. outcome .. ']') or ('[' .. outcome .. ']')
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queued_at', text(now), 'history', history,
   'job', ARGV[5])
-redis.call('HDEL', KEYS[1], 'step', 'outcome', 'finished_at', 'deliveries', 'attempts', 'queue_wait_ms', 'error', 'cancel',
-  'retries')
+redis.call('HDEL', KEYS[1], 'step', 'outcome', 'finished_at', 'deliveries', 'attempts', 'queue_wait_ms', 'error',
+  'cancel', 'retries')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[3], text(now), ARGV[1])
 redis.call('LPUSH', KEYS[2], ARGV[3])
