@@ -74,9 +74,9 @@ _HEALTHY: Final = (
     Kind("tesseract", frozenset({SUCCEEDED}), engine="tesseract", picture="one page"),
 )
 _FAULTY: Final = (
-    Kind("sent on", frozenset({SUCCEEDED}), fallback=("tesseract",), options={"confidence": 0.3}, picture="one page"),
+    Kind("sent_on", frozenset({SUCCEEDED}), fallback=("tesseract",), options={"confidence": 0.3}, picture="one page"),
     Kind(
-        "fallen back", frozenset({SUCCEEDED}), fallback=("tesseract",), options={"fault": "error"}, picture="one page"
+        "fallen_back", frozenset({SUCCEEDED}), fallback=("tesseract",), options={"fault": "error"}, picture="one page"
     ),
     _fault("error", End("failed", "engine.failed")),
     _fault("bug", End("failed", "engine.failed")),
