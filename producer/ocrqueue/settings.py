@@ -257,8 +257,12 @@ class Settings(BaseSettings):
         default=0, ge=0, description="Images that Google is given in a calendar month (UTC); 0: any number."
     )
     vision_batch_size: int = Field(default=16, ge=1, le=16, description="Images in one request to Google.")
-    vision_gather_s: float = Field(
-        default=0.05, ge=0, le=5, description="A page waits so long for others to share a request with."
+    vision_gather_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=5,
+        description="A page waits so long for others to share a request with; absent: as long as the limit takes to "
+        "grant one, and 0.05 at least.",
     )
     vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
 

@@ -86,7 +86,7 @@ def test_200_images_under_60_requests_a_minute_with_throttling(
     stack: ExitStack, redis: RedisServer, tmp_path: Path
 ) -> None:
     """And then 16 together, of which Google refuses one."""
-    system = start(stack, redis, tmp_path, vision_requests_per_minute=60, vision_gather_s=1.5)
+    system = start(stack, redis, tmp_path, vision_requests_per_minute=60)
     system.vision.refuses = lambda number: THROTTLED if number in (3, 11) else None
     stack.enter_context(worker(as_environment(system.settings), tmp_path, "--engine", "vision"))
     images = pictures(217)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from google.cloud.vision import AnnotateImageRequest, AnnotateImageResponse, Image, ImageAnnotatorClient
 
 _API_VERSION: Final = "v1"
+_LEAST_GATHER_S: Final = 0.05
+_LONGEST_GATHER_S: Final = 5.0
+"""How long a page waits for others to share a request with, whatever the limit."""
 _CLOSING_S: Final = 1.0
 """Requests that are broken off have so long to be counted."""
 
@@ -65,6 +68,7 @@ class VisionEngine(Engine[VisionOptions]):
         with self._loading:
             if self._gathering is None:
                 settings, client = self.settings, make_client(self.settings)
+                pace = Pace.of(settings.vision_requests_per_minute)
                 self._client, self._redis = client, connect(settings)
                 self._gathering = Gathering(
                     lambda requests, timeout_s: annotate(client, requests, timeout_s),
@@ -72,13 +76,13 @@ class VisionEngine(Engine[VisionOptions]):
                         self._redis,
                         Keys(settings.key_prefix),
                         self.name,
-                        Pace.of(settings.vision_requests_per_minute),
+                        pace,
                         settings.vision_images_per_month,
                     ),
                     Gather(
                         images=settings.vision_batch_size,
                         request_bytes=self._limits.request_bytes,
-                        wait_s=settings.vision_gather_s,
+                        wait_s=_gather_s(settings, pace),
                         timeout_s=settings.vision_timeout_s,
                     ),
                 )
@@ -156,6 +160,13 @@ class VisionEngine(Engine[VisionOptions]):
             return answer
         frame = Frame(page.number, page.image.size, encoded.size, page.dpi)
         return page_of(_message(answer), frame, reading.options.symbols)
+
+
+def _gather_s(settings: Settings, pace: Pace) -> float:
+    """Where requests are scarce, one that is not full costs more than a moment's wait."""
+    if settings.vision_gather_s is not None:
+        return settings.vision_gather_s
+    return min(_LONGEST_GATHER_S, max(_LEAST_GATHER_S, 1 / pace.tokens_per_s))
 
 
 def _request(image: Image, reading: Reading[VisionOptions]) -> AnnotateImageRequest:
