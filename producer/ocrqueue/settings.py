@@ -96,6 +96,9 @@ class Settings(BaseSettings):
         default=PerEngine(75),
         description="Mean word confidence in percent below which a page goes on to the next engine; 0: never for that.",
     )
+    fallback_lines_page_below: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(60), description="The same, where of other pages single lines go on: see fallback_lines."
+    )
     fallback_low_word: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(60), description="A word below this confidence in percent is an uncertain one."
     )
@@ -105,11 +108,11 @@ class Settings(BaseSettings):
     )
     fallback_lines: bool = Field(
         default=True,
-        description="Of a page that stays, lines with a mean confidence below fallback_line_below go on by themselves, "
-        "if the next engine reads single lines.",
+        description="If workers of the next engine read single lines, a page of which lines have a mean confidence "
+        "below fallback_line_below stays, and these lines go on.",
     )
     fallback_line_below: Annotated[PerEngine, NoDecode] = Field(
-        default=PerEngine(80), description="Mean word confidence in percent below which a line goes on."
+        default=PerEngine(90), description="Mean word confidence in percent below which a line goes on."
     )
 
     # Storage

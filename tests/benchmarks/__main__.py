@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import click
 
 from tests.benchmarks.accuracy import accuracy
+from tests.benchmarks.fallback import fallback
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
 from tests.benchmarks.rapid import rapid
@@ -24,6 +25,7 @@ main.add_command(jobs)
 main.add_command(accuracy)
 main.add_command(keras)
 main.add_command(rapid)
+main.add_command(fallback)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

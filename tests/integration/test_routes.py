@@ -35,6 +35,7 @@ def routed_settings(redis: RedisServer, s3_endpoint: str, s3_bucket: str) -> Set
         auto_engines=("null", "tesseract"),
         # Tesseract is never sure of a page
         fallback_page_below="75,tesseract=100",
+        fallback_lines_page_below="60,tesseract=100",
         soft_time_limit_s=25,
         hard_time_limit_s=26,
         retry_limit=1,

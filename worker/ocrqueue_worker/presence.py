@@ -109,5 +109,11 @@ def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:
             continue
         languages = engine.languages()
         info = engine.info(languages)
-        offers.append(EngineOffer(languages=languages, fixed_languages=engine.fixed_languages, **info.model_dump()))
+        offer = EngineOffer(
+            languages=languages,
+            fixed_languages=engine.fixed_languages,
+            reads_lines=engine.reads_lines,
+            **info.model_dump(),
+        )
+        offers.append(offer)
     return offers

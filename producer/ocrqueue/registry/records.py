@@ -174,6 +174,8 @@ class EngineOffer(BaseModel):
     """Empty where the engine does not care."""
     fixed_languages: bool = False
     """Whether no worker of this engine and model can read others."""
+    reads_lines: bool = False
+    """Whether it can read single lines of a page that another engine has read."""
     device: str | None = None
 
 

@@ -21,12 +21,15 @@ class Thresholds:
     """None: lines do not go on by themselves."""
 
 
-def thresholds(settings: Settings, engine: str) -> Thresholds:
+def thresholds(settings: Settings, engine: str, *, by_lines: bool) -> Thresholds:
+    """Those of `engine`; `by_lines`: the engine after it reads single lines."""
+    by_lines = by_lines and settings.fallback_lines
+    page_below = settings.fallback_lines_page_below if by_lines else settings.fallback_page_below
     return Thresholds(
-        page_below=settings.fallback_page_below.of(engine) / 100,
+        page_below=page_below.of(engine) / 100,
         low_word=settings.fallback_low_word.of(engine) / 100,
         low_share=settings.fallback_low_share.of(engine) / 100,
-        line_below=settings.fallback_line_below.of(engine) / 100 if settings.fallback_lines else None,
+        line_below=settings.fallback_line_below.of(engine) / 100 if by_lines else None,
     )
 
 
@@ -61,7 +64,7 @@ def _verdict(page: Page, mean: float | None, low: float | None, limits: Threshol
     elif low > limits.low_share:
         verdict, reason = "page sent on", f"{low:.0%} of the words are below {limits.low_word:.2f}"
     elif uncertain := uncertain_lines(page, limits):
-        verdict, reason = "lines sent on", f"{len(uncertain)} lines have a mean below {limits.line_below:.2f}"
+        verdict, reason = "lines sent on", f"lines with a mean below {limits.line_below:.2f}: {len(uncertain)}"
     else:
         verdict, reason = "kept", f"mean confidence {mean:.2f}"
     return cast("Verdict", verdict), reason

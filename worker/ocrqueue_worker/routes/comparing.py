@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from ocrqueue.document import Document, Page, Word
-from ocrqueue_worker.geometry import polygon_iou
+from ocrqueue_worker.geometry import polygon_area, polygon_iou
 from ocrqueue_worker.routes.merging import with_words
 
 _SAME_PLACE: Final = 0.5
-"""Intersection over union from which two words stand in one place."""
+"""Share of the smaller word from which two words stand in one place.
+
+Not of their union: the boxes of some engines are as high as the letters, those of others as high as the line.
+"""
 
 
 def compared(document: Document, others: Mapping[str, Document]) -> Document:
@@ -45,18 +48,25 @@ def _in_place_of(page: Page, other: Page) -> dict[str, Word]:
     """By the id of a word of `page`, the word of `other` that stands in its place; each stands for one at most."""
     words, candidates = list(page.words()), list(other.words())
     pairs = [
-        (polygon_iou(word.polygon, candidate.polygon), place, number)
+        (*_overlap(word, candidate), place, number)
         for place, word in enumerate(words)
         for number, candidate in enumerate(candidates)
         if _meet(word, candidate)
     ]
     found: dict[str, Word] = {}
     taken: set[int] = set()
-    for overlap, place, number in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if overlap >= _SAME_PLACE and words[place].id not in found and number not in taken:
+    for _, of_smaller, place, number in sorted(pairs, key=lambda pair: (-pair[0], pair[2:])):
+        if of_smaller >= _SAME_PLACE and words[place].id not in found and number not in taken:
             found[words[place].id] = candidates[number]
             taken.add(number)
     return found
+
+
+def _overlap(one: Word, other: Word) -> tuple[float, float]:
+    """What two words share, as parts of their union and of the smaller one."""
+    union, areas = polygon_iou(one.polygon, other.polygon), (polygon_area(one.polygon), polygon_area(other.polygon))
+    shared = union / (1 + union) * sum(areas)
+    return union, shared / min(areas) if min(areas) > 0 else 0.0
 
 
 def _meet(one: Word, other: Word) -> bool:

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
+from typing import Final
 
-from ocrqueue.document import Block, Line, Page, Paragraph, Word, box_of, mean_confidence
+from ocrqueue.document import Block, Line, Page, Paragraph, Word, mean_confidence
 from ocrqueue_worker.engines.engine import word_id
+from ocrqueue_worker.routes.assessment import mean_of
+
+_TEXT: Final = 0.5
+"""Mean confidence from which a line is taken to be text; as RapidOCR's `text_score`."""
 
 
-def with_lines(page: Page, read_again: Mapping[int, Line], engine: str) -> Page:
-    """`page` with the lines at these places as `engine` read them; its words are numbered anew, in order."""
+def settled(first: Line, second: Line) -> Line | None:
+    """What takes the place of a line that was read again; None: it stays as it was.
+
+    The second reading, if its engine takes it for text; else the first, if that one does; else a line without words:
+    of specks, rules and pictures.
+    """
+    words = [word for word in second.words if word.text]
+    confidence, before = mean_of(words), mean_of(first.words)
+    if words and (confidence is None or confidence >= _TEXT):
+        return second
+    return first.model_copy(update={"words": ()}) if before is not None and before < _TEXT else None
+
+
+def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -> Page:
+    """`page` with the lines at these places as `engine` read them; its words are numbered anew, in order.
+
+    None: the line stays. A line without words is left out, and with it a paragraph or block that has no other.
+    """
     numbers, places = count(1), count()
 
     def numbered(word: Word, by: str | None) -> Word:
@@ -26,14 +47,15 @@ def with_lines(page: Page, read_again: Mapping[int, Line], engine: str) -> Page:
         return line.model_copy(update={"words": words, "confidence": mean_confidence(words)})
 
     def paragraph_of(paragraph: Paragraph) -> Paragraph:
-        lines = tuple(line_of(line) for line in paragraph.lines)
+        lines = tuple(line for line in map(line_of, paragraph.lines) if line.words)
         return paragraph.model_copy(update={"lines": lines, "confidence": mean_confidence(lines)})
 
     def block_of(block: Block) -> Block:
-        paragraphs = tuple(paragraph_of(paragraph) for paragraph in block.paragraphs)
+        paragraphs = tuple(paragraph for paragraph in map(paragraph_of, block.paragraphs) if paragraph.lines)
         return block.model_copy(update={"paragraphs": paragraphs, "confidence": mean_confidence(paragraphs)})
 
-    return page.model_copy(update={"blocks": tuple(block_of(block) for block in page.blocks)})
+    blocks = tuple(block for block in map(block_of, page.blocks) if block.paragraphs)
+    return page.model_copy(update={"blocks": blocks})
 
 
 def without_crops(page: Page) -> Page:
@@ -58,12 +80,3 @@ def with_words(page: Page, words: Mapping[str, Word]) -> Page:
             yield block.model_copy(update={"paragraphs": tuple(paragraphs)})
 
     return page.model_copy(update={"blocks": tuple(blocks())})
-
-
-def spans(page: Page) -> float:
-    """Share of the page's height that its text spans; 0 for a page without."""
-    polygons = [word.polygon for word in page.words()]
-    if not polygons or not page.height:
-        return 0.0
-    _, top, _, bottom = box_of(polygons)
-    return (bottom - top) / page.height

@@ -13,7 +13,7 @@ from typing import Final
 from ocrqueue.document import Document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
-from ocrqueue.registry.installation import engines_seen
+from ocrqueue.registry.installation import engines_seen, live_workers
 from ocrqueue.registry.registry import Registry
 from ocrqueue.route import Route, Step
 from ocrqueue.storage import Storage
@@ -86,6 +86,12 @@ def open_route(route: Route, registry: Registry) -> Route | None:
     passed_over = [engine for engine in ahead if engine not in manned]
     note = f"; without a worker after {route.engine}: {', '.join(passed_over)}" if passed_over else ""
     return route.model_copy(update={"engines": (*had, *open_ahead), "reason": f"{route.reason}{note}"[:1000]})
+
+
+def reads_lines(engine: str, registry: Registry) -> bool:
+    """Whether a live worker says that the engine reads single lines of a page."""
+    offers = (offer for worker in live_workers(registry) for offer in worker.engines)
+    return any(offer.reads_lines for offer in offers if offer.name == engine)
 
 
 def onward(job: Job, route: Route, step: Step) -> Onward:

@@ -20,7 +20,7 @@ from ocrqueue_worker.job_reader import decode_pages, source_of
 from ocrqueue_worker.recognising import Result, as_page, check_page, recognise, recognise_lines
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.ending import compose, end_comparison
-from ocrqueue_worker.routes.merging import with_lines, without_crops
+from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.steps import (
     Onward,
     alone_key,
@@ -28,6 +28,7 @@ from ocrqueue_worker.routes.steps import (
     compared_documents,
     onward,
     open_route,
+    reads_lines,
     standing_document,
     standing_key,
 )
@@ -57,7 +58,9 @@ class Turn:
         self.compares = route.mode == "compare"
         self.open_route = open_route(route, workplace.registry)
         """With an engine that follows and has workers; None for the last turn."""
-        self.limits = thresholds(workplace.settings, job.engine)
+        following = self.open_route.following if self.open_route else None
+        by_lines = following is not None and not self.compares and reads_lines(following, workplace.registry)
+        self.limits = thresholds(workplace.settings, job.engine, by_lines=by_lines)
         self._crops = crop_writer(job, attempt.start.number, workplace.storage, workplace.settings.upload_threads)
         self._cropped: set[int] = set()
         self._pages: dict[int, Page] = {}
@@ -108,7 +111,7 @@ class Turn:
         before = self._before.get(number)
         if before is None or before.trail[-1].verdict != "lines sent on" or not self.engine.reads_lines:
             return []
-        of_engine = thresholds(self.attempt.workplace.settings, before.trail[-1].engine)
+        of_engine = thresholds(self.attempt.workplace.settings, before.trail[-1].engine, by_lines=True)
         return uncertain_lines(before, of_engine)
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -171,14 +174,14 @@ class Turn:
         seconds = time.monotonic() - begun
         if isinstance(lines, OcrQueueError):
             return _Read(lines, seconds, whole=False)
-        read = {
-            place: line
-            for place, line in zip(places, lines, strict=True)
-            if isinstance(line, Line) and any(word.text for word in line.words)
-        }
         errors = [line for line in lines if isinstance(line, OcrQueueError)]
-        if errors and not read:
+        if len(errors) == len(lines):
             return _Read(errors[0], seconds, whole=False)
+        read = {
+            place: settled(first, second)
+            for place, first, second in zip(places, lines_at(before, places), lines, strict=True)
+            if isinstance(second, Line)
+        }
         page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
         return _Read(page, seconds, whole=False)
 

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from ocrqueue_worker.engines.rapid.networks import LineText, RapidNetworks
     from ocrqueue_worker.engines.rapid.scaling import Pixels
 
-_MARGIN: Final = 0.25
-"""Of a line's height: so much around a line that another engine found, whose boxes end where the ink does."""
-_GAP: Final = 0.8
-"""In a line's heights: words of another engine that are further apart are read by themselves."""
 _TOGETHER: Final = 192
 """In heights: the length of the lines that are read together, each as long as the longest."""
 
@@ -112,7 +108,7 @@ class RapidEngine(Engine[RapidOptions]):
         quads, scores = self._loaded.find_lines(smaller.pixels, reading.options)
         lines: dict[int, list[Word]] = {}
         corners = {}
-        for read in self._read(smaller.pixels, [found_frame(quad) for quad in quads], reading, turn=True):
+        for read in self._read(smaller.pixels, [found_frame(quad) for quad in quads], reading):
             if read.text.score >= reading.options.text_score:
                 corners[read.number] = smaller.on_page(read.frame.corners)
                 lines[read.number] = as_words(read.text, corners[read.number], scores[read.number])
@@ -137,15 +133,15 @@ class RapidEngine(Engine[RapidOptions]):
         """
         import numpy as np
 
-        from ocrqueue_worker.engines.rapid.lines import pieces
+        from ocrqueue_worker.engines.rapid.pieces import pieces
         from ocrqueue_worker.engines.rapid.scaling import bgr
         from ocrqueue_worker.engines.rapid.words import as_words
 
-        frames = [pieces(line, _GAP, _MARGIN) for line in lines]
+        frames = [pieces(line) for line in lines]
         read: dict[int, list[Word]] = {}
         failure: OcrQueueError | None = None
         try:
-            for part in self._read(bgr(np.asarray(page.image)), list(chain(*frames)), reading, turn=False):
+            for part in self._read(bgr(np.asarray(page.image)), list(chain(*frames)), reading, found=False):
                 read[part.number] = as_words(part.text, part.frame.corners.clip((0, 0), page.image.size), None)
         except OcrQueueError as error:
             failure = error
@@ -161,9 +157,10 @@ class RapidEngine(Engine[RapidOptions]):
         return results
 
     def _read(
-        self, pixels: Pixels, frames: Sequence[LineFrame], reading: Reading[RapidOptions], *, turn: bool
+        self, pixels: Pixels, frames: Sequence[LineFrame], reading: Reading[RapidOptions], *, found: bool = True
     ) -> Iterator[_ReadLine]:
-        """The lines in no order; with `turn` and `use_cls`, such as seem to stand upside down are read both ways.
+        """The lines in no order; with `use_cls` those that the detector found are read both ways if they seem to stand
+        upside down.
 
         Raises EngineTimeout between batches.
         """
@@ -174,18 +171,16 @@ class RapidEngine(Engine[RapidOptions]):
         for batch in _batches(order, frames, networks.batch_size):
             _check_time(reading)
             pictures = [picture(pixels, frames[number]) for number in batch]
-            found = [
-                _ReadLine(number, frames[number], text)
-                for number, text in zip(batch, networks.read_lines(pictures), strict=True)
-            ]
-            if turn and reading.options.use_cls:
+            texts = networks.read_lines(pictures, padded=found)
+            read = [_ReadLine(number, frames[number], text) for number, text in zip(batch, texts, strict=True)]
+            if found and reading.options.use_cls:
                 # what the classifier says of print in black and white only is often wrong
                 turned = [place for place, is_so in enumerate(networks.are_upside_down(pictures)) if is_so]
                 again = networks.read_lines([pictures[place][::-1, ::-1].copy() for place in turned]) if turned else []
                 for place, text in zip(turned, again, strict=True):
-                    if text.score > found[place].text.score:
-                        found[place] = _ReadLine(batch[place], frames[batch[place]].turned(), text)
-            yield from found
+                    if text.score > read[place].text.score:
+                        read[place] = _ReadLine(batch[place], frames[batch[place]].turned(), text)
+            yield from read
 
     def close(self) -> None:
         self._networks = None

@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from ocrqueue.document import Line, Polygon
+from ocrqueue.document import Polygon
 from ocrqueue_worker.engines.rapid.networks import Quads
 from ocrqueue_worker.engines.rapid.scaling import Pixels, Points
 
@@ -49,39 +49,6 @@ def given_frame(corners: Quads) -> LineFrame:
     """Of corners in reading order."""
     sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
     return LineFrame(corners, max(1, int(max(sides[0], sides[2]))), max(1, int(max(sides[1], sides[3]))))
-
-
-def pieces(line: Line, gap: float, margin: float) -> list[LineFrame]:
-    """A line that another engine found, cut where its words are more than `gap` apart, in reading order.
-
-    The recogniser swallows wide gaps: it was made for what its detector finds, which ends at them. Each piece is the
-    rectangle around its words and wider by `margin` on each side; both are in heights of it.
-    """
-    across = np.array(line.polygon[1]) - line.polygon[0]
-    length = float(np.linalg.norm(across))
-    along = across / length if length else np.array([1.0, 0.0])
-    frame = np.array([along, (-along[1], along[0])])
-    # n x 4: left, top, right, bottom of each word as the line is read
-    spans = [_bounds(np.array(region.polygon) @ frame.T) for region in line.words or [line]]
-    found: list[Points] = []
-    for left, top, right, bottom in sorted(spans, key=lambda span: float(span[0])):
-        last = found[-1] if found else None
-        if last is not None and left - last[2] <= gap * max(last[3] - last[1], bottom - top):
-            last[:2] = np.minimum(last[:2], (left, top))
-            last[2:] = np.maximum(last[2:], (right, bottom))
-        else:
-            found.append(np.array([left, top, right, bottom]))
-    frames = []
-    for left, top, right, bottom in found:
-        by = margin * max(bottom - top, 1.0)
-        x, y = (left - by, right + by), (top - by, bottom + by)
-        corners = np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])]) @ frame
-        frames.append(given_frame(corners.astype(np.float32)))
-    return frames
-
-
-def _bounds(points: Points) -> Points:
-    return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 def picture(pixels: Pixels, frame: LineFrame) -> Pixels:

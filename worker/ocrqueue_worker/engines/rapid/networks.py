@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from ocrqueue_worker.engines.rapid.options import RapidOptions
 from ocrqueue_worker.engines.rapid.scaling import Pixels
 
 Quads = NDArray[np.float32]
+
+_LEAST_WIDTH_PX: Final = 96
+"""Of a line's picture, which is 48 pixels high."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class RapidNetworks:
         self._detector = TextDetector(part("Det", _session(onnxruntime, models.detector, threads)))
         self._classifier = TextClassifier(part("Cls", _session(onnxruntime, models.classifier, threads)))
         self._recognizer = TextRecognizer(part("Rec", recognizer))
+        self._padded_shape = tuple(self._recognizer.rec_image_shape)
         for network in (self._detector, self._classifier, self._recognizer):
             # theirs makes one kind of all errors, of a time limit's as well
             network.session = partial(_run, network.session.session)
@@ -102,10 +106,15 @@ class RapidNetworks:
             found = self._classifier(list(lines)).cls_res or []
         return ["180" in label and score > self._classifier.cls_thresh for label, score in found]
 
-    def read_lines(self, lines: Sequence[Pixels]) -> list[LineText]:
-        """`lines` are h x w x 3 pictures of one line each, of like proportions."""
+    def read_lines(self, lines: Sequence[Pixels], *, padded: bool = True) -> list[LineText]:
+        """`lines` are h x w x 3 pictures of one line each, of like proportions.
+
+        `padded`: to a width of 320 pixels at least, as RapidOCR has it, which makes short ones take as long as such.
+        """
         from rapidocr.ch_ppocr_rec import TextRecInput
 
+        channels, height, width = self._padded_shape
+        self._recognizer.rec_image_shape = [channels, height, width if padded else _LEAST_WIDTH_PX]
         with memory_errors():
             read = self._recognizer(TextRecInput(img=list(lines), return_word_box=True))
         return [_line_text(text, info) for text, info in zip(read.txts or (), read.word_results, strict=True)]

@@ -1,0 +1,187 @@
+"""Whether a page goes on to the next engine, what is made of two readings, and how far engines agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word
+from ocrqueue.errors import EngineFailed
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.routes.assessment import Thresholds, assess, thresholds, uncertain_lines
+from ocrqueue_worker.routes.comparing import compared
+from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
+from tests.documents import block_of, line_of, page_of, paragraph_of, word
+
+LIMITS = Thresholds(page_below=0.75, low_word=0.6, low_share=0.5, line_below=0.8)
+
+
+def page_with(*confidences: Sequence[float | None]) -> Page:
+    """A line for each, of words with these confidences."""
+    lines = []
+    for row, line in enumerate(confidences):
+        boxes = [(60.0 * column, 30.0 * row, 60.0 * column + 50, 30.0 * row + 20) for column in range(len(line))]
+        words = [word(f"w{row}{place}", box, each) for place, (box, each) in enumerate(zip(boxes, line, strict=True))]
+        named = [one.model_copy(update={"id": f"p001-w{row}{place}"}) for place, one in enumerate(words)]
+        lines.append(line_of(named))
+    return Page(number=1, width=400, height=300, blocks=(block_of([paragraph_of(lines)]),) if lines else ())
+
+
+@pytest.mark.parametrize(
+    ("page", "verdict", "reason"),
+    [
+        (page_with(), "page sent on", "no words found"),
+        (page_with((0.9, 0.9), (0.8, 0.8)), "kept", "mean confidence 0.85"),
+        (page_with((0.9, 0.5), (0.9, 0.6)), "page sent on", "mean confidence 0.72 is below 0.75"),
+        (page_with((1.0, 1.0), (0.59, 0.59, 0.59)), "page sent on", "60% of the words are below 0.60"),
+        (page_with((1.0, 1.0), (0.7, 0.8)), "lines sent on", "lines with a mean below 0.80: 1"),
+        (page_with((None, None)), "kept", "its words have no confidence"),
+        (page_with((None, 0.9), (None,)), "kept", "mean confidence 0.90"),
+        (Page(number=1, width=9, height=9, error=EngineFailed().info), "failed", "engine.failed"),
+    ],
+)
+def test_the_verdict_on_a_page(page: Page, verdict: str, reason: str) -> None:
+    reading = assess(page, "tesseract", 1.23456, LIMITS)
+    assert (reading.verdict, reading.reason, reading.seconds) == (verdict, reason, 1.2346)
+    assert reading.words == len(list(page.words()))
+
+
+def test_at_a_threshold_a_page_and_a_line_stay() -> None:
+    limits = Thresholds(page_below=0.75, low_word=0.6, low_share=0.5, line_below=0.75)
+    assert assess(page_with((0.75, 0.75)), "tesseract", 0, limits).verdict == "kept"
+    assert assess(page_with((1.0, 0.5)), "tesseract", 0, limits).verdict == "kept"
+
+
+def test_lines_without_confidence_stay_and_so_do_all_where_lines_do_not_go_on() -> None:
+    page = page_with((0.7,), (None,), (0.9,), (0.1, 0.9))
+    assert uncertain_lines(page, LIMITS) == [0, 3]
+    assert uncertain_lines(page, Thresholds(0.75, 0.6, 0.5, None)) == []
+
+
+def test_the_settings_say_percent_by_engine() -> None:
+    settings = load_settings(
+        fallback_page_below="10,tesseract=60",
+        fallback_lines_page_below=50,
+        fallback_low_word=20,
+        fallback_low_share=30,
+        fallback_line_below=40,
+    )
+    assert thresholds(settings, "tesseract", by_lines=False) == Thresholds(0.6, 0.2, 0.3, None)
+    assert thresholds(settings, "rapid", by_lines=False).page_below == 0.1
+    assert thresholds(settings, "tesseract", by_lines=True) == Thresholds(0.5, 0.2, 0.3, 0.4)
+    whole_pages = settings.model_copy(update={"fallback_lines": False})
+    assert thresholds(whole_pages, "tesseract", by_lines=True) == Thresholds(0.6, 0.2, 0.3, None)
+
+
+def test_lines_that_were_read_again_take_their_places() -> None:
+    page = page_of(1, [[[["one", "two"], ["three"]], [["four"]]], [[["five"]]]], confidence=0.5)
+    again = line_of([word(text, (10, 40, 40, 60), 1.0) for text in ("3", "drei", "tres")])
+    second = line_of([word("5", (10, 100, 60, 120), 0.7)])
+    merged = with_lines(page, {1: again, 3: second}, "rapid")
+    assert merged.text == "one two\n3 drei tres\n\nfour\n\n5"
+    assert [each.id for each in merged.words()] == [f"p001-w{number:04d}" for number in range(1, 8)]
+    assert [each.engine for each in merged.words()] == [None, None, "rapid", "rapid", "rapid", None, "rapid"]
+    before, after = list(page.lines()), list(merged.lines())
+    assert [line.polygon for line in after] == [line.polygon for line in before]
+    assert [line.confidence for line in after] == [None, 1.0, None, 0.7]
+    assert merged.blocks[1].confidence == 0.7
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stands"),
+    [
+        (0.7, [0.9, 0.3], "second"),
+        (0.7, [0.5], "second"),
+        (0.7, [None], "second"),
+        (0.7, [0.3], "first"),
+        (0.5, [], "first"),
+        (0.49, [], "none"),
+        (0.1, [0.4], "none"),
+        (0.1, [0.5], "second"),
+    ],
+)
+def test_a_line_that_neither_engine_takes_for_text_is_left_out(
+    first: float, second: list[float | None], stands: str
+) -> None:
+    before = line_of([word("first", (10, 10, 60, 30), first)])
+    again = before.model_copy(update={"words": tuple(word("second", (10, 10, 60, 30), each) for each in second)})
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([before])]),))
+    merged = with_lines(page, {0: settled(before, again)}, "rapid")
+    assert {each.text for each in merged.words()} == ({stands} if stands != "none" else set())
+    assert bool(merged.blocks) == (stands != "none")
+
+
+def test_a_line_that_two_engines_read_again_is_the_last_ones() -> None:
+    page = with_lines(page_of(1, [[[["one"], ["two"]]]]), {0: line_of([word("1", (10, 10, 60, 30))])}, "rapid")
+    merged = with_lines(page, {1: line_of([word("2", (10, 40, 60, 60))])}, "vision")
+    assert [each.engine for each in merged.words()] == ["rapid", "vision"]
+
+
+def test_a_page_loses_the_crops_of_another_job() -> None:
+    crop = Crop(uri="s3://other/crop.png")
+    words = [each.model_copy(update={"crop": crop}) for each in page_with((0.5, 0.5)).words()]
+    cropped = page_with().model_copy(update={"blocks": (block_of([paragraph_of([line_of(words)])]),)})
+    assert [(each.text, each.crop) for each in without_crops(cropped).words()] == [("w00", None), ("w01", None)]
+
+
+def document(page: Page) -> Document:
+    return Document(
+        job_id="job",
+        status="succeeded",
+        input=InputInfo(uri="s3://in/put.png", sha256="0" * 64, format="PNG", bytes=1),
+        engine=EngineInfo(name="any", version="1", model="1"),
+        languages=("eng",),
+        finished_at=datetime(2026, 1, 1, tzinfo=UTC),
+        pages=(page,),
+    )
+
+
+def compared_words(first: Page, **others: Page) -> list[Word]:
+    return list(compared(document(first), {name: document(page) for name, page in others.items()}).words())
+
+
+def boxed(*words: tuple[str, tuple[float, float, float, float]], **fields: str) -> Page:
+    named = [
+        word(text, box).model_copy(update={"id": f"p001-w{number}"}) for number, (text, box) in enumerate(words, 1)
+    ]
+    blocks = (block_of([paragraph_of([line_of(named)])]),) if named else ()
+    return Page(number=1, width=400, height=300, blocks=blocks).model_copy(update=fields)
+
+
+def test_agreement_is_the_share_of_the_others_that_read_the_same_in_its_place() -> None:
+    first = boxed(("total", (0, 0, 50, 20)), ("9.00", (60, 0, 110, 20)), ("RM", (120, 0, 150, 20)))
+    second = boxed(("9.00", (62, 1, 111, 20)), ("total", (1, 0, 50, 21)))
+    third = boxed(("Total", (0, 0, 50, 20)), ("9.00", (60, 0, 100, 20)), ("RM", (200, 0, 230, 20)))
+    total, price, currency = compared_words(first, second=second, third=third)
+    assert (total.readings, total.agreement) == ({"second": "total", "third": "Total"}, 0.5)
+    assert (price.readings, price.agreement) == ({"second": "9.00", "third": "9.00"}, 1.0)
+    assert (currency.readings, currency.agreement) == ({"second": None, "third": None}, 0.0)
+
+
+def test_words_are_in_one_place_whether_boxes_are_as_high_as_letters_or_as_lines() -> None:
+    first = boxed(("total", (0, 10, 50, 20)), ("9.00", (60, 10, 110, 20)), ("above", (0, 0, 50, 6)))
+    second = boxed(("total", (1, 4, 49, 26)), ("9.00", (55, 4, 115, 26)))
+    total, price, above = compared_words(first, second=second)
+    assert (total.agreement, price.agreement, above.readings) == (1.0, 1.0, {"second": None})
+
+
+def test_a_word_of_another_engine_stands_for_one_word_at_most() -> None:
+    first = boxed(("same", (0, 0, 50, 20)), ("same", (2, 0, 52, 20)))
+    one, other = compared_words(first, second=boxed(("same", (2, 0, 52, 20))))
+    assert (one.agreement, other.agreement) == (0.0, 1.0)
+
+
+def test_an_engine_of_lower_case_says_nothing_of_capitals_and_accents_are_composed() -> None:
+    first = boxed(("CAFÉ", (0, 0, 50, 20)))
+    (found,) = compared_words(first, keras=boxed(("cafe\u0301", (0, 0, 50, 20)), text_case="lower"))
+    assert found.agreement == 1.0
+
+
+def test_a_page_that_nobody_else_could_read_is_not_compared() -> None:
+    failed = Page(number=1, width=9, height=9, error=EngineFailed().info)
+    (found,) = compared_words(boxed(("word", (0, 0, 50, 20))), second=failed)
+    assert (found.readings, found.agreement) == ({}, None)
+    (found,) = compared_words(boxed(("word", (0, 0, 50, 20))), second=failed, third=boxed())
+    assert (found.readings, found.agreement) == ({"third": None}, 0.0)
