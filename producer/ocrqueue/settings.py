@@ -1,10 +1,11 @@
-"""Settings: OCRQUEUE_* environment variables (or a .env file), the same class for apps and workers.
+"""Settings: OCRQUEUE_* environment variables, a .env file, or files of secrets; the same class for apps and workers.
 
 docs/settings.md is generated from this class.
 """
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -12,7 +13,13 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import describe_validation_error
@@ -32,6 +39,11 @@ class Settings(BaseSettings):
     )
 
     # Broker and records
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="Folder of files named after settings, such as ocrqueue_redis_url, each with one's value; the "
+        "environment comes before them. Itself it can be set in the environment only.",
+    )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
         description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any.",
@@ -199,6 +211,10 @@ class Settings(BaseSettings):
 
     # Workers
     worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
+    health_file: Path | None = Field(
+        default=None,
+        description="A worker touches this file every 5 s, for `ocrqueue-worker health`; absent: it does not.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the workers.")
     log_format: Literal["json", "console"] = Field(default="json", description="Of the workers' log lines.")
     max_memory_per_child_mib: Annotated[PerEngine, NoDecode] = Field(
@@ -268,6 +284,20 @@ class Settings(BaseSettings):
         "grant one, and 0.05 at least.",
     )
     vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = os.environ.get("OCRQUEUE_SECRETS_DIR", "")
+        # images name the folder whether or not anything is mounted there
+        secrets = (SecretsSettingsSource(settings_cls, folder),) if folder and Path(folder).is_dir() else ()
+        return (init_settings, env_settings, dotenv_settings, *secrets)
 
     @field_validator(
         "auto_engines",
@@ -365,6 +395,8 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsInvalid(describe_validation_error(error)) from None
+    except OSError as error:
+        raise SettingsInvalid(f"secrets_dir: {error.filename}: {error.strerror}") from None
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from ocrqueue.settings import Settings, process_settings
 from ocrqueue_worker.cancelling import Cancelling
 from ocrqueue_worker.draining import DrainingWorker
 from ocrqueue_worker.engines_loaded import EnginesLoaded
+from ocrqueue_worker.health import SignOfLife
 from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
 from ocrqueue_worker.logs import configure_logging
 from ocrqueue_worker.presence import Presence
@@ -108,7 +109,7 @@ def make_app(settings: Settings) -> Celery:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
     made.steps["worker"].add(EnginesLoaded)
-    made.steps["consumer"].update((Presence, Cancelling))
+    made.steps["consumer"].update((Presence, Cancelling, SignOfLife))
     return made
 
 

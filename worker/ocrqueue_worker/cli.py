@@ -19,14 +19,36 @@ class _Program(click.Group):
     """Starts a worker, unless a subcommand is named; subcommands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["keras"]
+        return ["health", "keras"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "health":
+            return health
         if cmd_name != "keras":
             return None
         from ocrqueue_worker.keras_cli import keras
 
         return keras
+
+
+@click.command()
+def health() -> None:
+    """Say whether the worker here gives signs of life, by OCRQUEUE_HEALTH_FILE.
+
+    Exit status 1: it does not, or not yet. Redis is not asked.
+    """
+    from ocrqueue.settings import process_settings
+    from ocrqueue_worker.health_check import ailment
+
+    try:
+        file = process_settings().health_file
+    except OcrQueueError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    if found := ailment(str(file) if file else None):
+        click.echo(f"error: {found}", err=True)
+        sys.exit(1)
+    click.echo("alive")
 
 
 @click.command(

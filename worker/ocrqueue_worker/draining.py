@@ -15,6 +15,7 @@ from ocrqueue.registry import Holder, JobStatus, Registry
 from ocrqueue.registry.installation import dismiss_worker
 from ocrqueue.settings import process_settings
 from ocrqueue_worker.engines_loaded import stop_loading
+from ocrqueue_worker.health import touch
 from ocrqueue_worker.jobs_at_work import jobs_at_work, jobs_in_hand
 from ocrqueue_worker.stopping import begin_stopping
 
@@ -109,6 +110,8 @@ def _wait(registry: Registry, job_ids: list[str], grace_s: float) -> list[str]:
         if not job_ids or time.monotonic() >= deadline:
             return job_ids
         registry.heartbeat(job_ids)
+        # the event loop is at rest
+        touch(process_settings().health_file)
         time.sleep(_LOOK_EVERY_S)
 
 
