@@ -1,0 +1,243 @@
+"""docker/**: the Dockerfile passes its linter, manifests fit Kubernetes' schemas, and their numbers the settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from ocrqueue.job import engine_queues
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue_worker.health_check import SILENT_AFTER_S
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+KUBERNETES = DOCKER / "kubernetes"
+KUBERNETES_VERSION = "1.33"
+ENGINES = sorted(path.name for path in (KUBERNETES / "engines").iterdir())
+OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
+TARGETS = {"producer", "tesseract", "rapid", "vision", "keras-cpu", "keras-gpu"}
+Manifest = dict[str, Any]
+
+
+def documents(path: Path) -> list[Manifest]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def raw_manifests() -> list[Manifest]:
+    """All but kustomization files, as they lie there."""
+    paths = [path for path in KUBERNETES.rglob("*.yaml") if path.name != "kustomization.yaml"]
+    return [document for path in paths for document in documents(path)]
+
+
+def patch_of(engine: str) -> Manifest:
+    """The pod's spec that an engine lays over the common one."""
+    [patch] = yaml.safe_load((KUBERNETES / "engines" / engine / "kustomization.yaml").read_text())["patches"]
+    spec: Manifest = yaml.safe_load(patch["patch"])["spec"]["template"]["spec"]
+    return spec
+
+
+def container_of(engine: str) -> Manifest:
+    [container] = patch_of(engine)["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def option(arguments: list[str], name: str) -> str:
+    return arguments[arguments.index(name) + 1]
+
+
+@pytest.fixture
+def cluster_settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings that pods have."""
+    [settings] = documents(KUBERNETES / "base" / "settings.yaml")
+    for name, value in settings["data"].items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def worker_spec() -> Manifest:
+    [spec] = [
+        document["spec"]["template"]["spec"]
+        for document in documents(KUBERNETES / "worker" / "worker.yaml")
+        if document["kind"] == "Deployment"
+    ]
+    assert isinstance(spec, dict)
+    return spec
+
+
+@pytest.fixture(scope="module")
+def compose() -> Manifest:
+    [document] = documents(DOCKER / "compose.yaml")
+    return document
+
+
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "stand-ins/Dockerfile"])
+def test_the_linter_of_dockerfiles_has_nothing_to_say(dockerfile: str) -> None:
+    command = ["hadolint", "--no-color", "-c", DOCKER / ".hadolint.yaml", DOCKER / dockerfile]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == ""
+
+
+def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None:
+    targets = set(re.findall(r"^FROM \S+ AS ([\w-]+)$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE))
+    assert targets >= TARGETS
+    folder = ROOT / "requirements"
+    assert {path.stem for path in (folder / "images").iterdir()} == TARGETS | {"build"}
+    sets = {"rapid": "rapid", "keras-cpu": "keras", "keras-gpu": "keras"}
+    for target in TARGETS | {"build"}:
+        pinned = pins(folder / "images" / f"{target}.txt")
+        checked = pins(folder / f"{sets.get(target, 'runtime')}.txt")
+        both = pinned.keys() & checked.keys()
+        assert "packaging" in both or "celery" in both
+        assert {name: pinned[name] for name in both} == {name: checked[name] for name in both}, target
+        assert not pinned.keys() & {"pytest", "ocrqueue", "opencv-python"}
+
+
+def pins(path: Path) -> dict[str, str]:
+    lines = [line.partition("==") for line in path.read_text().splitlines() if "==" in line]
+    return {name: version for name, _, version in lines}
+
+
+def test_compose_names_files_targets_and_secrets_that_are_there(compose: Manifest) -> None:
+    services = compose["services"]
+    assert {name for name, service in services.items() if service.get("profiles") == ["cpu"]} == {"tesseract"}
+    for name, service in services.items():
+        if build := service.get("build"):
+            assert build["target"] in TARGETS
+            assert service["image"] == f"ocrqueue/{build['target']}"
+        assert set(service.get("secrets", ())) <= set(compose["secrets"])
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+    assert (DOCKER / ".env").read_text().splitlines()[-1] == "COMPOSE_PROFILES=cpu"
+
+
+def test_compose_gives_a_worker_time_to_end(compose: Manifest) -> None:
+    for target in TARGETS - {"producer"}:
+        service = compose["services"][target]
+        grace = int(service["environment"]["OCRQUEUE_SHUTDOWN_GRACE_S"])
+        assert int(service["stop_grace_period"].removesuffix("s")) >= grace + 10
+
+
+def test_secrets_are_made_once_and_compose_finds_them(compose: Manifest, tmp_path: Path) -> None:
+    shutil.copy(DOCKER / "secrets" / "make", tmp_path / "make")
+    subprocess.run([tmp_path / "make"], check=True)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "make"}
+    # the one that only Google can make
+    assert made.keys() == compose["secrets"].keys() - {"google_credentials"}
+    assert made["redis_password"].strip() in made["ocrqueue_redis_url"]
+    [identity] = yaml.safe_load(made["s3_config"])["identities"]
+    assert identity["credentials"][0]["secretKey"] in made["aws_credentials"]
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    subprocess.run([tmp_path / "make"], check=True)
+    assert made == {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "make"}
+
+
+def test_manifests_fit_the_schemas_of_kubernetes() -> None:
+    kinds = [validated(manifest) for manifest in raw_manifests()]
+    assert {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "ScaledObject"} <= set(kinds)
+
+
+def validated(manifest: Manifest) -> str:
+    """The manifest's kind. KEDA's are not among the schemas."""
+    if not manifest["apiVersion"].startswith("keda.sh/"):
+        kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
+    return str(manifest["kind"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_is_whole(overlay: str) -> None:
+    """Of kubectl's own making, where it is installed: what `kubectl apply -k` would send."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    command = [kubectl, "kustomize", KUBERNETES / "overlays" / overlay]
+    manifests = list(
+        yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout)
+    )
+    for manifest in manifests:
+        validated(manifest)
+        assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "ocrqueue"
+    deployments = {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == "Deployment"}
+    accounts = {manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "ServiceAccount"}
+    scaled = [
+        manifest["spec"]["scaleTargetRef"]["name"] for manifest in manifests if manifest["kind"] == "ScaledObject"
+    ]
+    assert set(scaled) == deployments.keys() - {"reconciler", "metrics"}
+    for deployment in deployments.values():
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] in accounts
+        assert re.fullmatch(r"ocrqueue/[\w-]+:\d+\.\d+\.\d+", pod["containers"][0]["image"])
+
+
+def test_a_pod_ends_after_its_jobs_and_before_they_are_delivered_again(cluster_settings: Settings) -> None:
+    grace, limit = cluster_settings.shutdown_grace_s, cluster_settings.hard_time_limit_s.default
+    assert grace >= limit
+    assert worker_spec()["terminationGracePeriodSeconds"] >= grace + 10
+    assert cluster_settings.visibility_timeout_s > limit + grace
+
+
+def test_probes_wait_for_an_engine_and_see_a_stopped_one_within_a_minute(cluster_settings: Settings) -> None:
+    [container] = worker_spec()["containers"]
+    startup, liveness = container["startupProbe"], container["livenessProbe"]
+    assert startup["failureThreshold"] * startup["periodSeconds"] >= cluster_settings.engine_load_timeout_s
+    assert SILENT_AFTER_S + liveness["failureThreshold"] * liveness["periodSeconds"] < 60
+    stated = re.search(r"HEALTHCHECK --interval=(\d+)s .*--retries=(\d+)", (DOCKER / "Dockerfile").read_text())
+    assert stated
+    assert SILENT_AFTER_S + int(stated[1]) * int(stated[2]) < 60
+
+
+@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "vision"])
+def test_a_pods_memory_holds_what_its_children_may_take(engine: str, cluster_settings: Settings) -> None:
+    container = container_of(engine)
+    name = option(container["args"], "--engine")
+    child = cluster_settings.max_memory_per_child_mib.of(name) + cluster_settings.job_memory_limit_mib.of(name)
+    limit = container["resources"]["limits"]["memory"]
+    assert int(limit.removesuffix("Mi")) >= child * int(option(container["args"], "--concurrency")) + 256
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_autoscaling_looks_at_every_lane_and_waits_for_jobs_that_run(engine: str, cluster_settings: Settings) -> None:
+    [scaled] = documents(KUBERNETES / "engines" / engine / "scaling.yaml")
+    lists = [trigger["metadata"]["listName"] for trigger in scaled["spec"]["triggers"]]
+    lanes = engine_queues(option(container_of(engine)["args"], "--engine"))
+    assert lists[: len(lanes)] == list(lanes)
+    assert scaled["spec"]["scaleTargetRef"]["name"] == f"{engine}-worker"
+    assert scaled["spec"]["cooldownPeriod"] > cluster_settings.hard_time_limit_s.default
+    [authentication] = documents(KUBERNETES / "base" / "scaling.yaml")
+    assert {trigger["authenticationRef"]["name"] for trigger in scaled["spec"]["triggers"]} == {
+        authentication["metadata"]["name"]
+    }
+
+
+def test_only_a_gpu_engine_goes_down_to_a_gpu_and_to_none() -> None:
+    spec = patch_of("keras-gpu")
+    assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert spec["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    [scaled] = documents(KUBERNETES / "engines" / "keras-gpu" / "scaling.yaml")
+    assert scaled["spec"]["minReplicaCount"] == 0
+
+
+def test_no_pod_runs_as_root_or_writes_to_its_root() -> None:
+    specs = list(pod_specs())
+    assert len(specs) == 3
+    for spec in specs:
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["automountServiceAccountToken"] is False
+        for container in spec["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/run/secrets", "/tmp"}
+
+
+def pod_specs() -> Iterator[Manifest]:
+    for manifest in raw_manifests():
+        if manifest["kind"] == "Deployment":
+            yield manifest["spec"]["template"]["spec"]
