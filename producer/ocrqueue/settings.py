@@ -19,6 +19,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from ocrqueue.errors import SettingsInvalid
@@ -395,8 +396,9 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsInvalid(describe_validation_error(error)) from None
-    except OSError as error:
-        raise SettingsInvalid(f"secrets_dir: {error.filename}: {error.strerror}") from None
+    except (OSError, SettingsError) as error:
+        # a file of a secret that cannot be read; what else the fault says could quote it
+        raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,31 @@ def test_a_secret_is_not_in_the_refusal() -> None:
     assert "hunter2" not in str(error.value)
 
 
+def test_secrets_can_be_files_and_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ocrqueue_redis_url").write_text("redis://:hunter2@redis/0\n")
+    (tmp_path / "ocrqueue_key_prefix").write_text("file:")
+    (tmp_path / "other").write_text("not a setting")
+    monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("OCRQUEUE_KEY_PREFIX", "environment:")
+    settings = load_settings()
+    assert settings.redis_url.get_secret_value() == "redis://:hunter2@redis/0"
+    assert settings.key_prefix == "environment:"
+    assert load_settings(key_prefix="argument:").key_prefix == "argument:"
+
+
+def test_a_folder_of_secrets_that_is_not_there_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path / "nowhere"))
+    assert load_settings().redis_url == Settings.model_fields["redis_url"].default
+
+
+def test_a_secret_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ocrqueue_redis_url").write_bytes(b"redis://:hunter2\xff@h")
+    monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsInvalid, match=r"redis_url.*UnicodeDecodeError") as error:
+        load_settings()
+    assert "hunter2" not in str(error.value)
+
+
 def test_limits_must_be_in_order() -> None:
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(300\) must be below hard_time_limit_s \(300\)"):
         load_settings(soft_time_limit_s=300)
