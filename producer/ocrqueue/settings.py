@@ -286,6 +286,12 @@ class Settings(BaseSettings):
     )
     vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
 
+    # Monitoring
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Where a worker serves its metrics to Prometheus; 0: nowhere."
+    )
+    metrics_host: str = Field(default="0.0.0.0", description="Address that the metrics are served at.")  # noqa: S104  # off unless a port is set
+
     @classmethod
     def settings_customise_sources(
         cls,

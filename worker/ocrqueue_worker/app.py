@@ -22,12 +22,14 @@ from celery.signals import (
 
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker import metrics
 from ocrqueue_worker.cancelling import Cancelling
 from ocrqueue_worker.draining import DrainingWorker
 from ocrqueue_worker.engines_loaded import EnginesLoaded
 from ocrqueue_worker.health import SignOfLife
 from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
 from ocrqueue_worker.logs import configure_logging
+from ocrqueue_worker.metrics_server import MetricsServer
 from ocrqueue_worker.presence import Presence
 from ocrqueue_worker.tasks import RecognizeTask
 
@@ -108,7 +110,7 @@ def make_app(settings: Settings) -> Celery:
     for name in set(made.tasks) - {RecognizeTask.name}:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
-    made.steps["worker"].add(EnginesLoaded)
+    made.steps["worker"].update((EnginesLoaded, MetricsServer))
     made.steps["consumer"].update((Presence, Cancelling, SignOfLife))
     return made
 
@@ -135,6 +137,7 @@ def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
 
 
 def _load_engines(**_: Any) -> None:
+    metrics.child_started()
     try:
         _task(app).load_engines()
     finally:

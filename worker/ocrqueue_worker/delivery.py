@@ -28,6 +28,7 @@ from ocrqueue.job import Job
 from ocrqueue.registry import Holder, JobStatus, Outcome, Registry, Start
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
+from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.leftovers import remove_leftovers
 from ocrqueue_worker.patience import Answer, persistently
@@ -91,7 +92,8 @@ class Delivery:
             case "poison":
                 lost = JobPoison(f"Delivered {start.number} times, and each time the worker was lost.")
                 # nothing that the image could take a worker down with is tried again
-                return self.end(job, self._without(job, start, lost, with_missing_crops=False))
+                return self._end(job, self._without(job, start, lost, with_missing_crops=False), None, start.number)
+        metrics.job_begun(job, start)
         _log.info("job started", attempt=start.number, queue_wait_s=start.queue_wait_s)
         return start
 
@@ -143,6 +145,8 @@ class Delivery:
         pause_s = longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
         done = self._release(job, error, start.number, pause_s)
         _log.warning("job failed for now", error=error.code, attempt=start.number, pause_s=round(pause_s, 2), job=done)
+        if done == "released":
+            metrics.job_retried(job, error.info)
         if done != "ended":
             raise Ignore
 
@@ -166,6 +170,9 @@ class Delivery:
         An attempt (`start`) that failed leaves a job alone that a newer attempt has. Raises JobFailed. A job that goes
         on to the next engine does not end.
         """
+        return self._end(job, outcome, start, start.number if start else 0)
+
+    def _end(self, job: Job, outcome: Outcome | Onward, start: Start | None, deliveries: int) -> Summary:
         if isinstance(outcome, Onward):
             return self.send_on(job, outcome, start)
         holder = Holder(self.node, start.number) if start and outcome.state == "failed" else None
@@ -178,6 +185,7 @@ class Delivery:
             return self._repeat(job)
         if outcome.result is None:
             remove_leftovers(open_storage(self.settings), job.id, None)
+        metrics.job_ended(job, outcome, deliveries)
         _log.info(
             "job ended",
             state=outcome.state,
@@ -198,6 +206,8 @@ class Delivery:
         )
         if done == "cancelled":
             return self.end(job, Outcome(job_id=job.id, state="cancelled"), start)
+        if done == "sent":
+            metrics.job_sent_on(job, onward.job, onward.pages)
         _log.info("job goes on", to=onward.job.engine, queue=onward.job.queue, job=done)
         raise Ignore
 

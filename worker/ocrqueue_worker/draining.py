@@ -14,6 +14,7 @@ from ocrqueue.errors import BrokerUnavailable, WorkerStopping
 from ocrqueue.registry import Holder, JobStatus, Registry
 from ocrqueue.registry.installation import dismiss_worker
 from ocrqueue.settings import process_settings
+from ocrqueue_worker import metrics
 from ocrqueue_worker.engines_loaded import stop_loading
 from ocrqueue_worker.health import touch
 from ocrqueue_worker.jobs_at_work import jobs_at_work, jobs_in_hand
@@ -94,6 +95,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
             dismiss_worker(registry, self.hostname)
         except BrokerUnavailable as error:
             _log.warning("cannot sign off", error=error.code)
+        metrics.close()
         os._exit(0)
 
 

@@ -23,6 +23,7 @@ from structlog.contextvars import bound_contextvars
 from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerStopping, error_from_info
 from ocrqueue.job import Job
 from ocrqueue.registry import Start
+from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import Attempt, Workplace
 from ocrqueue_worker.delivery import Delivery
 from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
@@ -207,6 +208,7 @@ class GroupReading:
 
     def _leave(self, reader: JobReader) -> None:
         reader.close()
+        metrics.attempt_made(reader.attempt.job.engine, reader.attempt.watch.spent)
         self._under_way.pop(reader.attempt.job.id, None)
 
     @contextmanager

@@ -20,6 +20,7 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job
 from ocrqueue.references import redact_uri
 from ocrqueue.registry import Outcome
+from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import Attempt
 from ocrqueue_worker.caching import as_cached, cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.crop_writing import crop_writer, with_crops
@@ -73,6 +74,7 @@ class JobReader:
             return
         with self.attempt.watch.measure("fetch_s"):
             data = fetch(job.image, workplace.settings, workplace.storage)
+        metrics.image_fetched(job.engine, len(data))
         self._source = source_of(job, data)
         self._engine = engine.info(job.languages)
         self._cache_key = cache_key(self._source.sha256 or "", self._engine, job, self.options)

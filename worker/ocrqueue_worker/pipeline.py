@@ -11,6 +11,7 @@ from ocrqueue.document import Document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.registry import Outcome, Start
+from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import Attempt, Workplace
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.exhaustion import exhaustion_as_errors
@@ -37,6 +38,14 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome | Onward:
     if start.number > 1 and (stored := _stored_result(attempt)):
         _log.info("result was stored by an earlier attempt")
         return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
+    try:
+        return _read(attempt)
+    finally:
+        metrics.attempt_made(job.engine, attempt.watch.spent)
+
+
+def _read(attempt: Attempt) -> Outcome | Onward:
+    job, workplace = attempt.job, attempt.workplace
     with exhaustion_as_errors():
         # loaded here where that was not possible at the child's start
         engine = workplace.engine(job.engine)

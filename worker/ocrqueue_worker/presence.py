@@ -17,7 +17,8 @@ from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.registry import EngineOffer, WorkerInfo
 from ocrqueue.registry.installation import announce_worker, dismiss_worker
 from ocrqueue.registry.reconciler import Reconciler
-from ocrqueue_worker.jobs_at_work import jobs_in_hand
+from ocrqueue_worker.jobs_at_work import jobs_at_work, jobs_in_hand
+from ocrqueue_worker.memory_use import worker_bytes
 from ocrqueue_worker.tasks import RecognizeTask
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
             pid=os.getpid(),
             started_at=self.started_at,
         )
-        announce = partial(_announce, task, worker, Reconciler(task.registry, storage=None))
+        announce = partial(_announce, task, worker, Reconciler(task.registry, storage=None), parent.controller)
         announce()
         self.stopped = threading.Event()
         for seconds, call in (
@@ -75,10 +76,11 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
             _log.warning("cannot sign off", error=error.code)
 
 
-def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler) -> None:
+def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler, controller: Any) -> None:
     """Say that the worker and its jobs are alive, and look after those that are not."""
+    load = {"running": len(jobs_at_work()), "memory_bytes": worker_bytes(controller)}
     try:
-        announce_worker(task.registry, worker)
+        announce_worker(task.registry, worker.model_copy(update=load))
         task.registry.heartbeat(sorted(jobs_in_hand()))
         found = reconciler.run_in_turn()
     except BrokerUnavailable as error:

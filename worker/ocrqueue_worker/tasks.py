@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,7 @@ from ocrqueue.registry import Holder, Outcome, Registry, Start
 from ocrqueue.routing import make_route, read_engines
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
+from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import Workplace
 from ocrqueue_worker.delivery import Delivery, JobFailed, Summary, failed, send_reply
 from ocrqueue_worker.engines.engine import Engine
@@ -66,8 +68,10 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         # in a pool of threads the first jobs come at once, and are to share one engine
         with self._loading:
             if key not in self._engines:
+                begun = time.monotonic()
                 engine = make_engine(name, self.settings)
                 engine.load()
+                metrics.engine_loaded(name, time.monotonic() - begun)
                 self._engines[key] = engine
             return self._engines[key]
 
@@ -172,6 +176,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             for job in jobs:
                 outcome = failed(job.id, error)
                 if self.registry.finish(job, outcome, Holder(worker)) == outcome.state:
+                    metrics.job_ended(job, outcome, deliveries=0)
                     send_reply(self.app, job, outcome)
         except OcrQueueError as unavailable:
             _log.warning("cannot close the record", job_ids=[job.id for job in jobs], error=unavailable.code)
@@ -182,10 +187,14 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         instead = instead_of_failing(job, start, self._workplace(), error, with_missing_crops=False)
         holder = Holder(worker)
         if isinstance(instead, Onward):
-            return self.registry.send_on(instead.job, job.engine, holder) == "sent"
+            sent = self.registry.send_on(instead.job, job.engine, holder) == "sent"
+            if sent:
+                metrics.job_sent_on(job, instead.job, instead.pages)
+            return sent
         if instead is None:
             return False
         if self.registry.finish(job, instead, holder) == instead.state:
+            metrics.job_ended(job, instead, deliveries=0)
             send_reply(self.app, job, instead)
         return True
 

@@ -26,6 +26,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "overlay": ("ocrqueue.cli.overlay:overlay", "Draw the words on the picture that was read."),
         "queues": ("ocrqueue.cli.installation:queues", "Show what waits, and who takes from it."),
         "engines": ("ocrqueue.cli.installation:engines", "Show the engines: workers, queues, pace and cost."),
+        "top": ("ocrqueue.cli.top:top", "Watch workers, queues and errors live."),
+        "metrics": ("ocrqueue.cli.metrics:metrics", "Serve the queues' metrics to Prometheus."),
         "dead": ("ocrqueue.cli.dead:dead", "Look at failed jobs, and queue them again."),
         "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Find lost jobs and queue them again."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),

@@ -80,7 +80,14 @@ class Calls:
     def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str, in_group: bool) -> Call:
         keys = self.keys
         return (
-            [keys.record(job.id), keys.queued(), keys.running(), keys.delayed(), keys.queue(job.queue)],
+            [
+                keys.record(job.id),
+                keys.queued(),
+                keys.running(),
+                keys.delayed(),
+                keys.queue(job.queue),
+                keys.waits(job.engine),
+            ],
             [
                 job_json(job),
                 self.settings.queued_ttl_s * 1000,
@@ -94,6 +101,8 @@ class Calls:
                 celery_message(job) if in_group else "",
                 job.step,
                 int(job.route is not None),
+                PERIOD_S * 1000,
+                KEPT_PERIODS,
             ],
         )
 
@@ -167,6 +176,7 @@ class Calls:
                 keys.delayed(),
                 keys.ended(job.engine),
                 keys.pages(job.engine),
+                keys.errors(job.engine),
             ],
             [
                 job.id,
@@ -181,6 +191,7 @@ class Calls:
                 PERIOD_S * 1000,
                 KEPT_PERIODS,
                 0 if outcome.cached else outcome.pages,
+                outcome.error.code if outcome.error is not None and outcome.state == "failed" else "",
             ],
         )
 

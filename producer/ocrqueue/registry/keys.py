@@ -12,6 +12,8 @@
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |
+| `ocrqueue:waits:<engine>` | hash | `<period>:<bucket>` -> jobs by how long they waited: `lately` | 5 minutes |
+| `ocrqueue:errors:<engine>` | hash | `<period>:<code>` -> jobs that failed with it | 5 minutes |
 | `ocrqueue:bucket:<engine>` | hash | `tokens`: requests that its service may get; `at`: counted when | a day idle |
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
@@ -92,6 +94,12 @@ class Keys:
 
     def pages(self, engine: str) -> str:
         return f"{self.prefix}ocrqueue:pages:{engine}"
+
+    def waits(self, engine: str) -> str:
+        return f"{self.prefix}ocrqueue:waits:{engine}"
+
+    def errors(self, engine: str) -> str:
+        return f"{self.prefix}ocrqueue:errors:{engine}"
 
     def bucket(self, engine: str) -> str:
         return f"{self.prefix}ocrqueue:bucket:{engine}"

@@ -160,6 +160,10 @@ class WorkerInfo(BaseModel):
     started_at: datetime
     seen_at: float = 0.0
     """Seconds since 1970 by Redis's clock."""
+    running: int | None = None
+    """Jobs that it works on, when it was last seen; None of a worker that does not say."""
+    memory_bytes: int | None = None
+    """Resident memory of its processes then; what they share counts in each."""
 
 
 class EngineOffer(BaseModel):

@@ -11,6 +11,7 @@ from ocrqueue.document import Document, InputInfo, Line, Page
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.registry import Outcome
 from ocrqueue.route import Route, Step
+from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import Attempt
 from ocrqueue_worker.caching import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.crop_writing import crop_writer
@@ -75,6 +76,7 @@ class Turn:
         self.engine.check_languages(job.languages)
         with self.attempt.watch.measure("fetch_s"):
             data = fetch(job.image, workplace.settings, workplace.storage)
+        metrics.image_fetched(job.engine, len(data))
         self.source = source_of(job, data)
         self.info = self.engine.info(job.languages)
         self._recall(self.source)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrqueue.registry.scripts.parts import CLOCK, COUNT, GOES_ON
+from ocrqueue.registry.scripts.parts import CLOCK, COUNT, COUNT_KIND, GOES_ON
 
 FINISH: Final = (
     GOES_ON
     + CLOCK
     + COUNT
+    + COUNT_KIND
     + """
--- KEYS record, queued, running, dead, delayed, jobs ended lately, pages read lately
+-- KEYS record, queued, running, dead, delayed, jobs ended lately, pages read lately, jobs failed lately
 -- ARGV id, events channel, state, outcome, record's life (ms), job, dead letter (1 or 0),
 --   worker and attempt, '' and 0 where the end holds whoever has the job; period (ms), how many periods are kept,
---   pages that were read
+--   pages that were read, code of the error of a job that failed, else ''
 -- returns the state in which the job has ended: an earlier end stands; 'elsewhere' if another attempt has the job
 local found = redis.call('HMGET', KEYS[1], 'state', 'worker', 'attempts')
 local state = found[1]
@@ -33,6 +34,7 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 if ARGV[7] == '1' then redis.call('ZADD', KEYS[4], text(now), ARGV[1]) end
 count(KEYS[6], 1, tonumber(ARGV[10]), tonumber(ARGV[11]))
 count(KEYS[7], tonumber(ARGV[12]), tonumber(ARGV[10]), tonumber(ARGV[11]))
+if ARGV[13] ~= '' then count_kind(KEYS[8], ARGV[13], tonumber(ARGV[10]), tonumber(ARGV[11])) end
 redis.call('PUBLISH', ARGV[2], ARGV[1] .. ' ' .. ARGV[3])
 return ARGV[3]
 """

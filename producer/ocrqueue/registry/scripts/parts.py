@@ -30,3 +30,16 @@ local function count(key, amount, period_ms, kept)
   redis.call('PEXPIRE', key, text(kept * period_ms))
 end
 """
+
+COUNT_KIND: Final = """
+-- adds one of a kind to what is counted by periods and kinds
+local function count_kind(key, kind, period_ms, kept)
+  local period = math.floor(now / period_ms)
+  if redis.call('HINCRBY', key, text(period) .. ':' .. kind, 1) == 1 then
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if tonumber(string.match(field, '^(%d+):') or 0) <= period - kept then redis.call('HDEL', key, field) end
+    end
+  end
+  redis.call('PEXPIRE', key, text(kept * period_ms))
+end
+"""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrqueue.registry.scripts.parts import CLOCK, GOES_ON
+from ocrqueue.registry.scripts.parts import CLOCK, COUNT_KIND, GOES_ON
 
 BEGIN: Final = (
     GOES_ON
     + CLOCK
+    + COUNT_KIND
     + """
--- KEYS record, queued, running, delayed, queue
+-- KEYS record, queued, running, delayed, queue, jobs started lately by their wait
 -- ARGV job, record's life (ms), worker, delivery cap, id, events channel, summary wanted (1 or 0),
 --   silence of the lost (ms), delivery: a name of its own, the same when the question is repeated, message of its own
---   for a job that came in a group, else ''; how many engines of its route have had their turn, 1 if it has a route
+--   for a job that came in a group, else ''; how many engines of its route have had their turn, 1 if it has a route,
+--   period (ms), how many periods are kept
 -- returns {verdict, number, queue wait (ms), retries}: run + attempt, poison + deliveries, and finished, cancelled,
 -- elsewhere, alone + 0
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -57,7 +59,11 @@ if ARGV[10] ~= '' and redis.call('HEXISTS', KEYS[1], 'attempts') == 1 then
 end
 local deliveries = redis.call('HINCRBY', KEYS[1], 'deliveries', 1)
 if deliveries > tonumber(ARGV[4]) then return {'poison', deliveries - 1, wait, 0} end
-redis.call('HINCRBY', KEYS[1], 'attempts', 1)
+if redis.call('HINCRBY', KEYS[1], 'attempts', 1) == 1 then
+  -- two buckets for each doubling; `ocrqueue.registry.lately` reads them
+  local bucket = math.floor(2 * math.log(math.max(wait, 1)) / math.log(2))
+  count_kind(KEYS[6], text(bucket), tonumber(ARGV[13]), tonumber(ARGV[14]))
+end
 redis.call('HSETNX', KEYS[1], 'queue_wait_ms', text(wait))
 redis.call('HSET', KEYS[1], 'state', 'running', 'started_at', text(now), 'worker', ARGV[3], 'delivery', ARGV[9])
 redis.call('HDEL', KEYS[1], 'progress', 'error', 'message', 'lane')

@@ -30,6 +30,7 @@ from ocrqueue.errors import (
     EngineUnreachable,
     OcrQueueError,
 )
+from ocrqueue_worker import metrics
 from ocrqueue_worker.engines.vision.failures import error_of, image_error, is_refusal
 from ocrqueue_worker.engines.vision.rate_limit import Admission, RateLimit
 
@@ -273,6 +274,7 @@ class Gathering:
             seconds=round(time.monotonic() - begun, 3),
         )
         billed = sum(asked.error is None or not is_refusal(asked.error) for asked in batch)
+        metrics.service_asked("vision", billed, next((each.error.code for each in failed if each.error), None))
         self._retry_or_settle(failed)
         self._give_back(admission, billed)
 

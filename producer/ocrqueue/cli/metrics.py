@@ -1,0 +1,52 @@
+"""`ocrqueue metrics`: the queues for Prometheus."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+
+from ocrqueue.cli.output import say
+from ocrqueue.client import OcrQueue
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    default=9470,
+    show_default=True,
+    help="Served at http://HOST:PORT/metrics.",
+)
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen at.")  # noqa: S104  # for a scraper elsewhere
+@click.option("--once", is_flag=True, help="Print the metrics once instead.")
+def metrics(port: int, host: str, once: bool) -> None:
+    """Serve what waits, who works and what it costs, for Prometheus.
+
+    One is enough for an installation. Redis is asked at each scrape; while it does not answer, there is ocrqueue_up 0.
+    Ends at SIGTERM or Ctrl-C. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
+    """
+    try:
+        from prometheus_client import generate_latest, start_http_server
+
+        from ocrqueue.monitoring.exporter import collector_registry
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error}: pip install 'ocrqueue[metrics]'.") from None
+    with OcrQueue() as queue:
+        collected = collector_registry(queue.registry)
+        if once:
+            click.echo(generate_latest(collected).decode(), nl=False)
+            return
+        ended = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+        try:
+            server, thread = start_http_server(port, host, collected)
+        except OSError as error:
+            raise click.ClickException(f"Cannot listen at {host}:{port}: {error.strerror}.") from None
+        say(f"metrics are at http://{host}:{port}/metrics; Ctrl-C ends")
+        ended.wait()
+        server.shutdown()
+        server.server_close()
+        thread.join()

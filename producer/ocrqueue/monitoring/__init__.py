@@ -1,0 +1,1 @@
+"""How an installation fares, as its records in Redis tell: for Prometheus, and for people at a terminal."""

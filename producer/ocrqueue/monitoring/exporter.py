@@ -1,0 +1,80 @@
+"""The queues and the installation as a whole, for Prometheus: read from Redis when it asks.
+
+One exporter is enough for an installation. Needs the extra `ocrqueue[metrics]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.monitoring.installation_metrics import METRICS, UP
+from ocrqueue.monitoring.installation_now import InstallationNow, read_installation
+from ocrqueue.registry import Registry
+
+Sample = tuple[tuple[str, ...], float]
+"""Values of the labels, and the value."""
+
+_NO_LABELS: Final[tuple[str, ...]] = ()
+
+
+class InstallationCollector(Collector):
+    """Asks Redis at every scrape; while Redis does not answer there is `ocrqueue_up 0` and nothing else."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """So that registering it asks nothing."""
+        return [GaugeMetricFamily(metric.name, metric.help, labels=metric.labels) for metric in (UP, *METRICS)]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            now = read_installation(self.registry)
+        except BrokerUnavailable:
+            yield GaugeMetricFamily(UP.name, UP.help, value=0)
+            return
+        yield GaugeMetricFamily(UP.name, UP.help, value=1)
+        values = _values(now)
+        for metric in METRICS:
+            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for labels, value in values[metric.name]:
+                family.add_metric(labels, value)
+            yield family
+
+
+def collector_registry(registry: Registry) -> CollectorRegistry:
+    """With these metrics and no others."""
+    made = CollectorRegistry()
+    made.register(InstallationCollector(registry))
+    return made
+
+
+def _values(now: InstallationNow) -> dict[str, list[Sample]]:
+    engines, lanes = now.engines, now.lanes
+    billed = [engine for engine in engines if engine.pages_billed is not None]
+    return {
+        "ocrqueue_queue_jobs": [((lane.engine, lane.lane), lane.waiting) for lane in lanes],
+        "ocrqueue_queue_oldest_age_seconds": [
+            ((lane.engine, lane.lane), lane.oldest_wait_s or 0.0 if lane.waiting else 0.0) for lane in lanes
+        ],
+        "ocrqueue_queue_limit_jobs": [
+            ((engine,), limit)
+            for engine, limit in {lane.engine: lane.limit for lane in lanes}.items()
+            if limit is not None
+        ],
+        "ocrqueue_workers": [((engine.name,), len(engine.workers)) for engine in engines],
+        "ocrqueue_worker_slots": [
+            ((engine.name,), sum(worker.concurrency for worker in engine.workers)) for engine in engines
+        ],
+        "ocrqueue_jobs_running": [(_NO_LABELS, now.running)],
+        "ocrqueue_jobs_delayed": [(_NO_LABELS, now.delayed)],
+        "ocrqueue_dead_letters": [(_NO_LABELS, now.dead)],
+        "ocrqueue_billed_pages": [((engine.name,), engine.pages_billed or 0) for engine in billed],
+        "ocrqueue_billed_cost": [((engine.name,), engine.cost or 0.0) for engine in billed],
+    }

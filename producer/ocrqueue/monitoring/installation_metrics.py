@@ -1,0 +1,43 @@
+"""The metrics of `ocrqueue metrics`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ocrqueue.monitoring.metric import Metric
+
+UP: Final = Metric("ocrqueue_up", "gauge", "1 if Redis answers; 0: it does not, and nothing else is known.")
+
+METRICS: Final = (
+    Metric("ocrqueue_queue_jobs", "gauge", "Jobs that no worker has taken.", ("engine", "lane")),
+    Metric(
+        "ocrqueue_queue_oldest_age_seconds",
+        "gauge",
+        "How long ago the next job to be taken was submitted; 0 of an empty lane.",
+        ("engine", "lane"),
+    ),
+    Metric(
+        "ocrqueue_queue_limit_jobs",
+        "gauge",
+        "Jobs that may wait in an engine's three lanes together.",
+        ("engine",),
+    ),
+    Metric("ocrqueue_workers", "gauge", "Workers that are alive.", ("engine",)),
+    Metric("ocrqueue_worker_slots", "gauge", "Jobs that these workers do at a time.", ("engine",)),
+    Metric("ocrqueue_jobs_running", "gauge", "Jobs that workers have."),
+    Metric("ocrqueue_jobs_delayed", "gauge", "Jobs in a pause before their next attempt."),
+    Metric("ocrqueue_dead_letters", "gauge", "Jobs that failed for a reason that may pass."),
+    Metric(
+        "ocrqueue_billed_pages",
+        "gauge",
+        "Pages given to a service that costs money, in this calendar month (UTC).",
+        ("engine",),
+    ),
+    Metric(
+        "ocrqueue_billed_cost",
+        "gauge",
+        "What these pages cost, in the currency of OCRQUEUE_ENGINE_PAGE_COST.",
+        ("engine",),
+    ),
+)
+"""In the order in which they are served."""

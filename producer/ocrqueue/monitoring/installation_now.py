@@ -1,0 +1,70 @@
+"""An installation at one moment, read from Redis: what `ocrqueue metrics` serves and `ocrqueue top` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ocrqueue.registry import QueueInfo, Registry, WorkerInfo, queues
+from ocrqueue.registry.connection import broker_errors
+from ocrqueue.registry.lately import count_by_kind, wait_quantile
+from ocrqueue.routing import EngineStatus, engine_statuses
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """Of one engine, in the last 5 minutes."""
+
+    wait_p50_s: float | None
+    """What half of the jobs waited at most, from submission to their first start; None: none has started."""
+    wait_p95_s: float | None
+    errors: Mapping[str, int]
+    """Code -> jobs that failed with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationNow:
+    engines: Sequence[EngineStatus]
+    lanes: Sequence[QueueInfo]
+    lately: Mapping[str, Lately]
+    """By engine."""
+    running: int
+    """Jobs that workers have."""
+    delayed: int
+    """Jobs in a pause before their next attempt."""
+    dead: int
+    """Dead letters."""
+
+    @property
+    def workers(self) -> list[WorkerInfo]:
+        """Each once, though it may have several engines, by name."""
+        return sorted(
+            {worker.name: worker for engine in self.engines for worker in engine.workers}.values(),
+            key=lambda worker: worker.name,
+        )
+
+
+def read_installation(registry: Registry) -> InstallationNow:
+    """Some ten round trips to Redis, however many jobs there are. Raises BrokerUnavailable."""
+    engines, lanes = engine_statuses(registry), queues(registry)
+    names = [engine.name for engine in engines]
+    keys = registry.keys
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        for key in (keys.running(), keys.delayed(), keys.dead()):
+            pipeline.zcard(key)
+        for name in names:
+            pipeline.hgetall(keys.waits(name))
+            pipeline.hgetall(keys.errors(name))
+        (seconds, _), running, delayed, dead, *counted = pipeline.execute()
+    lately = {
+        name: _lately(waits, errors, seconds)
+        for name, waits, errors in zip(names, counted[::2], counted[1::2], strict=True)
+    }
+    return InstallationNow(engines, lanes, lately, running, delayed, dead)
+
+
+def _lately(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> Lately:
+    buckets: Mapping[str, Any] = count_by_kind(waits, now_s)
+    return Lately(wait_quantile(buckets, 0.5), wait_quantile(buckets, 0.95), count_by_kind(errors, now_s))

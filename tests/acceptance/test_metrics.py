@@ -1,0 +1,139 @@
+"""What workers and `ocrqueue metrics` tell Prometheus, by what was really done."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from ocrqueue import OcrQueue
+from ocrqueue.job import Job, engine_queues
+from ocrqueue.settings import Settings
+from tests.metrics import by_label, check_with_promtool, scrape, served
+from tests.pictures import png, text_picture
+from tests.processes import as_environment, environment, free_port, wait_until, worker
+
+HELLO = png(text_picture("Hello 42"))
+JOBS = 500
+CHILD_LIFE = 50
+"""Jobs after which a child is replaced."""
+PLAIN = ("-A", "ocrqueue_worker.app", "worker", "-Q", ",".join(engine_queues("null")), "-c", "2", "--without-mingle")
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[OcrQueue]:
+    with OcrQueue(settings) as queue:
+        yield queue
+
+
+def test_counters_equal_the_jobs_really_run_though_children_are_replaced(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    image = queue.storage.put("inputs/hello.png", HELLO, "image/png")
+    kinds: list[dict[str, JsonValue]] = [{"words": 3}] * 7 + [{"fault": "error"}] * 3
+    ports = [free_port(), free_port()]
+    with ExitStack() as stack:
+        started = []
+        for name, port in zip(("a", "b"), ports, strict=True):
+            given = as_environment(settings) | {"metrics_port": port, "metrics_host": "127.0.0.1"}
+            arguments = (*PLAIN, "-n", f"{name}@test", f"--max-tasks-per-child={CHILD_LIFE}")
+            started.append(stack.enter_context(worker(given, tmp_path, *arguments, command=("-m", "celery"))))
+        asked = [
+            Job(image=image, engine="null", options=kinds[number % len(kinds)], crops="none") for number in range(JOBS)
+        ]
+        jobs = queue.submit_many(asked)
+        statuses = [status for _, status in queue.watch(jobs, timeout=90)]
+        # the record of the last job is closed before it is counted
+        wait_until(lambda: sum(scrape(p).total("ocrqueue_jobs_total") for p in ports) >= JOBS, 5, "all are counted")
+        scrapes = [scrape(port) for port in ports]
+
+        ended: Counter[tuple[str, str]] = Counter((s.state, s.error.code if s.error else "") for s in statuses)
+        assert ended == {("succeeded", ""): 350, ("failed", "engine.failed"): 150}
+        for (state, error), jobs_ended in ended.items():
+            counted = [each.total("ocrqueue_jobs_total", engine="null", state=state, error=error) for each in scrapes]
+            assert sum(counted) == jobs_ended
+            assert min(counted) > 0, "both workers took part"
+        by_worker = Counter(status.worker for status in statuses)
+        for name, each in zip(("a", "b"), scrapes, strict=True):
+            own = by_worker[f"{name}@test"]
+            assert each.total("ocrqueue_jobs_total") == own
+            assert each.total("ocrqueue_queue_wait_seconds_count", engine="null") == own
+            assert each.total("ocrqueue_job_deliveries_sum", engine="null") == own
+            assert each.total("ocrqueue_image_bytes_total", engine="null") == own * len(HELLO)
+            # the two of the beginning, and one for each full life of a child; two may be about to be replaced
+            assert 2 + own // CHILD_LIFE - 2 <= each.total("ocrqueue_worker_children_started_total")
+            assert each.total("ocrqueue_worker_children_started_total") > 2, "children were replaced"
+        assert sum(each.total("ocrqueue_pages_total") for each in scrapes) == 350
+        assert sum(each.total("ocrqueue_words_total") for each in scrapes) == 3 * 350
+        waited = sum((s.started_at - s.queued_at).total_seconds() for s in statuses if s.started_at)
+        assert sum(each.total("ocrqueue_queue_wait_seconds_sum") for each in scrapes) == pytest.approx(waited, abs=0.01)
+        for each, running in zip(scrapes, started, strict=True):
+            assert set(by_label(each, "ocrqueue_worker_resident_memory_bytes", "process")) == {"main", "0", "1"}
+            assert each.total("ocrqueue_worker_resident_memory_bytes", process="main") > 10 << 20
+            folder = metrics_folder(running.pid)
+            alive = {"gone", str(running.pid), *map(str, running.children())}
+            assert {path.stem.rpartition("_")[2] for path in folder.glob("*.db")} <= alive, "no files of the dead"
+        text = "".join(each.text for each in scrapes[:1])
+        folders = [metrics_folder(running.pid) for running in started]
+    assert not any(folder.exists() for folder in folders)
+    check_with_promtool(text)
+
+
+def metrics_folder(pid: int) -> Path:
+    """Of a worker, whose main process has a file in it mapped."""
+    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return next(Path(line.split()[-1]).parent for line in maps if "/ocrqueue-metrics-" in line)
+
+
+def test_a_killed_child_and_a_busy_port_cost_no_metrics(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+    port = free_port()
+    given = as_environment(settings) | {"metrics_port": port, "metrics_host": "127.0.0.1", "retry_backoff_s": 0.1}
+    with worker(given, tmp_path, "--engine", "null", "-c", "1") as running:
+        assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+        assert queue.submit(HELLO, engine="null", options={"fault": "kill"}).wait(40).state == "failed"
+        # another worker with the same port works all the same
+        with worker(given, tmp_path, "--engine", "null", "-c", "1") as second:
+            wait_until(lambda: "cannot serve the metrics" in second.log_text(), 5, "it says so")
+        wait_until(lambda: scrape(port).total("ocrqueue_jobs_total") == 2, 5, "both are counted")
+        found = scrape(port)
+        assert found.total("ocrqueue_jobs_total", state="succeeded") == 1
+        assert found.total("ocrqueue_jobs_total", error="job.poison") == 1
+        assert found.total("ocrqueue_job_deliveries_sum") == 1 + settings.delivery_cap
+
+
+@contextmanager
+def exporter(settings: Settings, port: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "ocrqueue.cli", "metrics", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment(as_environment(settings)), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: process.poll() is not None or served(port), 10, "it serves")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def test_one_exporter_tells_of_the_queues(settings: Settings, queue: OcrQueue) -> None:
+    queue.submit_many([HELLO] * 3, engine="null", priority="high")
+    queue.submit_many([HELLO] * 8, engine="tesseract", group=8)
+    port = free_port()
+    with exporter(settings, port) as process:
+        found = scrape(port)
+        assert found.total("ocrqueue_up") == 1
+        assert found.total("ocrqueue_queue_jobs", engine="null", lane="high") == 3
+        assert found.total("ocrqueue_queue_jobs", engine="tesseract", lane="normal") == 8
+        assert found.total("ocrqueue_queue_jobs") == 11
+        assert 0 < found.total("ocrqueue_queue_oldest_age_seconds", engine="null", lane="high") < 30
+        assert found.total("ocrqueue_workers") == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    check_with_promtool(found.text)
