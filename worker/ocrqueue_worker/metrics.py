@@ -158,14 +158,15 @@ _counting: _Counting | None = None
 def start(folder: Path, settings: Settings, engines: Iterable[str], own: Iterable[str]) -> None:
     """Count from now on, into files in `folder`, one set a process: prometheus_client's multiprocess mode.
 
-    In the worker's main process, before it forks and before anything else imports prometheus_client. `engines`: those
-    that there may be jobs for; `own`: those of them that this worker has, whose series are there from the beginning.
+    In the worker's main process, before it forks. `engines`: those that there may be jobs for; `own`: those of them
+    that this worker has, whose series are there from the beginning.
     """
     global _counting  # noqa: PLW0603  # one set of metrics for a process, as in prometheus_client itself
-    # where the client library looks for it
+    # where the client library looks for it, when it is imported; what has imported it before counts elsewhere
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Counter, Histogram, values
 
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]  # the client leaves it so
     counting = _Counting(folder, frozenset(engines), settings.engine_page_cost)
     for metric in METRICS:
         counting.families[metric.name] = (

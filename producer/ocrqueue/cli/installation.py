@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from ocrqueue.cli.output import json_option, number, print_fields, print_json, print_table, say
+from ocrqueue.cli.output import duration, json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.names import AUTO, LANES
 from ocrqueue.registry import QueueInfo
@@ -39,8 +39,8 @@ def queues(as_json: bool) -> None:
                 str(lane.waiting),
                 str(lane.workers),
                 number(lane.jobs_per_minute, 1),
-                _duration(lane.empty_in_s) if lane.waiting else "-",
-                _duration(lane.oldest_wait_s),
+                duration(lane.empty_in_s) if lane.waiting else "-",
+                duration(lane.oldest_wait_s),
                 lane.oldest_job or "-",
             ]
             for lane in lanes
@@ -60,17 +60,6 @@ def _say_full(lanes: list[QueueInfo]) -> None:
     for engine, limit in {lane.engine: lane.limit for lane in lanes}.items():
         if limit is not None and waiting[engine] >= limit:
             say(f"{engine} takes no more jobs: {waiting[engine]} wait, and {limit} may (OCRQUEUE_MAX_QUEUE_LENGTH)")
-
-
-def _duration(seconds: float | None) -> str:
-    """In the unit that gives it a short number."""
-    if seconds is None:
-        return "-"
-    if seconds < 2 * 60:
-        return f"{seconds:.1f} s"
-    if seconds < 2 * 60 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 @click.command()

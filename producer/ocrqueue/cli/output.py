@@ -139,6 +139,17 @@ def number(value: float | None, digits: int = 0, unit: str = "") -> str:
     return "-" if value is None else f"{value:.{digits}f}{unit}"
 
 
+def duration(seconds: float | None) -> str:
+    """In the unit that gives it a short number."""
+    if seconds is None:
+        return "-"
+    if seconds < 2 * 60:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * 60 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def moment(time: datetime | None) -> str:
     """In the machine's own time zone."""
     return "" if time is None else time.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -1,0 +1,95 @@
+"""`ocrqueue top`: the installation live."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from ocrqueue.cli.output import console
+from ocrqueue.cli.top_frame import frame
+from ocrqueue.client import OcrQueue
+from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.monitoring.installation_now import read_installation
+from ocrqueue.settings import Settings
+
+
+@click.command()
+@click.option(
+    "--interval", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds between two frames."
+)
+@click.option("--once", is_flag=True, help="Print one frame, and end; so too where the output is no terminal.")
+def top(interval: float, once: bool) -> None:
+    """Watch workers, queues and errors live; q or Ctrl-C leaves.
+
+    The first line counts jobs: `delayed` are in a pause before their next attempt, `dead` the dead letters. `oldest` is
+    how long the next job to be taken has waited; `wait p50` and `p95` what half, and 95 of 100, of the jobs started in
+    the last 5 minutes had waited at most, within a fifth; `jobs` what a worker does now, of what it can do at a time.
+    """
+    target = console()
+    with OcrQueue() as queue:
+        place = _place(queue.settings)
+        if once or not target.is_terminal:
+            target.print(frame(read_installation(queue.registry), place))
+            return
+        _watch(queue, place, target, interval)
+
+
+def _watch(queue: OcrQueue, place: str, target: Console, interval: float) -> None:
+    shown: RenderableType = Text("reading ...")
+    try:
+        with _keys() as keyboard, Live(shown, console=target, screen=True, auto_refresh=False) as live:
+            while True:
+                begun = time.monotonic()
+                try:
+                    shown = frame(read_installation(queue.registry), place, target.height - 1)
+                    live.update(Group(shown), refresh=True)
+                except BrokerUnavailable as error:
+                    live.update(Group(Text(str(error), "bold red"), shown), refresh=True)
+                if _asked_to_leave(keyboard, begun + interval - time.monotonic()):
+                    return
+    except KeyboardInterrupt:
+        return
+
+
+def _place(settings: Settings) -> str:
+    """Where the installation is, without user and password."""
+    parts = urlsplit(settings.redis_url.get_secret_value())
+    where = parts.netloc.rpartition("@")[2] or "127.0.0.1"
+    return f"{where}{parts.path if parts.path not in ('', '/', '/0') else ''} {settings.key_prefix}".rstrip()
+
+
+@contextmanager
+def _keys() -> Iterator[bool]:
+    """Let keys be read as they are pressed, without being shown; False where there is no keyboard."""
+    if not sys.stdin.isatty():
+        yield False
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield True
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _asked_to_leave(keyboard: bool, wait_s: float) -> bool:
+    """Whether q is pressed within that time."""
+    end = time.monotonic() + max(wait_s, 0.0)
+    while (left := end - time.monotonic()) > 0:
+        if not keyboard:
+            time.sleep(left)
+        elif select.select([sys.stdin], [], [], left)[0] and sys.stdin.read(1) in ("q", "Q", ""):
+            return True
+    return False

@@ -1,0 +1,140 @@
+"""One frame of `ocrqueue top`: an installation at one moment, within the height and width of a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import set_cell_size
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ocrqueue.cli.output import duration, number
+from ocrqueue.formats.sanitise import inline_text
+from ocrqueue.monitoring.installation_now import InstallationNow
+from ocrqueue.names import LANES
+from ocrqueue.registry import QueueInfo, WorkerInfo
+from ocrqueue.routing import EngineStatus
+
+_ENGINE_COLUMNS: Final = (
+    *("engine", "workers>", "high/normal/low>", "oldest>"),
+    *("jobs/min>", "pages/min>", "wait p50>", "wait p95>"),
+)
+_WORKER_COLUMNS: Final = ("worker", "engines", "jobs>", "memory>", "device")
+_FIXED_LINES: Final = 6
+"""Summary, two headings, the blank lines before each, and one for what is left out."""
+_LEAST_WORKERS: Final = 3
+_ERRORS_SHOWN: Final = 4
+_NAME_CELLS: Final = 26
+
+
+def frame(now: InstallationNow, place: str, height: int | None = None) -> RenderableType:
+    """What to print; `place` names the installation. `height` in lines; None: as many as it takes."""
+    lanes = _lanes_of(now)
+    shown = [engine for engine in now.engines if _has_something(engine, lanes, now)]
+    idle = [engine.name for engine in now.engines if engine not in shown]
+    errors = _errors(now)
+    left = None if height is None else height - _FIXED_LINES - bool(idle) - len(errors) - bool(errors)
+    engines_fit = len(shown) if left is None else max(1, min(len(shown), left - min(len(now.workers), _LEAST_WORKERS)))
+    workers_fit = len(now.workers) if left is None else max(0, left - engines_fit)
+    parts: list[RenderableType] = [_summary(now, place), Text()]
+    parts.append(_table(_ENGINE_COLUMNS, [_engine_row(engine, lanes, now) for engine in shown[:engines_fit]]))
+    parts += _note("no worker and no job: ", idle)
+    parts.append(Text())
+    parts.append(_table(_WORKER_COLUMNS, [_worker_row(worker) for worker in now.workers[:workers_fit]]))
+    more = [
+        *([f"{len(shown) - engines_fit} more engines"] if engines_fit < len(shown) else []),
+        *([f"{len(now.workers) - workers_fit} more workers"] if workers_fit < len(now.workers) else []),
+    ]
+    parts += _note("and ", more)
+    parts += [Text(), *errors] if errors else []
+    return Group(*parts)
+
+
+def _summary(now: InstallationNow, place: str) -> Text:
+    waiting = sum(lane.waiting for lane in now.lanes)
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f"{len(now.workers)} workers  {waiting} waiting  {now.running} running  {now.delayed} delayed", "bold")
+    text.append(f"  {now.dead} dead", "bold red" if now.dead else "bold")
+    text.append(f"  {inline_text(place)}", "dim")
+    return text
+
+
+def _note(before: str, names: Sequence[str]) -> list[Text]:
+    return [Text(before + ", ".join(names), style="dim", no_wrap=True, overflow="ellipsis")] if names else []
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", expand=False)
+    for name in columns:
+        table.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return table
+
+
+def _lanes_of(now: InstallationNow) -> dict[str, list[QueueInfo]]:
+    lanes: dict[str, list[QueueInfo]] = {}
+    for lane in now.lanes:
+        lanes.setdefault(lane.engine, []).append(lane)
+    return lanes
+
+
+def _has_something(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationNow) -> bool:
+    waits = any(lane.waiting for lane in lanes.get(engine.name, ()))
+    return bool(engine.workers or waits or engine.jobs_per_minute or now.lately[engine.name].errors)
+
+
+def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationNow) -> list[str | Text]:
+    own, lately = lanes.get(engine.name, []), now.lately[engine.name]
+    ages = [lane.oldest_wait_s for lane in own if lane.waiting and lane.oldest_wait_s is not None]
+    waiting = "/".join(_short(engine.waiting.get(lane, 0)) for lane in LANES)
+    unattended = not engine.workers and any(engine.waiting.values())
+    return [
+        engine.name,
+        str(len(engine.workers)),
+        Text(waiting, "bold red" if unattended else ""),
+        duration(max(ages, default=None)),
+        number(engine.jobs_per_minute, 1),
+        number(engine.pages_per_minute, 1),
+        duration(lately.wait_p50_s),
+        duration(lately.wait_p95_s),
+    ]
+
+
+def _worker_row(worker: WorkerInfo) -> list[str]:
+    devices = {engine.device for engine in worker.engines if engine.device}
+    engines = ",".join(engine.name for engine in worker.engines)
+    return [
+        _cut(worker.name),
+        _cut(engines),
+        f"{'-' if worker.running is None else worker.running}/{worker.concurrency}",
+        "-" if worker.memory_bytes is None else f"{worker.memory_bytes / (1 << 20):.0f} MiB",
+        _cut(",".join(sorted(devices)) or "-"),
+    ]
+
+
+def _errors(now: InstallationNow) -> list[Text]:
+    """The commonest errors of all engines, in a line each, under a heading."""
+    failed = Counter(
+        {(engine, code): jobs for engine, each in now.lately.items() for code, jobs in each.errors.items()}
+    )
+    if not failed:
+        return []
+    lines = [Text("failed in the last 5 minutes", "bold")]
+    for (engine, code), jobs in failed.most_common(_ERRORS_SHOWN):
+        lines.append(Text(f"{jobs:>6}  {inline_text(code)}  {engine}", no_wrap=True, overflow="ellipsis"))
+    if (rest := len(failed) - _ERRORS_SHOWN) > 0:
+        lines.append(Text(f"        and {rest} more kinds", "dim"))
+    return lines
+
+
+def _cut(text: str) -> str:
+    shown = inline_text(text)
+    return shown if len(shown) <= _NAME_CELLS else set_cell_size(shown, _NAME_CELLS - 3).rstrip() + "..."
+
+
+def _short(count: int) -> str:
+    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
