@@ -24,6 +24,9 @@ from ocrqueue import errors
 from ocrqueue.document import json_schema
 from ocrqueue.errors import error_classes
 from ocrqueue.job import Job
+from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
+from ocrqueue.monitoring.installation_metrics import UP
+from ocrqueue.monitoring.metric import Metric
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.engines.null import NullOptions
@@ -31,6 +34,8 @@ from ocrqueue_worker.engines.rapid import RapidOptions
 from ocrqueue_worker.engines.tesseract import TesseractOptions
 from ocrqueue_worker.engines.vision import VisionOptions
 from ocrqueue_worker.engines.vision.languages import HINTS
+from ocrqueue_worker.metrics import METRICS as WORKER_METRICS
+from ocrqueue_worker.metrics_server import GAUGES
 
 DOCS: Final = Path(__file__).parent
 _PART: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
@@ -84,6 +89,19 @@ def fields_of(model: type[BaseModel], kind: str) -> Callable[[], str]:
     return table
 
 
+def metrics_of(declared: Iterable[Metric]) -> Callable[[], str]:
+    """A table of metrics."""
+
+    def table() -> str:
+        rows = [
+            _row(f"`{metric.name}`", metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.help)
+            for metric in declared
+        ]
+        return "\n".join([*_head("metric", "kind", "labels", "tells"), *rows])
+
+    return table
+
+
 PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "settings": settings,
@@ -94,6 +112,8 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "rapid-options": fields_of(RapidOptions, "option"),
         "vision-options": fields_of(VisionOptions, "option"),
         "vision-languages": lambda: ", ".join(f"`{name}`" for name in sorted(HINTS)),
+        "installation-metrics": metrics_of((UP, *INSTALLATION_METRICS)),
+        "worker-metrics": metrics_of((*WORKER_METRICS, *GAUGES)),
         "null-options": fields_of(NullOptions, "option"),
     }
 )

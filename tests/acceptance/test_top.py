@@ -71,7 +71,7 @@ def live_and_outlive(redis: RedisServer, settings: Settings) -> None:
         assert read_until(screen, "broker.unavailable", 10)
         redis.start()
         with OcrQueue(settings) as queue:
-            queue.submit(b"x", engine="null")
+            queue.submit("https://example.org/x.png", engine="null")
         assert read_until(screen, "1 waiting", 10)
         os.write(screen, b"q")
         assert read_until(screen, "\x1b[?1049l", 5), "the terminal is as it was"

@@ -41,7 +41,7 @@ OTHER: Final = "other"
 JOBS: Final = Metric(
     "ocrqueue_jobs_total",
     "counter",
-    "Jobs that ended here, by state and, where they failed, by the code of their error.",
+    "Jobs that ended here, by state and by the code of their error; of a partial job, of its first one.",
     ("engine", "state", "error"),
 )
 RETRIES: Final = Metric(

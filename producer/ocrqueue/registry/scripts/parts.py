@@ -36,8 +36,10 @@ COUNT_KIND: Final = """
 local function count_kind(key, kind, period_ms, kept)
   local period = math.floor(now / period_ms)
   if redis.call('HINCRBY', key, text(period) .. ':' .. kind, 1) == 1 then
-    for _, field in ipairs(redis.call('HKEYS', key)) do
-      if tonumber(string.match(field, '^(%d+):') or 0) <= period - kept then redis.call('HDEL', key, field) end
+    local counted = redis.call('HGETALL', key)
+    for field = 1, #counted, 2 do
+      local counted_in = tonumber(string.match(counted[field], '^(%d+):') or 0)
+      if counted_in <= period - kept then redis.call('HDEL', key, counted[field]) end
     end
   end
   redis.call('PEXPIRE', key, text(kept * period_ms))

@@ -1,0 +1,78 @@
+"""The Grafana dashboard asks for metrics that exist, in expressions that Prometheus understands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
+from ocrqueue.monitoring.installation_metrics import UP
+from ocrqueue_worker import metrics
+from ocrqueue_worker.metrics_server import GAUGES
+
+DASHBOARD = Path(__file__).parents[2] / "docker/grafana/ocrqueue.json"
+KNOWN = (UP, *INSTALLATION_METRICS, *metrics.METRICS, *GAUGES)
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    return found
+
+
+def expressions() -> Iterator[str]:
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            yield target["expr"]
+
+
+def test_every_metric_is_on_the_dashboard_and_no_other() -> None:
+    served = {
+        f"{metric.name}{ending}"
+        for metric in KNOWN
+        for ending in (("_bucket", "_sum", "_count") if metric.kind == "histogram" else ("",))
+    }
+    asked = {name for expression in expressions() for name in re.findall(r"\bocrqueue_\w+", expression)}
+    assert asked <= served
+    shown = {metric.name for metric in KNOWN if any(metric.name in name for name in asked)}
+    assert shown == {metric.name for metric in KNOWN}
+
+
+def test_labels_exist() -> None:
+    labels = {metric.name: {*metric.labels, "le"} for metric in KNOWN}
+    for expression in expressions():
+        for name, selector in re.findall(r"\b(ocrqueue_\w+)\{([^}]*)\}", expression):
+            metric = name if name in labels else re.sub(r"_(bucket|sum|count)$", "", name)
+            assert set(re.findall(r"(\w+)\s*=~?", selector)) <= labels[metric], expression
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+
+
+def test_prometheus_understands_the_expressions(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    rules = [
+        {"record": f"rule_{number}", "expr": re.sub(r"\$__\w+", "5m", expression)}
+        for number, expression in enumerate(expressions())
+    ]
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
+    done = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
