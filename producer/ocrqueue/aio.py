@@ -24,6 +24,7 @@ from ocrqueue.routing.state import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
 AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
@@ -104,17 +105,18 @@ class AsyncOcrQueue:
         remaining = iter(images)
         admission = Admission(self.calls, wait_for_room, group)
         self._loop = asyncio.get_running_loop()
-        try:
-            while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
-                while admission.pending:
-                    keys, args = admission.call()
-                    with broker_errors():
-                        answer = await self._submit(keys=keys, args=args)
-                    submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
-                    await asyncio.sleep(admission.pause_s())
-        except QueueFull as full:
-            full.submitted = submitted
-            raise
+        with submission_span(self.settings, submitted):
+            try:
+                while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
+                    while admission.pending:
+                        keys, args = admission.call()
+                        with broker_errors():
+                            answer = await self._submit(keys=keys, args=args)
+                        submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
+                        await asyncio.sleep(admission.pause_s())
+            except QueueFull as full:
+                full.submitted = submitted
+                raise
         return submitted
 
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:

@@ -18,6 +18,7 @@ from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
 ProgressCallback = Callable[[JobStatus], None]
@@ -122,12 +123,13 @@ class OcrQueue:
         """
         jobs = (build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields) for image in images)
         submitted: list[SubmittedJob] = []
-        try:
-            for job_id in self.registry.submit(jobs, wait_for_room, group):
-                submitted.append(SubmittedJob(self, job_id))
-        except QueueFull as full:
-            full.submitted = submitted
-            raise
+        with submission_span(self.settings, submitted):
+            try:
+                for job_id in self.registry.submit(jobs, wait_for_room, group):
+                    submitted.append(SubmittedJob(self, job_id))
+            except QueueFull as full:
+                full.submitted = submitted
+                raise
         return submitted
 
     def job(self, job_id: str) -> SubmittedJob:

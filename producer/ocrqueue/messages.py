@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ocrqueue.job import Job
+from ocrqueue.tracing import HEADER, current_traceparent
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -69,6 +70,8 @@ def _parts(
     # what is null is left out: Celery reads it as such, and every byte is held in Redis for as long as the job waits
     headers = {name: value for name, value in _without_nulls(task.headers).items() if value != [None, None]}
     headers.pop("stamped_headers", None)
+    if (traceparent := current_traceparent()) is not None:
+        headers[HEADER] = traceparent
     return [args, kwargs_sent, _without_nulls(embedded)], {
         "content-encoding": "utf-8",
         "content-type": "application/json",

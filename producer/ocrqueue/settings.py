@@ -291,6 +291,10 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65_535, description="Where a worker serves its metrics to Prometheus; 0: nowhere."
     )
     metrics_host: str = Field(default="0.0.0.0", description="Address that the metrics are served at.")  # noqa: S104  # off unless a port is set
+    tracing: Literal["off", "otlp"] = Field(
+        default="off",
+        description="otlp: spans by OpenTelemetry, to the collector in OTEL_EXPORTER_OTLP_ENDPOINT (http/protobuf).",
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -22,6 +22,7 @@ from celery.signals import (
 
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker import metrics
 from ocrqueue_worker.cancelling import Cancelling
 from ocrqueue_worker.draining import DrainingWorker
@@ -128,7 +129,7 @@ def _set_up_logging(**_: Any) -> None:
 
 
 def _check_settings(**_: Any) -> None:
-    process_settings()
+    check_tracing(process_settings())
 
 
 def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
@@ -151,6 +152,7 @@ def _after_job(**_: Any) -> None:
 
 def _close_engines(**_: Any) -> None:
     _task(app).close()
+    send_last_spans()
 
 
 setup_logging.connect(_set_up_logging)

@@ -17,6 +17,7 @@ from ocrqueue.registry import Registry, Start
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.tracing import step_span, step_taken
 
 _log = structlog.get_logger(__name__)
 
@@ -43,11 +44,17 @@ class Stopwatch:
     def measure(self, step: str) -> Iterator[None]:
         begin = time.monotonic()
         try:
-            yield
+            with step_span(step):
+                yield
         finally:
-            self.add(step, time.monotonic() - begin)
+            self._add(step, time.monotonic() - begin)
 
     def add(self, step: str, seconds: float) -> None:
+        """It took so long until now."""
+        step_taken(step, seconds)
+        self._add(step, seconds)
+
+    def _add(self, step: str, seconds: float) -> None:
         self.spent[step] = self.spent.get(step, 0.0) + seconds
 
     def timings(self, queue_wait_s: float) -> Timings:

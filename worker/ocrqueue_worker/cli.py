@@ -109,9 +109,11 @@ def worker_arguments(
     from ocrqueue.job import engine_queues
     from ocrqueue.names import AUTO
     from ocrqueue.settings import process_settings
+    from ocrqueue.tracing import check_tracing
     from ocrqueue_worker.engines.loading import make_engine
 
     settings = process_settings()
+    check_tracing(settings)
     made: list[Engine[Any]] = [make_engine(name, settings) for name in engines]
     for engine in made:
         engine.check()

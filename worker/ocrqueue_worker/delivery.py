@@ -28,7 +28,7 @@ from ocrqueue.job import Job
 from ocrqueue.registry import Holder, JobStatus, Outcome, Registry, Start
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
-from ocrqueue_worker import metrics
+from ocrqueue_worker import metrics, tracing
 from ocrqueue_worker.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.leftovers import remove_leftovers
 from ocrqueue_worker.patience import Answer, persistently
@@ -147,6 +147,7 @@ class Delivery:
         _log.warning("job failed for now", error=error.code, attempt=start.number, pause_s=round(pause_s, 2), job=done)
         if done == "released":
             metrics.job_retried(job, error.info)
+            tracing.attempt_failed(error.code)
         if done != "ended":
             raise Ignore
 
@@ -186,6 +187,7 @@ class Delivery:
         if outcome.result is None:
             remove_leftovers(open_storage(self.settings), job.id, None)
         metrics.job_ended(job, outcome, deliveries)
+        tracing.job_ended(outcome)
         _log.info(
             "job ended",
             state=outcome.state,

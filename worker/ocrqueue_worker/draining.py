@@ -14,6 +14,7 @@ from ocrqueue.errors import BrokerUnavailable, WorkerStopping
 from ocrqueue.registry import Holder, JobStatus, Registry
 from ocrqueue.registry.installation import dismiss_worker
 from ocrqueue.settings import process_settings
+from ocrqueue.tracing import send_last_spans
 from ocrqueue_worker import metrics
 from ocrqueue_worker.engines_loaded import stop_loading
 from ocrqueue_worker.health import touch
@@ -96,6 +97,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         except BrokerUnavailable as error:
             _log.warning("cannot sign off", error=error.code)
         metrics.close()
+        send_last_spans()
         os._exit(0)
 
 

@@ -3,7 +3,8 @@
 kombu and Celery take for granted that a queue's list holds their own envelopes, and do what those say: send further
 tasks to any queue, put the message back elsewhere, hold it for years, revoke another job, inflate its body. Whoever
 can write to Redis can put anything there. What is taken over is: the task's name and id, the job, or the jobs of a
-group, whether a result is wanted, when to start and when to forget it. docs/security.md lists what is not.
+group, whether a result is wanted, when to start and when to forget it, and the trace that it is part of.
+docs/security.md lists what is not.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ocrqueue.errors import JobExpired, JobMalformed, OcrQueueError
 from ocrqueue.grouping import MOST_JOBS, same_kind
 from ocrqueue.job import JOB_ID, describe_validation_error
 from ocrqueue.messages import TASK
+from ocrqueue.tracing import HEADER, is_traceparent
 
 _log = structlog.get_logger(__name__)
 
@@ -150,7 +152,8 @@ def accepted(entry: bytes, queue: str, longest_wait_s: float) -> bytes:
         _log.warning("ignored what else the message asks for", parts=call.ignored, task_id=addressee.id)
     # of a group, nobody waits for one result
     ignore_result = True if "jobs" in call.kwargs else known.get("ignore_result")
-    kept = {"ignore_result": ignore_result, "eta": eta}
+    traceparent = known.get(HEADER) if is_traceparent(known.get(HEADER)) else None
+    kept = {"ignore_result": ignore_result, "eta": eta, HEADER: traceparent}
     return _envelope(addressee, call, queue, {name: value for name, value in kept.items() if value is not None})
 
 

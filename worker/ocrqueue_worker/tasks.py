@@ -22,6 +22,7 @@ from ocrqueue.registry import Holder, Outcome, Registry, Start
 from ocrqueue.routing import make_route, read_engines
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
+from ocrqueue.tracing import HEADER
 from ocrqueue_worker import metrics
 from ocrqueue_worker.attempt import Workplace
 from ocrqueue_worker.delivery import Delivery, JobFailed, Summary, failed, send_reply
@@ -34,6 +35,7 @@ from ocrqueue_worker.patience import persistently
 from ocrqueue_worker.pipeline import read_job
 from ocrqueue_worker.routes.settling import instead_of_failing
 from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.tracing import attempt_span, group_span
 
 _log = structlog.get_logger(__name__)
 
@@ -131,11 +133,12 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
 
     def _work(self, delivery: Delivery, job: Job, start: Start) -> Summary:
         outcome: Outcome | Onward
-        try:
-            outcome = read_job(job, start, delivery.workplace)
-        except Exception as error:
-            outcome = delivery.outcome_of(job, start, error)
-        return delivery.end(job, outcome, start)
+        with attempt_span(job, start, self.request.get(HEADER)):
+            try:
+                outcome = read_job(job, start, delivery.workplace)
+            except Exception as error:
+                outcome = delivery.outcome_of(job, start, error)
+            return delivery.end(job, outcome, start)
 
     def _run_group(self, jobs: list[Any]) -> Summary:
         """`jobs` as `envelopes` lets them through: objects, each with an id that can be one."""
@@ -151,7 +154,8 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         if read:
             with suppress(BrokerUnavailable):
                 self.registry.taken(read[0].queue, self.request.id)
-            GroupReading(read, delivery, delivery.workplace).run()
+            with group_span(read[0].queue, len(read), self.request.get(HEADER)):
+                GroupReading(read, delivery, delivery.workplace).run()
         return {}
 
     def _delivery(self) -> Delivery:

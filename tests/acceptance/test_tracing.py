@@ -1,0 +1,127 @@
+"""One trace from submission to result, as a collector gets it from the command line and a worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue
+from ocrqueue.settings import Settings, load_settings
+from tests.pictures import png, text_picture, tiff
+from tests.processes import RedisServer, as_environment, environment, wait_until, worker
+from tests.traces import Collector, SpanTaken, collector
+
+HELLO = png(text_picture("Hello 42"))
+PAGES = tiff(text_picture("one"), text_picture("two"))
+STEPS = {"fetch", "decode", "recognise", "crop", "upload"}
+
+
+@dataclass(frozen=True)
+class Place:
+    queue: OcrQueue
+    collector: Collector
+    given: dict[str, object]
+
+    def submit(self, data: bytes, *arguments: str) -> str:
+        """By the command line, which sends its spans when it ends; returns the job's id."""
+        image = self.queue.storage.put("inputs/image", data, "application/octet-stream")
+        done = subprocess.run(
+            [sys.executable, "-m", "ocrqueue.cli", "submit", "--json", "-e", "null", *arguments, image],
+            env=environment(self.given),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        job_id: str = json.loads(done.stdout)["id"]
+        self.queue.job(job_id).wait(30)
+        return job_id
+
+    def trace_of(self, job_id: str, attempts: int = 1) -> list[SpanTaken]:
+        """The spans of the job's trace, once its attempts are told."""
+
+        def own(name: str) -> list[SpanTaken]:
+            return [span for span in self.collector.named(name) if span.attributes.get("ocrqueue.job.id") == job_id]
+
+        wait_until(lambda: own("submit") and len(own("recognize")) >= attempts, 10, "the trace is sent")
+        trace = own("submit")[0].trace
+        return [span for span in list(self.collector.spans) if span.trace == trace]
+
+
+@pytest.fixture(scope="module")
+def place(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("tracing")
+    (folder / "storage").mkdir()
+    settings = load_settings(
+        redis_url=redis.url, key_prefix="traced:", storage=f"file://{folder}/storage", worker_heartbeat_s=1
+    )
+    given = as_environment(settings) | {"tracing": "otlp", "retry_backoff_s": 0.1, "retry_limit": 1}
+    with collector() as taken, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", taken.url)
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        with OcrQueue(settings) as queue, worker(given, folder, "--engine", "null", "-c", "1"):
+            yield Place(queue, taken, given)
+
+
+def test_one_trace_from_submission_to_result(place: Place) -> None:
+    job_id = place.submit(PAGES, "-o", "delay_s=0.1", "-o", "words=2")
+    spans = place.trace_of(job_id)
+    by_name = {span.name: span for span in spans}
+    submit, recognize, wait = by_name["submit"], by_name["recognize"], by_name["wait in queue"]
+    assert set(by_name) == {"submit", "wait in queue", "recognize"} | STEPS
+    assert (submit.service, recognize.service) == ("ocrqueue", "ocrqueue-worker")
+    assert (submit.kind, recognize.kind) == (4, 5), "producer and consumer"
+    assert (submit.parent, recognize.parent, wait.parent) == ("", submit.id, submit.id)
+    assert {span.parent for span in spans if span.name in STEPS} == {recognize.id}
+    assert all(span.attributes["ocrqueue.job.id"] == job_id for span in spans if span.name in STEPS)
+    assert sum(span.name == "recognise" for span in spans) == 2, "one a page"
+    assert 0.1 <= by_name["recognise"].end_s - by_name["recognise"].begin_s < 2
+    assert wait.end_s <= recognize.begin_s + 0.01
+    assert all(recognize.begin_s - 0.05 <= span.begin_s <= recognize.end_s for span in spans if span.name in STEPS)
+    status = place.queue.job(job_id).status()
+    assert wait.end_s - wait.begin_s == pytest.approx(status.timings.queue_wait_s, abs=0.005)
+    assert recognize.attributes["ocrqueue.attempt"] == 1
+    (ended,) = recognize.events
+    assert (ended["ocrqueue.state"], ended["ocrqueue.pages"], ended["ocrqueue.words"]) == ("succeeded", 2, 4)
+    assert recognize.error == ""
+    assert not any("inputs/image" in str(span) for span in spans), "references can hold a secret"
+
+
+def test_a_retry_is_in_the_trace_of_the_first_attempt(place: Place) -> None:
+    job_id = place.submit(HELLO, "-o", "fault=retryable")
+    attempts = sorted(
+        (span for span in place.trace_of(job_id, attempts=2) if span.name == "recognize"), key=lambda span: span.begin_s
+    )
+    assert [span.attributes["ocrqueue.attempt"] for span in attempts] == [1, 2]
+    assert attempts[1].parent == attempts[0].id
+    assert [span.error for span in attempts] == ["source.unavailable"] * 2
+
+
+def test_jobs_of_a_group_share_a_trace(place: Place) -> None:
+    image = place.queue.storage.put("inputs/hello.png", HELLO, "image/png")
+    command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-e", "null", "--group", "2", image, image]
+    done = subprocess.run(command, env=environment(place.given), check=True, capture_output=True, text=True)
+    ids = done.stdout.split()
+    for job_id in ids:
+        place.queue.job(job_id).wait(20)
+    wait_until(lambda: place.collector.named("recognize group"), 10, "it is sent")
+    (group,) = place.collector.named("recognize group")
+    assert {event["ocrqueue.job.id"] for event in group.events} == set(ids)
+    (submit,) = [span for span in place.collector.named("submit") if span.id == group.parent]
+    assert submit.attributes["messaging.batch.message_count"] == 2
+    fetched = [span for span in place.collector.named("fetch") if span.parent == group.id]
+    assert {span.attributes["ocrqueue.job.id"] for span in fetched} == set(ids)
+
+
+def test_without_a_collector_jobs_are_done_all_the_same(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    given = as_environment(settings) | {"tracing": "otlp"}
+    with OcrQueue(settings) as queue, worker(given, tmp_path, "--engine", "null", "-c", "1"):
+        assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
