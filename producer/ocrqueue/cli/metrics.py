@@ -22,9 +22,10 @@ from ocrqueue.client import OcrQueue
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen at.")  # noqa: S104  # for a scraper elsewhere
 @click.option("--once", is_flag=True, help="Print the metrics once instead.")
 def metrics(port: int, host: str, once: bool) -> None:
-    """Serve what waits, who works and what it costs, for Prometheus.
+    """Serve the queues' metrics to Prometheus.
 
-    One is enough for an installation. Redis is asked at each scrape; while it does not answer, there is ocrqueue_up 0.
+    What waits, who works and what it costs. One is enough for an installation. Redis is asked at each scrape; while it
+    does not answer, there is ocrqueue_up 0.
     Ends at SIGTERM or Ctrl-C. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
     """
     try:

@@ -28,11 +28,12 @@ from ocrqueue.settings import Settings
 )
 @click.option("--once", is_flag=True, help="Print one frame, and end; so too where the output is no terminal.")
 def top(interval: float, once: bool) -> None:
-    """Watch workers, queues and errors live; q or Ctrl-C leaves.
+    """Watch workers, queues and errors live.
 
-    The first line counts jobs: `delayed` are in a pause before their next attempt, `dead` the dead letters. `oldest` is
-    how long the next job to be taken has waited; `wait p50` and `p95` what half, and 95 of 100, of the jobs started in
-    the last 5 minutes had waited at most, within a fifth; `jobs` what a worker does now, of what it can do at a time.
+    q or Ctrl-C leaves. The first line counts jobs: `delayed` are in a pause before their next attempt, `dead` the dead
+    letters. `oldest` is how long the next job to be taken has waited; `wait p50` and `p95` what half, and 95 of 100, of
+    the jobs started in the last 5 minutes had waited at most, within a fifth; `jobs` what a worker does now, of what it
+    can do at a time.
     """
     target = console()
     with OcrQueue() as queue:
