@@ -372,7 +372,7 @@ def test_a_key_prefix_is_before_every_key(registry: Registry, job: Job) -> None:
     assert prefix
     stray = [key for key in registry.client.scan_iter(count=1000) if key.startswith((b"ocr.", b"ocrqueue:"))]
     assert stray == []
-    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 6  # and jobs ended, pages read, waits
+    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 6  # jobs ended, pages read, waits
 
 
 @pytest.mark.parametrize("what", ["nothing listens", "wrong password"])
