@@ -49,7 +49,7 @@ def test_counters_equal_the_jobs_really_run_though_children_are_replaced(
             Job(image=image, engine="null", options=kinds[number % len(kinds)], crops="none") for number in range(JOBS)
         ]
         jobs = queue.submit_many(asked)
-        statuses = [status for _, status in queue.watch(jobs, timeout=90)]
+        statuses = [status for _, status in queue.watch(jobs, timeout=150)]
         # the record of the last job is closed before it is counted
         wait_until(lambda: sum(scrape(p).total("ocrqueue_jobs_total") for p in ports) >= JOBS, 5, "all are counted")
         scrapes = [scrape(port) for port in ports]

@@ -47,6 +47,7 @@ def test_it_brings_no_engine_and_no_heavy_library(bare_python: Path) -> None:
     names = {package["name"].lower() for package in json.loads(listed.stdout)}
     assert "ocrqueue" in names
     assert not names & HEAVY
+    assert not any(name.startswith(("prometheus", "opentelemetry")) for name in names)
 
 
 def test_it_submits_a_job_and_polls_it(bare_python: Path, settings: Settings, tmp_path: Path) -> None:
@@ -78,3 +79,17 @@ def test_the_command_line_works_without_extras(bare_python: Path, tmp_path: Path
     assert "submit" in ran.stdout
     schema = subprocess.run([program, "schema", "job"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
     assert json.loads(schema.stdout)["title"] == "ocrqueue job"
+
+
+def test_what_an_extra_brings_is_asked_for_by_name(bare_python: Path, tmp_path: Path) -> None:
+    for arguments, variables, extra in (
+        (["metrics", "--once"], {}, "ocrqueue[metrics]"),
+        (["submit", "s3://bucket/key"], {"tracing": "otlp"}, "ocrqueue[tracing]"),
+    ):
+        command = [bare_python.parent / "ocrqueue", *arguments]
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=environment(variables), check=False, capture_output=True, text=True, timeout=60
+        )
+        assert ran.returncode in (1, 2)
+        assert f"pip install '{extra}'" in ran.stderr
+        assert "Traceback" not in ran.stderr
