@@ -56,6 +56,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             health_file=folder / "health",
         )
         with worker(as_environment(settings), folder, *NULL) as running:
+            wait_until((folder / "health").exists, 10, "it takes jobs")
             yield Watched(running, settings, redis)
 
 

@@ -15,6 +15,7 @@ import structlog
 from celery import bootsteps
 
 from ocrqueue.settings import process_settings
+from ocrqueue_worker.presence import Presence
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +38,8 @@ class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
     The consumer stops when its connection is lost, and starts when it is regained.
     """
 
-    requires = ("celery.worker.consumer.connection:Connection",)
+    # the last to start and the first to stop: what others say to Redis when they stop can take long
+    requires = (Presence,)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
@@ -53,11 +55,11 @@ class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
     def start(self, parent: Any) -> None:
         self._end_thread()
-        touch(self.file)
         if "solo" in str(parent.controller.pool_cls):
             # its jobs run in the loop's own thread
             self._begin_thread()
         else:
+            touch(self.file)
             self.timer = parent.timer.call_repeatedly(_TOUCH_EVERY_S, touch, (self.file,), priority=10)
 
     def stop(self, parent: Any) -> None:
@@ -78,5 +80,6 @@ class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
 
 def _touch_until(ended: threading.Event, file: Path | None) -> None:
+    touch(file)
     while not ended.wait(_TOUCH_EVERY_S):
         touch(file)
