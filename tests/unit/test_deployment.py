@@ -119,6 +119,20 @@ def test_compose_names_files_targets_and_secrets_that_are_there(compose: Manifes
     assert (DOCKER / ".env").read_text().splitlines()[-1] == "COMPOSE_PROFILES=cpu"
 
 
+def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manifest) -> None:
+    [scrapes] = documents(DOCKER / "prometheus" / "prometheus.yml")
+    queues, workers = scrapes["scrape_configs"]
+    assert queues["static_configs"] == [{"targets": ["metrics:9470"]}]
+    [found] = workers["dns_sd_configs"]
+    ports = {
+        name: service["environment"]["OCRQUEUE_METRICS_PORT"]
+        for name, service in compose["services"].items()
+        if "OCRQUEUE_METRICS_PORT" in service.get("environment", {})
+    }
+    assert ports == dict.fromkeys(found["names"], found["port"])
+    assert ports.keys() == TARGETS - {"producer"}
+
+
 def test_compose_gives_a_worker_time_to_end(compose: Manifest) -> None:
     for target in TARGETS - {"producer"}:
         service = compose["services"][target]
