@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ocrqueue.errors import EngineUnavailable, EngineUnknown
@@ -15,12 +16,18 @@ GROUP = "ocrqueue.engines"
 
 def engine_names() -> list[str]:
     """The engines installed here. None can have the name `auto`."""
-    return sorted({point.name for point in entry_points(group=GROUP)} - {AUTO})
+    return sorted({point.name for point in _installed()} - {AUTO})
+
+
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """To look opens a file of every package in the environment: 10 ms and more, and each job asks."""
+    return tuple(entry_points(group=GROUP))
 
 
 def engine_class(name: str) -> type[Engine[Any]]:
     """Raises EngineUnknown, or EngineUnavailable where its module cannot be imported."""
-    found = [point for point in entry_points(group=GROUP) if point.name == name]
+    found = [point for point in _installed() if point.name == name]
     if not found or name == AUTO:
         raise EngineUnknown(f"No engine {name!r} is installed here; installed: {', '.join(engine_names())}.")
     try:
