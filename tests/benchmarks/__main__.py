@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.benchmarks.fallback import fallback
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
 from tests.benchmarks.rapid import rapid
+from tests.benchmarks.scale import scale
 from tests.benchmarks.tesseract import tesseract
 
 
@@ -26,6 +27,7 @@ main.add_command(accuracy)
 main.add_command(keras)
 main.add_command(rapid)
 main.add_command(fallback)
+main.add_command(scale)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers
