@@ -17,7 +17,7 @@ from ocrqueue.monitoring.installation_metrics import UP
 from ocrqueue_worker import metrics
 from ocrqueue_worker.metrics_server import GAUGES
 
-DASHBOARD = Path(__file__).parents[2] / "docker/grafana/ocrqueue.json"
+DASHBOARD = Path(__file__).parents[2] / "docker/grafana/dashboards/ocrqueue.json"
 KNOWN = (UP, *INSTALLATION_METRICS, *metrics.METRICS, *GAUGES)
 
 
