@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import billiard
@@ -17,6 +16,7 @@ from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_c
 from ocrqueue_worker.engines.keras import devices
 from ocrqueue_worker.engines.keras.devices import CPU, Device, device_of_child, resolve_devices
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
+from tests.processes import wait_until
 
 H100 = "0, GPU-11111111-aaaa, 81559, NVIDIA H100 80GB HBM3"
 L4 = "1, GPU-22222222-bbbb, 23034, NVIDIA L4"
@@ -113,20 +113,27 @@ def test_lines_that_are_no_gpu_are_left_out(tmp_path: Path) -> None:
 TWO_GPUS = (Device(gpu=0, uuid="GPU-1", name="L4"), Device(gpu=1, uuid="GPU-2", name="L4"))
 
 
-def of_child(pause_s: float) -> tuple[int, str, int]:
-    """What a child of a pool computes on, and how many siblings it thinks it has with itself."""
-    time.sleep(pause_s)
+def of_child(meeting: Path) -> tuple[int, str, int]:
+    """What a child of a pool computes on, and how many siblings it thinks it has with itself.
+
+    Two must be there at once: else one that is replaced quickly could have the work of both.
+    """
+    (meeting / str(os.getpid())).touch()
+    wait_until(lambda: len(list(meeting.iterdir())) == 2, 30, "the other child is there")
     return os.getpid(), str(device_of_child(TWO_GPUS)), children_of_worker()
 
 
 def test_each_child_of_a_pool_has_its_own_gpu_and_the_child_that_replaces_it_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    meetings = [tmp_path / str(number) for number in range(3)]
+    for meeting in meetings:
+        meeting.mkdir()
     # the pool's thread, which starts the replacements, may see another app as the current one than this thread
     for app in {current_app._get_current_object(), *_state._get_active_apps()}:
         monkeypatch.setitem(app.conf, "worker_concurrency", 2)
     with billiard.Pool(2, maxtasksperchild=1) as pool:
-        rounds = [pool.map(of_child, [0.3] * 2, chunksize=1) for _ in range(3)]
+        rounds = [pool.map(of_child, [meeting] * 2, chunksize=1) for meeting in meetings]
     assert len({pid for found in rounds for pid, _, _ in found}) == 6
     assert [sorted(device for _, device, _ in found) for found in rounds] == [["gpu:0 L4", "gpu:1 L4"]] * 3
     assert {children for found in rounds for _, _, children in found} == {2}
