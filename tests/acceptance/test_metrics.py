@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from ocrqueue.job import Job, engine_queues
 from ocrqueue.settings import Settings
 from tests.metrics import by_label, check_with_promtool, scrape, served
 from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment, free_port, wait_until, worker
+from tests.processes import Worker, as_environment, environment, free_port, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 JOBS = 500
@@ -74,16 +75,26 @@ def test_counters_equal_the_jobs_really_run_though_children_are_replaced(
         assert sum(each.total("ocrqueue_words_total") for each in scrapes) == 3 * 350
         waited = sum((s.started_at - s.queued_at).total_seconds() for s in statuses if s.started_at)
         assert sum(each.total("ocrqueue_queue_wait_seconds_sum") for each in scrapes) == pytest.approx(waited, abs=0.01)
-        for each, running in zip(scrapes, started, strict=True):
-            assert set(by_label(each, "ocrqueue_worker_resident_memory_bytes", "process")) == {"main", "0", "1"}
-            assert each.total("ocrqueue_worker_resident_memory_bytes", process="main") > 10 << 20
-            folder = metrics_folder(running.pid)
-            alive = {"gone", str(running.pid), *map(str, running.children())}
-            assert {path.stem.rpartition("_")[2] for path in folder.glob("*.db")} <= alive, "no files of the dead"
+        for port, running in zip(ports, started, strict=True):
+            # a child that has just had its last job has no memory until another is in its place
+            wait_until(partial(shows_each_process, port), 15, "each process shows its memory")
+            wait_until(partial(has_no_files_of_the_dead, port, running), 15, "no files of the dead are left")
+            assert scrape(port).total("ocrqueue_worker_resident_memory_bytes", process="main") > 10 << 20
         text = "".join(each.text for each in scrapes[:1])
         folders = [metrics_folder(running.pid) for running in started]
     assert not any(folder.exists() for folder in folders)
     check_with_promtool(text)
+
+
+def shows_each_process(port: int) -> bool:
+    return set(by_label(scrape(port), "ocrqueue_worker_resident_memory_bytes", "process")) == {"main", "0", "1"}
+
+
+def has_no_files_of_the_dead(port: int, running: Worker) -> bool:
+    """They are added into one when metrics are asked for."""
+    scrape(port)
+    alive = {"gone", str(running.pid), *map(str, running.children())}
+    return {path.stem.rpartition("_")[2] for path in metrics_folder(running.pid).glob("*.db")} <= alive
 
 
 def metrics_folder(pid: int) -> Path:
