@@ -75,6 +75,8 @@ class EnginesLoaded(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
         while waiting > 0 and time.monotonic() < deadline:
             waiting -= _children_loaded(parent).wait(_LOOK_EVERY_S)
             if state.should_stop is not None or state.should_terminate is not None:
+                # children that were being forked when the signal came are not dead yet
+                stop_loading(parent)
                 return
             if _child_ended(parent):
                 break
