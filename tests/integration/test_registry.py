@@ -17,6 +17,7 @@ from ocrqueue.registry import (
     EngineOffer,
     Holder,
     Outcome,
+    Published,
     Registry,
     StoredJob,
     WorkerInfo,
@@ -207,12 +208,12 @@ def test_a_retry_waits_in_redis_and_is_put_first_in_its_lane(registry: Registry,
     message = registry.client.rpop(key)
     registry.begin(job, WORKER)
     assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=60) == "released"
-    assert registry.publish_due() == 0
+    assert registry.publish_due().jobs == 0
     assert registry.begin(job, WORKER).verdict == "elsewhere", "a message left over does not shorten the pause"
     list(registry.submit([Job(image="s3://b/later")]))
     registry.client.zincrby(registry.keys.delayed(), -61_000, job.id)
-    assert registry.publish_due() == 1
-    assert registry.publish_due() == 0
+    assert registry.publish_due().jobs == 1
+    assert registry.publish_due().jobs == 0
     first = registry.client.rpop(key)
     assert isinstance(first, bytes)
     assert isinstance(message, bytes)
@@ -221,13 +222,18 @@ def test_a_retry_waits_in_redis_and_is_put_first_in_its_lane(registry: Registry,
     assert (start.verdict, start.number, start.retries) == ("run", 2, 1)
 
 
+def test_who_puts_retries_back_hears_how_many_workers_do_so(registry: Registry) -> None:
+    registry.client.hset(registry.keys.workers(), mapping={"one": "{}", "two": "{}"})
+    assert registry.publish_due() == Published(jobs=0, workers=2)
+
+
 def test_a_job_cancelled_in_its_pause_is_not_put_back(registry: Registry, job: Job) -> None:
     registry.client.delete(registry.keys.queue(job.queue))
     registry.begin(job, WORKER)
     registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001)
     assert registry.cancel(job.id) == "cancelled"
     assert registry.client.zcard(registry.keys.delayed()) == 0
-    assert registry.publish_due() == 0
+    assert registry.publish_due().jobs == 0
     assert registry.client.llen(registry.keys.queue(job.queue)) == 0
 
 
@@ -262,7 +268,7 @@ def test_what_goes_on_with_a_job_works_at_the_memory_limit_and_nothing_is_added(
         registry.heartbeat([job.id])
         assert registry.progress(job.id, 1, 1, 2) == "go on"
         assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001) == "released"
-        wait_until(lambda: registry.publish_due() == 1, 2, "it is put back")
+        wait_until(lambda: registry.publish_due().jobs == 1, 2, "it is put back")
         assert registry.begin(job, WORKER).verdict == "run"
         assert registry.finish(job, succeeded(job)) == "succeeded"
     finally:

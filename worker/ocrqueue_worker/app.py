@@ -26,6 +26,7 @@ from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker import metrics
 from ocrqueue_worker.cancelling import Cancelling
 from ocrqueue_worker.draining import DrainingWorker
+from ocrqueue_worker.due_jobs import DueJobs
 from ocrqueue_worker.engines_loaded import EnginesLoaded
 from ocrqueue_worker.health import SignOfLife
 from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
@@ -112,7 +113,7 @@ def make_app(settings: Settings) -> Celery:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
     made.steps["worker"].update((EnginesLoaded, MetricsServer))
-    made.steps["consumer"].update((Presence, Cancelling, SignOfLife))
+    made.steps["consumer"].update((Presence, DueJobs, Cancelling, SignOfLife))
     return made
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from celery import bootsteps
@@ -23,9 +22,6 @@ from ocrqueue_worker.tasks import RecognizeTask
 
 _log = structlog.get_logger(__name__)
 
-_PUBLISH_EVERY_S: Final = 0.5
-"""How much longer than its pause a retry can wait."""
-
 
 class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A consumer bootstep: announces the worker at its start and every `worker_heartbeat_s`, dismisses it at its stop.
@@ -39,7 +35,7 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
         super().__init__(parent, **kwargs)
         self.started_at = datetime.now(UTC)
         self.stopped = threading.Event()
-        self.timers: list[Any] = []
+        self.timer: Any = None
 
     def start(self, parent: Any) -> None:
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
@@ -55,20 +51,17 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
         announce = partial(_announce, task, worker, Reconciler(task.registry, storage=None), parent.controller)
         announce()
         self.stopped = threading.Event()
-        for seconds, call in (
-            (task.settings.worker_heartbeat_s, announce),
-            (_PUBLISH_EVERY_S, partial(_publish, task)),
-        ):
-            if "solo" in str(parent.controller.pool_cls):
-                # the timer's thread is the one that reads
-                threading.Thread(target=_repeat, args=(self.stopped, seconds, call), daemon=True).start()
-            else:
-                self.timers.append(parent.timer.call_repeatedly(seconds, call, priority=10))
+        seconds = task.settings.worker_heartbeat_s
+        if "solo" in str(parent.controller.pool_cls):
+            # the timer's thread is the one that reads
+            threading.Thread(target=_repeat, args=(self.stopped, seconds, announce), daemon=True).start()
+        else:
+            self.timer = parent.timer.call_repeatedly(seconds, announce, priority=10)
 
     def stop(self, parent: Any) -> None:
         self.stopped.set()
-        while self.timers:
-            self.timers.pop().cancel()
+        if self.timer is not None:
+            self.timer.cancel()
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
         try:
             dismiss_worker(task.registry, parent.hostname)
@@ -89,11 +82,6 @@ def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler, c
     else:
         if found.requeued or found.republished:
             _log.warning("requeued lost jobs", worker_lost=found.requeued, message_lost=found.republished)
-
-
-def _publish(task: RecognizeTask) -> None:
-    with suppress(BrokerUnavailable):
-        task.registry.publish_due()
 
 
 def _repeat(stopped: threading.Event, seconds: float, call: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from ocrqueue.registry.calls import Holder
 from ocrqueue.registry.installation import QueueInfo, known_engines, live_workers, queues
 from ocrqueue.registry.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo
-from ocrqueue.registry.registry import Registry, Start, StoredJob
+from ocrqueue.registry.registry import Published, Registry, Start, StoredJob
 
 __all__ = [
     "FINAL_STATES",
@@ -11,6 +11,7 @@ __all__ = [
     "Holder",
     "JobStatus",
     "Outcome",
+    "Published",
     "QueueInfo",
     "Registry",
     "Start",

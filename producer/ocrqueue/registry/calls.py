@@ -161,7 +161,7 @@ class Calls:
         )
 
     def publish_due(self, limit: int) -> Call:
-        return [self.keys.delayed(), self.keys.queued()], [self.keys.record(""), limit]
+        return [self.keys.delayed(), self.keys.queued(), self.keys.workers()], [self.keys.record(""), limit]
 
     def finish(self, job: Job, outcome: Outcome, holder: Holder | None) -> Call:
         dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)

@@ -44,6 +44,14 @@ class StoredJob:
     wants_summary: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """How many jobs were put back in their queues, and how many workers there are to do so."""
+
+    jobs: int
+    workers: int
+
+
 class Registry:
     """Raises BrokerUnavailable wherever Redis does not answer."""
 
@@ -195,9 +203,9 @@ class Registry:
         done = self._run(self._send_on, keys, args).decode()
         return cast("Literal['sent', 'ended', 'elsewhere', 'cancelled']", done)
 
-    def publish_due(self) -> int:
-        """Put jobs whose pause is over back in their queues; returns how many."""
-        return int(self._run(self._publish_due, *self.calls.publish_due(PIPELINE)))
+    def publish_due(self) -> Published:
+        """Put jobs whose pause is over back in their queues."""
+        return Published(*self._run(self._publish_due, *self.calls.publish_due(PIPELINE)))
 
     def finish(self, job: Job, outcome: Outcome, holder: Holder | None = None) -> State | Literal["elsewhere"]:
         """End the job, unless it has ended: returns the state that stands.

@@ -185,8 +185,8 @@ PUBLISH_DUE: Final = (
     GOES_ON
     + CLOCK
     + """
--- KEYS delayed, queued; ARGV what stands before an id in a record's key, how many at most
--- puts the jobs back in their queues whose pause is over; returns how many
+-- KEYS delayed, queued, workers; ARGV what stands before an id in a record's key, how many at most
+-- puts the jobs back in their queues whose pause is over; returns how many, and how many workers there are to ask
 local published = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, ARGV[2])) do
   local record = ARGV[1] .. id
@@ -199,7 +199,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIM
     published = published + 1
   end
 end
-return published
+return {published, redis.call('HLEN', KEYS[3])}
 """
 )
 
