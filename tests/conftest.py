@@ -1,4 +1,9 @@
-"""Fixtures for all tests: an environment without OCRQUEUE_*, one redis-server a session, a database prefix a test."""
+"""Fixtures for all tests: an environment without OCRQUEUE_*, one redis-server a session, a database prefix a test.
+
+    OCRQUEUE_BROKER_URL=amqp://guest:guest@127.0.0.1// python -m pytest tests/acceptance
+
+runs whole systems with that RabbitMQ as their broker; `./run rabbitmq` starts one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,8 @@ from tests.processes import RedisServer, redis_server
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> None:
     for name in [name for name in os.environ if name.startswith("OCRQUEUE_") and not name.startswith("OCRQUEUE_TEST_")]:
-        del os.environ[name]
+        if name != "OCRQUEUE_BROKER_URL":
+            del os.environ[name]
 
 
 @pytest.fixture(scope="session")

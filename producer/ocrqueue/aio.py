@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, cast
@@ -12,12 +13,13 @@ from redis.asyncio.client import PubSub
 
 from ocrqueue.client import check_has_result
 from ocrqueue.document import Document
-from ocrqueue.errors import JobUnknown, QueueFull
+from ocrqueue.errors import BrokerUnavailable, JobUnknown, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.registry import JobStatus, State, scripts
 from ocrqueue.registry.admission import Admission
 from ocrqueue.registry.calls import PIPELINE, Calls
 from ocrqueue.registry.connection import broker_errors, connect_async
+from ocrqueue.registry.outbox import Outbox
 from ocrqueue.registry.records import parse_record
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.state import ask, engines_to_measure, understand
@@ -74,6 +76,7 @@ class AsyncOcrQueue:
         self.client = connect_async(self.settings)
         self._submit = self.client.register_script(scripts.SUBMIT)
         self._cancel = self.client.register_script(scripts.CANCEL)
+        self._outbox = Outbox(self.settings) if self.settings.broker_url is not None else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._router = Router(self.settings, self._read_engines_from_thread)
 
@@ -86,6 +89,8 @@ class AsyncOcrQueue:
         await self.close()
 
     async def close(self) -> None:
+        if self._outbox is not None:
+            await asyncio.to_thread(self._outbox.close)
         await self.client.aclose()
 
     @cached_property
@@ -113,11 +118,18 @@ class AsyncOcrQueue:
                         with broker_errors():
                             answer = await self._submit(keys=keys, args=args)
                         submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
+                        await self._forward(admission.queues)
                         await asyncio.sleep(admission.pause_s())
             except QueueFull as full:
                 full.submitted = submitted
                 raise
         return submitted
+
+    async def _forward(self, queues: Iterable[str]) -> None:
+        """As Registry.submit does."""
+        if self._outbox is not None:
+            with suppress(BrokerUnavailable):
+                await asyncio.to_thread(self._outbox.forward, queues)
 
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
         chunk: list[Job] = []

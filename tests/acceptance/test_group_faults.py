@@ -17,6 +17,7 @@ from PIL import Image
 
 from ocrqueue import JobStatus, OcrQueue, SubmittedJob
 from ocrqueue.settings import Settings, load_settings
+from tests.brokers import messages
 from tests.pictures import png, tiff
 from tests.processes import RedisServer, Worker, as_environment, wait_until, worker
 
@@ -88,10 +89,10 @@ def running(jobs: list[SubmittedJob]) -> list[int]:
 
 def nothing_is_left(queue: OcrQueue) -> bool:
     registry = queue.registry
-    lists = [registry.keys.queue(name) for name in ("ocr.null", "unacked")]
     indexes = [registry.keys.queued(), registry.keys.running(), registry.keys.delayed()]
-    left = [registry.client.llen(lists[0]), registry.client.hlen(lists[1]), *map(registry.client.zcard, indexes)]
-    return not any(left)
+    unacknowledged = registry.client.hlen(registry.keys.queue("unacked"))
+    with messages(queue, "ocr.null") as waiting:
+        return not any([waiting.count(), unacknowledged, *map(registry.client.zcard, indexes)])
 
 
 def end_of_group(started: Worker, jobs: list[SubmittedJob]) -> dict[str, Any]:
@@ -181,11 +182,12 @@ def test_a_worker_killed_whole_loses_its_group_to_another(settings: Settings, qu
         found = ends(queue, jobs)
         assert {status.state for status in found} == {"succeeded"}
         assert [status.attempts for status in found] == [1, 1, 2, 2, 1, 1]
-        # the message of the group comes back after the visibility timeout, and finds its jobs ended
-        unacked = queue.registry.keys.queue("unacked")
-        wait_until(lambda: queue.registry.client.hlen(unacked) == 1, 10, "only the lost message is out")
-        (entry,) = queue.registry.client.hvals(unacked)
-        queue.registry.client.lpush(queue.registry.keys.queue("ocr.null"), json.dumps(json.loads(entry)[0]))
+        if queue.settings.broker_url is None:
+            # the message of the group comes back after the visibility timeout; RabbitMQ has delivered it again
+            unacked = queue.registry.keys.queue("unacked")
+            wait_until(lambda: queue.registry.client.hlen(unacked) == 1, 10, "only the lost message is out")
+            (entry,) = queue.registry.client.hvals(unacked)
+            queue.registry.client.lpush(queue.registry.keys.queue("ocr.null"), json.dumps(json.loads(entry)[0]))
         last = queue.submit(page(), engine="null")
         assert last.wait(15).state == "succeeded"
         assert [job.status().attempts for job in jobs] == [1, 1, 2, 2, 1, 1]
@@ -193,8 +195,8 @@ def test_a_worker_killed_whole_loses_its_group_to_another(settings: Settings, qu
 
 def test_a_group_delivered_twice_is_read_once(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
     jobs = in_group(queue, [page()] * 4, together=2, delay_s=0.3)
-    client, key = queue.registry.client, queue.registry.keys.queue("ocr.null")
-    client.lpush(key, client.lindex(key, 0))  # type: ignore[arg-type]  # it is there
+    with messages(queue, "ocr.null") as waiting:
+        waiting.repeat()
     with worker(as_environment(settings), tmp_path, *NULL), worker(as_environment(settings), tmp_path, *NULL):
         found = ends(queue, jobs)
         assert [(status.state, status.attempts) for status in found] == [("succeeded", 1)] * 4

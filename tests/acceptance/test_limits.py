@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from celery import Celery
 
 from ocrqueue import JobStatus, OcrQueue
 from ocrqueue.messages import TASK
 from ocrqueue.settings import Settings, load_settings
+from tests.brokers import celery_app, name_for_celery
 from tests.pictures import png, text_picture, tiff
 from tests.processes import RedisServer, Worker, as_environment, environment, worker
 
@@ -88,14 +88,13 @@ def test_pages_read_before_the_jobs_own_limit_stay(place: Place) -> None:
 
 def test_limits_in_a_messages_header_do_not_count(place: Place) -> None:
     """Anyone who may publish could set them, and lift the worker's own."""
-    app = Celery("theirs", broker=place.settings.redis_url.get_secret_value(), set_as_current=False)
-    app.conf.broker_transport_options = {"global_keyprefix": place.settings.key_prefix}
     image = place.queue.storage.put("inputs/hello.png", HELLO, "image/png")
     job = {"image": image, "engine": "null", "options": {"delay_s": 1.5}}
-    sent = app.send_task(
-        TASK, kwargs={"job": job}, queue="ocr.null", time_limit=0.5, soft_time_limit=0.2, ignore_result=True
-    )
-    app.close()
+    where = name_for_celery(place.settings, "ocr.null")
+    with celery_app(place.settings) as app:
+        sent = app.send_task(
+            TASK, kwargs={"job": job}, queue=where, time_limit=0.5, soft_time_limit=0.2, ignore_result=True
+        )
     deadline = time.monotonic() + 20
     while place.queue.registry.job(sent.id) is None:
         assert time.monotonic() < deadline

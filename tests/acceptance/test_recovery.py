@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from celery import Celery
 
 from ocrqueue import OcrQueue
 from ocrqueue.local.reconciling import Reconciling
 from ocrqueue.settings import Settings
+from tests.brokers import celery_app, messages, name_for_celery
 from tests.pictures import png, text_picture
 from tests.processes import as_environment, environment, wait_until, worker
 
@@ -69,11 +69,12 @@ def test_a_poison_job_is_listed_shown_replayed_and_dropped(settings: Settings, q
 def test_a_lost_message_is_published_again_without_any_worker(settings: Settings, queue: OcrQueue) -> None:
     hasty = settings.model_copy(update={"unqueued_after_s": 0.1})
     assert "no job is lost" in run(hasty, "reconcile").stderr
-    job, key = queue.submit(HELLO, engine="null"), queue.registry.keys.queue("ocr.null")
-    for _ in range(2):
-        assert queue.registry.client.rpop(key)
-        wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  republished\n", 10, "it is found")
-    assert queue.registry.client.llen(key) == 1
+    job = queue.submit(HELLO, engine="null")
+    with messages(queue, "ocr.null") as waiting:
+        for _ in range(2):
+            wait_until(waiting.lose, 5, "it was there")
+            wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  republished\n", 10, "it is found")
+        wait_until(lambda: waiting.count() == 1, 5, "it is there again")
 
 
 def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) -> None:
@@ -85,15 +86,15 @@ def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) 
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    key = queue.registry.keys.queue("ocr.null")
     try:
         assert loop.stdout is not None
-        for _ in range(2):
-            job = queue.submit(HELLO, engine="null")
-            assert queue.registry.client.lpop(key)
-            assert json.loads(loop.stdout.readline()) == {"closed": [], "requeued": [], "republished": [job.id]}
-            queue.registry.client.delete(key)
-            job.cancel()
+        with messages(queue, "ocr.null") as waiting:
+            for _ in range(2):
+                job = queue.submit(HELLO, engine="null")
+                assert waiting.lose()
+                assert json.loads(loop.stdout.readline()) == {"closed": [], "requeued": [], "republished": [job.id]}
+                wait_until(waiting.lose, 5, "it is there again")
+                job.cancel()
         loop.send_signal(signal.SIGTERM)
         assert loop.wait(10) == 130
     finally:
@@ -104,29 +105,26 @@ def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) 
 def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(settings: Settings, queue: OcrQueue) -> None:
     hasty = settings.model_copy(update={"unqueued_after_s": 0.1, "reconcile_interval_s": 0.1, "lost_after_s": 0.2})
     queue.submit(HELLO, engine="null")
-    key = queue.registry.keys.queue("ocr.null")
-    assert queue.registry.client.rpop(key)
-    reconciling = Reconciling(hasty)
-    try:
-        wait_until(lambda: queue.registry.client.llen(key) == 1, 10, "the message is there again")
-    finally:
-        reconciling.stop()
+    with messages(queue, "ocr.null") as waiting:
+        assert waiting.lose()
+        reconciling = Reconciling(hasty)
+        try:
+            wait_until(lambda: waiting.count() == 1, 10, "the message is there again")
+        finally:
+            reconciling.stop()
 
 
 def test_who_sent_a_job_by_name_gets_the_summary_though_its_worker_was_killed(
     settings: Settings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     quick = {"worker_heartbeat_s": 0.3, "lost_after_s": 1, "reconcile_interval_s": 0.3}
-    prefix = {"global_keyprefix": settings.key_prefix}
-    url = settings.redis_url.get_secret_value()
     job = {"image": queue.storage.put("inputs/hello.png", HELLO, "image/png"), "engine": "null"}
     job |= {"options": {"delay_s": 2}}
-    with Celery("theirs", broker=url, backend=url, set_as_current=False) as theirs:
-        theirs.conf.broker_transport_options = prefix
-        theirs.conf.result_backend_transport_options = prefix
+    with celery_app(settings) as theirs:
         environment = as_environment(settings) | quick
         with worker(environment, tmp_path, "--engine", "null", "-c", "1") as killed:
-            sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.null")
+            where = name_for_celery(settings, "ocr.null")
+            sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue=where)
             wait_until(lambda: queue.registry.client.zcard(queue.registry.keys.running()), 15, "the job runs")
             os.killpg(killed.pid, signal.SIGKILL)
         with worker(environment, tmp_path, "--engine", "null", "-c", "1"):

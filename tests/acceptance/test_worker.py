@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from celery import Celery
 
 from ocrqueue import OcrQueue
+from ocrqueue.messages import celery_message
 from ocrqueue.settings import Settings
+from tests.brokers import celery_app, messages, replies
 from tests.pictures import png, text_picture, tiff
 from tests.processes import as_environment, environment, wait_until, worker
 
@@ -37,9 +38,8 @@ def test_plain_celery_works_as_well(settings: Settings, queue: OcrQueue, tmp_pat
 def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Path) -> None:
     with (
         worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "3"),
-        Celery(broker=settings.redis_url.get_secret_value()) as app,
+        celery_app(settings) as app,
     ):
-        app.conf.broker_transport_options = {"global_keyprefix": settings.key_prefix}
         (configured,) = app.control.inspect(timeout=2).conf().values()
     assert configured["worker_concurrency"] == 3
 
@@ -54,9 +54,9 @@ def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQue
             assert (slow.state, slow.error and slow.error.code) == ("failed", "engine.timeout")
         assert running.children() == [child]
         reply_to = f"{settings.key_prefix}replies".replace(":", "-")
-        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(20)
-        replies = queue.registry.keys.queue(reply_to)
-        wait_until(lambda: queue.registry.client.llen(replies) == 1, 5, "its end is told")
+        with replies(queue, reply_to) as told:
+            hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(20)
+            wait_until(lambda: told.count() == 1, 5, "its end is told")
         assert (hung.state, hung.error and hung.error.code) == ("failed", "engine.timeout")
         assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
         assert running.alive()
@@ -145,12 +145,16 @@ def test_an_engine_that_the_worker_does_not_serve_can_still_be_asked_for_by_name
     settings: Settings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     """Engines are loaded for the worker's queues, and any other installed one when a job on them names it."""
-    registry = queue.registry
-    with worker(as_environment(settings), tmp_path, "--engine", "tesseract", "-c", "1"):
+    with (
+        worker(as_environment(settings), tmp_path, "--engine", "tesseract", "-c", "1"),
+        messages(queue, "ocr.null") as theirs,
+        messages(queue, "ocr.tesseract") as ours,
+    ):
         job = queue.submit(HELLO, engine="null")
-        assert registry.client.lmove(
-            registry.keys.queue("ocr.null"), registry.keys.queue("ocr.tesseract"), "RIGHT", "LEFT"
-        )
+        assert theirs.lose()
+        submitted = queue.registry.job(job.id)
+        assert submitted is not None
+        ours.put(celery_message(submitted))
         assert job.wait(20).state == "succeeded"
 
 

@@ -1,15 +1,22 @@
-"""The worker's main process puts jobs back in their queues whose pause before another attempt is over."""
+"""The worker's main process puts jobs back in their queues whose pause before another attempt is over.
+
+Under RabbitMQ it also forwards what is in Redis's lists, and notes in Redis how long RabbitMQ's queues are.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from celery import bootsteps
 
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.registry import Registry
+from ocrqueue.registry.connection import broker_errors
+from ocrqueue.registry.installation import all_queues
+from ocrqueue.settings import Settings
 from ocrqueue_worker.tasks import RecognizeTask
 
 _TOGETHER_EVERY_S: Final = 0.5
@@ -35,9 +42,13 @@ class DueJobs(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no t
     def start(self, parent: Any) -> None:
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
         self.stopped = threading.Event()
-        if "solo" in str(parent.controller.pool_cls):
-            # the timer's thread is the one that reads
-            threading.Thread(target=_in_thread, args=(self.stopped, task.registry), daemon=True).start()
+        if task.settings.broker_url is None:
+            with suppress(BrokerUnavailable), broker_errors():
+                # left from a time when RabbitMQ was the broker, it would count towards the queues' lengths
+                task.registry.client.delete(task.registry.keys.forwarded())
+        if "solo" in str(parent.controller.pool_cls) or task.settings.broker_url is not None:
+            # the timer's thread is the one that reads, or a RabbitMQ that does not answer would hold it up
+            threading.Thread(target=_in_thread, args=(self.stopped, task.settings), daemon=True).start()
         else:
             _in_loop(parent.timer, self.stopped, task.registry)
 
@@ -45,9 +56,12 @@ class DueJobs(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no t
         self.stopped.set()
 
 
-def _in_thread(stopped: threading.Event, registry: Registry) -> None:
+def _in_thread(stopped: threading.Event, settings: Settings) -> None:
+    # its own connections: a child could be forked while those of others are in use
+    registry = Registry(settings)
     while not stopped.wait(_publish(registry)):
         pass
+    registry.close()
 
 
 def _in_loop(timer: Any, stopped: threading.Event, registry: Registry) -> None:
@@ -58,6 +72,11 @@ def _in_loop(timer: Any, stopped: threading.Event, registry: Registry) -> None:
 def _publish(registry: Registry) -> float:
     """Returns the seconds until the next time."""
     try:
-        return pause_s(registry.publish_due().workers)
+        workers = registry.publish_due().workers
+        if registry.outbox is not None:
+            queues = all_queues(registry)
+            registry.outbox.forward(queues)
+            registry.outbox.lengths(queues)
     except BrokerUnavailable:
         return pause_s(1)
+    return pause_s(workers)

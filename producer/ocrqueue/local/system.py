@@ -78,6 +78,7 @@ class LocalSystem:
             "OCRQUEUE_REDIS_URL": self.redis.url,
             "OCRQUEUE_STORAGE": (self.data / "storage").as_uri(),
             "OCRQUEUE_KEY_PREFIX": "",
+            "OCRQUEUE_BROKER_URL": "",
         }
 
     @property

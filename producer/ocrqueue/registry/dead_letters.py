@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import cast
 
-from ocrqueue.errors import JobUnknown
+from ocrqueue.errors import BrokerUnavailable, JobUnknown
 from ocrqueue.registry import scripts
 from ocrqueue.registry.connection import broker_errors
 from ocrqueue.registry.records import JobStatus
@@ -47,8 +48,11 @@ class DeadLetters:
         if stored is not None:
             keys, args = self.registry.calls.replay(stored.job, stored.wants_summary)
             with broker_errors():
-                if self._replay(keys=keys, args=args):
-                    return
+                replayed = self._replay(keys=keys, args=args)
+            if replayed:
+                with suppress(BrokerUnavailable):
+                    self.registry.forward([stored.job.from_its_first_engine().queue])
+                return
         raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
 
     def drop(self, job_id: str) -> None:

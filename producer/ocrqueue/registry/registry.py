@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, cast
@@ -11,13 +12,14 @@ from uuid import uuid4
 
 import redis
 
-from ocrqueue.errors import ErrorInfo, JobUnknown
+from ocrqueue.errors import BrokerUnavailable, ErrorInfo, JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.messages import celery_message
 from ocrqueue.registry import scripts
 from ocrqueue.registry.admission import Admission
 from ocrqueue.registry.calls import PIPELINE, Calls, Holder
 from ocrqueue.registry.connection import broker_errors, connect
+from ocrqueue.registry.outbox import Outbox
 from ocrqueue.registry.records import JobStatus, Outcome, State, parse_record
 from ocrqueue.settings import Settings
 
@@ -60,6 +62,7 @@ class Registry:
         self.calls = Calls(settings)
         self.keys = self.calls.keys
         self.client = client or connect(settings)
+        self.outbox = Outbox(settings, self.client) if settings.broker_url is not None else None
         self._submit = self.client.register_script(scripts.SUBMIT)
         self._taken = self.client.register_script(scripts.TAKEN)
         self._begin = self.client.register_script(scripts.BEGIN)
@@ -86,8 +89,17 @@ class Registry:
         admission = Admission(self.calls, wait_for_room, group)
         while admission.take(islice(remaining, PIPELINE)):
             while admission.pending:
-                yield from admission.settle(self._run(self._submit, *admission.call()))
+                ids = admission.settle(self._run(self._submit, *admission.call()))
+                # what RabbitMQ does not take now is queued all the same, and workers bring it there
+                with suppress(BrokerUnavailable):
+                    self.forward(admission.queues)
+                yield from ids
                 time.sleep(admission.pause_s())
+
+    def forward(self, queues: Iterable[str]) -> None:
+        """Bring to RabbitMQ what waits in Redis to be brought there; nothing where Redis is the broker."""
+        if self.outbox is not None:
+            self.outbox.forward(queues)
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobUnknown."""
@@ -240,6 +252,8 @@ class Registry:
         return uri.decode() if uri else None
 
     def close(self) -> None:
+        if self.outbox is not None:
+            self.outbox.close()
         self.client.close()
 
     def _run(self, script: Any, keys: list[str], args: list[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +12,7 @@ from ocrqueue.names import AUTO, LANES, Priority
 from ocrqueue.registry import EngineOffer, Registry, WorkerInfo
 from ocrqueue.registry.billing import billed_pages
 from ocrqueue.registry.connection import broker_errors
-from ocrqueue.registry.installation import known_engines, parse_live_workers, workers_by_engine
+from ocrqueue.registry.installation import jobs_waiting, known_engines, parse_live_workers, workers_by_engine
 from ocrqueue.registry.keys import Keys
 from ocrqueue.registry.rates import per_minute
 from ocrqueue.settings import Settings
@@ -99,6 +99,7 @@ def ask(pipeline: Any, keys: Keys, engines: Sequence[str]) -> None:
             name = queue_name(engine, lane)
             pipeline.llen(keys.queue(name))
             pipeline.hget(keys.grouped(name), "total")
+            pipeline.hget(keys.forwarded(), keys.queue(name))
         pipeline.hgetall(keys.ended(engine))
 
 
@@ -111,13 +112,7 @@ def understand(answers: Sequence[Any], settings: Settings, engines: Sequence[str
     remaining = iter(measured)
     for engine in engines:
         status = found.get(engine, EngineStatus(name=engine))
-        waiting = {lane: _waiting(remaining) for lane in LANES}
+        waiting = {lane: jobs_waiting(next(remaining), next(remaining), next(remaining)) for lane in LANES}
         pace = per_minute(next(remaining), now_s)
         found[engine] = status.model_copy(update={"waiting": waiting, "jobs_per_minute": pace})
     return {name: status for name, status in found.items() if name != AUTO}
-
-
-def _waiting(answers: Iterator[Any]) -> int:
-    messages, in_groups = next(answers), next(answers)
-    # of a message that was lost on its way to a worker the second may tell still
-    return messages + int(in_groups or 0) if messages else 0

@@ -6,6 +6,7 @@ when Redis is at its memory limit too, since only that frees memory; what adds a
 """
 
 from ocrqueue.registry.scripts.ending import CANCEL, FINISH
+from ocrqueue.registry.scripts.forwarding import FORWARDED, PUT_BACK, TAKE_OUT
 from ocrqueue.registry.scripts.queueing import PUBLISH_DUE, RELEASE, REPLAY, REPUBLISH, SEND_ON, SUBMIT, TAKEN
 from ocrqueue.registry.scripts.working import ABANDON, BEGIN, HEARTBEAT, PROGRESS
 
@@ -14,13 +15,16 @@ __all__ = [
     "BEGIN",
     "CANCEL",
     "FINISH",
+    "FORWARDED",
     "HEARTBEAT",
     "PROGRESS",
     "PUBLISH_DUE",
+    "PUT_BACK",
     "RELEASE",
     "REPLAY",
     "REPUBLISH",
     "SEND_ON",
     "SUBMIT",
     "TAKEN",
+    "TAKE_OUT",
 ]
