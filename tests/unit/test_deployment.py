@@ -92,6 +92,8 @@ def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None
     folder = ROOT / "requirements"
     assert {path.stem for path in (folder / "images").iterdir()} == TARGETS | {"build"}
     sets = {"rapid": "rapid", "keras-cpu": "keras", "keras-gpu": "keras"}
+    tracing = {name: version for name, version in pins(folder / "dev.txt").items() if name.startswith("opentelemetry-")}
+    assert "opentelemetry-sdk" in tracing
     for target in TARGETS | {"build"}:
         pinned = pins(folder / "images" / f"{target}.txt")
         checked = pins(folder / f"{sets.get(target, 'runtime')}.txt")
@@ -99,6 +101,8 @@ def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None
         assert "packaging" in both or "celery" in both
         assert {name: pinned[name] for name in both} == {name: checked[name] for name in both}, target
         assert not pinned.keys() & {"pytest", "ocrqueue", "opencv-python"}
+        if target != "build":
+            assert tracing.items() <= pinned.items(), target
 
 
 def pins(path: Path) -> dict[str, str]:
