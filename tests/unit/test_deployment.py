@@ -235,6 +235,31 @@ def test_autoscaling_looks_at_every_lane_and_waits_for_jobs_that_run(engine: str
     }
 
 
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_job_sent_to_auto_wakes_a_worker_that_reads_it_and_no_other(overlay: str) -> None:
+    [kustomization] = documents(KUBERNETES / "overlays" / overlay / "kustomization.yaml")
+    operations: dict[str, list[Manifest]] = {"ConfigMap": [], "ScaledObject": []}
+    for patch in kustomization["patches"]:
+        operations[patch["target"]["kind"]] += yaml.safe_load(patch["patch"])
+    added = [operation["value"] for operation in operations["ScaledObject"]]
+    settings = {operation["path"]: operation["value"] for operation in operations["ConfigMap"]}
+    always, watching, all_engines = set(), set(), set()
+    for folder in (Path(resource).name for resource in kustomization["resources"] if "engines" in resource):
+        [scaled] = documents(KUBERNETES / "engines" / folder / "scaling.yaml")
+        engine = option(container_of(folder)["args"], "--engine")
+        all_engines.add(engine)
+        if scaled["spec"]["minReplicaCount"]:
+            always.add(engine)
+        if {trigger["metadata"]["listName"] for trigger in scaled["spec"]["triggers"] + added} >= {
+            *engine_queues("auto")
+        }:
+            watching.add(engine)
+    assert watching == (always or all_engines)
+    default = ",".join(load_settings().auto_engines)
+    assert watching <= {*settings.get("/data/OCRQUEUE_AUTO_ENGINES", default).split(",")}
+    assert settings.get("/data/OCRQUEUE_ENGINES_ON_DEMAND", "") == ",".join(all_engines - watching)
+
+
 def test_only_a_gpu_engine_goes_down_to_a_gpu_and_to_none() -> None:
     spec = patch_of("keras-gpu")
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
