@@ -28,8 +28,9 @@ from ocrqueue_worker.lanes import LaneCycle
 
 _log = structlog.get_logger(__name__)
 
-_ASK_EVERY_S: Final = 0.1
-"""How often an idle worker asks its empty lanes."""
+_ASK_SOON_S: Final = 0.1
+_ASK_LATEST_S: Final = 0.4
+"""Pauses between two looks at lanes that are empty: the first, and, each twice the one before, the longest."""
 
 
 class Channel(pyamqp.Channel):
@@ -45,6 +46,7 @@ class Channel(pyamqp.Channel):
         self._cycle = LaneCycle(wanted.get("low_lane_share", 0))
         self._room = 0
         self._unacknowledged: set[int] = set()
+        self._pause_s = _ASK_SOON_S
         self._ask_at = 0.0
 
     # --- what Celery calls -----------------------------------------------------------------------------------------
@@ -84,8 +86,11 @@ class Channel(pyamqp.Channel):
     def take(self) -> None:
         """Take messages while there are some and room for them."""
         while self._has_room() and time.monotonic() >= self._ask_at:
-            if not self._take_one():
-                self._ask_at = time.monotonic() + _ASK_EVERY_S
+            if self._take_one():
+                self._pause_s = _ASK_SOON_S
+            else:
+                self._ask_at = time.monotonic() + self._pause_s
+                self._pause_s = min(2 * self._pause_s, _ASK_LATEST_S)
 
     def _has_room(self) -> bool:
         return bool(self._lanes) and (self._room == 0 or len(self._unacknowledged) < self._room)
@@ -111,7 +116,7 @@ class Channel(pyamqp.Channel):
 
     def _settled(self, delivery_tag: int) -> None:
         self._unacknowledged.discard(delivery_tag)
-        self._ask_at = 0.0
+        self._pause_s, self._ask_at = _ASK_SOON_S, 0.0
 
 
 def accepted_message(raw: Any, queue: str, longest_wait_s: float) -> Any:
@@ -157,7 +162,7 @@ class Transport(pyamqp.Transport):
         super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]  # kombu has no types
         loop.on_tick.add(_Tick(connection, loop))
         # so that there is a tick where nothing else happens
-        loop.call_repeatedly(_ASK_EVERY_S, _nothing)
+        loop.call_repeatedly(_ASK_SOON_S, _nothing)
 
 
 class _Tick:
