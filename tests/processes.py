@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,7 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
+from typing import Final
 
 import pytest
 import redis
@@ -22,10 +25,24 @@ from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
 
 
+def _candidate_ports() -> Iterator[int]:
+    """Below the ports that the system hands out to connections, and not those of the other pytest processes."""
+    number, count = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), 1000
+    first = 15_000 + number % 17 * count
+    shift = random.randrange(count)
+    return cycle([*range(first + shift, first + count), *range(first, first + shift)])
+
+
+_CANDIDATE_PORTS: Final = _candidate_ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """For a server to come, also one that goes down and comes back: neither a connection nor another test gets it."""
+    for port in _CANDIDATE_PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the candidates have no end")
 
 
 def need_program(name: str) -> str:
@@ -83,9 +100,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path, port: int | None = None, *, append_only: bool = False) -> Iterator[RedisServer]:
+def redis_server(folder: Path, *, append_only: bool = False) -> Iterator[RedisServer]:
     """A redis-server: without persistence, or with an append-only file synced every second."""
-    server = RedisServer(folder, port or free_port(), append_only)
+    server = RedisServer(folder, free_port(), append_only)
     try:
         server.start()
         yield server

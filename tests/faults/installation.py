@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -99,7 +97,7 @@ def installation(
         endpoint = stack.enter_context(s3_server())
         stack.enter_context(mock.patch.dict(os.environ, s3_environment(endpoint)))
         (folder / "redis").mkdir(parents=True)
-        redis = stack.enter_context(redis_server(folder / "redis", _stable_port(), append_only=append_only))
+        redis = stack.enter_context(redis_server(folder / "redis", append_only=append_only))
         server = urlsplit(endpoint)
         s3 = stack.enter_context(proxy(server.port or 80, server.hostname or "127.0.0.1"))
         producers_redis = stack.enter_context(proxy(redis.port))
@@ -138,15 +136,3 @@ def _places(redis: RedisServer, redis_port: int, s3_endpoint: str) -> dict[str, 
 
 def _service(name: str, settings: Settings, more: Mapping[str, object], folder: Path, way: Proxy) -> WorkerService:
     return WorkerService(name, as_environment(settings) | more, _ARGUMENTS, folder, way)
-
-
-def _stable_port() -> int:
-    """A free port below those that the system hands out, for a server that goes down and comes back."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
