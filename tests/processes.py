@@ -89,7 +89,7 @@ class RedisServer:
             ]
         )
         with self.client() as client:
-            wait_until(lambda: _answers(client), 10, "redis-server answers")
+            wait_until(lambda: _answers(client), 60, "redis-server answers")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -145,8 +145,12 @@ class Worker:
 
     def running_children(self) -> list[int]:
         """Those that are not dead and only not yet buried."""
-        states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in self.children()}
-        return [pid for pid, state in states.items() if state != "Z"]
+        found = []
+        for pid in self.children():
+            with suppress(OSError):  # buried since
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found.append(pid)
+        return found
 
     def log_text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -158,7 +162,7 @@ def worker(
     folder: Path,
     *arguments: str,
     command: tuple[str, ...] = ("-m", "ocrqueue_worker"),
-    up_within_s: float = 40,
+    up_within_s: float = 120,
 ) -> Iterator[Worker]:
     """A worker process in a process group of its own; yields once it has announced itself."""
     need_program("tesseract")

@@ -42,7 +42,7 @@ def s3_server() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: process.poll() is not None or _accepts(port), 30, "moto answers")
+        wait_until(lambda: process.poll() is not None or _accepts(port), 60, "moto answers")
         assert process.poll() is None, "moto did not start"
         yield f"http://127.0.0.1:{port}"
     finally:

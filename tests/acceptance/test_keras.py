@@ -53,7 +53,7 @@ def system(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with ExitStack() as stack:
         queue = stack.enter_context(OcrQueue(settings))
         tesseract = stack.enter_context(worker(as_environment(settings), folder, "--engine", "tesseract", "-c", "1"))
-        keras = stack.enter_context(worker(as_environment(settings), folder, "--engine", "keras", up_within_s=120))
+        keras = stack.enter_context(worker(as_environment(settings), folder, "--engine", "keras"))
         yield System(settings, queue, keras, tesseract)
 
 

@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,9 @@ def test_when_a_part_ends_by_itself_all_ends_and_says_so(tmp_path: Path, victim:
 def listener(port: int) -> int:
     """The process id of the redis-server on `port`: its title names the port."""
     for process in Path("/proc").iterdir():
-        if process.name.isdigit() and f"127.0.0.1:{port}".encode() in (process / "cmdline").read_bytes():
-            return int(process.name)
+        with suppress(OSError):  # it has ended since
+            if process.name.isdigit() and f"127.0.0.1:{port}".encode() in (process / "cmdline").read_bytes():
+                return int(process.name)
     raise AssertionError(f"no redis-server on {port}")
 
 

@@ -213,7 +213,7 @@ def guarded_redis(tmp_path: Path) -> Iterator[int]:
     process = subprocess.Popen([need_program("redis-server"), configuration], stdout=subprocess.DEVNULL)
     try:
         with redis.Redis(port=port, password="ADMIN") as admin:
-            wait_until(lambda: _answers(admin), 10, "redis-server answers")
+            wait_until(lambda: _answers(admin), 60, "redis-server answers")
         yield port
     finally:
         process.kill()

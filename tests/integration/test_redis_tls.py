@@ -57,7 +57,7 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"rediss://ocr:s3cret@127.0.0.1:{port}/0?ssl_ca_certs={authority}"
     try:
         with redis.Redis.from_url(url) as client:
-            wait_until(lambda: answers(client), 10, "redis-server answers")
+            wait_until(lambda: answers(client), 60, "redis-server answers")
         yield url
     finally:
         process.kill()
