@@ -276,9 +276,26 @@ def test_a_reconciler_out_of_touch_leaves_the_turn_to_another(
     assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,))
 
 
-def in_touch(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Reconciler:
+def test_after_a_standstill_of_the_machine_workers_may_first_say_that_they_live(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler = in_touch(registry, monkeypatch, turn_every_s=5)
+    job = started(registry)
+    assert reconciler.run_in_turn() == NOTHING
+    pass_seconds(monkeypatch, 16)
+    age(registry, 16)
+    registry.client.delete(registry.keys.reconciling())
+    assert reconciler.run_in_turn() == NOTHING
+    for _ in range(2):
+        pass_seconds(monkeypatch, 5)
+        assert reconciler.run_in_turn() == NOTHING
+    pass_seconds(monkeypatch, 6)
+    assert reconciler.run_in_turn() == Reconciliation(requeued=(job.id,)), "it has stayed silent"
+
+
+def in_touch(registry: Registry, monkeypatch: pytest.MonkeyPatch, turn_every_s: float | None = None) -> Reconciler:
     """A reconciler that has had Redis for as long as it needs."""
-    reconciler = Reconciler(registry, open_storage(registry.settings))
+    reconciler = Reconciler(registry, open_storage(registry.settings), turn_every_s)
     pass_seconds(monkeypatch, 16)
     return reconciler
 

@@ -48,10 +48,11 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
             pid=os.getpid(),
             started_at=self.started_at,
         )
-        announce = partial(_announce, task, worker, Reconciler(task.registry, storage=None), parent.controller)
+        seconds = task.settings.worker_heartbeat_s
+        reconciler = Reconciler(task.registry, storage=None, turn_every_s=seconds)
+        announce = partial(_announce, task, worker, reconciler, parent.controller)
         announce()
         self.stopped = threading.Event()
-        seconds = task.settings.worker_heartbeat_s
         if "solo" in str(parent.controller.pool_cls):
             # the timer's thread is the one that reads
             threading.Thread(target=_repeat, args=(self.stopped, seconds, announce), daemon=True).start()

@@ -24,7 +24,8 @@ def reconcile(loop: bool, as_json: bool) -> None:
     jobs whose result is in storage. Several at once do no harm. With --json, one object a round: ids.
     """
     with OcrQueue() as queue:
-        reconciler = Reconciler(queue.registry, queue.storage)
+        pause_s = queue.settings.reconcile_interval_s
+        reconciler = Reconciler(queue.registry, queue.storage, turn_every_s=pause_s)
         if not loop:
             _report(reconciler.run(), as_json, always=True)
             return
@@ -36,7 +37,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
                 if not error.retryable:
                     raise
                 say_error(error.info)
-            time.sleep(queue.settings.reconcile_interval_s)
+            time.sleep(pause_s)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -27,8 +27,9 @@ class Reconciling:
 
     def _run(self) -> None:
         with OcrQueue(self._settings) as queue:
-            reconciler = Reconciler(queue.registry, queue.storage)
-            while not self._stopped.wait(self._settings.reconcile_interval_s):
+            pause_s = self._settings.reconcile_interval_s
+            reconciler = Reconciler(queue.registry, queue.storage, turn_every_s=pause_s)
+            while not self._stopped.wait(pause_s):
                 # Redis or the folder may be gone for a moment, or for good: LocalSystem.check() tells of that
                 with suppress(OcrQueueError):
                     reconciler.run_in_turn()

@@ -29,6 +29,8 @@ from ocrqueue.storage import Storage
 
 _JUDGED: Final = 1000
 """Jobs looked at in one round, those silent for longest: a long queue costs no more than a short one."""
+_LATE: Final = 0.25
+"""Share of `lost_after_s` that a turn may come late: signs of life come twice in it, and none is missed so far."""
 _SEARCHED: Final = 2000
 """Messages of one queue that are searched for a job, those next to be taken."""
 
@@ -48,10 +50,15 @@ class Reconciliation:
 class Reconciler:
     """Raises BrokerUnavailable, and with a storage what that raises."""
 
-    def __init__(self, registry: Registry, storage: Storage | None) -> None:
-        """Without a storage, a job whose result is stored is requeued too; its next worker finds the result."""
+    def __init__(self, registry: Registry, storage: Storage | None, turn_every_s: float | None = None) -> None:
+        """Without a storage, a job whose result is stored is requeued too; its next worker finds the result.
+
+        `turn_every_s`: the pause between two calls of run_in_turn(), if it is called regularly.
+        """
         self.registry = registry
         self.storage = storage
+        self._turn_every_s = turn_every_s
+        self._called_at: float | None = None
         self._in_touch_since = time.monotonic()
         self._republish = registry.client.register_script(scripts.REPUBLISH)
 
@@ -80,9 +87,12 @@ class Reconciler:
         """One round, unless another reconciler had one within the last `reconcile_interval_s`.
 
         None either until this one has been in touch with Redis for `lost_after_s`: after an outage every running job
-        looks silent, until its worker is back in touch as well. The turn is another's then.
+        looks silent, until its worker is back in touch as well. The turn is another's then. After a standstill of this
+        process it is the same: all of its machine may have stood still, and the workers with it.
         """
         settings = self.registry.settings
+        if self._stood_still():
+            self.lost_touch()
         try:
             with broker_errors():
                 if time.monotonic() - self._in_touch_since < settings.lost_after_s:
@@ -99,6 +109,13 @@ class Reconciler:
     def lost_touch(self) -> None:
         """Redis did not answer to somebody else of this process."""
         self._in_touch_since = time.monotonic()
+
+    def _stood_still(self) -> bool:
+        """Whether this call comes so late that healthy jobs may look silent."""
+        before, self._called_at = self._called_at, time.monotonic()
+        if before is None or self._turn_every_s is None:
+            return False
+        return self._called_at - before > self._turn_every_s + _LATE * self.registry.settings.lost_after_s
 
     def _silent(self, index: str, seconds: float) -> list[StoredJob]:
         """The jobs in `index` silent for so long, at most _JUDGED; entries without a record are removed.
