@@ -136,12 +136,14 @@ def http_server(
     server = HttpServer("https" if tls else "http", listener.getsockname()[1])
     stopped = threading.Event()
     threads: list[threading.Thread] = []
+    open_sockets: set[socket.socket] = set()
 
     def serve(connection: socket.socket) -> None:
         # A client that gives up in the middle is what many tests are about.
         with suppress(OSError), connection:
             connection.settimeout(30)
             with tls.wrap_socket(connection, server_side=True) if tls else connection as stream:
+                open_sockets.add(stream)
                 while (exchange := _receive(stream, stopped)) is not None:
                     server.exchanges.append(exchange)
                     path = exchange.target.partition("?")[0]
@@ -153,6 +155,7 @@ def http_server(
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
+            open_sockets.add(connection)
             threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
             threads[-1].start()
 
@@ -165,6 +168,11 @@ def http_server(
         stopped.set()
         threads[0].join()
         listener.close()
+        for each in list(open_sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(30)
 
 
 def _receive(stream: socket.socket, stopped: threading.Event) -> Exchange | None:

@@ -65,17 +65,18 @@ def web(**overrides: object) -> Settings:
     """Settings under which the servers on 127.0.0.1 may be reached, and no other private address."""
     values: dict[str, object] = {
         "source_allowed_networks": ("127.0.0.1/32",),
-        "source_connect_timeout_s": 2,
-        "source_timeout_s": 10,
+        "source_connect_timeout_s": 20,
+        "source_timeout_s": 60,
     }
     return load_settings(**(values | overrides))
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def soon() -> Iterator[None]:
+    """Also on a busy machine: what is not soon takes 20 s and more here, or never ends."""
     begin = time.monotonic()
     yield
-    assert time.monotonic() - begin < seconds
+    assert time.monotonic() - begin < 15
 
 
 # --- any reference ---------------------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ def test_what_the_hosts_statuses_become(status: int, expected: type[OcrQueueErro
 def test_too_large_by_its_own_account_is_not_read(storage: Storage) -> None:
     with (
         http_server(answer(200, b"x", content_length=str(10 * GIB))) as server,
-        within(2),
+        soon(),
         pytest.raises(SourceTooLarge, match="1000 bytes"),
     ):
         fetch(server.url("/"), web(source_max_bytes=1000), storage)
@@ -218,7 +219,7 @@ def test_too_large_by_its_own_account_is_not_read(storage: Storage) -> None:
     ],
 )
 def test_an_endless_body_is_cut_off_at_the_limit(head: bytes, storage: Storage) -> None:
-    with http_server(endless(head)) as server, within(5), pytest.raises(SourceTooLarge):
+    with http_server(endless(head)) as server, soon(), pytest.raises(SourceTooLarge):
         fetch(server.url("/"), web(source_max_bytes=5_000_000), storage)
 
 
@@ -277,14 +278,14 @@ def test_a_name_that_does_not_resolve(storage: Storage) -> None:
 
 
 def test_a_host_that_never_answers(storage: Storage) -> None:
-    with http_server(silent) as server, within(2), pytest.raises(SourceTimeout, match=r"0\.3 s") as caught:
+    with http_server(silent) as server, soon(), pytest.raises(SourceTimeout, match=r"0\.3 s") as caught:
         fetch(server.url("/"), web(source_connect_timeout_s=0.3), storage)
     assert caught.value.retryable
 
 
 def test_a_host_that_takes_the_connection_and_never_speaks_tls(storage: Storage) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    with listener, within(2), pytest.raises(SourceTimeout):
+    with listener, soon(), pytest.raises(SourceTimeout):
         fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/", web(source_connect_timeout_s=0.3), storage)
 
 
@@ -303,7 +304,7 @@ def test_a_slow_drip_meets_the_deadline(at_once: bytes, slowly: bytes, storage: 
         exchange.send(at_once)
         exchange.drip(slowly, 0.02)
 
-    with http_server(handle) as server, within(2.5), pytest.raises(SourceTimeout, match=r"0\.8 s"):
+    with http_server(handle) as server, soon(), pytest.raises(SourceTimeout, match=r"0\.8 s"):
         fetch(server.url("/"), web(source_timeout_s=0.8), storage)
 
 
@@ -604,7 +605,7 @@ def test_an_object_of_10_gib(storage: Storage, monkeypatch: pytest.MonkeyPatch) 
     told = answer(200, b"x", content_length=str(10 * GIB))
     untold = endless(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
     for handler in (told, untold):
-        with within(5), pytest.raises(SourceTooLarge):
+        with soon(), pytest.raises(SourceTooLarge):
             from_s3(handler, storage, monkeypatch, source_max_bytes=3_000_000)
 
 
@@ -613,9 +614,9 @@ def test_an_s3_server_that_drips_meets_the_deadline(storage: Storage, monkeypatc
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         exchange.drip(bytes(100_000), 0.02)
 
-    with within(3), pytest.raises(SourceTimeout):
+    with soon(), pytest.raises(SourceTimeout):
         from_s3(handle, storage, monkeypatch, source_timeout_s=0.6)
-    with within(3), pytest.raises(SourceTimeout):
+    with soon(), pytest.raises(SourceTimeout):
         from_s3(silent, storage, monkeypatch, source_timeout_s=0.6)
 
 
@@ -712,7 +713,7 @@ def test_only_regular_files_are_read(root: Path, storage: Storage) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(root / "socket"))
         for name in ("fifo", "folder", "socket"):
-            with within(2), pytest.raises(SourceInvalid):
+            with soon(), pytest.raises(SourceInvalid):
                 fetch(f"file://{root}/{name}", files(root), storage)
     with pytest.raises(SourceInvalid):
         fetch("file:///dev/null", files(Path("/dev")), storage)
@@ -734,7 +735,7 @@ def test_missing_and_forbidden_files(root: Path, storage: Storage) -> None:
 def test_large_files_and_files_that_understate_their_size(root: Path, storage: Storage) -> None:
     with (root / "sparse").open("wb") as sparse:
         sparse.truncate(10 * GIB)
-    with within(2), pytest.raises(SourceTooLarge):
+    with soon(), pytest.raises(SourceTooLarge):
         fetch(f"file://{root}/sparse", files(root), storage)
     assert fetch(f"file://{root}/a%20b%25.png", files(root, source_max_bytes=4), storage) == b"scan"
     with pytest.raises(SourceTooLarge):
