@@ -59,10 +59,10 @@ def with_parts(kind: str, part: bytes) -> bytes:
 @pytest.mark.parametrize("between", [b"", b"\xff\1", b"\xff\xd0", b"\xff\xfe\0\0", b"\xff" * 9], ids=bytes.hex)
 def test_scans_without_end_are_refused_at_once(between: bytes) -> None:
     """Whatever is put between them that a decoder skips, and that could be taken for the length of a segment."""
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ImageCorrupt, match="more than 500 scans"):
         read(progressive_of_scans(2000, between))
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_scans_without_end_are_refused_at_once(between: bytes) -> None:
     ],
 )
 def test_parts_without_end_are_refused_at_once(kind: str, part: bytes) -> None:
-    data, began = with_parts(kind, part), time.monotonic()
+    data, began = with_parts(kind, part), time.process_time()
     with pytest.raises(ImageCorrupt, match="more than 100000"):
         read(data)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_one_comment_of_endless_blocks_is_refused() -> None:

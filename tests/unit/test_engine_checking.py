@@ -213,7 +213,7 @@ def test_all_that_the_null_engine_calls_garbage_is_found(kind: Garbage) -> None:
 def test_the_check_takes_a_few_milliseconds_at_most() -> None:
     page, image, fastest = good_page(1, words=500), page_image(1), 1.0
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         check_results([page], [image], "any")
-        fastest = min(fastest, time.perf_counter() - begin)
+        fastest = min(fastest, time.thread_time() - begin)
     assert fastest < 0.02
