@@ -75,6 +75,10 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "_LONGEST_SLEEP_S", 0.02)
 
 
+UNTIL_FULL_S = 60.0
+"""Longer than any thread that is to share a request takes to come."""
+
+
 def gathered(service: Service, limit: OpenLimit | None = None, wait_s: float = 0.1, **changes: int) -> Gathering:
     sizes = {"images": 16, "request_bytes": 10**6} | changes
     return Gathering(service, limit or OpenLimit(), Gather(wait_s=wait_s, timeout_s=10, **sizes))
@@ -84,7 +88,7 @@ def ask(name: str) -> AnnotateImageRequest:
     return AnnotateImageRequest(image=Image(content=name.encode()))
 
 
-def read(gathering: Gathering, *names: str, seconds: float = 5) -> list[Outcome]:
+def read(gathering: Gathering, *names: str, seconds: float = 60) -> list[Outcome]:
     return gathering.read([ask(name) for name in names], time.monotonic() + seconds)
 
 
@@ -92,29 +96,29 @@ def text(outcome: Outcome) -> str:
     return outcome.full_text_annotation.text if isinstance(outcome, AnnotateImageResponse) else outcome.info.code
 
 
-def read_at_once(gathering: Gathering, names: Sequence[str], seconds: float = 5) -> list[str]:
+def read_at_once(gathering: Gathering, names: Sequence[str]) -> list[str]:
     """Each in a thread of its own."""
     with ThreadPoolExecutor(len(names)) as threads:
-        return [text(one) for (one,) in threads.map(lambda name: read(gathering, name, seconds=seconds), names)]
+        return [text(one) for (one,) in threads.map(lambda name: read(gathering, name), names)]
 
 
 def test_concurrent_calls_share_requests_and_each_gets_its_own_answer() -> None:
-    service, names = Service(), [f"image {number}" for number in range(40)]
-    assert read_at_once(gathered(service), names) == names
+    service, names = Service(), [f"image {number}" for number in range(48)]
+    assert read_at_once(gathered(service, wait_s=UNTIL_FULL_S), names) == names
     assert sorted(name for request in service.sent for name in request) == sorted(names)
-    assert sorted(map(len, service.sent)) == [8, 16, 16]
+    assert list(map(len, service.sent)) == [16, 16, 16]
 
 
 def test_a_lone_call_is_not_held_longer_than_it_was_set() -> None:
     begun = time.monotonic()
     assert [text(one) for one in read(gathered(Service(), wait_s=0.05), "a")] == ["a"]
-    assert 0.05 <= time.monotonic() - begun < 1
+    assert 0.05 <= time.monotonic() - begun < 20
 
 
 def test_a_full_request_goes_at_once() -> None:
     begun = time.monotonic()
-    read(gathered(Service(), wait_s=5, images=4), *"abcd")
-    assert time.monotonic() - begun < 1
+    read(gathered(Service(), wait_s=UNTIL_FULL_S, images=4), *"abcd")
+    assert time.monotonic() - begun < UNTIL_FULL_S / 2
 
 
 def test_pages_of_one_call_come_back_in_order_over_several_requests() -> None:
@@ -131,7 +135,7 @@ def test_no_request_is_larger_than_it_may_be() -> None:
 
 def test_an_image_that_is_refused_fails_by_itself() -> None:
     service, limit = Service(errors={"bad": [3]}), OpenLimit()
-    outcomes = read_at_once(gathered(service, limit), ["bad", *(f"good {n}" for n in range(15))])
+    outcomes = read_at_once(gathered(service, limit, UNTIL_FULL_S), ["bad", *(f"good {n}" for n in range(15))])
     assert outcomes == ["engine.image_refused", *(f"good {n}" for n in range(15))]
     assert len(service.sent) == 1
     assert limit.back == 1  # which is not billed
@@ -217,22 +221,22 @@ def test_past_the_deadline_the_retryable_error_goes_up() -> None:
 
     service = Service(fail)
     begun = time.monotonic()
-    (error,) = read(gathered(service), "a", seconds=0.4)
+    (error,) = read(gathered(service), "a", seconds=1)
     assert isinstance(error, OcrQueueError)
     assert (error.code, error.retryable) == ("engine.throttled", True)
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 10, "it is not tried for ever"
     assert len(service.sent) > 1
 
 
 def test_nobody_waits_longer_than_their_own_deadline_for_a_stalled_service() -> None:
     released = threading.Event()
-    stalled = gathered(Service(lambda number, names: released.wait(5) and None))
+    stalled = gathered(Service(lambda number, names: released.wait(60) and None), wait_s=0)
     begun = time.monotonic()
     with ThreadPoolExecutor(2) as threads:
-        patient = threads.submit(read, stalled, "patient", seconds=5)
-        hasty = threads.submit(read, stalled, "hasty", seconds=0.4)
+        patient = threads.submit(read, stalled, "patient")
+        hasty = threads.submit(read, stalled, "hasty", seconds=1)
         (error,) = hasty.result()
-        assert time.monotonic() - begun < 0.8
+        assert time.monotonic() - begun < 30, "it does not wait as long as its neighbour"
         assert isinstance(error, OcrQueueError)
         assert (error.code, error.retryable) == ("engine.unreachable", True)
         released.set()
@@ -244,19 +248,18 @@ def test_a_limit_that_grants_nothing_in_time_is_throttling_and_known_at_once() -
     full = gathered(Service(), OpenLimit(Admission("", 0, wait_s=30)), wait_s=0)
     (error,) = read(full, "a", seconds=20)
     assert text(error) == "engine.throttled"
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 15
 
 
 def test_while_the_limit_holds_back_requests_get_fuller() -> None:
-    service = Service()
-    slow = gathered(service, OpenLimit(*[Admission("", 0, wait_s=0.02)] * 15), wait_s=0)
-    threads = []
-    for number in range(12):
-        threads.append(threading.Thread(target=read, args=(slow, str(number))))
-        threads[-1].start()
-        time.sleep(0.01)
-    for thread in threads:
-        thread.join()
+    class HoldsBack(OpenLimit):
+        """Until there is work for a request of twelve."""
+
+        def admit(self, images: int) -> Admission:
+            return super().admit(images) if images == 12 else Admission("", 0, wait_s=0.01)
+
+    service, names = Service(), [str(number) for number in range(12)]
+    assert read_at_once(gathered(service, HoldsBack(), wait_s=0), names) == names
     assert [len(request) for request in service.sent] == [12]
 
 
@@ -269,7 +272,7 @@ def test_a_budget_that_is_used_up_fails_what_waits_and_the_last_of_it_is_used() 
 
 def test_an_outage_of_redis_is_waited_for() -> None:
     assert [text(one) for one in read(gathered(Service(), OpenLimit(*[BrokerUnavailable()] * 3)), "a")] == ["a"]
-    (error,) = read(gathered(Service(), OpenLimit(*[BrokerUnavailable()] * 1000)), "a", seconds=0.3)
+    (error,) = read(gathered(Service(), OpenLimit(*[BrokerUnavailable()] * 1000), wait_s=0), "a", seconds=1)
     assert text(error) == BrokerUnavailable.code
 
 
@@ -277,7 +280,7 @@ def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
     service, limit = Service(), OpenLimit(*[Admission("", 0, wait_s=0.02)] * 30)
     held = gathered(service, limit, wait_s=0.3)
     with ThreadPoolExecutor(2) as threads:
-        gone = threads.submit(read, held, "gone", seconds=0.05)
+        gone = threads.submit(read, held, "gone", seconds=0.2)
         assert text(gone.result()[0]) == "engine.throttled"
         assert [text(one) for one in read(held, "stays")] == ["stays"]
     assert service.sent == [["stays"]]
