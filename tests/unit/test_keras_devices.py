@@ -119,7 +119,7 @@ def of_child(meeting: Path) -> tuple[int, str, int]:
     Two must be there at once: else one that is replaced quickly could have the work of both.
     """
     (meeting / str(os.getpid())).touch()
-    wait_until(lambda: len(list(meeting.iterdir())) == 2, 30, "the other child is there")
+    wait_until(lambda: len(list(meeting.iterdir())) == 2, 60, "the other child is there")
     return os.getpid(), str(device_of_child(TWO_GPUS)), children_of_worker()
 
 

@@ -225,14 +225,14 @@ def test_a_full_disk_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: P
 def test_a_fetch_that_is_stopped_leaves_nothing(number: signal.Signals, status: int, weights: Path) -> None:
     def slow(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-        exchange.drip(bytes(1000), 0.05)
+        exchange.drip(bytes(1000), 0.5)
 
     with http_server(slow) as server:
         command = [sys.executable, "-m", "ocrqueue_worker", "keras", "fetch", "mine", "--from", server.url("/mirror")]
         variables = environment({"keras_weights_dir": weights})
         with subprocess.Popen(command, env=variables, stderr=subprocess.PIPE) as process:
-            wait_until(lambda: any(name.endswith(".part") for name in names(weights)), 20, "it has begun")
+            wait_until(lambda: any(name.endswith(".part") for name in names(weights)), 60, "it has begun")
             process.send_signal(number)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
     assert process.returncode == status
     assert names(weights) == []

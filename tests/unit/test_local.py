@@ -41,9 +41,9 @@ def reap(children: dict[str, Child]) -> None:
 
 def test_the_guard_ends_what_is_left_when_its_input_ends(children: dict[str, Child]) -> None:
     reap(children)
-    guard.main([f"{children['obedient'].pid}\n", f"{children['deaf'].pid}\n"], 0.3)
-    assert children["deaf"].process.wait(5) == -9
-    assert children["obedient"].process.wait(5) == -15
+    guard.main([f"{children['obedient'].pid}\n", f"{children['deaf'].pid}\n"], 1)
+    assert children["deaf"].process.wait(60) == -9
+    assert children["obedient"].process.wait(60) == -15
 
 
 def test_the_guard_leaves_all_alone_when_it_is_done(children: dict[str, Child]) -> None:
@@ -58,11 +58,10 @@ def test_the_guard_does_not_mind_processes_that_have_gone() -> None:
 
 
 def test_a_child_that_is_deaf_is_killed_when_its_time_is_up(children: dict[str, Child]) -> None:
-    for child in children.values():
-        child.ask_to_end()
-        child.wait_or_kill(0.3)
-    assert children["obedient"].process.returncode == -15
-    assert children["deaf"].process.returncode == -9
+    for name, grace_s, status in (("obedient", 60, -15), ("deaf", 0.3, -9)):
+        children[name].ask_to_end()
+        children[name].wait_or_kill(grace_s)
+        assert children[name].process.returncode == status
 
 
 def test_a_child_that_ended_is_reported_with_the_last_line_of_its_log(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def read(engine: TesseractEngine, image: Image.Image, *languages: str, **options
 
 
 def attempt(engine: TesseractEngine, image: Image.Image, *languages: str, **options: Any) -> Page | OcrQueueError:
-    deadline = options.pop("deadline", time.monotonic() + 60)
+    deadline = options.pop("deadline", time.monotonic() + 600)
     reading = Reading(languages or ("eng",), engine.parse_options(options), deadline)
     (result,) = engine.recognize([PageImage(1, image)], reading)
     return result
