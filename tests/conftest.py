@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.settings import Settings, load_settings
+from tests.gates import PLUGINS, Gates
 from tests.processes import RedisServer, redis_server
 
 
@@ -41,3 +42,11 @@ def settings(redis: RedisServer, tmp_path: Path) -> Settings:
         storage=f"file://{tmp_path}/storage",
         worker_heartbeat_s=1,
     )
+
+
+@pytest.fixture
+def gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gates:
+    """Workers started from now on know the engine `gated`."""
+    monkeypatch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    (tmp_path / "gates").mkdir()
+    return Gates(tmp_path / "gates")

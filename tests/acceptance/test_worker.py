@@ -8,18 +8,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ocrqueue import OcrQueue
 from ocrqueue.messages import celery_message
 from ocrqueue.settings import Settings
 from tests.brokers import celery_app, messages, replies
+from tests.gates import Gates, page, with_gated
 from tests.pictures import png, text_picture, tiff
-from tests.processes import as_environment, environment, wait_until, worker
+from tests.processes import Worker, as_environment, environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
+PAGE = page(60)
+GATED = ("--engine", "gated", "-c", "1")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return with_gated(settings)
 
 
 @pytest.fixture
@@ -40,23 +50,24 @@ def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Pa
         worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "3"),
         celery_app(settings) as app,
     ):
-        (configured,) = app.control.inspect(timeout=2).conf().values()
+        # the first answer ends the wait
+        (configured,) = app.control.inspect(timeout=60, limit=1).conf().values()
     assert configured["worker_concurrency"] == 3
 
 
 def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    limits = {"soft_time_limit_s": 2, "hard_time_limit_s": 4}
+    limits = {"soft_time_limit_s": 2, "hard_time_limit_s": 6}
     arguments = ("--engine", "null", "--concurrency", "1")
     with worker(as_environment(settings) | limits, tmp_path, *arguments) as running:
         (child,) = running.children()
         for options in ({"delay_s": 60}, {"fault": "stall"}):
-            slow = queue.submit(HELLO, engine="null", options=options).wait(20)
+            slow = queue.submit(HELLO, engine="null", options=options).wait(60)
             assert (slow.state, slow.error and slow.error.code) == ("failed", "engine.timeout")
         assert running.children() == [child]
         reply_to = f"{settings.key_prefix}replies".replace(":", "-")
         with replies(queue, reply_to) as told:
-            hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(20)
-            wait_until(lambda: told.count() == 1, 5, "its end is told")
+            hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(60)
+            wait_until(lambda: told.count() == 1, 60, "its end is told")
         assert (hung.state, hung.error and hung.error.code) == ("failed", "engine.timeout")
         assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
         assert running.alive()
@@ -64,55 +75,65 @@ def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQue
 
 
 def test_pages_left_when_time_is_up_fail_and_the_others_stay(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
-    limits = {"soft_time_limit_s": 4, "hard_time_limit_s": 8}
-    image = tiff(*(text_picture(f"page {number}") for number in range(1, 5)))
-    with worker(as_environment(settings) | limits, tmp_path, "--engine", "null", "-c", "1"):
-        job = queue.submit(image, engine="null", options={"delay_s": 1.5})
-        status = job.wait(20)
+    limits = {"soft_time_limit_s": 4, "hard_time_limit_s": 12}
+    image = tiff(*(Image.new("L", (width, 40), 255) for width in range(61, 65)))
+    gates.open([61, 62])
+    with worker(as_environment(settings) | limits, tmp_path, *GATED):
+        job = queue.submit(image, **gates.fields)
+        status = job.wait(60)
         assert status.state == "partial"
         codes = [page.error.code if page.error else None for page in job.result().pages]
         assert codes == [None, None, "engine.timeout", "engine.timeout"]
 
 
-def test_sigterm_lets_what_runs_finish(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1") as running:
-        job = queue.submit(HELLO, engine="null", options={"delay_s": 2})
-        waiting = queue.submit(HELLO, engine="null")
-        wait_until(lambda: job.status().state == "running", 10, "the job runs")
+def test_sigterm_lets_what_runs_finish(settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
+    patient = as_environment(settings) | {"shutdown_grace_s": 100}
+    with worker(patient, tmp_path, *GATED) as running:
+        job = queue.submit(PAGE, **gates.fields)
+        waiting = queue.submit(PAGE, **gates.fields)
+        wait_until(lambda: gates.reached(60), 60, "the job runs")
         running.process.send_signal(signal.SIGTERM)
-        asked_at = time.monotonic()
-        running.process.wait(20)
-        assert time.monotonic() - asked_at < 2 + 5, "it does not sit out its grace"
+        wait_until(gates.worker_stops, 60, "it has heard it")
+        gates.open([60])
+        opened_at = time.monotonic()
+        running.process.wait(90)
+        assert time.monotonic() - opened_at < 50, "it does not sit out its grace"
         assert job.status().state == "succeeded"
         assert waiting.status().state == "queued"
-        assert queue.engines()["null"] == [], "the worker has signed off"
-    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
-        assert waiting.wait(30).state == "succeeded"
+        assert queue.engines()["gated"] == [], "the worker has signed off"
+    with worker(as_environment(settings), tmp_path, *GATED):
+        assert waiting.wait(60).state == "succeeded"
         assert waiting.status().attempts == 1
 
 
-def test_a_killed_child_is_replaced_and_its_job_finished(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1") as running:
-        job = queue.submit(HELLO, engine="null", options={"delay_s": 2})
-        wait_until(lambda: job.status().state == "running", 10, "the job runs")
+def test_a_killed_child_is_replaced_and_its_job_finished(
+    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+) -> None:
+    """Long before its message comes back by itself."""
+    with worker(as_environment(settings), tmp_path, *GATED) as running:
+        job = queue.submit(PAGE, **gates.fields)
+        wait_until(lambda: gates.reached(60), 60, "the job runs")
         (child,) = running.children()
         os.kill(child, signal.SIGKILL)
-        killed_at = time.monotonic()
-        status = job.wait(30)
+        gates.open([60])
+        status = job.wait(60)
         assert (status.state, status.attempts) == ("succeeded", 2)
-        assert time.monotonic() - killed_at < 15
         assert running.alive()
 
 
-def test_two_workers_share_a_queue(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    arguments = ("--engine", "null", "-c", "1")
-    with worker(as_environment(settings), tmp_path, *arguments), worker(as_environment(settings), tmp_path, *arguments):
-        jobs = queue.submit_many([HELLO] * 10, engine="null", options={"delay_s": 0.2})
-        workers = {job.status().worker for job in queue.as_completed(jobs, timeout=30)}
-        assert len(workers) == 2
-        assert len(queue.engines()["null"]) == 2
+def test_two_workers_share_a_queue(settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
+    with worker(as_environment(settings), tmp_path, *GATED), worker(as_environment(settings), tmp_path, *GATED):
+        jobs = queue.submit_many([PAGE] * 10, **gates.fields)
+
+        def at_work() -> set[str | None]:
+            return {job.status().worker for job in jobs if job.status().state == "running"}
+
+        wait_until(lambda: len(at_work()) == 2, 60, "each has one")
+        gates.open([60])
+        assert {job.status().state for job in queue.as_completed(jobs, timeout=60)} == {"succeeded"}
+        assert len(queue.engines()["gated"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -159,58 +180,69 @@ def test_an_engine_that_the_worker_does_not_serve_can_still_be_asked_for_by_name
 
 
 def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
+    """And not when its message comes back by itself, after minutes."""
     defaults = {name: value for name, value in as_environment(settings).items() if name != "worker_heartbeat_s"}
-    arguments = ("--engine", "null", "-c", "1")
-    with worker(defaults, tmp_path, *arguments) as killed:
-        job = queue.submit(HELLO, engine="null", options={"delay_s": 3})
-        wait_until(lambda: job.status().state == "running", 10, "the job runs")
-        with worker(defaults, tmp_path, *arguments) as other:
-            os.killpg(killed.pid, signal.SIGKILL)
-            killed_at = time.monotonic()
-            status = job.wait(40)
-            assert time.monotonic() - killed_at < 30
-            assert (status.state, status.attempts) == ("succeeded", 2)
-            assert status.worker is not None
-            assert str(other.pid) in status.worker
+    with worker(defaults, tmp_path, *GATED), worker(defaults, tmp_path, *GATED):
+        job = queue.submit(PAGE, **gates.fields)
+        wait_until(lambda: gates.reached(60), 60, "the job runs")
+        first = job.status().worker
+        pids = {info.name: info.pid for info in queue.engines()["gated"]}
+        os.killpg(pids.pop(first or ""), signal.SIGKILL)
+        gates.open([60])
+        status = job.wait(100)
+        assert (status.state, status.attempts) == ("succeeded", 2)
+        assert [status.worker] == list(pids)
 
 
 def test_a_long_job_is_kept_alive_by_its_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 1, "reconcile_interval_s": 0.3}
+    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2, "reconcile_interval_s": 0.3}
     arguments = ("--engine", "null", "-c", "1")
     with worker(quick, tmp_path, *arguments), worker(quick, tmp_path, *arguments):
-        status = queue.submit(HELLO, engine="null", options={"delay_s": 4}).wait(20)
+        status = queue.submit(HELLO, engine="null", options={"delay_s": 4}).wait(60)
         assert (status.state, status.attempts) == ("succeeded", 1)
 
 
 def test_a_cancelled_job_deep_in_a_call_is_stopped_within_two_seconds(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
-    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1") as running:
-        job = queue.submit(HELLO, engine="null", options={"fault": "hang"})
-        wait_until(lambda: job.status().pages == 1, 10, "the job is at its page")
-        time.sleep(0.3)
-        (child,) = running.children()
-        assert job.cancel() == "running"
-        wait_until(lambda: child not in running.running_children(), 2, "its child is gone")
-        assert job.wait(15).state == "cancelled"
-        assert queue.submit(HELLO, engine="null").wait(15).state == "succeeded"
+    """The quickest of a few: another program may have the processor for a moment."""
+    took_s: list[float] = []
+    with worker(as_environment(settings), tmp_path, *GATED) as running:
+        while not took_s or (min(took_s) > 2 and len(took_s) < 5):
+            width = 60 + len(took_s)
+            job = queue.submit(page(width), **gates.fields)
+            wait_until(partial(gates.reached, width), 60, "the job is at its page")
+            (child,) = running.running_children()
+            asked_at = time.monotonic()
+            assert job.cancel() == "running"
+            wait_until(partial(has_gone, running, child), 60, "its child is gone")
+            took_s.append(time.monotonic() - asked_at)
+            assert job.wait(60).state == "cancelled"
+        assert min(took_s) <= 2, took_s
+        gates.open([60])
+        assert queue.submit(PAGE, **gates.fields).wait(60).state == "succeeded"
+
+
+def has_gone(started: Worker, child: int) -> bool:
+    return child not in started.running_children()
 
 
 def test_a_job_that_outlasts_the_grace_goes_back_without_a_mark(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     hasty = as_environment(settings) | {"shutdown_grace_s": 1}
-    job = queue.submit(HELLO, engine="null", options={"delay_s": 5})
+    job = queue.submit(PAGE, **gates.fields)
     for _ in range(4):
-        with worker(hasty, tmp_path, "--engine", "null", "-c", "1") as running:
-            wait_until(lambda: job.status().state == "running", 15, "the job runs")
+        with worker(hasty, tmp_path, *GATED) as running:
+            wait_until(lambda: job.status().state == "running", 60, "the job runs")
             running.process.send_signal(signal.SIGTERM)
-            running.process.wait(15)
+            running.process.wait(60)
         status = job.status()
         assert status.state == "queued"
         assert status.error is not None
         assert status.error.code == "worker.stopping"
-    with worker(hasty, tmp_path, "--engine", "null", "-c", "1"):
-        assert job.wait(30).state == "succeeded"
+    gates.open([60])
+    with worker(hasty, tmp_path, *GATED):
+        assert job.wait(60).state == "succeeded"
