@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image
 
@@ -27,7 +27,7 @@ class Gates:
     folder: Path
 
     @property
-    def fields(self) -> dict[str, object]:
+    def fields(self) -> dict[str, Any]:
         """Of a job whose pages wait."""
         return {"engine": ENGINE, "options": {"gates": str(self.folder)}}
 

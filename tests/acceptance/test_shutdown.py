@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +10,17 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
+from tests.gates import Gates, page, with_gated
 from tests.pictures import png, text_picture
 from tests.processes import as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 POOLS = ("prefork", "threads", "solo")
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return with_gated(settings)
 
 
 @pytest.fixture
@@ -26,44 +31,48 @@ def queue(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OcrQu
 
 
 def plain_celery(pool: str) -> tuple[str, ...]:
-    return ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null")
+    return ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null,ocr.gated")
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str
+    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
 ) -> None:
-    hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 60, "unqueued_after_s": 60}
-    job = queue.submit(HELLO, engine="null", options={"delay_s": 6})
+    hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100, "unqueued_after_s": 100}
+    job = queue.submit(page(60), **gates.fields)
     with worker(hasty, tmp_path, command=plain_celery(pool)) as running:
-        wait_until(lambda: job.status().pages == 1, 15, "the job is at its page")
+        wait_until(lambda: gates.reached(60), 60, "the job is at its page")
         running.process.send_signal(signal.SIGTERM)
-        stopped_at = time.monotonic()
-        running.process.wait(15)
-        assert time.monotonic() - stopped_at < 5
+        running.process.wait(60)
     status = job.status()
     assert (status.state, status.error and status.error.code) == ("queued", "worker.stopping")
-    assert not queue.engines()["null"]
+    assert not queue.engines()["gated"]
+    gates.open([60])
     with worker(hasty, tmp_path, command=plain_celery(pool)):
-        wait_until(lambda: job.status().state == "running", 15, "the next worker has it")
-        assert job.wait(20).state == "succeeded"
+        assert job.wait(60).state == "succeeded"
         assert job.status().attempts == 2
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_job_that_ends_within_the_grace_does(settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str) -> None:
-    job = queue.submit(HELLO, engine="null", options={"delay_s": 3})
-    with worker(as_environment(settings), tmp_path, command=plain_celery(pool)) as running:
-        wait_until(lambda: job.status().pages == 1, 15, "the job is at its page")
+def test_a_job_that_ends_within_the_grace_does(
+    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
+) -> None:
+    patient = as_environment(settings) | {"shutdown_grace_s": 100}
+    job = queue.submit(page(60), **gates.fields)
+    with worker(patient, tmp_path, command=plain_celery(pool)) as running:
+        wait_until(lambda: gates.reached(60), 60, "the job is at its page")
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(15) in {0, 1}
+        wait_until(gates.worker_stops, 60, "the worker has heard it")
+        gates.open([60])
+        assert running.process.wait(60) in {0, 1}
         status = job.status()
         assert (status.state, status.attempts) == ("succeeded", 1), running.log_text()[-3000:]
 
 
+@pytest.mark.usefixtures("gates")
 def test_a_solo_worker_gives_signs_of_life_while_it_reads(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 1, "reconcile_interval_s": 0.3}
+    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2, "reconcile_interval_s": 0.3}
     job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
     with worker(quick, tmp_path, command=plain_celery("solo")), worker(quick, tmp_path, "--engine", "null", "-c", "1"):
-        status = job.wait(20)
+        status = job.wait(60)
         assert (status.state, status.attempts) == ("succeeded", 1)
