@@ -8,6 +8,7 @@ runs whole systems with that RabbitMQ as their broker; `./run rabbitmq` starts o
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ from tests.processes import RedisServer, redis_server
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> None:
+    # tests that were started in the background would hand it on as ignored, and nothing they start would end by Ctrl-C
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("OCRQUEUE_") and not name.startswith("OCRQUEUE_TEST_")]:
         if name != "OCRQUEUE_BROKER_URL":
             del os.environ[name]
