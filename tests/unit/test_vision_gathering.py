@@ -14,9 +14,11 @@ from google.cloud.vision import AnnotateImageRequest, AnnotateImageResponse, Ima
 from google.rpc.status_pb2 import Status
 
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
+from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.vision import gathering
+from ocrqueue_worker.engines.vision.engine import _gather_s
 from ocrqueue_worker.engines.vision.gathering import Gather, Gathering
-from ocrqueue_worker.engines.vision.rate_limit import Admission, RateLimit
+from ocrqueue_worker.engines.vision.rate_limit import Admission, Pace, RateLimit
 
 Outcome = AnnotateImageResponse | OcrQueueError
 
@@ -107,6 +109,12 @@ def test_concurrent_calls_share_requests_and_each_gets_its_own_answer() -> None:
     assert read_at_once(gathered(service, wait_s=UNTIL_FULL_S), names) == names
     assert sorted(name for request in service.sent for name in request) == sorted(names)
     assert list(map(len, service.sent)) == [16, 16, 16]
+
+
+@pytest.mark.parametrize(("requests_per_minute", "wait_s"), [(1800, 0.05), (60, 1.13), (6, 5)])
+def test_where_requests_are_scarce_they_are_filled_for_longer(requests_per_minute: int, wait_s: float) -> None:
+    assert _gather_s(load_settings(), Pace.of(requests_per_minute)) == pytest.approx(wait_s, rel=0.01)
+    assert _gather_s(load_settings(vision_gather_s=2), Pace.of(requests_per_minute)) == 2
 
 
 def test_a_lone_call_is_not_held_longer_than_it_was_set() -> None:
