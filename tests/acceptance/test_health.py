@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             health_file=folder / "health",
         )
         with worker(as_environment(settings), folder, *NULL) as running:
-            wait_until((folder / "health").exists, 10, "it takes jobs")
+            wait_until((folder / "health").exists, 60, "it takes jobs")
             yield Watched(running, settings, redis)
 
 
@@ -101,26 +102,27 @@ def test_a_stopped_main_process_is_red_within_a_minute(watched: Watched) -> None
     finally:
         os.kill(watched.worker.pid, signal.SIGCONT)
     assert answer.returncode == 1
-    assert "no sign of life for 31 s" in answer.stderr
-    wait_until(lambda: check(watched.file).returncode == 0, 2 * TOUCHED_EVERY_S, "it is green again")
+    said = re.search(r"no sign of life for (\d+) s", answer.stderr)
+    assert said is not None, answer.stderr
+    assert health_check.SILENT_AFTER_S < float(said[1]) < 2 * health_check.SILENT_AFTER_S
+    wait_until(lambda: check(watched.file).returncode == 0, 60, "it is green again")
 
 
 def test_a_worker_stays_green_while_redis_is_down_and_works_when_it_is_back(watched: Watched) -> None:
     watched.redis.kill()
-    end = time.monotonic() + 10
     time.sleep(2)
-    watched.grow_old(15)
-    while time.monotonic() < end:
+    # while there is no connection, and so no event loop
+    for _ in range(2):
+        watched.grow_old(15)
+        old = watched.age_s()
+        wait_until(lambda: watched.age_s() < old, 60, "it gives a sign of life")  # noqa: B023  # called at once
         assert check(watched.file).returncode == 0
-        time.sleep(0.5)
-    # while there was no connection, and so no event loop
-    assert watched.age_s() < 2 * TOUCHED_EVERY_S
     watched.redis.start()
     with OcrQueue(watched.settings) as queue:
-        assert queue.submit(png(text_picture("back")), engine="null").wait(20).state == "succeeded"
+        assert queue.submit(png(text_picture("back")), engine="null").wait(60).state == "succeeded"
     # the consumer has begun anew, and its step with it
     watched.grow_old(60)
-    wait_until(lambda: check(watched.file).returncode == 0, 2 * TOUCHED_EVERY_S, "the event loop touches it again")
+    wait_until(lambda: check(watched.file).returncode == 0, 60, "the event loop touches it again")
 
 
 def test_without_a_worker_the_check_is_red_and_says_what_it_waits_for(tmp_path: Path) -> None:
