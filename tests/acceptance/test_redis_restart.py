@@ -10,6 +10,7 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.errors import JobUnknown
 from ocrqueue.settings import load_settings
+from tests.gates import Gates, page
 from tests.pictures import png, text_picture
 from tests.processes import as_environment, redis_server, wait_until, worker
 
@@ -35,34 +36,34 @@ def test_with_an_append_only_file_jobs_run_on_and_the_queue_is_there_again(tmp_p
             (child,) = running.running_children()
             job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
             waiting = [queue.submit(HELLO, engine="null") for _ in range(3)]
-            wait_until(lambda: job.status().pages == 1, 10, "the job is at its page")
+            wait_until(lambda: job.status().pages == 1, 60, "the job is at its page")
             time.sleep(1.1)  # what Redis writes to its disk every second
             server.kill()
             time.sleep(1.5)
             server.start()
-            status = job.wait(20)
+            status = job.wait(60)
             assert (status.state, status.attempts) == ("succeeded", 1)
-            assert [each.wait(20).state for each in waiting] == ["succeeded"] * 3
+            assert [each.wait(60).state for each in waiting] == ["succeeded"] * 3
             assert running.running_children() == [child]
 
 
-def test_without_persistence_what_waited_is_unknown_and_what_ran_has_its_result(tmp_path: Path) -> None:
+def test_without_persistence_what_waited_is_unknown_and_what_ran_has_its_result(tmp_path: Path, gates: Gates) -> None:
     with redis_server(tmp_path) as server:
         settings = installation(server.url, tmp_path)
         with (
-            worker(settings, tmp_path, "--engine", "null", "-c", "1") as running,
+            worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
             OcrQueue(load_settings(**settings)) as queue,
         ):
-            job = queue.submit(HELLO, engine="null", options={"delay_s": 3})
-            waiting = queue.submit(HELLO, engine="null")
-            wait_until(lambda: job.status().pages == 1, 10, "the job is at its page")
+            job, waiting = queue.submit(page(60), **gates.fields), queue.submit(page(60), **gates.fields)
+            wait_until(lambda: gates.reached(60), 60, "the job is at its page")
             server.kill()
             server.start()
             with pytest.raises(JobUnknown):
-                waiting.wait(10)
-            wait_until(lambda: _known(queue, job.id), 15, "the worker has told how the job ended")
-            assert job.result(timeout=5).text == "null1"
-            assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+                waiting.wait(60)
+            gates.open([60])
+            wait_until(lambda: _known(queue, job.id), 60, "the worker has told how the job ended")
+            assert job.result(timeout=60).text == "null1"
+            assert queue.submit(page(60), **gates.fields).wait(60).state == "succeeded"
             assert running.alive()
 
 
