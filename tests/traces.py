@@ -45,7 +45,7 @@ def collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            taken.spans.extend(spans_in(body))
+            taken.spans += list(spans_in(body))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

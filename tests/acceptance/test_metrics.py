@@ -50,9 +50,9 @@ def test_counters_equal_the_jobs_really_run_though_children_are_replaced(
             Job(image=image, engine="null", options=kinds[number % len(kinds)], crops="none") for number in range(JOBS)
         ]
         jobs = queue.submit_many(asked)
-        statuses = [status for _, status in queue.watch(jobs, timeout=150)]
+        statuses = [status for _, status in queue.watch(jobs, timeout=400)]
         # the record of the last job is closed before it is counted
-        wait_until(lambda: sum(scrape(p).total("ocrqueue_jobs_total") for p in ports) >= JOBS, 5, "all are counted")
+        wait_until(lambda: sum(scrape(p).total("ocrqueue_jobs_total") for p in ports) >= JOBS, 60, "all are counted")
         scrapes = [scrape(port) for port in ports]
 
         ended: Counter[tuple[str, str]] = Counter((s.state, s.error.code if s.error else "") for s in statuses)
@@ -77,8 +77,8 @@ def test_counters_equal_the_jobs_really_run_though_children_are_replaced(
         assert sum(each.total("ocrqueue_queue_wait_seconds_sum") for each in scrapes) == pytest.approx(waited, abs=0.01)
         for port, running in zip(ports, started, strict=True):
             # a child that has just had its last job has no memory until another is in its place
-            wait_until(partial(shows_each_process, port), 15, "each process shows its memory")
-            wait_until(partial(has_no_files_of_the_dead, port, running), 15, "no files of the dead are left")
+            wait_until(partial(shows_each_process, port), 60, "each process shows its memory")
+            wait_until(partial(has_no_files_of_the_dead, port, running), 60, "no files of the dead are left")
             assert scrape(port).total("ocrqueue_worker_resident_memory_bytes", process="main") > 10 << 20
         text = "".join(each.text for each in scrapes[:1])
         folders = [metrics_folder(running.pid) for running in started]
@@ -106,15 +106,17 @@ def metrics_folder(pid: int) -> Path:
 def test_a_killed_child_and_a_busy_port_cost_no_metrics(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
     port = free_port()
     given = as_environment(settings) | {"metrics_port": port, "metrics_host": "127.0.0.1"}
-    limits = {"soft_time_limit_s": 1, "hard_time_limit_s": 2}
+    # a job that lowers the soft limit has the hard one a second later
+    limits = {"soft_time_limit_s": 100, "hard_time_limit_s": 101}
     with worker(given | limits, tmp_path, "--engine", "null", "-c", "1"):
-        assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+        assert queue.submit(HELLO, engine="null").wait(60).state == "succeeded"
         # its child is killed, and the main process ends it
-        assert queue.submit(HELLO, engine="null", options={"fault": "hang"}).wait(20).state == "failed"
+        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, time_limit_s=1)
+        assert hung.wait(60).state == "failed"
         # another worker with the same port works all the same
         with worker(given, tmp_path, "--engine", "null", "-c", "1") as second:
-            wait_until(lambda: "cannot serve the metrics" in second.log_text(), 5, "it says so")
-        wait_until(lambda: scrape(port).total("ocrqueue_jobs_total") == 2, 5, "both are counted")
+            wait_until(lambda: "cannot serve the metrics" in second.log_text(), 60, "it says so")
+        wait_until(lambda: scrape(port).total("ocrqueue_jobs_total") == 2, 60, "both are counted")
         found = scrape(port)
         assert found.total("ocrqueue_jobs_total", state="succeeded", error="") == 1
         assert found.total("ocrqueue_jobs_total", state="failed", error="engine.timeout") == 1
@@ -126,11 +128,11 @@ def exporter(settings: Settings, port: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "ocrqueue.cli", "metrics", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment(as_environment(settings)), stderr=subprocess.PIPE, text=True)
     try:
-        wait_until(lambda: process.poll() is not None or served(port), 10, "it serves")
+        wait_until(lambda: process.poll() is not None or served(port), 60, "it serves")
         yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         if process.stderr is not None:
             process.stderr.close()
 
@@ -148,5 +150,5 @@ def test_one_exporter_tells_of_the_queues(settings: Settings, queue: OcrQueue) -
         assert 0 < found.total("ocrqueue_queue_oldest_age_seconds", engine="null", lane="high") < 30
         assert found.total("ocrqueue_workers") == 0
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     check_with_promtool(found.text)
