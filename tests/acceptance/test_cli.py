@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,11 @@ def busy_worker(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     image = tmp_path_factory.mktemp("busy") / "many-pages.tif"
     pages = [Image.new("L", (8, 8), shade) for shade in range(200)]
     pages[0].save(image, save_all=True, append_images=pages[1:])
-    job_id = run("submit", image, "-e", "null", "-o", "delay_s=0.2", "--priority", "high").stdout.strip()
-    wait_until(lambda: json.loads(run("status", job_id, "--json").stdout)["state"] == "running", 30, "it is running")
+    job_id = run("submit", image, "-e", "null", "-o", "delay_s=0.5", "--priority", "high").stdout.strip()
+    wait_until(lambda: json.loads(run("status", job_id, "--json").stdout)["state"] == "running", 60, "it is running")
     yield job_id
     run("cancel", job_id)
-    run("wait", job_id, "--timeout", 20, status=6)
+    run("wait", job_id, "--timeout", 60, status=6)
 
 
 def lines(text: str) -> list[dict[str, object]]:
@@ -194,9 +195,13 @@ def test_ctrl_c_ends_the_wait_and_not_the_job(run: Run, system: LocalSystem, bus
         [OCRQUEUE, "wait", busy_worker], env=system.environment, stderr=subprocess.PIPE, encoding="utf-8"
     )
     with OcrQueue(system.settings) as queue:
-        wait_until(lambda: _subscribers(queue) > 0, 20, "the command waits")
-        waiting.send_signal(signal.SIGINT)
-        _, complaints = waiting.communicate(timeout=20)
+        try:
+            wait_until(lambda: _subscribers(queue) > 0, 60, "the command waits")
+            waiting.send_signal(signal.SIGINT)
+            _, complaints = waiting.communicate(timeout=60)
+        finally:
+            waiting.kill()
+            waiting.communicate()
         assert queue.job(busy_worker).status().state == "running"
     assert waiting.returncode == 130
     assert busy_worker in complaints
@@ -210,21 +215,20 @@ def _subscribers(queue: OcrQueue) -> int:
 
 def test_a_terminal_sees_progress_and_a_pipe_does_not(run: Run, system: LocalSystem, tmp_path: Path) -> None:
     main, terminal = pty.openpty()
-    done = subprocess.run(
-        [OCRQUEUE, "submit", RECEIPT, "-e", "null", "-o", "delay_s=0.5", "-f", "text"],
-        env=system.environment | {"TERM": "xterm-256color", "COLUMNS": "100"},
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        check=True,
-        timeout=60,
-    )
-    drawn = os.read(main, 65536).decode()
-    os.close(terminal)
+    command = [OCRQUEUE, "submit", RECEIPT, "-e", "null", "-o", "delay_s=2", "-f", "text"]
+    variables = system.environment | {"TERM": "xterm-256color", "COLUMNS": "100"}
+    with subprocess.Popen(command, env=variables, cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal) as process:
+        os.close(terminal)
+        drawn = b""
+        with suppress(OSError):  # EIO: nobody has the terminal open any more
+            while part := os.read(main, 65536):
+                drawn += part
+        text, _ = process.communicate(timeout=60)
     os.close(main)
-    assert "0/1" in drawn
-    assert "1 running" in drawn
-    assert done.stdout == b"null1\n"
+    assert process.returncode == 0
+    assert b"0/1" in drawn
+    assert b"1 running" in drawn
+    assert text == b"null1\n"
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------
