@@ -29,7 +29,7 @@ def test_a_flow_of_urgent_jobs_leaves_the_other_lanes_their_share(settings: Sett
                 started = [(status.started_at, status.queue) for status in found if status.started_at]
                 return [name for _, name in sorted(started)]
 
-            wait_until(lambda: len(begun()) >= 110, 30, "some have begun")
+            wait_until(lambda: len(begun()) >= 110, 100, "some have begun")
             order = begun()[:100]
             consumed = queue.engines()["null"][0].queues
             assert running.alive()

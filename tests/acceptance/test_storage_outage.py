@@ -49,7 +49,7 @@ class Installation:
 
     def check_complete(self, job: Job, crops: CropMode) -> Document:
         """The job has succeeded; its result and every crop are there, and nothing else is."""
-        status = job.wait(30)
+        status = job.wait(100)
         assert (status.state, status.words, status.error) == ("succeeded", WORDS, None)
         document = job.result()
         words = list(document.words())
@@ -80,7 +80,7 @@ def running(
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
         s3_endpoint=s3_endpoint,
-        s3_timeout_s=0.5,
+        s3_timeout_s=2,
         s3_attempts=1,
         upload_threads=2,
         source_file_roots=str(scans),
@@ -117,7 +117,7 @@ def test_an_outage_that_ends_in_time_is_only_waited_for(
 ) -> None:
     installation.between.set(mode)
     job = installation.submit(crops)
-    wait_until(lambda: fails_for_now(job), 20, "the attempt fails for want of storage")
+    wait_until(lambda: fails_for_now(job), 60, "the attempt fails for want of storage")
     assert installation.stored(job) == set()
     installation.between.set("pass")
     document = installation.check_complete(job, crops)
@@ -130,7 +130,7 @@ def test_an_outage_that_ends_in_time_is_only_waited_for(
 def test_a_failure_in_the_middle_of_the_crops_leaves_no_result(installation: Installation, crops: CropMode) -> None:
     installation.between.cut_after(MIDDLE, times=1000, together=True)
     job = installation.submit(crops)
-    wait_until(lambda: fails_for_now(job), 20, "the attempt fails for want of storage")
+    wait_until(lambda: fails_for_now(job), 60, "the attempt fails for want of storage")
     assert installation.between.cuts > 0
     assert not installation.has_result(job)
     if crops == "objects":
@@ -145,9 +145,9 @@ def test_an_outage_that_outlasts_the_retries_makes_a_dead_letter_that_can_be_rep
     dead, before = DeadLetters(installation.queue.registry), installation.between.cuts
     installation.between.cut_after(MIDDLE, times=1000, together=True)
     job = installation.submit("objects")
-    wait_until(lambda: installation.between.cuts > before, 20, "storage fails in the middle")
+    wait_until(lambda: installation.between.cuts > before, 60, "storage fails in the middle")
     installation.between.set("refuse")
-    status = job.wait(30)
+    status = job.wait(100)
     assert (status.state, status.error and status.error.code) == ("failed", "storage.unavailable")
     assert status.attempts == 1 + installation.queue.settings.retry_limit
     assert dead.ids() == [job.id]
