@@ -129,10 +129,10 @@ def ask_everything(settings: Settings, known: str, lose_redis: Callable[[], obje
             list(pool.map(lambda _: used.registry.job(known), range(len(named))))
         asking = pool.submit(lambda: asyncio.run(ask_asyncio(settings, known, about_to_ask)))
         waiting = pool.submit(used.job(known).wait)
-        about_to_ask.wait(10)
+        about_to_ask.wait(60)
         lost_at = time.monotonic()
         lose_redis()
-        about_to_ask.wait(10)
+        about_to_ask.wait(60)
         asked = {name: pool.submit(timed, call) for name, call in named.items()}
         answers = {name: answer.result() for name, answer in asked.items()}
         ended = waiting.exception()
@@ -169,7 +169,7 @@ def silences(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> di
             known = direct.submit(IMAGE)
             answers = ask_everything(with_url(direct.settings, url), known.id, lambda: between.set(mode))
             between.set("pass")
-            wait_until(lambda: between.connections == 0, 5, "what had been sent has arrived")
+            wait_until(lambda: between.connections == 0, 60, "what had been sent has arrived")
             assert whole_jobs(direct) >= 1
             return answers
 
@@ -206,15 +206,15 @@ def test_an_app_is_told_of_a_redis_that_loads_its_data(tmp_path: Path) -> None:
             seconds, error = timed(call)
             assert isinstance(error, BrokerUnavailable)
             assert "loading" in error.message
-            assert seconds < 1
+            assert seconds < PROMISED_S / 2
         with pytest.raises(BrokerUnavailable, match="loading"):
             asyncio.run(async_submit(queue.settings))
 
 
 @contextmanager
 def loading_redis(server: RedisServer) -> Iterator[None]:
-    """The server again, which takes some seconds to load what it has saved."""
-    slow = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")
+    """The server again, which takes more than a minute to load what it has saved."""
+    slow = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
     place = ("--port", str(server.port), "--bind", "127.0.0.1", "--dir", str(server.folder))
     process = subprocess.Popen(
         [need_program("redis-server"), *place, *slow, "--requirepass", server.password],
@@ -222,7 +222,7 @@ def loading_redis(server: RedisServer) -> Iterator[None]:
     )
     try:
         with OcrQueue(redis_url=server.url) as queue:
-            wait_until(lambda: "loading" in str(timed(lambda: queue.submit(IMAGE))[1]), 10, "redis-server loads")
+            wait_until(lambda: "loading" in str(timed(lambda: queue.submit(IMAGE))[1]), 60, "redis-server loads")
         yield
     finally:
         process.kill()
@@ -240,7 +240,7 @@ async def async_submit(settings: Settings) -> None:
 def test_a_submission_whose_answer_was_lost_can_be_repeated(
     through: Settings, settings: Settings, between: Proxy
 ) -> None:
-    impatient = through.model_copy(update={"redis_timeout_s": 0.3})
+    impatient = through.model_copy(update={"redis_timeout_s": 1.5})
     job = Job(image=IMAGE)
     with OcrQueue(impatient) as queue, OcrQueue(settings) as direct:
 
@@ -259,7 +259,7 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
         with pytest.raises(JobUnknown):
             direct.job(job.id).status()
         between.set("pass")
-        wait_until(lambda: messages() == 1, 5, "what had been sent has arrived")
+        wait_until(lambda: messages() == 1, 60, "what had been sent has arrived")
         assert queue.submit(job).id == job.id
         assert whole_jobs(direct) == 1
 
@@ -268,7 +268,7 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
         with pytest.raises(BrokerUnavailable):
             queue.submit(IMAGE, idempotency_key="order 4711")
         between.set("pass")
-        wait_until(lambda: messages() == 2, 5, "what had been sent has arrived")
+        wait_until(lambda: messages() == 2, 60, "what had been sent has arrived")
         again = queue.submit(IMAGE, idempotency_key="order 4711")
         assert direct.job(again.id).status().state == "queued"
         assert whole_jobs(direct) == 2
@@ -317,7 +317,7 @@ def test_a_redis_that_cannot_save_takes_no_jobs(tmp_path: Path) -> None:
         client.config_set("save", "3600 1")
         shutil.rmtree(server.folder)
         client.bgsave()
-        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 5, "it could not save")
+        wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 60, "it could not save")
         with pytest.raises(BrokerUnavailable, match="MISCONF"):
             queue.submit(IMAGE)
         assert whole_jobs(queue) == 0
