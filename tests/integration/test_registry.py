@@ -268,7 +268,7 @@ def test_what_goes_on_with_a_job_works_at_the_memory_limit_and_nothing_is_added(
         registry.heartbeat([job.id])
         assert registry.progress(job.id, 1, 1, 2) == "go on"
         assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001) == "released"
-        wait_until(lambda: registry.publish_due().jobs == 1, 2, "it is put back")
+        wait_until(lambda: registry.publish_due().jobs == 1, 60, "it is put back")
         assert registry.begin(job, WORKER).verdict == "run"
         assert registry.finish(job, succeeded(job)) == "succeeded"
     finally:
@@ -321,18 +321,18 @@ def test_events_are_published_on_shared_channels(registry: Registry, job: Job) -
     def listen() -> None:
         with registry.client.pubsub(ignore_subscribe_messages=True) as events:
             events.subscribe(registry.keys.events(job.id))
-            events.get_message(timeout=5)
+            events.get_message(timeout=60)
             subscribed.set()
-            while len(heard) < 3 and (message := events.get_message(timeout=5)):
+            while len(heard) < 3 and (message := events.get_message(timeout=60)):
                 heard.append(message["data"])
 
     listener = threading.Thread(target=listen)
     listener.start()
-    assert subscribed.wait(5)
+    assert subscribed.wait(60)
     registry.begin(job, WORKER)
     registry.progress(job.id, 1, 1, 2)
     registry.finish(job, succeeded(job))
-    listener.join(10)
+    listener.join(60)
     assert heard == [f"{job.id} {what}".encode() for what in ("running", "running 1/2", "succeeded")]
 
 
