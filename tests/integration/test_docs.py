@@ -98,7 +98,7 @@ def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Instal
         )
     try:
         job = installation.queue.submit(HELLO, engine="null", reply_to="finished-scans")
-        wait_until(lambda: f"{job.id} succeeded: s3://" in log.read_text(), 30, f"the reply came: {log.read_text()}")
+        wait_until(lambda: f"{job.id} succeeded: s3://" in log.read_text(), 60, f"the reply came: {log.read_text()}")
     finally:
         process.kill()
         process.wait()
@@ -115,19 +115,19 @@ def test_a_message_by_name_is_what_the_table_says(installation: Installation) ->
     app.conf.update(broker_transport_options=options, result_backend_transport_options=options)
     sent = app.send_task("ocrqueue.recognize", kwargs={"job": {"imag": "s3://b/k"}}, queue="ocr.tesseract")
     with pytest.raises(Exception, match=r"^job\.malformed: "):
-        sent.get(timeout=20)
+        sent.get(timeout=100)
     with pytest.raises(JobMalformed):
         installation.queue.job(sent.id).result()
     unknown = app.send_task("ocrqueue.recognise", kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract")
     with pytest.raises(NotRegistered):
-        unknown.get(timeout=20)
+        unknown.get(timeout=100)
     app.close()
 
 
 def test_a_crop_is_a_byte_range_of_the_archive(installation: Installation, tmp_path: Path) -> None:
     (code, _), *_ = snippets(DOCS / "storage.md")
     (tmp_path / "crop.py").write_text(code, encoding="utf-8")
-    status = installation.queue.submit(HELLO, crops="archive", cache=False).wait(30)
+    status = installation.queue.submit(HELLO, crops="archive", cache=False).wait(100)
     bucket, _, key = (status.result or "").removeprefix("s3://").partition("/")
     done = subprocess.run(
         [sys.executable, "crop.py", bucket, key],
@@ -184,18 +184,18 @@ def test_the_example_of_an_engine_reads(
         monkeypatch.setenv("REMOTE_OCR_URL", server.url("/"))
         arguments = ("--engine", "remote", "--concurrency", "1")
         with worker(settings, tmp_path, *arguments), OcrQueue(load_settings(**settings)) as queue:
-            document = queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).result(timeout=30)
+            document = queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).result(timeout=100)
             assert document.text == "Hello\nagain"
             assert [word.confidence for word in document.words()] == [0.9, 0.8]
             assert next(document.words()).polygon == ((10, 20), (60, 20), (60, 40), (10, 40))
             assert all(word.crop and word.crop.image().width == 54 for word in document.words())
             assert (
-                queue.submit(HELLO, engine="remote", options={"least_score": 2}).wait(30).error.code == "option.invalid"
+                queue.submit(HELLO, engine="remote", options={"least_score": 2}).wait(60).error.code == "option.invalid"
             )
-            assert queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).wait(30).cached
+            assert queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).wait(100).cached
             routes["/"] = answer(500)
             with pytest.raises(EngineFailed, match="gives no answer"):
-                queue.submit(HELLO, engine="remote").result(timeout=30)
+                queue.submit(HELLO, engine="remote").result(timeout=100)
 
 
 # --- the access rules of Redis ---------------------------------------------------------------------------------------
@@ -246,18 +246,18 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
     arguments = ("--engine", "null", "--engine", "tesseract", "--concurrency", "1")
     with OcrQueue(load_settings(**for_app)) as queue:
         with worker(for_worker, tmp_path, *arguments):
-            assert queue.submit(HELLO, idempotency_key="one").result(timeout=30).text == "Hello 42"
-            assert queue.submit(HELLO).wait(30).cached
+            assert queue.submit(HELLO, idempotency_key="one").result(timeout=100).text == "Hello 42"
+            assert queue.submit(HELLO).wait(100).cached
             jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", group=2)
             assert len(list(queue.as_completed(jobs, timeout=30))) == 3
-            wait_until(lambda: admin.llen("acme:finished-scans") == 3, 10, "the replies were sent")
+            wait_until(lambda: admin.llen("acme:finished-scans") == 3, 60, "the replies were sent")
             for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):
                 status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(60)
                 assert status.error is not None
                 assert status.error.code == code
             assert {lane.name for lane in queue.queues() if lane.workers} >= {"ocr.null", "ocr.tesseract"}
             interrupted = queue.submit(HELLO, engine="null", options={"delay_s": 3})
-            wait_until(lambda: interrupted.status().state == "running", 10, "it runs")
+            wait_until(lambda: interrupted.status().state == "running", 60, "it runs")
         # back on the queue by Celery's own means, and delivered again
         assert admin.llen("acme:ocr.null") == 1
         with OcrQueue(load_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):
@@ -265,10 +265,10 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         Reconciler(queue.registry, queue.storage).run()
         with worker(for_worker, tmp_path, *arguments):
             assert sent_by_name(url("ocr-by-name", "BY-NAME-PASSWORD"), tmp_path) == "succeeded"
-            assert interrupted.wait(30).attempts == 2
+            assert interrupted.wait(100).attempts == 2
             cancelled = queue.submit(HELLO, engine="null", options={"delay_s": 1})
             cancelled.cancel()
-            assert cancelled.wait(30).state == "cancelled"
+            assert cancelled.wait(100).state == "cancelled"
         denied = admin.acl_log()
         assert denied == []
         for client in (queue.registry.client, redis.Redis.from_url(str(for_worker["redis_url"]))):
@@ -296,9 +296,9 @@ from celery import Celery
 app = Celery("theirs", broker={url!r}, backend={url!r})
 app.conf.broker_transport_options = app.conf.result_backend_transport_options = {{"global_keyprefix": "acme:"}}
 job = {{"image": "file://{folder}/storage/inputs/hello.png", "engine": "null"}}
-print(app.send_task("ocrqueue.recognize", kwargs={{"job": job}}, queue="ocr.null").get(timeout=30)["state"])
+print(app.send_task("ocrqueue.recognize", kwargs={{"job": job}}, queue="ocr.null").get(timeout=100)["state"])
 """
     (folder / "storage/inputs/hello.png").write_bytes(HELLO)
     return subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, timeout=200
     ).stdout.strip()

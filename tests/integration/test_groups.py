@@ -287,7 +287,12 @@ def told_of_group(worker: Worker, job_id: str) -> dict[str, Any]:
     """What the log says at the end of the group in which the job was begun."""
     (began, *_) = log_lines(worker, event="job started", job_id=job_id)
     ended: list[dict[str, Any]] = []
-    wait_until(lambda: ended.extend(log_lines(worker, event="group ended", group_id=began["group_id"])) or ended, 5, "")
+
+    def logged() -> list[dict[str, Any]]:
+        ended.extend(log_lines(worker, event="group ended", group_id=began["group_id"]))
+        return ended
+
+    wait_until(logged, 60, "it is logged")
     return {name: ended[0][name] for name in ("jobs", "pages", "calls", "given_back")}
 
 
@@ -296,7 +301,7 @@ def test_pages_of_several_jobs_go_through_the_engine_together(installation: Inst
     images = [picture(100), *map(picture, range(101, 104))]
     submitted = queue.submit_many(map(png, images), engine="null", options=options, tag="together", group=4)
     for number, job in enumerate(submitted):
-        document = job.result(timeout=30)
+        document = job.result(timeout=60)
         assert (document.job_id, document.tag, document.status) == (job.id, "together", "succeeded")
         (page,) = document.pages
         assert (page.number, page.width) == (1, 100 + number), "each has its own page"
@@ -316,7 +321,7 @@ def test_pages_of_long_and_short_images_fill_the_calls(installation: Installatio
     options = {"together": 4}
     submitted = installation.queue.submit_many(images, engine="null", options=options, crops="none", group=5)
     for count, job in zip(pages, submitted, strict=True):
-        found = [(page.number, page.width) for page in job.result(timeout=30).pages]
+        found = [(page.number, page.width) for page in job.result(timeout=60).pages]
         assert found == [(1 + number, 100 + number) for number in range(count)]
     found_in_log = told_of_group(installation.worker, submitted[0].id)
     assert found_in_log == {"jobs": 5, "pages": 11, "calls": 3, "given_back": 0}
@@ -326,7 +331,7 @@ def test_a_job_whose_image_is_bad_fails_alone(installation: Installation) -> Non
     good = png(text_picture("Hello"))
     images = [good, good[: len(good) // 2], "s3://no-such-bucket-of-mine/x.png", good, b"no image", good]
     submitted = installation.queue.submit_many(images, engine="null", options={"together": 8}, group=6)
-    ends = [job.wait(30) for job in submitted]
+    ends = [job.wait(60) for job in submitted]
     assert [status.error.code if status.error else status.state for status in ends] == [
         "succeeded",
         "image.truncated",
@@ -341,7 +346,7 @@ def test_a_job_whose_image_is_bad_fails_alone(installation: Installation) -> Non
 
 def test_wrong_options_fail_each_job_with_their_error(installation: Installation) -> None:
     submitted = installation.queue.submit_many([png(picture(9))] * 2, engine="null", options={"x": 1}, group=2)
-    codes = {status.error.code for _, status in installation.queue.watch(submitted, 30) if status.error}
+    codes = {status.error.code for _, status in installation.queue.watch(submitted, 60) if status.error}
     assert codes == {"option.unknown"}
 
 
@@ -355,7 +360,7 @@ def test_what_the_engine_says_in_a_group_is_asked_again_of_each_job_alone(
     images = [png(picture(90)), tiff(picture(91), picture(92)), png(picture(93))]
     options = {"together": 8, "fault": fault, "fault_page": 2}
     submitted = installation.queue.submit_many(images, engine="null", options=options, group=3)
-    first, bad, last = (job.wait(30) for job in submitted)
+    first, bad, last = (job.wait(60) for job in submitted)
     assert {first.state, last.state} == {"succeeded"}
     innocent = 1 if fault == "error" else 2
     assert (first.attempts, bad.attempts, last.attempts) == (innocent, 2, innocent)
@@ -370,7 +375,7 @@ def test_a_job_that_is_worth_another_try_waits_for_it_alone(installation: Instal
     images = [png(picture(90)), tiff(picture(91), picture(92)), png(picture(93))]
     options = {"together": 1, "fault": "retryable", "fault_page": 2}
     submitted = installation.queue.submit_many(images, engine="null", options=options, group=3)
-    first, bad, last = (job.wait(30) for job in submitted)
+    first, bad, last = (job.wait(60) for job in submitted)
     assert (first.state, first.attempts, last.state, last.attempts) == ("succeeded", 1, "succeeded", 1)
     assert (bad.state, bad.error and bad.error.code, bad.attempts) == ("failed", "source.unavailable", 2)
 
@@ -378,7 +383,7 @@ def test_a_job_that_is_worth_another_try_waits_for_it_alone(installation: Instal
 def test_an_engine_that_reads_page_by_page_takes_a_group_in_turn(installation: Installation) -> None:
     image = png(text_picture("Group 17", size=(641, 161)))
     submitted = installation.queue.submit_many([image, image, "file:///nowhere"], group=3)
-    first, second, bad = (job.wait(30) for job in submitted)
+    first, second, bad = (job.wait(60) for job in submitted)
     assert (first.state, first.cached, second.state, second.cached) == ("succeeded", False, "succeeded", True)
     assert bad.state == "failed"
     assert submitted[1].result().text == "Group 17"
@@ -394,14 +399,14 @@ def test_a_hostile_group_is_refused_and_its_jobs_are_not_run(installation: Insta
     message["body"] = json.dumps([[], {"jobs": [good[0].to_message(), good[0].to_message()]}, {}])
     registry.client.lpush(registry.keys.queue("ocr.null"), json.dumps(message))
     status = None
-    wait_until(lambda: registry.client.exists(registry.keys.record(good[0].id)), 10, "it is refused")
-    status = queue.job(good[0].id).wait(10)
+    wait_until(lambda: registry.client.exists(registry.keys.record(good[0].id)), 60, "it is refused")
+    status = queue.job(good[0].id).wait(60)
     assert (status.state, status.error and status.error.code) == ("failed", "job.malformed")
     malformed = good[1].to_message() | {"crops": "all"}
     message["headers"]["id"] = message["properties"]["correlation_id"] = "a-group"
     message["body"] = json.dumps([[], {"jobs": [malformed, jobs(1)[0].to_message() | {"image": IMAGE}]}, {}])
     registry.client.lpush(registry.keys.queue("ocr.null"), json.dumps(message))
-    wait_until(lambda: registry.client.exists(registry.keys.record(good[1].id)), 10, "it fails alone")
-    status = queue.job(good[1].id).wait(10)
+    wait_until(lambda: registry.client.exists(registry.keys.record(good[1].id)), 60, "it fails alone")
+    status = queue.job(good[1].id).wait(60)
     assert (status.state, status.error and status.error.code) == ("failed", "job.malformed")
     assert job_in_message(json.dumps(message))["id"] == good[1].id

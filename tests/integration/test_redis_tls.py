@@ -81,12 +81,12 @@ def test_a_job_goes_all_the_way_over_tls(tls_url: str, tmp_path: Path) -> None:
         worker_heartbeat_s=1,
     )
     with worker(as_environment(settings), tmp_path, "-e", "null", "-c", "1") as running, OcrQueue(settings) as queue:
-        assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+        assert queue.submit(HELLO, engine="null").wait(100).state == "succeeded"
         app = Celery("theirs", broker=tls_url, backend=tls_url, set_as_current=False)
         app.conf.update(broker_use_ssl=tls_options(tls_url), redis_backend_use_ssl=tls_options(tls_url))
         job = {"image": (tmp_path / "hello.png").as_uri(), "engine": "null"}
         sent = app.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.null")
-        assert sent.get(timeout=20)["pages"] == 1
+        assert sent.get(timeout=100)["pages"] == 1
         sent.forget()
         app.close()
         assert "s3cret" not in running.log_text()

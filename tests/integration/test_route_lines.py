@@ -42,7 +42,7 @@ def queue(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def read(queue: OcrQueue, image: bytes = HELLO, **fields: Any) -> tuple[JobStatus, Document]:
     job = queue.submit(image, engine="tesseract", fallback=["null"], **fields)
-    return job.wait(40), job.result()
+    return job.wait(100), job.result()
 
 
 def crop_sizes(document: Document) -> list[tuple[int, int]]:
@@ -101,7 +101,7 @@ def test_a_page_without_words_goes_on_whole_beside_the_lines_of_another(queue: O
 def test_pages_stay_whole_where_the_next_engine_reads_no_lines(queue: OcrQueue) -> None:
     options = {"null": {"confidence": 0.7, "words": 2}}
     job = queue.submit(HELLO, engine="null", fallback=["tesseract"], options=options)
-    assert job.wait(40).engine == "null"
+    assert job.wait(100).engine == "null"
     (page,) = job.result().pages
     assert (page.trail[0].verdict, page.trail[0].reason) == ("kept", "mean confidence 0.70")
 

@@ -59,7 +59,7 @@ def queue(routed_settings: Settings, started: Worker) -> Iterator[OcrQueue]:
 
 def read(queue: OcrQueue, image: bytes = HELLO, **fields: Any) -> tuple[JobStatus, Document]:
     job = queue.submit(image, **fields)
-    return job.wait(40), job.result()
+    return job.wait(100), job.result()
 
 
 def stored_keys(queue: OcrQueue, job_id: str) -> set[str]:
@@ -160,7 +160,7 @@ def test_where_all_fail_the_job_fails_with_the_last_error(queue: OcrQueue) -> No
     job = queue.submit(
         HELLO, engine="null", fallback=["tesseract"], options={"null": {"fault": "error"}, "tesseract": {"psm": 99}}
     )
-    status = job.wait(30)
+    status = job.wait(100)
     assert (status.state, status.error and status.error.code) == ("failed", "option.invalid")
     assert status.route is not None
     assert status.route.trail[0].error == "engine.failed"
@@ -170,9 +170,9 @@ def test_where_all_fail_the_job_fails_with_the_last_error(queue: OcrQueue) -> No
 def test_a_replay_begins_with_the_first_engine(queue: OcrQueue) -> None:
     faults = {"null": {"fault": "error"}, "tesseract": {"psm": 99}}
     job = queue.submit(HELLO, engine="tesseract", fallback=["null"], options=faults)
-    assert job.wait(30).error is not None
+    assert job.wait(100).error is not None
     queue.dead_letters.replay(job.id)
-    again = job.wait(30)
+    again = job.wait(100)
     assert (again.state, len(again.history)) == ("failed", 1)
     assert again.route is not None
     assert [step.error for step in again.route.trail] == ["option.invalid"]
@@ -232,7 +232,7 @@ def test_a_job_by_name_is_routed_by_the_worker(queue: OcrQueue, routed_settings:
         app.conf.result_backend_transport_options = {"global_keyprefix": routed_settings.key_prefix}
         job = {"image": image, "engine": "auto", "options": {"null": UNSURE}}
         sent = app.send_task(TASK, kwargs={"job": job}, queue=queue_name)
-        summary = sent.get(timeout=30)
+        summary = sent.get(timeout=100)
     assert (summary["state"], [step["engine"] for step in summary["trail"]]) == ("succeeded", ["null", "tesseract"])
     assert queue.job(sent.id).result().text == "Hello queue\nof engines"
 
@@ -240,10 +240,10 @@ def test_a_job_by_name_is_routed_by_the_worker(queue: OcrQueue, routed_settings:
 def test_it_is_cancelled_wherever_it_is(queue: OcrQueue) -> None:
     slow = {"null": UNSURE, "tesseract": {}}
     job = queue.submit(HELLO, engine="tesseract", fallback=["null"], options={**slow, "null": {"delay_s": 2.5}})
-    wait_until(lambda: job.status().engine == "null" and job.status().state == "running", 20, "its second turn")
+    wait_until(lambda: job.status().engine == "null" and job.status().state == "running", 60, "its second turn")
     job.cancel()
-    assert job.wait(20).state == "cancelled"
-    wait_until(lambda: not stored_keys(queue, job.id), 10, "nothing is left of it")
+    assert job.wait(100).state == "cancelled"
+    wait_until(lambda: not stored_keys(queue, job.id), 60, "nothing is left of it")
 
 
 def test_routes_that_cannot_be(queue: OcrQueue) -> None:
@@ -267,7 +267,7 @@ def test_a_forged_route_reads_the_image_all_the_same(queue: OcrQueue, routed_set
         app.conf.broker_transport_options = {"global_keyprefix": routed_settings.key_prefix}
         job = {"image": image, "engine": "tesseract", "route": route}
         sent = app.send_task(TASK, kwargs={"job": job}, queue="ocr.tesseract", ignore_result=True)
-    wait_until(lambda: _ended(queue, sent.id), 20, "it has ended")
+    wait_until(lambda: _ended(queue, sent.id), 60, "it has ended")
     assert queue.job(sent.id).result().text == "Hello queue\nof engines"
 
 
