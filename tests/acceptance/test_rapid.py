@@ -49,7 +49,7 @@ def documents(system: System) -> dict[str, Document]:
     jobs = {name: system.queue.submit(path, engine="rapid", crops="objects") for name, path in images.items()}
     # the largest page that the limits on images and the defaults let through takes most memory
     jobs["white"] = system.queue.submit(png(Image.new("L", (4000, 4000), 255)), engine="rapid")
-    return {name: job.result(timeout=90) for name, job in jobs.items()}
+    return {name: job.result(timeout=400) for name, job in jobs.items()}
 
 
 def test_the_samples_are_read(documents: dict[str, Document]) -> None:
@@ -91,4 +91,4 @@ def test_a_worker_has_one_child_a_core_and_logs_only_json(documents: dict[str, D
 
 def test_a_language_beyond_its_characters_is_refused(system: System) -> None:
     with pytest.raises(LanguageUnsupported, match="kor"):
-        system.queue.submit(png(text_picture("word")), engine="rapid", languages=["kor"]).result(timeout=30)
+        system.queue.submit(png(text_picture("word")), engine="rapid", languages=["kor"]).result(timeout=100)

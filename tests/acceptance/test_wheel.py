@@ -22,7 +22,7 @@ import json, sys
 from ocrqueue import OcrQueue
 with OcrQueue() as queue:
     job = queue.submit(sys.argv[1])
-    state = job.wait(30).state
+    state = job.wait(100).state
     document = job.result()
     crop = next(document.words()).crop.open().read(4)
 print(json.dumps([state, document.text, crop.hex(), sorted({name.split(".")[0] for name in sys.modules})]))
@@ -57,7 +57,7 @@ def test_it_submits_a_job_and_polls_it(bare_python: Path, settings: Settings, tm
     with worker(given, tmp_path, "--engine", "tesseract", "--concurrency", "1"):
         command = [bare_python, "-c", APP, picture]
         ran = subprocess.run(
-            command, env=environment(given), cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60
+            command, env=environment(given), cwd=tmp_path, check=False, capture_output=True, text=True, timeout=200
         )
     assert ran.returncode == 0, ran.stderr
     state, text, crop, modules = json.loads(ran.stdout)
@@ -67,7 +67,7 @@ def test_it_submits_a_job_and_polls_it(bare_python: Path, settings: Settings, tm
 
 def test_a_worker_without_its_extra_says_what_to_install(bare_python: Path, tmp_path: Path) -> None:
     command = [bare_python, "-m", "ocrqueue_worker", "--engine", "tesseract"]
-    ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=200)
     assert ran.returncode == 2
     assert "pip install 'ocrqueue[tesseract]'" in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -75,9 +75,9 @@ def test_a_worker_without_its_extra_says_what_to_install(bare_python: Path, tmp_
 
 def test_the_command_line_works_without_extras(bare_python: Path, tmp_path: Path) -> None:
     program = bare_python.parent / "ocrqueue"
-    ran = subprocess.run([program, "--help"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([program, "--help"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=200)
     assert "submit" in ran.stdout
-    schema = subprocess.run([program, "schema", "job"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    schema = subprocess.run([program, "schema", "job"], cwd=tmp_path, check=True, capture_output=True, timeout=200)
     assert json.loads(schema.stdout)["title"] == "ocrqueue job"
 
 
@@ -88,7 +88,7 @@ def test_what_an_extra_brings_is_asked_for_by_name(bare_python: Path, tmp_path: 
     ):
         command = [bare_python.parent / "ocrqueue", *arguments]
         ran = subprocess.run(
-            command, cwd=tmp_path, env=environment(variables), check=False, capture_output=True, text=True, timeout=60
+            command, cwd=tmp_path, env=environment(variables), check=False, capture_output=True, text=True, timeout=200
         )
         assert ran.returncode in (1, 2)
         assert f"pip install '{extra}'" in ran.stderr

@@ -60,7 +60,7 @@ class Feeding:
     def warm_up(self) -> None:
         """Have the children import what they import when it is first needed."""
         jobs = [*self._submit_good(), *self.queue.submit_many(_REFERENCES * _OF_EACH, engine="null")]
-        for _ in self.queue.watch(jobs, timeout=60):
+        for _ in self.queue.watch(jobs, timeout=200):
             pass
 
     def _submit_good(self) -> list[SubmittedJob]:
@@ -192,7 +192,7 @@ class Feeding:
         if not self._alive():
             self._problems.append("a worker's main process has ended")
             return
-        for job, status in self.queue.watch(self._submit_good(), timeout=60):
+        for job, status in self.queue.watch(self._submit_good(), timeout=200):
             if status.state != "succeeded" or (status.engine == "tesseract" and job.result().text != "Hello 42"):
                 self._problems.append(f"a good job after it: {status.state}, {status.error}")
 

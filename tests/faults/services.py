@@ -21,7 +21,7 @@ from tests.proxy import Proxy
 
 _LOOK_EVERY_S: Final = 0.1
 _RESTART_AFTER_S: Final = 0.2
-_STOP_S: Final = 20.0
+_STOP_S: Final = 60.0
 SCRATCH_MIB: Final = 2
 """The size of the file system that a worker has for its temporary files."""
 
@@ -149,7 +149,7 @@ class WorkerService:
             self.send(signal.SIGTERM)
 
     def wait(self) -> int | None:
-        """The status with which it ended; None if it did not within 20 s: then its log says what it was at."""
+        """The status with which it ended; None if it did not within a minute: then its log says what it was at."""
         if self.running is None:
             return 0
         with suppress(subprocess.TimeoutExpired):

@@ -22,7 +22,7 @@ from tests.accuracy import best_overlaps, character_error_rate, overlap, score_w
 from tests.processes import RedisServer, as_environment, worker
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-SECONDS = 120
+SECONDS = 600
 
 
 @dataclass(frozen=True)
