@@ -52,6 +52,8 @@ class Cancelling(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
     def _look(self, task: RecognizeTask) -> None:
         """Kill those that were asked at the last look already."""
         at_work = jobs_at_work()
+        # the system gives the process id of one that is gone to another sooner or later
+        self.killed &= {request.worker_pid for request in at_work.values()}
         try:
             asked = set(task.registry.cancel_requested(sorted(at_work)))
         except BrokerUnavailable:
