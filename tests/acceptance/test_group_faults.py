@@ -181,9 +181,12 @@ def test_what_runs_into_a_time_limit_does_so_alone(installation: Installation, f
     wait_until(lambda: nothing_is_left(queue), 60, "nothing is left")
 
 
-def test_a_group_too_large_for_its_time_is_read_one_by_one(installation: Installation) -> None:
+def test_a_group_too_large_for_its_time_is_read_one_by_one(installation: Installation, gates: Gates) -> None:
     queue = installation.queue
-    jobs = in_group(queue, [page(60)] * 5, time_limit_s=3, delay_s=0.9)
+    jobs = queue.submit_many(map(page, WIDTHS[:5]), group=5, crops="none", time_limit_s=10, **gates.fields)
+    wait_until(lambda: gates.reached(WIDTHS[0]), 60, "the first runs")
+    time.sleep(5.2)  # half of its time
+    gates.open(WIDTHS)
     found = ends(queue, jobs)
     assert [(status.state, status.attempts) for status in found] == [("succeeded", 1)] * 5
     starts = [status.started_at for status in found]

@@ -91,7 +91,8 @@ def running(
     )
     with proxy(server.port, server.hostname) as between:
         behind = as_environment(settings) | {"s3_endpoint": f"http://127.0.0.1:{between.port}"}
-        with worker(behind, folder, "--engine", "null", "-c", "1"), OcrQueue(settings) as queue:
+        patient = settings.model_copy(update={"s3_timeout_s": 60, "s3_attempts": 4})
+        with worker(behind, folder, "--engine", "null", "-c", "1"), OcrQueue(patient) as queue:
             yield Installation(queue, between, Path(scans / "noise.png").as_uri())
 
 
