@@ -14,13 +14,13 @@ from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
 from ocrqueue.errors import EngineTimeout, JobMalformed, QueueFull, SourceUnavailable
 from ocrqueue.grouping import MOST_JOBS
-from ocrqueue.messages import celery_message, job_in_message, jobs_in_message
+from ocrqueue.messages import MAX_ENTRY_BYTES, celery_message, job_in_message, jobs_in_message
 from ocrqueue.per_engine import PerEngine
 from ocrqueue.registry import Holder, Registry
 from ocrqueue.registry.calls import job_json
 from ocrqueue.registry.reconciler import Reconciler, Reconciliation
 from ocrqueue.settings import Settings
-from ocrqueue_worker.envelopes import MAX_ENTRY_BYTES, accepted
+from ocrqueue_worker.envelopes import accepted
 from tests.integration.conftest import Installation
 from tests.pictures import png, text_picture, tiff
 from tests.processes import Worker, as_environment, environment, wait_until

@@ -9,7 +9,7 @@ import pytest
 
 from ocrqueue import Job
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.messages import celery_message
+from ocrqueue.messages import MAX_ENTRY_BYTES, celery_message
 from ocrqueue.rabbitmq import Server, servers
 from ocrqueue.rabbitmq.publishing import amqp_message
 from ocrqueue.settings import Settings, load_settings
@@ -71,6 +71,25 @@ def test_a_message_has_the_same_call_in_either_broker() -> None:
     assert (args, kwargs) == ([], {"job": job.to_message()})
     assert message.properties["application_headers"]["id"] == message.properties["correlation_id"] == job.id
     assert message.properties["delivery_mode"] == 2
+
+
+def test_a_message_that_cannot_be_read_keeps_its_name_for_the_worker_to_tell() -> None:
+    envelope = json.loads(celery_message(Job(id="j1", image="s3://b/k")))
+    message = amqp_message(json.dumps({**envelope, "body": "no base64"}).encode())
+    assert message.body == b"no base64"
+    assert message.properties["application_headers"]["id"] == "j1"
+
+
+@pytest.mark.parametrize("value", [1 << 70, {"x" * 300: 1}, -(1 << 63) - 1], ids=["large", "long name", "small"])
+def test_what_amqp_cannot_hold_goes_as_it_is(value: object) -> None:
+    envelope = json.loads(celery_message(Job(image="s3://b/k")))
+    envelope["headers"]["x"] = value
+    entry = json.dumps(envelope).encode()
+    assert amqp_message(entry).body == entry
+
+
+def test_what_is_too_large_is_cut_off_so_that_the_worker_says_so() -> None:
+    assert len(amqp_message(b"x" * 3_000_000).body) == MAX_ENTRY_BYTES + 1
 
 
 @pytest.mark.parametrize("entry", [b"\xff", b"[]", b"{}", b'{"body": 1, "properties": []}', b"[" * 10_000])

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Final
 
+import structlog
 from celery import bootsteps
 
 from ocrqueue.errors import BrokerUnavailable
@@ -18,6 +19,8 @@ from ocrqueue.registry.connection import broker_errors
 from ocrqueue.registry.installation import all_queues
 from ocrqueue.settings import Settings
 from ocrqueue_worker.tasks import RecognizeTask
+
+_log = structlog.get_logger(__name__)
 
 _TOGETHER_EVERY_S: Final = 0.5
 """How often all workers together ask Redis, however many they are: so much longer than its pause a retry waits."""
@@ -58,10 +61,15 @@ class DueJobs(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no t
 
 def _in_thread(stopped: threading.Event, settings: Settings) -> None:
     # its own connections: a child could be forked while those of others are in use
-    registry = Registry(settings)
-    while not stopped.wait(_publish(registry)):
-        pass
-    registry.close()
+    with closing(Registry(settings)) as registry:
+        pause = 0.0
+        while not stopped.wait(pause):
+            try:
+                pause = _publish(registry)
+            except Exception as error:
+                # without this thread nothing would be put back, or brought to RabbitMQ, any more
+                _log.error("met an unexpected error", exc_info=error)
+                pause = _LONGEST_S
 
 
 def _in_loop(timer: Any, stopped: threading.Event, registry: Registry) -> None:

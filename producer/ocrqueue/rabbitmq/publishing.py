@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import os
 import time
@@ -14,28 +15,43 @@ import amqp
 from amqp.exceptions import AMQPError
 
 from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.messages import MAX_ENTRY_BYTES
 from ocrqueue.rabbitmq.connecting import connect_rabbitmq, rabbitmq_errors
 from ocrqueue.rabbitmq.queues import declare_queue
 from ocrqueue.settings import Settings
 
 
 def amqp_message(envelope: bytes) -> amqp.Message:
-    """A message as `ocrqueue.messages` makes it for Redis, as RabbitMQ has it. One that is none goes as it is."""
+    """A message as `ocrqueue.messages` makes it for Redis, as RabbitMQ has it.
+
+    What is none of ours, and what AMQP cannot hold, goes as it is, and what is too large cut off: the worker that takes
+    it says what is wrong with it. Left in Redis, it would keep back what is behind it.
+    """
     try:
-        parts = json.loads(envelope)
-        properties, text = parts["properties"], parts["body"]
-        body = base64.b64decode(text) if properties.get("body_encoding") == "base64" else text.encode()
-        return amqp.Message(
-            body,
-            content_type=str(parts["content-type"]),
-            content_encoding=str(parts["content-encoding"]),
-            application_headers=dict(parts["headers"]),
-            correlation_id=str(properties["correlation_id"]),
-            delivery_mode=2,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # the worker that takes it says what is wrong with it
-        return amqp.Message(envelope, delivery_mode=2)
+        message = _translated(envelope)
+        # what a header may be is decided by the library that writes it
+        message._serialize_properties()
+    except Exception:  # whatever a value that is none of ours makes a parser or writer raise
+        return amqp.Message(envelope[: MAX_ENTRY_BYTES + 1], delivery_mode=2)
+    return message
+
+
+def _translated(envelope: bytes) -> amqp.Message:
+    if len(envelope) > MAX_ENTRY_BYTES:
+        raise ValueError("too large")
+    parts = json.loads(envelope)
+    properties, body = parts["properties"], parts["body"].encode()
+    if properties.get("body_encoding") == "base64":
+        with suppress(binascii.Error):
+            body = base64.b64decode(body, validate=True)
+    return amqp.Message(
+        body,
+        content_type=str(parts["content-type"]),
+        content_encoding=str(parts["content-encoding"]),
+        application_headers=dict(parts["headers"]),
+        correlation_id=str(properties.get("correlation_id") or parts["headers"]["id"]),
+        delivery_mode=2,
+    )
 
 
 class Publisher:
