@@ -33,6 +33,8 @@ class RabbitMQServer:
     epmd_port: int = field(default_factory=free_port)
     dist_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    parameters: str = ""
+    """Of the application `rabbit`, as Erlang's command line has them: those too that rabbitmq.conf does not know."""
 
     @property
     def url(self) -> str:
@@ -64,6 +66,7 @@ class RabbitMQServer:
                     "HOME": str(self.folder),
                     "ERL_EPMD_PORT": str(self.epmd_port),
                     "RABBITMQ_NODENAME": f"tests-{self.port}@localhost",
+                    "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": self.parameters,
                     "RABBITMQ_DIST_PORT": str(self.dist_port),
                     "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
                     "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
@@ -101,8 +104,8 @@ class RabbitMQServer:
 
 
 @contextmanager
-def rabbitmq_server(folder: Path) -> Iterator[RabbitMQServer]:
-    server = RabbitMQServer(folder, free_port())
+def rabbitmq_server(folder: Path, parameters: str = "") -> Iterator[RabbitMQServer]:
+    server = RabbitMQServer(folder, free_port(), parameters=parameters)
     try:
         server.start()
         yield server

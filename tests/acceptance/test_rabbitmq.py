@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,7 +28,7 @@ from ocrqueue.settings import Settings
 from tests.brokers import celery_app, messages, name_for_celery, replies
 from tests.gates import Gates, page, with_gated
 from tests.pictures import png, text_picture
-from tests.processes import as_environment, wait_until, worker
+from tests.processes import as_environment, environment, wait_until, worker
 from tests.rabbitmq import RabbitMQServer, rabbitmq_server
 from tests.standstill import time_lost
 
@@ -138,6 +140,50 @@ def test_rabbitmq_killed_and_back_loses_nothing(
         assert [status.state for status in ends] == ["succeeded"] * 7
         assert ends[0].attempts == 1, "what ran when it went was read on, and once"
         assert started.alive()
+
+
+def test_a_channel_that_rabbitmq_closes_is_made_anew_and_what_runs_is_not_begun_twice(
+    settings: Settings, queue: OcrQueue, rabbitmq: RabbitMQServer, tmp_path: Path, gates: Gates
+) -> None:
+    """As for a queue that is deleted, or a job that takes longer than RabbitMQ waits for an acknowledgement."""
+    with worker(as_environment(settings), tmp_path, "--engine", "gated", "-c", "2") as started:
+        running = queue.submit(page(60), **gates.fields)
+        wait_until(lambda: gates.reached(60), 60, "it runs")
+        with rabbitmq.connection() as connection:
+            channel = connection.channel()
+
+            def asked_for_what_is_deleted() -> bool:
+                # again and again: who notes its length declares it
+                channel.queue_delete(queue.registry.keys.queue("ocr.gated"))
+                return "NOT_FOUND" in started.log_text()
+
+            wait_until(asked_for_what_is_deleted, 60, "RabbitMQ has closed a channel")
+        gates.open([60, 61])
+        assert queue.submit(page(61), **gates.fields).wait(100).state == "succeeded"
+        status = running.wait(60)
+        assert (status.state, status.attempts) == ("succeeded", 1)
+        assert started.alive()
+
+
+def test_a_worker_does_not_start_with_a_queue_that_is_another(
+    settings: Settings, queue: OcrQueue, rabbitmq: RabbitMQServer, tmp_path: Path
+) -> None:
+    name = queue.registry.keys.queue("ocr.null")
+    with rabbitmq.connection() as connection:
+        channel = connection.channel()
+        channel.queue_declare(name, durable=True, auto_delete=False)
+        ended = subprocess.run(
+            [sys.executable, "-m", "ocrqueue_worker", *NULL],
+            env=environment(as_environment(settings)),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        channel.queue_delete(name)
+    assert ended.returncode != 0
+    assert "a queue of that name that is another" in ended.stdout + ended.stderr
 
 
 def test_a_rabbitmq_that_does_not_answer_stops_neither_apps_nor_workers(

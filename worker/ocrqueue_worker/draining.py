@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import Any, Final
@@ -32,6 +33,12 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
     Celery's own sleeps for the whole of `worker_soft_shutdown_timeout`, however soon the jobs are done. Afterwards
     prefork kills its children, but threads cannot be killed, and solo would break the job off and call it failed.
     """
+
+    def start(self) -> None:
+        """Raises SystemExit where the worker ended by an error: Celery's `worker_main` keeps the status to itself."""
+        super().start()
+        if self.exitcode:
+            sys.exit(self.exitcode)
 
     def wait_for_soft_shutdown(self) -> None:
         """Runs in a signal handler, with the event loop at rest: only the records tell what the jobs do."""

@@ -23,6 +23,7 @@ from kombu.entity import Exchange, Queue
 from kombu.transport import pyamqp
 
 from ocrqueue.rabbitmq import declare_queue
+from ocrqueue.rabbitmq.connecting import rabbitmq_errors
 from ocrqueue_worker.envelopes import NoMessage, accepted
 from ocrqueue_worker.lanes import LaneCycle
 
@@ -56,7 +57,12 @@ class Channel(pyamqp.Channel):
     ) -> Any:
         if no_ack:
             return super().basic_consume(queue, consumer_tag, no_ack=no_ack, callback=callback, **options)
-        declare_queue(self, self._prefix + queue)
+        try:
+            declare_queue(self, self._prefix + queue)
+        except amqp.PreconditionFailed:
+            # to try again would not help: the worker ends, and says why
+            with rabbitmq_errors():
+                raise
         self._lanes[queue] = consumer_tag, callback
         self._cycle.update(self._lanes)
         return consumer_tag
@@ -157,6 +163,9 @@ class Transport(pyamqp.Transport):
     """What `broker_transport` names."""
 
     Connection = Connection
+    # a channel that RabbitMQ has closed (a queue was deleted, a message was not acknowledged in its time) is made anew
+    # as a lost connection is; otherwise Celery would end the worker over it
+    connection_errors = (*pyamqp.Transport.connection_errors, amqp.ChannelError)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]  # kombu has no types
