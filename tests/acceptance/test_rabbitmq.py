@@ -76,9 +76,12 @@ def test_jobs_go_through_rabbitmq_and_are_read(settings: Settings, queue: OcrQue
     assert not client.exists(keys.queue("ocr.tesseract"), keys.forwarding(), keys.queue("unacked"))
 
 
-def test_a_retry_waits_in_redis_and_comes_back(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    hasty = as_environment(settings) | {"retry_backoff_s": 0.3, "retry_limit": 2}
-    with worker(hasty, tmp_path, *NULL):
+def test_a_retry_waits_in_redis_and_comes_back_though_a_node_is_away(
+    settings: Settings, rabbitmq: RabbitMQServer, tmp_path: Path
+) -> None:
+    cluster = settings.model_copy(update={"broker_url": SecretStr(f"amqp://127.0.0.1:1;{rabbitmq.url}")})
+    hasty = as_environment(cluster) | {"retry_backoff_s": 0.3, "retry_limit": 2}
+    with worker(hasty, tmp_path, *NULL), OcrQueue(cluster) as queue:
         status = queue.submit(HELLO, engine="null", options={"fault": "retryable"}).wait(100)
         assert (status.state, status.attempts) == ("failed", 3)
 

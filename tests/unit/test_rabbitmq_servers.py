@@ -28,7 +28,7 @@ def test_what_a_url_leaves_out_is_as_rabbitmq_comes() -> None:
 def test_what_it_says_is_decoded_and_told_to_celery_in_code() -> None:
     (server,) = servers(given("amqp://u%40x:p%3A%2F@[::1]:5673/a%2Fb"))
     assert server == Server("[::1]", 5673, "u@x", "p:/", "a/b", None)
-    assert server.url == "amqp://u%40x:p%3A%2F@[::1]:5673/a%2Fb"
+    assert server.url_with("x") == "x://u%40x:p%3A%2F@[::1]:5673/a%2Fb"
 
 
 def test_certificates_are_checked_unless_the_url_says_otherwise() -> None:

@@ -19,6 +19,7 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
 )
+from kombu.transport import TRANSPORT_ALIASES
 
 from ocrqueue.job import queue_name
 from ocrqueue.rabbitmq import servers
@@ -39,6 +40,7 @@ from ocrqueue_worker.tasks import RecognizeTask
 _HEALTH_CHECK_INTERVAL_S: Final = 5
 """A connection that has not been heard of for so long is given up: kombu asks for messages every second."""
 _LEAST_SOCKET_TIMEOUT_S: Final = 2.0
+_RABBITMQ_SCHEME: Final = "ocrqueue"
 _RABBITMQ_HEARTBEAT_S: Final = 60
 """After two without a word RabbitMQ gives up a worker, and its messages go to others."""
 _CERTIFICATE_REQUIREMENTS: Final = {
@@ -114,11 +116,13 @@ def _redis_as_broker(settings: Settings) -> dict[str, Any]:
 
 def _rabbitmq_as_broker(settings: Settings) -> dict[str, Any]:
     nodes = servers(settings)
+    # by a name of its own: where one node does not answer, kombu takes the transport by the next one's URL
+    TRANSPORT_ALIASES[_RABBITMQ_SCHEME] = "ocrqueue_worker.rabbitmq:Transport"
     patience_s = max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s)
     return {
-        "broker_url": ";".join(node.url for node in nodes),
+        "broker_url": ";".join(node.url_with(_RABBITMQ_SCHEME) for node in nodes),
         "broker_use_ssl": nodes[0].tls,
-        "broker_transport": "ocrqueue_worker.rabbitmq:Transport",
+        "broker_transport": _RABBITMQ_SCHEME,
         "broker_heartbeat": _RABBITMQ_HEARTBEAT_S,
         # installations that share a virtual host do not hear each other's broadcasts
         "control_exchange": f"{settings.key_prefix}celery",

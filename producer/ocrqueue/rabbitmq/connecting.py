@@ -58,4 +58,7 @@ def rabbitmq_errors() -> Iterator[None]:
             remedy="Delete that queue; ocrqueue declares its own, as durable quorum queues.",
         ) from None
     except (AMQPError, OSError) as error:
-        raise BrokerUnavailable(f"RabbitMQ does not answer ({type(error).__name__}).") from error
+        raise BrokerUnavailable(
+            f"RabbitMQ does not answer ({type(error).__name__}).",
+            remedy="Check OCRQUEUE_BROKER_URL and that the server is up.",
+        ) from error

@@ -36,11 +36,10 @@ class Server:
     tls: dict[str, Any] | None
     """py-amqp's options; None: not encrypted."""
 
-    @property
-    def url(self) -> str:
-        """For Celery, which is told of TLS otherwise. Holds the password."""
+    def url_with(self, scheme: str) -> str:
+        """For Celery, which takes its transport by the scheme and is told of TLS otherwise. Holds the password."""
         user, password, virtual_host = (quote(part, safe="") for part in (self.user, self.password, self.virtual_host))
-        return f"amqp://{user}:{password}@{self.host}:{self.port}/{virtual_host}"
+        return f"{scheme}://{user}:{password}@{self.host}:{self.port}/{virtual_host}"
 
 
 def servers(settings: Settings) -> list[Server]:
