@@ -42,7 +42,7 @@ class Job(BaseModel):
         description="Also the Celery task id. Made by the producer; absent, the Celery task id is taken.",
     )
     image: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
-        description="s3://bucket/key, https://host/path, http://host/path or file:///path."
+        description="s3://bucket/key, gs://bucket/key, https://host/path, http://host/path or file:///path."
     )
     engine: Annotated[str, Field(pattern=ENGINE_NAME)] = Field(
         default="tesseract",

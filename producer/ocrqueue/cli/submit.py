@@ -126,8 +126,8 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Queue images.
 
-    IMAGE is a path, a glob in quotes, or a reference: s3://bucket/key, https://host/path, file:///path. `-` reads
-    paths and references from stdin, one a line.
+    IMAGE is a path, a glob in quotes, or a reference: s3://bucket/key, gs://bucket/key, https://host/path,
+    file:///path. `-` reads paths and references from stdin, one a line.
 
     Prints the job ids in order, one a line; on a terminal as a table. With --json, one object a line: id and image,
     or with --wait the job's status as it ends.
