@@ -64,12 +64,7 @@ def _in_thread(stopped: threading.Event, settings: Settings) -> None:
     with closing(Registry(settings)) as registry:
         pause = 0.0
         while not stopped.wait(pause):
-            try:
-                pause = _publish(registry)
-            except Exception as error:
-                # without this thread nothing would be put back, or brought to RabbitMQ, any more
-                _log.error("met an unexpected error", exc_info=error)
-                pause = _LONGEST_S
+            pause = _publish(registry)
 
 
 def _in_loop(timer: Any, stopped: threading.Event, registry: Registry) -> None:
@@ -87,4 +82,8 @@ def _publish(registry: Registry) -> float:
             registry.outbox.lengths(queues)
     except BrokerUnavailable:
         return pause_s(1)
+    except Exception as error:
+        # let through, it would end this for as long as the worker lives
+        _log.error("met an unexpected error", exc_info=error)
+        return _LONGEST_S
     return pause_s(workers)

@@ -7,7 +7,7 @@ import binascii
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -91,7 +91,7 @@ class Publisher:
             with suppress(AMQPError, OSError):
                 connection.close()
 
-    def _twice(self, step: Any) -> None:
+    def _twice(self, step: Callable[[], None]) -> None:
         """A connection that was open already may have been dead for long; a new one is not tried again."""
         was_open = self._connection is not None and self._pid == os.getpid()
         try:
