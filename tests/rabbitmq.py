@@ -64,6 +64,8 @@ class RabbitMQServer:
                 env={
                     **{name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")},
                     "HOME": str(self.folder),
+                    # otherwise it lands in the folder that the tests are started from
+                    "ERL_CRASH_DUMP": str(self.folder / "erl_crash.dump"),
                     "ERL_EPMD_PORT": str(self.epmd_port),
                     "RABBITMQ_NODENAME": f"tests-{self.port}@localhost",
                     "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": self.parameters,
