@@ -34,8 +34,8 @@ from ocrqueue_worker.engines.rapid import RapidOptions
 from ocrqueue_worker.engines.tesseract import TesseractOptions
 from ocrqueue_worker.engines.vision import VisionOptions
 from ocrqueue_worker.engines.vision.languages import HINTS
-from ocrqueue_worker.metrics import METRICS as WORKER_METRICS
-from ocrqueue_worker.metrics_server import GAUGES
+from ocrqueue_worker.lifecycle.metrics_server import GAUGES
+from ocrqueue_worker.telemetry.metrics import METRICS as WORKER_METRICS
 
 DOCS: Final = Path(__file__).parent
 _PART: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)

@@ -25,9 +25,9 @@ from ocrqueue import Document, JobStatus, OcrQueue, OcrQueueError, SubmittedJob
 from ocrqueue.cli.crops import crop_name
 from ocrqueue.client import ProgressCallback
 from ocrqueue.document import Polygon
-from ocrqueue.formats import render
-from ocrqueue.formats.overlay import draw_overlay
-from ocrqueue.formats.page_image import open_page
+from ocrqueue.document.formats import render
+from ocrqueue.document.formats.overlay import draw_overlay
+from ocrqueue.document.formats.page_image import open_page
 from ocrqueue.local import LocalSystem
 from ocrqueue_worker.geometry import polygon_iou
 

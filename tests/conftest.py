@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.settings import Settings, load_settings
-from tests.gates import PLUGINS, Gates
-from tests.processes import RedisServer, redis_server
+from tests.support.gates import PLUGINS, Gates
+from tests.support.processes import RedisServer, redis_server
 
 
 @pytest.fixture(autouse=True, scope="session")

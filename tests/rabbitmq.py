@@ -15,7 +15,7 @@ from typing import Final
 
 import amqp
 
-from tests.processes import free_port, need_program, wait_until
+from tests.support.processes import free_port, need_program, wait_until
 
 _PROGRAM: Final = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 """The one on PATH insists on the user rabbitmq and its folders."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
     from ocrqueue.client import OcrQueue, SubmittedJob
+    from ocrqueue.core import JobStatus
     from ocrqueue.document import Block, Crop, Document, Line, Page, Paragraph, Word
     from ocrqueue.errors import ErrorInfo, OcrQueueError
     from ocrqueue.job import Job
-    from ocrqueue.registry import JobStatus
     from ocrqueue.settings import Settings
 
 # imported when first used: the command line shows its help without Redis, Celery and pydantic in memory
@@ -27,7 +27,7 @@ _MODULES: Final = {
     "Document": "document",
     "ErrorInfo": "errors",
     "Job": "job",
-    "JobStatus": "registry",
+    "JobStatus": "core",
     "Line": "document",
     "OcrQueue": "client",
     "OcrQueueError": "errors",

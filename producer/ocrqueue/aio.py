@@ -12,15 +12,15 @@ from typing import Any, Self, cast
 from redis.asyncio.client import PubSub
 
 from ocrqueue.client import check_has_result
+from ocrqueue.core import JobStatus, State, scripts
+from ocrqueue.core.admission import Admission
+from ocrqueue.core.calls import PIPELINE, Calls
+from ocrqueue.core.connection import broker_errors, connect_async
+from ocrqueue.core.outbox import Outbox
+from ocrqueue.core.records import parse_record
 from ocrqueue.document import Document
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, QueueFull
 from ocrqueue.job import Job
-from ocrqueue.registry import JobStatus, State, scripts
-from ocrqueue.registry.admission import Admission
-from ocrqueue.registry.calls import PIPELINE, Calls
-from ocrqueue.registry.connection import broker_errors, connect_async
-from ocrqueue.registry.outbox import Outbox
-from ocrqueue.registry.records import parse_record
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.state import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings

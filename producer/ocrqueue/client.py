@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from redis.client import PubSub
 
+from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.document import Document
 from ocrqueue.errors import JobCancelled, JobNotFinished, QueueFull, error_from_info
-from ocrqueue.registry import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
-from ocrqueue.registry.connection import broker_errors
-from ocrqueue.registry.dead_letters import DeadLetters
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
 from ocrqueue.job import Job, describe_validation_error
-from ocrqueue.references import is_reference
+from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 

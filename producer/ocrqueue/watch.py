@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
+from ocrqueue.core.keys import Keys
+from ocrqueue.core.records import FINAL_STATES, JobStatus
 from ocrqueue.errors import JobUnknown, JobWaitTimeout
-from ocrqueue.registry.keys import Keys
-from ocrqueue.registry.records import FINAL_STATES, JobStatus
 
 _SILENCE_S: Final = 1.0
 """What is left of 5 s is enough to find that Redis does not answer (registry.connection)."""

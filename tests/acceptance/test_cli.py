@@ -18,7 +18,7 @@ from PIL import Image
 
 from ocrqueue import OcrQueue
 from ocrqueue.local import LocalSystem
-from tests.processes import need_program, wait_until
+from tests.support.processes import need_program, wait_until
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 RECEIPT = SAMPLES / "receipt.jpg"

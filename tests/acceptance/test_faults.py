@@ -41,8 +41,8 @@ from tests.faults.rehearsal import Rehearsal
 from tests.faults.results import result_faults
 from tests.faults.schedule import ALL_FAULTS, make_schedule
 from tests.faults.storage_faults import StorageReset, StorageResetInCrops, StorageStalled, StorageUnavailable
-from tests.processes import wait_until
-from tests.standstill import time_lost
+from tests.support.processes import wait_until
+from tests.support.standstill import time_lost
 
 pytest_plugins = ["tests.faults.fixtures"]
 

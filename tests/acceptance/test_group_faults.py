@@ -17,10 +17,10 @@ from PIL import Image
 
 from ocrqueue import JobStatus, OcrQueue, SubmittedJob
 from ocrqueue.settings import Settings, load_settings
-from tests.brokers import messages
-from tests.gates import PLUGINS, Gates, page, with_gated
-from tests.pictures import tiff
-from tests.processes import RedisServer, Worker, as_environment, wait_until, worker
+from tests.support.brokers import messages
+from tests.support.gates import PLUGINS, Gates, page, with_gated
+from tests.support.pictures import tiff
+from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
 
 ENGINES = ("--engine", "null", "--engine", "gated", "-c", "1")
 WIDTHS = tuple(range(60, 66))

@@ -17,9 +17,9 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue_worker import health_check
-from tests.pictures import png, text_picture
-from tests.processes import RedisServer, Worker, as_environment, environment, redis_server, wait_until, worker
+from ocrqueue_worker.lifecycle import health_check
+from tests.support.pictures import png, text_picture
+from tests.support.processes import RedisServer, Worker, as_environment, environment, redis_server, wait_until, worker
 
 NULL = ("--engine", "null", "--concurrency", "1")
 TOUCHED_EVERY_S = 5.0

@@ -19,13 +19,13 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, Job, JobStatus, OcrQueue
+from ocrqueue.document.formats.overlay import draw_overlay
 from ocrqueue.errors import LanguageUnsupported
-from ocrqueue.formats.overlay import draw_overlay
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.engines.keras.models import SHIPPED
-from tests.accuracy import overlap
-from tests.pictures import png, text_picture
-from tests.processes import RedisServer, Worker, as_environment, environment, wait_until, worker
+from tests.support.accuracy import overlap
+from tests.support.pictures import png, text_picture
+from tests.support.processes import RedisServer, Worker, as_environment, environment, wait_until, worker
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 PAGE = SAMPLES / "english-page.png"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ocrqueue import Job, OcrQueue
 from ocrqueue.job import engine_queues
-from ocrqueue.names import LANES
+from ocrqueue.job.names import LANES
 from ocrqueue.settings import Settings
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, wait_until, worker
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from ocrqueue import JobStatus, OcrQueue
-from ocrqueue.messages import TASK
+from ocrqueue.core.messages import TASK
 from ocrqueue.settings import Settings, load_settings
-from tests.brokers import celery_app, name_for_celery
-from tests.gates import PLUGINS, Gates
-from tests.pictures import png, text_picture, tiff
-from tests.processes import RedisServer, Worker, as_environment, environment, wait_until, worker
+from tests.support.brokers import celery_app, name_for_celery
+from tests.support.gates import PLUGINS, Gates
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import RedisServer, Worker, as_environment, environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 PAGES = tiff(*(text_picture(f"page {number}") for number in (1, 2, 3)))
@@ -158,9 +158,9 @@ def test_a_job_cannot_raise_the_workers_limit_and_a_hang_is_killed(redis: RedisS
 LEAKY = """
 from billiard import current_process
 
-from ocrqueue.registry import Registry
+from ocrqueue.core import Registry
 from ocrqueue.storage.files import FileStorage
-from ocrqueue_worker import tasks
+from ocrqueue_worker.task import tasks
 from ocrqueue_worker.app import app
 
 def out_of_memory_once(function, sign):

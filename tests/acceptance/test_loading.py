@@ -14,8 +14,8 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment, wait_until, worker
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, environment, wait_until, worker
 
 LOAD_S = 8.0
 """Twice what Celery allows a child by default."""

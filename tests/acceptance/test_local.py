@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ocrqueue.local import redis_server
-from tests.processes import free_port, need_program, wait_until
+from tests.support.processes import free_port, need_program, wait_until
 
 ROOT = Path(__file__).parents[2]
 RECEIPT = ROOT / "samples" / "receipt.jpg"

@@ -17,9 +17,9 @@ from pydantic import JsonValue
 from ocrqueue import OcrQueue
 from ocrqueue.job import Job, engine_queues
 from ocrqueue.settings import Settings
-from tests.metrics import by_label, check_with_promtool, scrape, served
-from tests.pictures import png, text_picture
-from tests.processes import Worker, as_environment, environment, free_port, wait_until, worker
+from tests.support.metrics import by_label, check_with_promtool, scrape, served
+from tests.support.pictures import png, text_picture
+from tests.support.processes import Worker, as_environment, environment, free_port, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 JOBS = 500

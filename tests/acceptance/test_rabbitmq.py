@@ -21,16 +21,16 @@ from pydantic import SecretStr
 
 from ocrqueue import Job, OcrQueue
 from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.core import outbox
+from ocrqueue.core.outbox import Outbox
 from ocrqueue.errors import BrokerUnavailable, QueueFull
-from ocrqueue.registry import outbox
-from ocrqueue.registry.outbox import Outbox
 from ocrqueue.settings import Settings
-from tests.brokers import celery_app, messages, name_for_celery, replies
-from tests.gates import Gates, page, with_gated
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment, wait_until, worker
 from tests.rabbitmq import RabbitMQServer, rabbitmq_server
-from tests.standstill import time_lost
+from tests.support.brokers import celery_app, messages, name_for_celery, replies
+from tests.support.gates import Gates, page, with_gated
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, environment, wait_until, worker
+from tests.support.standstill import time_lost
 
 HELLO = png(text_picture("Hello 42"))
 GATED = ("--engine", "gated", "-c", "1")

@@ -16,9 +16,9 @@ from PIL import Image
 from ocrqueue import Document, OcrQueue
 from ocrqueue.errors import LanguageUnsupported
 from ocrqueue.settings import load_settings
-from tests.accuracy import score_words
-from tests.pictures import png, text_picture
-from tests.processes import RedisServer, Worker, as_environment, worker
+from tests.support.accuracy import score_words
+from tests.support.pictures import png, text_picture
+from tests.support.processes import RedisServer, Worker, as_environment, worker
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

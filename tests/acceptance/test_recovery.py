@@ -15,10 +15,10 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.local.reconciling import Reconciling
 from ocrqueue.settings import Settings
-from tests.brokers import celery_app, messages, name_for_celery
-from tests.gates import Gates, page
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment, wait_until, worker
+from tests.support.brokers import celery_app, messages, name_for_celery
+from tests.support.gates import Gates, page
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 

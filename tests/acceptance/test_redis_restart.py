@@ -11,9 +11,9 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.errors import JobUnknown
 from ocrqueue.settings import load_settings
-from tests.gates import Gates, page
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, redis_server, wait_until, worker
+from tests.support.gates import Gates, page
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, redis_server, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 

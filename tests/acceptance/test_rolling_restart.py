@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.settings import Settings
-from tests.pictures import png, text_picture
-from tests.processes import Worker, as_environment, wait_until, worker
+from tests.support.pictures import png, text_picture
+from tests.support.processes import Worker, as_environment, wait_until, worker
 
 WORKERS = 2
 PAUSE_S = 0.2

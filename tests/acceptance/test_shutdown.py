@@ -10,9 +10,9 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
-from tests.gates import Gates, page, with_gated
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, wait_until, worker
+from tests.support.gates import Gates, page, with_gated
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 POOLS = ("prefork", "threads", "solo")

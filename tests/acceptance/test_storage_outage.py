@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, Job, OcrQueue
+from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.job import CropMode
-from ocrqueue.registry.dead_letters import DeadLetters
 from ocrqueue.settings import load_settings
-from tests.pictures import png
-from tests.processes import RedisServer, as_environment, wait_until, worker
-from tests.proxy import Mode, Proxy, proxy
+from tests.support.pictures import png
+from tests.support.processes import RedisServer, as_environment, wait_until, worker
+from tests.support.proxy import Mode, Proxy, proxy
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 WORDS = 40
 PICTURE = Image.frombytes("L", (640, 400), os.urandom(640 * 400))

@@ -17,8 +17,8 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
-from tests.pictures import png, text_picture
-from tests.processes import RedisServer, as_environment, environment, redis_server, worker
+from tests.support.pictures import png, text_picture
+from tests.support.processes import RedisServer, as_environment, environment, redis_server, worker
 
 HELLO = png(text_picture("Hello 42"))
 TOP = (sys.executable, "-m", "ocrqueue.cli", "top")

@@ -13,9 +13,9 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
-from tests.pictures import png, text_picture, tiff
-from tests.processes import RedisServer, as_environment, environment, wait_until, worker
-from tests.traces import Collector, SpanTaken, collector
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import RedisServer, as_environment, environment, wait_until, worker
+from tests.support.traces import Collector, SpanTaken, collector
 
 HELLO = png(text_picture("Hello 42"))
 PAGES = tiff(text_picture("one"), text_picture("two"))

@@ -19,15 +19,15 @@ from PIL import Image, ImageDraw
 
 from ocrqueue import OcrQueue
 from ocrqueue.client import SubmittedJob
-from ocrqueue.registry import Registry
-from ocrqueue.registry.billing import billed_pages
+from ocrqueue.core import Registry
+from ocrqueue.core.billing import billed_pages
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.engines.vision.rate_limit import Pace
-from tests.google_vision.answers import SAMPLES, fingerprint
-from tests.google_vision.server import THROTTLED, GoogleVision, google_vision
-from tests.pictures import png
-from tests.processes import RedisServer, as_environment, environment, wait_until, worker
-from tests.servers import answer, http_server
+from tests.support.google_vision.answers import SAMPLES, fingerprint
+from tests.support.google_vision.server import THROTTLED, GoogleVision, google_vision
+from tests.support.pictures import png
+from tests.support.processes import RedisServer, as_environment, environment, wait_until, worker
+from tests.support.servers import answer, http_server
 
 
 @dataclass

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.settings import Settings
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment, worker
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, environment, worker
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"tesserocr", "pytesseract", "keras-ocr", "tensorflow", "opencv-python", "opencv-python-headless", "numpy"}

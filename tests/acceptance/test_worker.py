@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
-from ocrqueue.messages import celery_message
+from ocrqueue.core.messages import celery_message
 from ocrqueue.settings import Settings
-from tests.brokers import celery_app, messages, replies
-from tests.gates import Gates, page, with_gated
-from tests.pictures import png, text_picture, tiff
-from tests.processes import Worker, as_environment, environment, wait_until, worker
-from tests.standstill import time_lost
+from tests.support.brokers import celery_app, messages, replies
+from tests.support.gates import Gates, page, with_gated
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import Worker, as_environment, environment, wait_until, worker
+from tests.support.standstill import time_lost
 
 HELLO = png(text_picture("Hello 42"))
 PAGE = page(60)

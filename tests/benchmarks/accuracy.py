@@ -18,9 +18,9 @@ from rich.table import Table
 from ocrqueue import OcrQueue
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.tesseract.tessdata import tessdata_dir
-from tests.accuracy import score_words
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.stage import CORES, file_stage, image_files, images_option, system_worker
+from tests.support.accuracy import score_words
 
 _CSV_COLUMNS = 9
 

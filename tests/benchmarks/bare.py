@@ -15,7 +15,7 @@ from uuid import uuid4
 from celery import Celery
 
 from tests.benchmarks.stage import CORES, REPOSITORY
-from tests.processes import RedisServer, wait_until
+from tests.support.processes import RedisServer, wait_until
 
 TIMEOUT_S = 1800
 

@@ -15,12 +15,12 @@ from rich.table import Table
 
 from ocrqueue import Document, OcrQueue
 from ocrqueue.settings import load_settings
-from tests.accuracy import score_words
 from tests.benchmarks import fallback_trade as trade
 from tests.benchmarks.accuracy import true_text
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.stage import file_stage, image_files, images_option
-from tests.processes import as_environment, worker
+from tests.support.accuracy import score_words
+from tests.support.processes import as_environment, worker
 
 _Result = TypeVar("_Result")
 
@@ -44,7 +44,7 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
     from ocrqueue_worker.engines.engine import Reading
     from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
     from ocrqueue_worker.engines.tesseract import TesseractEngine, TesseractOptions
-    from ocrqueue_worker.images import open_image
+    from ocrqueue_worker.images.images import open_image
 
     settings = load_settings(rapid_threads=1)
     tesseract, rapid = TesseractEngine(settings), RapidEngine(settings)

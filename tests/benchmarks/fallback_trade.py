@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from ocrqueue.document import Line, Page
 from ocrqueue_worker.routes.assessment import Thresholds, assess, uncertain_lines
 from ocrqueue_worker.routes.merging import settled, with_lines
-from tests.accuracy import WordScore, score_words
+from tests.support.accuracy import WordScore, score_words
 
 OFF = 0
 """Of a threshold in percent: nothing goes on for it."""

@@ -41,7 +41,7 @@ def speed(rounds: int, model: str) -> None:
 @click.argument("model")
 @click.argument("rounds", type=int)
 def speed_of(threads: int, model: str, rounds: int) -> None:
-    from tests.made_pages import made_page
+    from tests.support.made_pages import made_page
 
     engines = {runtime: _engine(runtime, threads, model) for runtime in ("tensorflow", "onnx")}
     stock = _pipeline(engines["tensorflow"])
@@ -110,8 +110,8 @@ def trade(model: str) -> None:
 @click.option("--sizes", default=200, show_default=True)
 def memory(runtime: str, images: int, sizes: int) -> None:
     """Resident memory while pages of many sizes are read one after the other."""
-    from ocrqueue_worker.heap import return_freed_memory
-    from tests.made_pages import made_page
+    from ocrqueue_worker.limits.heap import return_freed_memory
+    from tests.support.made_pages import made_page
 
     engine, random = _engine(runtime, 2, "small"), Random(1)
     shapes = [(random.randint(100, 900), random.randint(100, 900)) for _ in range(sizes)]
@@ -136,7 +136,7 @@ def confidence(picture: Path) -> None:
     from matplotlib import pyplot as plt
     from scipy.stats import spearmanr
 
-    from tests.made_pages import blurred_words
+    from tests.support.made_pages import blurred_words
 
     words = blurred_words(200, most_px=4)
     pages = _read(_engine("tensorflow", 2, "small"), [image for _, _, image in words])

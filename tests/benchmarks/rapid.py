@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
-from tests.accuracy import score_words
 from tests.benchmarks.accuracy import true_text
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.stage import CORES, file_stage, image_files, images_option, system_worker
+from tests.support.accuracy import score_words
 
 
 @click.group()
@@ -52,8 +52,8 @@ def memory(images: int) -> None:
     from ocrqueue.settings import load_settings
     from ocrqueue_worker.engines.engine import PageImage, Reading
     from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
-    from ocrqueue_worker.heap import return_freed_memory
-    from tests.made_pages import made_page
+    from ocrqueue_worker.limits.heap import return_freed_memory
+    from tests.support.made_pages import made_page
 
     engine, random = RapidEngine(load_settings()), Random(1)
     engine.load()

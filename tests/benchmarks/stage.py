@@ -17,8 +17,8 @@ from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue.submission import upload
-from tests.processes import RedisServer, as_environment, redis_server, worker
-from tests.servers import S3_ENDPOINT_VARIABLE, s3_environment, s3_server
+from tests.support.processes import RedisServer, as_environment, redis_server, worker
+from tests.support.servers import S3_ENDPOINT_VARIABLE, s3_environment, s3_server
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLES = REPOSITORY / "samples"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ocrqueue.core.messages import jobs_in_message
 from ocrqueue.job import queue_name
-from ocrqueue.messages import jobs_in_message
-from ocrqueue.names import LANES
+from ocrqueue.job.names import LANES
 from tests.faults.faults import Fault, NotPossible
 from tests.faults.installation import ENGINES, Installation
-from tests.proxy import Mode
+from tests.support.proxy import Mode
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import queue_name
-from ocrqueue.names import LANES
+from ocrqueue.job.names import LANES
 from tests.faults.installation import ENGINES
 from tests.faults.jobs import CANCELLED, End
 from tests.faults.producer import Submission
@@ -18,7 +18,7 @@ from tests.faults.rehearsal import Rehearsal
 from tests.faults.results import result_hash
 from tests.faults.watcher import Sight
 from tests.faults.worker_logs import lines_of_jobs, starts_since_return
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 Promise = Literal["lost", "untrue", "incomplete", "overwritten", "left behind", "refused", "worker died"]
 """

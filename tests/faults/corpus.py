@@ -16,7 +16,7 @@ from tests.faults.corpus_bytes import ANY_FORMAT, Mutation
 from tests.faults.corpus_chunks import JPEG, PNG
 from tests.faults.corpus_pictures import FORMATS, codings, good_picture
 from tests.faults.corpus_tiff import TIFF
-from tests.hostile_images import HOSTILE, encoded, picture, zip_archive
+from tests.support.hostile_images import HOSTILE, encoded, picture, zip_archive
 
 BY_FORMAT: Final[dict[str, Mapping[str, Mutation]]] = {
     "png": PNG,

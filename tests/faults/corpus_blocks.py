@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from tests.faults.corpus_bytes import Mutation, number
-from tests.hostile_images import gif_bomb_by_frame, gif_with_frames, webp_bomb
+from tests.support.hostile_images import gif_bomb_by_frame, gif_with_frames, webp_bomb
 
 # --- WebP --------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from tests.faults.corpus_bytes import Mutation, number
-from tests.hostile_images import jpeg_segment, png_chunk
+from tests.support.hostile_images import jpeg_segment, png_chunk
 
 # --- PNG ---------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from PIL import Image, ImageDraw
 
-from tests.hostile_images import (
+from tests.support.hostile_images import (
     adobe_cmyk_jpeg,
     animated_gif,
     animated_png,

@@ -14,7 +14,7 @@ from tests.faults.corpus import ImageCase, image_case
 from tests.faults.fuzzing_report import Done
 from tests.faults.messages import MessageCase, message_case
 from tests.faults.messages_envelopes import CANARY
-from tests.pictures import png, text_picture
+from tests.support.pictures import png, text_picture
 
 _SHARE_OF_IMAGES: Final = 0.6
 _IN_FLIGHT: Final = 60

@@ -23,7 +23,7 @@ from tests.faults.feeding import Feeding
 from tests.faults.fuzzing_report import FuzzingReport
 from tests.faults.memory import MemoryWatch
 from tests.faults.messages import message_case
-from tests.processes import as_environment, redis_server, worker
+from tests.support.processes import as_environment, redis_server, worker
 
 _WORKERS: Final = 2
 _MEMORY_CHECKED_FROM: Final = 1000

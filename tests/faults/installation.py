@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
 from tests.faults.services import Supervisor, WorkerService
-from tests.processes import RedisServer, as_environment, redis_server, wait_until
-from tests.proxy import Proxy, proxy
-from tests.servers import s3_environment, s3_server
+from tests.support.processes import RedisServer, as_environment, redis_server, wait_until
+from tests.support.proxy import Proxy, proxy
+from tests.support.servers import s3_environment, s3_server
 
 QUICK: Final[dict[str, object]] = {
     "worker_heartbeat_s": 1,

@@ -12,10 +12,10 @@ from PIL import Image
 from pydantic import JsonValue
 
 from ocrqueue.job import CropMode, Job
-from ocrqueue.names import Priority
+from ocrqueue.job.names import Priority
 from ocrqueue.storage import Storage
 from ocrqueue.submission import upload
-from tests.pictures import png, text_picture, tiff
+from tests.support.pictures import png, text_picture, tiff
 
 TESSERACT_TEXT: Final = "Hello 42"
 

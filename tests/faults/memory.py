@@ -12,7 +12,7 @@ from statistics import median
 from types import TracebackType
 from typing import Final, Self
 
-from tests.processes import Worker
+from tests.support.processes import Worker
 
 _EVERY_S: Final = 0.2
 _MOST_GROWTH: Final = 1.10

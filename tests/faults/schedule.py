@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, get_args
 
 from ocrqueue.job import CropMode
-from ocrqueue.names import Priority
+from ocrqueue.job.names import Priority
 from ocrqueue_worker.engines.null.garbage import Garbage
 from tests.faults.broker_faults import (
     ConnectionCut,

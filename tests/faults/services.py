@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.processes import Worker, environment
-from tests.proxy import Proxy
+from tests.support.processes import Worker, environment
+from tests.support.proxy import Proxy
 
 _LOOK_EVERY_S: Final = 0.1
 _RESTART_AFTER_S: Final = 0.2

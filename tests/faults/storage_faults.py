@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tests.faults.faults import Fault
 from tests.faults.installation import Installation
-from tests.proxy import Mode
+from tests.support.proxy import Mode
 
 
 @dataclass(frozen=True)

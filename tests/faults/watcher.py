@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis.exceptions
 
-from ocrqueue.registry import FINAL_STATES
+from ocrqueue.core import FINAL_STATES
 from tests.faults.installation import Installation
 
 _LOOK_EVERY_S: Final = 0.25

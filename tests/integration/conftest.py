@@ -11,7 +11,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
-from tests.processes import RedisServer, Worker, as_environment, worker
+from tests.support.processes import RedisServer, Worker, as_environment, worker
 
 
 @dataclass(frozen=True)

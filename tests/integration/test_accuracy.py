@@ -18,8 +18,8 @@ from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.engines.engine import PageImage, Reading
 from ocrqueue_worker.engines.tesseract.engine import TesseractEngine
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
-from tests.accuracy import best_overlaps, character_error_rate, overlap, score_words
-from tests.processes import RedisServer, as_environment, worker
+from tests.support.accuracy import best_overlaps, character_error_rate, overlap, score_words
+from tests.support.processes import RedisServer, as_environment, worker
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SECONDS = 600

@@ -19,13 +19,13 @@ from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
+from ocrqueue.core import Outcome, QueueInfo
+from ocrqueue.core.messages import celery_message, job_in_message
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import queue_name
-from ocrqueue.messages import celery_message, job_in_message
-from ocrqueue.per_engine import PerEngine
-from ocrqueue.registry import Outcome, QueueInfo
 from ocrqueue.settings import Settings
-from tests.processes import as_environment, environment, redis_server, wait_until
+from ocrqueue.settings.per_engine import PerEngine
+from tests.support.processes import as_environment, environment, redis_server, wait_until
 
 IMAGE = "s3://bucket/page.png"
 LANES = ("high", "normal", "low")

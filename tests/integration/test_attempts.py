@@ -13,17 +13,17 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from ocrqueue.core import Outcome, Registry, Start
 from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
 from ocrqueue.errors import EngineTimeout, JobCancelled, OcrQueueError, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
-from ocrqueue.registry import Outcome, Registry, Start
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading, word_id
-from ocrqueue_worker.pipeline import Workplace, read_job
-from tests.pictures import tiff
+from ocrqueue_worker.task.pipeline import Workplace, read_job
+from tests.support.pictures import tiff
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 WORDS = 40
 

@@ -11,16 +11,16 @@ import pytest
 from celery import Celery
 
 from ocrqueue import JobStatus
+from ocrqueue.core.messages import TASK, celery_message
 from ocrqueue.job import Job
-from ocrqueue.messages import TASK, celery_message
 from ocrqueue.storage.s3_client import s3_client
-from tests.hostile_images import HOSTILE
 from tests.integration.conftest import Installation
-from tests.pictures import png, text_picture
-from tests.processes import wait_until
-from tests.servers import HttpServer, answer, endless, http_server, silent
+from tests.support.hostile_images import HOSTILE
+from tests.support.pictures import png, text_picture
+from tests.support.processes import wait_until
+from tests.support.servers import HttpServer, answer, endless, http_server, silent
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 HELLO = png(text_picture("Hello 42"))
 

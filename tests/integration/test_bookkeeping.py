@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from kombu import Connection
 
+from ocrqueue.core.messages import celery_message
 from ocrqueue.job import Job
-from ocrqueue.messages import celery_message
-from tests.processes import RedisServer
+from tests.support.processes import RedisServer
 
 PREFIX = "booked:"
 QUEUE = "ocr.null"
@@ -26,7 +26,7 @@ def channel(redis: RedisServer) -> Iterator[Any]:
             client.lpush(PREFIX + QUEUE, celery_message(Job(id=number, image="s3://b/k", engine="null")))
         options = {"global_keyprefix": PREFIX, "visibility_timeout": 1}
         with Connection(
-            redis.url, transport="ocrqueue_worker.transport:Transport", transport_options=options
+            redis.url, transport="ocrqueue_worker.broker.transport:Transport", transport_options=options
         ) as connection:
             channel = connection.default_channel
             channel.queue_declare(QUEUE)

@@ -17,14 +17,14 @@ import pytest
 import redis
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.messages import job_in_message
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
 from ocrqueue.job import queue_name
-from ocrqueue.messages import job_in_message
-from ocrqueue.registry.connection import broker_errors
 from ocrqueue.settings import Settings, load_settings
-from tests.processes import RedisServer, need_program, redis_server, wait_until
-from tests.proxy import Mode, Proxy, proxy
-from tests.standstill import time_lost
+from tests.support.processes import RedisServer, need_program, redis_server, wait_until
+from tests.support.proxy import Mode, Proxy, proxy
+from tests.support.standstill import time_lost
 
 IMAGE = "s3://bucket/page.png"
 PROMISED_S = 5.0

@@ -15,17 +15,17 @@ import pytest
 import redis
 
 from ocrqueue import OcrQueue
+from ocrqueue.core.reconciler import Reconciler
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, QueueFull
-from ocrqueue.registry.reconciler import Reconciler
 from ocrqueue.settings import load_settings
 from ocrqueue.storage.s3_client import s3_client
-from tests.documentation import ROOT, block_after, snippets
 from tests.integration.conftest import Installation
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment, free_port, need_program, wait_until, worker
-from tests.servers import answer, http_server
+from tests.support.documentation import ROOT, block_after, snippets
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, environment, free_port, need_program, wait_until, worker
+from tests.support.servers import answer, http_server
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 DOCS = ROOT / "docs"
 HELLO = png(text_picture("Hello 42"))

@@ -12,20 +12,20 @@ from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
+from ocrqueue.core import Holder, Registry
+from ocrqueue.core.calls import job_json
+from ocrqueue.core.messages import MAX_ENTRY_BYTES, celery_message, job_in_message, jobs_in_message
+from ocrqueue.core.reconciler import Reconciler, Reconciliation
 from ocrqueue.errors import EngineTimeout, JobMalformed, QueueFull, SourceUnavailable
-from ocrqueue.grouping import MOST_JOBS
-from ocrqueue.messages import MAX_ENTRY_BYTES, celery_message, job_in_message, jobs_in_message
-from ocrqueue.per_engine import PerEngine
-from ocrqueue.registry import Holder, Registry
-from ocrqueue.registry.calls import job_json
-from ocrqueue.registry.reconciler import Reconciler, Reconciliation
+from ocrqueue.job.grouping import MOST_JOBS
 from ocrqueue.settings import Settings
-from ocrqueue_worker.envelopes import accepted
+from ocrqueue.settings.per_engine import PerEngine
+from ocrqueue_worker.broker.envelopes import accepted
 from tests.integration.conftest import Installation
-from tests.pictures import png, text_picture, tiff
-from tests.processes import Worker, as_environment, environment, wait_until
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import Worker, as_environment, environment, wait_until
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 IMAGE = "s3://bucket/page.png"
 
@@ -220,7 +220,7 @@ def test_a_job_in_a_waiting_group_is_not_lost_and_in_one_that_is_gone_it_is(regi
 def test_in_a_long_queue_the_jobs_of_a_group_tell_how_far_it_was_searched(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocrqueue.registry.reconciler._SEARCHED", 2)
+    monkeypatch.setattr("ocrqueue.core.reconciler._SEARCHED", 2)
     batches = []
     for _ in range(4):
         age(registry, 1)

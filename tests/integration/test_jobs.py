@@ -28,10 +28,10 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job
 from ocrqueue.storage import open_storage
 from tests.integration.conftest import Installation
-from tests.pictures import png, text_picture, tiff
-from tests.processes import wait_until
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import wait_until
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 HELLO = png(text_picture("Hello 42", "second line"))
 

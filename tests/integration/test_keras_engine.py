@@ -16,7 +16,7 @@ from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.engine import PageImage, Reading
 from ocrqueue_worker.engines.keras import KerasEngine
 from ocrqueue_worker.engines.keras.options import KerasOptions
-from tests.made_pages import blurred_words, made_page
+from tests.support.made_pages import blurred_words, made_page
 
 pytestmark = pytest.mark.filterwarnings("default")
 """TensorFlow and what keras-ocr builds on warn of their own future."""

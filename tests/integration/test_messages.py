@@ -8,11 +8,11 @@ from typing import Any
 
 from celery import Celery
 
+from ocrqueue.core import Registry
+from ocrqueue.core.messages import TASK, celery_message, job_in_message
 from ocrqueue.job import Job
-from ocrqueue.messages import TASK, celery_message, job_in_message
-from ocrqueue.registry import Registry
 from ocrqueue.settings import Settings
-from tests.processes import RedisServer
+from tests.support.processes import RedisServer
 
 
 def published_by_celery(settings: Settings, redis: RedisServer, job: Job) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import PageImage, Reading
 from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
 from ocrqueue_worker.geometry import polygon_iou
-from ocrqueue_worker.heap import return_freed_memory
-from ocrqueue_worker.memory_limit import data_limit
-from ocrqueue_worker.recognising import recognise
-from tests.accuracy import score_words
+from ocrqueue_worker.limits.heap import return_freed_memory
+from ocrqueue_worker.limits.memory_limit import data_limit
+from ocrqueue_worker.pipeline.recognising import recognise
+from tests.support.accuracy import score_words
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 HEAD = (100, 40, 500, 340)

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
+from ocrqueue.core import Holder, Outcome, Registry
+from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.core.messages import job_in_message
+from ocrqueue.core.reconciler import Reconciler, Reconciliation
 from ocrqueue.document import Document, EngineInfo, InputInfo, Page
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, ImageEmpty, JobPoison, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
-from ocrqueue.messages import job_in_message
-from ocrqueue.registry import Holder, Outcome, Registry
-from ocrqueue.registry.dead_letters import DeadLetters
-from ocrqueue.registry.reconciler import Reconciler, Reconciliation
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 
@@ -217,7 +217,7 @@ def test_many_reconcilers_at_once_publish_once(registry: Registry, settings: Set
 def test_in_a_long_queue_only_what_should_have_come_by_now_is_lost(
     registry: Registry, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocrqueue.registry.reconciler._SEARCHED", 3)
+    monkeypatch.setattr("ocrqueue.core.reconciler._SEARCHED", 3)
     jobs = []
     for _ in range(6):
         age(registry, 1)
@@ -302,7 +302,7 @@ def in_touch(registry: Registry, monkeypatch: pytest.MonkeyPatch, turn_every_s: 
 
 def pass_seconds(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     now = time.monotonic()
-    monkeypatch.setattr("ocrqueue.registry.reconciler.time.monotonic", lambda: now + seconds)
+    monkeypatch.setattr("ocrqueue.core.reconciler.time.monotonic", lambda: now + seconds)
 
 
 def raise_connection_error(*_: object, **__: object) -> None:

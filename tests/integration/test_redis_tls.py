@@ -15,8 +15,8 @@ from ocrqueue import OcrQueue
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.app import tls_options
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, free_port, need_program, wait_until, worker
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, free_port, need_program, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 

@@ -10,10 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobUnknown, SourceUnavailable
-from ocrqueue.job import Job
-from ocrqueue.messages import job_in_message
-from ocrqueue.registry import (
+from ocrqueue.core import (
     EngineOffer,
     Holder,
     Outcome,
@@ -25,9 +22,12 @@ from ocrqueue.registry import (
     live_workers,
     queues,
 )
-from ocrqueue.registry.installation import announce_worker, dismiss_worker
+from ocrqueue.core.installation import announce_worker, dismiss_worker
+from ocrqueue.core.messages import job_in_message
+from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobUnknown, SourceUnavailable
+from ocrqueue.job import Job
 from ocrqueue.settings import Settings, load_settings
-from tests.processes import free_port, wait_until
+from tests.support.processes import free_port, wait_until
 
 WORKER = "tesseract-1@host"
 

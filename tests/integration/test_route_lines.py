@@ -12,10 +12,10 @@ from PIL import Image
 
 from ocrqueue import Document, JobStatus, OcrQueue
 from ocrqueue.settings import load_settings
-from tests.pictures import png, text_picture, tiff
-from tests.processes import RedisServer, as_environment, worker
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import RedisServer, as_environment, worker
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 HELLO = png(text_picture("Hello queue", "of engines"))
 

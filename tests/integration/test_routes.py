@@ -12,13 +12,13 @@ from celery import Celery
 from PIL import Image
 
 from ocrqueue import Document, JobStatus, OcrQueue
+from ocrqueue.core.messages import TASK
 from ocrqueue.errors import JobMalformed
-from ocrqueue.messages import TASK
 from ocrqueue.settings import Settings, load_settings
-from tests.pictures import png, text_picture, tiff
-from tests.processes import RedisServer, Worker, as_environment, wait_until, worker
+from tests.support.pictures import png, text_picture, tiff
+from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 HELLO = png(text_picture("Hello queue", "of engines"))
 UNSURE, SURE = {"confidence": 0.3, "words": 4}, {"confidence": 0.95, "words": 4}

@@ -15,17 +15,17 @@ from click.testing import CliRunner, Result
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
+from ocrqueue.core import EngineOffer, WorkerInfo
+from ocrqueue.core.installation import announce_worker, dismiss_worker
+from ocrqueue.core.messages import celery_message, job_in_message
 from ocrqueue.errors import EngineUnknown, JobMalformed, LanguageUnsupported
 from ocrqueue.job import queue_name
-from ocrqueue.messages import celery_message, job_in_message
-from ocrqueue.names import LANES
-from ocrqueue.registry import EngineOffer, WorkerInfo
-from ocrqueue.registry.installation import announce_worker, dismiss_worker
-from ocrqueue.route import Step
+from ocrqueue.job.names import LANES
+from ocrqueue.job.route import Step
 from ocrqueue.routing import make_route, read_engines
 from ocrqueue.settings import Settings
-from tests.pictures import png, text_picture
-from tests.processes import as_environment, environment
+from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, environment
 
 IMAGE = "s3://bucket/page.png"
 HELLO = png(text_picture("Hello 42"))

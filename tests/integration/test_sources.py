@@ -36,7 +36,7 @@ from ocrqueue.storage import FileStorage, Storage, open_storage
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.sources.http import _tls_context
-from tests.servers import (
+from tests.support.servers import (
     S3_ENDPOINT_VARIABLE,
     Exchange,
     Handler,
@@ -48,7 +48,7 @@ from tests.servers import (
     silent,
 )
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 GIB = 1024**3
 SECRET = "X-Amz-Signature=very-secret"

@@ -28,9 +28,18 @@ from ocrqueue.errors import (
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import FileStorage, Storage, open_storage
 from ocrqueue.storage.s3_client import s3_client
-from tests.servers import S3_ENDPOINT_VARIABLE, Exchange, Handler, HttpServer, answer, http_server, s3_error, silent
+from tests.support.servers import (
+    S3_ENDPOINT_VARIABLE,
+    Exchange,
+    Handler,
+    HttpServer,
+    answer,
+    http_server,
+    s3_error,
+    silent,
+)
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 ODD_KEYS = [
     "results/a b/crops/p001-w0001.png",

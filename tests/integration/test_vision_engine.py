@@ -14,19 +14,19 @@ import pytest
 from google.cloud.vision import AnnotateImageRequest, Feature
 from PIL import Image, ImageDraw
 
+from ocrqueue.core import Registry
+from ocrqueue.core.billing import billed_pages
 from ocrqueue.document import Page
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.registry import Registry
-from ocrqueue.registry.billing import billed_pages
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.engines.engine import PageImage, Reading
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions, gathering
 from ocrqueue_worker.engines.vision.rate_limit import Pace
 from ocrqueue_worker.sources import fetch
-from tests.google_vision.answers import SAMPLES, fingerprint
-from tests.google_vision.server import THROTTLED, GoogleVision, Refused, Transport, google_vision
-from tests.servers import Exchange, answer, http_server, silent
+from tests.support.google_vision.answers import SAMPLES, fingerprint
+from tests.support.google_vision.server import THROTTLED, GoogleVision, Refused, Transport, google_vision
+from tests.support.servers import Exchange, answer, http_server, silent
 
 both_transports = pytest.mark.parametrize("vision", get_args(Transport), indirect=True)
 

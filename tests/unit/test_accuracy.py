@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocrqueue.document import polygon_of
-from tests.accuracy import best_overlaps, character_error_rate, overlap, score_words
+from tests.support.accuracy import best_overlaps, character_error_rate, overlap, score_words
 
 
 def test_words_are_counted_over_all_images() -> None:

@@ -13,7 +13,7 @@ from ocrqueue.settings import load_settings
 from ocrqueue_worker.routes.assessment import Thresholds, assess, thresholds, uncertain_lines
 from ocrqueue_worker.routes.comparing import compared
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
-from tests.documents import block_of, line_of, page_of, paragraph_of, word
+from tests.support.documents import block_of, line_of, page_of, paragraph_of, word
 
 LIMITS = Thresholds(page_below=0.75, low_word=0.6, low_share=0.5, line_below=0.8)
 

@@ -16,10 +16,10 @@ import pytest
 from ocrqueue.errors import ImageCorrupt, ImageTruncated, OcrQueueError
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.engine import PageImage
-from ocrqueue_worker.images import open_image
-from ocrqueue_worker.png_data import png_data_is_short
+from ocrqueue_worker.images.images import open_image
+from ocrqueue_worker.images.png_data import png_data_is_short
 from tests.faults.corpus_pictures import codings, good_picture
-from tests.hostile_images import (
+from tests.support.hostile_images import (
     animated_webp,
     encoded,
     gif_with_frames,

@@ -14,8 +14,8 @@ import pytest
 
 from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
 from ocrqueue.monitoring.installation_metrics import UP
-from ocrqueue_worker import metrics
-from ocrqueue_worker.metrics_server import GAUGES
+from ocrqueue_worker.lifecycle.metrics_server import GAUGES
+from ocrqueue_worker.telemetry import metrics
 
 DASHBOARD = Path(__file__).parents[2] / "docker/grafana/dashboards/ocrqueue.json"
 KNOWN = (UP, *INSTALLATION_METRICS, *metrics.METRICS, *GAUGES)

@@ -13,13 +13,13 @@ import click
 import pytest
 
 from ocrqueue.cli.program import COMMANDS, program
+from ocrqueue.core import Outcome
 from ocrqueue.document import Document
 from ocrqueue.errors import error_classes
-from ocrqueue.registry import Outcome
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.app import celery_settings
 from ocrqueue_worker.cli import main as worker_program
-from tests.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
+from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
 
 DOCS = ROOT / "docs"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ocrqueue.registry import Published, Registry
+from ocrqueue.core import Published, Registry
 from ocrqueue.settings import load_settings
-from ocrqueue_worker import due_jobs
-from ocrqueue_worker.due_jobs import pause_s
+from ocrqueue_worker.lifecycle import due_jobs
+from ocrqueue_worker.lifecycle.due_jobs import pause_s
 
 
 def test_all_workers_together_ask_as_often_as_one() -> None:

@@ -18,7 +18,7 @@ from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.garbage import Garbage, garbage
-from ocrqueue_worker.recognising import as_page, recognise
+from ocrqueue_worker.pipeline.recognising import as_page, recognise
 
 SIZE = (1000, 1400)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.document import Line, Page
-from tests.accuracy import WordScore
 from tests.benchmarks.fallback_trade import (
     OFF,
     Cut,
@@ -23,7 +22,8 @@ from tests.benchmarks.fallback_trade import (
     table,
     total,
 )
-from tests.documents import block_of, line_of, paragraph_of, word
+from tests.support.accuracy import WordScore
+from tests.support.documents import block_of, line_of, paragraph_of, word
 
 
 def lines_of(*texts: str, confidences: tuple[float, ...]) -> list[Line]:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrqueue.document import Document, EngineInfo, Page
+from ocrqueue.document.formats import FORMATS, render, to_hocr, to_json, to_text, to_tsv
+from ocrqueue.document.formats.tsv import COLUMNS
 from ocrqueue.errors import ErrorInfo
-from ocrqueue.formats import FORMATS, render, to_hocr, to_json, to_text, to_tsv
-from ocrqueue.formats.tsv import COLUMNS
-from tests.documents import block_of, document_of, line_of, page_of, paragraph_of, word
+from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 NASTY = "<&\"\x00\x0b'>"

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 
 _RESIDENT = """
 import gc, sys
-from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
+from ocrqueue_worker.limits.heap import collect_cycles_soon, return_freed_memory
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4 // 1024

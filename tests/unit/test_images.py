@@ -26,8 +26,8 @@ from ocrqueue.errors import (
 )
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.engines.engine import PageImage
-from ocrqueue_worker.images import open_image
-from tests.hostile_images import (
+from ocrqueue_worker.images.images import open_image
+from tests.support.hostile_images import (
     HOSTILE,
     PARTIAL,
     animated_gif,
@@ -310,8 +310,8 @@ _MEMORY_PROBE = """
 import json, resource, sys, time
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.images import open_image
-from tests.hostile_images import HOSTILE, encoded, gif_with_frames
+from ocrqueue_worker.images.images import open_image
+from tests.support.hostile_images import HOSTILE, encoded, gif_with_frames
 from PIL import Image
 
 def grown(data):

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocrqueue.core.calls import job_json
 from ocrqueue.document import Document, json_schema
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
 from ocrqueue.job import Job, engine_queues, new_job_id, parse_job
-from ocrqueue.registry.calls import job_json
 
 
 def test_ids_are_version_7_and_sort_by_time() -> None:

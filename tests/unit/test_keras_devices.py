@@ -16,7 +16,7 @@ from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_c
 from ocrqueue_worker.engines.keras import devices
 from ocrqueue_worker.engines.keras.devices import CPU, Device, device_of_child, resolve_devices
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 H100 = "0, GPU-11111111-aaaa, 81559, NVIDIA H100 80GB HBM3"
 L4 = "1, GPU-22222222-bbbb, 23034, NVIDIA L4"

@@ -18,9 +18,9 @@ from ocrqueue_worker.cli import main
 from ocrqueue_worker.engines.keras import fetching
 from ocrqueue_worker.engines.keras.fetching import fetch_model
 from ocrqueue_worker.engines.keras.models import find_model, verify
-from tests.keras_models import CONTENTS, manifest, write_files, write_manifest
-from tests.processes import environment, wait_until
-from tests.servers import Exchange, Handler, answer, certificate, endless, http_server
+from tests.support.keras_models import CONTENTS, manifest, write_files, write_manifest
+from tests.support.processes import environment, wait_until
+from tests.support.servers import Exchange, Handler, answer, certificate, endless, http_server
 
 URL = "https://127.0.0.1:1/release"
 """Nothing listens there."""

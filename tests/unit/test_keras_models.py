@@ -33,8 +33,8 @@ from ocrqueue_worker.engines.keras.manifest import (
     RecognizerPart,
 )
 from ocrqueue_worker.engines.keras.models import SHIPPED, Model, find_model, read_manifest, shipped_models, verify
-from tests.documentation import ROOT, block_after, code_spans
-from tests.keras_models import manifest, model_file, write_files, write_manifest
+from tests.support.documentation import ROOT, block_after, code_spans
+from tests.support.keras_models import manifest, model_file, write_files, write_manifest
 
 URL = "https://weights.invalid/release"
 PAGE = ROOT / "docs/keras-models.md"

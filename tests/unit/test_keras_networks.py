@@ -30,7 +30,7 @@ from ocrqueue_worker.engines.keras.onnx_networks import OnnxNetworks
 from ocrqueue_worker.engines.keras.page_sizes import enlarge
 from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks, keras_networks
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
-from ocrqueue_worker.memory_limit import data_limit
+from ocrqueue_worker.limits.memory_limit import data_limit
 
 pytestmark = pytest.mark.filterwarnings("default")
 """TensorFlow and what keras-ocr builds on warn of their own future."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from ocrqueue.job import engine_queues
-from ocrqueue.names import LANES
-from ocrqueue_worker.lanes import LaneCycle, lane_of
+from ocrqueue.job.names import LANES
+from ocrqueue_worker.broker.lanes import LaneCycle, lane_of
 
 HIGH, NORMAL, LOW = engine_queues("null")
 

@@ -11,14 +11,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 
+from ocrqueue.core import Registry
 from ocrqueue.monitoring.exporter import collector_registry
 from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
-from ocrqueue.registry import Registry
 from ocrqueue.settings import load_settings
-from ocrqueue_worker import metrics
-from ocrqueue_worker.metrics_files import CountedByProcesses
-from ocrqueue_worker.metrics_server import GAUGES
-from tests.metrics import Scrape, check_with_promtool
+from ocrqueue_worker.lifecycle.metrics_server import GAUGES
+from ocrqueue_worker.telemetry import metrics
+from ocrqueue_worker.telemetry.metrics_files import CountedByProcesses
+from tests.support.metrics import Scrape, check_with_promtool
 
 COUNT = """
 import sys
@@ -26,10 +26,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
-from ocrqueue.registry import Outcome, Start
-from ocrqueue.route import Route, Step
+from ocrqueue.core import Outcome, Start
+from ocrqueue.job.route import Route, Step
 from ocrqueue.settings import load_settings
-from ocrqueue_worker import metrics
+from ocrqueue_worker.telemetry import metrics
 
 folder = Path(sys.argv[1])
 settings = load_settings(engine_page_cost="0,vision=150")
@@ -66,7 +66,7 @@ metrics.service_asked("vision", 16, None)
 metrics.service_asked("vision", 0, "engine.throttled")
 metrics.child_started()
 
-from ocrqueue_worker.metrics_files import CountedByProcesses
+from ocrqueue_worker.telemetry.metrics_files import CountedByProcesses
 registry = CollectorRegistry()
 registry.register(CountedByProcesses(folder))
 print(generate_latest(registry).decode())
@@ -171,7 +171,7 @@ def test_a_full_disk_turns_counting_off_and_ends_nothing(tmp_path: Path) -> None
 import errno, os, sys
 from pathlib import Path
 from ocrqueue.settings import load_settings
-from ocrqueue_worker import metrics
+from ocrqueue_worker.telemetry import metrics
 def full(*_): raise OSError(errno.ENOSPC, "No space left on device")
 os.posix_fallocate = full
 metrics.start(Path(sys.argv[1]), load_settings(), {"null"}, ["null"])

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image, ImageFont
 
 from ocrqueue.document import Document, Page, Polygon, Word, box_of
+from ocrqueue.document.formats import fonts
+from ocrqueue.document.formats.overlay import draw_overlay, open_page
 from ocrqueue.errors import (
     ImageCorrupt,
     ImageEmpty,
@@ -21,9 +23,7 @@ from ocrqueue.errors import (
     ImageTruncated,
     PageNotFound,
 )
-from ocrqueue.formats import fonts
-from ocrqueue.formats.overlay import draw_overlay, open_page
-from tests.documents import block_of, document_of, line_of, page_of, paragraph_of, word
+from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 NASTY = "<&\"\x00\x0b'>"

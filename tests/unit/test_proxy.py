@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.processes import wait_until
-from tests.proxy import Mode, Proxy, proxy
+from tests.support.processes import wait_until
+from tests.support.proxy import Mode, Proxy, proxy
 
 
 @contextmanager

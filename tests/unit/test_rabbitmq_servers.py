@@ -8,8 +8,8 @@ import ssl
 import pytest
 
 from ocrqueue import Job
+from ocrqueue.core.messages import MAX_ENTRY_BYTES, celery_message
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.messages import MAX_ENTRY_BYTES, celery_message
 from ocrqueue.rabbitmq import Server, servers
 from ocrqueue.rabbitmq.publishing import amqp_message
 from ocrqueue.settings import Settings, load_settings

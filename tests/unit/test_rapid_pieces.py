@@ -7,7 +7,7 @@ import pytest
 
 from ocrqueue.document import Box, Line, box_of, polygon_of
 from ocrqueue_worker.engines.rapid.pieces import pieces
-from tests.documents import line_of, word
+from tests.support.documents import line_of, word
 
 
 def boxes_of(line: Line) -> list[Box]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrqueue.registry.rates import jobs_per_second, parse_counts, retry_after_s
+from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
 
 NOW_S = 1_000_005.0
 PERIOD = 100_000

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from ocrqueue.core import EngineOffer, WorkerInfo
 from ocrqueue.errors import EngineUnknown, JobMalformed, LanguageUnsupported, OcrQueueError, SettingsInvalid
 from ocrqueue.job import Job, parse_job
-from ocrqueue.registry import EngineOffer, WorkerInfo
-from ocrqueue.route import MOST_ENGINES, Route
+from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, check_languages, make_route
 from ocrqueue.settings import Settings, load_settings
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.per_engine import PerEngine
 from ocrqueue.settings import Settings, load_settings, mask_password
+from ocrqueue.settings.per_engine import PerEngine
 
 
 def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:

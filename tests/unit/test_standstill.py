@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = '''
 import os, signal, subprocess, sys, time
-from tests.standstill import time_lost
+from tests.support.standstill import time_lost
 
 wake = f"""
 import os, signal, time

@@ -25,8 +25,8 @@ from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.inprocess import InProcessTesseract
 from ocrqueue_worker.engines.tesseract.tessdata import debian_package, tessdata_dir
 from ocrqueue_worker.geometry import iou, upright
-from tests.pictures import text_picture
-from tests.processes import need_program
+from tests.support.pictures import text_picture
+from tests.support.processes import need_program
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

@@ -21,10 +21,10 @@ from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.engine import PageImage, Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.subprocess import _is_cut_off
-from ocrqueue_worker.exhaustion import exhaustion_as_errors
-from ocrqueue_worker.memory_limit import data_limit
-from tests.pictures import png
-from tests.processes import need_program
+from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
+from ocrqueue_worker.limits.memory_limit import data_limit
+from tests.support.pictures import png
+from tests.support.processes import need_program
 
 LINE, COUNT, PITCH_PX, BLOCK = "to be or not to be", 20, 40, 4096
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ocrqueue.core.calls import job_json
 from ocrqueue.errors import JobMalformed
 from ocrqueue.job import Job, parse_job
-from ocrqueue.registry.calls import job_json
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.time_limits import TimeLimits, group_time_limits, time_limits
+from ocrqueue_worker.limits.time_limits import TimeLimits, group_time_limits, time_limits
 
 
 @pytest.mark.parametrize(

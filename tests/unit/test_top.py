@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from ocrqueue.cli.top_frame import frame
+from ocrqueue.core import EngineOffer, QueueInfo, WorkerInfo
+from ocrqueue.core.lately import count_by_kind, wait_quantile
+from ocrqueue.core.rates import KEPT_PERIODS, PERIOD_S
+from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.installation_now import InstallationNow, Lately
-from ocrqueue.names import LANES
-from ocrqueue.registry import EngineOffer, QueueInfo, WorkerInfo
-from ocrqueue.registry.lately import count_by_kind, wait_quantile
-from ocrqueue.registry.rates import KEPT_PERIODS, PERIOD_S
 from ocrqueue.routing import EngineStatus
 
 NOTHING = Lately(None, None, {})

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from ocrqueue.core.messages import TASK, celery_message
 from ocrqueue.job import Job
-from ocrqueue.messages import TASK, celery_message
-from ocrqueue_worker.envelopes import envelope_fault
-from tests.processes import RedisServer
+from ocrqueue_worker.broker.envelopes import envelope_fault
+from tests.support.processes import RedisServer
 
 
 def good() -> dict[str, Any]:

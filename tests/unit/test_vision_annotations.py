@@ -13,7 +13,7 @@ from ocrqueue.document import Page
 from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import PageImage
 from ocrqueue_worker.engines.vision.annotations import Frame, page_of
-from tests.google_vision.answers import SAMPLES, answer
+from tests.support.google_vision.answers import SAMPLES, answer
 
 SIZE = (200, 100)
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrqueue.registry import Registry
-from ocrqueue.registry.billing import billed_by_month, billed_pages
-from ocrqueue.registry.keys import Keys
+from ocrqueue.core import Registry
+from ocrqueue.core.billing import billed_by_month, billed_pages
+from ocrqueue.core.keys import Keys
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.vision.rate_limit import Admission, Pace, RateLimit
-from tests.processes import RedisServer, wait_until
+from tests.support.processes import RedisServer, wait_until
 
 ENDLESS = Pace(1000, 1000.0)
 
@@ -142,7 +142,7 @@ def test_an_admission_asked_for_twice_counts_once(
 
 @pytest.mark.parametrize("day", ["1970-01-01", "2000-02-29", "2024-02-29", "2025-12-31", "2026-03-01", "2100-03-01"])
 def test_months_are_those_of_the_calendar(redis: RedisServer, day: str) -> None:
-    from ocrqueue.registry.billing import MONTH
+    from ocrqueue.core.billing import MONTH
 
     at = datetime.fromisoformat(f"{day}T23:59:59+00:00")
     script = f"#!lua\n{MONTH}\nreturn month_of(tonumber(ARGV[1]))"

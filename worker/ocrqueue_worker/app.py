@@ -25,17 +25,17 @@ from ocrqueue.job import queue_name
 from ocrqueue.rabbitmq import servers
 from ocrqueue.settings import Settings, process_settings
 from ocrqueue.tracing import check_tracing, send_last_spans
-from ocrqueue_worker import metrics
-from ocrqueue_worker.cancelling import Cancelling
-from ocrqueue_worker.draining import DrainingWorker
-from ocrqueue_worker.due_jobs import DueJobs
-from ocrqueue_worker.engines_loaded import EnginesLoaded
-from ocrqueue_worker.health import SignOfLife
-from ocrqueue_worker.heap import collect_cycles_soon, return_freed_memory
-from ocrqueue_worker.logs import configure_logging
-from ocrqueue_worker.metrics_server import MetricsServer
-from ocrqueue_worker.presence import Presence
-from ocrqueue_worker.tasks import RecognizeTask
+from ocrqueue_worker.lifecycle.cancelling import Cancelling
+from ocrqueue_worker.lifecycle.draining import DrainingWorker
+from ocrqueue_worker.lifecycle.due_jobs import DueJobs
+from ocrqueue_worker.lifecycle.engines_loaded import EnginesLoaded
+from ocrqueue_worker.lifecycle.health import SignOfLife
+from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
+from ocrqueue_worker.lifecycle.presence import Presence
+from ocrqueue_worker.limits.heap import collect_cycles_soon, return_freed_memory
+from ocrqueue_worker.task.tasks import RecognizeTask
+from ocrqueue_worker.telemetry import metrics
+from ocrqueue_worker.telemetry.logs import configure_logging
 
 _HEALTH_CHECK_INTERVAL_S: Final = 5
 """A connection that has not been heard of for so long is given up: kombu asks for messages every second."""
@@ -99,7 +99,7 @@ def _redis_as_broker(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": redis_url,
         "broker_use_ssl": tls_options(redis_url),
-        "broker_transport": "ocrqueue_worker.transport:Transport",
+        "broker_transport": "ocrqueue_worker.broker.transport:Transport",
         "broker_transport_options": {
             "visibility_timeout": settings.visibility_timeout_s,
             "global_keyprefix": settings.key_prefix,

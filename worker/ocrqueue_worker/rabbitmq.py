@@ -5,7 +5,7 @@ may hold: no lane would come before another, and a busy worker would hold what a
 consumed but asked (`basic.get`), in the order of `LaneCycle`, whenever the worker has room. Celery's own broadcasts
 (inspect, ping) are pushed as ever.
 
-As with Redis, Celery gets no message as it is; `ocrqueue_worker.envelopes` says why.
+As with Redis, Celery gets no message as it is; `ocrqueue_worker.broker.envelopes` says why.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from kombu.transport import pyamqp
 
 from ocrqueue.rabbitmq import declare_queue
 from ocrqueue.rabbitmq.connecting import rabbitmq_errors
-from ocrqueue_worker.envelopes import NoMessage, accepted
-from ocrqueue_worker.lanes import LaneCycle
+from ocrqueue_worker.broker.envelopes import NoMessage, accepted
+from ocrqueue_worker.broker.lanes import LaneCycle
 
 _log = structlog.get_logger(__name__)
 

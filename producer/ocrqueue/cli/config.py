@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from ocrqueue.cli.output import json_option, print_json, print_table, say
-from ocrqueue.formats.sanitise import inline_text
+from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.settings import Settings, load_settings
 
 _PREFIX = "OCRQUEUE_"

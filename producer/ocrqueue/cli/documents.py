@@ -13,9 +13,9 @@ import click
 
 from ocrqueue.cli.output import say
 from ocrqueue.document import Document
-from ocrqueue.formats import FORMATS, render
-from ocrqueue.formats.sanitise import inline_text
-from ocrqueue.references import is_reference
+from ocrqueue.document.formats import FORMATS, render
+from ocrqueue.document.formats.sanitise import inline_text
+from ocrqueue.job.references import is_reference
 
 FORMAT: Final = click.Choice(sorted(FORMATS))
 

@@ -13,7 +13,7 @@ import click
 from pydantic import JsonValue
 
 from ocrqueue.errors import SourceInvalid
-from ocrqueue.references import SCHEMES, is_reference, redact_uri
+from ocrqueue.job.references import SCHEMES, is_reference, redact_uri
 
 STDIN = "-"
 

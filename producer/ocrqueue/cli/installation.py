@@ -9,8 +9,8 @@ import click
 
 from ocrqueue.cli.output import duration, json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
-from ocrqueue.names import AUTO, LANES
-from ocrqueue.registry import QueueInfo
+from ocrqueue.core import QueueInfo
+from ocrqueue.job.names import AUTO, LANES
 from ocrqueue.routing import EngineStatus
 
 _LANGUAGES_SHOWN: Final = 10

@@ -24,11 +24,11 @@ from ocrqueue.cli.output import (
 )
 from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
+from ocrqueue.core import JobStatus
 from ocrqueue.document import Timings
+from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import JobUnknown
-from ocrqueue.formats.sanitise import inline_text
-from ocrqueue.registry import JobStatus
-from ocrqueue.route import Route, Step
+from ocrqueue.job.route import Route, Step
 
 _CONTENT_HASH = re.compile("^([0-9a-f]{12})[0-9a-f]{52}")
 

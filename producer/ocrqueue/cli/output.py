@@ -15,8 +15,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import ErrorInfo
-from ocrqueue.formats.sanitise import inline_text
 
 _PIPED_WIDTH: Final = 10_000
 _NARROWEST: Final = 12

@@ -14,7 +14,7 @@ from ocrqueue.cli.results import finished_document
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
 from ocrqueue.errors import PageNotFound, SourceInvalid, SourceNotFound
-from ocrqueue.references import redact_uri
+from ocrqueue.job.references import redact_uri
 from ocrqueue.storage.files import file_uri_path
 
 
@@ -48,7 +48,7 @@ def overlay(
     Of several pages each becomes a file of its own, NAME-p001.png and so on. With --json, one object a line: page
     and file.
     """
-    from ocrqueue.formats.overlay import draw_overlay, open_page
+    from ocrqueue.document.formats.overlay import draw_overlay, open_page
 
     target = output or Path(f"{safe_name(job_id)}-overlay.png")
     _check_format(target)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ocrqueue.cli.output import console
-from ocrqueue.registry import JobStatus
+from ocrqueue.core import JobStatus
 
 
 @contextmanager

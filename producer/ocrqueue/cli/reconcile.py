@@ -10,8 +10,8 @@ import click
 
 from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.client import OcrQueue
+from ocrqueue.core.reconciler import Reconciler, Reconciliation
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.registry.reconciler import Reconciler, Reconciliation
 
 
 @click.command()

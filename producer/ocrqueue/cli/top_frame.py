@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ocrqueue.cli.output import duration, number
-from ocrqueue.formats.sanitise import inline_text
+from ocrqueue.core import QueueInfo, WorkerInfo
+from ocrqueue.document.formats.sanitise import inline_text
+from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.installation_now import InstallationNow
-from ocrqueue.names import LANES
-from ocrqueue.registry import QueueInfo, WorkerInfo
 from ocrqueue.routing import EngineStatus
 
 _ENGINE_COLUMNS: Final = (

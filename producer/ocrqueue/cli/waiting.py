@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from ocrqueue.cli.output import say
 from ocrqueue.cli.progress import job_progress
 from ocrqueue.client import OcrQueue
+from ocrqueue.core import JobStatus
 from ocrqueue.errors import JobWaitTimeout, OcrQueueError
-from ocrqueue.registry import JobStatus
 
 _NAMED = 10
 

@@ -6,8 +6,8 @@ import threading
 from contextlib import suppress
 
 from ocrqueue.client import OcrQueue
+from ocrqueue.core.reconciler import Reconciler
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.registry.reconciler import Reconciler
 from ocrqueue.settings import Settings
 
 

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ocrqueue.core import Registry
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.monitoring.installation_metrics import METRICS, UP
 from ocrqueue.monitoring.installation_now import InstallationNow, read_installation
-from ocrqueue.registry import Registry
 
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, and the value."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ocrqueue.registry import QueueInfo, Registry, WorkerInfo, queues
-from ocrqueue.registry.connection import broker_errors
-from ocrqueue.registry.lately import count_by_kind, wait_quantile
+from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.lately import count_by_kind, wait_quantile
 from ocrqueue.routing import EngineStatus, engine_statuses
 
 

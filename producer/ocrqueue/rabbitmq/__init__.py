@@ -1,6 +1,6 @@
 """RabbitMQ as the broker in place of Redis: where it is, its queues, and how messages get there.
 
-Records stay in Redis, and so does the decision what is queued: `ocrqueue.registry.outbox` brings to RabbitMQ what the
+Records stay in Redis, and so does the decision what is queued: `ocrqueue.core.outbox` brings to RabbitMQ what the
 scripts put in Redis's lists. docs/rabbitmq.md says what is different under RabbitMQ.
 """
 

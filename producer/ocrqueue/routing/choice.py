@@ -10,8 +10,8 @@ from typing import Final
 
 from ocrqueue.errors import EngineUnknown, LanguageUnsupported, SettingsInvalid
 from ocrqueue.job import Job
-from ocrqueue.names import AUTO, ENGINE_NAME
-from ocrqueue.route import MOST_ENGINES, Route
+from ocrqueue.job.names import AUTO, ENGINE_NAME
+from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing.languages import abilities, unsupported
 from ocrqueue.routing.state import EnginesNow, EngineStatus
 from ocrqueue.settings import Settings

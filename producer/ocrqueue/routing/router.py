@@ -10,7 +10,7 @@ from typing import Final
 
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
-from ocrqueue.names import Priority
+from ocrqueue.job.names import Priority
 from ocrqueue.routing.choice import check_known, make_route
 from ocrqueue.routing.languages import check_languages
 from ocrqueue.routing.state import EnginesNow

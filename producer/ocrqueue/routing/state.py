@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ocrqueue.core import EngineOffer, Registry, WorkerInfo
+from ocrqueue.core.billing import billed_pages
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.installation import jobs_waiting, known_engines, parse_live_workers, workers_by_engine
+from ocrqueue.core.keys import Keys
+from ocrqueue.core.rates import per_minute
 from ocrqueue.job import queue_name
-from ocrqueue.names import AUTO, LANES, Priority
-from ocrqueue.registry import EngineOffer, Registry, WorkerInfo
-from ocrqueue.registry.billing import billed_pages
-from ocrqueue.registry.connection import broker_errors
-from ocrqueue.registry.installation import jobs_waiting, known_engines, parse_live_workers, workers_by_engine
-from ocrqueue.registry.keys import Keys
-from ocrqueue.registry.rates import per_minute
+from ocrqueue.job.names import AUTO, LANES, Priority
 from ocrqueue.settings import Settings
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.benchmarks.scale.used import process_cpu
 from tests.benchmarks.stage import Stage
-from tests.processes import Worker, as_environment, worker
+from tests.support.processes import Worker, as_environment, worker
 
 _MOST_CHILDREN: Final = 8
 """Of one worker: those of a machine with so many cores."""

@@ -76,8 +76,8 @@ class Engine(ABC, Generic[Options]):
     """Private memory that one job may take, where the setting of this name would not do; 0: no limit. In MiB.
 
     What load() took is not counted. A job over the limit meets a MemoryError, or what its libraries make of malloc(3)
-    returning NULL: see ocrqueue_worker.memory_limit. An engine whose libraries take memory that they do not use, or
-    that end the process rather than raise, wants a high limit or none. The operator's setting for the engine by name
+    returning NULL: see ocrqueue_worker.limits.memory_limit. An engine whose libraries take memory that they do not use,
+    or that end the process rather than raise, wants a high limit or none. The operator's setting for the engine by name
     has precedence.
     """
 

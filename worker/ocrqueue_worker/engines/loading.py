@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ocrqueue.errors import EngineUnavailable, EngineUnknown
-from ocrqueue.names import AUTO
+from ocrqueue.job.names import AUTO
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from ocrqueue.core import Outcome
 from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page
 from ocrqueue.errors import error_from_info
-from ocrqueue.registry import Outcome
-from ocrqueue.route import Step
-from ocrqueue_worker.attempt import Attempt
-from ocrqueue_worker.crop_writing import with_crops
+from ocrqueue.job.route import Step
+from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.crop_writing import with_crops
+from ocrqueue_worker.pipeline.storing import store_result
 from ocrqueue_worker.routes.comparing import compared
-from ocrqueue_worker.storing import store_result
 
 
 def compose(

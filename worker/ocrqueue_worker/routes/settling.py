@@ -6,18 +6,18 @@ from typing import Final
 
 import structlog
 
+from ocrqueue.core import Outcome, Start
 from ocrqueue.document import Document
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
-from ocrqueue.registry import Outcome, Start
-from ocrqueue.route import Route, Step
-from ocrqueue_worker.attempt import Attempt, Workplace
-from ocrqueue_worker.crop_writing import crop_writer, with_crops
-from ocrqueue_worker.images import open_image
+from ocrqueue.job.route import Route, Step
+from ocrqueue_worker.images.images import open_image
+from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
+from ocrqueue_worker.pipeline.crop_writing import crop_writer, with_crops
+from ocrqueue_worker.pipeline.storing import store_result
 from ocrqueue_worker.routes.ending import end_comparison
 from ocrqueue_worker.routes.steps import Onward, compared_documents, onward, open_route, standing_document
 from ocrqueue_worker.sources import fetch
-from ocrqueue_worker.storing import store_result
 
 _log = structlog.get_logger(__name__)
 

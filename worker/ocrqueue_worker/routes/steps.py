@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ocrqueue.core.installation import engines_seen, live_workers
+from ocrqueue.core.registry import Registry
 from ocrqueue.document import Document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
-from ocrqueue.registry.installation import engines_seen, live_workers
-from ocrqueue.registry.registry import Registry
-from ocrqueue.route import Route, Step
+from ocrqueue.job.route import Route, Step
 from ocrqueue.storage import Storage
 
 _SEEN_WITHIN_S: Final = 600.0

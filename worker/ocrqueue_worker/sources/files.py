@@ -18,7 +18,7 @@ from ocrqueue.errors import (
     SourceTooLarge,
     SourceUnavailable,
 )
-from ocrqueue.references import redact_uri
+from ocrqueue.job.references import redact_uri
 from ocrqueue.settings import Settings
 from ocrqueue.storage import FileStorage, Storage, file_uri_path
 from ocrqueue_worker.sources.deadline import Deadline

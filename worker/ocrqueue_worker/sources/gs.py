@@ -26,7 +26,7 @@ from ocrqueue.errors import (
     SourceTooLarge,
     SourceUnavailable,
 )
-from ocrqueue.references import split_gs_uri
+from ocrqueue.job.references import split_gs_uri
 from ocrqueue.settings import Settings
 from ocrqueue_worker.sources.deadline import Deadline
 

@@ -24,7 +24,7 @@ from ocrqueue.errors import (
     SourceTooManyRedirects,
     SourceUnavailable,
 )
-from ocrqueue.references import redact_uri
+from ocrqueue.job.references import redact_uri
 from ocrqueue.settings import Settings
 from ocrqueue_worker.sources.addresses import address_policy
 from ocrqueue_worker.sources.deadline import Deadline

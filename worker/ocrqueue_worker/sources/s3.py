@@ -17,7 +17,7 @@ from ocrqueue.errors import (
     SourceTooLarge,
     SourceUnavailable,
 )
-from ocrqueue.references import split_s3_uri
+from ocrqueue.job.references import split_s3_uri
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 from ocrqueue.storage.s3 import S3Storage

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ocrqueue.core.connection import connect
+from ocrqueue.core.keys import Keys
 from ocrqueue.document import EngineInfo, Page
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.registry.connection import connect
-from ocrqueue.registry.keys import Keys
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
 from ocrqueue_worker.engines.vision.annotations import Frame, page_of

@@ -30,9 +30,9 @@ from ocrqueue.errors import (
     EngineUnreachable,
     OcrQueueError,
 )
-from ocrqueue_worker import metrics
 from ocrqueue_worker.engines.vision.failures import error_of, image_error, is_refusal
 from ocrqueue_worker.engines.vision.rate_limit import Admission, RateLimit
+from ocrqueue_worker.telemetry import metrics
 
 if TYPE_CHECKING:
     from google.cloud.vision import AnnotateImageRequest, AnnotateImageResponse

@@ -20,10 +20,10 @@ from uuid import uuid4
 
 import redis
 
-from ocrqueue.registry.billing import MONTH
-from ocrqueue.registry.connection import broker_errors
-from ocrqueue.registry.keys import Keys
-from ocrqueue.registry.scripts.parts import CLOCK, GOES_ON
+from ocrqueue.core.billing import MONTH
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.keys import Keys
+from ocrqueue.core.scripts.parts import CLOCK, GOES_ON
 
 _REMEMBERED_MS: Final = 600_000
 """For so long an admission can be given back, and is the same when it is asked for again."""

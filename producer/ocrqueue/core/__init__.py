@@ -1,0 +1,24 @@
+"""The job record in Redis: state, progress, attempts. `keys` describes every key."""
+
+from ocrqueue.core.calls import Holder
+from ocrqueue.core.installation import QueueInfo, known_engines, live_workers, queues
+from ocrqueue.core.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo
+from ocrqueue.core.registry import Published, Registry, Start, StoredJob
+
+__all__ = [
+    "FINAL_STATES",
+    "EngineOffer",
+    "Holder",
+    "JobStatus",
+    "Outcome",
+    "Published",
+    "QueueInfo",
+    "Registry",
+    "Start",
+    "State",
+    "StoredJob",
+    "WorkerInfo",
+    "known_engines",
+    "live_workers",
+    "queues",
+]

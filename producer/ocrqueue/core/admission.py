@@ -1,0 +1,118 @@
+"""Submitting to queues that may be full: the same steps for the blocking and the asyncio client.
+
+Jobs are sent in order, up to 500 at once, and Redis takes them up to the first that finds its queue full, in one step:
+what is queued of a submission is always its first jobs. Whoever waits for room asks with a single job, and with twice
+as many after each success, so that waiting costs Redis little.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ocrqueue.core.calls import PIPELINE, Call, Calls
+from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
+from ocrqueue.errors import QueueFull
+from ocrqueue.job import Job
+from ocrqueue.job.grouping import check_group_size
+
+_LONGEST_PAUSE_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What Redis says of a full queue: jobs that wait and may wait, jobs that end per second if that is known."""
+
+    engine: str
+    waiting: int
+    limit: int
+    rate: float | None
+
+    def retry_after_s(self, jobs: int) -> int:
+        """When there should be room for so many jobs, or for as many as the queue holds."""
+        return retry_after_s(self.waiting - self.limit + min(jobs, self.limit), self.rate)
+
+
+class Admission:
+    """One call's jobs on their way into the queue."""
+
+    def __init__(self, calls: Calls, wait_for_room: float | None, group: int = 1) -> None:
+        """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit.
+
+        `group`: how many jobs of a kind may travel in one message. Raises JobMalformed where it is no such number.
+        """
+        check_group_size(group)
+        self._group = group
+        self.pending: list[Job] = []
+        self.queues: set[str] = set()
+        """Names of those that the pending jobs, as they were taken, are to wait in."""
+        self._calls = calls
+        self._patience = float("inf") if wait_for_room is None else wait_for_room
+        self._give_up_at: float | None = None
+        self._queued = 0
+        self._at_once = PIPELINE
+        self._refusal: Refusal | None = None
+
+    def take(self, jobs: Iterable[Job]) -> bool:
+        """Take the next jobs, 500 at most; false if there are none."""
+        self.pending = list(jobs)
+        self.queues = {job.queue for job in self.pending}
+        return bool(self.pending)
+
+    def call(self) -> Call:
+        """Keys and arguments of SUBMIT for the next of the pending jobs."""
+        return self._calls.submit(self.pending[: self._at_once], self._group)
+
+    def settle(self, answer: list[Any]) -> list[str]:
+        """Take in SUBMIT's answer; returns the ids of the jobs that now stand for the first of the pending ones."""
+        ids, *refused = answer
+        sent = self.pending[: self._at_once]
+        self.pending = self.pending[len(ids) :]
+        self._queued += len(ids)
+        if ids:
+            self._give_up_at = None
+        if refused:
+            engine, waiting, now_ms, counts = refused
+            self._refusal = self._understand(sent, engine, waiting, now_ms, counts)
+            self._at_once = 1
+        else:
+            self._refusal = None
+            self._at_once = min(2 * self._at_once, PIPELINE)
+        return [job_id.decode() for job_id in ids]
+
+    def _understand(self, sent: list[Job], engine: int, waiting: int, now_ms: bytes, counts: list[bytes]) -> Refusal:
+        name = list(dict.fromkeys(job.engine for job in sent))[engine - 1]
+        stored: Mapping[bytes, bytes] = dict(zip(counts[::2], counts[1::2], strict=True))
+        rate = jobs_per_second(parse_counts(stored), int(now_ms) / 1000)
+        return Refusal(name, waiting, self._calls.settings.max_queue_length.of(name), rate)
+
+    def pause_s(self) -> float:
+        """How long to pause before the next call; 0 if there was room. Raises QueueFull once it was waited for."""
+        if self._refusal is None:
+            return 0.0
+        now = time.monotonic()
+        if self._give_up_at is None:
+            self._give_up_at = now + self._patience
+        if now >= self._give_up_at:
+            raise self._full(self._refusal)
+        # for half a queue at most: it is not to run dry meanwhile
+        enough = min(len(self.pending), max(1, self._refusal.limit // 2))
+        pause = min(self._refusal.retry_after_s(enough), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
+        return min(pause, self._give_up_at - now)
+
+    def _full(self, refusal: Refusal) -> QueueFull:
+        retry_after = refusal.retry_after_s(len(self.pending))
+        when = f"room is expected in {retry_after} s" if refusal.rate else "none has ended in the last 5 minutes"
+        error = QueueFull(
+            f"{refusal.waiting} jobs wait for {refusal.engine}, and {refusal.limit} may; {when}.",
+            engine=refusal.engine,
+            waiting=refusal.waiting,
+            limit=refusal.limit,
+            retry_after_s=retry_after,
+            submitted=self._queued,
+        )
+        error.refused = tuple(self.pending)
+        return error

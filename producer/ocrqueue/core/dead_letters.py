@@ -1,0 +1,65 @@
+"""Dead letters: jobs that failed for a reason that may pass, kept to be looked at and replayed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import cast
+
+from ocrqueue.core import scripts
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.records import JobStatus
+from ocrqueue.core.registry import Registry
+from ocrqueue.errors import BrokerUnavailable, JobUnknown
+
+
+class DeadLetters:
+    """Poison, engine failures, and jobs whose retries ran out. Not those whose image or options are at fault."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._replay = registry.client.register_script(scripts.REPLAY)
+
+    def ids(self, limit: int = 1000) -> list[str]:
+        """The newest first."""
+        with broker_errors():
+            found = cast("list[bytes]", self.registry.client.zrange(self.registry.keys.dead(), 0, limit - 1, desc=True))
+        return [job_id.decode() for job_id in found]
+
+    def list(self, limit: int = 1000) -> list[JobStatus]:
+        """The newest first; those whose record has expired are forgotten."""
+        ids = self.ids(limit)
+        statuses = list(self.registry.statuses(ids))
+        for job_id, status in zip(ids, statuses, strict=True):
+            if status is None:
+                self._forget(job_id)
+        return [status for status in statuses if status is not None]
+
+    def get(self, job_id: str) -> JobStatus:
+        """Raises JobUnknown where it is no dead letter."""
+        with broker_errors():
+            listed = self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
+        if not listed:
+            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+        return self.registry.status(job_id)
+
+    def replay(self, job_id: str) -> None:
+        """Queue the job again under its id; how it ended before is kept in its history. Raises JobUnknown."""
+        (stored,) = self.registry.stored_jobs([job_id])
+        if stored is not None:
+            keys, args = self.registry.calls.replay(stored.job, stored.wants_summary)
+            with broker_errors():
+                replayed = self._replay(keys=keys, args=args)
+            if replayed:
+                with suppress(BrokerUnavailable):
+                    self.registry.forward([stored.job.from_its_first_engine().queue])
+                return
+        raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+
+    def drop(self, job_id: str) -> None:
+        """Forget the dead letter; its record stays for as long as it was to be kept. Raises JobUnknown."""
+        if not self._forget(job_id):
+            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+
+    def _forget(self, job_id: str) -> bool:
+        with broker_errors():
+            return bool(self.registry.client.zrem(self.registry.keys.dead(), job_id))

@@ -1,0 +1,54 @@
+"""What was read: a Document of pages, blocks, paragraphs, lines and words with polygons and confidences.
+
+`formats` writes it as text, TSV, hOCR and as a picture.
+"""
+
+from ocrqueue.document.model import (
+    Block,
+    Box,
+    Confidence,
+    Crop,
+    Document,
+    EngineInfo,
+    InputInfo,
+    Line,
+    Page,
+    PageReading,
+    Paragraph,
+    Point,
+    Polygon,
+    Region,
+    Symbol,
+    Timings,
+    Verdict,
+    Word,
+    box_of,
+    json_schema,
+    mean_confidence,
+    polygon_of,
+)
+
+__all__ = [
+    "Block",
+    "Box",
+    "Confidence",
+    "Crop",
+    "Document",
+    "EngineInfo",
+    "InputInfo",
+    "Line",
+    "Page",
+    "PageReading",
+    "Paragraph",
+    "Point",
+    "Polygon",
+    "Region",
+    "Symbol",
+    "Timings",
+    "Verdict",
+    "Word",
+    "box_of",
+    "json_schema",
+    "mean_confidence",
+    "polygon_of",
+]

@@ -1,0 +1,28 @@
+"""What is asked: a Job, its route over several engines, and the references that it names.
+
+Nothing here knows of Redis, storage or workers.
+"""
+
+from ocrqueue.job.model import (
+    JOB_ID,
+    SCHEMA_VERSION,
+    CropMode,
+    Job,
+    describe_validation_error,
+    engine_queues,
+    new_job_id,
+    parse_job,
+    queue_name,
+)
+
+__all__ = [
+    "JOB_ID",
+    "SCHEMA_VERSION",
+    "CropMode",
+    "Job",
+    "describe_validation_error",
+    "engine_queues",
+    "new_job_id",
+    "parse_job",
+    "queue_name",
+]

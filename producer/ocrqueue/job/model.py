@@ -1,0 +1,214 @@
+"""Job: what is asked. Its JSON is the message on the queue; other languages follow its JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+import uuid_utils
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+
+from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
+from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, Priority
+from ocrqueue.job.route import MOST_ENGINES, EngineName, Route
+
+SCHEMA_VERSION: Final = 1
+
+CropMode = Literal["objects", "archive", "none"]
+JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+_RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-task-meta-")
+"""Beginnings of Redis keys that are no queues of an app's: a list in the place of one would stop all workers."""
+_LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
+
+
+def new_job_id() -> str:
+    """A UUIDv7 (RFC 9562): ids sort by the time of submission."""
+    return str(uuid_utils.uuid7())
+
+
+class Job(BaseModel):
+    """One image to read.
+
+    Image bytes never travel in it: `image` is a reference that the worker can fetch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="ocrqueue job")
+
+    schema_version: Literal[1] = 1
+    id: Annotated[str, Field(pattern=JOB_ID)] = Field(
+        default_factory=new_job_id,
+        description="Also the Celery task id. Made by the producer; absent, the Celery task id is taken.",
+    )
+    image: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
+        description="s3://bucket/key, gs://bucket/key, https://host/path, http://host/path or file:///path."
+    )
+    engine: Annotated[str, Field(pattern=ENGINE_NAME)] = Field(
+        default="tesseract",
+        description="Name of the engine; decides the queue. auto: chosen by languages, workers and queues.",
+    )
+    fallback: Annotated[tuple[EngineName, ...], Field(max_length=MOST_ENGINES - 1)] = Field(
+        default=(),
+        description="Engines that go on in this order with what the one before is not sure of, or fails at.",
+    )
+    compare: Annotated[tuple[EngineName, ...], Field(max_length=MOST_ENGINES)] = Field(
+        default=(), description="Engines that each read the image, two at least; the words are the first one's."
+    )
+    languages: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)] = Field(
+        default=("eng",), description="ISO 639-2 codes as Tesseract names them, the main one first."
+    )
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="The engine's own options; by engine in a job with auto, fallback or compare: "
+        "{engine: {option: value}}.",
+    )
+    crops: CropMode = Field(
+        default="objects",
+        description="objects: one PNG a word. archive: one stored ZIP, read by ranged GET. none: no crops.",
+    )
+    crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
+        default=2, description="Pixels of margin around a word's box in its crop."
+    )
+    time_limit_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default=None,
+        description="Ends the job as engine.timeout after so many seconds, if that is below the engine's limit.",
+    )
+    cache: bool = Field(default=True, description="false: read the image even if the same was read before.")
+    priority: Priority = Field(default="normal", description="Lane of the engine's queue; high is drained first.")
+    tag: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="Free text of the app's own, kept in the record and the Document."
+    )
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="Submissions with the same key are one job."
+    )
+    reply_to: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
+        default=None,
+        description="A Celery queue: when the job has ended, its summary is sent there as task ocrqueue.finished.",
+    )
+    route: Route | None = Field(
+        default=None, description="Of a job with auto, fallback or compare, once it is submitted; made by ocrqueue."
+    )
+    submitted_at: datetime = Field(default_factory=lambda: datetime.now(UTC), description="RFC 3339, with a time zone.")
+
+    @field_validator("languages")
+    @classmethod
+    def _language_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for language in value:
+            if not _LANGUAGE.fullmatch(language):
+                raise ValueError(f"not a language code: {language[:40]!r}")
+        if len(set(value)) != len(value):
+            raise ValueError("a language is named twice")
+        return value
+
+    @field_validator("reply_to")
+    @classmethod
+    def _queue_of_their_own(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(_RESERVED_NAMES):
+            raise ValueError("the name is taken by ocrqueue or Celery")
+        return value
+
+    @field_validator("submitted_at")
+    @classmethod
+    def _with_time_zone(cls, value: datetime) -> datetime:
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _compares_with_its_engine(cls, fields: Any) -> Any:
+        compare = fields.get("compare") if isinstance(fields, Mapping) else None
+        if isinstance(compare, list | tuple) and compare and "engine" not in fields:
+            return {**fields, "engine": compare[0]}
+        return fields
+
+    @model_validator(mode="after")
+    def _engines_fit(self) -> Self:
+        named = (self.engine, *self.fallback) if self.route is None else self.fallback
+        if self.compare and self.fallback:
+            raise ValueError("a job has either fallback or compare")
+        if len(self.compare) == 1:
+            raise ValueError("compare takes two engines at least")
+        if AUTO in (*self.fallback, *self.compare):
+            raise ValueError(f"{AUTO} is no engine that can be named in fallback or compare")
+        if len(set(self.compare)) != len(self.compare) or len(set(named)) != len(named):
+            raise ValueError("an engine is named twice")
+        if self.compare and self.route is None and self.engine != self.compare[0]:
+            raise ValueError("the first engine of compare is the job's engine")
+        if self.route is not None and self.engine != self.route.engine:
+            raise ValueError("the engine is not the one whose turn it is on the route")
+        if self.options_by_engine and not all(isinstance(options, dict) for options in self.options.values()):
+            raise ValueError("options of a job with auto, fallback or compare are {engine: {option: value}}")
+        return self
+
+    @property
+    def wants_route(self) -> bool:
+        """Whether its route is still to be made, by ocrqueue.routing."""
+        return self.route is None and (self.engine == AUTO or bool(self.fallback or self.compare))
+
+    @property
+    def options_by_engine(self) -> bool:
+        return self.wants_route or self.route is not None
+
+    @property
+    def engine_options(self) -> dict[str, JsonValue]:
+        """Those of the engine whose turn it is."""
+        if not self.options_by_engine:
+            return self.options
+        own = self.options.get(self.engine)
+        return own if isinstance(own, dict) else {}
+
+    def from_its_first_engine(self) -> Self:
+        """The job as before any engine of its route had its turn."""
+        if self.route is None:
+            return self
+        return self.model_copy(update={"engine": self.route.engines[0], "route": self.route.without_trail()})
+
+    @property
+    def step(self) -> int:
+        """How many engines of its route have had their turn."""
+        return self.route.step if self.route else 0
+
+    @property
+    def queue(self) -> str:
+        return queue_name(self.engine, self.priority)
+
+    def to_message(self) -> dict[str, JsonValue]:
+        """The job as plain JSON values, defaults left out (every byte of it is held in Redis)."""
+        message = self.model_dump(mode="json", exclude_defaults=True)
+        return message | {"id": self.id, "engine": self.engine, "submitted_at": self.submitted_at.isoformat()}
+
+
+def queue_name(engine: str, priority: Priority = "normal") -> str:
+    """`ocr.<engine>.high`, `ocr.<engine>` or `ocr.<engine>.low`."""
+    return f"ocr.{engine}" if priority == "normal" else f"ocr.{engine}.{priority}"
+
+
+def engine_queues(engine: str) -> tuple[str, ...]:
+    """The three lanes of an engine, in the order in which they are drained."""
+    return tuple(queue_name(engine, lane) for lane in LANES)
+
+
+def parse_job(message: object, default_id: str) -> Job:
+    """The Job in a message of unknown origin.
+
+    Raises JobSchemaUnsupported where it states another schema version, JobMalformed for all else that is wrong.
+    """
+    if not isinstance(message, Mapping):
+        raise JobMalformed("The message's `job` is not a JSON object.")
+    version = message.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise JobSchemaUnsupported(f"schema_version {str(version)[:20]!r}; this version reads {SCHEMA_VERSION}.")
+    fields: dict[str, Any] = {"id": default_id, **message}
+    try:
+        return Job.model_validate(fields)
+    except ValidationError as error:
+        raise JobMalformed(describe_validation_error(error)) from None
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """The first three complaints as one sentence, without the rejected values (they may be secret or huge)."""
+    complaints = [
+        ": ".join(filter(None, [".".join(map(str, item["loc"]))[:80], item["msg"].removeprefix("Value error, ")]))
+        for item in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    return "; ".join(complaints[:3]) + ("; ..." if len(complaints) > 3 else ".")

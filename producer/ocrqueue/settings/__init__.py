@@ -1,0 +1,8 @@
+"""What can be set: every OCRQUEUE_* variable, its default and its check, the same for apps and workers.
+
+`per_engine` is for settings that differ by engine.
+"""
+
+from ocrqueue.settings.model import Settings, load_settings, mask_password, process_settings
+
+__all__ = ["Settings", "load_settings", "mask_password", "process_settings"]

@@ -1,0 +1,432 @@
+"""Settings: OCRQUEUE_* environment variables, a .env file, or files of secrets; the same class for apps and workers.
+
+docs/settings.md is generated from this class.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from ocrqueue.errors import SettingsInvalid
+from ocrqueue.job import describe_validation_error
+from ocrqueue.settings.per_engine import PerEngine
+
+_MIB: Final = 1024 * 1024
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Written as a comma-separated list in the environment."""
+
+
+class Settings(BaseSettings):
+    """All settings. Times are in seconds, sizes in bytes, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OCRQUEUE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Broker and records
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="Folder of files named after settings, such as ocrqueue_redis_url, each with one's value; the "
+        "environment comes before them. Itself it can be set in the environment only.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any.",
+    )
+    broker_url: SecretStr | None = Field(
+        default=None,
+        description="RabbitMQ, to hold the queues in place of Redis: amqp:// or, encrypted, amqps://; absent: "
+        "Redis does. Records are in Redis in any case: docs/rabbitmq.md.",
+    )
+    key_prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
+        description="Put before every Redis key, and every queue: several installations can share one broker.",
+    )
+    redis_timeout_s: float = Field(
+        default=5.0, gt=0, description="A Redis, or RabbitMQ, that has not answered by then is broker.unavailable."
+    )
+    record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
+    queued_ttl_s: int = Field(
+        default=604_800, ge=600, description="A job's record is kept this long while it has not ended."
+    )
+    idempotency_ttl_s: int = Field(default=86_400, ge=1, description="An idempotency key is remembered this long.")
+    dead_letter_ttl_s: int = Field(
+        default=2_592_000, ge=60, description="A dead letter is kept this long, to be looked at and replayed."
+    )
+    cache_ttl_s: int = Field(
+        default=604_800, ge=0, description="A read image is remembered this long; 0 turns the cache off."
+    )
+
+    # Jobs
+    default_engine: str = Field(default="tesseract", description="Engine of jobs that name none.")
+    default_languages: Names = Field(default=("eng",), description="Languages of jobs that name none.")
+    engines: Names = Field(
+        default=("tesseract", "keras", "rapid", "vision", "null"),
+        description="Engines that may be submitted to even while no worker of theirs is up.",
+    )
+    max_queue_length: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(100_000),
+        description="Jobs that may wait for one engine, in its three lanes; more are refused: queue.full. 0: no limit.",
+    )
+
+    # Several engines for one job
+    auto_engines: Names = Field(
+        default=("tesseract", "rapid"),
+        description="Engines of jobs with the engine `auto`: those in question, the one to be asked first in front.",
+    )
+    engines_on_demand: Names = Field(
+        default=(),
+        description="Engines whose workers are started when jobs wait for them: jobs with auto or fallback go to them "
+        "although none is up.",
+    )
+    auto_policy: Literal["order", "shortest", "cheapest"] = Field(
+        default="order",
+        description="Which of them is asked first. order: the first that can. shortest: with the shortest queue by its "
+        "workers' pace. cheapest: by engine_page_cost. Those after it in auto_engines follow as fallback.",
+    )
+    engine_languages: str = Field(
+        default="keras=eng",
+        pattern=r"^(\s*[a-z][a-z0-9_-]*\s*=\s*[A-Za-z0-9_/]+(\s*\+\s*[A-Za-z0-9_/]+)*\s*(,|$))*$",
+        description="What engines read that have no live worker to say so: keras=eng,other=eng+kor; not named: any.",
+    )
+    engine_page_cost: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(0, {"vision": 150}),
+        description="What 1,000 pages cost, in hundredths of your currency: 150 is $1.50.",
+    )
+    fallback_page_below: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(75),
+        description="Mean word confidence in percent below which a page goes on to the next engine; 0: never for that.",
+    )
+    fallback_lines_page_below: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(60), description="The same, where of other pages single lines go on: see fallback_lines."
+    )
+    fallback_low_word: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(60), description="A word below this confidence in percent is an uncertain one."
+    )
+    fallback_low_share: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(50),
+        description="Share of uncertain words in percent above which a page goes on to the next engine; 100: never.",
+    )
+    fallback_lines: bool = Field(
+        default=True,
+        description="If workers of the next engine read single lines, a page of which lines have a mean confidence "
+        "below fallback_line_below stays, and these lines go on.",
+    )
+    fallback_line_below: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(90), description="Mean word confidence in percent below which a line goes on."
+    )
+
+    # Storage
+    storage: str = Field(
+        default="s3://ocrqueue",
+        description="Where results go: s3://bucket/prefix, or file:///folder (one machine or a shared mount).",
+    )
+    s3_endpoint: str | None = Field(
+        default=None, description="URL of an S3-compatible server; absent: AWS, or AWS_ENDPOINT_URL_S3."
+    )
+    s3_region: str | None = Field(default=None, description="Region; absent: as the AWS SDK finds it, else us-east-1.")
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        default="auto", description="Bucket in the path or in the host name; auto: path off AWS."
+    )
+    s3_timeout_s: float = Field(default=20.0, gt=0, description="Silence of the S3 server that ends an attempt.")
+    s3_attempts: int = Field(default=4, ge=1, le=20, description="Attempts of one S3 request, with backoff.")
+    upload_threads: int = Field(default=8, ge=1, le=64, description="Parallel uploads of one worker child.")
+
+    # Sources
+    source_schemes: Names = Field(
+        default=("s3", "gs", "https", "http", "file"), description="Schemes of image references that workers fetch."
+    )
+    source_hosts: Names = Field(
+        default=(), description="Hosts that workers fetch from, `*.example.org` for subdomains; empty: any."
+    )
+    source_buckets: Names = Field(
+        default=(), description="Buckets that workers fetch from, besides the storage's own; empty: any."
+    )
+    source_file_roots: Names = Field(
+        default=(), description="Folders that file:// may name, besides the storage's own; empty: none."
+    )
+    source_allow_private_addresses: bool = Field(
+        default=False, description="Let http(s) references reach private, loopback and link-local addresses."
+    )
+    source_allowed_networks: Names = Field(
+        default=(),
+        description="Networks in CIDR form (10.1.0.0/16) that http(s) references may reach although they are private.",
+    )
+    source_max_bytes: int = Field(default=100 * _MIB, ge=1, description="Largest file that is fetched.")
+    source_timeout_s: float = Field(default=60.0, gt=0, description="Fetching one image, from first to last byte.")
+    source_connect_timeout_s: float = Field(
+        default=5.0, gt=0, description="Connecting to the image's host, and its longest silence before the answer."
+    )
+    source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked anew.")
+
+    # Images
+    image_max_pixels: int = Field(default=75_000_000, ge=1, description="Pixels of one page.")
+    image_max_pages: int = Field(default=500, ge=1, description="Pages (TIFF) or frames (GIF, WebP) of one image.")
+    image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
+
+    # Delivery
+    low_lane_share: int = Field(
+        default=10,
+        ge=0,
+        le=50,
+        description="Of 100 jobs that a worker takes, so many from the low lane first.",
+    )
+    delivery_cap: int = Field(
+        default=3, ge=1, le=100, description="Deliveries of a job whose worker died, before it is job.poison."
+    )
+    retry_limit: int = Field(default=8, ge=0, le=50, description="Retries of a job that failed with a retryable error.")
+    retry_backoff_s: float = Field(default=2.0, gt=0, description="First pause before a retry; doubles, with jitter.")
+    retry_backoff_max_s: float = Field(default=60.0, gt=0, description="Longest pause before a retry.")
+    soft_time_limit_s: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(240), description="A job that runs this long ends as engine.timeout."
+    )
+    hard_time_limit_s: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(300), description="A child that runs this long on a job is killed."
+    )
+    visibility_timeout_s: int = Field(
+        default=900, ge=10, description="A delivered job that is not acknowledged by then is delivered again."
+    )
+    shutdown_grace_s: int = Field(
+        default=10, ge=0, description="After SIGTERM, time to finish what runs; the rest goes back to the queue."
+    )
+
+    lost_after_s: float = Field(
+        default=15.0, gt=0, description="A running job without a heartbeat for so long is taken for lost, and requeued."
+    )
+    unqueued_after_s: float = Field(
+        default=30.0, gt=0, description="A waiting job whose message is nowhere after so long is published again."
+    )
+    reconcile_interval_s: float = Field(default=5.0, gt=0, description="Pause between two rounds of the reconciler.")
+
+    # Workers
+    worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
+    health_file: Path | None = Field(
+        default=None,
+        description="A worker touches this file every 5 s, for `ocrqueue-worker health`; absent: it does not.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the workers.")
+    log_format: Literal["json", "console"] = Field(default="json", description="Of the workers' log lines.")
+    max_memory_per_child_mib: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(2048),
+        description="A worker child that has taken more (MiB) is replaced between jobs; 0: never.",
+    )
+    job_memory_limit_mib: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(2048),
+        description="A job that takes this much more memory than its child had ends as engine.out_of_memory; "
+        "0: no limit.",
+    )
+    tesseract_backend: Literal["auto", "tesserocr", "pytesseract"] = Field(
+        default="auto",
+        description="tesserocr: in-process, warm. pytesseract: one process a call. auto: the first found.",
+    )
+    tessdata_dir: Path | None = Field(
+        default=None, description="Folder of the *.traineddata files; absent: TESSDATA_PREFIX, then Debian's folder."
+    )
+    tesseract_warm_apis: int = Field(
+        default=4, ge=1, le=64, description="Language sets kept loaded in a child; each costs about 20 to 60 MiB."
+    )
+    engine_load_timeout_s: float = Field(
+        default=300.0, gt=0, description="A worker child whose engines are not loaded by then is replaced."
+    )
+    keras_model: str = Field(
+        default="small",
+        min_length=1,
+        description="small, stock, or the folder of a model of your own (docs/keras-models.md).",
+    )
+    keras_weights_dir: Path | None = Field(
+        default=None,
+        description="Folder of keras-ocr's own weights, fetched or mounted; absent: KERAS_OCR_CACHE_DIR, ~/.keras-ocr.",
+    )
+    keras_runtime: Literal["tensorflow", "onnx"] = Field(
+        default="tensorflow", description="What computes the networks; onnx: ONNX Runtime, of models with ONNX files."
+    )
+    keras_device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|gpu:\d{1,3}(,gpu:\d{1,3})*)$",
+        description="auto: all GPUs, one child each, else the CPU. cpu. gpu:0, or gpu:0,gpu:2: these GPUs.",
+    )
+    keras_threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of one child on the CPU; 0: the cores it has over its siblings."
+    )
+
+    rapid_threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of one child; 0: the cores it has over its siblings."
+    )
+    vision_endpoint: str | None = Field(
+        default=None,
+        description="Host of Google's service, such as eu-vision.googleapis.com; http://host:port is not encrypted, "
+        "and for tests.",
+    )
+    vision_transport: Literal["grpc", "rest"] = Field(default="grpc", description="How Google's service is spoken to.")
+    vision_requests_per_minute: int = Field(
+        default=1800, ge=1, description="Requests to Google, of all workers together; Google's own quota is 1,800."
+    )
+    vision_images_per_month: int = Field(
+        default=0, ge=0, description="Images that Google is given in a calendar month (UTC); 0: any number."
+    )
+    vision_batch_size: int = Field(default=16, ge=1, le=16, description="Images in one request to Google.")
+    vision_gather_s: float | None = Field(
+        default=None,
+        ge=0,
+        le=5,
+        description="A page waits so long for others to share a request with; absent: as long as the limit takes to "
+        "grant one, and 0.05 at least.",
+    )
+    vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
+
+    # Monitoring
+    metrics_port: int = Field(
+        default=0, ge=0, le=65_535, description="Where a worker serves its metrics to Prometheus; 0: nowhere."
+    )
+    metrics_host: str = Field(default="0.0.0.0", description="Address that the metrics are served at.")  # noqa: S104  # off unless a port is set
+    tracing: Literal["off", "otlp"] = Field(
+        default="off",
+        description="otlp: spans by OpenTelemetry, to the collector in OTEL_EXPORTER_OTLP_ENDPOINT (http/protobuf).",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = os.environ.get("OCRQUEUE_SECRETS_DIR", "")
+        # images name the folder whether or not anything is mounted there
+        secrets = (SecretsSettingsSource(settings_cls, folder),) if folder and Path(folder).is_dir() else ()
+        return (init_settings, env_settings, dotenv_settings, *secrets)
+
+    @field_validator(
+        "auto_engines",
+        "engines_on_demand",
+        "default_languages",
+        "engines",
+        "source_schemes",
+        "source_hosts",
+        "source_buckets",
+        "source_file_roots",
+        "source_allowed_networks",
+        mode="before",
+    )
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("source_allowed_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # raises ValueError, which names the network
+        return value
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_scheme(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.startswith("/")):
+            return value.rstrip("/")
+        raise ValueError("must be s3://bucket/prefix or file:///folder")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss"}:
+            raise ValueError("must begin with redis:// or rediss://")
+        return value
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if urlsplit(value.get_secret_value()).scheme not in {"amqp", "amqps"}:
+            raise ValueError("must begin with amqp:// or amqps://; where Redis is the broker it is absent")
+        return value
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Settings:
+        for engine in {"", *self.soft_time_limit_s.engines, *self.hard_time_limit_s.engines}:
+            self._check_time_limits(engine)
+        if self.record_ttl_s <= self.visibility_timeout_s:
+            raise ValueError(
+                f"record_ttl_s ({self.record_ttl_s}) must be above visibility_timeout_s ({self.visibility_timeout_s}), "
+                "or a message delivered late finds no trace of its job's end"
+            )
+        if self.worker_heartbeat_s * 2 > self.lost_after_s:
+            raise ValueError(
+                f"lost_after_s ({self.lost_after_s}) must be at least twice worker_heartbeat_s "
+                f"({self.worker_heartbeat_s}), or a healthy job is taken for lost"
+            )
+        return self
+
+    def _check_time_limits(self, engine: str) -> None:
+        """Of one engine; "" for those that are not named."""
+        soft, hard = self.soft_time_limit_s.of(engine), self.hard_time_limit_s.of(engine)
+        where = f" of {engine}" if engine else ""
+        if not 1 <= soft < hard:
+            raise ValueError(
+                f"soft_time_limit_s ({soft}){where} must be below hard_time_limit_s ({hard}), and at least 1"
+            )
+        if hard + self.shutdown_grace_s >= self.visibility_timeout_s:
+            raise ValueError(
+                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s ({hard}){where} "
+                f"and shutdown_grace_s ({self.shutdown_grace_s}) together, or a running job is delivered a second time"
+            )
+
+    def masked(self) -> dict[str, str]:
+        """Every setting as text, passwords replaced by ***."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: _as_text(name, value) for name, value in values.items()}
+
+
+def _as_text(name: str, value: object) -> str:
+    if isinstance(value, SecretStr):
+        # of a cluster the URLs of its nodes
+        return ";".join(map(mask_password, value.get_secret_value().split(";")))
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else mask_password(str(value)) if name == "s3_endpoint" else str(value)
+
+
+def mask_password(url: str) -> str:
+    """`url` with its password, and any password in its query, replaced by ***."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:***@{host}" if at else host
+    return urlunsplit(parts._replace(netloc=netloc, query="***" if "password" in parts.query else parts.query))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, `overrides` first. Raises SettingsInvalid."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsInvalid(describe_validation_error(error)) from None
+    except (OSError, SettingsError) as error:
+        # a file of a secret that cannot be read; what else the fault says could quote it
+        raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
+
+
+@lru_cache(maxsize=1)
+def process_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,1 @@
+"""What tests share: servers and processes that they start, pictures that they make, checks that they repeat."""

@@ -1,0 +1,35 @@
+"""An engine that reads a page when it is told to: see tests.support.gates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from ocrqueue.document import Page
+from ocrqueue.errors import OcrQueueError
+from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.null import NullEngine, NullOptions
+from ocrqueue_worker.task.stopping import is_stopping
+
+
+class GatedOptions(NullOptions):
+    gates: str = Field(description="A folder: pages are read once a file with their width as its name is there.")
+
+
+class GatedEngine(NullEngine):
+    name = "gated"
+    options_model = GatedOptions
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
+        assert isinstance(reading.options, GatedOptions)
+        gates = Path(reading.options.gates)
+        for width in sorted({page.image.size[0] for page in pages}):
+            (gates / f"reached {width}").touch()
+            while not (gates / str(width)).exists() and reading.seconds_left() > 0:
+                if is_stopping():
+                    (gates / "worker stops").touch()
+                time.sleep(0.01)
+        return super().recognize(pages, reading)

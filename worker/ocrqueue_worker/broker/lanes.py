@@ -1,0 +1,72 @@
+"""The order in which a worker looks at its queues: high lanes, normal ones, low ones, none of them starved.
+
+Redis's BRPOP takes from the first of the queues named that is not empty; kombu asks a cycle for their order before each
+take, and tells it from where the message came (kombu/utils/scheduling.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from ocrqueue.job.names import LANES, Priority
+
+_ORDERS: Final[dict[Priority, tuple[Priority, ...]]] = {
+    first: (first, *(lane for lane in LANES if lane != first)) for first in LANES
+}
+"""By the lane that is looked at first: then the others, the higher one before the lower."""
+
+
+def lane_of(queue: str) -> Priority:
+    """By the end of its name; what is no lane of an engine's counts as normal."""
+    ending = queue.rpartition(".")[2]
+    return "high" if ending == "high" else "low" if ending == "low" else "normal"
+
+
+class LaneCycle:
+    """Kombu's protocol of a queue cycle, for one consumer.
+
+    Of 100 takes `low_share` look at the low lanes first, and of the others the same share at the normal ones: whatever
+    waits above, each lane moves on. The turns are spread evenly; a lane that is reached in its order needs none, and
+    waits for its next anew. Engines take turns within a lane.
+    """
+
+    def __init__(self, low_share: int) -> None:
+        """`low_share` in percent, 0 to 100; 0: strictly in order."""
+        self._share = low_share
+        self._due: dict[Priority, int] = {"low": 0, "normal": 0}
+        """How far the lane is on its way to a turn, in percent."""
+        self._queues: dict[Priority, deque[str]] = {lane: deque() for lane in LANES}
+        self._first = self._next_turn()
+
+    def update(self, queues: Iterable[str]) -> None:
+        """Only these from now on."""
+        self._queues = {lane: deque() for lane in LANES}
+        for queue in queues:
+            self._queues[lane_of(queue)].append(queue)
+
+    def consume(self, n: int) -> list[str]:
+        """All queues in the order for the next take, `n` at most. The same again until something is taken."""
+        return [queue for lane in _ORDERS[self._first] for queue in self._queues[lane]][:n]
+
+    def rotate(self, last_used: str) -> str:
+        """A message was taken from this queue."""
+        lane = lane_of(last_used)
+        if lane != self._first:
+            for reached in LANES[1 : LANES.index(lane) + 1]:
+                self._due[reached] = 0
+        queues = self._queues[lane]
+        if last_used in queues:
+            queues.remove(last_used)
+            queues.append(last_used)
+        self._first = self._next_turn()
+        return last_used
+
+    def _next_turn(self) -> Priority:
+        for lane in self._due:
+            self._due[lane] += self._share
+            if self._due[lane] >= 100:
+                self._due[lane] -= 100
+                return lane
+        return "high"

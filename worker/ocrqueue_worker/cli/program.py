@@ -1,0 +1,153 @@
+"""`ocrqueue-worker`: start Celery with the pool, queues and limits that an engine wants."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ocrqueue.errors import OcrQueueError
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import Settings
+    from ocrqueue_worker.engines.engine import Engine
+
+
+class _Program(click.Group):
+    """Starts a worker, unless a subcommand is named; subcommands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["health", "keras"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "health":
+            return health
+        if cmd_name != "keras":
+            return None
+        from ocrqueue_worker.cli.keras_cli import keras
+
+        return keras
+
+
+@click.command()
+def health() -> None:
+    """Say whether the worker here gives signs of life, by OCRQUEUE_HEALTH_FILE.
+
+    Exit status 1: it does not, or not yet. Redis is not asked.
+    """
+    from ocrqueue.settings import process_settings
+    from ocrqueue_worker.lifecycle.health_check import ailment
+
+    try:
+        file = process_settings().health_file
+    except OcrQueueError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    if found := ailment(str(file) if file else None):
+        click.echo(f"error: {found}", err=True)
+        sys.exit(1)
+    click.echo("alive")
+
+
+@click.command(
+    cls=_Program,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--engine", "-e", "engines", multiple=True, default=("tesseract",), show_default=True, help="Repeatable.")
+@click.option(
+    "--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time.  [one a core; keras: one a device]"
+)
+@click.option("--device", help="Of the keras engine: auto, cpu, gpu:0, or gpu:0,gpu:1.  [OCRQUEUE_KERAS_DEVICE, auto]")
+@click.option("--queues", "-Q", help="Queues instead of the engines' three lanes and auto's, comma-separated.")
+@click.option("--hostname", "-n", help="Node name, such as tesseract1@%h; must be unique.  [default: ENGINE-PID@%h]")
+@click.option("--loglevel", "-l", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.version_option(package_name="ocrqueue")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    engines: tuple[str, ...],
+    concurrency: int | None,
+    device: str | None,
+    queues: str | None,
+    hostname: str | None,
+    loglevel: str | None,
+) -> None:
+    """Work for one engine or several, until SIGTERM or Ctrl-C.
+
+    SIGTERM lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds and puts the rest back on the queue.
+    Settings: OCRQUEUE_* (docs/settings.md).
+    """
+    if ctx.invoked_subcommand:
+        return
+    # read by celery when it is imported: SIGTERM then ends in the soft shutdown
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    if device:
+        os.environ["OCRQUEUE_KERAS_DEVICE"] = device
+    if loglevel:
+        os.environ["OCRQUEUE_LOG_LEVEL"] = loglevel
+    try:
+        arguments = worker_arguments(engines, concurrency, queues, hostname)
+        from ocrqueue_worker.app import app
+    except OcrQueueError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except ImportError as error:
+        extras = ",".join(engines)
+        click.echo(f"error: {error}. On a worker: pip install 'ocrqueue[{extras}]'.", err=True)
+        sys.exit(2)
+    app.worker_main(arguments)
+
+
+def worker_arguments(
+    engines: tuple[str, ...], concurrency: int | None, queues: str | None, hostname: str | None
+) -> list[str]:
+    """Arguments of `celery worker`. Raises SettingsInvalid, EngineUnknown, EngineUnavailable."""
+    from ocrqueue.job import engine_queues
+    from ocrqueue.job.names import AUTO
+    from ocrqueue.settings import process_settings
+    from ocrqueue.tracing import check_tracing
+    from ocrqueue_worker.engines.loading import make_engine
+
+    settings = process_settings()
+    check_tracing(settings)
+    made: list[Engine[Any]] = [make_engine(name, settings) for name in engines]
+    for engine in made:
+        engine.check()
+    pools = {engine.pool for engine in made}
+    pool = "prefork" if "prefork" in pools else "threads"
+    # what was sent to `auto` by name, any worker passes on
+    lanes = queues or ",".join(queue for name in (*engines, AUTO) for queue in engine_queues(name))
+    return [
+        "--quiet",
+        "worker",
+        f"--pool={pool}",
+        f"--concurrency={concurrency or _usual_concurrency(made)}",
+        f"--max-memory-per-child={_memory_per_child_mib(made, settings) * 1024}",
+        f"--queues={lanes}",
+        f"--hostname={hostname or f'{engines[0]}-{os.getpid()}@%h'}",
+        f"--loglevel={settings.log_level}",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+
+
+def _usual_concurrency(engines: list[Engine[Any]]) -> int:
+    """What suits the engine that needs most of the machine for a job."""
+    stated = [number for engine in engines if (number := engine.concurrency()) is not None]
+    return min(stated, default=len(os.sched_getaffinity(0)))
+
+
+def _memory_per_child_mib(engines: list[Engine[Any]], settings: Settings) -> int:
+    """What suits the engine that takes most; 0: no limit."""
+    setting = settings.max_memory_per_child_mib
+    limits = [
+        setting.of(engine.name)
+        if engine.name in setting.engines or setting.default == 0 or engine.child_memory_mib is None
+        else engine.child_memory_mib
+        for engine in engines
+    ]
+    return 0 if 0 in limits else max(limits)

@@ -1,0 +1,85 @@
+"""A worker's sign of life: a file that its main process touches, so that a health check costs Redis nothing.
+
+Only the event loop touches it while there is a connection to Redis. A worker whose loop hangs, or that is stopped,
+falls silent, while one that waits for Redis to come back does not: to start it anew would help neither.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from celery import bootsteps
+
+from ocrqueue.settings import process_settings
+from ocrqueue_worker.lifecycle.presence import Presence
+
+_log = structlog.get_logger(__name__)
+
+_TOUCH_EVERY_S: Final = 5.0
+
+
+def touch(file: Path | None) -> None:
+    """Give a sign of life; where that fails, the check does too, and the log says why."""
+    if file is None:
+        return
+    try:
+        file.touch()
+    except OSError as error:
+        _log.error("cannot give a sign of life", file=str(file), error=error.strerror)
+
+
+class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """A consumer bootstep: the file of the setting `health_file` is there once the worker takes jobs.
+
+    The consumer stops when its connection is lost, and starts when it is regained.
+    """
+
+    # the last to start and the first to stop: what others say to Redis when they stop can take long
+    requires = (Presence,)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self.file = process_settings().health_file
+        self.enabled = self.file is not None
+        self.timer: Any = None
+        self.without_loop: threading.Event | None = None
+        """Set to end the thread that touches the file while no event loop does."""
+        if self.file is not None:
+            # a predecessor's, in a container that was started again; what loads now has minutes to do so
+            with suppress(OSError):
+                self.file.unlink(missing_ok=True)
+
+    def start(self, parent: Any) -> None:
+        self._end_thread()
+        if "solo" in str(parent.controller.pool_cls):
+            # its jobs run in the loop's own thread
+            self._begin_thread()
+        else:
+            touch(self.file)
+            self.timer = parent.timer.call_repeatedly(_TOUCH_EVERY_S, touch, (self.file,), priority=10)
+
+    def stop(self, parent: Any) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        self._end_thread()
+        self._begin_thread()
+
+    def _begin_thread(self) -> None:
+        self.without_loop = threading.Event()
+        threading.Thread(target=_touch_until, args=(self.without_loop, self.file), daemon=True).start()
+
+    def _end_thread(self) -> None:
+        if self.without_loop is not None:
+            self.without_loop.set()
+            self.without_loop = None
+
+
+def _touch_until(ended: threading.Event, file: Path | None) -> None:
+    touch(file)
+    while not ended.wait(_TOUCH_EVERY_S):
+        touch(file)

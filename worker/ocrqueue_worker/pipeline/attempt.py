@@ -1,0 +1,97 @@
+"""One attempt at one job: what it works with, how long each step takes, and whether it is still wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from ocrqueue.core import Registry, Start
+from ocrqueue.document import Timings
+from ocrqueue.errors import BrokerUnavailable, JobCancelled
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+from ocrqueue.storage import Storage
+from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.telemetry.tracing import step_span, step_taken
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a worker child has at hand for every job."""
+
+    settings: Settings
+    registry: Registry
+    storage: Storage
+    engine: Callable[[str], Engine[Any]]
+    """The loaded engine of a name. Raises EngineUnknown, EngineUnavailable."""
+
+
+@dataclass
+class Stopwatch:
+    """Seconds spent in each step."""
+
+    started: float = field(default_factory=time.monotonic)
+    spent: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        begin = time.monotonic()
+        try:
+            with step_span(step):
+                yield
+        finally:
+            self._add(step, time.monotonic() - begin)
+
+    def add(self, step: str, seconds: float) -> None:
+        """It took so long until now."""
+        step_taken(step, seconds)
+        self._add(step, seconds)
+
+    def _add(self, step: str, seconds: float) -> None:
+        self.spent[step] = self.spent.get(step, 0.0) + seconds
+
+    def timings(self, queue_wait_s: float) -> Timings:
+        rounded = {step: round(seconds, 4) for step, seconds in self.spent.items()}
+        total = round(time.monotonic() - self.started, 4)
+        return Timings(queue_wait_s=queue_wait_s, total_s=total, **rounded)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at one job."""
+
+    job: Job
+    start: Start
+    workplace: Workplace
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    @property
+    def storage(self) -> Storage:
+        return self.workplace.storage
+
+    def timings(self) -> Timings:
+        return self.watch.timings(self.start.queue_wait_s)
+
+    def check_cancelled(self, done: int, pages: int) -> None:
+        """Note the progress in pages. Raises JobCancelled if the job is to stop or has ended, JobElsewhere."""
+        try:
+            verdict = self.workplace.registry.progress(self.job.id, self.start.number, done, pages)
+        except BrokerUnavailable as error:
+            # an outage is no reason to throw work away; whether the job was cancelled shows at its end
+            _log.warning("cannot note the progress", error=error.code)
+            return
+        if verdict == "stop":
+            raise JobCancelled
+        if verdict == "elsewhere":
+            raise JobElsewhere
+
+
+class JobElsewhere(Exception):
+    """A newer attempt has the job: this one was taken for lost."""

@@ -1,0 +1,86 @@
+"""One call of an engine, whatever comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from ocrqueue.document import Line, Page
+from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError
+from ocrqueue_worker.engines.checking import check_results
+from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.limits.exhaustion import exhaustion
+
+_log = structlog.get_logger(__name__)
+
+Result = Page | OcrQueueError
+
+
+def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
+    """A Page for each, in order, or the error in its stead. Nothing but SoftTimeLimitExceeded is raised."""
+    if not pages:
+        return []
+    if reading.seconds_left() <= 0:
+        return [EngineTimeout()] * len(pages)
+    try:
+        return check_results(engine.recognize(pages, reading), pages, engine.name)
+    except SoftTimeLimitExceeded:
+        raise
+    except OcrQueueError as error:
+        return [error] * len(pages)
+    except Exception as error:
+        return [_broke_off(engine, error)] * len(pages)
+
+
+def recognise_lines(
+    engine: Engine[Any], page: PageImage, lines: Sequence[Line], reading: Reading[Any]
+) -> list[Line | OcrQueueError] | OcrQueueError:
+    """A Line for each, or the error in its stead; one error if the call failed. As recognise() does."""
+    if reading.seconds_left() <= 0:
+        return EngineTimeout()
+    try:
+        read = engine.recognize_lines(page, lines, reading)
+    except SoftTimeLimitExceeded:
+        raise
+    except OcrQueueError as error:
+        return error
+    except Exception as error:
+        return _broke_off(engine, error)
+    if len(read) != len(lines) or not all(isinstance(line, Line | OcrQueueError) for line in read):
+        return EngineFailed(f"{engine.name} returned {len(read)} lines for {len(lines)}.")
+    return read
+
+
+def recognise_reference(engine: Engine[Any], uri: str, reading: Reading[Any]) -> Page:
+    """The image behind a reference as one page. Raises OcrQueueError."""
+    try:
+        return Page.model_validate(engine.recognize_reference(uri, reading).model_dump(round_trip=True))
+    except (OcrQueueError, SoftTimeLimitExceeded):
+        raise
+    except Exception as error:
+        raise _broke_off(engine, error) from error
+
+
+def check_page(engine: Engine[Any], image: PageImage, page: Page) -> Result:
+    """A page made of what the engine returned, or the error if that cannot be right."""
+    return check_results([page], [image], engine.name)[0]
+
+
+def _broke_off(engine: Engine[Any], error: Exception) -> OcrQueueError:
+    ran_out = exhaustion(error)
+    if ran_out is None:
+        _log.exception("engine broke off", engine=engine.name)
+    return ran_out or EngineFailed(f"{engine.name} broke off with {type(error).__name__}.")
+
+
+def as_page(image: PageImage, result: Result) -> Page:
+    """A page that failed carries its error; one that is retryable is raised, so that the whole job is tried again."""
+    if isinstance(result, Page):
+        return result
+    if result.retryable:
+        raise result
+    width, height = image.image.size
+    return Page(number=image.number, width=width, height=height, dpi=image.dpi, error=result.info)

@@ -1,0 +1,46 @@
+"""A Document on its way to storage: result.json is written last and once, so that where it is, the job is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from ocrqueue.core import Outcome
+from ocrqueue.document import Document
+from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.leftovers import remove_leftovers
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The Document that stands, where it is, and the outcome that it makes of the job."""
+
+    document: Document
+    uri: str
+    outcome: Outcome
+    adopted: bool
+    """It is that of another attempt, which was earlier."""
+
+
+def store_result(attempt: Attempt, document: Document) -> Stored:
+    """Store the Document, with this attempt's times, unless another attempt has stored one."""
+    storage, job_id = attempt.storage, attempt.job.id
+    with attempt.watch.measure("upload_s"):
+        document = document.model_copy(update={"timings": attempt.timings()})
+        written = document.model_dump_json().encode()
+        standing = storage.put_once(result_key(job_id), written, "application/json")
+    uri = storage.uri(result_key(job_id))
+    adopted = standing != written
+    if adopted:
+        _log.info("the result of another attempt stands")
+        document = Document.model_validate_json(standing)
+    if adopted or attempt.start.number > 1 or len(document.trail) > 1:
+        remove_leftovers(storage, job_id, document)
+    return Stored(document, uri, Outcome.of(document, uri, attempt.timings()), adopted)
+
+
+def result_key(job_id: str) -> str:
+    return f"results/{job_id}/result.json"

@@ -1,0 +1,81 @@
+"""One job, from its reference to its stored Document: fetch, decode, recognise, crop, store."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+
+from ocrqueue.core import Outcome, Start
+from ocrqueue.document import Document
+from ocrqueue.errors import StorageNotFound
+from ocrqueue.job import Job
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
+from ocrqueue_worker.limits.memory_limit import job_memory_limit
+from ocrqueue_worker.limits.time_limits import time_limits
+from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
+from ocrqueue_worker.pipeline.job_reader import JobReader
+from ocrqueue_worker.pipeline.recognising import recognise
+from ocrqueue_worker.pipeline.storing import result_key
+from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.turn import Turn
+from ocrqueue_worker.telemetry import metrics
+
+_log = structlog.get_logger(__name__)
+
+
+def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome | Onward:
+    """Do the job; what is returned is stored, or the job is to go on to the next engine of its route.
+
+    Raises the OcrQueueError for which there is no Document.
+
+    A Document with at least one page read is "partial" or "succeeded"; if no page could be read, the first page's
+    error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
+    """
+    attempt = Attempt(job, start, workplace)
+    if start.number > 1 and (stored := _stored_result(attempt)):
+        _log.info("result was stored by an earlier attempt")
+        return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
+    try:
+        return _read(attempt)
+    finally:
+        metrics.attempt_made(job.engine, attempt.watch.spent)
+
+
+def _read(attempt: Attempt) -> Outcome | Onward:
+    job, workplace = attempt.job, attempt.workplace
+    with exhaustion_as_errors():
+        # loaded here where that was not possible at the child's start
+        engine = workplace.engine(job.engine)
+        with job_memory_limit(workplace.settings, engine):
+            if job.route is not None:
+                return Turn(attempt, engine, job.route).run()
+            return _read_image(attempt, engine)
+
+
+def _stored_result(attempt: Attempt) -> Document | None:
+    try:
+        stored = attempt.storage.get(result_key(attempt.job.id))
+    except StorageNotFound:
+        return None
+    return Document.model_validate_json(stored)
+
+
+def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome:
+    reader = JobReader(attempt)
+    try:
+        reader.open(engine, may_refer=True)
+        limits = time_limits(attempt.workplace.settings, attempt.job)
+        reading = Reading(attempt.job.languages, reader.options, deadline=attempt.watch.started + limits.engine_s)
+        if reader.is_referred:
+            reader.read_reference(engine, reading)
+        while reader.pages_left:
+            images = reader.next_pages(engine.pages_together(reader.options))
+            begun = time.monotonic()
+            results = recognise(engine, images, reading)
+            reader.take(images, results, time.monotonic() - begun)
+        return reader.finish()
+    finally:
+        reader.close()

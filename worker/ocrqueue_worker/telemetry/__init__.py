@@ -1,0 +1,4 @@
+"""What a worker tells of itself: logs, metrics, traces.
+
+Nothing here changes what happens to a job.
+"""
