@@ -14,10 +14,10 @@ from redis.asyncio.client import PubSub
 from ocrqueue.client import check_has_result
 from ocrqueue.core import JobStatus, State, scripts
 from ocrqueue.core.admission import Admission
-from ocrqueue.core.calls import PIPELINE, Calls
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.outbox import Outbox
 from ocrqueue.core.records import parse_record
+from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.document import Document
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, QueueFull
 from ocrqueue.job import Job
@@ -72,7 +72,7 @@ class AsyncOcrQueue:
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         """Raises SettingsInvalid."""
         self.settings = settings or load_settings(**overrides)
-        self.calls = Calls(self.settings)
+        self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
         self._submit = self.client.register_script(scripts.SUBMIT)
         self._cancel = self.client.register_script(scripts.CANCEL)
@@ -108,7 +108,7 @@ class AsyncOcrQueue:
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         submitted: list[AsyncSubmittedJob] = []
         remaining = iter(images)
-        admission = Admission(self.calls, wait_for_room, group)
+        admission = Admission(self.arguments, wait_for_room, group)
         self._loop = asyncio.get_running_loop()
         with submission_span(self.settings, submitted):
             try:
@@ -149,7 +149,7 @@ class AsyncOcrQueue:
         engines = engines_to_measure(self.settings)
         with broker_errors():
             async with self.client.pipeline(transaction=False) as pipeline:
-                ask(pipeline, self.calls.keys, engines)
+                ask(pipeline, self.arguments.keys, engines)
                 return understand(await pipeline.execute(), self.settings, engines)
 
     def job(self, job_id: str) -> AsyncSubmittedJob:
@@ -164,14 +164,14 @@ class AsyncOcrQueue:
             with broker_errors():
                 async with self.client.pipeline(transaction=False) as pipeline:
                     for job_id in chunk:
-                        pipeline.hgetall(self.calls.keys.record(job_id))
+                        pipeline.hgetall(self.arguments.keys.record(job_id))
                     records = await pipeline.execute()
             found += [parse_record(i, record) if record else None for i, record in zip(chunk, records, strict=True)]
         return found
 
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
-        keys, args = self.calls.cancel(job_id)
+        keys, args = self.arguments.cancel(job_id)
         with broker_errors():
             state = await self._cancel(keys=keys, args=args)
         if state is None:
@@ -196,7 +196,7 @@ class AsyncOcrQueue:
     ) -> AsyncIterator[tuple[AsyncSubmittedJob, JobStatus]]:
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
-        watch = Watch(self.calls.keys, handles, timeout, progress=on_progress is not None)
+        watch = Watch(self.arguments.keys, handles, timeout, progress=on_progress is not None)
         async with self.client.pubsub(ignore_subscribe_messages=True) as events:
             if watch.open:
                 with broker_errors():

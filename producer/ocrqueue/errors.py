@@ -8,14 +8,9 @@ generated from this module.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-
-if TYPE_CHECKING:
-    from ocrqueue.aio import AsyncSubmittedJob
-    from ocrqueue.client import SubmittedJob
-    from ocrqueue.job import Job
 
 
 class ErrorInfo(BaseModel):
@@ -483,6 +478,13 @@ class BrokerUnavailable(OcrQueueError):
     remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
 
 
+class QueuedJob(Protocol):
+    """Whatever stands for a job by its id."""
+
+    @property
+    def id(self) -> str: ...
+
+
 class QueueFull(OcrQueueError):
     """As many jobs wait for the engine as may.
 
@@ -496,10 +498,11 @@ class QueueFull(OcrQueueError):
         "Submit the rest later or wait for room (wait_for_room, --wait-for-room), start more workers, "
         "or raise OCRQUEUE_MAX_QUEUE_LENGTH."
     )
-    submitted: Sequence[SubmittedJob | AsyncSubmittedJob] = ()
-    """The jobs of the call that were queued."""
-    refused: Sequence[Job] = ()
-    """The jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""
+    submitted: Sequence[QueuedJob] = ()
+    """The handles of the jobs that were queued: SubmittedJob, or AsyncSubmittedJob."""
+    # of Job; typed loosely, since Job is built on these errors
+    refused: Sequence[Any] = ()
+    """The Jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""
 
     @property
     def retry_after_s(self) -> float:

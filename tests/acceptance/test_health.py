@@ -17,7 +17,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue_worker.lifecycle import health_check
+from ocrqueue_worker.lifecycle import liveness_check
 from tests.support.pictures import png, text_picture
 from tests.support.processes import RedisServer, Worker, as_environment, environment, redis_server, wait_until, worker
 
@@ -66,8 +66,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 def check(file: Path) -> subprocess.CompletedProcess[str]:
     """As a container's health check runs it."""
     return subprocess.run(
-        [sys.executable, "-I", "-S", health_check.__file__],
-        env={health_check.VARIABLE: str(file)},
+        [sys.executable, "-I", "-S", liveness_check.__file__],
+        env={liveness_check.VARIABLE: str(file)},
         capture_output=True,
         text=True,
         check=False,
@@ -99,14 +99,14 @@ def test_a_stopped_main_process_is_red_within_a_minute(watched: Watched) -> None
         time.sleep(TOUCHED_EVERY_S + 1)
         assert watched.age_s() > TOUCHED_EVERY_S
         assert check(watched.file).returncode == 0
-        watched.grow_old(health_check.SILENT_AFTER_S + 1)
+        watched.grow_old(liveness_check.SILENT_AFTER_S + 1)
         answer = check(watched.file)
     finally:
         os.kill(watched.worker.pid, signal.SIGCONT)
     assert answer.returncode == 1
     said = re.search(r"no sign of life for (\d+) s", answer.stderr)
     assert said is not None, answer.stderr
-    assert health_check.SILENT_AFTER_S < float(said[1]) < 2 * health_check.SILENT_AFTER_S
+    assert liveness_check.SILENT_AFTER_S < float(said[1]) < 2 * liveness_check.SILENT_AFTER_S
     wait_until(lambda: check(watched.file).returncode == 0, 60, "it is green again")
 
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import JobStatus, OcrQueue
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
 from ocrqueue.settings import Settings, load_settings
 from tests.support.brokers import celery_app, name_for_celery
 from tests.support.gates import PLUGINS, Gates
@@ -160,7 +160,7 @@ from billiard import current_process
 
 from ocrqueue.core import Registry
 from ocrqueue.storage.files import FileStorage
-from ocrqueue_worker.task import tasks
+from ocrqueue_worker.task import recognize
 from ocrqueue_worker.app import app
 
 def out_of_memory_once(function, sign):

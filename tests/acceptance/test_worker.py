@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
-from ocrqueue.core.messages import celery_message
+from ocrqueue.core.celery_messages import celery_message
 from ocrqueue.settings import Settings
 from tests.support.brokers import celery_app, messages, replies
 from tests.support.gates import Gates, page, with_gated

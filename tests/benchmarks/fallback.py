@@ -44,7 +44,7 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
     from ocrqueue_worker.engines.engine import Reading
     from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
     from ocrqueue_worker.engines.tesseract import TesseractEngine, TesseractOptions
-    from ocrqueue_worker.images.images import open_image
+    from ocrqueue_worker.images.decoding import open_image
 
     settings = load_settings(rapid_threads=1)
     tesseract, rapid = TesseractEngine(settings), RapidEngine(settings)

@@ -41,7 +41,7 @@ def speed(rounds: int, model: str) -> None:
 @click.argument("model")
 @click.argument("rounds", type=int)
 def speed_of(threads: int, model: str, rounds: int) -> None:
-    from tests.support.made_pages import made_page
+    from tests.support.page_makers import made_page
 
     engines = {runtime: _engine(runtime, threads, model) for runtime in ("tensorflow", "onnx")}
     stock = _pipeline(engines["tensorflow"])
@@ -111,7 +111,7 @@ def trade(model: str) -> None:
 def memory(runtime: str, images: int, sizes: int) -> None:
     """Resident memory while pages of many sizes are read one after the other."""
     from ocrqueue_worker.limits.heap import return_freed_memory
-    from tests.support.made_pages import made_page
+    from tests.support.page_makers import made_page
 
     engine, random = _engine(runtime, 2, "small"), Random(1)
     shapes = [(random.randint(100, 900), random.randint(100, 900)) for _ in range(sizes)]
@@ -136,7 +136,7 @@ def confidence(picture: Path) -> None:
     from matplotlib import pyplot as plt
     from scipy.stats import spearmanr
 
-    from tests.support.made_pages import blurred_words
+    from tests.support.page_makers import blurred_words
 
     words = blurred_words(200, most_px=4)
     pages = _read(_engine("tensorflow", 2, "small"), [image for _, _, image in words])
@@ -172,8 +172,9 @@ def _engine(runtime: str, threads: int, model: str) -> Any:
 
 
 def _read(engine: Any, images: Sequence[Any], **options: Any) -> Any:
-    from ocrqueue_worker.engines.engine import PageImage, Reading
+    from ocrqueue_worker.engines.engine import Reading
     from ocrqueue_worker.engines.keras.options import KerasOptions
+    from ocrqueue_worker.images.page import PageImage
 
     pages = [PageImage(number, image) for number, image in enumerate(images, 1)]
     return engine.recognize(pages, Reading(("eng",), KerasOptions(**options)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ocrqueue.core.messages import jobs_in_message
+from ocrqueue.core.celery_messages import jobs_in_message
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import LANES
 from tests.faults.faults import Fault, NotPossible

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from random import Random
 
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
 from tests.faults.messages_envelopes import ACTED_ON, ENVELOPES, End, envelope, signature
 from tests.faults.messages_jobs import BAD_FIELDS, REFUSED_IMAGE
 from tests.faults.messages_raw import RAW

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final, Literal
 
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
 from tests.faults.messages_jobs import REFUSED_IMAGE, nested
 
 CANARY: Final = "theirs"

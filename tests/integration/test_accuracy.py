@@ -15,9 +15,10 @@ from PIL import Image
 from ocrqueue import OcrQueue
 from ocrqueue.document import Document, Page, Polygon, Word
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract.engine import TesseractEngine
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
+from ocrqueue_worker.images.page import PageImage
 from tests.support.accuracy import best_overlaps, character_error_rate, overlap, score_words
 from tests.support.processes import RedisServer, as_environment, worker
 

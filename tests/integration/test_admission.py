@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, QueueInfo
-from ocrqueue.core.messages import celery_message, job_in_message
+from ocrqueue.core.celery_messages import celery_message, job_in_message
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings

@@ -19,8 +19,10 @@ from ocrqueue.errors import EngineTimeout, JobCancelled, OcrQueueError, WorkerDi
 from ocrqueue.job import CropMode, Job
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading, word_id
-from ocrqueue_worker.task.pipeline import Workplace, read_job
+from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.layout.word_ids import word_id
+from ocrqueue_worker.task.reading import Workplace, read_job
 from tests.support.pictures import tiff
 
 pytest_plugins = ["tests.support.server_fixtures"]

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from ocrqueue import JobStatus
-from ocrqueue.core.messages import TASK, celery_message
+from ocrqueue.core.celery_messages import TASK, celery_message
 from ocrqueue.job import Job
 from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation

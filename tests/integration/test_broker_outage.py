@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
+from ocrqueue.core.celery_messages import job_in_message
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.messages import job_in_message
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, load_settings

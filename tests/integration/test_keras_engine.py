@@ -13,10 +13,11 @@ from PIL import Image
 
 from ocrqueue.document import Page, Word
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.keras import KerasEngine
 from ocrqueue_worker.engines.keras.options import KerasOptions
-from tests.support.made_pages import blurred_words, made_page
+from ocrqueue_worker.images.page import PageImage
+from tests.support.page_makers import blurred_words, made_page
 
 pytestmark = pytest.mark.filterwarnings("default")
 """TensorFlow and what keras-ocr builds on warn of their own future."""

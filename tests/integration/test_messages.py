@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 
 from ocrqueue.core import Registry
-from ocrqueue.core.messages import TASK, celery_message, job_in_message
+from ocrqueue.core.celery_messages import TASK, celery_message, job_in_message
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 from tests.support.processes import RedisServer

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from ocrqueue.core import Holder, Outcome, Registry
+from ocrqueue.core.celery_messages import job_in_message
 from ocrqueue.core.dead_letters import DeadLetters
-from ocrqueue.core.messages import job_in_message
 from ocrqueue.core.reconciler import Reconciler, Reconciliation
 from ocrqueue.document import Document, EngineInfo, InputInfo, Page
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, ImageEmpty, JobPoison, JobUnknown, SourceUnavailable

@@ -22,8 +22,8 @@ from ocrqueue.core import (
     live_workers,
     queues,
 )
+from ocrqueue.core.celery_messages import job_in_message
 from ocrqueue.core.installation import announce_worker, dismiss_worker
-from ocrqueue.core.messages import job_in_message
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings, load_settings

@@ -12,7 +12,7 @@ from celery import Celery
 from PIL import Image
 
 from ocrqueue import Document, JobStatus, OcrQueue
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import JobMalformed
 from ocrqueue.settings import Settings, load_settings
 from tests.support.pictures import png, text_picture, tiff

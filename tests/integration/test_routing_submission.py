@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
 from ocrqueue.core import EngineOffer, WorkerInfo
+from ocrqueue.core.celery_messages import celery_message, job_in_message
 from ocrqueue.core.installation import announce_worker, dismiss_worker
-from ocrqueue.core.messages import celery_message, job_in_message
 from ocrqueue.errors import EngineUnknown, JobMalformed, LanguageUnsupported
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import LANES

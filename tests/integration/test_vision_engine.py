@@ -20,9 +20,10 @@ from ocrqueue.document import Page
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import open_storage
-from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions, gathering
 from ocrqueue_worker.engines.vision.rate_limit import Pace
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.sources import fetch
 from tests.support.google_vision.answers import SAMPLES, fingerprint
 from tests.support.google_vision.server import THROTTLED, GoogleVision, Refused, Transport, google_vision

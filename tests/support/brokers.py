@@ -11,7 +11,7 @@ import amqp
 from celery import Celery
 
 from ocrqueue import OcrQueue
-from ocrqueue.core.messages import job_in_message
+from ocrqueue.core.celery_messages import job_in_message
 from ocrqueue.rabbitmq import declare_queue
 from ocrqueue.rabbitmq.connecting import connect_rabbitmq
 from ocrqueue.rabbitmq.publishing import amqp_message
@@ -50,7 +50,7 @@ class Messages(Protocol):
         """The id of the one that is next, which is gone then; None where there is none."""
 
     def put(self, message: str) -> None:
-        """One as `ocrqueue.core.messages` makes it, behind the others."""
+        """One as `ocrqueue.core.celery_messages` makes it, behind the others."""
 
     def repeat(self) -> None:
         """Once more what is there alone."""

@@ -11,7 +11,7 @@ from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word
 from ocrqueue.errors import EngineFailed
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.routes.assessment import Thresholds, assess, thresholds, uncertain_lines
-from ocrqueue_worker.routes.comparing import compared
+from ocrqueue_worker.routes.comparison import compared
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from tests.support.documents import block_of, line_of, page_of, paragraph_of, word
 

@@ -11,7 +11,7 @@ import pytest
 
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.images.images import SourceImage, open_image
+from ocrqueue_worker.images.decoding import SourceImage, open_image
 from tests.faults.corpus import BY_FORMAT, image_case
 from tests.faults.corpus_bytes import ANY_FORMAT
 from tests.faults.corpus_pictures import FORMATS, codings, good_picture

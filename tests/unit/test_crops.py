@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
 from ocrqueue.document import Polygon, Word, box_of, polygon_of
 from ocrqueue_worker.geometry import to_original, upright
-from ocrqueue_worker.images.crops import archive_key, build_archive, crop_key, crop_word, encode_png
+from ocrqueue_worker.images.cropping import archive_key, build_archive, crop_key, crop_word, encode_png
 
 WORD_BOX = (40, 30, 150, 70)
 

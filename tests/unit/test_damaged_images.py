@@ -15,9 +15,9 @@ import pytest
 
 from ocrqueue.errors import ImageCorrupt, ImageTruncated, OcrQueueError
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.engine import PageImage
-from ocrqueue_worker.images.images import open_image
-from ocrqueue_worker.images.png_data import png_data_is_short
+from ocrqueue_worker.images.decoding import open_image
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.images.png_completeness import png_data_is_short
 from tests.faults.corpus_pictures import codings, good_picture
 from tests.support.hostile_images import (
     animated_webp,

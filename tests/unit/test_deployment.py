@@ -16,7 +16,7 @@ import yaml
 
 from ocrqueue.job import engine_queues
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue_worker.lifecycle.health_check import SILENT_AFTER_S
+from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

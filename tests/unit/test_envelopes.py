@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kombu.utils.json import loads
 
-from ocrqueue.core.messages import MAX_ENTRY_BYTES, TASK, celery_message
+from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES, TASK, celery_message
 from ocrqueue.job import Job
 from ocrqueue_worker.app import app
 from ocrqueue_worker.broker.envelopes import NoMessage, accepted

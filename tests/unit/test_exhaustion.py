@@ -17,7 +17,7 @@ from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.faults import FAULTS
 from ocrqueue_worker.limits.exhaustion import exhaustion, exhaustion_as_errors
-from ocrqueue_worker.limits.memory_limit import data_limit, job_memory_limit, limit_mib
+from ocrqueue_worker.limits.memory_limit import data_limit, job_memory_limit
 from tests.support.pictures import text_picture
 
 
@@ -133,7 +133,7 @@ def test_the_setting_for_the_engine_by_name_goes_before_the_engines_own() -> Non
 
     def limits(setting: object) -> list[int]:
         settings = load_settings(job_memory_limit_mib=setting)
-        return [limit_mib(settings, engine(settings)) for engine in (NullEngine, Hungry, Free)]
+        return [engine(settings).memory_limit_mib() for engine in (NullEngine, Hungry, Free)]
 
     assert limits(512) == [512, 9000, 0]
     assert limits("512,null=700") == [700, 700, 700]
@@ -144,5 +144,5 @@ def test_the_setting_for_the_engine_by_name_goes_before_the_engines_own() -> Non
 
 def test_where_jobs_share_a_process_there_is_no_limit() -> None:
     settings = load_settings(job_memory_limit_mib=1)
-    with job_memory_limit(settings, NullEngine(settings)):
+    with job_memory_limit(NullEngine(settings).memory_limit_mib()):
         assert len(bytearray(32 << 20)) == 32 << 20

@@ -25,8 +25,8 @@ from ocrqueue.errors import (
     OcrQueueError,
 )
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue_worker.engines.engine import PageImage
-from ocrqueue_worker.images.images import open_image
+from ocrqueue_worker.images.decoding import open_image
+from ocrqueue_worker.images.page import PageImage
 from tests.support.hostile_images import (
     HOSTILE,
     PARTIAL,
@@ -310,7 +310,7 @@ _MEMORY_PROBE = """
 import json, resource, sys, time
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.images.images import open_image
+from ocrqueue_worker.images.decoding import open_image
 from tests.support.hostile_images import HOSTILE, encoded, gif_with_frames
 from PIL import Image
 

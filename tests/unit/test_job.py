@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrqueue.core.calls import job_json
+from ocrqueue.core.script_arguments import job_json
 from ocrqueue.document import Document, json_schema
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
 from ocrqueue.job import Job, engine_queues, new_job_id, parse_job

@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from ocrqueue import Job
-from ocrqueue.core.messages import MAX_ENTRY_BYTES, celery_message
+from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES, celery_message
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.rabbitmq import Server, servers
 from ocrqueue.rabbitmq.publishing import amqp_message

@@ -19,12 +19,13 @@ from ocrqueue.errors import (
     OptionUnknown,
 )
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.loading import engine_class, engine_names, make_engine
 from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.inprocess import InProcessTesseract
 from ocrqueue_worker.engines.tesseract.tessdata import debian_package, tessdata_dir
 from ocrqueue_worker.geometry import iou, upright
+from ocrqueue_worker.images.page import PageImage
 from tests.support.pictures import text_picture
 from tests.support.processes import need_program
 

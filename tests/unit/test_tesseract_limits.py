@@ -18,9 +18,10 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrqueue.document import Page
 from ocrqueue.errors import EngineOutOfMemory, OcrQueueError, WorkerDiskFull
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.subprocess import _is_cut_off
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
 from ocrqueue_worker.limits.memory_limit import data_limit
 from tests.support.pictures import png

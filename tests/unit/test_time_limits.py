@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocrqueue.core.calls import job_json
+from ocrqueue.core.script_arguments import job_json
 from ocrqueue.errors import JobMalformed
 from ocrqueue.job import Job, parse_job
 from ocrqueue.settings import load_settings

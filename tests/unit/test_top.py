@@ -9,13 +9,13 @@ from rich.console import Console
 
 from ocrqueue.cli.top_frame import frame
 from ocrqueue.core import EngineOffer, QueueInfo, WorkerInfo
-from ocrqueue.core.lately import count_by_kind, wait_quantile
 from ocrqueue.core.rates import KEPT_PERIODS, PERIOD_S
+from ocrqueue.core.recent_counts import count_by_kind, wait_quantile
 from ocrqueue.job.names import LANES
-from ocrqueue.monitoring.installation_now import InstallationNow, Lately
+from ocrqueue.monitoring.snapshot import InstallationSnapshot, RecentCounts
 from ocrqueue.routing import EngineStatus
 
-NOTHING = Lately(None, None, {})
+NOTHING = RecentCounts(None, None, {})
 
 
 def worker(name: str, engine: str, **given: object) -> WorkerInfo:
@@ -31,7 +31,7 @@ def lane(engine: str, name: str, waiting: int = 0, oldest_s: float | None = None
     )
 
 
-def installation(engines: int, workers: int, errors: int = 0) -> InstallationNow:
+def installation(engines: int, workers: int, errors: int = 0) -> InstallationSnapshot:
     names = [f"engine-{number}" for number in range(engines)]
     statuses = [
         EngineStatus(
@@ -45,12 +45,12 @@ def installation(engines: int, workers: int, errors: int = 0) -> InstallationNow
         )
         for name in names
     ]
-    lately = {name: Lately(1.5, 200.0, {f"engine.error_{n}": n + 1 for n in range(errors)}) for name in names}
+    lately = {name: RecentCounts(1.5, 200.0, {f"engine.error_{n}": n + 1 for n in range(errors)}) for name in names}
     lanes = [lane(name, each, 99_000, 95.3) for name in names for each in LANES]
-    return InstallationNow(statuses, lanes, lately, running=12, delayed=3, dead=2)
+    return InstallationSnapshot(statuses, lanes, lately, running=12, delayed=3, dead=2)
 
 
-def lines(now: InstallationNow, width: int = 80, height: int | None = 23) -> list[str]:
+def lines(now: InstallationSnapshot, width: int = 80, height: int | None = 23) -> list[str]:
     console = Console(width=width, height=1000, file=None, record=True, quiet=False, force_terminal=False)
     with console.capture() as captured:
         console.print(frame(now, "127.0.0.1:6379", height))
@@ -83,10 +83,10 @@ def test_what_a_frame_says() -> None:
     )
     forgotten = EngineStatus(name="vision", waiting={"high": 0, "normal": 2, "low": 0})
     idle = EngineStatus(name="keras", waiting={"high": 0, "normal": 0, "low": 0})
-    now = InstallationNow(
+    now = InstallationSnapshot(
         [busy, forgotten, idle],
         [lane("null", "normal", 412, 95.3), lane("null", "low", 3, 300.0), lane("vision", "normal", 2, 7300.0)],
-        {"null": Lately(0.5, 12.0, {"engine.timeout": 3, "source.not_found": 1}), "vision": NOTHING, "keras": NOTHING},
+        {"null": RecentCounts(0.5, 12.0, {"engine.timeout": 3, "source.not_found": 1}), "vision": NOTHING, "keras": NOTHING},
         running=4,
         delayed=1,
         dead=7,
@@ -103,7 +103,7 @@ def test_what_a_frame_says() -> None:
 def test_names_from_redis_move_no_cursor() -> None:
     name = "evil\x1b[2J\r\nworker"
     status = EngineStatus(name="null", workers=(worker(name, "null", running=None, memory_bytes=None),))
-    text = "\n".join(lines(InstallationNow([status], [], {"null": NOTHING}, 0, 0, 0)))
+    text = "\n".join(lines(InstallationSnapshot([status], [], {"null": NOTHING}, 0, 0, 0)))
     assert "\x1b" not in text
     assert "\r" not in text
     assert "-/4" in text

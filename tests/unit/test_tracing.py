@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ocrqueue.core.messages import TASK, celery_message, group_message
+from ocrqueue.core.celery_messages import TASK, celery_message, group_message
 from ocrqueue.job import Job
 from ocrqueue.settings import load_settings
 from ocrqueue.tracing import current_traceparent, is_traceparent, tracer
@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from ocrqueue.job import Job
-from ocrqueue.core.messages import celery_message, group_message
+from ocrqueue.core.celery_messages import celery_message, group_message
 from ocrqueue.settings import load_settings
 from ocrqueue.tracing import current_traceparent, span, tracer
 taken = InMemorySpanExporter()
@@ -74,7 +74,7 @@ def test_what_monitors_is_not_imported_unless_it_is_asked_for() -> None:
 import sys
 from ocrqueue import OcrQueue
 from ocrqueue.job import Job
-from ocrqueue.core.messages import celery_message
+from ocrqueue.core.celery_messages import celery_message
 import ocrqueue_worker.app
 celery_message(Job(image="s3://b/k"))
 print({"opentelemetry.sdk.trace", "opentelemetry.exporter", "prometheus_client"} & set(sys.modules))

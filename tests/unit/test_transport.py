@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from ocrqueue.core.messages import TASK, celery_message
+from ocrqueue.core.celery_messages import TASK, celery_message
 from ocrqueue.job import Job
 from ocrqueue_worker.broker.envelopes import envelope_fault
 from tests.support.processes import RedisServer

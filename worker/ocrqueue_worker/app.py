@@ -25,15 +25,15 @@ from ocrqueue.job import queue_name
 from ocrqueue.rabbitmq import servers
 from ocrqueue.settings import Settings, process_settings
 from ocrqueue.tracing import check_tracing, send_last_spans
-from ocrqueue_worker.lifecycle.cancelling import Cancelling
-from ocrqueue_worker.lifecycle.draining import DrainingWorker
-from ocrqueue_worker.lifecycle.due_jobs import DueJobs
-from ocrqueue_worker.lifecycle.engines_loaded import EnginesLoaded
-from ocrqueue_worker.lifecycle.health import SignOfLife
+from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
+from ocrqueue_worker.lifecycle.due_retries import DueRetries
+from ocrqueue_worker.lifecycle.heartbeat import Heartbeat
+from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
-from ocrqueue_worker.lifecycle.presence import Presence
+from ocrqueue_worker.lifecycle.readiness import Readiness
+from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_freed_memory
-from ocrqueue_worker.task.tasks import RecognizeTask
+from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
 
@@ -149,8 +149,8 @@ def make_app(settings: Settings) -> Celery:
     for name in set(made.tasks) - {RecognizeTask.name}:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
-    made.steps["worker"].update((EnginesLoaded, MetricsServer))
-    made.steps["consumer"].update((Presence, DueJobs, Cancelling, SignOfLife))
+    made.steps["worker"].update((Readiness, MetricsServer))
+    made.steps["consumer"].update((Heartbeat, DueRetries, CancelWatch, Liveness))
     return made
 
 

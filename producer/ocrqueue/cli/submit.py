@@ -20,11 +20,11 @@ from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
-from ocrqueue.core.calls import PIPELINE
+from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import CropMode
-from ocrqueue.job.grouping import MOST_JOBS
+from ocrqueue.job.groups import MOST_JOBS
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_settings

@@ -18,7 +18,7 @@ from ocrqueue.cli.output import console
 from ocrqueue.cli.top_frame import frame
 from ocrqueue.client import OcrQueue
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.monitoring.installation_now import read_installation
+from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.settings import Settings
 
 

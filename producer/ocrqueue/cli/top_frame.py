@@ -15,7 +15,7 @@ from ocrqueue.cli.output import duration, number
 from ocrqueue.core import QueueInfo, WorkerInfo
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.job.names import LANES
-from ocrqueue.monitoring.installation_now import InstallationNow
+from ocrqueue.monitoring.snapshot import InstallationSnapshot
 from ocrqueue.routing import EngineStatus
 
 _ENGINE_COLUMNS: Final = (
@@ -30,7 +30,7 @@ _ERRORS_SHOWN: Final = 4
 _NAME_CELLS: Final = 26
 
 
-def frame(now: InstallationNow, place: str, height: int | None = None) -> RenderableType:
+def frame(now: InstallationSnapshot, place: str, height: int | None = None) -> RenderableType:
     """What to print; `place` names the installation. `height` in lines; None: as many as it takes."""
     lanes = _lanes_of(now)
     shown = [engine for engine in now.engines if _has_something(engine, lanes, now)]
@@ -53,7 +53,7 @@ def frame(now: InstallationNow, place: str, height: int | None = None) -> Render
     return Group(*parts)
 
 
-def _summary(now: InstallationNow, place: str) -> Text:
+def _summary(now: InstallationSnapshot, place: str) -> Text:
     waiting = sum(lane.waiting for lane in now.lanes)
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{len(now.workers)} workers  {waiting} waiting  {now.running} running  {now.delayed} delayed", "bold")
@@ -75,20 +75,20 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> Tabl
     return table
 
 
-def _lanes_of(now: InstallationNow) -> dict[str, list[QueueInfo]]:
+def _lanes_of(now: InstallationSnapshot) -> dict[str, list[QueueInfo]]:
     lanes: dict[str, list[QueueInfo]] = {}
     for lane in now.lanes:
         lanes.setdefault(lane.engine, []).append(lane)
     return lanes
 
 
-def _has_something(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationNow) -> bool:
+def _has_something(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationSnapshot) -> bool:
     waits = any(lane.waiting for lane in lanes.get(engine.name, ()))
-    return bool(engine.workers or waits or engine.jobs_per_minute or now.lately[engine.name].errors)
+    return bool(engine.workers or waits or engine.jobs_per_minute or now.recent[engine.name].errors)
 
 
-def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationNow) -> list[str | Text]:
-    own, lately = lanes.get(engine.name, []), now.lately[engine.name]
+def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationSnapshot) -> list[str | Text]:
+    own, recent = lanes.get(engine.name, []), now.recent[engine.name]
     ages = [lane.oldest_wait_s for lane in own if lane.waiting and lane.oldest_wait_s is not None]
     waiting = "/".join(_short(engine.waiting.get(lane, 0)) for lane in LANES)
     unattended = not engine.workers and any(engine.waiting.values())
@@ -99,8 +99,8 @@ def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: In
         duration(max(ages, default=None)),
         number(engine.jobs_per_minute, 1),
         number(engine.pages_per_minute, 1),
-        duration(lately.wait_p50_s),
-        duration(lately.wait_p95_s),
+        duration(recent.wait_p50_s),
+        duration(recent.wait_p95_s),
     ]
 
 
@@ -116,10 +116,10 @@ def _worker_row(worker: WorkerInfo) -> list[str]:
     ]
 
 
-def _errors(now: InstallationNow) -> list[Text]:
+def _errors(now: InstallationSnapshot) -> list[Text]:
     """The commonest errors of all engines, in a line each, under a heading."""
     failed = Counter(
-        {(engine, code): jobs for engine, each in now.lately.items() for code, jobs in each.errors.items()}
+        {(engine, code): jobs for engine, each in now.recent.items() for code, jobs in each.errors.items()}
     )
     if not failed:
         return []

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ocrqueue.core.calls import PIPELINE, Call, Calls
 from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
+from ocrqueue.core.script_arguments import PIPELINE, KeysAndArguments, ScriptArguments
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import Job
-from ocrqueue.job.grouping import check_group_size
+from ocrqueue.job.groups import check_group_size
 
 _LONGEST_PAUSE_S: Final = 15.0
 
@@ -39,7 +39,7 @@ class Refusal:
 class Admission:
     """One call's jobs on their way into the queue."""
 
-    def __init__(self, calls: Calls, wait_for_room: float | None, group: int = 1) -> None:
+    def __init__(self, arguments: ScriptArguments, wait_for_room: float | None, group: int = 1) -> None:
         """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit.
 
         `group`: how many jobs of a kind may travel in one message. Raises JobMalformed where it is no such number.
@@ -49,7 +49,7 @@ class Admission:
         self.pending: list[Job] = []
         self.queues: set[str] = set()
         """Names of those that the pending jobs, as they were taken, are to wait in."""
-        self._calls = calls
+        self._arguments = arguments
         self._patience = float("inf") if wait_for_room is None else wait_for_room
         self._give_up_at: float | None = None
         self._queued = 0
@@ -62,9 +62,9 @@ class Admission:
         self.queues = {job.queue for job in self.pending}
         return bool(self.pending)
 
-    def call(self) -> Call:
+    def call(self) -> KeysAndArguments:
         """Keys and arguments of SUBMIT for the next of the pending jobs."""
-        return self._calls.submit(self.pending[: self._at_once], self._group)
+        return self._arguments.submit(self.pending[: self._at_once], self._group)
 
     def settle(self, answer: list[Any]) -> list[str]:
         """Take in SUBMIT's answer; returns the ids of the jobs that now stand for the first of the pending ones."""
@@ -87,7 +87,7 @@ class Admission:
         name = list(dict.fromkeys(job.engine for job in sent))[engine - 1]
         stored: Mapping[bytes, bytes] = dict(zip(counts[::2], counts[1::2], strict=True))
         rate = jobs_per_second(parse_counts(stored), int(now_ms) / 1000)
-        return Refusal(name, waiting, self._calls.settings.max_queue_length.of(name), rate)
+        return Refusal(name, waiting, self._arguments.settings.max_queue_length.of(name), rate)
 
     def pause_s(self) -> float:
         """How long to pause before the next call; 0 if there was room. Raises QueueFull once it was waited for."""

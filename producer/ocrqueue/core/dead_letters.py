@@ -46,7 +46,7 @@ class DeadLetters:
         """Queue the job again under its id; how it ended before is kept in its history. Raises JobUnknown."""
         (stored,) = self.registry.stored_jobs([job_id])
         if stored is not None:
-            keys, args = self.registry.calls.replay(stored.job, stored.wants_summary)
+            keys, args = self.registry.arguments.replay(stored.job, stored.wants_summary)
             with broker_errors():
                 replayed = self._replay(keys=keys, args=args)
             if replayed:

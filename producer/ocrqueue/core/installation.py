@@ -9,8 +9,8 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ocrqueue.core.celery_messages import job_in_message
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.messages import job_in_message
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry

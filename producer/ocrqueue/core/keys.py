@@ -120,7 +120,7 @@ class Keys:
         return f"{self.prefix}ocrqueue:events:{zlib.crc32(job_id.encode()) % EVENT_CHANNELS:x}"
 
     def grouped(self, queue_name: str) -> str:
-        """What a queue's groups hold beyond one job each; `ocrqueue.job.grouping` says what a group is."""
+        """What a queue's groups hold beyond one job each; `ocrqueue.job.groups` says what a group is."""
         return f"{self.prefix}ocrqueue:grouped:{queue_name}"
 
     def forwarding(self) -> str:

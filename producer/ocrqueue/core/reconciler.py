@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from ocrqueue.core import scripts
+from ocrqueue.core.celery_messages import jobs_in_message
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import all_queues
-from ocrqueue.core.messages import jobs_in_message
 from ocrqueue.core.outbox import Outbox
 from ocrqueue.core.records import Outcome
 from ocrqueue.core.registry import Registry, StoredJob
@@ -151,7 +151,7 @@ class Reconciler:
         return self.registry.finish(job, Outcome.of(document, self.storage.uri(key))) == document.status
 
     def _publish(self, stored: StoredJob, silent_s: float) -> bool:
-        keys, args = self.registry.calls.republish(stored.job, stored.wants_summary, silent_s)
+        keys, args = self.registry.arguments.republish(stored.job, stored.wants_summary, silent_s)
         with broker_errors():
             return bool(self._republish(keys=keys, args=args))
 

@@ -14,11 +14,11 @@ import redis
 
 from ocrqueue.core import scripts
 from ocrqueue.core.admission import Admission
-from ocrqueue.core.calls import PIPELINE, Calls, Holder
+from ocrqueue.core.celery_messages import celery_message
 from ocrqueue.core.connection import broker_errors, connect
-from ocrqueue.core.messages import celery_message
 from ocrqueue.core.outbox import Outbox
 from ocrqueue.core.records import JobStatus, Outcome, State, parse_record
+from ocrqueue.core.script_arguments import PIPELINE, Holder, ScriptArguments
 from ocrqueue.errors import BrokerUnavailable, ErrorInfo, JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
@@ -59,8 +59,8 @@ class Registry:
 
     def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
         self.settings = settings
-        self.calls = Calls(settings)
-        self.keys = self.calls.keys
+        self.arguments = ScriptArguments(settings)
+        self.keys = self.arguments.keys
         self.client = client or connect(settings)
         self.outbox = Outbox(settings, self.client) if settings.broker_url is not None else None
         self._submit = self.client.register_script(scripts.SUBMIT)
@@ -80,13 +80,13 @@ class Registry:
     def submit(self, jobs: Iterable[Job], wait_for_room: float | None = 0, group: int = 1) -> Iterator[str]:
         """Write records and messages, 500 in a round trip; yields the id that stands for each job, in order.
 
-        `group`: how many jobs of a kind may travel in one message (see ocrqueue.job.grouping).
+        `group`: how many jobs of a kind may travel in one message (see ocrqueue.job.groups).
         The id differs from the job's where its idempotency key belongs to an earlier job. Raises QueueFull at the first
         job that finds its queue full, once no room was found for `wait_for_room` seconds (None: waits without limit);
         a job that is queued or has ended already is never refused.
         """
         remaining = iter(jobs)
-        admission = Admission(self.calls, wait_for_room, group)
+        admission = Admission(self.arguments, wait_for_room, group)
         while admission.take(islice(remaining, PIPELINE)):
             while admission.pending:
                 ids = admission.settle(self._run(self._submit, *admission.call()))
@@ -125,7 +125,7 @@ class Registry:
 
         Returns the state after it. Raises JobUnknown.
         """
-        keys, args = self.calls.cancel(job_id)
+        keys, args = self.arguments.cancel(job_id)
         state = self._run(self._cancel, keys, args)
         if state is None:
             raise JobUnknown(f"No job {job_id}.")
@@ -148,30 +148,30 @@ class Registry:
         `in_group`: it came together with others. If it was begun before, it is not to run with them: "alone" says that
         it is back in its queue, with a message of its own, and no delivery is counted.
         """
-        keys, args = self.calls.begin(job, worker, wants_summary, delivery or uuid4().hex, in_group)
+        keys, args = self.arguments.begin(job, worker, wants_summary, delivery or uuid4().hex, in_group)
         verdict, number, wait_ms, retries = self._run(self._begin, keys, args)
         return Start(verdict.decode(), int(number), max(0.0, wait_ms / 1000), int(retries))
 
     def taken(self, queue: str, group_id: str) -> None:
         """The group no longer waits in the queue of that name: its jobs no longer count towards the queue's length."""
-        self._run(self._taken, *self.calls.taken(queue, group_id))
+        self._run(self._taken, *self.arguments.taken(queue, group_id))
 
     def progress(self, job_id: str, attempt: int, done: int, pages: int) -> Literal["go on", "stop", "elsewhere"]:
         """Note the progress in pages, and hear what the attempt is to do.
 
         "stop": the job was asked to, or has ended. "elsewhere": a newer attempt has it.
         """
-        keys, args = self.calls.progress(job_id, attempt, done, pages)
+        keys, args = self.arguments.progress(job_id, attempt, done, pages)
         return cast("Literal['go on', 'stop', 'elsewhere']", self._run(self._progress, keys, args).decode())
 
     def heartbeat(self, job_ids: Sequence[str]) -> None:
         """Say of the jobs that a living worker has them."""
         if job_ids:
-            self._run(self._heartbeat, *self.calls.heartbeat(job_ids))
+            self._run(self._heartbeat, *self.arguments.heartbeat(job_ids))
 
     def abandon(self, job_id: str, worker: str) -> bool:
         """The worker's process that ran the job is gone: its next delivery is to run."""
-        return bool(self._run(self._abandon, *self.calls.abandon(job_id, worker)))
+        return bool(self._run(self._abandon, *self.arguments.abandon(job_id, worker)))
 
     def cancel_requested(self, job_ids: Sequence[str]) -> list[str]:
         """Those of the jobs that were asked to stop."""
@@ -200,7 +200,7 @@ class Registry:
         self, message: str, job: Job, error: ErrorInfo, holder: Holder, pause_s: float
     ) -> Literal["released", "ended", "elsewhere"]:
         error_json = error.model_dump_json(exclude_defaults=True)
-        keys, args = self.calls.release(job, message, error_json, holder, pause_s)
+        keys, args = self.arguments.release(job, message, error_json, holder, pause_s)
         return cast("Literal['released', 'ended', 'elsewhere']", self._run(self._release, keys, args).decode())
 
     def send_on(
@@ -211,13 +211,13 @@ class Registry:
         `job` is as it goes there; `pages`: how many the engine before has read. "cancelled": the job was asked to stop,
         and is still the holder's to end.
         """
-        keys, args = self.calls.send_on(job, engine_before, wants_summary, holder, pages)
+        keys, args = self.arguments.send_on(job, engine_before, wants_summary, holder, pages)
         done = self._run(self._send_on, keys, args).decode()
         return cast("Literal['sent', 'ended', 'elsewhere', 'cancelled']", done)
 
     def publish_due(self) -> Published:
         """Put jobs whose pause is over back in their queues."""
-        return Published(*self._run(self._publish_due, *self.calls.publish_due(PIPELINE)))
+        return Published(*self._run(self._publish_due, *self.arguments.publish_due(PIPELINE)))
 
     def finish(self, job: Job, outcome: Outcome, holder: Holder | None = None) -> State | Literal["elsewhere"]:
         """End the job, unless it has ended: returns the state that stands.
@@ -225,7 +225,7 @@ class Registry:
         With a `holder` only if the job is still its: "elsewhere" otherwise. A failure is given with one, since
         another attempt may do better.
         """
-        keys, args = self.calls.finish(job, outcome, holder)
+        keys, args = self.arguments.finish(job, outcome, holder)
         return cast("State | Literal['elsewhere']", self._run(self._finish, keys, args).decode())
 
     def job(self, job_id: str) -> Job | None:

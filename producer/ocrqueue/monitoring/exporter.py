@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from ocrqueue.core import Registry
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.monitoring.installation_metrics import METRICS, UP
-from ocrqueue.monitoring.installation_now import InstallationNow, read_installation
+from ocrqueue.monitoring.snapshot import InstallationSnapshot, read_installation
 
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, and the value."""
@@ -55,7 +55,7 @@ def collector_registry(registry: Registry) -> CollectorRegistry:
     return made
 
 
-def _values(now: InstallationNow) -> dict[str, list[Sample]]:
+def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
     engines, lanes = now.engines, now.lanes
     billed = [engine for engine in engines if engine.pages_billed is not None]
     return {

@@ -14,7 +14,7 @@ from typing import Any
 import amqp
 from amqp.exceptions import AMQPError
 
-from ocrqueue.core.messages import MAX_ENTRY_BYTES
+from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.rabbitmq.connecting import connect_rabbitmq, rabbitmq_errors
 from ocrqueue.rabbitmq.queues import declare_queue
@@ -22,7 +22,7 @@ from ocrqueue.settings import Settings
 
 
 def amqp_message(envelope: bytes) -> amqp.Message:
-    """A message as `ocrqueue.core.messages` makes it for Redis, as RabbitMQ has it.
+    """A message as `ocrqueue.core.celery_messages` makes it for Redis, as RabbitMQ has it.
 
     What is none of ours, and what AMQP cannot hold, goes as it is, and what is too large cut off: the worker that takes
     it says what is wrong with it. Left in Redis, it would keep back what is behind it.

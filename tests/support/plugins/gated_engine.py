@@ -10,9 +10,10 @@ from pydantic import Field
 
 from ocrqueue.document import Page
 from ocrqueue.errors import OcrQueueError
-from ocrqueue_worker.engines.engine import PageImage, Reading
+from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.null import NullEngine, NullOptions
-from ocrqueue_worker.task.stopping import is_stopping
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.task.stop_flag import is_stopping
 
 
 class GatedOptions(NullOptions):

@@ -23,10 +23,10 @@ import structlog
 from kombu.utils.json import dumps, loads
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ocrqueue.core.messages import MAX_ENTRY_BYTES, TASK
+from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES, TASK
 from ocrqueue.errors import JobExpired, JobMalformed, OcrQueueError
 from ocrqueue.job import JOB_ID, describe_validation_error
-from ocrqueue.job.grouping import MOST_JOBS, same_kind
+from ocrqueue.job.groups import MOST_JOBS, same_kind
 from ocrqueue.tracing import HEADER, is_traceparent
 
 _log = structlog.get_logger(__name__)
@@ -258,7 +258,7 @@ def _utc(text: str) -> datetime:
 
 
 def _envelope(addressee: _Addressee, call: _Call, queue: str, more: Mapping[str, Any]) -> bytes:
-    """As `ocrqueue.core.messages.celery_message` makes it, with a delivery tag of its own."""
+    """As `ocrqueue.core.celery_messages.celery_message` makes it, with a delivery tag of its own."""
     body: str = dumps([call.args, call.kwargs, {}])  # type: ignore[no-untyped-call]  # kombu's
     envelope = {
         "body": base64.b64encode(body.encode()).decode(),

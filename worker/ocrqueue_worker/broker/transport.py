@@ -14,9 +14,9 @@ import structlog
 from kombu.transport import redis
 from redis.exceptions import OutOfMemoryError
 
-from ocrqueue_worker.broker.bookkeeping import QoS
 from ocrqueue_worker.broker.envelopes import NoMessage, accepted
 from ocrqueue_worker.broker.lanes import LaneCycle
+from ocrqueue_worker.broker.unacknowledged import QoS
 
 _log = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ class _Program(click.Group):
             return health
         if cmd_name != "keras":
             return None
-        from ocrqueue_worker.cli.keras_cli import keras
+        from ocrqueue_worker.cli.keras import keras
 
         return keras
 
@@ -38,7 +38,7 @@ def health() -> None:
     Exit status 1: it does not, or not yet. Redis is not asked.
     """
     from ocrqueue.settings import process_settings
-    from ocrqueue_worker.lifecycle.health_check import ailment
+    from ocrqueue_worker.lifecycle.liveness_check import ailment
 
     try:
         file = process_settings().health_file

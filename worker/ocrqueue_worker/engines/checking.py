@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from ocrqueue.document import Page, Region, Word
 from ocrqueue.errors import EngineFailed, EngineOutOfMemory, OcrQueueError
 from ocrqueue.job import describe_validation_error
-from ocrqueue_worker.engines.engine import PageImage, word_id
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.layout.word_ids import word_id
 
 _log = structlog.get_logger(__name__)
 

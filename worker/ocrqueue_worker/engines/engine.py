@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from PIL.Image import Image
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from ocrqueue.document import EngineInfo, Line, Page
 from ocrqueue.errors import OcrQueueError, OptionInvalid, OptionUnknown
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings import Settings
+from ocrqueue_worker.images.page import PageImage
 
 
 class EngineOptions(BaseModel):
@@ -24,19 +24,6 @@ class EngineOptions(BaseModel):
 
 
 Options = TypeVar("Options", bound=EngineOptions)
-
-
-@dataclass(frozen=True, slots=True)
-class PageImage:
-    """One decoded page.
-
-    `image` has mode "L" or "RGB", 8 bits a channel, EXIF orientation applied, transparency laid on white.
-    `dpi` is dots per inch as the file states it, None where it does not.
-    """
-
-    number: int
-    image: Image
-    dpi: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +95,16 @@ class Engine(ABC, Generic[Options]):
         """Jobs at a time on this machine, where the operator does not say; None: one a core."""
         return None
 
+    def memory_limit_mib(self) -> int:
+        """MiB that one job may take; 0: no limit.
+
+        The setting for the engine by name has precedence, then what the class says, then the setting for all.
+        """
+        setting = self.settings.job_memory_limit_mib
+        if self.name in setting.engines or setting.default == 0 or self.job_memory_limit_mib is None:
+            return setting.of(self.name)
+        return self.job_memory_limit_mib
+
     @abstractmethod
     def info(self, languages: Sequence[str]) -> EngineInfo:
         """Version and model as used for these languages; part of the cache key."""
@@ -165,8 +162,3 @@ class Engine(ABC, Generic[Options]):
                 ) from None
             raise OptionInvalid(describe_validation_error(error)) from None
         return parsed  # type: ignore[return-value]  # options_model is the class that Options stands for
-
-
-def word_id(page: int, word: int) -> str:
-    """`p001-w0001`: page and word count from 1."""
-    return f"p{page:03d}-w{word:04d}"

@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from ocrqueue.document import Block, Line, Paragraph, Polygon, Word, box_of, mean_confidence
-from ocrqueue_worker.engines.engine import word_id
 from ocrqueue_worker.layout.blocks import reading_order, stack_lines
 from ocrqueue_worker.layout.columns import split_rows
 from ocrqueue_worker.layout.directions import Flow, Words, find_flows
 from ocrqueue_worker.layout.rows import find_rows
 from ocrqueue_worker.layout.spans import Floats, Spans, joined, labels_of, weighted_median
+from ocrqueue_worker.layout.word_ids import word_id
 
 _DECIMALS: Final = 3
 """Of a pixel."""

@@ -16,7 +16,7 @@ from celery.worker.state import active_requests
 
 from ocrqueue.monitoring.metric import Metric
 from ocrqueue_worker.engines.loading import engine_names
-from ocrqueue_worker.task.tasks import RecognizeTask
+from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.memory_use import resident_bytes, worker_processes
 

@@ -14,35 +14,25 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from billiard import current_process
-
-from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.engine import Engine
 
 _MIB = 1024 * 1024
 
 
 @contextmanager
-def job_memory_limit(settings: Settings, engine: Engine[Any]) -> Iterator[None]:
-    """Hold a prefork child to the limit of the engine's jobs. Elsewhere, where jobs share a process, there is none."""
-    with held_to(allowance(settings, engine)):
+def job_memory_limit(mib: int) -> Iterator[None]:
+    """Hold a prefork child to a job's limit in MiB (0: none). Elsewhere, where jobs share a process, there is none."""
+    with held_to(allowance(mib)):
         yield
 
 
-def allowance(settings: Settings, engine: Engine[Any]) -> int | None:
-    """Bytes of private memory that a child may have in all for a job that begins now, see held_to; None: any number."""
-    mib = limit_mib(settings, engine)
+def allowance(mib: int) -> int | None:
+    """Bytes of private memory that a child may have in all, see held_to, while its job may take `mib` MiB.
+
+    None: any number.
+    """
     return None if mib == 0 or not current_process().daemon else _data_bytes() + mib * _MIB
-
-
-def limit_mib(settings: Settings, engine: Engine[Any]) -> int:
-    """MiB; 0: no limit. The setting for the engine by name, else what the engine's class says, else the setting."""
-    setting = settings.job_memory_limit_mib
-    if engine.name in setting.engines or setting.default == 0 or engine.job_memory_limit_mib is None:
-        return setting.of(engine.name)
-    return engine.job_memory_limit_mib
 
 
 @contextmanager

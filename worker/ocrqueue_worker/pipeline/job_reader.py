@@ -20,14 +20,15 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri
-from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading
-from ocrqueue_worker.images.grey import without_empty_color
-from ocrqueue_worker.images.images import SourceImage, open_image
+from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
+from ocrqueue_worker.images.decoding import SourceImage, open_image
+from ocrqueue_worker.images.greyscale import without_empty_color
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Attempt
-from ocrqueue_worker.pipeline.caching import as_cached, cache_key, earlier_reading, remember_reading
-from ocrqueue_worker.pipeline.crop_writing import crop_writer, with_crops
-from ocrqueue_worker.pipeline.recognising import Result, as_page, recognise_reference
-from ocrqueue_worker.pipeline.storing import store_result
+from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
+from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
+from ocrqueue_worker.pipeline.recognition import Result, as_page, recognise_reference
+from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.telemetry import metrics
 

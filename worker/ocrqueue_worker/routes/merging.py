@@ -7,7 +7,7 @@ from itertools import count
 from typing import Final
 
 from ocrqueue.document import Block, Line, Page, Paragraph, Word, mean_confidence
-from ocrqueue_worker.engines.engine import word_id
+from ocrqueue_worker.layout.word_ids import word_id
 from ocrqueue_worker.routes.assessment import mean_of
 
 _TEXT: Final = 0.5

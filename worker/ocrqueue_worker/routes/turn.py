@@ -11,17 +11,18 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document, InputInfo, Line, Page
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job.route import Route, Step
-from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
-from ocrqueue_worker.images.images import SourceImage, open_image
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.images.decoding import SourceImage, open_image
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
-from ocrqueue_worker.pipeline.caching import cache_key, earlier_reading, remember_reading
-from ocrqueue_worker.pipeline.crop_writing import crop_writer
+from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
+from ocrqueue_worker.pipeline.crop_storage import crop_writer
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
-from ocrqueue_worker.pipeline.recognising import Result, as_page, check_page, recognise, recognise_lines
-from ocrqueue_worker.pipeline.storing import store_result
+from ocrqueue_worker.pipeline.recognition import Result, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
-from ocrqueue_worker.routes.ending import compose, end_comparison
+from ocrqueue_worker.routes.final_document import compose, end_comparison
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.steps import (
     Onward,

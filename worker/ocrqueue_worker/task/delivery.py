@@ -30,10 +30,10 @@ from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
-from ocrqueue_worker.pipeline.leftovers import remove_leftovers
-from ocrqueue_worker.routes.settling import instead_of_failing
+from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
+from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.steps import Onward
-from ocrqueue_worker.task.patience import Answer, persistently
+from ocrqueue_worker.task.redis_outage import Answer, until_redis_answers
 from ocrqueue_worker.telemetry import metrics, tracing
 
 _log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ class Delivery:
     def begin(self, job: Job, in_group: bool = False) -> Start | Summary:
         """The attempt that is to be made at the job, or the answer of one that has ended."""
         delivery = uuid4().hex
-        start = self._persistently(
+        start = self._until_redis_answers(
             job, lambda: self.registry.begin(job, self.node, self.wants_summary, delivery, in_group)
         )
         match start.verdict:
@@ -161,7 +161,7 @@ class Delivery:
 
     def _release(self, job: Job, error: OcrQueueError, attempt: int, pause_s: float = 0.0) -> str:
         holder = Holder(self.node, attempt)
-        return self._persistently(
+        return self._until_redis_answers(
             job, lambda: self.registry.release(job, error.info, holder, self.wants_summary, pause_s)
         )
 
@@ -177,7 +177,7 @@ class Delivery:
         if isinstance(outcome, Onward):
             return self.send_on(job, outcome, start)
         holder = Holder(self.node, start.number) if start and outcome.state == "failed" else None
-        stands = self._persistently(job, lambda: self.registry.finish(job, outcome, holder))
+        stands = self._until_redis_answers(job, lambda: self.registry.finish(job, outcome, holder))
         if stands == "elsewhere":
             _log.info("job is in other hands", error=outcome.error.code if outcome.error else None)
             raise Ignore
@@ -202,7 +202,7 @@ class Delivery:
     def send_on(self, job: Job, onward: Onward, start: Start | None = None) -> Summary:
         """Put the job in the queue of the engine whose turn it is. Raises Ignore: this delivery is done."""
         holder = Holder(self.node, start.number) if start else None
-        done = self._persistently(
+        done = self._until_redis_answers(
             job,
             lambda: self.registry.send_on(onward.job, job.engine, holder, self.wants_summary, onward.pages),
         )
@@ -215,7 +215,7 @@ class Delivery:
 
     def _repeat(self, job: Job) -> Summary:
         """The answer of a job that has ended, for a delivery that came after."""
-        status = self._persistently(job, lambda: self.registry.status(job.id))
+        status = self._until_redis_answers(job, lambda: self.registry.status(job.id))
         self._remove_leftovers(job, status)
         outcome = Outcome.model_validate(
             {**status.model_dump(), "job_id": job.id, "pages": status.pages or 0, "words": status.words or 0}
@@ -240,10 +240,10 @@ class Delivery:
             raise JobFailed(str(error_from_info(outcome.error)))
         return outcome.to_message()
 
-    def _persistently(self, job: Job, call: Callable[[], Answer]) -> Answer:
+    def _until_redis_answers(self, job: Job, call: Callable[[], Answer]) -> Answer:
         """`call`, which tells Redis of the job, however long Redis is away within the hard time limit."""
         try:
-            return persistently(call, self.settings.hard_time_limit_s.of(job.engine))
+            return until_redis_answers(call, self.settings.hard_time_limit_s.of(job.engine))
         except BrokerUnavailable as error:
             _log.error("gives up on Redis; the job is left to the reconciler", error=error.code)
             raise Ignore from None

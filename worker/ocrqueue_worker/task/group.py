@@ -23,16 +23,17 @@ from structlog.contextvars import bound_contextvars
 from ocrqueue.core import Start
 from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerStopping, error_from_info
 from ocrqueue.job import Job
-from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
 from ocrqueue_worker.limits.heap import return_freed_memory
 from ocrqueue_worker.limits.memory_limit import allowance, held_to
 from ocrqueue_worker.limits.time_limits import group_time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.job_reader import JobReader
-from ocrqueue_worker.pipeline.recognising import recognise
+from ocrqueue_worker.pipeline.recognition import recognise
 from ocrqueue_worker.task.delivery import Delivery
-from ocrqueue_worker.task.stopping import is_stopping
+from ocrqueue_worker.task.stop_flag import is_stopping
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ class GroupReading:
     """One delivery of a group, from its first job to its last."""
 
     def __init__(self, jobs: Sequence[Job], delivery: Delivery, workplace: Workplace) -> None:
-        """`jobs` are of one kind: see ocrqueue.job.grouping."""
+        """`jobs` are of one kind: see ocrqueue.job.groups."""
         self.delivery = delivery
         self.workplace = workplace
         self._started = time.monotonic()
@@ -139,7 +140,7 @@ class GroupReading:
     def _engine_of(self, reader: JobReader) -> Engine[Any]:
         if self._engine is None:
             self._engine = self.workplace.engine(reader.attempt.job.engine)
-            self._allowed_bytes = allowance(self.workplace.settings, self._engine)
+            self._allowed_bytes = allowance(self._engine.memory_limit_mib())
         return self._engine
 
     # --- reading it ------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrqueue.core.messages import GROUP_BODY
+from ocrqueue.core.celery_messages import GROUP_BODY
 from ocrqueue.core.scripts.parts import ADDS, CLOCK, COUNT, GOES_ON
 
 _QUOTED_BODY: Final = f"""

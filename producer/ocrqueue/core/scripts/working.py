@@ -60,7 +60,7 @@ end
 local deliveries = redis.call('HINCRBY', KEYS[1], 'deliveries', 1)
 if deliveries > tonumber(ARGV[4]) then return {'poison', deliveries - 1, wait, 0} end
 if redis.call('HINCRBY', KEYS[1], 'attempts', 1) == 1 then
-  -- two buckets for each doubling; `ocrqueue.core.lately` reads them
+  -- two buckets for each doubling; `ocrqueue.core.recent_counts` reads them
   local bucket = math.floor(2 * math.log(math.max(wait, 1)) / math.log(2))
   count_kind(KEYS[6], text(bucket), tonumber(ARGV[13]), tonumber(ARGV[14]))
 end

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, cast
 from ocrqueue.document import EngineInfo, Page, Polygon, Word, box_of
 from ocrqueue.errors import EngineTimeout, LanguageUnsupported, OcrQueueError
 from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.engine import Engine, PageImage, Reading, word_id
+from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.keras.devices import device_of_child, resolve_devices
 from ocrqueue_worker.engines.keras.models import find_model, verify
 from ocrqueue_worker.engines.keras.options import KerasOptions
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout import inferred_blocks
+from ocrqueue_worker.layout.word_ids import word_id
 
 if TYPE_CHECKING:
     import numpy as np

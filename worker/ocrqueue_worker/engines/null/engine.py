@@ -21,9 +21,11 @@ from ocrqueue.document import (
     polygon_of,
 )
 from ocrqueue.errors import EngineTimeout, OcrQueueError
-from ocrqueue_worker.engines.engine import Engine, EngineOptions, PageImage, Reading, word_id
+from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.engines.null.faults import FAULTS, Fault
 from ocrqueue_worker.engines.null.garbage import Garbage, garbage
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.layout.word_ids import word_id
 
 _WORDS_PER_LINE = 10
 

@@ -13,10 +13,11 @@ from ocrqueue.document import EngineInfo, Line, Page, Word, mean_confidence
 from ocrqueue.errors import EngineTimeout, LanguageUnsupported, OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
-from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.rapid.languages import LANGUAGES
 from ocrqueue_worker.engines.rapid.models import find_models, runtime_version
 from ocrqueue_worker.engines.rapid.options import RapidOptions
+from ocrqueue_worker.images.page import PageImage
 
 if TYPE_CHECKING:
     from ocrqueue_worker.engines.rapid.lines import LineFrame

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 
 from ocrqueue.document import Block, Line, Paragraph, Word, box_of, mean_confidence
-from ocrqueue_worker.engines.engine import word_id
 from ocrqueue_worker.engines.rapid.lines import stretch
 from ocrqueue_worker.engines.rapid.scaling import Points
 from ocrqueue_worker.layout import inferred_blocks
+from ocrqueue_worker.layout.word_ids import word_id
 
 
 def as_blocks(

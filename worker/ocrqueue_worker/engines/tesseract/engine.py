@@ -11,13 +11,14 @@ from PIL.Image import Image
 from ocrqueue.document import Block, EngineInfo, Page, Polygon, Word
 from ocrqueue.errors import EngineTimeout, EngineUnavailable, OcrQueueError
 from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.tesseract.backend import Backend, Call, Orientation, Output
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
 from ocrqueue_worker.engines.tesseract.rereading import reread_words
 from ocrqueue_worker.engines.tesseract.tessdata import installed_languages, pack_hash, require_pack, tessdata_dir
 from ocrqueue_worker.engines.tesseract.tsv import parse_output
 from ocrqueue_worker.geometry import to_original, upright
+from ocrqueue_worker.images.page import PageImage
 
 _SURE: Final = 5.0
 """Orientation confidence from which Tesseract's word is taken; below, both ways are read and compared."""

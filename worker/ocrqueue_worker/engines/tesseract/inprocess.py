@@ -15,7 +15,7 @@ from PIL.Image import Image
 from ocrqueue.errors import EngineFailed, EngineTimeout, OptionInvalid
 from ocrqueue_worker.engines.tesseract.backend import Call, Orientation, Output
 from ocrqueue_worker.engines.tesseract.spacing import has_unspaced_script
-from ocrqueue_worker.telemetry.native_output import silence_leptonica
+from ocrqueue_worker.telemetry.native_stderr import silence_leptonica
 
 _LEGACY_MODES = (0, 2)
 

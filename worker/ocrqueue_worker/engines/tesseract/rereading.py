@@ -11,7 +11,7 @@ from PIL.ImageOps import expand
 from ocrqueue.document import Block, Line, Paragraph, Word, mean_confidence
 from ocrqueue_worker.engines.tesseract.backend import Output
 from ocrqueue_worker.engines.tesseract.tsv import parse_output
-from ocrqueue_worker.images.crops import crop_word
+from ocrqueue_worker.images.cropping import crop_word
 
 _PADDING_PX: Final = 2
 _MARGIN_PX: Final = 10

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ocrqueue.document import Block, Box, Line, Paragraph, Polygon, Word, box_of, mean_confidence, polygon_of
-from ocrqueue_worker.engines.engine import word_id
 from ocrqueue_worker.engines.tesseract.backend import Output
 from ocrqueue_worker.engines.tesseract.spacing import follows_directly, is_one_word, is_unspaced
+from ocrqueue_worker.layout.word_ids import word_id
 
 _COLUMNS = 12
 _WORD = 5

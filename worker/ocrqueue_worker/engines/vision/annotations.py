@@ -28,9 +28,9 @@ from ocrqueue.document import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue_worker.engines.engine import word_id
 from ocrqueue_worker.engines.vision.languages import name_of
 from ocrqueue_worker.layout import inferred_blocks
+from ocrqueue_worker.layout.word_ids import word_id
 
 _DECIMALS: Final = 3
 """Of a pixel."""

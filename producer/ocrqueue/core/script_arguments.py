@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ocrqueue.core.celery_messages import celery_message, group_message
 from ocrqueue.core.keys import Keys
-from ocrqueue.core.messages import celery_message, group_message
 from ocrqueue.core.rates import KEPT_PERIODS, PERIOD_S
 from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job, engine_queues, new_job_id
-from ocrqueue.job.grouping import group_numbers
+from ocrqueue.job.groups import group_numbers
 from ocrqueue.job.names import LANES
 from ocrqueue.settings import Settings
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
 
-Call = tuple[list[str], list[str | bytes | int]]
+KeysAndArguments = tuple[list[str], list[str | bytes | int]]
 """Keys and arguments of one script."""
 
 
@@ -36,7 +36,7 @@ def job_json(job: Job) -> str:
 
 
 @dataclass(frozen=True)
-class Calls:
+class ScriptArguments:
     """What each script is given under these settings."""
 
     settings: Settings
@@ -45,7 +45,7 @@ class Calls:
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", Keys(self.settings.key_prefix))
 
-    def submit(self, jobs: Sequence[Job], group: int = 1) -> Call:
+    def submit(self, jobs: Sequence[Job], group: int = 1) -> KeysAndArguments:
         """`group`: how many jobs of a kind may travel in one message."""
         keys, limits = self.keys, self.settings.max_queue_length
         engines = list(dict.fromkeys(job.engine for job in jobs))
@@ -74,10 +74,10 @@ class Calls:
             arguments += [job.id, text, message, *place, int(bool(job.idempotency_key)), number]
         return names, arguments
 
-    def taken(self, queue: str, group_id: str) -> Call:
+    def taken(self, queue: str, group_id: str) -> KeysAndArguments:
         return [self.keys.grouped(queue)], [group_id]
 
-    def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str, in_group: bool) -> Call:
+    def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str, in_group: bool) -> KeysAndArguments:
         keys = self.keys
         return (
             [
@@ -106,17 +106,17 @@ class Calls:
             ],
         )
 
-    def progress(self, job_id: str, attempt: int, done: int, pages: int) -> Call:
+    def progress(self, job_id: str, attempt: int, done: int, pages: int) -> KeysAndArguments:
         return [self.keys.record(job_id), self.keys.running()], [job_id, self.keys.events(job_id), done, pages, attempt]
 
-    def heartbeat(self, job_ids: Sequence[str]) -> Call:
+    def heartbeat(self, job_ids: Sequence[str]) -> KeysAndArguments:
         return [self.keys.running(), self.keys.queued()], list(job_ids)
 
-    def abandon(self, job_id: str, worker: str) -> Call:
+    def abandon(self, job_id: str, worker: str) -> KeysAndArguments:
         keys = [self.keys.record(job_id), self.keys.queued(), self.keys.running()]
         return keys, [job_id, self.keys.events(job_id), worker]
 
-    def release(self, job: Job, message: str, error_json: str, holder: Holder, pause_s: float) -> Call:
+    def release(self, job: Job, message: str, error_json: str, holder: Holder, pause_s: float) -> KeysAndArguments:
         keys = self.keys
         return (
             [keys.record(job.id), keys.queue(job.queue), keys.queued(), keys.running(), keys.delayed()],
@@ -133,7 +133,9 @@ class Calls:
             ],
         )
 
-    def send_on(self, job: Job, engine_before: str, wants_summary: bool, holder: Holder | None, pages: int) -> Call:
+    def send_on(
+        self, job: Job, engine_before: str, wants_summary: bool, holder: Holder | None, pages: int
+    ) -> KeysAndArguments:
         keys = self.keys
         return (
             [
@@ -160,10 +162,10 @@ class Calls:
             ],
         )
 
-    def publish_due(self, limit: int) -> Call:
+    def publish_due(self, limit: int) -> KeysAndArguments:
         return [self.keys.delayed(), self.keys.queued(), self.keys.workers()], [self.keys.record(""), limit]
 
-    def finish(self, job: Job, outcome: Outcome, holder: Holder | None) -> Call:
+    def finish(self, job: Job, outcome: Outcome, holder: Holder | None) -> KeysAndArguments:
         dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)
         life_s = self.settings.dead_letter_ttl_s if dead else self.settings.record_ttl_s
         keys = self.keys
@@ -195,7 +197,7 @@ class Calls:
             ],
         )
 
-    def cancel(self, job_id: str) -> Call:
+    def cancel(self, job_id: str) -> KeysAndArguments:
         outcome = Outcome(job_id=job_id, state="cancelled")
         return (
             [self.keys.record(job_id), self.keys.queued(), self.keys.delayed()],
@@ -207,13 +209,13 @@ class Calls:
             ],
         )
 
-    def republish(self, job: Job, wants_summary: bool, silent_s: float) -> Call:
+    def republish(self, job: Job, wants_summary: bool, silent_s: float) -> KeysAndArguments:
         return (
             [self.keys.record(job.id), self.keys.queue(job.queue), self.keys.queued(), self.keys.running()],
             [job.id, self.keys.events(job.id), celery_message(job, wants_summary), int(silent_s * 1000)],
         )
 
-    def replay(self, failed: Job, wants_summary: bool) -> Call:
+    def replay(self, failed: Job, wants_summary: bool) -> KeysAndArguments:
         # what its engines left to each other is gone
         job = failed.from_its_first_engine()
         return (

@@ -19,15 +19,15 @@ from celery import bootsteps
 from celery.worker.request import Request
 
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue_worker.task.jobs_at_work import jobs_at_work
-from ocrqueue_worker.task.tasks import RecognizeTask
+from ocrqueue_worker.task.jobs_in_hand import running_jobs
+from ocrqueue_worker.task.recognize import RecognizeTask
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
 
 
-class Cancelling(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+class CancelWatch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A consumer bootstep of prefork workers: kills the child of a job that was asked to stop and did not."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -51,7 +51,7 @@ class Cancelling(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
 
     def _look(self, task: RecognizeTask) -> None:
         """Kill those that were asked at the last look already."""
-        at_work = jobs_at_work()
+        at_work = running_jobs()
         # the system gives the process id of one that is gone to another sooner or later
         self.killed &= {request.worker_pid for request in at_work.values()}
         try:

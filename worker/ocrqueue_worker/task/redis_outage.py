@@ -19,7 +19,7 @@ _LONGEST_PAUSE_S: Final = 5.0
 Answer = TypeVar("Answer")
 
 
-def persistently(call: Callable[[], Answer], seconds: float) -> Answer:
+def until_redis_answers(call: Callable[[], Answer], seconds: float) -> Answer:
     """`call`'s answer, repeated for so long while Redis does not answer. Raises BrokerUnavailable after that.
 
     The soft time limit does not interrupt it: it is meant for the engine, and the hard one follows soon.

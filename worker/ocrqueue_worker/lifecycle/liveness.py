@@ -15,7 +15,7 @@ import structlog
 from celery import bootsteps
 
 from ocrqueue.settings import process_settings
-from ocrqueue_worker.lifecycle.presence import Presence
+from ocrqueue_worker.lifecycle.heartbeat import Heartbeat
 
 _log = structlog.get_logger(__name__)
 
@@ -32,14 +32,14 @@ def touch(file: Path | None) -> None:
         _log.error("cannot give a sign of life", file=str(file), error=error.strerror)
 
 
-class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A consumer bootstep: the file of the setting `health_file` is there once the worker takes jobs.
 
     The consumer stops when its connection is lost, and starts when it is regained.
     """
 
     # the last to start and the first to stop: what others say to Redis when they stop can take long
-    requires = (Presence,)
+    requires = (Heartbeat,)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)

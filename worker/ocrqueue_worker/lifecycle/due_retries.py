@@ -18,7 +18,7 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import all_queues
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import Settings
-from ocrqueue_worker.task.tasks import RecognizeTask
+from ocrqueue_worker.task.recognize import RecognizeTask
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ def pause_s(workers: int) -> float:
     return min(_LONGEST_S, _TOGETHER_EVERY_S * max(1, workers)) * random.uniform(0.5, 1.5)  # noqa: S311  # spreads load
 
 
-class DueJobs(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+class DueRetries(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A consumer bootstep."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)

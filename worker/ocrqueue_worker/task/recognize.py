@@ -16,7 +16,7 @@ from celery.exceptions import Ignore
 from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Holder, Outcome, Registry, Start
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import BrokerUnavailable, ErrorInfo, JobMalformed, OcrQueueError, error_from_info
 from ocrqueue.job import JOB_ID, Job, engine_queues, parse_job
 from ocrqueue.routing import make_route, read_engines
@@ -25,15 +25,15 @@ from ocrqueue.storage import open_storage
 from ocrqueue.tracing import HEADER
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.engines.loading import engine_names, make_engine
-from ocrqueue_worker.lifecycle.engines_loaded import ChildrenLoaded
 from ocrqueue_worker.pipeline.attempt import Workplace
-from ocrqueue_worker.routes.settling import instead_of_failing
+from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 from ocrqueue_worker.task.delivery import Delivery, JobFailed, Summary, failed, send_reply
 from ocrqueue_worker.task.group import GroupReading
-from ocrqueue_worker.task.job_request import JobRequest, readable_job
-from ocrqueue_worker.task.patience import persistently
-from ocrqueue_worker.task.pipeline import read_job
+from ocrqueue_worker.task.reading import read_job
+from ocrqueue_worker.task.redis_outage import until_redis_answers
+from ocrqueue_worker.task.request import JobRequest, readable_job
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.tracing import attempt_span, group_span
 
@@ -128,7 +128,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         if not job.wants_route:
             return job
         wait_s = self.settings.hard_time_limit_s.of(job.engine)
-        engines = persistently(lambda: read_engines(self.registry), wait_s)
+        engines = until_redis_answers(lambda: read_engines(self.registry), wait_s)
         return make_route(job, self.settings, engines)
 
     def _work(self, delivery: Delivery, job: Job, start: Start) -> Summary:

@@ -15,7 +15,7 @@ from ocrqueue.errors import BrokerUnavailable, EngineOutOfMemory, EngineTimeout,
 from ocrqueue.job import JOB_ID, Job, parse_job
 from ocrqueue.settings import process_settings
 from ocrqueue_worker.limits.time_limits import group_time_limits
-from ocrqueue_worker.task.jobs_at_work import jobs_at_work
+from ocrqueue_worker.task.jobs_in_hand import running_jobs
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class JobRequest(Request):  # type: ignore[misc]  # celery has no types
 
     def _own_jobs(self) -> list[Job]:
         """Less those of a group that are being read by themselves meanwhile."""
-        at_work = jobs_at_work()
+        at_work = running_jobs()
         return [job for job in self.jobs if at_work.get(job.id, self) is self]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from ocrqueue.core import Published, Registry
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.lifecycle import due_jobs
-from ocrqueue_worker.lifecycle.due_jobs import pause_s
+from ocrqueue_worker.lifecycle import due_retries
+from ocrqueue_worker.lifecycle.due_retries import pause_s
 
 
 def test_all_workers_together_ask_as_often_as_one() -> None:
@@ -31,5 +31,5 @@ def test_an_unexpected_error_does_not_end_it(monkeypatch: pytest.MonkeyPatch) ->
         return answer
 
     monkeypatch.setattr(registry, "publish_due", publish_due)
-    assert due_jobs._publish(registry) > 1
-    assert due_jobs._publish(registry) < 1
+    assert due_retries._publish(registry) > 1
+    assert due_retries._publish(registry) < 1

@@ -11,11 +11,11 @@ from ocrqueue.document import Document
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
 from ocrqueue.job.route import Route, Step
-from ocrqueue_worker.images.images import open_image
+from ocrqueue_worker.images.decoding import open_image
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
-from ocrqueue_worker.pipeline.crop_writing import crop_writer, with_crops
-from ocrqueue_worker.pipeline.storing import store_result
-from ocrqueue_worker.routes.ending import end_comparison
+from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
+from ocrqueue_worker.pipeline.result_storage import store_result
+from ocrqueue_worker.routes.final_document import end_comparison
 from ocrqueue_worker.routes.steps import Onward, compared_documents, onward, open_route, standing_document
 from ocrqueue_worker.sources import fetch
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.lately import count_by_kind, wait_quantile
+from ocrqueue.core.recent_counts import count_by_kind, wait_quantile
 from ocrqueue.routing import EngineStatus, engine_statuses
 
 
 @dataclass(frozen=True, slots=True)
-class Lately:
+class RecentCounts:
     """Of one engine, in the last 5 minutes."""
 
     wait_p50_s: float | None
@@ -24,10 +24,10 @@ class Lately:
 
 
 @dataclass(frozen=True, slots=True)
-class InstallationNow:
+class InstallationSnapshot:
     engines: Sequence[EngineStatus]
     lanes: Sequence[QueueInfo]
-    lately: Mapping[str, Lately]
+    recent: Mapping[str, RecentCounts]
     """By engine."""
     running: int
     """Jobs that workers have."""
@@ -45,7 +45,7 @@ class InstallationNow:
         )
 
 
-def read_installation(registry: Registry) -> InstallationNow:
+def read_installation(registry: Registry) -> InstallationSnapshot:
     """Some ten round trips to Redis, however many jobs there are. Raises BrokerUnavailable."""
     engines, lanes = engine_statuses(registry), queues(registry)
     names = [engine.name for engine in engines]
@@ -58,13 +58,13 @@ def read_installation(registry: Registry) -> InstallationNow:
             pipeline.hgetall(keys.waits(name))
             pipeline.hgetall(keys.errors(name))
         (seconds, _), running, delayed, dead, *counted = pipeline.execute()
-    lately = {
-        name: _lately(waits, errors, seconds)
+    recent = {
+        name: _recent_counts(waits, errors, seconds)
         for name, waits, errors in zip(names, counted[::2], counted[1::2], strict=True)
     }
-    return InstallationNow(engines, lanes, lately, running, delayed, dead)
+    return InstallationSnapshot(engines, lanes, recent, running, delayed, dead)
 
 
-def _lately(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> Lately:
+def _recent_counts(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> RecentCounts:
     buckets: Mapping[str, Any] = count_by_kind(waits, now_s)
-    return Lately(wait_quantile(buckets, 0.5), wait_quantile(buckets, 0.95), count_by_kind(errors, now_s))
+    return RecentCounts(wait_quantile(buckets, 0.5), wait_quantile(buckets, 0.95), count_by_kind(errors, now_s))

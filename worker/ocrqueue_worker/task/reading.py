@@ -17,8 +17,8 @@ from ocrqueue_worker.limits.memory_limit import job_memory_limit
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.job_reader import JobReader
-from ocrqueue_worker.pipeline.recognising import recognise
-from ocrqueue_worker.pipeline.storing import result_key
+from ocrqueue_worker.pipeline.recognition import recognise
+from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.steps import Onward
 from ocrqueue_worker.routes.turn import Turn
 from ocrqueue_worker.telemetry import metrics
@@ -49,7 +49,7 @@ def _read(attempt: Attempt) -> Outcome | Onward:
     with exhaustion_as_errors():
         # loaded here where that was not possible at the child's start
         engine = workplace.engine(job.engine)
-        with job_memory_limit(workplace.settings, engine):
+        with job_memory_limit(engine.memory_limit_mib()):
             if job.route is not None:
                 return Turn(attempt, engine, job.route).run()
             return _read_image(attempt, engine)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-from ocrqueue.core.messages import celery_message
+from ocrqueue.core.celery_messages import celery_message
 from ocrqueue.job import Job
 from tests.support.processes import RedisServer
 

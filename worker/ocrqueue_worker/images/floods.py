@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ocrqueue_worker.images.image_formats import FormatName
+from ocrqueue_worker.images.formats import FormatName
 
 _MAX_SCANS: Final = 500
 """Of a JPEG; as TurboJPEG's TJFLAG_LIMITSCANS. Encoders write about ten. An empty one takes 12 bytes of a file and, at

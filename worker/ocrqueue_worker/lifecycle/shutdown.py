@@ -16,10 +16,10 @@ from ocrqueue.core.installation import dismiss_worker
 from ocrqueue.errors import BrokerUnavailable, WorkerStopping
 from ocrqueue.settings import process_settings
 from ocrqueue.tracing import send_last_spans
-from ocrqueue_worker.lifecycle.engines_loaded import stop_loading
-from ocrqueue_worker.lifecycle.health import touch
-from ocrqueue_worker.task.jobs_at_work import jobs_at_work, jobs_in_hand
-from ocrqueue_worker.task.stopping import begin_stopping
+from ocrqueue_worker.lifecycle.liveness import touch
+from ocrqueue_worker.lifecycle.readiness import stop_loading
+from ocrqueue_worker.task.jobs_in_hand import jobs_in_hand, running_jobs
+from ocrqueue_worker.task.stop_flag import begin_stopping
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
 
     def _let_the_job_end(self) -> None:
         """The job runs in this very thread, below this handler: the worker stops after it, or after the grace."""
-        if not jobs_at_work():
+        if not running_jobs():
             return
         # which would raise out of the handler into the job
         self.consumer.cancel_active_requests = _nothing_to_cancel
@@ -67,7 +67,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         # of its own: the handler may have interrupted a command of the one in use
         registry = Registry(settings)
         try:
-            unfinished = _wait(registry, list(jobs_at_work()), settings.shutdown_grace_s)
+            unfinished = _wait(registry, list(running_jobs()), settings.shutdown_grace_s)
             if unfinished:
                 self._put_back(registry)
         except BrokerUnavailable as error:

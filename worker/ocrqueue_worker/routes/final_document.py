@@ -10,9 +10,9 @@ from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page
 from ocrqueue.errors import error_from_info
 from ocrqueue.job.route import Step
 from ocrqueue_worker.pipeline.attempt import Attempt
-from ocrqueue_worker.pipeline.crop_writing import with_crops
-from ocrqueue_worker.pipeline.storing import store_result
-from ocrqueue_worker.routes.comparing import compared
+from ocrqueue_worker.pipeline.crop_storage import with_crops
+from ocrqueue_worker.pipeline.result_storage import store_result
+from ocrqueue_worker.routes.comparison import compared
 
 
 def compose(

@@ -11,7 +11,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from ocrqueue.document import Line, Page
 from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError
 from ocrqueue_worker.engines.checking import check_results
-from ocrqueue_worker.engines.engine import Engine, PageImage, Reading
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.exhaustion import exhaustion
 
 _log = structlog.get_logger(__name__)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from celery.worker.request import Request
 from celery.worker.state import active_requests, reserved_requests
 
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
 
 
-def jobs_at_work() -> dict[str, Request]:
+def running_jobs() -> dict[str, Request]:
     """Job id -> Celery's request, for the jobs that run now; of a group that runs, all."""
     return _by_job_id(active_requests)
 

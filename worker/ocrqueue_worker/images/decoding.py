@@ -28,9 +28,9 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.engine import PageImage
-from ocrqueue_worker.images.image_floods import flood
-from ocrqueue_worker.images.image_formats import (
+from ocrqueue_worker.images.exif import DECODER_ERRORS, stated_dpi, upright_transposition
+from ocrqueue_worker.images.floods import flood
+from ocrqueue_worker.images.formats import (
     FormatName,
     ends_early,
     gif_outline,
@@ -40,10 +40,10 @@ from ocrqueue_worker.images.image_formats import (
     tiff_page,
     without_metadata,
 )
-from ocrqueue_worker.images.image_metadata import DECODER_ERRORS, stated_dpi, upright_transposition
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.pixels import to_grey_or_rgb
-from ocrqueue_worker.images.png_data import may_be_short, png_data_is_short
-from ocrqueue_worker.telemetry.native_output import silence_libtiff
+from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
+from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 
 _TIFF_BITS_PER_SAMPLE: Final = 258
 _TIFF_PHOTOMETRIC: Final = 262

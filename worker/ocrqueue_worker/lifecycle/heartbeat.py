@@ -16,14 +16,14 @@ from ocrqueue.core import EngineOffer, WorkerInfo
 from ocrqueue.core.installation import announce_worker, dismiss_worker
 from ocrqueue.core.reconciler import Reconciler
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
-from ocrqueue_worker.task.jobs_at_work import jobs_at_work, jobs_in_hand
-from ocrqueue_worker.task.tasks import RecognizeTask
+from ocrqueue_worker.task.jobs_in_hand import jobs_in_hand, running_jobs
+from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.telemetry.memory_use import worker_bytes
 
 _log = structlog.get_logger(__name__)
 
 
-class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A consumer bootstep: announces the worker at its start and every `worker_heartbeat_s`, dismisses it at its stop.
 
     The consumer restarts when the broker's connection is lost and regained; so does the announcement.
@@ -72,7 +72,7 @@ class Presence(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
 
 def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler, controller: Any) -> None:
     """Say that the worker and its jobs are alive, and look after those that are not."""
-    load = {"running": len(jobs_at_work()), "memory_bytes": worker_bytes(controller)}
+    load = {"running": len(running_jobs()), "memory_bytes": worker_bytes(controller)}
     try:
         announce_worker(task.registry, worker.model_copy(update=load))
         task.registry.heartbeat(sorted(jobs_in_hand()))

@@ -7,7 +7,6 @@ at `ocrqueue engines` would take this one for ready.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import time
 from contextlib import suppress
@@ -17,44 +16,15 @@ import structlog
 from celery import bootsteps
 from celery.worker import state
 
-from ocrqueue.core.messages import TASK
+from ocrqueue.core.celery_messages import TASK
+from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.2
 
 
-class ChildrenLoaded:
-    """A pipe into which each child writes one byte when its engines are loaded, or could not be."""
-
-    def __init__(self) -> None:
-        self.done = False
-        """Whether the main process waits for them no longer."""
-        self._ends: tuple[int, int] | None = None
-
-    def open(self) -> None:
-        """In the main process, before it forks."""
-        reading, writing = os.pipe()
-        # children that replace others write too, and nobody reads that
-        os.set_blocking(writing, False)
-        self._ends = (reading, writing)
-
-    def note(self) -> None:
-        """In a child."""
-        if self._ends is not None:
-            try:
-                os.write(self._ends[1], b".")
-            except BlockingIOError:
-                return
-
-    def wait(self, timeout_s: float) -> int:
-        """How many children have noted it by now; waits for the first, `timeout_s` seconds at most."""
-        if self._ends is None or not select.select([self._ends[0]], [], [], timeout_s)[0]:
-            return 0
-        return len(os.read(self._ends[0], 4096))
-
-
-class EnginesLoaded(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A worker bootstep between the pool and the consumer.
 
     A child that dies meanwhile ends the wait: Celery replaces it once its event loop runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from ocrqueue_worker.images.grey import without_empty_color
+from ocrqueue_worker.images.greyscale import without_empty_color
 
 
 def gradient(height: int) -> Image.Image:

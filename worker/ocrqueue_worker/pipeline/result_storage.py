@@ -9,7 +9,7 @@ import structlog
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document
 from ocrqueue_worker.pipeline.attempt import Attempt
-from ocrqueue_worker.pipeline.leftovers import remove_leftovers
+from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 
 _log = structlog.get_logger(__name__)
 

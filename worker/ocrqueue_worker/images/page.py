@@ -1,0 +1,20 @@
+"""A page as engines get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """One decoded page.
+
+    `image` has mode "L" or "RGB", 8 bits a channel, EXIF orientation applied, transparency laid on white.
+    `dpi` is dots per inch as the file states it, None where it does not.
+    """
+
+    number: int
+    image: Image
+    dpi: float | None = None
