@@ -315,7 +315,7 @@ class EngineUnavailable(OcrQueueError):
     """The engine is known but cannot run on this worker."""
 
     code = "engine.unavailable"
-    remedy = "Install what it needs: pip install 'ocrqueue[ENGINE]' and the system packages in docs/engines.md."
+    remedy = "Install what it needs: pip install 'ocrqueue-worker[ENGINE]' and the system packages in docs/engines.md."
 
 
 class EngineDeviceMissing(OcrQueueError):

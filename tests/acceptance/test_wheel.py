@@ -69,7 +69,7 @@ def test_a_worker_without_its_extra_says_what_to_install(bare_python: Path, tmp_
     command = [bare_python, "-m", "ocrqueue_worker", "--engine", "tesseract"]
     ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=200)
     assert ran.returncode == 2
-    assert "pip install 'ocrqueue[tesseract]'" in ran.stderr
+    assert "pip install 'ocrqueue-worker[tesseract]'" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

@@ -432,7 +432,8 @@ def test_export_verifies_converts_and_says_how_much_differs(tmp_path: Path, monk
 def test_export_names_the_extra_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ocrqueue_worker.engines.keras.exporting", None)
     write_files(write_manifest(tmp_path / "mine", manifest()))
-    assert "pip install 'ocrqueue[keras-export]'" in keras("export", "mine", "--output", "converted", status=2).stderr
+    said = keras("export", "mine", "--output", "converted", status=2).stderr
+    assert "pip install 'ocrqueue-worker[keras-export]'" in said
 
 
 def test_the_program_without_a_subcommand_is_the_worker() -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TextIO
@@ -144,6 +145,12 @@ class LocalSystem:
         return [*self.workers.values(), *([self.redis.child] if self.redis else [])]
 
     def _start(self) -> None:
+        if find_spec("ocrqueue_worker") is None:
+            extras = ",".join(self.engines)
+            raise LocalSystemFailed(
+                "No workers are installed here: they are another package.",
+                remedy=f"pip install 'ocrqueue-worker[{extras}]'.",
+            )
         logs = self.data / "logs"
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)

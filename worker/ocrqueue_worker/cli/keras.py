@@ -34,7 +34,7 @@ class _Keras(click.Group):
             ctx.exit(exit_of_error(error.info.code))
         except ImportError as error:
             extra = "keras-export" if ctx.invoked_subcommand == "export" else "keras"
-            say(f"error: {error}. On a worker: pip install 'ocrqueue[{extra}]'.")
+            say(f"error: {error}. On a worker: pip install 'ocrqueue-worker[{extra}]'.")
             ctx.exit(ExitStatus.USAGE)
 
 

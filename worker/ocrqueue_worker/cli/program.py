@@ -97,7 +97,7 @@ def main(
         sys.exit(2)
     except ImportError as error:
         extras = ",".join(engines)
-        click.echo(f"error: {error}. On a worker: pip install 'ocrqueue[{extras}]'.", err=True)
+        click.echo(f"error: {error}. On a worker: pip install 'ocrqueue-worker[{extras}]'.", err=True)
         sys.exit(2)
     app.worker_main(arguments)
 

@@ -66,7 +66,7 @@ def _read(bucket: str, key: str, settings: Settings, deadline: Deadline) -> byte
         from urllib3.exceptions import HTTPError
     except ImportError:
         raise SourceSchemeNotAllowed(
-            "This worker cannot read gs:// references.", remedy="On the workers: pip install 'ocrqueue[vision]'."
+            "This worker cannot read gs:// references.", remedy="On the workers: pip install 'ocrqueue-worker[vision]'."
         ) from None
     host = _emulator() or _HOST
     url = f"{host}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}?alt=media"

@@ -105,7 +105,7 @@ def _converter() -> Callable[[Any, Path], None]:
         import tf2onnx
     except ImportError as error:
         raise EngineUnavailable(
-            f"tf2onnx cannot be imported: {error}.", remedy="pip install 'ocrqueue[keras-export]'."
+            f"tf2onnx cannot be imported: {error}.", remedy="pip install 'ocrqueue-worker[keras-export]'."
         ) from error
 
     def convert(graph: Any, path: Path) -> None:

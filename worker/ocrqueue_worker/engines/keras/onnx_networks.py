@@ -26,7 +26,7 @@ class OnnxNetworks(Networks):
         except ImportError as error:
             raise EngineUnavailable(
                 f"ONNX Runtime cannot be imported: {error}.",
-                remedy="pip install 'ocrqueue[keras-onnx]', or set OCRQUEUE_KERAS_RUNTIME=tensorflow.",
+                remedy="pip install 'ocrqueue-worker[keras-onnx]', or set OCRQUEUE_KERAS_RUNTIME=tensorflow.",
             ) from error
         cv2.setNumThreads(threads)
         self.device = str(device)

@@ -25,7 +25,8 @@ def start_tensorflow(device: Device, threads: int) -> Any:
         keras = tf.keras.Model.__module__.partition(".")[0]
     except ImportError as error:
         raise EngineUnavailable(
-            f"TensorFlow cannot be imported: {error}.", remedy="pip install 'ocrqueue[keras]'; see docs/engines.md."
+            f"TensorFlow cannot be imported: {error}.",
+            remedy="pip install 'ocrqueue-worker[keras]'; see docs/engines.md.",
         ) from error
     if keras != "tf_keras":
         raise EngineUnavailable(
@@ -39,7 +40,7 @@ def start_tensorflow(device: Device, threads: int) -> Any:
         raise EngineDeviceMissing(
             f"The driver lists {device}, but TensorFlow cannot use it: it is built without CUDA, or CUDA's libraries "
             "are missing.",
-            remedy="pip install 'ocrqueue[keras-gpu]', or set OCRQUEUE_KERAS_DEVICE=cpu.",
+            remedy="pip install 'ocrqueue-worker[keras-gpu]', or set OCRQUEUE_KERAS_DEVICE=cpu.",
         )
     return tf
 

@@ -15,7 +15,7 @@ from ocrqueue.errors import EngineUnavailable, EngineWeightsMissing
 
 NAME: Final = "PP-OCRv6 small"
 """Detector and recogniser; the classifier is PP-OCR's mobile v2.0."""
-_INSTALL: Final = "On the worker: pip install 'ocrqueue[rapid]'."
+_INSTALL: Final = "On the worker: pip install 'ocrqueue-worker[rapid]'."
 
 
 @dataclass(frozen=True)

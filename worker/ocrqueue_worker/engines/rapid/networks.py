@@ -60,7 +60,7 @@ class RapidNetworks:
             from rapidocr.utils.parse_parameters import ParseParams
         except ImportError as error:
             raise EngineUnavailable(
-                f"RapidOCR cannot be imported: {error}.", remedy="On the worker: pip install 'ocrqueue[rapid]'."
+                f"RapidOCR cannot be imported: {error}.", remedy="On the worker: pip install 'ocrqueue-worker[rapid]'."
             ) from error
         cv2.setNumThreads(threads)
         config = ParseParams.load(DEFAULT_CFG_PATH)

@@ -125,7 +125,7 @@ def make_backend(settings: Settings) -> Backend:
         except ImportError as error:
             if settings.tesseract_backend == "tesserocr":
                 raise EngineUnavailable(
-                    f"tesserocr cannot be imported: {error}.", remedy="pip install 'ocrqueue[tesseract]'."
+                    f"tesserocr cannot be imported: {error}.", remedy="pip install 'ocrqueue-worker[tesseract]'."
                 ) from error
         else:
             return InProcessTesseract(tessdata_dir(settings), settings.tesseract_warm_apis)
@@ -134,7 +134,7 @@ def make_backend(settings: Settings) -> Backend:
     except ImportError as error:
         raise EngineUnavailable(
             f"Neither tesserocr nor pytesseract can be imported: {error}.",
-            remedy="pip install 'ocrqueue[tesseract]'.",
+            remedy="pip install 'ocrqueue-worker[tesseract]'.",
         ) from error
     return SubprocessTesseract(tessdata_dir(settings))
 

@@ -91,5 +91,5 @@ def _plain_transport(host: str, transport: str) -> Any:
 
 def _not_installed(error: ImportError) -> EngineUnavailable:
     return EngineUnavailable(
-        f"google-cloud-vision cannot be imported: {error}.", remedy="pip install 'ocrqueue[vision]'."
+        f"google-cloud-vision cannot be imported: {error}.", remedy="pip install 'ocrqueue-worker[vision]'."
     )
