@@ -162,6 +162,7 @@ def worker(
     folder: Path,
     *arguments: str,
     command: tuple[str, ...] = ("-m", "ocrqueue_worker"),
+    python: Path | str = sys.executable,
     up_within_s: float = 120,
 ) -> Iterator[Worker]:
     """A worker process in a process group of its own; yields once it has announced itself."""
@@ -169,7 +170,7 @@ def worker(
     log = folder / f"worker-{time.monotonic_ns()}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, *command, *arguments],
+            [python, *command, *arguments],
             env=environment(settings),
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,78 @@
+"""The wheels of this tree, and virtual environments that have what such a wheel asks for and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROJECTS = {"ocrqueue": ROOT / "producer", "ocrqueue-worker": ROOT / "worker"}
+
+
+def build_wheel(project: str, folder: Path) -> Path:
+    build = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(PROJECTS[project])]
+    subprocess.run([sys.executable, *build], check=True, capture_output=True)
+    (wheel,) = folder.glob(f"{project.replace('-', '_')}-*.whl")
+    return wheel
+
+
+def pinned(name: str, folder: Path) -> Path:
+    """The pins of requirements/`name`.txt as constraints, also for what stands there as another build."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    text += text.replace("tensorflow-cpu==", "tensorflow==").replace("opencv-python-headless==", "opencv-python==")
+    made = folder / f"{Path(name).name}-pins.txt"
+    made.write_text("".join(sorted({line for line in text.splitlines(keepends=True) if "==" in line})), "utf-8")
+    return made
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment. Its programs run isolated: neither PYTHONPATH nor a user's packages reach them."""
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin/python"
+
+    def program(self, name: str) -> tuple[str, ...]:
+        """Arguments of `python` that start a program as its script does: in a copy the script names the original."""
+        return "-I", str(self.folder / "bin" / name)
+
+    def run(self, program: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [self.python, *self.program(program), *map(str, arguments)]
+        return _run(command, check=False, timeout=200, **options)
+
+    def pip(self, *arguments: object) -> str:
+        """By this process's pip: to give each environment its own takes seconds."""
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), *map(str, arguments)]
+        outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = _run(command, check=False, env=outside)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def install(self, *requirements: object, constraints: Path) -> None:
+        self.pip("install", "--quiet", "--no-compile", "--constraint", constraints, *requirements)
+
+    def installed(self) -> set[str]:
+        return {package["name"].lower() for package in json.loads(self.pip("list", "--format=json"))}
+
+    def copy(self, folder: Path) -> Environment:
+        """The same, to install more into: what several have in common is installed once, and its files are shared."""
+        shutil.copytree(self.folder, folder, symlinks=True, copy_function=os.link)
+        return Environment(folder)
+
+
+def _run(command: list[object], **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload, no-any-return]  # options are passed on as they are
+
+
+def empty_environment(folder: Path) -> Environment:
+    venv.create(folder, with_pip=False, symlinks=True)
+    return Environment(folder)
