@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,15 +46,17 @@ class Environment:
         """Arguments of `python` that start a program as its script does: in a copy the script names the original."""
         return "-I", str(self.folder / "bin" / name)
 
-    def run(self, program: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, program: str, *arguments: object, cwd: Path, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = [self.python, *self.program(program), *map(str, arguments)]
-        return _run(command, check=False, timeout=200, **options)
+        return subprocess.run(command, cwd=cwd, env=env, check=False, capture_output=True, text=True, timeout=300)
 
     def pip(self, *arguments: object) -> str:
         """By this process's pip: to give each environment its own takes seconds."""
         command = [sys.executable, "-m", "pip", "--python", str(self.python), *map(str, arguments)]
         outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        done = _run(command, check=False, env=outside)
+        done = subprocess.run(command, env=outside, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -67,10 +70,6 @@ class Environment:
         """The same, to install more into: what several have in common is installed once, and its files are shared."""
         shutil.copytree(self.folder, folder, symlinks=True, copy_function=os.link)
         return Environment(folder)
-
-
-def _run(command: list[object], **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload, no-any-return]  # options are passed on as they are
 
 
 def empty_environment(folder: Path) -> Environment:

@@ -105,6 +105,14 @@ def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None
             assert tracing.items() <= pinned.items(), target
 
 
+def test_only_the_image_of_apps_is_without_the_workers() -> None:
+    stages = re.split(r"^FROM \S+ AS ", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    copied = {stage.split()[0]: set(re.findall(r"^COPY --from=(\S+)", stage, re.MULTILINE)) for stage in stages}
+    for target in TARGETS:
+        package = "producer-package" if target == "producer" else "worker-package"
+        assert copied[target] == {f"{target}-packages", package}
+
+
 def pins(path: Path) -> dict[str, str]:
     lines = [line.partition("==") for line in path.read_text().splitlines() if "==" in line]
     return {name: version for name, _, version in lines}

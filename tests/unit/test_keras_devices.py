@@ -177,5 +177,5 @@ def test_threads_obey_the_quota_of_a_container(
 
 def test_without_tensorflow_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(EngineUnavailable, match=r"ocrqueue\[keras\]"):
+    with pytest.raises(EngineUnavailable, match=r"ocrqueue-worker\[keras\]"):
         start_tensorflow(CPU, 1)

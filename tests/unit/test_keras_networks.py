@@ -283,7 +283,7 @@ def test_a_folder_that_has_something_or_cannot_be_made_is_refused(model: Model, 
 
 def test_without_tf2onnx_the_remedy_is_the_extra(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(EngineUnavailable, match=r"ocrqueue\[keras-export\]"):
+    with pytest.raises(EngineUnavailable, match=r"ocrqueue-worker\[keras-export\]"):
         export_model(model, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
@@ -300,7 +300,7 @@ def test_files_that_are_no_such_onnx_are_refused(exported: Model, tmp_path: Path
 
 def test_without_onnx_runtime_the_remedy_is_the_extra(exported: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(EngineUnavailable, match=r"ocrqueue\[keras-onnx\]"):
+    with pytest.raises(EngineUnavailable, match=r"ocrqueue-worker\[keras-onnx\]"):
         OnnxNetworks(exported, CPU, 1)
 
 

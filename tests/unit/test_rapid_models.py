@@ -49,7 +49,7 @@ def test_a_wheel_without_models_is_an_error_with_a_remedy(monkeypatch: pytest.Mo
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "find_spec", lambda name: None)
-    with pytest.raises(EngineUnavailable, match=r"ocrqueue\[rapid\]"):
+    with pytest.raises(EngineUnavailable, match=r"ocrqueue-worker\[rapid\]"):
         RapidEngine(load_settings())
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 from ocrqueue.document import EngineInfo, Page, Polygon, Word, box_of
-from ocrqueue.errors import EngineTimeout, LanguageUnsupported, OcrQueueError
+from ocrqueue.errors import EngineTimeout, EngineUnavailable, LanguageUnsupported, OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.keras.devices import device_of_child, resolve_devices
@@ -57,7 +58,14 @@ class KerasEngine(Engine[KerasOptions]):
         self._networks: Networks | None = None
 
     def check(self) -> None:
-        """Raises EngineWeightsCorrupt."""
+        """Raises EngineUnavailable where the runtime is not installed, EngineWeightsCorrupt; imports none of it."""
+        onnx = self.settings.keras_runtime == "onnx"
+        for package in ("onnxruntime", "cv2") if onnx else ("tensorflow", "tf_keras", "keras_ocr", "cv2"):
+            if find_spec(package) is None:
+                raise EngineUnavailable(
+                    f"The package {package} is not installed.",
+                    remedy=f"pip install 'ocrqueue-worker[{'keras-onnx' if onnx else 'keras'}]'; see docs/engines.md.",
+                )
         verify(self.model)
 
     def load(self) -> None:

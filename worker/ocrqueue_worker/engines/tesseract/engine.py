@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Final, Literal, cast
 
 from PIL.Image import Image
@@ -41,6 +42,15 @@ class TesseractEngine(Engine[TesseractOptions]):
     @cached_property
     def _backend(self) -> Backend:
         return make_backend(self.settings)
+
+    def check(self) -> None:
+        """Raises EngineUnavailable where no backend is installed; imports none before the fork."""
+        named = self.settings.tesseract_backend
+        if not any(find_spec(backend) for backend in (("tesserocr", "pytesseract") if named == "auto" else (named,))):
+            raise EngineUnavailable(
+                f"{'Neither tesserocr nor pytesseract' if named == 'auto' else f'No {named}'} is installed.",
+                remedy="pip install 'ocrqueue-worker[tesseract]'.",
+            )
 
     def load(self) -> None:
         """Read a blank page in the default languages, so that the first job meets a warm Tesseract."""
