@@ -86,7 +86,11 @@ def test_what_a_frame_says() -> None:
     now = InstallationSnapshot(
         [busy, forgotten, idle],
         [lane("null", "normal", 412, 95.3), lane("null", "low", 3, 300.0), lane("vision", "normal", 2, 7300.0)],
-        {"null": RecentCounts(0.5, 12.0, {"engine.timeout": 3, "source.not_found": 1}), "vision": NOTHING, "keras": NOTHING},
+        {
+            "null": RecentCounts(0.5, 12.0, {"engine.timeout": 3, "source.not_found": 1}),
+            "vision": NOTHING,
+            "keras": NOTHING,
+        },
         running=4,
         delayed=1,
         dead=7,
