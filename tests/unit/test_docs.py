@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -23,32 +21,6 @@ from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans
 
 DOCS = ROOT / "docs"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-
-
-def test_the_generated_parts_are_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, encoding="utf-8", check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_part_that_is_out_of_date_is_found_and_written(tmp_path: Path) -> None:
-    (tmp_path / "generate.py").write_bytes((DOCS / "generate.py").read_bytes())
-    page = tmp_path / "errors.md"
-    page.write_text("before\n<!-- generated: errors -->\nold\n<!-- end: errors -->\nafter\n", encoding="utf-8")
-
-    def run(*arguments: str) -> int:
-        return subprocess.run(
-            [sys.executable, tmp_path / "generate.py", *arguments], capture_output=True, check=False
-        ).returncode
-
-    assert run("--check") == 1
-    assert run() == 0
-    assert run("--check") == 0
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert all(f"| `{code}` |" in text for code in error_classes())
 
 
 def test_every_setting_and_error_is_documented() -> None:
