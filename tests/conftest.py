@@ -1,9 +1,4 @@
-"""Fixtures for all tests: an environment without OCRQUEUE_*, one redis-server a session, a database prefix a test.
-
-    OCRQUEUE_BROKER_URL=amqp://guest:guest@127.0.0.1// python -m pytest tests/acceptance
-
-runs whole systems with that RabbitMQ as their broker; `./run rabbitmq` starts one.
-"""
+"""Fixtures for all tests: an environment without OCRQUEUE_*, one redis-server a session, a database prefix a test."""
 
 from __future__ import annotations
 
@@ -26,8 +21,7 @@ def _own_environment() -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("OCRQUEUE_") and not name.startswith("OCRQUEUE_TEST_")]:
-        if name != "OCRQUEUE_BROKER_URL":
-            del os.environ[name]
+        del os.environ[name]
 
 
 @pytest.fixture(scope="session")

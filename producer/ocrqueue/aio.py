@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, cast
@@ -15,11 +14,10 @@ from ocrqueue.client import check_has_result
 from ocrqueue.core import JobStatus, State, scripts
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect_async
-from ocrqueue.core.outbox import Outbox
 from ocrqueue.core.records import parse_record
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.document import Document
-from ocrqueue.errors import BrokerUnavailable, JobUnknown, QueueFull
+from ocrqueue.errors import JobUnknown, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.state import ask, engines_to_measure, understand
@@ -76,7 +74,6 @@ class AsyncOcrQueue:
         self.client = connect_async(self.settings)
         self._submit = self.client.register_script(scripts.SUBMIT)
         self._cancel = self.client.register_script(scripts.CANCEL)
-        self._outbox = Outbox(self.settings) if self.settings.broker_url is not None else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._router = Router(self.settings, self._read_engines_from_thread)
 
@@ -89,8 +86,6 @@ class AsyncOcrQueue:
         await self.close()
 
     async def close(self) -> None:
-        if self._outbox is not None:
-            await asyncio.to_thread(self._outbox.close)
         await self.client.aclose()
 
     @cached_property
@@ -118,18 +113,11 @@ class AsyncOcrQueue:
                         with broker_errors():
                             answer = await self._submit(keys=keys, args=args)
                         submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
-                        await self._forward(admission.queues)
                         await asyncio.sleep(admission.pause_s())
             except QueueFull as full:
                 full.submitted = submitted
                 raise
         return submitted
-
-    async def _forward(self, queues: Iterable[str]) -> None:
-        """As Registry.submit does."""
-        if self._outbox is not None:
-            with suppress(BrokerUnavailable):
-                await asyncio.to_thread(self._outbox.forward, queues)
 
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
         chunk: list[Job] = []

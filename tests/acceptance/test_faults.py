@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,7 +93,6 @@ def test_a_random_schedule_loses_nothing(tmp_path: Path) -> None:
         assert sum(injection.done for injection in rehearsal.injector.injections) >= 6
 
 
-@pytest.mark.skipif("OCRQUEUE_BROKER_URL" in os.environ, reason="in RabbitMQ it goes to the end: docs/rabbitmq.md")
 def test_the_job_of_a_killed_child_does_not_queue_again_behind_all_others(system: Installation) -> None:
     references = upload_pictures(system.observer.storage)
     plans = [Plan(f"behind-{number}", 0.0, KINDS["read"], "one page", 1, delay_s=0.5) for number in range(24)]

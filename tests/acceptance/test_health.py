@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     with redis_server(folder) as redis:
         settings = load_settings(
             redis_url=redis.url,
-            key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{folder}/storage",
             worker_heartbeat_s=1,
             health_file=folder / "health",

@@ -17,7 +17,7 @@ from PIL import Image
 from ocrqueue import JobStatus, OcrQueue
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.settings import Settings, load_settings
-from tests.support.brokers import celery_app, name_for_celery
+from tests.support.brokers import celery_app
 from tests.support.gates import PLUGINS, Gates
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, Worker, as_environment, environment, wait_until, worker
@@ -98,10 +98,9 @@ def test_limits_in_a_messages_header_do_not_count(place: Place) -> None:
     """Anyone who may publish could set them, and lift the worker's own."""
     image = place.queue.storage.put("inputs/hello.png", HELLO, "image/png")
     job = {"image": image, "engine": "null", "options": {"delay_s": 1.5}}
-    where = name_for_celery(place.settings, "ocr.null")
     with celery_app(place.settings) as app:
         sent = app.send_task(
-            TASK, kwargs={"job": job}, queue=where, time_limit=0.5, soft_time_limit=0.2, ignore_result=True
+            TASK, kwargs={"job": job}, queue="ocr.null", time_limit=0.5, soft_time_limit=0.2, ignore_result=True
         )
     wait_until(lambda: place.queue.registry.job(sent.id) is not None, 60, "a worker has it")
     assert place.queue.job(sent.id).wait(60).state == "succeeded"

@@ -15,7 +15,7 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.local.reconciling import Reconciling
 from ocrqueue.settings import Settings
-from tests.support.brokers import celery_app, messages, name_for_celery
+from tests.support.brokers import Messages, celery_app
 from tests.support.gates import Gates, page
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, wait_until, worker
@@ -70,12 +70,11 @@ def test_a_poison_job_is_listed_shown_replayed_and_dropped(settings: Settings, q
 def test_a_lost_message_is_published_again_without_any_worker(settings: Settings, queue: OcrQueue) -> None:
     hasty = settings.model_copy(update={"unqueued_after_s": 0.1})
     assert "no job is lost" in run(hasty, "reconcile").stderr
-    job = queue.submit(HELLO, engine="null")
-    with messages(queue, "ocr.null") as waiting:
-        for _ in range(2):
-            wait_until(waiting.lose, 60, "it was there")
-            wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  republished\n", 60, "it is found")
-        wait_until(lambda: waiting.count() == 1, 60, "it is there again")
+    job, waiting = queue.submit(HELLO, engine="null"), Messages(queue, "ocr.null")
+    for _ in range(2):
+        assert waiting.lose()
+        wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  republished\n", 60, "it is found")
+    assert waiting.count() == 1
 
 
 def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) -> None:
@@ -89,13 +88,13 @@ def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) 
     )
     try:
         assert loop.stdout is not None
-        with messages(queue, "ocr.null") as waiting:
-            for _ in range(2):
-                job = queue.submit(HELLO, engine="null")
-                assert waiting.lose()
-                assert json.loads(loop.stdout.readline()) == {"closed": [], "requeued": [], "republished": [job.id]}
-                job.cancel()  # or else it is soon found without a message again
-                wait_until(waiting.lose, 60, "it is there again")
+        waiting = Messages(queue, "ocr.null")
+        for _ in range(2):
+            job = queue.submit(HELLO, engine="null")
+            assert waiting.lose()
+            assert json.loads(loop.stdout.readline()) == {"closed": [], "requeued": [], "republished": [job.id]}
+            job.cancel()  # or else it is soon found without a message again
+            assert waiting.lose(), "it was there again"
         loop.send_signal(signal.SIGTERM)
         assert loop.wait(60) == 130
     finally:
@@ -106,13 +105,13 @@ def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) 
 def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(settings: Settings, queue: OcrQueue) -> None:
     hasty = settings.model_copy(update={"unqueued_after_s": 0.1, "reconcile_interval_s": 0.1, "lost_after_s": 0.2})
     queue.submit(HELLO, engine="null")
-    with messages(queue, "ocr.null") as waiting:
-        assert waiting.lose()
-        reconciling = Reconciling(hasty)
-        try:
-            wait_until(lambda: waiting.count() == 1, 60, "the message is there again")
-        finally:
-            reconciling.stop()
+    waiting = Messages(queue, "ocr.null")
+    assert waiting.lose()
+    reconciling = Reconciling(hasty)
+    try:
+        wait_until(lambda: waiting.count() == 1, 60, "the message is there again")
+    finally:
+        reconciling.stop()
 
 
 def test_who_sent_a_job_by_name_gets_the_summary_though_its_worker_was_killed(
@@ -123,8 +122,7 @@ def test_who_sent_a_job_by_name_gets_the_summary_though_its_worker_was_killed(
     with celery_app(settings) as theirs:
         environment = as_environment(settings) | quick
         with worker(environment, tmp_path, "--engine", "gated", "-c", "1") as killed:
-            where = name_for_celery(settings, "ocr.gated")
-            sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue=where)
+            sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.gated")
             wait_until(lambda: queue.registry.client.zcard(queue.registry.keys.running()), 60, "the job runs")
             os.killpg(killed.pid, signal.SIGKILL)
         gates.open([60])

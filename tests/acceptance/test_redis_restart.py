@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,8 @@ HELLO = png(text_picture("Hello 42"))
 def installation(url: str, folder: Path) -> dict[str, object]:
     (folder / "storage").mkdir()
     settings = load_settings(
-        redis_url=url, key_prefix=f"test-{uuid.uuid4().hex[:8]}:", storage=f"file://{folder}/storage",
-        worker_heartbeat_s=0.5, lost_after_s=1, unqueued_after_s=1, reconcile_interval_s=0.5,
+        redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1, unqueued_after_s=1,
+        reconcile_interval_s=0.5,
     )  # fmt: skip
     return as_environment(settings)
 

@@ -54,7 +54,7 @@ def once(settings: Settings) -> str:
 def test_it_lives_in_a_terminal_and_outlives_redis(tmp_path: Path) -> None:
     """80 x 24, until q."""
     with redis_server(tmp_path) as redis:
-        live_and_outlive(redis, load_settings(redis_url=redis.url, key_prefix="top:", redis_timeout_s=0.5))
+        live_and_outlive(redis, load_settings(redis_url=redis.url, redis_timeout_s=0.5))
 
 
 def live_and_outlive(redis: RedisServer, settings: Settings) -> None:
@@ -70,7 +70,7 @@ def live_and_outlive(redis: RedisServer, settings: Settings) -> None:
         redis.kill()
         assert read_until(screen, "broker.unavailable", 60)
         redis.start()
-        with OcrQueue(settings.model_copy(update={"redis_timeout_s": 5.0})) as queue:
+        with OcrQueue(redis_url=redis.url) as queue:
             queue.submit("https://example.org/x.png", engine="null")
         assert read_until(screen, "1 waiting", 60)
         os.write(screen, b"q")

@@ -17,7 +17,7 @@ from PIL import Image
 from ocrqueue import OcrQueue
 from ocrqueue.core.celery_messages import celery_message
 from ocrqueue.settings import Settings
-from tests.support.brokers import celery_app, messages, replies
+from tests.support.brokers import Messages, celery_app
 from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import Worker, as_environment, environment, wait_until, worker
@@ -66,9 +66,9 @@ def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQue
             assert (slow.state, slow.error and slow.error.code) == ("failed", "engine.timeout")
         assert running.children() == [child]
         reply_to = f"{settings.key_prefix}replies".replace(":", "-")
-        with replies(queue, reply_to) as told:
-            hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(60)
-            wait_until(lambda: told.count() == 1, 60, "its end is told")
+        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, reply_to=reply_to).wait(60)
+        told = Messages(queue, reply_to)
+        wait_until(lambda: told.count() == 1, 60, "its end is told")
         assert (hung.state, hung.error and hung.error.code) == ("failed", "engine.timeout")
         assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
         assert running.alive()
@@ -145,7 +145,7 @@ def test_two_workers_share_a_queue(settings: Settings, queue: OcrQueue, tmp_path
         (("--engine", "clairvoyance"), {}, "engine.unknown"),
         (("--engine", "tesseract"), {"tessdata_dir": "/nowhere"}, "engine.unavailable"),
         ((), {"hard_time_limit_s": 1000}, "visibility_timeout_s (900) must be above"),
-        ((), {"redis_url": "amqp://h"}, "settings.invalid"),
+        ((), {"redis_url": "http://h"}, "settings.invalid"),
     ],
 )
 def test_a_worker_that_cannot_work_says_why_and_does_not_start(
@@ -169,16 +169,12 @@ def test_an_engine_that_the_worker_does_not_serve_can_still_be_asked_for_by_name
     settings: Settings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     """Engines are loaded for the worker's queues, and any other installed one when a job on them names it."""
-    with (
-        worker(as_environment(settings), tmp_path, "--engine", "tesseract", "-c", "1"),
-        messages(queue, "ocr.null") as theirs,
-        messages(queue, "ocr.tesseract") as ours,
-    ):
+    with worker(as_environment(settings), tmp_path, "--engine", "tesseract", "-c", "1"):
         job = queue.submit(HELLO, engine="null")
-        assert theirs.lose()
+        assert Messages(queue, "ocr.null").lose()
         submitted = queue.registry.job(job.id)
         assert submitted is not None
-        ours.put(celery_message(submitted))
+        Messages(queue, "ocr.tesseract").put(celery_message(submitted))
         assert job.wait(20).state == "succeeded"
 
 

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | brokers"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale"""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import click
 
 from tests.benchmarks.accuracy import accuracy
-from tests.benchmarks.brokers import brokers
 from tests.benchmarks.fallback import fallback
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
@@ -29,7 +28,6 @@ main.add_command(keras)
 main.add_command(rapid)
 main.add_command(fallback)
 main.add_command(scale)
-main.add_command(brokers)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

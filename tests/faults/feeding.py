@@ -24,8 +24,8 @@ _WITH_TESSERACT: Final = 8
 _PAUSE_S: Final = 0.05
 _LONGEST_S: Final = 900.0
 _SETTLED_AFTER_S: Final = 60.0
-_LESSER: Final = "ocr.null\x06\x163"
-"""Kombu's list of the normal lane for lesser priority, which is Redis's transport's alone."""
+_LISTS: Final = (*engine_queues("null"), "ocr.null\x06\x163")
+"""The lanes, and kombu's list of the normal one for lesser priority."""
 _REFERENCES: Final = ("s3://none/x.png", "http://127.0.0.1/x.png", "https://127.0.0.1/x.png", "file:///x.png")
 _OF_EACH: Final = 6
 _DROPPED: Final = "dropped what is no message"
@@ -43,7 +43,6 @@ class Feeding:
         self.seed = seed
         self.queue = queue
         self._alive = alive
-        self._lists = engine_queues("null") if queue.settings.broker_url else (*engine_queues("null"), _LESSER)
         self.done: list[Done] = []
         self._images_wanted = round(cases * _SHARE_OF_IMAGES)
         self._messages_wanted = cases - self._images_wanted
@@ -111,7 +110,7 @@ class Feeding:
     def _feed_message(self) -> None:
         case = message_case(self.seed, len(self._fed_messages))
         self._fed_messages.append(case)
-        self.queue.registry.client.lpush(self._key(self._lists[case.number % len(self._lists)]), case.entry)
+        self.queue.registry.client.lpush(self._key(_LISTS[case.number % len(_LISTS)]), case.entry)
         if case.end == "dropped":
             self.done.append(Done(f"message-{case.number}", case.kind, "dropped", None))
         else:
@@ -123,7 +122,7 @@ class Feeding:
     def _under_way(self) -> int:
         """Entries in lists and in workers' hands."""
         with self.queue.registry.client.pipeline(transaction=False) as pipeline:
-            for name in (*self._lists, *engine_queues("tesseract")):
+            for name in (*_LISTS, *engine_queues("tesseract")):
                 pipeline.llen(self._key(name))
             pipeline.hlen(self._key("unacked"))
             return sum(pipeline.execute())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -102,9 +101,7 @@ def installation(
         server = urlsplit(endpoint)
         s3 = stack.enter_context(proxy(server.port or 80, server.hostname or "127.0.0.1"))
         producers_redis = stack.enter_context(proxy(redis.port))
-        # of its own also where installations share a RabbitMQ
-        own = {"key_prefix": f"faults-{uuid.uuid4().hex[:8]}:"}
-        direct = load_settings(**QUICK | own | (settings or {}) | _places(redis, redis.port, endpoint))
+        direct = load_settings(**QUICK | (settings or {}) | _places(redis, redis.port, endpoint))
         services = []
         for number in range(1, workers + 1):
             way = stack.enter_context(proxy(redis.port))

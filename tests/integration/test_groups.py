@@ -13,14 +13,14 @@ from PIL import Image
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
 from ocrqueue.core import Holder, Registry
-from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES, celery_message, job_in_message, jobs_in_message
+from ocrqueue.core.celery_messages import celery_message, job_in_message, jobs_in_message
 from ocrqueue.core.reconciler import Reconciler, Reconciliation
 from ocrqueue.core.script_arguments import job_json
 from ocrqueue.errors import EngineTimeout, JobMalformed, QueueFull, SourceUnavailable
 from ocrqueue.job.groups import MOST_JOBS
 from ocrqueue.settings import Settings
 from ocrqueue.settings.per_engine import PerEngine
-from ocrqueue_worker.broker.envelopes import accepted
+from ocrqueue_worker.broker.envelopes import MAX_ENTRY_BYTES, accepted
 from tests.integration.conftest import Installation
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import Worker, as_environment, environment, wait_until

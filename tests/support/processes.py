@@ -19,7 +19,6 @@ from typing import Final
 
 import pytest
 import redis
-from pydantic import SecretStr
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
@@ -118,12 +117,8 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:
-    """This process's environment with OCRQUEUE_* replaced by `settings` (names without the prefix).
-
-    But for the broker that the tests are given, if they are.
-    """
-    given = ("OCRQUEUE_BROKER_URL",)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OCRQUEUE_") or name in given}
+    """This process's environment with OCRQUEUE_* replaced by `settings` (names without the prefix)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OCRQUEUE_")}
     return kept | {f"OCRQUEUE_{name.upper()}": str(value) for name, value in settings.items()}
 
 
@@ -206,6 +201,6 @@ def as_environment(settings: Settings) -> dict[str, object]:
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         if value != field.default:
-            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            plain = value.get_secret_value() if name == "redis_url" else value
             values[name] = ",".join(plain) if isinstance(plain, tuple) else plain
     return values

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from kombu.utils.json import loads
 
-from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES, TASK, celery_message
+from ocrqueue.core.celery_messages import TASK, celery_message
 from ocrqueue.job import Job
 from ocrqueue_worker.app import app
-from ocrqueue_worker.broker.envelopes import NoMessage, accepted
+from ocrqueue_worker.broker.envelopes import MAX_ENTRY_BYTES, NoMessage, accepted
 from tests.faults.messages_envelopes import envelope
 
 JOB = {"image": "s3://b/k", "engine": "null"}

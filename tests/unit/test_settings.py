@@ -26,7 +26,7 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("storage", "ftp://x"),
         ("storage", "file://relative"),
-        ("redis_url", "amqp://x"),
+        ("redis_url", "http://x"),
         ("key_prefix", "with space"),
         ("delivery_cap", 0),
         ("s3_addressing", "other"),

@@ -19,10 +19,8 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
 )
-from kombu.transport import TRANSPORT_ALIASES
 
 from ocrqueue.job import queue_name
-from ocrqueue.rabbitmq import servers
 from ocrqueue.settings import Settings, process_settings
 from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
@@ -40,9 +38,6 @@ from ocrqueue_worker.telemetry.logs import configure_logging
 _HEALTH_CHECK_INTERVAL_S: Final = 5
 """A connection that has not been heard of for so long is given up: kombu asks for messages every second."""
 _LEAST_SOCKET_TIMEOUT_S: Final = 2.0
-_RABBITMQ_SCHEME: Final = "ocrqueue"
-_RABBITMQ_HEARTBEAT_S: Final = 60
-"""After two without a word RabbitMQ gives up a worker, and its messages go to others."""
 _CERTIFICATE_REQUIREMENTS: Final = {
     "none": ssl.CERT_NONE,
     "optional": ssl.CERT_OPTIONAL,
@@ -66,12 +61,26 @@ def tls_options(redis_url: str) -> dict[str, Any] | None:
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Celery's configuration. Why each is as it is: docs/workers.md."""
     redis_url = settings.redis_url.get_secret_value()
+    tls = tls_options(redis_url)
     return {
-        **(_redis_as_broker(settings) if settings.broker_url is None else _rabbitmq_as_broker(settings)),
+        "broker_url": redis_url,
+        "broker_use_ssl": tls,
+        "broker_transport": "ocrqueue_worker.broker.transport:Transport",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": settings.visibility_timeout_s,
+            "global_keyprefix": settings.key_prefix,
+            "low_lane_share": settings.low_lane_share,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s),
+            "socket_connect_timeout": settings.redis_timeout_s,
+            "socket_keepalive": True,
+            "health_check_interval": _HEALTH_CHECK_INTERVAL_S,
+        },
         "result_backend": redis_url,
-        "redis_backend_use_ssl": tls_options(redis_url),
+        "redis_backend_use_ssl": tls,
         "result_backend_transport_options": {"global_keyprefix": settings.key_prefix},
         "result_expires": settings.record_ttl_s,
         "accept_content": ["json"],
@@ -94,55 +103,9 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _redis_as_broker(settings: Settings) -> dict[str, Any]:
-    redis_url = settings.redis_url.get_secret_value()
-    return {
-        "broker_url": redis_url,
-        "broker_use_ssl": tls_options(redis_url),
-        "broker_transport": "ocrqueue_worker.broker.transport:Transport",
-        "broker_transport_options": {
-            "visibility_timeout": settings.visibility_timeout_s,
-            "global_keyprefix": settings.key_prefix,
-            "low_lane_share": settings.low_lane_share,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s),
-            "socket_connect_timeout": settings.redis_timeout_s,
-            "socket_keepalive": True,
-            "health_check_interval": _HEALTH_CHECK_INTERVAL_S,
-        },
-    }
-
-
-def _rabbitmq_as_broker(settings: Settings) -> dict[str, Any]:
-    nodes = servers(settings)
-    # by a name of its own: where one node does not answer, kombu takes the transport by the next one's URL
-    TRANSPORT_ALIASES[_RABBITMQ_SCHEME] = "ocrqueue_worker.rabbitmq:Transport"
-    patience_s = max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s)
-    return {
-        "broker_url": ";".join(node.url_with(_RABBITMQ_SCHEME) for node in nodes),
-        "broker_use_ssl": nodes[0].tls,
-        "broker_transport": _RABBITMQ_SCHEME,
-        "broker_heartbeat": _RABBITMQ_HEARTBEAT_S,
-        # installations that share a virtual host do not hear each other's broadcasts
-        "control_exchange": f"{settings.key_prefix}celery",
-        "broker_connection_timeout": settings.redis_timeout_s,
-        "broker_transport_options": {
-            "key_prefix": settings.key_prefix,
-            "low_lane_share": settings.low_lane_share,
-            "longest_wait_s": settings.visibility_timeout_s / 2,
-            "read_timeout": patience_s,
-            "write_timeout": patience_s,
-            "confirm_publish": True,
-        },
-    }
-
-
 def make_app(settings: Settings) -> Celery:
     """A Celery app with the task and the worker's announcement."""
     made = Celery("ocrqueue_worker")
-    if settings.broker_url is not None:
-        made.amqp_cls = "ocrqueue_worker.rabbitmq:BareAMQP"
     made.conf.update(celery_settings(settings))
     made.Worker = made.subclass_with_self(DrainingWorker)
     made.register_task(RecognizeTask(settings))

@@ -47,8 +47,6 @@ class Admission:
         check_group_size(group)
         self._group = group
         self.pending: list[Job] = []
-        self.queues: set[str] = set()
-        """Names of those that the pending jobs, as they were taken, are to wait in."""
         self._arguments = arguments
         self._patience = float("inf") if wait_for_room is None else wait_for_room
         self._give_up_at: float | None = None
@@ -59,7 +57,6 @@ class Admission:
     def take(self, jobs: Iterable[Job]) -> bool:
         """Take the next jobs, 500 at most; false if there are none."""
         self.pending = list(jobs)
-        self.queues = {job.queue for job in self.pending}
         return bool(self.pending)
 
     def call(self) -> KeysAndArguments:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from celery import Celery
 
 TASK: Final = "ocrqueue.recognize"
-MAX_ENTRY_BYTES: Final = 1 << 20
-"""A job has some hundred bytes. The worker's main process, which has no memory limit of its own, parses the entry."""
 GROUP_BODY: Final = ('[[],{"jobs":[', "]},{}]")
 """What stands before and after a group's jobs, as JSON and separated by commas, in its body."""
 

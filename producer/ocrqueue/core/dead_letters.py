@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import cast
 
 from ocrqueue.core import scripts
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.registry import Registry
-from ocrqueue.errors import BrokerUnavailable, JobUnknown
+from ocrqueue.errors import JobUnknown
 
 
 class DeadLetters:
@@ -48,11 +47,8 @@ class DeadLetters:
         if stored is not None:
             keys, args = self.registry.arguments.replay(stored.job, stored.wants_summary)
             with broker_errors():
-                replayed = self._replay(keys=keys, args=args)
-            if replayed:
-                with suppress(BrokerUnavailable):
-                    self.registry.forward([stored.job.from_its_first_engine().queue])
-                return
+                if self._replay(keys=keys, args=args):
+                    return
         raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
 
     def drop(self, job_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,12 +14,11 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
-from ocrqueue.job import JOB_ID, engine_queues, queue_name
+from ocrqueue.job import JOB_ID, queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
 from ocrqueue.settings import Settings
 
 _MISSED_HEARTBEATS = 4
-_LONGEST_WAITING: Final = 300
 
 
 class QueueInfo(BaseModel):
@@ -118,30 +117,10 @@ def workers_by_engine(workers: Iterable[WorkerInfo], settings: Settings) -> dict
     return engines
 
 
-def jobs_waiting(messages: int, in_groups: bytes | None, forwarded: bytes | None) -> int:
-    """In one queue: messages in Redis's list and in RabbitMQ, and what groups among them hold beyond one job each."""
-    messages += int(forwarded or 0)
+def jobs_waiting(messages: int, in_groups: bytes | None) -> int:
+    """In one queue: its messages, and what groups among them hold beyond one job each."""
     # of a message that was lost on its way to a worker the second may tell still
     return messages + int(in_groups or 0) if messages else 0
-
-
-def oldest_jobs(registry: Registry, names: Iterable[str]) -> list[dict[str, Any]]:
-    """Of each queue the job that has waited longest, by the records: in RabbitMQ nobody can look.
-
-    {} for a queue of which none is among the jobs that have waited longest of all.
-    """
-    with broker_errors():
-        ids = cast("list[bytes]", registry.client.zrange(registry.keys.queued(), 0, _LONGEST_WAITING - 1))
-    oldest: dict[str, dict[str, Any]] = {}
-    for stored in registry.stored_jobs([job_id.decode() for job_id in ids]):
-        if stored is not None:
-            oldest.setdefault(stored.job.queue, stored.job.to_message())
-    return [oldest.get(name, {}) for name in names]
-
-
-def all_queues(registry: Registry) -> list[str]:
-    """The lanes of all known engines, and those of `auto`."""
-    return [name for engine in [*known_engines(registry), AUTO] for name in engine_queues(engine)]
 
 
 def queues(registry: Registry) -> list[QueueInfo]:
@@ -158,14 +137,10 @@ def queues(registry: Registry) -> list[QueueInfo]:
             pipeline.llen(key)
             pipeline.lindex(key, -1)
             pipeline.hget(registry.keys.grouped(queue_name(engine, lane)), "total")
-            pipeline.hget(registry.keys.forwarded(), key)
         answers = pipeline.execute()
-    oldest = [job_in_message(message) if message else {} for message in answers[1::4]]
-    if registry.outbox is not None:
-        oldest = oldest_jobs(registry, [queue_name(engine, lane) for engine, lane in lanes])
+    oldest = [job_in_message(message) if message else {} for message in answers[1::3]]
     lengths = [
-        jobs_waiting(messages, in_groups, forwarded)
-        for messages, in_groups, forwarded in zip(answers[::4], answers[2::4], answers[3::4], strict=True)
+        jobs_waiting(messages, in_groups) for messages, in_groups in zip(answers[::3], answers[2::3], strict=True)
     ]
     since = _waiting_since_s(registry, oldest)
     now_s, rates = _rates(registry, list(engines))

@@ -20,8 +20,6 @@
 | `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages waiting, in Celery's format | until taken |
-| `ocrqueue:forwarding` | sorted set | `<queue>\\n<message>` -> when it set out for RabbitMQ | until it is there |
-| `ocrqueue:forwarded` | hash | queue -> messages that wait in RabbitMQ, as last asked | for good |
 | `ocrqueue:grouped:<queue>` | hash | id of a group -> its jobs but one; `total`, for the queue's length | until taken |
 | `unacked`, `unacked_index`, `_kombu.*` | | Celery's own: messages taken, not acknowledged | until acknowledged |
 | `celery-task-meta-<id>` | string | summary of a job submitted by name, Celery's own | `record_ttl_s` |
@@ -123,12 +121,5 @@ class Keys:
         """What a queue's groups hold beyond one job each; `ocrqueue.job.groups` says what a group is."""
         return f"{self.prefix}ocrqueue:grouped:{queue_name}"
 
-    def forwarding(self) -> str:
-        return f"{self.prefix}ocrqueue:forwarding"
-
-    def forwarded(self) -> str:
-        return f"{self.prefix}ocrqueue:forwarded"
-
     def queue(self, name: str) -> str:
-        """A list in Redis; under RabbitMQ also the queue there, and the list holds what has yet to be brought to it."""
         return f"{self.prefix}{name}"

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
 from ocrqueue.core import scripts
 from ocrqueue.core.celery_messages import jobs_in_message
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.installation import all_queues
-from ocrqueue.core.outbox import Outbox
 from ocrqueue.core.records import Outcome
 from ocrqueue.core.registry import Registry, StoredJob
 from ocrqueue.document import Document
@@ -66,7 +63,6 @@ class Reconciler:
         """One round over all jobs that are due."""
         settings = self.registry.settings
         self.registry.publish_due()
-        self._forward()
         closed, requeued = [], []
         for stored in self._silent(self.registry.keys.running(), settings.lost_after_s):
             if self._close(stored):
@@ -79,8 +75,6 @@ class Reconciler:
             for stored in self._without_message(waiting)
             if self._publish(stored, settings.unqueued_after_s)
         ]
-        if requeued or republished:
-            self._forward()
         return Reconciliation(tuple(closed), tuple(requeued), tuple(republished))
 
     def run_in_turn(self) -> Reconciliation:
@@ -155,17 +149,8 @@ class Reconciler:
         with broker_errors():
             return bool(self._republish(keys=keys, args=args))
 
-    def _forward(self) -> None:
-        """Bring to RabbitMQ, where that is the broker, what is in Redis's lists, if it answers."""
-        if self.registry.outbox is not None:
-            with suppress(BrokerUnavailable):
-                self.registry.forward(all_queues(self.registry))
-
     def _without_message(self, waiting: list[StoredJob]) -> Iterator[StoredJob]:
         """Those of the jobs that are not in their queue."""
-        if self.registry.outbox is not None:
-            yield from self._of_empty_queues(waiting, self.registry.outbox)
-            return
         for queue in sorted({stored.job.queue for stored in waiting}):
             found, reach = self._ids_in_queue(queue)
             for stored in waiting:
@@ -173,22 +158,6 @@ class Reconciler:
                 here = stored.job.queue == queue and stored.job.id not in found
                 if here and self._queued_at(stored.job.id) <= reach:
                     yield stored
-
-    def _of_empty_queues(self, waiting: list[StoredJob], outbox: Outbox) -> Iterator[StoredJob]:
-        """Those whose queue has no message at all: in RabbitMQ nobody can look for one."""
-        if not waiting:
-            return
-        names = sorted({stored.job.queue for stored in waiting})
-        with broker_errors():
-            in_redis = [self.registry.client.llen(self.registry.keys.queue(name)) for name in names]
-            on_the_way = self.registry.client.zcard(self.registry.keys.forwarding())
-        try:
-            lengths = outbox.lengths(names)
-        except BrokerUnavailable:
-            return
-        empty = {name for name, length in zip(names, in_redis, strict=True) if not length and not lengths[name]}
-        if not on_the_way:
-            yield from (stored for stored in waiting if stored.job.queue in empty)
 
     def _queued_at(self, job_id: str) -> float:
         """Milliseconds since 1970; infinite for a job that does not wait."""

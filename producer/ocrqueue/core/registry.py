@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, cast
@@ -16,10 +15,9 @@ from ocrqueue.core import scripts
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.celery_messages import celery_message
 from ocrqueue.core.connection import broker_errors, connect
-from ocrqueue.core.outbox import Outbox
 from ocrqueue.core.records import JobStatus, Outcome, State, parse_record
 from ocrqueue.core.script_arguments import PIPELINE, Holder, ScriptArguments
-from ocrqueue.errors import BrokerUnavailable, ErrorInfo, JobUnknown
+from ocrqueue.errors import ErrorInfo, JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 
@@ -62,7 +60,6 @@ class Registry:
         self.arguments = ScriptArguments(settings)
         self.keys = self.arguments.keys
         self.client = client or connect(settings)
-        self.outbox = Outbox(settings, self.client) if settings.broker_url is not None else None
         self._submit = self.client.register_script(scripts.SUBMIT)
         self._taken = self.client.register_script(scripts.TAKEN)
         self._begin = self.client.register_script(scripts.BEGIN)
@@ -89,17 +86,8 @@ class Registry:
         admission = Admission(self.arguments, wait_for_room, group)
         while admission.take(islice(remaining, PIPELINE)):
             while admission.pending:
-                ids = admission.settle(self._run(self._submit, *admission.call()))
-                # what RabbitMQ does not take now is queued all the same, and workers bring it there
-                with suppress(BrokerUnavailable):
-                    self.forward(admission.queues)
-                yield from ids
+                yield from admission.settle(self._run(self._submit, *admission.call()))
                 time.sleep(admission.pause_s())
-
-    def forward(self, queues: Iterable[str]) -> None:
-        """Bring to RabbitMQ what waits in Redis to be brought there; nothing where Redis is the broker."""
-        if self.outbox is not None:
-            self.outbox.forward(queues)
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobUnknown."""
@@ -252,8 +240,6 @@ class Registry:
         return uri.decode() if uri else None
 
     def close(self) -> None:
-        if self.outbox is not None:
-            self.outbox.close()
         self.client.close()
 
     def _run(self, script: Any, keys: list[str], args: list[Any]) -> Any:

@@ -49,7 +49,7 @@ class ScriptArguments:
         """`group`: how many jobs of a kind may travel in one message."""
         keys, limits = self.keys, self.settings.max_queue_length
         engines = list(dict.fromkeys(job.engine for job in jobs))
-        names = [keys.queued(), keys.forwarded()]
+        names = [keys.queued()]
         for engine in engines:
             lanes = engine_queues(engine)
             names += [*map(keys.queue, lanes), *map(keys.grouped, lanes), keys.ended(engine)]

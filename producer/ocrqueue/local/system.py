@@ -78,7 +78,6 @@ class LocalSystem:
             "OCRQUEUE_REDIS_URL": self.redis.url,
             "OCRQUEUE_STORAGE": (self.data / "storage").as_uri(),
             "OCRQUEUE_KEY_PREFIX": "",
-            "OCRQUEUE_BROKER_URL": "",
         }
 
     @property

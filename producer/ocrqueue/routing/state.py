@@ -99,7 +99,6 @@ def ask(pipeline: Any, keys: Keys, engines: Sequence[str]) -> None:
             name = queue_name(engine, lane)
             pipeline.llen(keys.queue(name))
             pipeline.hget(keys.grouped(name), "total")
-            pipeline.hget(keys.forwarded(), keys.queue(name))
         pipeline.hgetall(keys.ended(engine))
 
 
@@ -112,7 +111,7 @@ def understand(answers: Sequence[Any], settings: Settings, engines: Sequence[str
     remaining = iter(measured)
     for engine in engines:
         status = found.get(engine, EngineStatus(name=engine))
-        waiting = {lane: jobs_waiting(next(remaining), next(remaining), next(remaining)) for lane in LANES}
+        waiting = {lane: jobs_waiting(next(remaining), next(remaining)) for lane in LANES}
         pace = per_minute(next(remaining), now_s)
         found[engine] = status.model_copy(update={"waiting": waiting, "jobs_per_minute": pace})
     return {name: status for name, status in found.items() if name != AUTO}

@@ -49,18 +49,13 @@ class Settings(BaseSettings):
         default=SecretStr("redis://127.0.0.1:6379/0"),
         description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any.",
     )
-    broker_url: SecretStr | None = Field(
-        default=None,
-        description="RabbitMQ, to hold the queues in place of Redis: amqp:// or, encrypted, amqps://; absent: "
-        "Redis does. Records are in Redis in any case: docs/rabbitmq.md.",
-    )
     key_prefix: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
-        description="Put before every Redis key, and every queue: several installations can share one broker.",
+        description="Put before every Redis key, queues included: several installations can share one Redis.",
     )
     redis_timeout_s: float = Field(
-        default=5.0, gt=0, description="A Redis, or RabbitMQ, that has not answered by then is broker.unavailable."
+        default=5.0, gt=0, description="A Redis that has not answered by then is broker.unavailable."
     )
     record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
     queued_ttl_s: int = Field(
@@ -353,15 +348,6 @@ class Settings(BaseSettings):
             raise ValueError("must begin with redis:// or rediss://")
         return value
 
-    @field_validator("broker_url")
-    @classmethod
-    def _broker_scheme(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
-            return None
-        if urlsplit(value.get_secret_value()).scheme not in {"amqp", "amqps"}:
-            raise ValueError("must begin with amqp:// or amqps://; where Redis is the broker it is absent")
-        return value
-
     @model_validator(mode="after")
     def _limits_in_order(self) -> Settings:
         for engine in {"", *self.soft_time_limit_s.engines, *self.hard_time_limit_s.engines}:
@@ -400,8 +386,7 @@ class Settings(BaseSettings):
 
 def _as_text(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
-        # of a cluster the URLs of its nodes
-        return ";".join(map(mask_password, value.get_secret_value().split(";")))
+        return mask_password(value.get_secret_value())
     if isinstance(value, tuple):
         return ",".join(value)
     return "" if value is None else mask_password(str(value)) if name == "s3_endpoint" else str(value)

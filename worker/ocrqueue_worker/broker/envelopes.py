@@ -23,13 +23,16 @@ import structlog
 from kombu.utils.json import dumps, loads
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ocrqueue.core.celery_messages import MAX_ENTRY_BYTES, TASK
+from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import JobExpired, JobMalformed, OcrQueueError
 from ocrqueue.job import JOB_ID, describe_validation_error
 from ocrqueue.job.groups import MOST_JOBS, same_kind
 from ocrqueue.tracing import HEADER, is_traceparent
 
 _log = structlog.get_logger(__name__)
+
+MAX_ENTRY_BYTES: Final = 1 << 20
+"""A job has some hundred bytes. The worker's main process, which has no memory limit of its own, parses the entry."""
 
 _MAX_DEPTH: Final = 64
 """Of a body's lists and objects within each other; what reads it later has less of the stack left."""

@@ -1,23 +1,16 @@
-"""The worker's main process puts jobs back in their queues whose pause before another attempt is over.
-
-Under RabbitMQ it also forwards what is in Redis's lists, and notes in Redis how long RabbitMQ's queues are.
-"""
+"""The worker's main process puts jobs back in their queues whose pause before another attempt is over."""
 
 from __future__ import annotations
 
 import random
 import threading
-from contextlib import closing, suppress
 from typing import Any, Final
 
 import structlog
 from celery import bootsteps
 
 from ocrqueue.core import Registry
-from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.installation import all_queues
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import Settings
 from ocrqueue_worker.task.recognize import RecognizeTask
 
 _log = structlog.get_logger(__name__)
@@ -45,13 +38,9 @@ class DueRetries(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
     def start(self, parent: Any) -> None:
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
         self.stopped = threading.Event()
-        if task.settings.broker_url is None:
-            with suppress(BrokerUnavailable), broker_errors():
-                # left from a time when RabbitMQ was the broker, it would count towards the queues' lengths
-                task.registry.client.delete(task.registry.keys.forwarded())
-        if "solo" in str(parent.controller.pool_cls) or task.settings.broker_url is not None:
-            # the timer's thread is the one that reads, or a RabbitMQ that does not answer would hold it up
-            threading.Thread(target=_in_thread, args=(self.stopped, task.settings), daemon=True).start()
+        if "solo" in str(parent.controller.pool_cls):
+            # the timer's thread is the one that reads
+            threading.Thread(target=_in_thread, args=(self.stopped, task.registry), daemon=True).start()
         else:
             _in_loop(parent.timer, self.stopped, task.registry)
 
@@ -59,12 +48,9 @@ class DueRetries(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has n
         self.stopped.set()
 
 
-def _in_thread(stopped: threading.Event, settings: Settings) -> None:
-    # its own connections: a child could be forked while those of others are in use
-    with closing(Registry(settings)) as registry:
-        pause = 0.0
-        while not stopped.wait(pause):
-            pause = _publish(registry)
+def _in_thread(stopped: threading.Event, registry: Registry) -> None:
+    while not stopped.wait(_publish(registry)):
+        pass
 
 
 def _in_loop(timer: Any, stopped: threading.Event, registry: Registry) -> None:
@@ -75,15 +61,10 @@ def _in_loop(timer: Any, stopped: threading.Event, registry: Registry) -> None:
 def _publish(registry: Registry) -> float:
     """Returns the seconds until the next time."""
     try:
-        workers = registry.publish_due().workers
-        if registry.outbox is not None:
-            queues = all_queues(registry)
-            registry.outbox.forward(queues)
-            registry.outbox.lengths(queues)
+        return pause_s(registry.publish_due().workers)
     except BrokerUnavailable:
         return pause_s(1)
     except Exception as error:
         # let through, it would end this for as long as the worker lives
         _log.error("met an unexpected error", exc_info=error)
         return _LONGEST_S
-    return pause_s(workers)

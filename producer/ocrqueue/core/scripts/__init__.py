@@ -6,7 +6,6 @@ when Redis is at its memory limit too, since only that frees memory; what adds a
 """
 
 from ocrqueue.core.scripts.ending import CANCEL, FINISH
-from ocrqueue.core.scripts.forwarding import FORWARDED, PUT_BACK, TAKE_OUT
 from ocrqueue.core.scripts.queueing import PUBLISH_DUE, RELEASE, REPLAY, REPUBLISH, SEND_ON, SUBMIT, TAKEN
 from ocrqueue.core.scripts.working import ABANDON, BEGIN, HEARTBEAT, PROGRESS
 
@@ -15,16 +14,13 @@ __all__ = [
     "BEGIN",
     "CANCEL",
     "FINISH",
-    "FORWARDED",
     "HEARTBEAT",
     "PROGRESS",
     "PUBLISH_DUE",
-    "PUT_BACK",
     "RELEASE",
     "REPLAY",
     "REPUBLISH",
     "SEND_ON",
     "SUBMIT",
     "TAKEN",
-    "TAKE_OUT",
 ]

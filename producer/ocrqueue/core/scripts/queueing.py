@@ -18,8 +18,8 @@ SUBMIT: Final = (
     + CLOCK
     + _QUOTED_BODY
     + """
--- KEYS queued, messages in RabbitMQ; of each engine its three lanes, what their groups hold, and its jobs ended lately;
---   of each job its record, and its idempotency key if it has one
+-- KEYS queued; of each engine its three lanes, what their groups hold, and its jobs ended lately; of each job its
+--   record, and its idempotency key if it has one
 -- ARGV record's life (ms), idempotency key's life (ms), what stands before an id in a record's key, how many engines,
 --   how many groups; of each engine how many jobs may wait (0: any number); of each group its id and what stands before
 --   and after the body of its message; of each job id, job, message, number of its engine, number of its lane, 1 if it
@@ -28,14 +28,11 @@ SUBMIT: Final = (
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: number of its engine, how many wait
 -- there, now (ms), {period, jobs ended in it, ...}
 local engines, groups, waiting, ids, refusal = tonumber(ARGV[4]), tonumber(ARGV[5]), {}, {}, {}
-local function lane(engine, number) return KEYS[7 * engine - 5 + number] end
-local function messages_in(queue)
-  return redis.call('LLEN', queue) + tonumber(redis.call('HGET', KEYS[2], queue) or 0)
-end
+local function lane(engine, number) return KEYS[7 * engine - 6 + number] end
 for engine = 1, engines do
   waiting[engine] = 0
   for number = 1, 3 do
-    local messages, grouped = messages_in(lane(engine, number)), lane(engine, number + 3)
+    local messages, grouped = redis.call('LLEN', lane(engine, number)), lane(engine, number + 3)
     if messages > 0 then
       waiting[engine] = waiting[engine] + messages + tonumber(redis.call('HGET', grouped, 'total') or 0)
     else
@@ -44,7 +41,7 @@ for engine = 1, engines do
     end
   end
 end
-local first_group, first_job, next_key = engines + 6, engines + 6 + 3 * groups, 7 * engines + 3
+local first_group, first_job, next_key = engines + 6, engines + 6 + 3 * groups, 7 * engines + 2
 local members, lanes = {}, {}
 for first = first_job, #ARGV, 7 do
   local id, engine, number = ARGV[first], tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
