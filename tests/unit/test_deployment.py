@@ -117,6 +117,11 @@ def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manif
     assert ports.keys() == TARGETS - {"producer"}
 
 
+def test_the_images_check_of_health_is_a_module_of_the_worker() -> None:
+    [module] = re.findall(r"site-packages/(\S+\.py)", (DOCKER / "ocrqueue-health").read_text())
+    assert (ROOT / "worker" / module).is_file()
+
+
 def test_compose_gives_a_worker_time_to_end(compose: Manifest) -> None:
     for target in TARGETS - {"producer"}:
         service = compose["services"][target]
