@@ -83,6 +83,7 @@ def test_the_same_seed_gives_the_same_schedule() -> None:
     assert any(timed.fault == Stopped(timed.fault.part, 60.0) for timed in first.faults)
 
 
+@pytest.mark.all
 def test_a_random_schedule_loses_nothing(tmp_path: Path) -> None:
     with installation(tmp_path / "system", settings={"retry_limit": 8}) as into:
         schedule = make_schedule(8, 60, 20.0, [service.name for service in into.services], REHEARSED)
@@ -114,6 +115,7 @@ def kill_a_child_at_work(system: Installation) -> str:
     return at_work[0]
 
 
+@pytest.mark.all
 @pytest.mark.parametrize("fault", ALONE, ids=lambda fault: type(fault).__name__)
 def test_a_fault_alone_loses_nothing(system: Installation, fault: Fault) -> None:
     system.wait_until_live()

@@ -16,7 +16,7 @@ import redis
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.reconciler import Reconciler
-from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, QueueFull
+from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, QueueFull, error_classes
 from ocrqueue.settings import load_settings
 from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation
@@ -302,3 +302,29 @@ print(app.send_task("ocrqueue.recognize", kwargs={{"job": job}}, queue="ocr.null
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, timeout=200
     ).stdout.strip()
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_part_that_is_out_of_date_is_found_and_written(tmp_path: Path) -> None:
+    (tmp_path / "generate.py").write_bytes((DOCS / "generate.py").read_bytes())
+    page = tmp_path / "errors.md"
+    page.write_text("before\n<!-- generated: errors -->\nold\n<!-- end: errors -->\nafter\n", encoding="utf-8")
+
+    def run(*arguments: str) -> int:
+        return subprocess.run(
+            [sys.executable, tmp_path / "generate.py", *arguments], capture_output=True, check=False
+        ).returncode
+
+    assert run("--check") == 1
+    assert run() == 0
+    assert run("--check") == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert all(f"| `{code}` |" in text for code in error_classes())

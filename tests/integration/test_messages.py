@@ -6,12 +6,14 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from celery import Celery
 
 from ocrqueue.core import Registry
 from ocrqueue.core.celery_messages import TASK, celery_message, job_in_message
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
+from ocrqueue_worker.broker.envelopes import envelope_fault
 from tests.support.processes import RedisServer
 
 
@@ -66,3 +68,17 @@ def test_the_message_shows_monitors_no_reference() -> None:
 def test_foreign_messages_are_not_jobs() -> None:
     for message in (b"", b"[]", b"{}", b"[" * 100_000, b'{"body": "x"}', b'{"body": "W10="}', b'{"body": "W10sMV0="}'):
         assert job_in_message(message) == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"countdown": 5}, {"expires": 60}, {"time_limit": 9, "soft_time_limit": 3}, {"retries": 2}, {"priority": 3}],
+    ids=str,
+)
+def test_what_celery_publishes_passes(redis: RedisServer, options: dict[str, Any]) -> None:
+    app = Celery("theirs", broker=redis.url, set_as_current=False)
+    app.send_task(TASK, kwargs={"job": {"image": "s3://b/k"}}, queue="envelopes", **options)
+    app.close()
+    with redis.client() as client:
+        key = next(iter(client.scan_iter("envelopes*")))
+        assert envelope_fault(json.loads(client.rpop(key))) is None  # type: ignore[arg-type]

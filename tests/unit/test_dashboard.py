@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
 from ocrqueue.monitoring.installation_metrics import UP
 from ocrqueue_worker.lifecycle.metrics_server import GAUGES
 from ocrqueue_worker.telemetry import metrics
+from tests.support.dashboard import expressions, panels
 
-DASHBOARD = Path(__file__).parents[2] / "docker/grafana/dashboards/ocrqueue.json"
 KNOWN = (UP, *INSTALLATION_METRICS, *metrics.METRICS, *GAUGES)
-
-
-def panels() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
-    return found
-
-
-def expressions() -> Iterator[str]:
-    for panel in panels():
-        for target in panel.get("targets", ()):
-            yield target["expr"]
 
 
 def test_every_metric_is_on_the_dashboard_and_no_other() -> None:
@@ -61,18 +42,3 @@ def test_panels_do_not_overlap() -> None:
         assert at["x"] + at["w"] <= 24
         taken |= cells
     assert len({panel["id"] for panel in panels()}) == len(panels())
-
-
-def test_prometheus_understands_the_expressions(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
-    rules = [
-        {"record": f"rule_{number}", "expr": re.sub(r"\$__\w+", "5m", expression)}
-        for number, expression in enumerate(expressions())
-    ]
-    path = tmp_path / "rules.yml"
-    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
-    done = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(rules)} rules found" in done.stdout

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from ocrqueue.job import engine_queues
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
+from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated
 
-ROOT = Path(__file__).parents[2]
-DOCKER = ROOT / "docker"
-KUBERNETES = DOCKER / "kubernetes"
-KUBERNETES_VERSION = "1.33"
 ENGINES = sorted(path.name for path in (KUBERNETES / "engines").iterdir())
-OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
 TARGETS = {"producer", "tesseract", "rapid", "vision", "keras-cpu", "keras-gpu"}
-Manifest = dict[str, Any]
-
-
-def documents(path: Path) -> list[Manifest]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
 def raw_manifests() -> list[Manifest]:
@@ -78,12 +64,6 @@ def worker_spec() -> Manifest:
 def compose() -> Manifest:
     [document] = documents(DOCKER / "compose.yaml")
     return document
-
-
-@pytest.mark.parametrize("dockerfile", ["Dockerfile", "stand-ins/Dockerfile"])
-def test_the_linter_of_dockerfiles_has_nothing_to_say(dockerfile: str) -> None:
-    command = ["hadolint", "--no-color", "-c", DOCKER / ".hadolint.yaml", DOCKER / dockerfile]
-    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == ""
 
 
 def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None:
@@ -145,6 +125,11 @@ def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manif
     assert ports.keys() == TARGETS - {"producer"}
 
 
+def test_the_images_check_of_health_is_a_module_of_the_worker() -> None:
+    [module] = re.findall(r"site-packages/(\S+\.py)", (DOCKER / "ocrqueue-health").read_text())
+    assert (ROOT / "worker" / module).is_file()
+
+
 def test_compose_gives_a_worker_time_to_end(compose: Manifest) -> None:
     for target in TARGETS - {"producer"}:
         service = compose["services"][target]
@@ -152,55 +137,9 @@ def test_compose_gives_a_worker_time_to_end(compose: Manifest) -> None:
         assert int(service["stop_grace_period"].removesuffix("s")) >= grace + 10
 
 
-def test_secrets_are_made_once_and_compose_finds_them(compose: Manifest, tmp_path: Path) -> None:
-    shutil.copy(DOCKER / "secrets" / "make", tmp_path / "make")
-    subprocess.run([tmp_path / "make"], check=True)
-    made = {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "make"}
-    # the one that only Google can make
-    assert made.keys() == compose["secrets"].keys() - {"google_credentials"}
-    assert made["redis_password"].strip() in made["ocrqueue_redis_url"]
-    [identity] = yaml.safe_load(made["s3_config"])["identities"]
-    assert identity["credentials"][0]["secretKey"] in made["aws_credentials"]
-    assert tmp_path.stat().st_mode & 0o777 == 0o700
-    subprocess.run([tmp_path / "make"], check=True)
-    assert made == {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "make"}
-
-
 def test_manifests_fit_the_schemas_of_kubernetes() -> None:
     kinds = [validated(manifest) for manifest in raw_manifests()]
     assert {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "ScaledObject"} <= set(kinds)
-
-
-def validated(manifest: Manifest) -> str:
-    """The manifest's kind. KEDA's are not among the schemas."""
-    if not manifest["apiVersion"].startswith("keda.sh/"):
-        kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
-    return str(manifest["kind"])
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_an_overlay_is_whole(overlay: str) -> None:
-    """Of kubectl's own making, where it is installed: what `kubectl apply -k` would send."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
-    command = [kubectl, "kustomize", KUBERNETES / "overlays" / overlay]
-    manifests = list(
-        yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout)
-    )
-    for manifest in manifests:
-        validated(manifest)
-        assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "ocrqueue"
-    deployments = {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == "Deployment"}
-    accounts = {manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "ServiceAccount"}
-    scaled = [
-        manifest["spec"]["scaleTargetRef"]["name"] for manifest in manifests if manifest["kind"] == "ScaledObject"
-    ]
-    assert set(scaled) == deployments.keys() - {"reconciler", "metrics"}
-    for deployment in deployments.values():
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["serviceAccountName"] in accounts
-        assert re.fullmatch(r"ocrqueue/[\w-]+:\d+\.\d+\.\d+", pod["containers"][0]["image"])
 
 
 def test_a_pod_ends_after_its_jobs_and_before_they_are_delivered_again(cluster_settings: Settings) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -22,33 +22,9 @@ from ocrqueue_worker.cli import main as worker_program
 from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
 
 DOCS = ROOT / "docs"
+NOT_MODULES = {"ocrqueue.recognize", "ocrqueue.finished", "ocrqueue.engines"}
+"""Names of tasks, and the group of entry points."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-
-
-def test_the_generated_parts_are_up_to_date() -> None:
-    done = subprocess.run(
-        [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, encoding="utf-8", check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_part_that_is_out_of_date_is_found_and_written(tmp_path: Path) -> None:
-    (tmp_path / "generate.py").write_bytes((DOCS / "generate.py").read_bytes())
-    page = tmp_path / "errors.md"
-    page.write_text("before\n<!-- generated: errors -->\nold\n<!-- end: errors -->\nafter\n", encoding="utf-8")
-
-    def run(*arguments: str) -> int:
-        return subprocess.run(
-            [sys.executable, tmp_path / "generate.py", *arguments], capture_output=True, check=False
-        ).returncode
-
-    assert run("--check") == 1
-    assert run() == 0
-    assert run("--check") == 0
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert all(f"| `{code}` |" in text for code in error_classes())
 
 
 def test_every_setting_and_error_is_documented() -> None:
@@ -84,6 +60,22 @@ def test_every_error_code_exists(page: Path) -> None:
     named = {span for span in code_spans(page) if re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]+", span)}
     files = {span for span in named if span.endswith((".py", ".md", ".json", ".txt", ".zip"))}
     assert {span for span in named - files if span.partition(".")[0] in families} <= set(codes)
+
+
+@each_page
+def test_every_module_and_every_test_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\b(?:unit|integration|acceptance)/test_\w+\.py", text):
+        assert (ROOT / "tests" / name).is_file(), name
+    for name in re.findall(r"\b(?:producer|worker|tests|training)/[\w/]+\.py\b", text):
+        assert (ROOT / name).is_file(), name
+    for name in re.findall(r"(?:\bfrom |`)(ocrqueue(?:_worker)?(?:\.\w+)+)(?: import\b|`)", text):
+        assert name in NOT_MODULES or is_module_or_in_one(name), name
+
+
+def is_module_or_in_one(name: str) -> bool:
+    module, _, last = name.rpartition(".")
+    return hasattr(import_module(module), last) or find_spec(name) is not None
 
 
 @each_page

@@ -9,7 +9,6 @@ import os
 import pwd
 import re
 import string
-import subprocess
 import sys
 import typing
 from dataclasses import dataclass
@@ -158,21 +157,6 @@ def test_onnx_without_onnx_files_names_the_command_that_makes_them(tmp_path: Pat
     with pytest.raises(EngineModelInvalid) as caught:
         find_model(settings_of(folder, keras_runtime="onnx"))
     assert f"ocrqueue-worker keras export {folder}" in caught.value.info.remedy
-
-
-def test_looking_for_a_model_imports_nothing_heavy() -> None:
-    code = """
-import sys
-from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.keras.models import find_model
-try:
-    find_model(load_settings(keras_model="stock"))
-except Exception:
-    pass
-print({name.partition(".")[0] for name in sys.modules} & {"numpy", "cv2", "tensorflow", "keras_ocr", "onnxruntime"})
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
-    assert done.stdout == "set()\n"
 
 
 def test_the_identity_changes_with_what_decides_the_reading(tmp_path: Path) -> None:

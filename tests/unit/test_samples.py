@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
-SAMPLES = Path(__file__).parents[2] / "samples"
-NAMES = sorted(path.stem for path in SAMPLES.glob("*.json"))
+from tests.support.samples import NAMES, SAMPLES, box, description
+
 CRISP = ["contract", "english-page", "korean-page", "rotated-page", "two-columns"]
 LARGEST_FOLDER_BYTES = 2_500_000
-
-
-def description(name: str, folder: Path = SAMPLES) -> dict[str, Any]:
-    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=2)
@@ -27,11 +18,6 @@ def page_of(name: str, number: int) -> Image.Image:
     with Image.open(SAMPLES / description(name)["image"]) as image:
         image.seek(number - 1)
         return image.convert("L")
-
-
-def box(word: dict[str, Any]) -> tuple[int, int, int, int]:
-    xs, ys = zip(*word["polygon"], strict=True)
-    return round(min(xs)), round(min(ys)), round(max(xs)), round(max(ys))
 
 
 def test_all_kinds_of_sample_are_there() -> None:
@@ -100,20 +86,3 @@ def test_polygons_begin_at_the_top_left_as_read(name: str, direction: tuple[int,
 def test_the_sign_is_skewed() -> None:
     polygon = description("street-sign")["words"][0]["polygon"]
     assert abs(polygon[0][1] - polygon[1][1]) > 10
-
-
-def test_script_makes_the_same_samples(tmp_path: Path) -> None:
-    """Boxes may differ by a pixel or two where the fonts or FreeType have another version."""
-    made = subprocess.run(
-        [sys.executable, SAMPLES / "make_samples.py", tmp_path], capture_output=True, text=True, check=False
-    )
-    if "cannot open resource" in made.stderr:
-        pytest.skip("the fonts of the samples are not installed")
-    assert made.returncode == 0, made.stderr
-    for name in NAMES:
-        old, new = description(name), description(name, tmp_path)
-        assert [word["text"] for word in new["words"]] == [word["text"] for word in old["words"]]
-        assert (tmp_path / f"{name}.txt").read_bytes() == (SAMPLES / f"{name}.txt").read_bytes()
-        for before, after in zip(old.pop("words"), new.pop("words"), strict=True):
-            assert box(after) == pytest.approx(box(before), abs=3)
-        assert new == old

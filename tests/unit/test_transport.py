@@ -8,12 +8,10 @@ import random
 from typing import Any
 
 import pytest
-from celery import Celery
 
 from ocrqueue.core.celery_messages import TASK, celery_message
 from ocrqueue.job import Job
 from ocrqueue_worker.broker.envelopes import envelope_fault
-from tests.support.processes import RedisServer
 
 
 def good() -> dict[str, Any]:
@@ -23,20 +21,6 @@ def good() -> dict[str, Any]:
 
 def test_our_own_messages_pass() -> None:
     assert envelope_fault(good()) is None
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"countdown": 5}, {"expires": 60}, {"time_limit": 9, "soft_time_limit": 3}, {"retries": 2}, {"priority": 3}],
-    ids=str,
-)
-def test_celerys_messages_pass(redis: RedisServer, options: dict[str, Any]) -> None:
-    app = Celery("theirs", broker=redis.url, set_as_current=False)
-    app.send_task(TASK, kwargs={"job": {"image": "s3://b/k"}}, queue="envelopes", **options)
-    app.close()
-    with redis.client() as client:
-        key = next(iter(client.scan_iter("envelopes*")))
-        assert envelope_fault(json.loads(client.rpop(key))) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], [1, 2], {}, {"body": 1}])

@@ -1,4 +1,7 @@
-"""The job record in Redis: state, progress, attempts. `keys` describes every key."""
+"""What Redis holds of jobs: records and their states, queues, counts, dead letters; and the reconciler of lost jobs.
+
+`Registry` is the way in, `scripts` change records in one step each, and `keys` describes every key.
+"""
 
 from ocrqueue.core.installation import QueueInfo, known_engines, live_workers, queues
 from ocrqueue.core.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo

@@ -1,1 +1,4 @@
-"""How an installation fares, as its records in Redis tell: for Prometheus, and for people at a terminal."""
+"""How an installation fares, as its records in Redis tell.
+
+`ocrqueue metrics` serves it to Prometheus, and `ocrqueue top` shows it to people at a terminal.
+"""

@@ -1,4 +1,7 @@
-"""Where results are kept: s3:// and file:// behind one small interface."""
+"""Where uploads and results are kept: S3-compatible buckets and folders behind one small interface, `Storage`.
+
+`open_storage` picks by the setting `storage`: s3:// or file://.
+"""
 
 from __future__ import annotations
 

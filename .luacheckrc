@@ -1,0 +1,35 @@
+-- What Redis gives to a script: https://redis.io/docs/latest/develop/programmability/lua-api/
+std = "lua51"
+read_globals = {"redis", "cjson", "cmsgpack", "struct", "bit", "KEYS", "ARGV"}
+max_line_length = 120
+
+-- A script has the names of those files in shared/ that its line `-- uses:` lists, and these have each other's.
+local scripts = "producer/ocrqueue/core/scripts/"
+
+local function names_in(path)
+  local names = {}
+  for line in io.lines(path) do
+    local listed = line:match("^local function ([%w_]+)") or line:match("^local ([%w_, ]+)")
+    for name in (listed or ""):gmatch("[%w_]+") do names[#names + 1] = name end
+  end
+  return names
+end
+
+local function append(list, more)
+  for _, each in ipairs(more) do list[#list + 1] = each end
+end
+
+local shared = {"root"}
+for path in io.popen("ls " .. scripts .. "shared/*.lua 2>/dev/null"):lines() do append(shared, names_in(path)) end
+files[scripts .. "shared"] = {read_globals = shared, ignore = {"211"}}
+
+for path in io.popen("ls " .. scripts .. "*.lua 2>/dev/null"):lines() do
+  local used = {}
+  for line in io.lines(path) do
+    for name in (line:match("^%-%- uses: (.+)$") or ""):gmatch("[%w_]+") do
+      append(used, names_in(scripts .. "shared/" .. name .. ".lua"))
+    end
+  end
+  -- `root` may be there for what is shared
+  files[path] = {read_globals = used, ignore = {"211/root"}}
+end

@@ -1,0 +1,81 @@
+"""What an import brings into memory: each is looked at in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_nothing_is_imported_before_it_is_used() -> None:
+    code = "import sys, ocrqueue; print(sorted({'redis', 'celery', 'pydantic', 'boto3', 'PIL'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
+
+
+def test_reading_a_status_needs_no_celery() -> None:
+    code = "import sys; from ocrqueue import OcrQueue; print('celery' in sys.modules, 'boto3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"False False\n"
+
+
+def test_the_help_of_the_command_line_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import ocrqueue; known = set(sys.modules);"
+        "from ocrqueue.cli.program import program;"
+        "program(['--help'], prog_name='ocrqueue', standalone_mode=False);"
+        "sys.stderr.write(' '.join({name.partition('.')[0] for name in set(sys.modules) - known}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    loaded = set(done.stderr.split())
+    assert "click" in loaded
+    assert not loaded & {"rich", "boto3", "botocore", "PIL", "celery", "kombu", "redis", "pydantic"}
+
+
+def test_what_monitors_is_not_imported_unless_it_is_asked_for() -> None:
+    """redis-py imports OpenTelemetry's metrics where they are installed."""
+    code = """
+import sys
+from ocrqueue import OcrQueue
+from ocrqueue.job import Job
+from ocrqueue.core.celery_messages import celery_message
+import ocrqueue_worker.app
+celery_message(Job(image="s3://b/k"))
+print({"opentelemetry.sdk.trace", "opentelemetry.exporter", "prometheus_client"} & set(sys.modules))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_looking_for_a_model_of_keras_imports_nothing_heavy() -> None:
+    code = """
+import sys
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.keras.models import find_model
+try:
+    find_model(load_settings(keras_model="stock"))
+except Exception:
+    pass
+print({name.partition(".")[0] for name in sys.modules} & {"numpy", "cv2", "tensorflow", "keras_ocr", "onnxruntime"})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_importing_the_engine_rapid_imports_no_library_of_it() -> None:
+    program = """
+import sys
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.rapid import RapidEngine
+RapidEngine(load_settings()).check()
+print({"rapidocr", "onnxruntime", "cv2", "numpy"} & set(sys.modules))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "set()"
+
+
+def test_the_engine_vision_is_light_until_it_is_loaded() -> None:
+    """The parent of prefork children imports it, and `ocrqueue config` on machines without Google's library."""
+    code = (
+        "import sys; from ocrqueue.settings import load_settings;"
+        "from ocrqueue_worker.engines.vision import VisionEngine;"
+        "engine = VisionEngine(load_settings()); engine.languages(); engine.info(()); engine.parse_options({});"
+        "sys.exit(any(name == 'google' or name.startswith(('google.', 'grpc', 'numpy')) for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,39 @@
+"""A unit test starts no process, opens no connection and does not sleep: what does is in tests/integration."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator
+
+import pytest
+
+FORBIDDEN = frozenset(
+    {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.bind", "socket.connect"}
+    | {"subprocess.Popen", "time.sleep"}
+)
+"""Events that Python reports: https://docs.python.org/3/library/audit_events.html"""
+
+
+class Guard:
+    """Refuses what is forbidden, in the main thread and while a unit test runs."""
+
+    running = False
+
+    def __call__(self, event: str, _: tuple[object, ...]) -> None:
+        # an audit hook stays until the process ends, and sees other tests too where all run in one
+        if self.running and event in FORBIDDEN and threading.current_thread() is threading.main_thread():
+            raise AssertionError(f"{event} in a unit test: such a test belongs in tests/integration")
+
+
+guard = Guard()
+sys.addaudithook(guard)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    guard.running = True
+    try:
+        return (yield)
+    finally:
+        guard.running = False
