@@ -10,7 +10,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "samples").glob("*.md")],
+    [path for folder in (".", "docs", "samples", "producer", "worker") for path in (ROOT / folder).glob("*.md")],
     key=lambda page: page.as_posix(),
 )
 
