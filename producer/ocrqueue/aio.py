@@ -11,11 +11,12 @@ from typing import Any, Self, cast
 from redis.asyncio.client import PubSub
 
 from ocrqueue.client import check_has_result
-from ocrqueue.core import JobStatus, State, scripts
+from ocrqueue.core import JobStatus, State
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.records import parse_record
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
+from ocrqueue.core.scripts import load_script
 from ocrqueue.document import Document
 from ocrqueue.errors import JobUnknown, QueueFull
 from ocrqueue.job import Job
@@ -72,8 +73,8 @@ class AsyncOcrQueue:
         self.settings = settings or load_settings(**overrides)
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
-        self._submit = self.client.register_script(scripts.SUBMIT)
-        self._cancel = self.client.register_script(scripts.CANCEL)
+        self._submit = self.client.register_script(load_script("submit"))
+        self._cancel = self.client.register_script(load_script("cancel"))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._router = Router(self.settings, self._read_engines_from_thread)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ocrqueue.core import Registry
 from ocrqueue.core.billing import billed_by_month, billed_pages
 from ocrqueue.core.keys import Keys
+from ocrqueue.core.scripts import expand
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.vision.rate_limit import Admission, Pace, RateLimit
 from tests.support.processes import RedisServer, wait_until
@@ -142,9 +143,7 @@ def test_an_admission_asked_for_twice_counts_once(
 
 @pytest.mark.parametrize("day", ["1970-01-01", "2000-02-29", "2024-02-29", "2025-12-31", "2026-03-01", "2100-03-01"])
 def test_months_are_those_of_the_calendar(redis: RedisServer, day: str) -> None:
-    from ocrqueue.core.billing import MONTH
-
     at = datetime.fromisoformat(f"{day}T23:59:59+00:00")
-    script = f"#!lua\n{MONTH}\nreturn month_of(tonumber(ARGV[1]))"
+    script = expand("#!lua\n-- uses: month_of\nreturn month_of(tonumber(ARGV[1]))")
     with redis.client() as client:
         assert client.eval(script, 0, str(int(at.timestamp() * 1000))) == day[:7].encode()

@@ -60,31 +60,29 @@ class Admission:
         return bool(self.pending)
 
     def call(self) -> KeysAndArguments:
-        """Keys and arguments of SUBMIT for the next of the pending jobs."""
+        """Keys and arguments of the script `submit` for the next of the pending jobs."""
         return self._arguments.submit(self.pending[: self._at_once], self._group)
 
     def settle(self, answer: list[Any]) -> list[str]:
-        """Take in SUBMIT's answer; returns the ids of the jobs that now stand for the first of the pending ones."""
+        """Take in the answer; returns the ids of the jobs that now stand for the first of the pending ones."""
         ids, *refused = answer
-        sent = self.pending[: self._at_once]
         self.pending = self.pending[len(ids) :]
         self._queued += len(ids)
         if ids:
             self._give_up_at = None
         if refused:
             engine, waiting, now_ms, counts = refused
-            self._refusal = self._understand(sent, engine, waiting, now_ms, counts)
+            self._refusal = self._understand(engine.decode(), waiting, now_ms, counts)
             self._at_once = 1
         else:
             self._refusal = None
             self._at_once = min(2 * self._at_once, PIPELINE)
         return [job_id.decode() for job_id in ids]
 
-    def _understand(self, sent: list[Job], engine: int, waiting: int, now_ms: bytes, counts: list[bytes]) -> Refusal:
-        name = list(dict.fromkeys(job.engine for job in sent))[engine - 1]
+    def _understand(self, engine: str, waiting: int, now_ms: bytes, counts: list[bytes]) -> Refusal:
         stored: Mapping[bytes, bytes] = dict(zip(counts[::2], counts[1::2], strict=True))
         rate = jobs_per_second(parse_counts(stored), int(now_ms) / 1000)
-        return Refusal(name, waiting, self._arguments.settings.max_queue_length.of(name), rate)
+        return Refusal(engine, waiting, self._arguments.settings.max_queue_length.of(engine), rate)
 
     def pause_s(self) -> float:
         """How long to pause before the next call; 0 if there was room. Raises QueueFull once it was waited for."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from ocrqueue.core import scripts
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import JobUnknown
 
 
@@ -16,7 +16,7 @@ class DeadLetters:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self._replay = registry.client.register_script(scripts.REPLAY)
+        self._replay = registry.client.register_script(load_script("replay"))
 
     def ids(self, limit: int = 1000) -> list[str]:
         """The newest first."""

@@ -1,4 +1,4 @@
-"""How fast an engine's jobs end, from what FINISH counts in periods of 10 s, and what that says of a queue."""
+"""How fast an engine's jobs end, from what `finish` counts in periods of 10 s, and what that says of a queue."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """What happened in the last minutes, by kind: how long jobs waited, and with which errors they failed.
 
-BEGIN counts a job's wait at its first start, FINISH the error of one that failed: a hash field for each period of 10 s
-and kind, for 5 minutes. Of waits the kind is the bucket floor(2 log2(wait in ms)), two for each doubling, so that a
-quantile is within a fifth of the true one and the hash has some hundred fields, however many jobs there are.
+The script `begin` counts a job's wait at its first start, `finish` the error of one that failed: a hash field for each
+period of 10 s and kind, for 5 minutes. Of waits the kind is the bucket floor(2 log2(wait in ms)), two for each
+doubling, so that a quantile is within a fifth of the true one and the hash has some hundred fields, however many jobs
+there are.
 """
 
 from __future__ import annotations

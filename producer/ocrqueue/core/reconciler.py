@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
-from ocrqueue.core import scripts
 from ocrqueue.core.celery_messages import jobs_in_message
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import Outcome
 from ocrqueue.core.registry import Registry, StoredJob
+from ocrqueue.core.scripts import load_script
 from ocrqueue.document import Document
 from ocrqueue.errors import BrokerUnavailable, StorageNotFound
 from ocrqueue.storage import Storage
@@ -57,7 +57,7 @@ class Reconciler:
         self._turn_every_s = turn_every_s
         self._called_at: float | None = None
         self._in_touch_since = time.monotonic()
-        self._republish = registry.client.register_script(scripts.REPUBLISH)
+        self._republish = registry.client.register_script(load_script("republish"))
 
     def run(self) -> Reconciliation:
         """One round over all jobs that are due."""

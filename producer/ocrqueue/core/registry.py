@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import redis
 
-from ocrqueue.core import scripts
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.celery_messages import celery_message
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.records import JobStatus, Outcome, State, parse_record
 from ocrqueue.core.script_arguments import PIPELINE, Holder, ScriptArguments
+from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import ErrorInfo, JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
@@ -60,17 +60,17 @@ class Registry:
         self.arguments = ScriptArguments(settings)
         self.keys = self.arguments.keys
         self.client = client or connect(settings)
-        self._submit = self.client.register_script(scripts.SUBMIT)
-        self._taken = self.client.register_script(scripts.TAKEN)
-        self._begin = self.client.register_script(scripts.BEGIN)
-        self._progress = self.client.register_script(scripts.PROGRESS)
-        self._release = self.client.register_script(scripts.RELEASE)
-        self._finish = self.client.register_script(scripts.FINISH)
-        self._cancel = self.client.register_script(scripts.CANCEL)
-        self._abandon = self.client.register_script(scripts.ABANDON)
-        self._publish_due = self.client.register_script(scripts.PUBLISH_DUE)
-        self._send_on = self.client.register_script(scripts.SEND_ON)
-        self._heartbeat = self.client.register_script(scripts.HEARTBEAT)
+        self._submit = self.client.register_script(load_script("submit"))
+        self._taken = self.client.register_script(load_script("taken"))
+        self._begin = self.client.register_script(load_script("begin"))
+        self._progress = self.client.register_script(load_script("progress"))
+        self._release = self.client.register_script(load_script("release"))
+        self._finish = self.client.register_script(load_script("finish"))
+        self._cancel = self.client.register_script(load_script("cancel"))
+        self._abandon = self.client.register_script(load_script("abandon"))
+        self._publish_due = self.client.register_script(load_script("publish_due"))
+        self._send_on = self.client.register_script(load_script("send_on"))
+        self._heartbeat = self.client.register_script(load_script("heartbeat"))
 
     # --- producers -------------------------------------------------------------------------------------------------
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from ocrqueue.core.celery_messages import celery_message, group_message
+from ocrqueue.core.celery_messages import GROUP_BODY, celery_message, group_message
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.rates import KEPT_PERIODS, PERIOD_S
 from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job, engine_queues, new_job_id
 from ocrqueue.job.groups import group_numbers
-from ocrqueue.job.names import LANES
 from ocrqueue.settings import Settings
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
+
+_PERIODS: Final = {"period_ms": PERIOD_S * 1000, "kept_periods": KEPT_PERIODS}
 
 KeysAndArguments = tuple[list[str], list[str | bytes | int]]
 """Keys and arguments of one script."""
@@ -35,6 +37,16 @@ def job_json(job: Job) -> str:
     return job.model_dump_json(include=set(job.to_message()))
 
 
+def _details(**values: object) -> str:
+    """One argument of a script that has many, as JSON. No job is in it: see `ocrqueue.core.scripts`."""
+    return json.dumps(_without_nones(**values), ensure_ascii=False, separators=(",", ":"))
+
+
+def _without_nones(**values: object) -> dict[str, object]:
+    """What is None is left out: in Lua JSON's null would be true."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True)
 class ScriptArguments:
     """What each script is given under these settings."""
@@ -48,31 +60,59 @@ class ScriptArguments:
     def submit(self, jobs: Sequence[Job], group: int = 1) -> KeysAndArguments:
         """`group`: how many jobs of a kind may travel in one message."""
         keys, limits = self.keys, self.settings.max_queue_length
-        engines = list(dict.fromkeys(job.engine for job in jobs))
-        names = [keys.queued()]
-        for engine in engines:
-            lanes = engine_queues(engine)
-            names += [*map(keys.queue, lanes), *map(keys.grouped, lanes), keys.ended(engine)]
         as_json = [job_json(job) for job in jobs]
         numbers = group_numbers(jobs, [len(text.encode()) for text in as_json], group)
-        groups = {number: job for job, number in zip(jobs, numbers, strict=True) if number}
-        arguments: list[str | bytes | int] = [
-            self.settings.queued_ttl_s * 1000,
-            self.settings.idempotency_ttl_s * 1000,
-            keys.record(""),
-            len(engines),
-            len(groups),
-            *map(limits.of, engines),
-        ]
-        for _, job in sorted(groups.items()):
-            group_id = new_job_id()
-            arguments += [group_id, *group_message(group_id, job.queue)]
-        for job, text, number in zip(jobs, as_json, numbers, strict=True):
-            names += [keys.record(job.id), *([keys.once(job.idempotency_key)] if job.idempotency_key else [])]
-            place = engines.index(job.engine) + 1, LANES.index(job.priority) + 1
-            message = "" if number else celery_message(job)
-            arguments += [job.id, text, message, *place, int(bool(job.idempotency_key)), number]
-        return names, arguments
+        first_of_group = {number: job for job, number in zip(jobs, numbers, strict=True) if number}
+        texts: list[str | bytes | int] = []
+
+        def number_of(text: str) -> int:
+            """Of an argument of its own; the first is the submission."""
+            texts.append(text)
+            return len(texts) + 1
+
+        submission = _details(
+            life_ms=self.settings.queued_ttl_s * 1000,
+            once_life_ms=self.settings.idempotency_ttl_s * 1000,
+            record_prefix=keys.record(""),
+            engines={
+                engine: {
+                    "limit": limits.of(engine),
+                    "ended": keys.ended(engine),
+                    "lanes": [
+                        {"queue": keys.queue(lane), "grouped": keys.grouped(lane)} for lane in engine_queues(engine)
+                    ],
+                }
+                for engine in {job.engine for job in jobs}
+            },
+            groups=[self._group(job) for _, job in sorted(first_of_group.items())],
+            jobs=[
+                _without_nones(
+                    id=job.id,
+                    engine=job.engine,
+                    queue=keys.queue(job.queue),
+                    json=number_of(text),
+                    message=None if number else number_of(celery_message(job)),
+                    group=number or None,
+                    once=keys.once(job.idempotency_key) if job.idempotency_key else None,
+                )
+                for job, text, number in zip(jobs, as_json, numbers, strict=True)
+            ],
+        )
+        return [keys.queued()], [submission, *texts]
+
+    def _group(self, member: Job) -> dict[str, str]:
+        group_id = new_job_id()
+        start, finish = group_message(group_id, member.queue)
+        body_start, body_finish = GROUP_BODY
+        return {
+            "id": group_id,
+            "queue": self.keys.queue(member.queue),
+            "grouped": self.keys.grouped(member.queue),
+            "start": start,
+            "finish": finish,
+            "body_start": body_start,
+            "body_finish": body_finish,
+        }
 
     def taken(self, queue: str, group_id: str) -> KeysAndArguments:
         return [self.keys.grouped(queue)], [group_id]
@@ -90,19 +130,20 @@ class ScriptArguments:
             ],
             [
                 job_json(job),
-                self.settings.queued_ttl_s * 1000,
-                worker,
-                self.settings.delivery_cap,
-                job.id,
-                keys.events(job.id),
-                int(wants_summary),
-                int(self.settings.lost_after_s * 1000),
-                delivery,
                 celery_message(job) if in_group else "",
-                job.step,
-                int(job.route is not None),
-                PERIOD_S * 1000,
-                KEPT_PERIODS,
+                _details(
+                    id=job.id,
+                    channel=keys.events(job.id),
+                    life_ms=self.settings.queued_ttl_s * 1000,
+                    worker=worker,
+                    delivery=delivery,
+                    delivery_cap=self.settings.delivery_cap,
+                    lost_after_ms=int(self.settings.lost_after_s * 1000),
+                    step=job.step,
+                    has_route=job.route is not None,
+                    wants_summary=wants_summary,
+                    **_PERIODS,
+                ),
             ],
         )
 
@@ -121,15 +162,16 @@ class ScriptArguments:
         return (
             [keys.record(job.id), keys.queue(job.queue), keys.queued(), keys.running(), keys.delayed()],
             [
-                job.id,
-                keys.events(job.id),
                 job_json(job),
-                self.settings.queued_ttl_s * 1000,
                 message,
                 error_json,
-                holder.worker,
-                holder.attempt,
-                int(pause_s * 1000),
+                _details(
+                    id=job.id,
+                    channel=keys.events(job.id),
+                    life_ms=self.settings.queued_ttl_s * 1000,
+                    holder=asdict(holder),
+                    pause_ms=int(pause_s * 1000),
+                ),
             ],
         )
 
@@ -148,17 +190,17 @@ class ScriptArguments:
                 keys.pages(engine_before),
             ],
             [
-                job.id,
-                keys.events(job.id),
                 job_json(job),
-                self.settings.queued_ttl_s * 1000,
                 celery_message(job, wants_summary),
-                holder.worker if holder else "",
-                holder.attempt if holder else 0,
-                job.step,
-                PERIOD_S * 1000,
-                KEPT_PERIODS,
-                pages,
+                _details(
+                    id=job.id,
+                    channel=keys.events(job.id),
+                    life_ms=self.settings.queued_ttl_s * 1000,
+                    step=job.step,
+                    holder=asdict(holder) if holder else None,
+                    pages=pages,
+                    **_PERIODS,
+                ),
             ],
         )
 
@@ -174,26 +216,26 @@ class ScriptArguments:
                 keys.record(job.id),
                 keys.queued(),
                 keys.running(),
-                keys.dead(),
                 keys.delayed(),
+                keys.dead(),
                 keys.ended(job.engine),
                 keys.pages(job.engine),
                 keys.errors(job.engine),
             ],
             [
-                job.id,
-                keys.events(job.id),
-                outcome.state,
-                outcome.model_dump_json(exclude_defaults=True),
-                life_s * 1000,
                 job_json(job),
-                int(dead),
-                holder.worker if holder else "",
-                holder.attempt if holder else 0,
-                PERIOD_S * 1000,
-                KEPT_PERIODS,
-                0 if outcome.cached else outcome.pages,
-                outcome.error.code if outcome.error is not None and outcome.state == "failed" else "",
+                outcome.model_dump_json(exclude_defaults=True),
+                _details(
+                    id=job.id,
+                    channel=keys.events(job.id),
+                    state=outcome.state,
+                    life_ms=life_s * 1000,
+                    dead=dead,
+                    holder=asdict(holder) if holder else None,
+                    pages=0 if outcome.cached else outcome.pages,
+                    error_code=outcome.error.code if outcome.error is not None and outcome.state == "failed" else None,
+                    **_PERIODS,
+                ),
             ],
         )
 

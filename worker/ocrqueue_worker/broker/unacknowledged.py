@@ -23,20 +23,9 @@ from typing import Any, Final
 from kombu.transport import redis, virtual
 from redis import exceptions
 
-_TAKE: Final = """#!lua flags=allow-oom
--- KEYS index, messages; ARGV tag, message
-redis.call('ZADD', KEYS[1], redis.call('TIME')[1], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-"""
+from ocrqueue.core.scripts import load_script
 
-_SETTLE: Final = """#!lua flags=allow-oom
--- KEYS index, messages, queues; ARGV tag, what goes back into each queue
--- returns 1, or 0 if the message had been settled
-redis.call('ZREM', KEYS[1], ARGV[1])
-if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
-for number = 3, #KEYS do redis.call('RPUSH', KEYS[number], ARGV[number - 1]) end
-return 1
-"""
+_PACKAGE: Final = "ocrqueue_worker.broker"
 
 
 @dataclass
@@ -58,13 +47,13 @@ class QoS(redis.QoS):
         delivery = message.delivery_info
         entry = json.dumps([message._raw, delivery["exchange"], delivery["routing_key"]])
         with self.channel.conn_or_acquire() as client:
-            self._run(client, _TAKE, [], [delivery_tag, entry])
+            self._run(client, "take", [delivery_tag, entry])
         virtual.QoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def ack(self, delivery_tag: str) -> None:
         try:
             with self.channel.conn_or_acquire() as client:
-                self._run(client, _SETTLE, [], [delivery_tag])
+                self._settle(client, delivery_tag, [])
         finally:
             virtual.QoS.ack(self, delivery_tag)  # type: ignore[no-untyped-call]  # kombu has no types
 
@@ -102,15 +91,18 @@ class QoS(redis.QoS):
             if entry is not None:
                 payload, exchange, routing_key = json.loads(entry)
                 self.channel._do_restore_message(payload, exchange, routing_key, pushed)
-            queues, messages = zip(*pushed.entries, strict=True) if pushed.entries else ((), ())
-            self._run(connected, _SETTLE, queues, [text, *messages])
+            self._settle(connected, text, pushed.entries)
 
-    def _run(self, client: Any, script: str, queues: Any, arguments: list[str]) -> None:
+    def _settle(self, client: Any, tag: str, pushed: list[tuple[str, str]]) -> None:
+        prefix = self.channel.global_keyprefix
+        entries = [(f"{prefix}{queue}", message) for queue, message in pushed]
+        self._run(client, "settle", [tag, json.dumps(entries, ensure_ascii=False)])
+
+    def _run(self, client: Any, script: str, arguments: list[str]) -> None:
         """Twice, if need be: a step that was taken already does nothing more."""
         # of an EVALSHA kombu's client prefixes the first key, and no other
-        prefix = self.channel.global_keyprefix
-        keys = [self.unacked_index_key, *(f"{prefix}{key}" for key in (self.unacked_key, *queues))]
-        step = client.register_script(script)
+        keys = [self.unacked_index_key, f"{self.channel.global_keyprefix}{self.unacked_key}"]
+        step = client.register_script(load_script(script, _PACKAGE))
         try:
             step(keys, arguments)
         except (exceptions.ConnectionError, exceptions.TimeoutError):

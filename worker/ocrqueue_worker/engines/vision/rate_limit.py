@@ -20,66 +20,14 @@ from uuid import uuid4
 
 import redis
 
-from ocrqueue.core.billing import MONTH
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.keys import Keys
-from ocrqueue.core.scripts.parts import CLOCK, GOES_ON
+from ocrqueue.core.scripts import load_script
 
 _REMEMBERED_MS: Final = 600_000
 """For so long an admission can be given back, and is the same when it is asked for again."""
 _IDLE_MS: Final = 86_400_000
-
-_ADMIT: Final = (
-    GOES_ON
-    + CLOCK
-    + MONTH
-    + """
--- KEYS bucket, images by month, this admission
--- ARGV bucket's size, tokens a second, images wanted, images a month (0: any number), memory of the admission (ms),
---   memory of the bucket (ms)
--- returns {images granted, ms to wait if none, 1 if the month's images are used up}
-local known = redis.call('GET', KEYS[3])
-if known then return {tonumber(known:match(':(%d+)$')), 0, 0} end
-local size, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
-local wanted, budget = tonumber(ARGV[3]), tonumber(ARGV[4])
-local month = month_of(now)
-if budget > 0 then
-  wanted = math.min(wanted, budget - tonumber(redis.call('HGET', KEYS[2], month) or '0'))
-  if wanted <= 0 then return {0, 0, 1} end
-end
-local tokens = 1
-local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-if bucket[1] then
-  -- a clock that was set back stands still for once
-  tokens = math.min(size, tonumber(bucket[1]) + math.max(0, now - tonumber(bucket[2])) / 1000 * rate)
-end
-local wait = 0
-if tokens >= 1 then
-  tokens = tokens - 1
-  redis.call('HINCRBY', KEYS[2], month, wanted)
-  redis.call('SET', KEYS[3], month .. ':' .. text(wanted), 'PX', ARGV[5])
-else
-  wait, wanted = math.ceil((1 - tokens) / rate * 1000), 0
-end
-redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens), 'at', text(now))
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
-return {wanted, wait, 0}
-"""
-)
-
-_GIVE_BACK: Final = (
-    GOES_ON
-    + """
--- KEYS images by month, admission; ARGV images, memory of the admission (ms)
-local known = redis.call('GET', KEYS[2])
-if not known then return 0 end
-local month, held = known:match('^(.+):(%d+)$')
-local back = math.min(tonumber(held), tonumber(ARGV[1]))
-redis.call('HINCRBY', KEYS[1], month, -back)
-redis.call('DEL', KEYS[2])
-return back
-"""
-)
+_PACKAGE: Final = "ocrqueue_worker.engines.vision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +64,8 @@ class RateLimit:
         self._engine = engine
         self._pace = pace
         self._images_per_month = images_per_month
-        self._admit = client.register_script(_ADMIT)
-        self._give_back = client.register_script(_GIVE_BACK)
+        self._admit = client.register_script(load_script("admit", _PACKAGE))
+        self._give_back = client.register_script(load_script("give_back", _PACKAGE))
 
     def admit(self, images: int) -> Admission:
         """Ask for one request with so many images; fewer are granted where the month holds no more."""

@@ -1,0 +1,68 @@
+"""The Lua scripts as they are packaged and loaded; tests/integration/test_scripts.py gives them to Redis."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+import pytest
+
+from ocrqueue.core.scripts import expand, load_script
+from tests.support.documentation import ROOT
+from tests.support.scripts import PACKAGES, SCRIPTS, each_script
+
+SOURCES = [*(ROOT / "producer").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
+
+
+def test_every_script_of_the_repository_is_known_here() -> None:
+    files = [file for part in ("producer", "worker") for file in (ROOT / part).rglob("*.lua")]
+    folders = {f"{package.replace('.', '/')}/scripts" for package in PACKAGES}
+    known = [file for file in files if any(file.parent.as_posix().endswith(folder) for folder in folders)]
+    shared = [file for file in files if file.parent.as_posix().endswith("ocrqueue/core/scripts/shared")]
+    assert len(known) == len(SCRIPTS) > 0
+    assert len(known) + len(shared) == len(files)
+
+
+@each_script
+def test_the_first_line_says_what_redis_may_expect(package: str, name: str) -> None:
+    first_line, _, rest = load_script(name, package).partition("\n")
+    assert re.fullmatch(r"#!lua( flags=[a-z,-]+)?", first_line)
+    assert "#!" not in rest
+
+
+@each_script
+def test_what_a_script_is_given_gets_names_before_all_else(package: str, name: str) -> None:
+    file = resources.files(package).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+    code = [line for line in file.splitlines() if line and not line.startswith(("#", "--"))]
+    last = max(number for number, line in enumerate(code) if re.search(r"\b(KEYS|ARGV)\b", line))
+    assert all(line.startswith("local ") and "redis." not in line for line in code[: last + 1])
+    assert not re.search(r"(KEYS|ARGV)\[(?!\d+\])", file)
+
+
+@each_script
+def test_every_script_is_run_by_some_module(package: str, name: str) -> None:
+    folder = ROOT.joinpath("producer" if package.startswith("ocrqueue.") else "worker")
+    assert any(f'"{name}"' in source.read_text() for source in folder.rglob("*.py"))
+
+
+def test_every_shared_piece_is_used_by_some_script() -> None:
+    pieces = resources.files("ocrqueue.core").joinpath("scripts", "shared").iterdir()
+    scripts = [load_script(name, package) for package, name in SCRIPTS]
+    for piece in pieces:
+        assert any(piece.read_text(encoding="utf-8") in script for script in scripts), piece.name
+
+
+def test_no_module_holds_lua() -> None:
+    assert [source for source in SOURCES if "redis.call" in source.read_text()] == []
+
+
+def test_shared_pieces_stand_after_the_first_line_in_the_order_named() -> None:
+    expanded = expand("#!lua flags=allow-oom\n-- uses: clock, as_text\nreturn as_text(now)\n")
+    assert expanded.startswith("#!lua flags=allow-oom\n")
+    assert expanded.index("local now =") < expanded.index("function as_text") < expanded.index("return as_text(now)")
+    assert expand("#!lua\nreturn 1\n") == "#!lua\nreturn 1\n"
+
+
+def test_a_piece_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        expand("#!lua\n-- uses: calendar\nreturn 1\n")
