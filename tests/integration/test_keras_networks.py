@@ -197,7 +197,7 @@ def test_weights_that_compute_no_numbers_are_refused(model: Model, tmp_path: Pat
 
 
 def test_a_gpu_that_only_the_driver_sees_names_the_package(model: Model, exported: Model) -> None:
-    with pytest.raises(EngineDeviceMissing, match=r"gpu:0 NVIDIA L4.*ocrqueue\[keras-gpu\]"):
+    with pytest.raises(EngineDeviceMissing, match=r"gpu:0 NVIDIA L4.*ocrqueue-worker\[keras-gpu\]"):
         TensorFlowNetworks(model, GPU, 1)
     with pytest.raises(EngineDeviceMissing, match=r"gpu:0 NVIDIA L4.*onnxruntime-gpu"):
         OnnxNetworks(exported, GPU, 1)
