@@ -174,7 +174,7 @@ def out_of_memory_once(function, sign):
     return call
 
 
-tasks.parse_job = out_of_memory_once(tasks.parse_job, "at the start")
+recognize.parse_job = out_of_memory_once(recognize.parse_job, "at the start")
 Registry.finish = out_of_memory_once(Registry.finish, "at the end")
 FileStorage.put = out_of_memory_once(FileStorage.put, "w0003")
 """

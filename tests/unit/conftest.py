@@ -35,8 +35,8 @@ sys.addaudithook(guard)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    # pytest calls this hook for the tests of other folders too
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    # not around the end of fixtures: those of a whole session end with whichever test is the last
     guard.running = UNIT in item.path.parents
     try:
         return (yield)
