@@ -6,7 +6,7 @@ not_globals = {"dofile", "io", "loadfile", "module", "package", "print", "requir
 max_line_length = 120
 
 -- A script has the names of those files in shared/ that its line `-- uses:` lists, and these have each other's.
-local scripts = "producer/ocrqueue/core/scripts/"
+local shared_folder = "producer/ocrqueue/core/scripts/shared/"
 
 local function names_in(path)
   local names = {}
@@ -21,15 +21,17 @@ local function append(list, more)
   for _, each in ipairs(more) do list[#list + 1] = each end
 end
 
-local shared = {"root"}
-for path in io.popen("ls " .. scripts .. "shared/*.lua 2>/dev/null"):lines() do append(shared, names_in(path)) end
-files[scripts .. "shared"] = {read_globals = shared, ignore = {"211"}}
+local shared, scripts = {"root"}, {}
+for path in io.popen("find producer worker -name '*.lua' 2>/dev/null"):lines() do
+  if path:sub(1, #shared_folder) == shared_folder then append(shared, names_in(path)) else append(scripts, {path}) end
+end
+files[shared_folder] = {read_globals = shared, ignore = {"211"}}
 
-for path in io.popen("ls " .. scripts .. "*.lua 2>/dev/null"):lines() do
+for _, path in ipairs(scripts) do
   local used = {}
   for line in io.lines(path) do
     for name in (line:match("^%-%- uses: (.+)$") or ""):gmatch("[%w_]+") do
-      append(used, names_in(scripts .. "shared/" .. name .. ".lua"))
+      append(used, names_in(shared_folder .. name .. ".lua"))
     end
   end
   -- `root` may be there for what is shared

@@ -66,3 +66,42 @@ def test_shared_pieces_stand_after_the_first_line_in_the_order_named() -> None:
 def test_a_piece_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         expand("#!lua\n-- uses: calendar\nreturn 1\n")
+
+
+def surplus(script: str, pieces: dict[str, str]) -> list[str]:
+    """The pieces that a script's line `-- uses:` names, and neither it nor a later piece builds on; or names twice."""
+    found = re.search(r"^-- uses: (.+)$", script, re.MULTILINE)
+    named = found[1].split(", ") if found else []
+    texts = [*(pieces[name] for name in named), script]
+    code = [re.sub(r"--.*", "", text) for text in texts]
+    listed = []
+    for position, name in enumerate(named):
+        later = "\n".join(code[position + 1 :])
+        if name in named[:position] or not any(re.search(rf"\b{own}\b", later) for own in names_in(pieces[name])):
+            listed.append(name)
+    return listed
+
+
+def names_in(piece: str) -> list[str]:
+    """What a shared piece defines for others."""
+    lines = re.findall(r"^local (?:function )?([\w, ]+)", piece, re.MULTILINE)
+    return [name.strip() for line in lines for name in line.split(",")]
+
+
+@each_script
+def test_a_script_names_no_piece_that_it_does_not_need(package: str, name: str) -> None:
+    shared = resources.files("ocrqueue.core").joinpath("scripts", "shared").iterdir()
+    pieces = {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in shared}
+    script = resources.files(package).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+    assert surplus(script, pieces) == []
+
+
+def test_a_piece_that_is_not_needed_is_found() -> None:
+    pieces = {"clock": "local now = 1\n", "age": "-- It needs clock.\nlocal function age(at) return now - at end\n"}
+    assert surplus("#!lua\n-- uses: clock, age\nreturn age(1)\n", pieces) == []
+    assert surplus("#!lua\n-- uses: clock\nreturn now\n", pieces) == []
+    assert surplus("#!lua\nreturn 1\n", pieces) == []
+    assert surplus("#!lua\n-- uses: clock, age\nreturn now\n", pieces) == ["age"]
+    assert surplus("#!lua\n-- uses: clock\n-- now\nreturn 1\n", pieces) == ["clock"]
+    assert surplus("#!lua\n-- uses: age, clock\nreturn age(1)\n", pieces) == ["clock"]
+    assert surplus("#!lua\n-- uses: clock, clock\nreturn now\n", pieces) == ["clock"]
