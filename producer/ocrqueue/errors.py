@@ -7,10 +7,13 @@ generated from this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+
+ENGINE_EXTRAS: Final = frozenset({"tesseract", "keras", "rapid", "vision"})
+"""The engines that are extras of ocrqueue-worker. `null` needs none; others are packages of their own."""
 
 
 class ErrorInfo(BaseModel):
@@ -548,3 +551,12 @@ def error_info(exception: BaseException) -> ErrorInfo:
     if isinstance(exception, MemoryError):
         return EngineOutOfMemory().info
     return InternalError(f"Unexpected {type(exception).__name__}.").info
+
+
+def how_to_install(engines: Iterable[str]) -> str:
+    """A remedy: what brings workers for these engines."""
+    names = list(dict.fromkeys(engines))
+    extras = ",".join(name for name in names if name in ENGINE_EXTRAS)
+    others = ", ".join(name for name in names if name not in {*ENGINE_EXTRAS, "null"})
+    told = f"pip install 'ocrqueue-worker[{extras}]'." if extras else "pip install ocrqueue-worker."
+    return f"{told} It does not bring {others}: install the package that does." if others else told

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self, TextIO
 
 from ocrqueue.client import OcrQueue
-from ocrqueue.errors import LocalSystemFailed
+from ocrqueue.errors import LocalSystemFailed, how_to_install
 from ocrqueue.local import guard
 from ocrqueue.local.child import Child, start_child
 from ocrqueue.local.reconciling import Reconciling
@@ -145,10 +145,9 @@ class LocalSystem:
 
     def _start(self) -> None:
         if find_spec("ocrqueue_worker") is None:
-            extras = ",".join(self.engines)
             raise LocalSystemFailed(
                 "No workers are installed here: they are another package.",
-                remedy=f"pip install 'ocrqueue-worker[{extras}]'.",
+                remedy=how_to_install(self.engines),
             )
         logs = self.data / "logs"
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ocrqueue.errors import OcrQueueError
+from ocrqueue.errors import OcrQueueError, how_to_install
 
 if TYPE_CHECKING:
     from ocrqueue.settings import Settings
@@ -96,8 +96,7 @@ def main(
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     except ImportError as error:
-        extras = ",".join(engines)
-        click.echo(f"error: {error}. On a worker: pip install 'ocrqueue-worker[{extras}]'.", err=True)
+        click.echo(f"error: {error}. On a worker: {how_to_install(engines)}", err=True)
         sys.exit(2)
     app.worker_main(arguments)
 
