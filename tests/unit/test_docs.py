@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from ocrqueue_worker.cli import main as worker_program
 from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
 
 DOCS = ROOT / "docs"
+PROJECTS = ("producer", "worker")
 NOT_MODULES = {"ocrqueue.recognize", "ocrqueue.finished", "ocrqueue.engines"}
 """Names of tasks, and the group of entry points."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -95,6 +97,23 @@ def test_every_command_and_option_exists(page: Path) -> None:
         for line in re.findall(r"^[$#] (.+)$", block.text, re.MULTILINE):
             for part in re.split(r"\s*(?:\||;|&&)\s*", line):
                 check_command(part)
+
+
+@each_page
+def test_what_is_installed_exists_and_is_named_as_in_a_clone(page: Path) -> None:
+    told = "\n".join(block.text for block in blocks(page) if block.language == "console")
+    commands = [shlex.split(line, comments=True) for line in re.findall(r"\bpip (install .+)$", told, re.MULTILINE)]
+    for word in (word for command in commands for word in command):
+        if not (found := re.fullmatch(r"(\./producer|\./worker|ocrqueue|ocrqueue-worker)(?:\[([\w,-]+)\])?", word)):
+            continue
+        folder = {"ocrqueue": "producer", "ocrqueue-worker": "worker"}.get(found[1], found[1])
+        project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert set(found[2].split(",") if found[2] else []) <= set(project["optional-dependencies"])
+        # only the packages' own pages are read where there is no clone
+        assert found[1].startswith("./") == (page.parent.name not in PROJECTS), word
+    for command in commands:
+        # the worker's package asks for the client's of the same version
+        assert "./producer" in command or not any(word.startswith("./worker") for word in command), command
 
 
 def check_command(text: str) -> None:
