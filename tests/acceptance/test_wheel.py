@@ -12,9 +12,8 @@ from ocrqueue.settings import Settings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, worker
 from tests.support.traces import collector
-from tests.support.wheels import Environment, build_wheel, empty_environment, pinned
+from tests.support.wheels import HEAVY, Environment, build_wheel, empty_environment, pinned
 
-HEAVY = {"tesserocr", "pytesseract", "keras-ocr", "tensorflow", "opencv-python", "opencv-python-headless", "numpy"}
 MAX_BYTES = 400_000
 
 APP = """

@@ -9,12 +9,11 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
-from tests.acceptance.test_wheel import HEAVY
 from tests.support.google_vision.server import google_vision
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, wait_until, worker
 from tests.support.traces import collector
-from tests.support.wheels import Environment, build_wheel, empty_environment, pinned
+from tests.support.wheels import HEAVY, Environment, build_wheel, empty_environment, pinned
 
 HELLO = png(text_picture("Hello 42"))
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROJECTS = {"ocrqueue": ROOT / "producer", "ocrqueue-worker": ROOT / "worker"}
+HEAVY = {"tesserocr", "pytesseract", "keras-ocr", "tensorflow", "opencv-python", "opencv-python-headless", "numpy"}
+"""What only an extra may bring."""
 
 
 def build_wheel(project: str, folder: Path) -> Path:
