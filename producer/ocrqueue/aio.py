@@ -15,10 +15,11 @@ from ocrqueue.core import JobStatus, State
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.records import parse_record
+from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.document import Document
-from ocrqueue.errors import JobUnknown, QueueFull
+from ocrqueue.errors import QueueFull
 from ocrqueue.job import Job
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.state import ask, engines_to_measure, understand
@@ -45,10 +46,7 @@ class AsyncSubmittedJob:
 
     async def status(self) -> JobStatus:
         """Raises JobUnknown."""
-        (status,) = await self._queue.statuses([self.id])
-        if status is None:
-            raise JobUnknown(f"No job {self.id}.")
-        return status
+        return await self._queue.status(self.id)
 
     async def wait(self, timeout: float | None = None, on_progress: AsyncProgressCallback | None = None) -> JobStatus:
         """Raises JobWaitTimeout, JobUnknown."""
@@ -99,20 +97,19 @@ class AsyncOcrQueue:
         return job
 
     async def submit_many(
-        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, group: int = 1, **fields: Any
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
     ) -> list[AsyncSubmittedJob]:
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         submitted: list[AsyncSubmittedJob] = []
         remaining = iter(images)
-        admission = Admission(self.arguments, wait_for_room, group)
+        admission = Admission(self.arguments, wait_for_room)
         self._loop = asyncio.get_running_loop()
         with submission_span(self.settings, submitted):
             try:
                 while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
                     while admission.pending:
-                        keys, args = admission.call()
                         with broker_errors():
-                            answer = await self._submit(keys=keys, args=args)
+                            answer = await self._submit(args=admission.call())
                         submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
                         await asyncio.sleep(admission.pause_s())
             except QueueFull as full:
@@ -145,6 +142,22 @@ class AsyncOcrQueue:
         """A job submitted earlier, here or elsewhere. Asks nothing yet."""
         return AsyncSubmittedJob(self, job_id)
 
+    async def status(self, job_id: str) -> JobStatus:
+        """Raises JobUnknown, and JobEnded where only that is remembered."""
+        (status,) = await self.statuses([job_id])
+        if status is not None:
+            return status
+        raise unknown(job_id, await self._has_ended(job_id))
+
+    async def _has_ended(self, job_id: str) -> bool:
+        keys = self.arguments.keys
+        with broker_errors():
+            days = cast("set[bytes]", await self.client.smembers(keys.ended_days()))
+            async with self.client.pipeline(transaction=False) as pipeline:
+                for day in days:
+                    pipeline.sismember(keys.ended_ids(day.decode()), job_id)
+                return any(await pipeline.execute())
+
     async def statuses(self, job_ids: list[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
         found: list[JobStatus | None] = []
@@ -160,12 +173,9 @@ class AsyncOcrQueue:
 
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
-        keys, args = self.arguments.cancel(job_id)
         with broker_errors():
-            state = await self._cancel(keys=keys, args=args)
-        if state is None:
-            raise JobUnknown(f"No job {job_id}.")
-        return cast("State", state.decode())
+            answer = await self._cancel(args=self.arguments.cancel(job_id))
+        return cancelled_state(job_id, answer)
 
     async def as_completed(
         self,

@@ -108,13 +108,9 @@ class OcrQueue:
         return job
 
     def submit_many(
-        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, group: int = 1, **fields: Any
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
     ) -> list[SubmittedJob]:
         """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
-
-        `group`, up to 64: so many travel in one message, and an engine that reads several pages at once gets those of
-        all of them together. Each is a job of its own all the same. Only jobs that have engine, lane, languages,
-        options and time limit in common are in one group.
 
         `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
         QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
@@ -125,7 +121,7 @@ class OcrQueue:
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:
-                for job_id in self.registry.submit(jobs, wait_for_room, group):
+                for job_id in self.registry.submit(jobs, wait_for_room):
                     submitted.append(SubmittedJob(self, job_id))
             except QueueFull as full:
                 full.submitted = submitted

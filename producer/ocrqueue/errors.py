@@ -93,6 +93,13 @@ class JobUnknown(OcrQueueError):
     remedy = "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends."
 
 
+class JobEnded(JobUnknown):
+    """The job has ended, and its record has expired since. Only that is remembered."""
+
+    code = "job.ended"
+    remedy = "Its result, if it had one, may still be in storage: results/<id>/result.json."
+
+
 class JobNotFinished(OcrQueueError):
     """The job has no result yet."""
 
@@ -132,6 +139,14 @@ class WorkerStopping(OcrQueueError):
     code = "worker.stopping"
     retryable = True
     remedy = "Nothing is to be done; a longer OCRQUEUE_SHUTDOWN_GRACE_S lets more jobs finish."
+
+
+class WorkerLost(OcrQueueError):
+    """The process that read the job is gone: killed, or out of memory."""
+
+    code = "worker.lost"
+    retryable = True
+    remedy = "Nothing is to be done where it is read again; if not, look into the worker's log for what ended it."
 
 
 class WorkerDiskFull(OcrQueueError):

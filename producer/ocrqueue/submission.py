@@ -58,7 +58,8 @@ def _validated(fields: dict[str, Any]) -> Job:
     try:
         return Job.model_validate(fields)
     except ValidationError as error:
-        raise JobMalformed(describe_validation_error(error)) from None
+        complaints = describe_validation_error(error)
+    raise JobMalformed(complaints)  # see parse_job
 
 
 def _reference(image: str | Path | bytes, storage: Callable[[], Storage]) -> str:

@@ -144,20 +144,23 @@ def test_several_images_on_stdout_are_titled_and_in_order(run: Run, tmp_path: Pa
 
 
 def test_all_fields_of_a_job_can_be_given(run: Run, system: LocalSystem) -> None:
-    fields = ("--tag", "쪽지", "--priority", "high", "--crops", "none", "--crop-padding", 5, "--reply-to", "answers")
+    fields = ("--priority", "high", "--crops", "none", "--crop-padding", 5, "--reply-to", "answers")
+    whose = ("--tag", "쪽지", "--tenant", "acme")
     job_id = run(
         *("submit", RECEIPT, "-e", "null", "-l", "kor+eng", "-l", "deu", "-o", "words=2", "-o", "delay_s=0.5"),
-        *(*fields, "--no-cache", "--idempotency-key", "only-once"),
+        *(*fields, *whose, "--no-cache", "--idempotency-key", "only-once"),
     ).stdout.strip()
-    again = run("submit", RECEIPT, "-e", "null", "--idempotency-key", "only-once").stdout.strip()
+    again = run("submit", RECEIPT, "-e", "null", "--tenant", "acme", "--idempotency-key", "only-once").stdout.strip()
     assert again == job_id
+    of_another = run("submit", RECEIPT, "-e", "null", "--idempotency-key", "only-once").stdout.strip()
+    assert of_another != job_id, "a key is a tenant's own"
     with OcrQueue(system.settings) as queue:
-        job = queue.registry.job(job_id)
+        (job,) = queue.registry.jobs([job_id])
     assert job is not None
     assert job.languages == ("kor", "eng", "deu")
     assert job.options == {"words": 2, "delay_s": 0.5}
     assert (job.tag, job.priority, job.crops, job.crop_padding) == ("쪽지", "high", "none", 5)
-    assert (job.reply_to, job.cache) == ("answers", False)
+    assert (job.reply_to, job.cache, job.tenant) == ("answers", False, "acme")
 
 
 def test_a_failed_job_is_an_exit_status_and_one_line(run: Run) -> None:
@@ -362,7 +365,7 @@ def test_overlay_takes_the_picture_from_where_it_can(run: Run, tmp_path: Path, s
 
 def test_queues_and_engines(run: Run, system: LocalSystem) -> None:
     table = run("queues").stdout
-    assert re.search(r"^ocr\.tesseract\.high +0 +1 ", table, re.MULTILINE)
+    assert re.search(r"^ocr\.tesseract\.high +0 +0 +1 ", table, re.MULTILINE)
     found = {lane["name"]: lane for lane in json.loads(run("queues", "--json").stdout)}
     assert found["ocr.null"]["workers"] == 1
     engines = json.loads(run("engines", "--json").stdout)
@@ -377,6 +380,10 @@ def test_a_queue_without_workers_is_pointed_out(run: Run, system: LocalSystem) -
     job_id = run("submit", RECEIPT, "-e", "lonely", OCRQUEUE_ENGINES="lonely").stdout.strip()
     assert "ocrqueue-worker --engine lonely" in run("queues", OCRQUEUE_ENGINES="lonely").stderr
     run("cancel", job_id)
+
+
+def test_after_all_that_the_keys_agree(run: Run) -> None:
+    assert run("check").stdout == ""
 
 
 def test_config_hides_the_password(run: Run, system: LocalSystem) -> None:

@@ -13,12 +13,13 @@ from tests.faults.broker_faults import (
     ConnectionCut,
     ConnectionHalfOpen,
     ConnectionStalled,
-    MessagesLost,
     ProducerCut,
     ProducerStalled,
     RedisFull,
     RedisKilled,
     RedisPaused,
+    RingsLost,
+    ScriptsForgotten,
 )
 from tests.faults.checks import broken_promises, worker_deaths
 from tests.faults.faults import Fault, NotPossible, injected
@@ -51,7 +52,8 @@ REHEARSED = (
     GroupKilled,
     Terminated,
     RedisKilled,
-    MessagesLost,
+    RingsLost,
+    ScriptsForgotten,
     ConnectionCut,
     ProducerCut,
     StorageUnavailable,
@@ -147,7 +149,7 @@ def submit(system: Installation, plans: list[Plan], references: dict[str, str]) 
         begin = time.monotonic()
         try:
             with time_lost() as lost_s:
-                list(system.producer.registry.submit([plan.job(references) for plan in plans]))
+                system.producer.submit_many([plan.job(references) for plan in plans])
         except BrokerUnavailable:
             assert time.monotonic() - begin - lost_s() < 5
             assert time.monotonic() < deadline

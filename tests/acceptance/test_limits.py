@@ -16,6 +16,7 @@ from PIL import Image
 
 from ocrqueue import JobStatus, OcrQueue
 from ocrqueue.core.celery_messages import TASK
+from ocrqueue.core.check import check
 from ocrqueue.settings import Settings, load_settings
 from tests.support.brokers import celery_app
 from tests.support.gates import PLUGINS, Gates
@@ -102,7 +103,7 @@ def test_limits_in_a_messages_header_do_not_count(place: Place) -> None:
         sent = app.send_task(
             TASK, kwargs={"job": job}, queue="ocr.null", time_limit=0.5, soft_time_limit=0.2, ignore_result=True
         )
-    wait_until(lambda: place.queue.registry.job(sent.id) is not None, 60, "a worker has it")
+    wait_until(lambda: place.queue.registry.jobs([sent.id]) != [None], 60, "it is taken in")
     assert place.queue.job(sent.id).wait(60).state == "succeeded"
 
 
@@ -157,10 +158,10 @@ def test_a_job_cannot_raise_the_workers_limit_and_a_hang_is_killed(redis: RedisS
 LEAKY = """
 from billiard import current_process
 
-from ocrqueue.core import Registry
+from ocrqueue.core import WorkerRegistry
 from ocrqueue.storage.files import FileStorage
-from ocrqueue_worker.task import recognize
 from ocrqueue_worker.app import app
+from ocrqueue_worker.broker.messages import PartMessage
 
 def out_of_memory_once(function, sign):
     met = []
@@ -174,15 +175,15 @@ def out_of_memory_once(function, sign):
     return call
 
 
-recognize.parse_job = out_of_memory_once(recognize.parse_job, "at the start")
-Registry.finish = out_of_memory_once(Registry.finish, "at the end")
+PartMessage.read_job = out_of_memory_once(PartMessage.read_job, "at the start")
+WorkerRegistry.finish = out_of_memory_once(WorkerRegistry.finish, "at the end")
 FileStorage.put = out_of_memory_once(FileStorage.put, "w0003")
 """
 
 
 def test_want_of_memory_anywhere_in_the_child_is_an_error_of_the_job(redis: RedisServer, tmp_path: Path) -> None:
     """Even where ocrqueue cannot catch it: Celery would end the worker, and deliver the job to the next."""
-    settings = new_settings(redis, tmp_path, unqueued_after_s=0.5, worker_heartbeat_s=0.3, lost_after_s=3)
+    settings = new_settings(redis, tmp_path, worker_heartbeat_s=0.3, lost_after_s=3)
     (tmp_path / "leaky.py").write_text(LEAKY)
     arguments = ("-A", "leaky:app", "worker", "-Q", "ocr.null", "-c", "1", "--without-mingle", "--without-gossip")
     with (
@@ -195,9 +196,10 @@ def test_want_of_memory_anywhere_in_the_child_is_an_error_of_the_job(redis: Redi
             queue.submit(HELLO, engine="null", options={"words": 5}),
         ]
         assert [(*ending(job.wait(60)), job.status().attempts) for job in jobs] == [
-            ("succeeded", None, 1),  # not begun: as a message that was lost
+            ("succeeded", None, 1),  # not begun: back in its lane
             ("failed", "engine.out_of_memory", 1),
             ("failed", "engine.out_of_memory", 1),
         ]
-        assert not list(queue.storage.list(f"results/{jobs[2].id}"))
+        wait_until(lambda: not list(queue.storage.list(f"results/{jobs[2].id}")), 60, "its crops are gone")
         assert running.alive()
+        assert check(queue.registry) == []

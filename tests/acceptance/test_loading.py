@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,6 +17,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, wait_until, worker
+from tests.support.proxy import proxy
 
 LOAD_S = 8.0
 """Twice what Celery allows a child by default."""
@@ -23,6 +25,7 @@ LOAD_S = 8.0
 ENGINE = """
 import os, time
 from pathlib import Path
+from urllib.parse import urlsplit
 from ocrqueue_worker.engines.null import NullEngine
 
 class SlowEngine(NullEngine):
@@ -103,6 +106,31 @@ def test_a_worker_ends_when_it_is_told_to_while_it_loads(
         told.kill()
         told.wait()
     assert told.returncode == 0, output
+
+
+def test_a_child_killed_before_the_worker_is_connected_is_replaced(
+    settings: Settings, queue: OcrQueue, tmp_path: Path
+) -> None:
+    url = urlsplit(settings.redis_url.get_secret_value())
+    with proxy(url.port or 6379) as way, (tmp_path / "log").open("wb") as log:
+        way.set("refuse")
+        through = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{way.port}".lstrip("@")).geturl()
+        started = subprocess.Popen(
+            [sys.executable, "-m", "ocrqueue_worker", "--engine", "null", "--concurrency", "1"],
+            env=environment(as_environment(settings) | {"redis_url": through}),
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_until(lambda: "engines loaded" in (tmp_path / "log").read_text(), 60, "the engine is loaded")
+            (child,) = children(started.pid)
+            os.kill(int(child), signal.SIGKILL)
+            way.set("pass")
+            assert queue.submit(png(text_picture("one")), engine="null").wait(100).state == "succeeded"
+            assert started.poll() is None
+        finally:
+            started.terminate()
+            started.wait(60)
 
 
 def children(pid: int) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from pydantic import JsonValue
+from celery import Celery
+from pydantic import JsonValue, SecretStr
 
 from ocrqueue import OcrQueue
 from ocrqueue.job import Job, engine_queues
@@ -123,6 +127,31 @@ def test_a_killed_child_and_a_busy_port_cost_no_metrics(settings: Settings, queu
         assert found.total("ocrqueue_queue_wait_seconds_count") == 2
 
 
+def send_by_name(settings: Settings, engine: str) -> None:
+    with Celery("theirs", broker=settings.redis_url.get_secret_value(), set_as_current=False) as theirs:
+        theirs.conf.broker_transport_options = {"global_keyprefix": settings.key_prefix}
+        job = {"image": "s3://bucket/page.png", "engine": engine}
+        theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue=f"ocr.{engine}")
+
+
+def fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def test_without_redis_a_scaler_is_told_nothing(settings: Settings) -> None:
+    port = free_port()
+    gone = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{free_port()}/0")})
+    with exporter(gone, port):
+        assert scrape(port).total("ocrqueue_up") == 0
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            fetch(f"http://127.0.0.1:{port}/queues")
+        with refused.value as answer:
+            assert answer.code == 503
+            assert json.loads(answer.read())["error"]["code"] == "broker.unavailable"
+
+
 @contextmanager
 def exporter(settings: Settings, port: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "ocrqueue.cli", "metrics", "--host", "127.0.0.1", "--port", str(port)]
@@ -138,8 +167,10 @@ def exporter(settings: Settings, port: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_one_exporter_tells_of_the_queues(settings: Settings, queue: OcrQueue) -> None:
-    queue.submit_many([HELLO] * 3, engine="null", priority="high")
-    queue.submit_many([HELLO] * 8, engine="tesseract", group=8)
+    queue.submit_many([HELLO] * 3, engine="null", priority="high", tenant="acme")
+    queue.submit_many([HELLO] * 8, engine="tesseract")
+    for engine in ("tesseract", "auto"):
+        send_by_name(settings, engine)
     port = free_port()
     with exporter(settings, port) as process:
         found = scrape(port)
@@ -147,8 +178,16 @@ def test_one_exporter_tells_of_the_queues(settings: Settings, queue: OcrQueue) -
         assert found.total("ocrqueue_queue_jobs", engine="null", lane="high") == 3
         assert found.total("ocrqueue_queue_jobs", engine="tesseract", lane="normal") == 8
         assert found.total("ocrqueue_queue_jobs") == 11
+        assert found.total("ocrqueue_queue_messages", engine="tesseract", lane="normal") == 1
+        assert found.total("ocrqueue_queue_messages") == 2
+        assert by_label(found, "ocrqueue_tenant_jobs", "tenant") == {"acme": 3, "": 8}
         assert 0 < found.total("ocrqueue_queue_oldest_age_seconds", engine="null", lane="high") < 30
         assert found.total("ocrqueue_workers") == 0
+        waits = json.loads(fetch(f"http://127.0.0.1:{port}/queues"))
+        assert waits["null"] == {"high": 3, "normal": 0, "low": 0}
+        assert waits["tesseract"] == {"high": 0, "normal": 9, "low": 0}, "what came by name wakes an engine too"
+        assert waits["auto"]["normal"] == 1
+        assert waits["keras"] == {"high": 0, "normal": 0, "low": 0}, "a scaler finds what it asks for"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     check_with_promtool(found.text)

@@ -7,13 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.local.reconciling import Reconciling
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.check import check
+from ocrqueue.local.reclaiming import Reclaiming
 from ocrqueue.settings import Settings
 from tests.support.brokers import Messages, celery_app
 from tests.support.gates import Gates, page
@@ -27,6 +31,12 @@ HELLO = png(text_picture("Hello 42"))
 def queue(settings: Settings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
+        assert check(queue.registry) == []
+
+
+@pytest.fixture
+def hasty(settings: Settings) -> Settings:
+    return settings.model_copy(update={"worker_heartbeat_s": 0.1, "lost_after_s": 0.5})
 
 
 def run(settings: Settings, *arguments: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -67,34 +77,52 @@ def test_a_poison_job_is_listed_shown_replayed_and_dropped(settings: Settings, q
         assert "No dead letter" in run(settings, "dead", command, job.id, status=3).stderr
 
 
-def test_a_lost_message_is_published_again_without_any_worker(settings: Settings, queue: OcrQueue) -> None:
-    hasty = settings.model_copy(update={"unqueued_after_s": 0.1})
+def take(registry: WorkerRegistry) -> str:
+    """As a worker does that says nothing more after it; the id of the job."""
+    (part,) = registry.take(uuid.uuid4().hex, uuid.uuid4().hex, [("ocr.null", 1)]).parts
+    registry.begin(part.hold, "silent@nowhere", "null")
+    return part.hold.job_id
+
+
+def test_what_a_lost_worker_had_is_back_without_any_worker(hasty: Settings, queue: OcrQueue) -> None:
     assert "no job is lost" in run(hasty, "reconcile").stderr
-    job, waiting = queue.submit(HELLO, engine="null"), Messages(queue, "ocr.null")
-    for _ in range(2):
-        assert waiting.lose()
-        wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  republished\n", 60, "it is found")
-    assert waiting.count() == 1
+    job = queue.submit(HELLO, engine="null")
+    with closing(WorkerRegistry(hasty)) as registry:
+        for _ in range(2):
+            assert take(registry) == job.id
+            wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  requeued\n", 60, "it is found")
+    assert job.status().state == "queued"
+    assert "no job is lost" in run(hasty, "reconcile").stderr
+    (waiting,) = [found.waiting for found in queue.queues() if found.name == "ocr.null"]
+    assert waiting == 1
 
 
-def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) -> None:
-    hasty = settings.model_copy(update={"unqueued_after_s": 0.1, "reconcile_interval_s": 0.1})
+def test_what_foreign_apps_sent_is_taken_in_without_any_worker(settings: Settings, queue: OcrQueue) -> None:
+    messages = Messages(queue, "ocr.null")
+    job_id = messages.send({"image": "s3://bucket/page.png", "engine": "null"})
+    assert "taken in" in run(settings, "reconcile").stdout
+    assert messages.count() == 0
+    assert queue.job(job_id).status().state == "queued"
+
+
+def test_the_loop_goes_on_until_it_is_told(hasty: Settings, queue: OcrQueue) -> None:
+    often = hasty.model_copy(update={"reconcile_interval_s": 0.1})
     loop = subprocess.Popen(
         [sys.executable, "-m", "ocrqueue.cli", "reconcile", "--loop", "--json"],
-        env=environment(as_environment(hasty)),
+        env=environment(as_environment(often)),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     try:
         assert loop.stdout is not None
-        waiting = Messages(queue, "ocr.null")
-        for _ in range(2):
-            job = queue.submit(HELLO, engine="null")
-            assert waiting.lose()
-            assert json.loads(loop.stdout.readline()) == {"closed": [], "requeued": [], "republished": [job.id]}
-            job.cancel()  # or else it is soon found without a message again
-            assert waiting.lose(), "it was there again"
+        with closing(WorkerRegistry(hasty)) as registry:
+            for _ in range(2):
+                job = queue.submit(HELLO, engine="null")
+                assert take(registry) == job.id
+                found = json.loads(loop.stdout.readline())
+                assert (found["requeued"], found["poison"]) == ([job.id], [])
+                assert job.cancel() == "cancelled", "it waited again"
         loop.send_signal(signal.SIGTERM)
         assert loop.wait(60) == 130
     finally:
@@ -102,28 +130,28 @@ def test_the_loop_goes_on_until_it_is_told(settings: Settings, queue: OcrQueue) 
         loop.communicate()
 
 
-def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(settings: Settings, queue: OcrQueue) -> None:
-    hasty = settings.model_copy(update={"unqueued_after_s": 0.1, "reconcile_interval_s": 0.1, "lost_after_s": 0.2})
-    queue.submit(HELLO, engine="null")
-    waiting = Messages(queue, "ocr.null")
-    assert waiting.lose()
-    reconciling = Reconciling(hasty)
+def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(hasty: Settings, queue: OcrQueue) -> None:
+    job = queue.submit(HELLO, engine="null")
+    with closing(WorkerRegistry(hasty)) as registry:
+        take(registry)
+    assert job.status().state == "running"
+    reclaiming = Reclaiming(hasty.model_copy(update={"reconcile_interval_s": 0.1}))
     try:
-        wait_until(lambda: waiting.count() == 1, 60, "the message is there again")
+        wait_until(lambda: job.status().state == "queued", 60, "it waits again")
     finally:
-        reconciling.stop()
+        reclaiming.stop()
 
 
 def test_who_sent_a_job_by_name_gets_the_summary_though_its_worker_was_killed(
     settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
-    quick = {"worker_heartbeat_s": 0.3, "lost_after_s": 3, "reconcile_interval_s": 0.3}
+    quick = {"worker_heartbeat_s": 0.3, "lost_after_s": 3}
     job = {"image": queue.storage.put("inputs/page.png", page(60), "image/png"), **gates.fields}
     with celery_app(settings) as theirs:
         environment = as_environment(settings) | quick
         with worker(environment, tmp_path, "--engine", "gated", "-c", "1") as killed:
             sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.gated")
-            wait_until(lambda: queue.registry.client.zcard(queue.registry.keys.running()), 60, "the job runs")
+            wait_until(lambda: gates.reached(60), 60, "the job runs")
             os.killpg(killed.pid, signal.SIGKILL)
         gates.open([60])
         with worker(environment, tmp_path, "--engine", "gated", "-c", "1"):

@@ -19,10 +19,7 @@ HELLO = png(text_picture("Hello 42"))
 
 def installation(url: str, folder: Path) -> dict[str, object]:
     (folder / "storage").mkdir()
-    settings = load_settings(
-        redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1, unqueued_after_s=1,
-        reconcile_interval_s=0.5,
-    )  # fmt: skip
+    settings = load_settings(redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1)
     return as_environment(settings)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.core.check import check
 from ocrqueue.settings import Settings
 from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture
@@ -28,6 +29,7 @@ def queue(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OcrQu
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     with OcrQueue(settings) as queue:
         yield queue
+        assert check(queue.registry) == []
 
 
 def plain_celery(pool: str) -> tuple[str, ...]:
@@ -38,7 +40,7 @@ def plain_celery(pool: str) -> tuple[str, ...]:
 def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
     settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
 ) -> None:
-    hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100, "unqueued_after_s": 100}
+    hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100}
     job = queue.submit(page(60), **gates.fields)
     with worker(hasty, tmp_path, command=plain_celery(pool)) as running:
         wait_until(lambda: gates.reached(60), 60, "the job is at its page")
@@ -71,7 +73,7 @@ def test_a_job_that_ends_within_the_grace_does(
 
 @pytest.mark.usefixtures("gates")
 def test_a_solo_worker_gives_signs_of_life_while_it_reads(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2, "reconcile_interval_s": 0.3}
+    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2}
     job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
     with worker(quick, tmp_path, command=plain_celery("solo")), worker(quick, tmp_path, "--engine", "null", "-c", "1"):
         status = job.wait(60)

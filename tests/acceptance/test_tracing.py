@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
+from tests.support.gates import PLUGINS
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, as_environment, environment, wait_until, worker
 from tests.support.traces import Collector, SpanTaken, collector
@@ -61,10 +63,12 @@ def place(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         redis_url=redis.url, key_prefix="traced:", storage=f"file://{folder}/storage", worker_heartbeat_s=1
     )
     given = as_environment(settings) | {"tracing": "otlp", "retry_backoff_s": 0.1, "retry_limit": 1}
+    given["engines"] = "null,batched"
     with collector() as taken, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", taken.url)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        with OcrQueue(settings) as queue, worker(given, folder, "--engine", "null", "-c", "1"):
+        patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        with OcrQueue(settings) as queue, worker(given, folder, "--engine", "null", "--engine", "batched", "-c", "1"):
             yield Place(queue, taken, given)
 
 
@@ -94,29 +98,30 @@ def test_one_trace_from_submission_to_result(place: Place) -> None:
     assert not any("inputs/image" in str(span) for span in spans), "references can hold a secret"
 
 
-def test_a_retry_is_in_the_trace_of_the_first_attempt(place: Place) -> None:
+def test_a_retry_is_in_the_trace_of_its_submission(place: Place) -> None:
     job_id = place.submit(HELLO, "-o", "fault=retryable")
     attempts = sorted(
         (span for span in place.trace_of(job_id, attempts=2) if span.name == "recognize"), key=lambda span: span.begin_s
     )
     assert [span.attributes["ocrqueue.attempt"] for span in attempts] == [1, 2]
-    assert attempts[1].parent == attempts[0].id
+    (submit,) = [span for span in place.trace_of(job_id, attempts=2) if span.name == "submit"]
+    assert [span.parent for span in attempts] == [submit.id] * 2
     assert [span.error for span in attempts] == ["source.unavailable"] * 2
 
 
-def test_jobs_of_a_group_share_a_trace(place: Place) -> None:
+def test_jobs_that_are_read_together_share_a_trace(place: Place) -> None:
     image = place.queue.storage.put("inputs/hello.png", HELLO, "image/png")
-    command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-e", "null", "--group", "2", image, image]
+    command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-e", "batched", image, image]
     done = subprocess.run(command, env=environment(place.given), check=True, capture_output=True, text=True)
     ids = done.stdout.split()
     for job_id in ids:
         place.queue.job(job_id).wait(60)
-    wait_until(lambda: place.collector.named("recognize group"), 60, "it is sent")
-    (group,) = place.collector.named("recognize group")
-    assert {event["ocrqueue.job.id"] for event in group.events} == set(ids)
-    (submit,) = [span for span in place.collector.named("submit") if span.id == group.parent]
+    wait_until(lambda: place.collector.named("recognize batch"), 60, "it is sent")
+    (batch,) = place.collector.named("recognize batch")
+    assert {event["ocrqueue.job.id"] for event in batch.events} == set(ids)
+    (submit,) = [span for span in place.collector.named("submit") if span.id == batch.parent]
     assert submit.attributes["messaging.batch.message_count"] == 2
-    fetched = [span for span in place.collector.named("fetch") if span.parent == group.id]
+    fetched = [span for span in place.collector.named("fetch") if span.parent == batch.id]
     assert {span.attributes["ocrqueue.job.id"] for span in fetched} == set(ids)
 
 

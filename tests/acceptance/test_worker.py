@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
-from ocrqueue.core.celery_messages import celery_message
+from ocrqueue.core.check import check
 from ocrqueue.settings import Settings
 from tests.support.brokers import Messages, celery_app
 from tests.support.gates import Gates, page, with_gated
@@ -37,6 +37,7 @@ def settings(settings: Settings) -> Settings:
 def queue(settings: Settings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
+        assert check(queue.registry) == []
 
 
 def test_plain_celery_works_as_well(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_two_workers_share_a_queue(settings: Settings, queue: OcrQueue, tmp_path
     [
         (("--engine", "clairvoyance"), {}, "engine.unknown"),
         (("--engine", "tesseract"), {"tessdata_dir": "/nowhere"}, "engine.unavailable"),
-        ((), {"hard_time_limit_s": 1000}, "visibility_timeout_s (900) must be above"),
+        ((), {"lost_after_s": 5}, "lost_after_s (5.0) must be at least twice worker_heartbeat_s"),
         ((), {"redis_url": "http://h"}, "settings.invalid"),
     ],
 )
@@ -165,17 +166,16 @@ def test_a_worker_that_cannot_work_says_why_and_does_not_start(
     assert "Traceback" not in ended.stderr
 
 
-def test_an_engine_that_the_worker_does_not_serve_can_still_be_asked_for_by_name(
+def test_a_message_in_another_engines_list_becomes_a_job_of_the_engine_that_it_names(
     settings: Settings, queue: OcrQueue, tmp_path: Path
 ) -> None:
-    """Engines are loaded for the worker's queues, and any other installed one when a job on them names it."""
-    with worker(as_environment(settings), tmp_path, "--engine", "tesseract", "-c", "1"):
-        job = queue.submit(HELLO, engine="null")
-        assert Messages(queue, "ocr.null").lose()
-        submitted = queue.registry.job(job.id)
-        assert submitted is not None
-        Messages(queue, "ocr.tesseract").put(celery_message(submitted))
-        assert job.wait(20).state == "succeeded"
+    job = {"image": queue.storage.put("inputs/hello.png", HELLO, "image/png"), "engine": "null"}
+    with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
+        job_id = Messages(queue, "ocr.tesseract").send(job)
+        wait_until(lambda: queue.registry.jobs([job_id]) != [None], 60, "it is taken in")
+        status = queue.job(job_id).wait(60)
+        assert (status.state, status.queue) == ("succeeded", "ocr.null")
+        assert Messages(queue, "ocr.tesseract").count() == 0
 
 
 def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
@@ -198,7 +198,7 @@ def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
 
 
 def test_a_long_job_is_kept_alive_by_its_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
-    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2, "reconcile_interval_s": 0.3}
+    quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2}
     arguments = ("--engine", "null", "-c", "1")
     with worker(quick, tmp_path, *arguments), worker(quick, tmp_path, *arguments):
         status = queue.submit(HELLO, engine="null", options={"delay_s": 4}).wait(60)

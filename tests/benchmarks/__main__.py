@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.benchmarks.accuracy import accuracy
 from tests.benchmarks.fallback import fallback
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
+from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
 from tests.benchmarks.scale import scale
 from tests.benchmarks.tesseract import tesseract
@@ -28,6 +29,7 @@ main.add_command(keras)
 main.add_command(rapid)
 main.add_command(fallback)
 main.add_command(scale)
+main.add_command(queue)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

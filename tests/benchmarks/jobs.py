@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
+from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
 from tests.benchmarks.stage import Stage, file_stage, system_worker
 
@@ -35,7 +36,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Contestant:
-    queue: str
+    left: Callable[[Redis], int]
+    """Jobs that wait or run."""
     submit: Callable[[], object]
     worker: Callable[[], AbstractContextManager[None]]
     check: Callable[[], None] = lambda: None
@@ -76,7 +78,9 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str]) -> Contestant:
                 raise RuntimeError(f"job {job.id}: {status.state}: {status.error}")
         queue.storage.delete_prefix("results")
 
-    return Contestant("ocr.null", submit, partial(system_worker, stage, "null"), check)
+    return Contestant(
+        partial(_left_in_core, keys=queue.registry.keys), submit, partial(system_worker, stage, "null"), check
+    )
 
 
 def _bare(stage: Stage, count: int, results: bool) -> Contestant:
@@ -86,7 +90,7 @@ def _bare(stage: Stage, count: int, results: bool) -> Contestant:
         for _ in range(count):
             app.send_task(_NOTHING)
 
-    return Contestant("celery", submit, partial(bare_worker, stage.redis, 0, results, stage.folder))
+    return Contestant(_left_of_celery, submit, partial(bare_worker, stage.redis, 0, results, stage.folder))
 
 
 def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
@@ -99,7 +103,7 @@ def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
     waiting = _memory(redis)
 
     def left() -> int:
-        return sum(cast("Iterable[int]", redis.pipeline().llen(contestant.queue).hlen("unacked").execute()))
+        return contestant.left(redis)
 
     if left() != count:
         raise RuntimeError(f"{left()} jobs wait, not {count}")
@@ -113,6 +117,15 @@ def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
     ended = _memory(redis)
     contestant.check()
     return Load(submitted, completed, (waiting - empty) / count, (ended - empty) / count)
+
+
+def _left_in_core(redis: Redis, keys: Keys) -> int:
+    waiting = sum(map(int, cast("list[bytes]", redis.hvals(keys.waiting()))))
+    return waiting + cast("int", redis.zcard(keys.leases()))
+
+
+def _left_of_celery(redis: Redis) -> int:
+    return sum(cast("Iterable[int]", redis.pipeline().llen("celery").hlen("unacked").execute()))
 
 
 def _memory(redis: Redis) -> int:

@@ -125,6 +125,7 @@ def _summary(rehearsal: Rehearsal, broken: Sequence[Broken]) -> str:
             f"lost {count['lost']}, in a state that is not true {count['untrue']}, "
             f"with a result that is not all there {count['incomplete']}, "
             f"ended and then changed {count['overwritten']}, left behind {count['left behind']}, "
+            f"keys that disagree {count['disagreeing']}, "
             f"wrongly refused {count['refused']}, workers that ended by themselves {count['worker died']}",
         ]
     )

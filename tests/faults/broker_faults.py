@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ocrqueue.core.celery_messages import jobs_in_message
-from ocrqueue.job import queue_name
-from ocrqueue.job.names import LANES
-from tests.faults.faults import Fault, NotPossible
+import redis.exceptions
+
+from ocrqueue.core.connection import connect
+from ocrqueue.job import engine_queues
+from tests.faults.faults import Fault
 from tests.faults.installation import ENGINES, Installation
 from tests.support.proxy import Mode
 
@@ -56,26 +59,40 @@ class RedisFull(Fault):
 
 
 @dataclass(frozen=True)
-class MessagesLost(Fault):
-    """What waits in the queues is gone, as after a restart that loses the last second; the records are there."""
+class RingsLost(Fault):
+    """Somebody hears the bells of the lanes and does nothing, as a worker does that dies of it."""
 
-    name = "messages lost"
-    measure = "message"
+    name = "rings of the bells lost"
+    measure = "part"
     part: str = "redis"
 
-    def waiting_jobs(self, into: Installation) -> list[str]:
-        client = into.observer.registry.client
-        messages = [message for queue in self._queues(into) for message in client.lrange(queue, 0, -1)]
-        return [str(job.get("id")) for message in messages for job in jobs_in_message(message)]
+    def inject(self, into: Installation) -> None:
+        threading.Thread(target=self._hear, args=(into,), daemon=True).start()
+
+    def _hear(self, into: Installation) -> None:
+        keys = into.observer.registry.keys
+        bells = [keys.bell(lane) for engine in ENGINES for lane in engine_queues(engine)]
+        until = time.monotonic() + self.seconds
+        client = connect(into.observer.settings)
+        try:
+            while (left := until - time.monotonic()) > 0:
+                client.brpop(bells, timeout=min(left, 0.5))
+        except redis.exceptions.RedisError:
+            return  # down by another fault
+        finally:
+            client.close()
+
+
+@dataclass(frozen=True)
+class ScriptsForgotten(Fault):
+    """As after a restart or a failover: every move has to be sent to Redis anew."""
+
+    name = "SCRIPT FLUSH"
+    measure = "part"
+    part: str = "redis"
 
     def inject(self, into: Installation) -> None:
-        if not into.observer.registry.client.delete(*self._queues(into)):
-            raise NotPossible("no job waits")
-
-    @staticmethod
-    def _queues(into: Installation) -> list[str]:
-        keys = into.observer.registry.keys
-        return [keys.queue(queue_name(engine, lane)) for engine in ENGINES for lane in LANES]
+        into.observer.registry.client.script_flush("SYNC")
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Literal
 
+from ocrqueue.core.check import check
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.job import queue_name
-from ocrqueue.job.names import LANES
-from tests.faults.installation import ENGINES
 from tests.faults.jobs import CANCELLED, End
 from tests.faults.producer import Submission
 from tests.faults.rehearsal import Rehearsal
@@ -20,21 +17,24 @@ from tests.faults.watcher import Sight
 from tests.faults.worker_logs import lines_of_jobs, starts_since_return
 from tests.support.processes import wait_until
 
-Promise = Literal["lost", "untrue", "incomplete", "overwritten", "left behind", "refused", "worker died"]
+Promise = Literal["lost", "untrue", "incomplete", "overwritten", "left behind", "disagreeing", "refused", "worker died"]
 """
 lost: submitted, and no end was reached.
 untrue: ended in a way that is not true of the job.
 incomplete: ended with a result that is not all there, or not what was asked.
 overwritten: ended, and then something else.
 left behind: something in storage or Redis that belongs to nothing.
+disagreeing: what one key in Redis says and what another does.
 refused: the producer was told something wrong, or too late.
 worker died: a main process that nobody killed, or that did not end when told to.
 """
 
 _REFUSED_WITHIN_S: Final = 5.5
 """broker.unavailable within 5 s, and what a busy machine adds."""
-_SETTLE_S: Final = 40.0
-"""A message restored after the visibility timeout is acknowledged by then."""
+_SETTLE_S: Final = 20.0
+"""A part in the hand of a worker that was lost is back, and settled, by then."""
+_AT_WORK: Final = ("queue:", "lane:", "leases", "hand:", "delayed", "open:", "parts:", "part:")
+"""Beginnings of the keys of what has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,22 +163,19 @@ def _left_in_storage(rehearsal: Rehearsal) -> Iterator[Broken]:
 
 
 def _left_in_redis(rehearsal: Rehearsal) -> Iterator[Broken]:
+    """Nothing waits, is in a hand or pauses, and the keys agree with each other."""
     registry = rehearsal.into.observer.registry
-    client, keys = registry.client, registry.keys
-    waiting = [keys.queue(queue_name(engine, lane)) for engine in ENGINES for lane in LANES]
-    counted = {
-        **{name: partial(client.llen, name) for name in waiting},
-        keys.queue("unacked"): partial(client.hlen, keys.queue("unacked")),
-        **{name: partial(client.zcard, name) for name in (keys.queued(), keys.running(), keys.delayed())},
-    }
+    at_work = (registry.keys.foreign("ocr."), *(registry.keys.root + name for name in _AT_WORK))
 
-    def left() -> dict[str, int]:
-        return {name: number for name, count in counted.items() if (number := count())}
+    def left() -> list[str]:
+        return sorted(key for raw in registry.client.scan_iter(count=1000) if (key := raw.decode()).startswith(at_work))
 
     try:
         wait_until(lambda: not left(), _SETTLE_S, "Redis is empty")
     except AssertionError:
         yield Broken("left behind", f"in Redis, although every job has ended: {left()}")
+    for sentence in check(registry):
+        yield Broken("disagreeing", sentence)
 
 
 def _of_producer(rehearsal: Rehearsal) -> Iterator[Broken]:

@@ -10,11 +10,10 @@ from typing import ClassVar, Literal
 
 from tests.faults.installation import Installation
 
-Measure = Literal["job", "message", "part", "reconnection", "submission"]
+Measure = Literal["job", "part", "reconnection", "submission"]
 """
 What has recovered, and from when on that is measured.
 job: the job that was hit has ended, since the injection.
-message: each job that was hit is back in its queue, since the injection.
 part: a job has ended at the part that was hit, since it was healed.
 reconnection: a second job has begun and ended at the worker that was hit, since the injection. The first may have been
   in its hands already.

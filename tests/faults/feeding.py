@@ -6,9 +6,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, cast
+from typing import Final
 
 from ocrqueue import JobStatus, OcrQueue, SubmittedJob
+from ocrqueue.core.check import check
 from ocrqueue.job import engine_queues
 from tests.faults.corpus import ImageCase, image_case
 from tests.faults.fuzzing_report import Done
@@ -29,7 +30,6 @@ _LISTS: Final = (*engine_queues("null"), "ocr.null\x06\x163")
 _REFERENCES: Final = ("s3://none/x.png", "http://127.0.0.1/x.png", "https://127.0.0.1/x.png", "file:///x.png")
 _OF_EACH: Final = 6
 _DROPPED: Final = "dropped what is no message"
-_UNREGISTERED: Final = "for a task that is not registered"
 _BUGS: Final = frozenset({"internal.error", "job.poison"})
 """Codes that blame ocrqueue and not the image or message."""
 _OWN_KEYS: Final = ("ocrqueue:", "_kombu.", "celery-task-meta-")
@@ -82,9 +82,16 @@ class Feeding:
         while (self._under_way() or self._unsettled()) and self._alive() and time.monotonic() < deadline:
             self._look()
             time.sleep(_PAUSE_S)
+        self._cancel_waiting()
         self._look()
         self._settle()
         return time.monotonic() - began
+
+    def _cancel_waiting(self) -> None:
+        """What is to start in some hundred years is there until somebody takes it away."""
+        for case in self._messages.values():
+            if case.end == "waits":
+                self.queue.job(case.task_id).cancel()
 
     def _all_ended(self) -> bool:
         return self._malformed_images >= self._images_wanted and len(self._fed_messages) == self._messages_wanted
@@ -117,18 +124,21 @@ class Feeding:
             self._messages[case.task_id] = case
 
     def _key(self, name: str) -> str:
-        return self.queue.registry.keys.queue(name)
+        return self.queue.registry.keys.foreign(name)
 
     def _under_way(self) -> int:
-        """Entries in lists and in workers' hands."""
-        with self.queue.registry.client.pipeline(transaction=False) as pipeline:
-            for name in (*_LISTS, *engine_queues("tesseract")):
+        """Entries in lists, parts in lanes and in workers' hands."""
+        registry = self.queue.registry
+        with registry.client.pipeline(transaction=False) as pipeline:
+            for name in _LISTS:
                 pipeline.llen(self._key(name))
-            pipeline.hlen(self._key("unacked"))
-            return sum(pipeline.execute())
+            pipeline.zcard(registry.keys.leases())
+            pipeline.hvals(registry.keys.waiting())
+            *counts, waiting = pipeline.execute()
+        return sum(counts) + sum(map(int, waiting))
 
     def _unsettled(self) -> bool:
-        return bool(self._images) or any(case.end != "any" for case in self._messages.values())
+        return bool(self._images) or any(case.end == "failed" for case in self._messages.values())
 
     # --- ends ------------------------------------------------------------------------------------------------------
 
@@ -141,13 +151,6 @@ class Feeding:
                     self._end_image(self._images.pop(job_id), status)
                 else:
                     self._end_message(self._messages.pop(job_id), status)
-        refused = [case for case in self._messages.values() if case.end in ("refused", "any")]
-        keys = [self._key(f"celery-task-meta-{case.task_id}") for case in refused]
-        results = cast("list[bytes | None]", self.queue.registry.client.mget(keys)) if keys else []
-        for case, result in zip(refused, results, strict=True):
-            if result is not None:
-                del self._messages[case.task_id]
-                self._end_refused(case, json.loads(result))
 
     def _end_image(self, case: ImageCase, status: JobStatus) -> None:
         code = status.error.code if status.error else None
@@ -161,21 +164,16 @@ class Feeding:
     def _end_message(self, case: MessageCase, status: JobStatus) -> None:
         done = Done(f"message-{case.number}", case.kind, status.state, status.error.code if status.error else None)
         self.done.append(done)
-        if case.end == "refused" or done.end != "failed":
+        if done.end != ("cancelled" if case.end == "waits" else "failed"):
             self._problems.append(f"{done.name} ({case.kind}) is {done.end}, {done.code}; not {case.end}")
         self._check_code(done)
-
-    def _end_refused(self, case: MessageCase, result: dict[str, Any]) -> None:
-        self.done.append(Done(f"message-{case.number}", case.kind, "refused", None))
-        if result.get("status") != "FAILURE":
-            self._problems.append(f"message-{case.number} ({case.kind}) has the result {result.get('status')}")
 
     def _check_code(self, done: Done) -> None:
         if done.end == "failed" and (done.code is None or done.code in _BUGS):
             self._problems.append(f"{done.name} ({done.kind}) failed with {done.code}")
 
     def _settle(self) -> None:
-        """What is left has no record and no result: it was dropped, or nobody knows."""
+        """What is left has no record: it was dropped, or nobody knows."""
         for case in self._messages.values():
             if case.end == "any":
                 self.done.append(Done(f"message-{case.number}", case.kind, "dropped", None))
@@ -199,14 +197,11 @@ class Feeding:
     def check_leftovers(self) -> None:
         """Nothing is under way, and nothing was sent or written where nothing belongs."""
         registry = self.queue.registry
-        deadline = time.monotonic() + 5  # a record tells of the end before Celery takes the message off its list
-        while (left := self._under_way()) and time.monotonic() < deadline:
-            time.sleep(_PAUSE_S)
-        if left:
-            self._problems.append(f"{left} messages are left in queues or in workers' hands")
-        for key in (registry.keys.queued(), registry.keys.running()):
-            if left := registry.client.zcard(key):
-                self._problems.append(f"{left} jobs are left in {key}")
+        if left := self._under_way():
+            self._problems.append(f"{left} messages or parts are left in lists, lanes or workers' hands")
+        if left := registry.client.zcard(registry.keys.delayed()):
+            self._problems.append(f"{left} parts are left to wait for their time")
+        self._problems += check(registry)
         prefix = self._key("")
         for raw in registry.client.scan_iter(count=1000):
             name = raw.decode(errors="replace")
@@ -227,8 +222,8 @@ class Feeding:
                 except ValueError:
                     yield f"a line that is no JSON in a log: {line[:200]}"
                     continue
-                events[said["event"]] += 1
-                if said.get("level") == "critical" or ("exception" in said and _UNREGISTERED not in said["event"]):
+                events[_DROPPED if said["event"].startswith(_DROPPED) else said["event"]] += 1
+                if said.get("level") == "critical" or "exception" in said:
                     yield f"a log line that tells of a bug: {line[:600]}"
         expected = sum(case.end == "dropped" for case in self.done)
         if events[_DROPPED] != expected:

@@ -77,7 +77,7 @@ class Forgetting:
     def _submit(self, plans: Sequence[Plan]) -> None:
         while True:
             try:
-                list(self.into.producer.registry.submit([plan.job(self._references) for plan in plans]))
+                self.into.producer.submit_many([plan.job(self._references) for plan in plans])
             except BrokerUnavailable:
                 time.sleep(0.1)
             else:

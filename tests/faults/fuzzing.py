@@ -72,10 +72,7 @@ def run_fuzzing(seed: int, cases: int, folder: Path) -> FuzzingReport:
 
 
 def _settings(redis_url: str, folder: Path) -> Settings:
-    """No retries and short limits, so that nothing is waited for: an `eta` counts for half the visibility timeout.
-
-    And a reconciler that looks through the queues all the time.
-    """
+    """No retries and short limits, so that nothing is waited for."""
     (folder / "storage").mkdir(parents=True)
     return load_settings(
         redis_url=redis_url,
@@ -86,9 +83,6 @@ def _settings(redis_url: str, folder: Path) -> Settings:
         soft_time_limit_s=20,
         hard_time_limit_s=30,
         shutdown_grace_s=2,
-        visibility_timeout_s=40,
-        unqueued_after_s=0.5,
-        reconcile_interval_s=0.5,
         source_timeout_s=5,
         s3_endpoint="http://127.0.0.1:9",
         s3_attempts=1,

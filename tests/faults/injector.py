@@ -13,7 +13,7 @@ from typing import Final
 import redis.exceptions
 
 from ocrqueue.errors import OcrQueueError
-from tests.faults.broker_faults import MessagesLost, RedisKilled
+from tests.faults.broker_faults import RedisKilled
 from tests.faults.faults import Fault, NotPossible, injected
 from tests.faults.installation import Installation
 from tests.faults.process_faults import OfAJob
@@ -86,8 +86,6 @@ class Injector:
 
     def _choose(self, fault: Fault) -> tuple[str, ...]:
         """The healthy jobs that are going to be hit. Waits a little for one, where it is the one that runs."""
-        if isinstance(fault, MessagesLost):
-            return self._healthy(fault.waiting_jobs(self.into))
         if not isinstance(fault, OfAJob):
             return ()
         service, deadline = self.into.service(fault.part), time.monotonic() + _WAIT_FOR_A_JOB_S

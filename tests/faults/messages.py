@@ -61,9 +61,8 @@ def _envelope(chance: Random, number: int, task_id: str) -> MessageCase:
 
 def _headers(chance: Random, number: int, task_id: str) -> MessageCase:
     name = chance.choice(tuple(ACTED_ON))
-    if name == "eta far ahead" and chance.random() < 0.9:
-        name = "eta past"  # each one far ahead is waited for
-    return MessageCase(number, f"asks Celery: {name}", _text(ACTED_ON[name](chance, task_id)), "failed", task_id)
+    end: End = "waits" if name == "eta far ahead" else "failed"
+    return MessageCase(number, f"asks Celery: {name}", _text(ACTED_ON[name](chance, task_id)), end, task_id)
 
 
 def _job(chance: Random, number: int, task_id: str) -> MessageCase:
@@ -96,10 +95,10 @@ def _other_task(chance: Random, number: int, task_id: str) -> MessageCase:
         )
     )
     made = envelope(task_id, task=name, args=args, kwargs={}, headers={"ignore_result": False})
-    return MessageCase(number, "another task", _text(made), "refused", task_id)
+    return MessageCase(number, "another task", _text(made), "dropped", task_id)
 
 
 def _bad_id(chance: Random, number: int, task_id: str) -> MessageCase:
     bad = chance.choice(("../../{}", "{} x", "{}*", "-{}", "{}" + "x" * 200, "ocrqueue:job:{}", "{}%0a", "'{}'"))
     bad = bad.format(task_id)
-    return MessageCase(number, "id of no job", _text(envelope(bad, headers={"ignore_result": False})), "refused", bad)
+    return MessageCase(number, "id of no job", _text(envelope(bad, headers={"ignore_result": False})), "dropped", bad)

@@ -16,9 +16,9 @@ from tests.faults.messages_jobs import REFUSED_IMAGE, nested
 CANARY: Final = "theirs"
 """A queue to which nothing may be sent, whatever a message asks for."""
 
-End = Literal["failed", "dropped", "refused", "any"]
-"""What becomes of a message: a record with an error's code; a log line; a Celery result that is a failure, and no
-record (the id is none of a job, or the task is another); for messages broken at random, one of these three."""
+End = Literal["failed", "dropped", "waits", "any"]
+"""What becomes of a message: a record with an error's code; a log line, and nothing else; a job that waits until its
+time; for messages broken at random, one of the first two."""
 
 
 def envelope(
@@ -95,7 +95,7 @@ _NO_CALLS: Final[tuple[Any, ...]] = (
     [[], {}, {}, {}],
     {"args": []},
 )
-_NO_GROUPS: Final[tuple[Any, ...]] = (
+_JOBS: Final[tuple[Any, ...]] = (
     *_NOT_TEXT,
     "x",
     [[]],
@@ -221,9 +221,9 @@ ENVELOPES: Final[dict[str, tuple[End, _Change]]] = {
         lambda chance, task_id: envelope(task_id, properties={"body_encoding": chance.choice(("rot13", 5, [], {}))}),
     ),
     "wrong header": ("failed", _wrong_header),
-    "group": (
+    "several jobs": (
         "failed",
-        lambda chance, task_id: envelope(task_id, kwargs={"jobs": chance.choice(_NO_GROUPS)}),
+        lambda chance, task_id: envelope(task_id, kwargs={"jobs": chance.choice(_JOBS)}),
     ),
     "arguments": (
         "failed",

@@ -26,7 +26,11 @@ class ChildKilled(OfAJob):
     name = "SIGKILL of a child"
 
     def inject(self, into: Installation) -> None:
-        if not into.service(self.part).kill_child():
+        service = into.service(self.part)
+        if service.node not in into.live():
+            # Celery takes it for a reason not to start at all
+            raise NotPossible(f"{self.part} is starting")
+        if not service.kill_child():
             raise NotPossible(f"{self.part} has no child now")
 
 

@@ -50,7 +50,7 @@ class Producer:
     def submit(self, submission: Submission, repeat: int) -> None:
         """Until it is acknowledged: the same job, so that one taken without our knowing is not taken twice."""
         job = submission.plan.job(self.references, repeat)
-        answer = self._insist(submission, lambda: next(self.queue.registry.submit([job])))
+        answer = self._insist(submission, lambda: self.queue.submit(job).id)
         if answer is not None:
             with self._lock:
                 now = time.time()

@@ -14,7 +14,6 @@ from tests.faults.watcher import Sight
 
 _FROM = {
     "job": "injection to the end of the job hit",
-    "message": "injection to the job's being queued again",
     "part": "healing to the next job's end there",
     "reconnection": "injection to the second job begun and ended there",
     "submission": "healing to the next submission",
@@ -53,10 +52,6 @@ def _recovery_times(rehearsal: Rehearsal, injection: Injection) -> Iterator[floa
                 end = rehearsal.watcher.first_end(job_id)
                 if end is not None and end.finished_at >= injection.injected_at:
                     yield end.finished_at - injection.injected_at
-        case "message":
-            for job_id in injection.hit:
-                events = [at for at, _ in rehearsal.watcher.events.get(job_id, ())]
-                yield from (at - injection.injected_at for at in _next(events, injection.injected_at))
         case "part":
             ends = [end.finished_at for _, end in _ends(rehearsal, injection.fault.part)]
             yield from (at - injection.healed_at for at in _next(ends, injection.healed_at))

@@ -14,12 +14,13 @@ from tests.faults.broker_faults import (
     ConnectionCut,
     ConnectionHalfOpen,
     ConnectionStalled,
-    MessagesLost,
     ProducerCut,
     ProducerStalled,
     RedisFull,
     RedisKilled,
     RedisPaused,
+    RingsLost,
+    ScriptsForgotten,
 )
 from tests.faults.faults import Fault
 from tests.faults.jobs import FAULTY_KINDS, KINDS, PAGES, Kind, Plan
@@ -49,7 +50,8 @@ ALL_FAULTS: Final[tuple[type[Fault], ...]] = (
     RedisKilled,
     RedisPaused,
     RedisFull,
-    MessagesLost,
+    RingsLost,
+    ScriptsForgotten,
     ConnectionCut,
     ConnectionStalled,
     ConnectionHalfOpen,
@@ -69,6 +71,7 @@ _SECONDS: Final[dict[type[Fault], tuple[float, float]]] = {
     RedisKilled: (0.5, 5.0),
     RedisPaused: (1.0, 5.0),
     RedisFull: (1.0, 5.0),
+    RingsLost: (1.0, 5.0),
     ConnectionCut: (0.1, 5.0),
     ConnectionStalled: (1.0, 8.0),
     ProducerCut: (0.5, 4.0),

@@ -238,5 +238,7 @@ def fake_clock(ahead_s: int) -> dict[str, str]:
         "LD_PRELOAD": str(library),
         "FAKETIME": f"{ahead_s:+d}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "PYTHONPATH": str(Path(__file__).with_name("faked_clock")),
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).with_name("faked_clock")), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
     }

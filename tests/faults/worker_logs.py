@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from tests.faults.installation import Installation
 
-_RETURNED: Final = {"job failed for now"}
-_RETURNED_AT_END: Final = "jobs go back to the queue"
+_RETURNED: Final = {"job failed for now", "part goes back to its lane", "parts go back to their lanes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class LogLine:
     @property
     def returned(self) -> bool:
         """Whether the attempt ended in order, with the job back in the queue."""
-        return self.event in _RETURNED or self.event == _RETURNED_AT_END
+        return self.event in _RETURNED
 
 
 def lines_of_jobs(into: Installation) -> dict[str, list[LogLine]]:
@@ -60,5 +59,5 @@ def _about(line: str) -> Iterator[tuple[str, dict[str, Any]]]:
     except ValueError:
         return
     if isinstance(said, dict) and "event" in said:
-        for job_id in [said["job_id"]] if "job_id" in said else said.get("jobs", []):
+        for job_id in [said["job_id"]] if "job_id" in said else said.get("parts", []):
             yield job_id, said

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.check import check
 from ocrqueue.settings import Settings, load_settings
 from tests.support.processes import RedisServer, Worker, as_environment, worker
 
@@ -50,3 +52,12 @@ def installation(
 @pytest.fixture
 def queue(installation: Installation) -> OcrQueue:
     return installation.queue
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[WorkerRegistry]:
+    """Of an installation of its own, whose keys agree with each other at the end."""
+    made = WorkerRegistry(settings)
+    yield made
+    assert check(made) == []
+    made.close()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,13 @@ from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
-from ocrqueue.core import Outcome, QueueInfo
-from ocrqueue.core.celery_messages import celery_message, job_in_message
+from ocrqueue.core import Outcome, QueueInfo, WorkerRegistry
+from ocrqueue.core.intake import take_in_foreign
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings
 from ocrqueue.settings.per_engine import PerEngine
+from tests.faults.messages_envelopes import envelope
 from tests.support.processes import as_environment, environment, redis_server, wait_until
 
 IMAGE = "s3://bucket/page.png"
@@ -45,8 +46,8 @@ def queue(settings: Settings) -> Iterator[OcrQueue]:
 def messages(queue: OcrQueue, engine: str = "tesseract") -> list[str]:
     """The ids of the jobs that wait, the first to be taken first."""
     client, keys = queue.registry.client, queue.registry.keys
-    lanes = [client.lrange(keys.queue(queue_name(engine, lane)), 0, -1) for lane in LANES]
-    return [job_in_message(message)["id"] for lane in lanes for message in reversed(lane)]
+    lanes = [client.zrange(keys.queue(queue_name(engine, lane), ""), 0, -1) for lane in LANES]
+    return [part.decode() for lane in lanes for part in lane]
 
 
 def all_keys(queue: OcrQueue) -> set[bytes]:
@@ -54,16 +55,21 @@ def all_keys(queue: OcrQueue) -> set[bytes]:
 
 
 def take(queue: OcrQueue, engine: str = "tesseract", lane: Any = "normal") -> str | None:
-    """Take a message as a worker does."""
-    message = queue.registry.client.rpop(queue.registry.keys.queue(queue_name(engine, lane)))
-    return None if message is None else str(job_in_message(message)["id"])
+    """Take a part as a worker does."""
+    worker = WorkerRegistry(queue.settings, queue.registry.client)
+    taken = worker.take(uuid.uuid4().hex, "holder", [(queue_name(engine, lane), 1)])
+    return taken.parts[0].hold.part if taken.parts else None
 
 
 def end(queue: OcrQueue, number: int, engine: str = "tesseract") -> None:
-    """Let so many jobs end that waited nowhere."""
+    """Let so many jobs of the engine end that waited in no lane of it."""
+    worker = WorkerRegistry(queue.settings, queue.registry.client)
     for _ in range(number):
-        job = Job(image=IMAGE, engine=engine)
-        queue.registry.finish(job, Outcome(job_id=job.id, state="succeeded"))
+        list(worker.submit([Job(image=IMAGE, engine="rapid")]))
+        (part,) = worker.take(uuid.uuid4().hex, "holder", [("ocr.rapid", 1)]).parts
+        job_id = part.hold.job_id
+        job = Job(id=job_id, image=IMAGE, engine=engine)
+        worker.finish(part.hold, job, Outcome(job_id=job_id, state="succeeded"))
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------
@@ -154,7 +160,7 @@ def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: Setting
     def work(queue: OcrQueue) -> None:
         nonlocal longest
         while not done.is_set():
-            longest = max(longest, queue.registry.client.llen(queue.registry.keys.queue("ocr.tesseract")))
+            longest = max(longest, queue.registry.client.zcard(queue.registry.keys.queue("ocr.tesseract", "")))
             if job_id := take(queue):
                 taken.append(job_id)
 
@@ -178,8 +184,11 @@ def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: Setting
 
 
 def test_jobs_sent_by_name_count_and_are_not_refused(queue: OcrQueue) -> None:
-    for _ in range(5):
-        queue.registry.client.lpush(queue.registry.keys.queue("ocr.tesseract"), celery_message(Job(image=IMAGE)))
+    registry = WorkerRegistry(queue.settings, queue.registry.client)
+    for number in range(5):
+        message = envelope(f"job-{number}", kwargs={"job": {"image": IMAGE}})
+        registry.client.lpush(registry.keys.foreign("ocr.tesseract"), json.dumps(message))
+    assert take_in_foreign(registry, lambda job: job) == {"taken_in": 5}
     with pytest.raises(QueueFull) as refused:
         queue.submit(IMAGE)
     assert refused.value.info.details["waiting"] == 5
@@ -216,12 +225,10 @@ def test_the_rate_of_ended_jobs_is_shown_and_tells_when_to_come_back(queue: OcrQ
     assert refused.value.retry_after_s == 2
 
 
-def test_a_job_that_ends_twice_is_counted_once_and_old_counts_go(queue: OcrQueue) -> None:
-    job = Job(image=IMAGE)
+def test_old_counts_of_ended_jobs_go(queue: OcrQueue) -> None:
     key = queue.registry.keys.ended("tesseract")
     queue.registry.client.hset(key, "1", "999")
-    for _ in range(2):
-        queue.registry.finish(job, Outcome(job_id=job.id, state="succeeded"))
+    end(queue, 1)
     assert list(queue.registry.client.hvals(key)) == [b"1"]
     assert 0 < queue.registry.client.pttl(key) <= 300_000
 
@@ -236,21 +243,12 @@ def test_how_long_the_oldest_waits_is_by_the_clock_of_redis(queue: OcrQueue, min
     assert 0 <= lane.oldest_wait_s < 5
 
 
-def test_how_long_a_message_without_a_record_waits_is_by_what_it_says(queue: OcrQueue) -> None:
-    key = queue.registry.keys.queue("ocr.tesseract")
-    job = Job(image=IMAGE, submitted_at=datetime.now(UTC) - timedelta(minutes=5))
-    queue.registry.client.lpush(key, celery_message(job))
-    assert by_name(queue)["ocr.tesseract"].oldest_wait_s == pytest.approx(300, abs=5)
-
-
 @pytest.mark.parametrize("field", [{"id": 7}, {"id": ["x"]}, {"id": "../x"}, {"id": None, "submitted_at": {}}])
 def test_a_hostile_message_does_not_hide_the_queues(queue: OcrQueue, field: dict[str, object]) -> None:
-    message = json.loads(celery_message(Job(image=IMAGE)))
-    body = json.dumps([[], {"job": {"image": IMAGE, "submitted_at": "soon", **field}}, {}])
-    message["body"] = base64.b64encode(body.encode()).decode()
-    queue.registry.client.lpush(queue.registry.keys.queue("ocr.tesseract"), json.dumps(message))
+    message = envelope("x", kwargs={"job": {"image": IMAGE, "submitted_at": "soon", **field}})
+    queue.registry.client.lpush(queue.registry.keys.foreign("ocr.tesseract"), json.dumps(message))
     lane = by_name(queue)["ocr.tesseract"]
-    assert (lane.waiting, lane.oldest_job, lane.oldest_wait_s) == (1, None, None)
+    assert (lane.waiting, lane.foreign, lane.oldest_job, lane.oldest_wait_s) == (0, 1, None, None)
 
 
 # --- waiting for room -------------------------------------------------------------------------------------------------
@@ -375,7 +373,7 @@ def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: Settin
     table = run(settings, "queues")
     assert "tesseract takes no more jobs: 3 wait, and 3 may" in table.stderr
     row = next(line.split() for line in table.stdout.splitlines() if line.startswith("ocr.tesseract "))
-    assert (row[1], row[5]) == ("3", "s")
+    assert (row[1], row[6]) == ("3", "s")
 
 
 def test_the_command_waits_for_room(settings: Settings, queue: OcrQueue, busy_worker: list[str]) -> None:

@@ -13,16 +13,18 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from ocrqueue.core import Outcome, Registry, Start
+from ocrqueue.core import Hold, Outcome, Start, WorkerRegistry
 from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
-from ocrqueue.errors import EngineTimeout, JobCancelled, OcrQueueError, WorkerDiskFull
+from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout.word_ids import word_id
-from ocrqueue_worker.task.reading import Workplace, read_job
+from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
+from ocrqueue_worker.task.reading import read_job
+from tests.support.moves import hold_of
 from tests.support.pictures import tiff
 
 pytest_plugins = ["tests.support.server_fixtures"]
@@ -118,19 +120,23 @@ class Pausing:
 @dataclass
 class Installation:
     settings: Settings
-    registry: Registry
+    registry: WorkerRegistry
+    hold: Hold = field(init=False)
+    """Of the job that was submitted last, as its first attempt has it."""
 
     def submit(self, crops: CropMode) -> Job:
         image = open_storage(self.settings).put("inputs/pages.tiff", tiff(*PAGES), "image/tiff")
         job = Job(image=image, engine="shifting", crops=crops, crop_padding=0)
         assert list(self.registry.submit([job])) == [job.id]
+        self.hold = hold_of(self.registry, "holder", job.queue)
+        self.registry.begin(self.hold, "worker@host", "shifting")
         return job
 
     def attempt(self, job: Job, shift: int, pages: int = 2, storage: Storage | None = None, number: int = 1) -> Outcome:
         """Read the job once, without asking the registry for it: whoever woke up does not ask either."""
         engine = ShiftingEngine(self.settings, shift, pages)
         workplace = Workplace(self.settings, self.registry, storage or open_storage(self.settings), lambda _: engine)
-        return read_job(job, Start("run", number, 0.0), workplace)
+        return read_job(job, self.hold, Start("run", number, may_be_stored=number > 1), workplace)
 
     def document(self, job: Job) -> Document:
         storage = open_storage(self.settings)
@@ -152,7 +158,7 @@ class Installation:
 
 @pytest.fixture
 def installation(storage_settings: Settings) -> Iterator[Installation]:
-    registry = Registry(storage_settings)
+    registry = WorkerRegistry(storage_settings)
     yield Installation(storage_settings, registry)
     registry.close()
 
@@ -213,11 +219,12 @@ def test_an_attempt_that_wakes_after_the_job_has_ended_writes_nothing(
     def while_stopped(
         engine: ShiftingEngine, pages: Sequence[PageImage], reading: Reading[EngineOptions]
     ) -> list[Page | OcrQueueError]:
-        installation.registry.finish(job, Outcome(job_id=job.id, state="failed", error=EngineTimeout().info))
+        failed = Outcome(job_id=job.id, state="failed", error=EngineTimeout().info)
+        installation.registry.finish(installation.hold, job, failed)
         return recognize(engine, pages, reading)
 
     monkeypatch.setattr(ShiftingEngine, "recognize", while_stopped)
-    with pytest.raises(JobCancelled):
+    with pytest.raises(JobElsewhere):
         installation.attempt(job, shift=60)
     assert list(storage.list(f"results/{job.id}")) == []
 
@@ -229,4 +236,4 @@ def test_a_disk_that_is_full_while_the_engine_loads_is_worth_another_try(install
     job = installation.submit("none")
     workplace = Workplace(installation.settings, installation.registry, open_storage(installation.settings), load)
     with pytest.raises(WorkerDiskFull):
-        read_job(job, Start("run", 1, 0.0), workplace)
+        read_job(job, installation.hold, Start("run", 1), workplace)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from celery import Celery
 
 from ocrqueue import JobStatus
-from ocrqueue.core.celery_messages import TASK, celery_message
-from ocrqueue.job import Job
+from ocrqueue.core.celery_messages import TASK
+from ocrqueue.core.check import check
 from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation
+from tests.support.brokers import Messages, celery_app
 from tests.support.hostile_images import HOSTILE
 from tests.support.pictures import png, text_picture
 from tests.support.processes import wait_until
@@ -32,6 +33,7 @@ def _the_worker_lives_on(installation: Installation) -> Iterator[None]:
     assert installation.worker.alive()
     assert (installation.worker.pid, installation.worker.children()) == (main, children)
     assert installation.queue.submit(HELLO, engine="null").wait(100).state == "succeeded"
+    assert check(installation.queue.registry) == []
 
 
 def code(status: JobStatus) -> str | None:
@@ -121,6 +123,10 @@ def test_web_reference(installation: Installation, web: HttpServer, path: str, e
         ("ftp://example.org/x.png", "source.scheme_not_allowed"),
         ("data:image/png;base64,AAAA", None),
         ("http://", "source.invalid"),
+        ("http://[/x.png", "source.invalid"),
+        ("s3://[/x.png", "source.invalid"),
+        ("gs://[/x.png", "source.invalid"),
+        ("file://[/x.png", "source.invalid"),
         ("s3://bucket", "source.invalid"),
     ],
 )
@@ -128,7 +134,7 @@ def test_reference(installation: Installation, reference: str, expected: str | N
     if expected is None:
         # no :// in it, so a path to the client; by name it reaches the worker
         job_id = send_by_name(installation, {"job": {"image": reference}})
-        wait_until(lambda: known(installation, job_id), 60, "a worker has it: until then it has no record")
+        wait_until(lambda: known(installation, job_id), 60, "it is taken in: until then it has no record")
         assert code(installation.queue.job(job_id).wait(100)) in {"source.scheme_not_allowed", "source.invalid"}
     else:
         assert code(installation.queue.submit(reference).wait(60)) == expected
@@ -162,11 +168,8 @@ def test_file_under_an_allowed_root_and_around_it(installation: Installation) ->
 
 
 def send_by_name(installation: Installation, kwargs: Any, args: Any = (), queue: str = "ocr.tesseract") -> str:
-    app = Celery("theirs", broker=installation.settings.redis_url.get_secret_value(), set_as_current=False)
-    app.conf.broker_transport_options = {"global_keyprefix": installation.settings.key_prefix}
-    sent = app.send_task(TASK, args=args, kwargs=kwargs, queue=queue, ignore_result=True)
-    app.close()
-    return str(sent.id)
+    with celery_app(installation.settings) as app:
+        return str(app.send_task(TASK, args=args, kwargs=kwargs, queue=queue, ignore_result=True).id)
 
 
 def known(installation: Installation, job_id: str) -> bool:
@@ -197,39 +200,37 @@ def known(installation: Installation, job_id: str) -> bool:
 )
 def test_message(installation: Installation, kwargs: dict[str, Any], expected: str) -> None:
     job_id = send_by_name(installation, kwargs)
-    wait_until(lambda: known(installation, job_id), 60, "a worker has it: until then it has no record")
+    wait_until(lambda: known(installation, job_id), 60, "it is taken in: until then it has no record")
     job = installation.queue.job(job_id)
     status = job.wait(100)
     assert (status.state, code(status)) == ("failed", expected)
 
 
-def test_a_task_id_that_is_no_job_id_is_refused_without_a_record(installation: Installation) -> None:
-    url = installation.settings.redis_url.get_secret_value()
-    app = Celery("theirs", broker=url, backend=url, set_as_current=False)
-    options = {"global_keyprefix": installation.settings.key_prefix}
-    app.conf.update(broker_transport_options=options, result_backend_transport_options=options)
+def test_a_task_id_that_is_no_job_id_is_refused_and_its_sender_hears_of_it(installation: Installation) -> None:
     kwargs = {"job": {"image": "s3://b/k"}}
-    sent = app.send_task(TASK, kwargs=kwargs, queue="ocr.tesseract", task_id="../../a b")
-    with pytest.raises(Exception, match=r"job\.malformed"):
-        sent.get(timeout=100)
-    app.close()
+    with celery_app(installation.settings) as app:
+        sent = app.send_task(TASK, kwargs=kwargs, queue="ocr.tesseract", task_id="../../a b")
+        with pytest.raises(Exception, match=r"job\.malformed"):
+            sent.get(timeout=100)
+        sent.forget()
 
 
 def test_a_message_for_another_task_is_dropped_and_its_body_not_logged(installation: Installation) -> None:
-    app = Celery("theirs", broker=installation.settings.redis_url.get_secret_value(), set_as_current=False)
-    app.conf.broker_transport_options = {"global_keyprefix": installation.settings.key_prefix}
-    app.send_task("other.task", kwargs={"url": "https://h/x?signature=hunter9"}, queue="ocr.tesseract")
-    app.close()
-    assert installation.queue.submit(HELLO).wait(100).state == "succeeded"
-    assert "not registered: 'other.task'" in installation.worker.log_text()
+    with celery_app(installation.settings) as app:
+        app.send_task("other.task", kwargs={"url": "https://h/x?signature=hunter9"}, queue="ocr.tesseract")
+    wait_until(lambda: "none of ours: 'other.task'" in installation.worker.log_text(), 60, "it is dropped")
+    assert Messages(installation.queue, "ocr.tesseract").count() == 0
     assert "hunter9" not in installation.worker.log_text()
 
 
 def test_positional_arguments_are_taken_or_refused_in_order(installation: Installation) -> None:
-    for args in ([{"image": "s3://b/k", "engine": "clairvoyance"}], ["a", "b", "c"]):
-        before = installation.worker.log_text().count("\n")
-        send_by_name(installation, {}, args)
-        wait_until(lambda: installation.worker.log_text().count("\n") > before, 60, "it is logged")  # noqa: B023
+    for args, expected in (
+        ([{"image": "s3://b/k", "engine": "clairvoyance"}], "engine.unknown"),
+        (["a", "b", "c"], "job.malformed"),
+    ):
+        job_id = send_by_name(installation, {}, args)
+        wait_until(partial(known, installation, job_id), 60, "it is taken in")
+        assert code(installation.queue.job(job_id).wait(100)) == expected
 
 
 BROKEN_ENVELOPES = [
@@ -246,8 +247,13 @@ BROKEN_ENVELOPES = [
 ]
 
 
-def broken(change: dict[str, Any]) -> bytes:
-    envelope = json.loads(celery_message(Job(image="s3://b/k", engine="null")))
+def broken(installation: Installation, change: dict[str, Any]) -> bytes:
+    """A message as it should be, but for this."""
+    nobody_reads = f"nobody-reads-{uuid.uuid4().hex[:8]}"
+    messages = Messages(installation.queue, nobody_reads)
+    messages.send({"image": "s3://b/k", "engine": "null"}, ignore_result=True)
+    (sent,) = messages.all()
+    envelope = json.loads(sent)
     for name, value in change.items():
         keep = isinstance(value, dict) and isinstance(envelope[name], dict)
         envelope[name] = {**envelope[name], **value} if keep else value
@@ -255,22 +261,21 @@ def broken(change: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "message",
-    [b"", b"not json", b"{}", b'{"body": 1}', b"[1, 2]", b"\x80\x04K\x01.", *map(broken, BROKEN_ENVELOPES)],
+    "message", [b"", b"not json", b"{}", b'{"body": 1}', b"[1, 2]", b"\x80\x04K\x01.", *BROKEN_ENVELOPES]
 )
-def test_what_is_no_message_at_all(installation: Installation, message: bytes) -> None:
-    registry = installation.queue.registry
-    registry.client.lpush(registry.keys.queue("ocr.null"), message)
+def test_what_is_no_message_at_all(installation: Installation, message: bytes | dict[str, Any]) -> None:
+    messages = Messages(installation.queue, "ocr.null")
+    messages.put(message if isinstance(message, bytes) else broken(installation, message))
+    wait_until(lambda: messages.count() == 0, 60, "it is not left there")
     assert installation.queue.submit(HELLO, engine="null").wait(100).state == "succeeded"
 
 
 def test_a_pickled_message_is_refused(installation: Installation) -> None:
-    app = Celery("theirs", broker=installation.settings.redis_url.get_secret_value(), set_as_current=False)
-    app.conf.update(
-        broker_transport_options={"global_keyprefix": installation.settings.key_prefix},
-        task_serializer="pickle",
-        accept_content=["pickle", "json"],
-    )
-    app.send_task(TASK, kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract", task_id=f"pickle-{uuid.uuid4()}")
-    app.close()
-    wait_until(lambda: "pickle" in installation.worker.log_text(), 60, "the refusal is logged")
+    with celery_app(installation.settings) as app:
+        app.conf.update(task_serializer="pickle", accept_content=["pickle", "json"])
+        kwargs = {"job": {"image": "s3://b/k"}}
+        job_id = f"pickle-{uuid.uuid4()}"
+        app.send_task(TASK, kwargs=kwargs, queue="ocr.tesseract", task_id=job_id, ignore_result=True)
+    wait_until(lambda: known(installation, job_id), 60, "it is taken in")
+    status = installation.queue.job(job_id).wait(60)
+    assert code(status) == "job.malformed"

@@ -17,10 +17,9 @@ import pytest
 import redis
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
-from ocrqueue.core.celery_messages import job_in_message
+from ocrqueue.core.check import check
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
-from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, load_settings
 from tests.support.processes import RedisServer, need_program, redis_server, wait_until
 from tests.support.proxy import Mode, Proxy, proxy
@@ -51,17 +50,10 @@ def with_url(settings: Settings, url: str) -> Settings:
 
 
 def whole_jobs(queue: OcrQueue) -> int:
-    """How many jobs there are, each with its record, its message and, if not cancelled, its place in the index."""
-    client, keys = queue.registry.client, queue.registry.keys
-    prefix = keys.record("")
-    records = {key.decode().removeprefix(prefix) for key in client.scan_iter(match=f"{prefix}*", count=1000)}
-    messages = [
-        str(job_in_message(message)["id"]) for message in client.lrange(keys.queue(queue_name("tesseract")), 0, -1)
-    ]
-    assert sorted(messages) == sorted(records)
-    waiting = {job_id for job_id in records if queue.job(job_id).status().state == "queued"}
-    assert {job_id.decode() for job_id in client.zrange(keys.queued(), 0, -1)} == waiting
-    return len(records)
+    """How many jobs there are, each with its record, its place, and its share of what is counted."""
+    assert check(queue.registry) == []
+    prefix = queue.registry.keys.record("")
+    return sum(1 for _ in queue.registry.client.scan_iter(match=f"{prefix}*", count=1000))
 
 
 # --- in time ----------------------------------------------------------------------------------------------------------
@@ -134,7 +126,7 @@ def ask_everything(settings: Settings, known: str, lose_redis: Callable[[], obje
         named = {f"{name}, connected": call for name, call in blocking_calls(used, known).items()}
         named |= {f"{name}, not connected": call for name, call in blocking_calls(new, known).items()}
         with suppress(BrokerUnavailable):
-            list(pool.map(lambda _: used.registry.job(known), range(len(named))))
+            list(pool.map(lambda _: used.registry.jobs([known]), range(len(named))))
         asking = pool.submit(lambda: asyncio.run(ask_asyncio(settings, known, about_to_ask)))
         waiting = pool.submit(used.job(known).wait)
         about_to_ask.wait(60)
@@ -255,8 +247,8 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
     job = Job(image=IMAGE)
     with OcrQueue(impatient) as queue, OcrQueue(settings) as direct:
 
-        def messages() -> int:
-            return int(direct.registry.client.llen(direct.registry.keys.queue(job.queue)))
+        def waiting() -> int:
+            return int(direct.registry.client.zcard(direct.registry.keys.queue(job.queue, "")))
 
         def look_at_the_engines() -> None:
             """So that a submission right after this begins with sending jobs."""
@@ -270,7 +262,7 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
         with pytest.raises(JobUnknown):
             direct.job(job.id).status()
         between.set("pass")
-        wait_until(lambda: messages() == 1, 60, "what had been sent has arrived")
+        wait_until(lambda: waiting() == 1, 60, "what had been sent has arrived")
         assert queue.submit(job).id == job.id
         assert whole_jobs(direct) == 1
 
@@ -279,13 +271,13 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
         with pytest.raises(BrokerUnavailable):
             queue.submit(IMAGE, idempotency_key="order 4711")
         between.set("pass")
-        wait_until(lambda: messages() == 2, 60, "what had been sent has arrived")
+        wait_until(lambda: waiting() == 2, 60, "what had been sent has arrived")
         again = queue.submit(IMAGE, idempotency_key="order 4711")
         assert direct.job(again.id).status().state == "queued"
         assert whole_jobs(direct) == 2
 
 
-@pytest.mark.parametrize("cut_at", [0, 5_000, 300_000])
+@pytest.mark.parametrize("cut_at", [0, 5_000, 100_000])
 def test_a_connection_cut_in_a_submission_leaves_nothing_or_is_mended(
     through: Settings, settings: Settings, between: Proxy, cut_at: int
 ) -> None:

@@ -1,15 +1,46 @@
-"""The `ocrqueue` command where it meets the network or a shell."""
+"""The `ocrqueue` command where it meets Redis, the network or a shell."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
 import pytest
+from celery import Celery
 from click.testing import CliRunner, Result
 
 from ocrqueue.cli.program import program
+from ocrqueue.core import Outcome, WorkerRegistry
+from ocrqueue.core.check import check
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+from tests.support.processes import as_environment
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
+Ask = Callable[..., Result]
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[WorkerRegistry]:
+    made = WorkerRegistry(settings)
+    yield made
+    assert check(made) == []
+    made.close()
+
+
+@pytest.fixture
+def ask(settings: Settings) -> Ask:
+    """`ocrqueue ARGUMENTS` of the installation that `registry` has."""
+    given = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(settings).items()}
+
+    def invoke_here(*arguments: str, status: int = 0, **environment: str) -> Result:
+        return invoke(*arguments, status=status, **(given | environment))
+
+    return invoke_here
+
+
+def job(**fields: object) -> Job:
+    return Job.model_validate({"image": "s3://bucket/page.png", "engine": "null", **fields})
 
 
 def test_a_dead_broker_is_one_line_and_an_exit_status() -> None:
@@ -23,6 +54,110 @@ def test_a_dead_broker_is_one_line_and_an_exit_status() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_script_of_each_shell(shell: str) -> None:
     assert f"_OCRQUEUE_COMPLETE={shell}_complete" in invoke("completion", shell).stdout
+
+
+def test_check_says_nothing_where_all_holds_and_else_what_is_wrong(ask: Ask, registry: WorkerRegistry) -> None:
+    list(registry.submit([job(), job(tenant="acme")]))
+    assert ask("check").output == ""
+    assert json.loads(ask("check", "--json").stdout) == []
+    registry.client.hincrby(registry.keys.waiting(), "ocr.null", 3)
+    sentence = "2 parts wait in ocr.null, and 5 are counted"
+    assert ask("check", status=1).output == f"{sentence}\n"
+    assert json.loads(ask("check", "--json", status=1).stdout) == [sentence]
+    registry.client.hincrby(registry.keys.waiting(), "ocr.null", -3)
+
+
+def test_a_tenants_weight_counts_at_once_for_what_waits(ask: Ask, registry: WorkerRegistry) -> None:
+    list(registry.submit([job(tenant=name, tag=name) for name in ("one", "two") for _ in range(12)]))
+    ask("tenants", "weight", "one=3")
+    taken = [registry.take(f"token {turn}", "holder", [("ocr.null", 1)]) for turn in range(8)]
+    whose = [json.loads(part.job)["tag"] for each in taken for part in each.parts]
+    assert whose.count("one") == 6
+    assert whose.count("two") == 2
+
+
+def test_tenants_shows_who_waits_where_and_with_what_weight(ask: Ask, registry: WorkerRegistry) -> None:
+    assert "no tenant waits" in ask("tenants").stderr
+    list(registry.submit([job(tenant="acme"), job(tenant="acme", priority="low"), job(engine="keras")]))
+    ask("tenants", "weight", "acme=2.5", "later=3")
+    rows = [line.split() for line in ask("tenants").stdout.splitlines()]
+    assert rows[0] == ["tenant", "weight", "waiting", "lanes"]
+    assert rows[1] == ["acme", "2.5", "2", "ocr.null", "1,", "ocr.null.low", "1"]
+    assert rows[2:] == [["-", "1", "1", "ocr.keras", "1"], ["later", "3", "0", "-"]]
+    assert json.loads(ask("tenants", "--json").stdout)[0] == {
+        "name": "acme",
+        "weight": 2.5,
+        "waiting": {"ocr.null": 1, "ocr.null.low": 1},
+    }
+    ask("tenants", "weight", "acme=1", "later=1")
+    assert registry.client.exists(registry.keys.weights()) == 0, "1 is what all have"
+    assert "a weight is a number" in ask("tenants", "weight", "acme=0", status=2).stderr
+
+
+def test_submit_and_status_name_the_tenant(ask: Ask, registry: WorkerRegistry) -> None:
+    job_id = ask("submit", "s3://bucket/page.png", "-e", "null", "--tenant", "acme").stdout.strip()
+    assert registry.status(job_id).tenant == "acme"
+    assert ["tenant", "acme"] in [line.split() for line in ask("status", job_id).stdout.splitlines()]
+    assert "job.malformed" in ask("submit", "s3://bucket/page.png", "-e", "null", "--tenant", "a b", status=2).stderr
+
+
+def test_queues_shows_tenants_that_wait_and_messages_not_taken_in(
+    ask: Ask, registry: WorkerRegistry, settings: Settings
+) -> None:
+    list(registry.submit([job(tenant=f"t{number}") for number in range(12)]))
+    send(settings, {"image": "s3://bucket/page.png", "engine": "null"}, "ocr.null")
+    send(settings, {"image": "s3://bucket/page.png", "engine": "null"}, "ocr.null", priority=6)
+    found = {lane["name"]: lane for lane in json.loads(ask("queues", "--json").stdout)}
+    assert (found["ocr.null"]["waiting"], found["ocr.null"]["foreign"]) == (12, 2)
+    assert found["ocr.null"]["tenants"] == {f"t{number}": 1 for number in range(12)}
+    shown = ask("queues")
+    (line,) = [line.split() for line in shown.stdout.splitlines() if line.startswith("ocr.null  ") and "," not in line]
+    assert line[:4] == ["ocr.null", "12", "2", "0"]
+    assert "and 2 more" in shown.stdout
+    assert "ocrqueue reconcile" in shown.stderr
+    ask("reconcile", OCRQUEUE_LOST_AFTER_S="2")
+
+
+def test_reconcile_takes_in_what_came_by_name_where_no_worker_is_up(
+    ask: Ask, registry: WorkerRegistry, settings: Settings
+) -> None:
+    known = send(settings, {"image": "s3://bucket/page.png", "engine": "null"}, "ocr.null")
+    routed = send(settings, {"image": "s3://bucket/page.png", "engine": "auto", "languages": ["kor"]}, "ocr.auto.high")
+    refused = send(settings, {"image": "s3://bucket/page.png", "engine": "null", "nonsense": 1}, "ocr.null")
+    registry.client.lpush(registry.keys.foreign("ocr.null"), "no message at all")
+    answer = json.loads(ask("reconcile", "--json", OCRQUEUE_LOST_AFTER_S="2").stdout)
+    assert answer == {"requeued": [], "poison": [], "by_name": {"taken_in": 2, "refused": 1, "dropped": 1}}
+    assert registry.status(known).state == "queued"
+    assert registry.status(routed).queue == "ocr.tesseract.high", "the queue that it was sent to says which lane"
+    assert registry.status(refused).error.code == "job.malformed"  # type: ignore[union-attr]  # it has failed
+
+
+def test_reconcile_queues_again_what_a_lost_worker_had(ask: Ask, registry: WorkerRegistry) -> None:
+    (job_id,) = registry.submit([job()])
+    registry.take("token", "holder", [("ocr.null", 1)])
+    # its lease is long over, and nobody says that he has it
+    registry.client.zadd(registry.keys.leases(), {job_id: 1}, xx=True)
+    assert ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stdout == f"{job_id}  requeued\n"
+    assert registry.status(job_id).state == "queued"
+    assert "no job is lost" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
+
+
+def test_an_id_of_which_only_the_end_is_remembered_is_told_so(ask: Ask, registry: WorkerRegistry) -> None:
+    (job_id,) = registry.submit([job()])
+    (part,) = registry.take("token", "holder", [("ocr.null", 1)]).parts
+    registry.begin(part.hold, "worker", "null")
+    registry.finish(part.hold, job(id=job_id), Outcome(job_id=job_id, state="succeeded", result="file:///r", pages=1))
+    registry.client.delete(registry.keys.record(job_id))
+    for command in ("status", "wait", "cancel", "result"):
+        assert "error: job.ended: " in ask(command, job_id, status=3).stderr
+
+
+def send(settings: Settings, given: dict[str, object], queue: str, **options: object) -> str:
+    """As a foreign app does; the id."""
+    with Celery("theirs", broker=settings.redis_url.get_secret_value(), set_as_current=False) as theirs:
+        theirs.conf.broker_transport_options = {"global_keyprefix": settings.key_prefix}
+        sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": given}, queue=queue, **options)
+    return str(sent.id)
 
 
 def invoke(*arguments: str, stdin: str = "", status: int = 0, **environment: str) -> Result:

@@ -9,14 +9,20 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
 from ocrqueue import OcrQueue
-from ocrqueue.core.reconciler import Reconciler
-from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, QueueFull, error_classes
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.intake import take_in_foreign
+from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.core.tenants import set_weights, tenants
+from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUnknown, QueueFull, error_classes
+from ocrqueue.monitoring.snapshot import read_installation
+from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import load_settings
 from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation
@@ -107,7 +113,6 @@ def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Instal
 def test_a_message_by_name_is_what_the_table_says(installation: Installation) -> None:
     """The table of malformed messages: the record and the result of a job that the schema refuses."""
     from celery import Celery
-    from celery.exceptions import NotRegistered
 
     url = installation.settings.redis_url.get_secret_value()
     app = Celery("theirs", broker=url, backend=url, set_as_current=False)
@@ -118,9 +123,29 @@ def test_a_message_by_name_is_what_the_table_says(installation: Installation) ->
         sent.get(timeout=100)
     with pytest.raises(JobMalformed):
         installation.queue.job(sent.id).result()
-    unknown = app.send_task("ocrqueue.recognise", kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract")
-    with pytest.raises(NotRegistered):
-        unknown.get(timeout=100)
+    unknown = app.send_task("ocrqueue.recognise", kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract").id
+    client, keys = installation.queue.registry.client, installation.queue.registry.keys
+    wait_until(lambda: not client.exists(keys.foreign("ocr.tesseract")), 60, "it is dropped")
+    assert app.backend.get_state(unknown) == "PENDING", "nobody is told"
+    with pytest.raises(JobUnknown):
+        installation.queue.job(unknown).status()
+    a_minute_ago = datetime.now(UTC) - timedelta(minutes=1)
+    expired = app.send_task(
+        "ocrqueue.recognize", kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract", expires=a_minute_ago
+    )
+    with pytest.raises(Exception, match=r"^job\.expired: "):
+        expired.get(timeout=100)
+    late = app.send_task(
+        "ocrqueue.recognize",
+        kwargs={"job": {"image": "s3://b/k"}},
+        queue="ocr.tesseract.low",
+        countdown=1000,
+        priority=9,
+    )
+    wait_until(lambda: client.zscore(keys.delayed(), late.id), 60, "it is delayed")
+    assert installation.queue.job(late.id).status().queue == "ocr.tesseract.low"
+    assert installation.queue.job(late.id).cancel() == "cancelled"
+    assert late.get(timeout=100)["state"] == "cancelled"
     app.close()
 
 
@@ -248,7 +273,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         with worker(for_worker, tmp_path, *arguments):
             assert queue.submit(HELLO, idempotency_key="one").result(timeout=100).text == "Hello 42"
             assert queue.submit(HELLO).wait(100).cached
-            jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", group=2)
+            jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", tenant="acme")
             assert len(list(queue.as_completed(jobs, timeout=30))) == 3
             wait_until(lambda: admin.llen("acme:finished-scans") == 3, 60, "the replies were sent")
             for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):
@@ -258,11 +283,22 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             assert {lane.name for lane in queue.queues() if lane.workers} >= {"ocr.null", "ocr.tesseract"}
             interrupted = queue.submit(HELLO, engine="null", options={"delay_s": 3})
             wait_until(lambda: interrupted.status().state == "running", 60, "it runs")
-        # back on the queue by Celery's own means, and delivered again
-        assert admin.llen("acme:ocr.null") == 1
+        assert interrupted.status().state == "queued", "it is back in its lane"
         with OcrQueue(load_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):
             limited.submit("s3://b/k", engine="null")
-        Reconciler(queue.registry, queue.storage).run()
+        set_weights(queue.registry, {"acme": 3})
+        assert [tenant.weight for tenant in tenants(queue.registry) if tenant.name == "acme"] == [3]
+        waiting = queue.submit(HELLO, engine="null", reply_to="finished-scans")
+        assert waiting.cancel() == "cancelled"
+        read_installation(queue.registry)
+        operator = WorkerRegistry(load_settings(**for_worker))
+        note_replication(operator)
+        reclaim(operator)
+        take_in_foreign(operator, Router(operator.settings, lambda: read_engines(operator)).prepare)
+        operator.close()
+        dead, *_ = queue.dead_letters.ids()
+        queue.dead_letters.replay(dead)
+        assert queue.job(dead).cancel() == "cancelled"
         with worker(for_worker, tmp_path, *arguments):
             assert sent_by_name(url("ocr-by-name", "BY-NAME-PASSWORD"), tmp_path) == "succeeded"
             assert interrupted.wait(100).attempts == 2

@@ -35,9 +35,9 @@ def test_what_monitors_is_not_imported_unless_it_is_asked_for() -> None:
 import sys
 from ocrqueue import OcrQueue
 from ocrqueue.job import Job
-from ocrqueue.core.celery_messages import celery_message
+from ocrqueue.core.celery_messages import TASK, call_message
 import ocrqueue_worker.app
-celery_message(Job(image="s3://b/k"))
+call_message(TASK, Job(image="s3://b/k").id, "ocr.null")
 print({"opentelemetry.sdk.trace", "opentelemetry.exporter", "prometheus_client"} & set(sys.modules))
 """
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"

@@ -258,7 +258,7 @@ def test_as_completed_yields_each_job_once_and_subscribes_few_channels(queue: Oc
 
     def count() -> None:
         time.sleep(0.1)
-        channels.append(len(queue.registry.client.pubsub_channels(f"{queue.settings.key_prefix}*")))
+        channels.append(len(queue.registry.client.pubsub_channels(f"{queue.registry.keys.root}events:*")))
 
     counter = threading.Thread(target=count)
     counter.start()

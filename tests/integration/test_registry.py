@@ -1,326 +1,315 @@
-"""The record's life in a real Redis: every transition, and that no end is ever left."""
+"""What apps and operators see of jobs in a real Redis: records, ends, events, who works and what waits."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import pytest
 
 from ocrqueue.core import (
     EngineOffer,
-    Holder,
     Outcome,
-    Published,
     Registry,
-    StoredJob,
     WorkerInfo,
+    WorkerRegistry,
     known_engines,
     live_workers,
     queues,
 )
-from ocrqueue.core.celery_messages import job_in_message
-from ocrqueue.core.installation import announce_worker, dismiss_worker
-from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobUnknown, SourceUnavailable
+from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.core.installation import dismiss_worker
+from ocrqueue.core.script_arguments import Used
+from ocrqueue.errors import (
+    BrokerUnavailable,
+    EngineFailed,
+    ImageEmpty,
+    JobEnded,
+    JobPoison,
+    JobUnknown,
+    OcrQueueError,
+    QueueFull,
+    SourceUnavailable,
+)
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings.per_engine import PerEngine
+from tests.support.moves import LANE, all_parts, begun, hold_of, job, reclaimed, submit, succeeded, take
 from tests.support.processes import free_port, wait_until
 
-WORKER = "tesseract-1@host"
-
 
 @pytest.fixture
-def registry(settings: Settings) -> Iterator[Registry]:
-    registry = Registry(settings)
-    yield registry
-    registry.close()
+def given(registry: WorkerRegistry) -> Job:
+    made = job(image="https://user:secret@example.org/scan.png?signature=secret", tag="invoice 7", tenant="acme")
+    assert submit(registry, made) == [made.id]
+    return made
 
 
-@pytest.fixture
-def job(registry: Registry) -> Job:
-    job = Job(image="https://user:secret@example.org/scan.png?signature=secret", tag="invoice 7")
-    assert list(registry.submit([job])) == [job.id]
-    return job
+@contextmanager
+def memory_limit_reached(registry: WorkerRegistry) -> Iterator[None]:
+    registry.client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        registry.client.config_set("maxmemory", 0)
 
 
-def succeeded(job: Job) -> Outcome:
-    return Outcome(job_id=job.id, state="succeeded", result="s3://b/r.json", pages=1, words=3, mean_confidence=0.9)
+def failed(made: Job, error: type[OcrQueueError] = EngineFailed) -> Outcome:
+    return Outcome(job_id=made.id, state="failed", error=error().info)
 
 
-def failed(job: Job) -> Outcome:
-    return Outcome(job_id=job.id, state="failed", error=EngineFailed().info)
+# --- records ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_submitted_job_is_queued_with_its_message(registry: Registry, job: Job) -> None:
-    status = registry.status(job.id)
-    assert (status.state, status.engine, status.tag, status.queue) == ("queued", "tesseract", "invoice 7", job.queue)
+def test_a_submitted_job_is_queued_for_as_long_as_it_takes(registry: WorkerRegistry, given: Job) -> None:
+    status = registry.status(given.id)
+    assert (status.state, status.engine, status.tag, status.queue) == ("queued", "null", "invoice 7", LANE)
+    assert status.tenant == "acme"
     assert abs((datetime.now(UTC) - status.queued_at).total_seconds()) < 5
-    assert registry.client.llen(registry.keys.queue(job.queue)) == 1
-    assert 0 < registry.client.pttl(registry.keys.record(job.id)) <= registry.settings.queued_ttl_s * 1000
-    assert registry.job(job.id) == job
+    assert registry.client.zcard(registry.keys.queue(LANE, "acme")) == 1
+    assert registry.client.pttl(registry.keys.record(given.id)) == -1, "it never expires before its end"
+    assert registry.jobs([given.id, "never"]) == [given, None]
 
 
-def test_a_status_never_shows_the_secrets_of_a_reference(registry: Registry, job: Job) -> None:
-    assert "secret" not in registry.status(job.id).model_dump_json()
+def test_a_status_never_shows_the_secrets_of_a_reference(registry: WorkerRegistry, given: Job) -> None:
+    assert "secret" not in registry.status(given.id).model_dump_json()
 
 
-def test_the_same_id_submitted_twice_is_one_message(registry: Registry, job: Job) -> None:
-    assert list(registry.submit([job])) == [job.id]
-    assert registry.client.llen(registry.keys.queue(job.queue)) == 1
-
-
-def test_an_id_never_submitted_is_unknown(registry: Registry) -> None:
-    with pytest.raises(JobUnknown) as error:
-        registry.status("never")
-    assert error.value.code == "job.unknown"
-    with pytest.raises(JobUnknown):
-        registry.cancel("never")
+def test_an_id_never_submitted_is_unknown(registry: WorkerRegistry) -> None:
+    for call in (registry.status, registry.cancel):
+        with pytest.raises(JobUnknown) as error:
+            call("never")
+        assert error.value.code == "job.unknown"
     assert list(registry.statuses(["never"])) == [None]
 
 
-def test_the_way_of_a_job_that_succeeds(registry: Registry, job: Job) -> None:
-    start = registry.begin(job, WORKER)
-    assert (start.verdict, start.number) == ("run", 1)
-    assert registry.progress(job.id, 1, 1, 3) == "go on"
-    running = registry.status(job.id)
-    assert (running.state, running.worker, running.pages_done, running.pages) == ("running", WORKER, 1, 3)
-    assert registry.finish(job, succeeded(job)) == "succeeded"
-    ended = registry.status(job.id)
-    assert (ended.state, ended.result, ended.words, ended.attempts) == ("succeeded", "s3://b/r.json", 3, 1)
+def test_an_id_that_has_ended_is_told_apart_from_one_never_heard_of(registry: WorkerRegistry, given: Job) -> None:
+    registry.cancel(given.id)
+    registry.client.delete(registry.keys.record(given.id))
+    for call in (registry.status, registry.cancel):
+        with pytest.raises(JobEnded):
+            call(given.id)
+
+
+def test_the_way_of_a_job_that_succeeds(registry: WorkerRegistry, given: Job) -> None:
+    hold = begun(registry)
+    assert registry.progress(hold, 1, 3) == "go on"
+    running = registry.status(given.id)
+    assert (running.state, running.worker, running.pages_done, running.pages) == ("running", "worker@host", 1, 3)
+    outcome = succeeded(hold).model_copy(update={"words": 3, "mean_confidence": 0.9})
+    assert registry.finish(hold, given, outcome) == "succeeded"
+    ended = registry.status(given.id)
+    assert (ended.state, ended.result, ended.words, ended.attempts) == ("succeeded", "file:///result.json", 3, 1)
     assert ended.finished
     assert ended.queued_at <= ended.started_at <= ended.finished_at  # type: ignore[operator]
-    assert 0 < registry.client.pttl(registry.keys.record(job.id)) <= registry.settings.record_ttl_s * 1000
+    assert 0 < registry.client.pttl(registry.keys.record(given.id)) <= registry.settings.record_ttl_s * 1000
 
 
-def age(registry: Registry, job: Job, seconds: float) -> None:
-    """Make the job's newest sign of life older."""
-    registry.client.zincrby(registry.keys.running(), -seconds * 1000, job.id)
+def test_an_end_stands(registry: WorkerRegistry, given: Job) -> None:
+    hold = begun(registry)
+    registry.finish(hold, given, succeeded(hold))
+    assert registry.finish(hold, given, failed(given)) == "succeeded"
+    assert registry.cancel(given.id) == "succeeded"
+    assert registry.release(hold, SourceUnavailable().info) == "ended"
+    assert registry.send_on(hold, given, "null") == "ended"
+    assert registry.begin(hold, "w", "null").verdict == "ended"
+    assert registry.status(given.id).error is None
 
 
-def test_an_end_stands(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    registry.finish(job, succeeded(job))
-    assert registry.finish(job, failed(job)) == "succeeded"
-    assert registry.cancel(job.id) == "succeeded"
-    assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1)) == "ended"
-    assert registry.begin(job, WORKER).verdict == "finished"
-    assert registry.status(job.id).error is None
-
-
-def test_two_ends_at_once_are_one(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    outcomes = [succeeded(job), failed(job)] * 10
+def test_two_ends_at_once_are_one(registry: WorkerRegistry, given: Job) -> None:
+    hold = begun(registry)
+    outcomes = [succeeded(hold), failed(given)] * 10
     with ThreadPoolExecutor(20) as pool:
-        states = set(pool.map(lambda outcome: registry.finish(job, outcome), outcomes))
+        states = set(pool.map(lambda outcome: registry.finish(hold, given, outcome), outcomes))
     assert len(states) == 1
-    assert registry.status(job.id).state in states
+    assert registry.status(given.id).state in states
+    assert registry.client.hvals(registry.keys.ended("null")) == [b"1"]
 
 
-def test_the_fourth_delivery_of_a_job_that_kills_is_poison(registry: Registry, job: Job) -> None:
-    for _ in range(3):
-        assert registry.begin(job, WORKER).verdict == "run"
-        assert registry.abandon(job.id, WORKER)
-    start = registry.begin(job, WORKER)
-    assert (start.verdict, start.number) == ("poison", 3)
+def test_a_record_of_a_newer_version_is_told_as_far_as_it_is_understood(registry: WorkerRegistry, given: Job) -> None:
+    record = registry.keys.record(given.id)
+    future = given.model_dump(mode="json") | {"engine": "null", "surprise": {"x": 1}, "crops": "holographic"}
+    text = str(future).replace("'", '"').replace("None", "null").replace("True", "true").replace("False", "false")
+    registry.client.hset(record, mapping={"state": "archived", "job": text, "progress": "many", "history": "{}"})
+    status = registry.status(given.id)
+    assert (status.state, status.tag, status.engine, status.finished) == ("unknown", "invoice 7", "null", False)
+    assert [found.id for found in registry.statuses([given.id]) if found] == [given.id]
+    assert queues(registry)
+    hold = hold_of(registry)
+    registry.client.hset(registry.keys.record(given.id), "error", '{"code": 5}')
+    assert registry.status(given.id).error is None
+    registry.client.zadd(registry.keys.leases(), {given.id: 1})
+    assert reclaimed(registry).requeued == (given.id,)
+    registry.begin(hold := hold_of(registry), "w", "null")
+    assert registry.finish(hold, given, succeeded(hold)) == "succeeded"
 
 
-def test_orderly_retries_do_not_count_as_lost_deliveries(registry: Registry, job: Job) -> None:
-    for attempt in range(1, 8):
-        start = registry.begin(job, WORKER)
-        assert (start.verdict, start.number, start.retries) == ("run", attempt, 0)
-        assert registry.release(job, SourceUnavailable("Try later.").info, Holder(WORKER, attempt)) == "released"
-        waiting = registry.status(job.id)
-        assert waiting.state == "queued"
-        assert waiting.error is not None
-        assert waiting.error.code == "source.unavailable"
+@pytest.mark.parametrize("field", ["state", "job", "queued_at", "progress", "outcome", "history", "error", "attempts"])
+def test_no_value_of_a_record_makes_it_unreadable(registry: WorkerRegistry, given: Job, field: str) -> None:
+    whole = registry.client.hgetall(registry.keys.record(given.id))
+    for value in (
+        b"",
+        b"\xff",
+        b"[]",
+        b"-1",
+        b"1e99",
+        b"9" * 400,
+        "²".encode(),
+        b"[" * 10_000,
+        b'{"job_id": 5}',
+        b"1/2/3",
+    ):
+        registry.client.hset(registry.keys.record(given.id), field, value)
+        assert registry.status(given.id).id == given.id
+        assert len(registry.jobs([given.id])) == 1
+    registry.client.hset(registry.keys.record(given.id), mapping=whole)
 
 
-def test_a_queued_job_cancelled_is_cancelled_at_once(registry: Registry, job: Job) -> None:
-    assert registry.cancel(job.id) == "cancelled"
-    assert registry.cancel(job.id) == "cancelled"
-    assert registry.begin(job, WORKER).verdict == "finished"
+def test_a_job_whose_record_is_gone_is_never_run(registry: WorkerRegistry) -> None:
+    gone, kept = job(), job()
+    submit(registry, gone, kept)
+    registry.client.delete(registry.keys.record(gone.id))
+    assert all_parts(registry) == [kept.id]
+    assert registry.client.hget(registry.keys.waiting(), LANE) == b"0"
 
 
-def test_a_running_job_cancelled_is_told_at_its_next_step(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    assert registry.cancel(job.id) == "running"
-    assert registry.status(job.id).cancel_requested
-    assert registry.progress(job.id, 1, 0, 1) == "stop"
-    registry.abandon(job.id, WORKER)
-    assert registry.begin(job, WORKER).verdict == "cancelled"
+def test_a_page_part_whose_job_is_gone_is_never_run(registry: WorkerRegistry) -> None:
+    gone, kept = job(), job()
+    submit(registry, gone)
+    registry.split(begun(registry), 3, "sha256")
+    submit(registry, kept)
+    registry.client.delete(registry.keys.record(gone.id), registry.keys.open_parts(gone.id))
+    assert all_parts(registry) == [kept.id]
 
 
-def test_an_attempt_taken_for_lost_goes_on_until_another_begins(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    registry.abandon(job.id, WORKER)
-    assert registry.progress(job.id, 1, 1, 2) == "go on"
-    registry.begin(job, "other")
-    assert registry.progress(job.id, 1, 1, 2) == "elsewhere"
-    registry.finish(job, succeeded(job))
-    assert registry.progress(job.id, 2, 1, 2) == "stop", "it has ended elsewhere"
+# --- submission -------------------------------------------------------------------------------------------------------
 
 
-def test_a_failure_of_an_attempt_taken_for_lost_does_not_count(registry: Registry, job: Job) -> None:
-    registry.begin(job, "frozen")
-    age(registry, job, 16)
-    old, new, error = Holder("frozen", 1), Holder("other", 2), SourceUnavailable().info
-    assert registry.begin(job, "other").verdict == "run"
-    assert registry.finish(job, failed(job), old) == "elsewhere"
-    assert registry.release(job, error, old, pause_s=1) == "elsewhere"
-    assert registry.status(job.id).state == "running"
-    registry.abandon(job.id, "other")
-    assert registry.finish(job, failed(job), old) == "elsewhere", "it waits for its next delivery"
-    assert registry.begin(job, "other").number == 3
-    assert registry.finish(job, failed(job), new) == "elsewhere"
-    assert registry.finish(job, succeeded(job)) == "succeeded", "a success does, whoever has it"
+def test_the_same_id_submitted_twice_is_one_job(registry: WorkerRegistry, given: Job) -> None:
+    assert submit(registry, given, given) == [given.id, given.id]
+    assert all_parts(registry) == [given.id]
 
 
-def test_a_second_delivery_of_a_job_at_a_living_worker_is_dropped(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    for _ in range(5):
-        assert registry.begin(job, "other").verdict == "elsewhere"
-    assert registry.status(job.id).worker == WORKER
-    registry.heartbeat([job.id])
-    age(registry, job, 16)
-    assert registry.begin(job, "other").verdict == "run"
-
-
-def test_a_delivery_whose_answer_was_lost_is_asked_for_again_and_counts_once(registry: Registry, job: Job) -> None:
-    for _ in range(5):
-        start = registry.begin(job, WORKER, delivery="the first")
-        assert (start.verdict, start.number) == ("run", 1)
-    assert registry.begin(job, WORKER, delivery="another").verdict == "elsewhere"
-
-
-def test_only_the_worker_that_has_a_job_abandons_it(registry: Registry, job: Job) -> None:
-    assert not registry.abandon(job.id, WORKER)
-    registry.begin(job, WORKER)
-    assert not registry.abandon(job.id, "other")
-    assert registry.abandon(job.id, WORKER)
-    assert registry.status(job.id).state == "queued"
-
-
-def test_a_retry_waits_in_redis_and_is_put_first_in_its_lane(registry: Registry, job: Job) -> None:
-    key = registry.keys.queue(job.queue)
-    message = registry.client.rpop(key)
-    registry.begin(job, WORKER)
-    assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=60) == "released"
-    assert registry.publish_due().jobs == 0
-    assert registry.begin(job, WORKER).verdict == "elsewhere", "a message left over does not shorten the pause"
-    list(registry.submit([Job(image="s3://b/later")]))
-    registry.client.zincrby(registry.keys.delayed(), -61_000, job.id)
-    assert registry.publish_due().jobs == 1
-    assert registry.publish_due().jobs == 0
-    first = registry.client.rpop(key)
-    assert isinstance(first, bytes)
-    assert isinstance(message, bytes)
-    assert job_in_message(first) == job_in_message(message)
-    start = registry.begin(job, WORKER)
-    assert (start.verdict, start.number, start.retries) == ("run", 2, 1)
-
-
-def test_who_puts_retries_back_hears_how_many_workers_do_so(registry: Registry) -> None:
-    registry.client.hset(registry.keys.workers(), mapping={"one": "{}", "two": "{}"})
-    assert registry.publish_due() == Published(jobs=0, workers=2)
-
-
-def test_a_job_cancelled_in_its_pause_is_not_put_back(registry: Registry, job: Job) -> None:
-    registry.client.delete(registry.keys.queue(job.queue))
-    registry.begin(job, WORKER)
-    registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001)
-    assert registry.cancel(job.id) == "cancelled"
-    assert registry.client.zcard(registry.keys.delayed()) == 0
-    assert registry.publish_due().jobs == 0
-    assert registry.client.llen(registry.keys.queue(job.queue)) == 0
-
-
-def test_a_job_whose_record_is_gone_gets_it_back_when_it_is_to_be_tried_again(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    registry.client.delete(registry.keys.record(job.id))
-    assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1)) == "released"
-    assert registry.status(job.id).state == "queued"
-    assert registry.job(job.id) == job
-
-
-def test_who_sent_a_job_by_name_is_told_of_it_after_a_retry_as_well(registry: Registry) -> None:
-    job = Job(image="s3://b/k")
-    registry.begin(job, WORKER, wants_summary=True)
-    (stored,) = registry.stored_jobs([job.id])
-    assert stored == StoredJob(job, wants_summary=True)
-    registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), wants_summary=True)
-    message = registry.client.rpop(registry.keys.queue(job.queue))
-    assert isinstance(message, bytes)
-    assert json.loads(message)["headers"].get("ignore_result") is False
-
-
-def test_what_goes_on_with_a_job_works_at_the_memory_limit_and_nothing_is_added(registry: Registry, job: Job) -> None:
-    client = registry.client
-    client.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(BrokerUnavailable, match="memory limit"):
-            list(registry.submit([Job(id="new", image="s3://b/k", idempotency_key="k")]))
-        assert not client.exists(registry.keys.record("new"), registry.keys.once("k"))
-        assert client.llen(registry.keys.queue(job.queue)) == 1
-        assert registry.begin(job, WORKER).verdict == "run"
-        registry.heartbeat([job.id])
-        assert registry.progress(job.id, 1, 1, 2) == "go on"
-        assert registry.release(job, SourceUnavailable().info, Holder(WORKER, 1), pause_s=0.001) == "released"
-        wait_until(lambda: registry.publish_due().jobs == 1, 60, "it is put back")
-        assert registry.begin(job, WORKER).verdict == "run"
-        assert registry.finish(job, succeeded(job)) == "succeeded"
-    finally:
-        client.config_set("maxmemory", 0)
-
-
-def test_who_was_asked_to_stop(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    assert registry.cancel_requested([job.id, "never"]) == []
-    registry.cancel(job.id)
-    assert registry.cancel_requested([job.id, "never"]) == [job.id]
-    assert registry.cancel_requested([]) == []
-
-
-def test_a_job_published_by_name_gets_its_record_at_its_delivery(registry: Registry) -> None:
-    job = Job(image="s3://b/k", id="custom-id_1")
-    assert registry.begin(job, WORKER).verdict == "run"
-    assert registry.status(job.id).state == "running"
-
-
-def test_a_record_that_is_gone_is_closed_all_the_same(registry: Registry, job: Job) -> None:
-    registry.client.delete(registry.keys.record(job.id))
-    assert registry.finish(job, failed(job)) == "failed"
-    assert registry.status(job.id).error.code == "engine.failed"  # type: ignore[union-attr]
-
-
-def test_fifty_submitters_with_one_idempotency_key_get_one_job(registry: Registry) -> None:
-    def submit(_: int) -> str:
-        (job_id,) = registry.submit([Job(image="s3://b/k", idempotency_key="order 1")])
+def test_fifty_submitters_with_one_idempotency_key_get_one_job(registry: WorkerRegistry) -> None:
+    def submit_one(_: int) -> str:
+        (job_id,) = submit(registry, job(idempotency_key="order 1"))
         return job_id
 
     with ThreadPoolExecutor(50) as pool:
-        ids = set(pool.map(submit, range(50)))
-    assert len(ids) == 1
-    assert registry.client.llen(registry.keys.queue("ocr.tesseract")) == 1
+        ids = set(pool.map(submit_one, range(50)))
+    assert all_parts(registry) == [*ids]
 
 
-def test_an_idempotency_key_whose_job_has_expired_is_free_again(registry: Registry) -> None:
-    first = Job(image="s3://b/k", idempotency_key="order 2")
-    list(registry.submit([first]))
+def test_an_idempotency_key_whose_job_has_expired_is_free_again(registry: WorkerRegistry) -> None:
+    first, second = job(idempotency_key="order 2"), job(idempotency_key="order 2")
+    submit(registry, first)
+    registry.cancel(first.id)
     registry.client.delete(registry.keys.record(first.id))
-    second = Job(image="s3://b/k", idempotency_key="order 2")
-    assert list(registry.submit([second])) == [second.id]
+    assert submit(registry, second) == [second.id]
 
 
-def test_events_are_published_on_shared_channels(registry: Registry, job: Job) -> None:
+def test_every_tenant_has_idempotency_keys_of_its_own(registry: WorkerRegistry) -> None:
+    jobs = [job(tenant=tenant, idempotency_key="order 3") for tenant in ("", "a", "b")]
+    assert submit(registry, *jobs) == [one.id for one in jobs]
+    again = [job(tenant=tenant, idempotency_key="order 3") for tenant in ("", "a", "b")]
+    assert submit(registry, *again) == [one.id for one in jobs]
+
+
+def test_a_cancelled_job_makes_room_at_once(settings: Settings) -> None:
+    limited = settings.model_copy(update={"max_queue_length": PerEngine(2)})
+    with closing(WorkerRegistry(limited)) as registry:
+        first, second, third = job(), job(priority="low"), job(priority="high")
+        submit(registry, first, second)
+        with pytest.raises(QueueFull):
+            submit(registry, third)
+        assert registry.cancel(second.id) == "cancelled"
+        assert submit(registry, third) == [third.id]
+        with pytest.raises(QueueFull):
+            submit(registry, job())
+        assert all_parts(registry) == [third.id, first.id]
+
+
+def test_what_goes_on_with_a_job_works_at_the_memory_limit_and_nothing_is_added(
+    registry: WorkerRegistry, given: Job
+) -> None:
+    cancelled, split = job(tenant="b"), job(tenant="c")
+    submit(registry, cancelled, split)
+    with memory_limit_reached(registry):
+        with pytest.raises(BrokerUnavailable, match="memory limit"):
+            submit(registry, job(id="new", idempotency_key="k"))
+        assert not registry.client.exists(registry.keys.record("new"), registry.keys.once("", "k"))
+        hold = begun(registry)
+        assert hold.part == given.id
+        assert registry.heartbeat("holder", "{}", [hold], 5).answers == ("yours",)
+        assert registry.progress(hold, 1, 2) == "go on"
+        assert registry.release(hold, SourceUnavailable().info, pause_s=0.001, is_retry=True) == "released"
+        wait_until(lambda: registry.reclaim().due == 1, 60, "its pause is over")
+        assert registry.cancel(cancelled.id) == "cancelled"
+        opening = begun(registry)
+        assert registry.split(opening, 1, "pin") == "split"
+        taken = {hold.part: hold for hold in (begun(registry), begun(registry))}
+        page, again = taken[f"{split.id}:00001"], taken[given.id]
+        assert registry.finish(page, split, succeeded(page), next_token="closing") == "close"
+        assert registry.lost([again]) == ["requeued"]
+        assert registry.send_on(begun(registry), given, "null") == "sent"
+        last = begun(registry)
+        assert registry.finish(last, given, succeeded(last)) == "succeeded"
+
+
+# --- what is counted and told -----------------------------------------------------------------------------------------
+
+
+def test_every_end_is_counted_once_by_period_minute_and_day(registry: WorkerRegistry) -> None:
+    jobs = [job(tenant="acme") for _ in range(3)]
+    submit(registry, *jobs)
+    used = Used(pages=2, cpu_s=1.5, size_bytes=123_456_789, cost=0.25)
+    for made in jobs[:2]:
+        hold = begun(registry)
+        for _ in range(2):
+            registry.finish(hold, made, succeeded(hold).model_copy(update={"pages": 2}), used)
+    hold = begun(registry)
+    registry.finish(hold, jobs[2], failed(jobs[2]), Used())
+    client, keys = registry.client, registry.keys
+    seconds, _ = client.time()
+    usage = client.hgetall(keys.usage(seconds // 86400, "acme"))
+    assert {name.decode(): float(value) for name, value in usage.items()} == {
+        "jobs": 3,
+        "pages": 4,
+        "cpu_s": 3,
+        "bytes": 246_913_578,
+        "cost": 0.5,
+    }
+    minutes = [client.hgetall(keys.minute(seconds // 60 - ago)) for ago in (0, 1)]
+    counted = {
+        what: sum(int(minute.get(f"null:{what}".encode(), 0)) for minute in minutes)
+        for what in ("ended", "pages", "failed")
+    }
+    assert counted == {"ended": 3, "pages": 4, "failed": 1}
+    assert sum(map(int, client.hvals(keys.ended("null")))) == 3
+    assert sum(map(int, client.hvals(keys.pages("null")))) == 4
+    assert sum(map(int, client.hvals(keys.errors("null")))) == 1
+    assert sum(map(int, client.hvals(keys.waits("null")))) == 3
+    for key in (keys.ended("null"), keys.waits("null"), keys.errors("null")):
+        assert 0 < client.pttl(key) <= 300_000
+    assert 399 * 86400 < client.ttl(keys.usage(seconds // 86400, "acme")) <= 400 * 86400
+
+
+def test_a_result_from_the_cache_is_no_page_that_the_engine_read(registry: WorkerRegistry, given: Job) -> None:
+    hold = begun(registry)
+    registry.finish(hold, given, succeeded(hold).model_copy(update={"cached": True}))
+    assert registry.client.hvals(registry.keys.pages("null")) == []
+
+
+def test_events_are_published_on_shared_channels(registry: WorkerRegistry, given: Job) -> None:
     heard: list[bytes] = []
     subscribed = threading.Event()
 
     def listen() -> None:
         with registry.client.pubsub(ignore_subscribe_messages=True) as events:
-            events.subscribe(registry.keys.events(job.id))
+            events.subscribe(registry.keys.events(given.id))
             events.get_message(timeout=60)
             subscribed.set()
             while len(heard) < 3 and (message := events.get_message(timeout=60)):
@@ -329,56 +318,77 @@ def test_events_are_published_on_shared_channels(registry: Registry, job: Job) -
     listener = threading.Thread(target=listen)
     listener.start()
     assert subscribed.wait(60)
-    registry.begin(job, WORKER)
-    registry.progress(job.id, 1, 1, 2)
-    registry.finish(job, succeeded(job))
+    hold = begun(registry)
+    registry.progress(hold, 1, 2)
+    registry.finish(hold, given, succeeded(hold))
     listener.join(60)
-    assert heard == [f"{job.id} {what}".encode() for what in ("running", "running 1/2", "succeeded")]
+    assert heard == [f"{given.id} {what}".encode() for what in ("running", "running 1/2", "succeeded")]
 
 
-def test_workers_announce_themselves_and_are_forgotten(registry: Registry) -> None:
+# --- the installation -------------------------------------------------------------------------------------------------
+
+
+def test_workers_announce_themselves_and_are_forgotten(registry: WorkerRegistry) -> None:
     worker = WorkerInfo(
         name="mine-1@host",
+        holder="one",
         queues=("ocr.mine",),
         engines=(EngineOffer(name="mine", version="1", model="m", languages=("eng",)),),
         concurrency=2,
         pid=1,
         started_at=datetime.now(UTC),
     )
-    announce_worker(registry, worker)
+    text = worker.model_dump_json(exclude={"seen_at"})
+    registry.heartbeat("one", text, [])
     assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
     assert set(known_engines(registry)) == {"tesseract", "keras", "rapid", "vision", "null", "mine"}
-    registry.client.hset(registry.keys.workers(), "newer", b'{"some": "future"}')
-    stale = worker.model_copy(update={"name": "stale", "seen_at": 1.0})
-    registry.client.hset(registry.keys.workers(), "stale", stale.model_dump_json())
+    seconds, _ = registry.client.time()
+    registry.client.hset(registry.keys.workers(), "newer", f'{seconds}000 {{"some": "future"}}')
+    registry.client.hset(registry.keys.workers(), "stale", f"1000 {text}")
+    registry.client.hset(registry.keys.workers(), "garbage", b"\xff\xfe")
     assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
-    assert set(registry.client.hkeys(registry.keys.workers())) == {b"mine-1@host", b"newer"}
-    dismiss_worker(registry, "mine-1@host")
+    assert set(registry.client.hkeys(registry.keys.workers())) == {b"one", b"newer"}
+    # a container's next worker has the same name, and is another instance
+    registry.heartbeat("two", text, [])
+    dismiss_worker(registry, "one")
+    assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
+    dismiss_worker(registry, "two")
     assert live_workers(registry) == []
 
 
-def test_queues_tell_the_length_and_the_oldest_job(registry: Registry, job: Job) -> None:
-    list(registry.submit([Job(image="s3://b/k", priority="high")]))
+def test_the_shared_duties_are_one_workers_until_it_is_silent(registry: WorkerRegistry) -> None:
+    assert not registry.heartbeat("unwilling", "", []).on_duty
+    assert registry.heartbeat("one", "", [], 60).on_duty
+    assert not registry.heartbeat("two", "", [], 60).on_duty
+    assert registry.heartbeat("one", "", [], 60).on_duty
+    registry.client.delete(f"{registry.keys.root}duty")
+    assert registry.heartbeat("two", "", [], 60).on_duty
+    assert not registry.heartbeat("one", "", [], 60).on_duty
+
+
+def test_queues_tell_the_length_the_tenants_and_the_oldest_job(registry: WorkerRegistry, given: Job) -> None:
+    submit(registry, job(priority="high"), job(), job())
+    registry.client.lpush(registry.keys.foreign("ocr.null.low"), b"not a message")
     by_name = {queue.name: queue for queue in queues(registry)}
-    assert by_name["ocr.tesseract"].waiting == 1
-    assert by_name["ocr.tesseract"].oldest_job == job.id
-    assert by_name["ocr.tesseract"].oldest_wait_s is not None
-    assert by_name["ocr.tesseract.high"].waiting == 1
-    assert by_name["ocr.null.low"].waiting == 0
-    registry.client.rpush(registry.keys.queue("ocr.null.low"), b"not a message")
-    assert {queue.name: queue.oldest_job for queue in queues(registry)}["ocr.null.low"] is None
+    assert (by_name[LANE].waiting, by_name[LANE].tenants) == (3, {"": 2, "acme": 1})
+    assert by_name[LANE].oldest_job == given.id
+    assert by_name[LANE].oldest_wait_s is not None
+    assert by_name["ocr.null.high"].waiting == 1
+    low = by_name["ocr.null.low"]
+    assert (low.waiting, low.foreign, low.oldest_job) == (0, 1, None)
 
 
-def test_a_key_prefix_is_before_every_key(registry: Registry, job: Job) -> None:
-    registry.begin(job, WORKER)
-    registry.finish(job, succeeded(job))
+def test_a_key_prefix_is_before_every_key(registry: WorkerRegistry, given: Job) -> None:
+    registry.client.delete(*registry.client.keys("*"))
+    submit(registry, given)
+    hold = begun(registry)
+    registry.finish(hold, given, succeeded(hold), Used(1))
+    reclaimed(registry)
     registry.remember_reading("k", "s3://b/r.json")
     assert registry.earlier_reading("k") == "s3://b/r.json"
     prefix = registry.settings.key_prefix.encode()
     assert prefix
-    stray = [key for key in registry.client.scan_iter(count=1000) if key.startswith((b"ocr.", b"ocrqueue:"))]
-    assert stray == []
-    assert len(list(registry.client.scan_iter(match=prefix + b"*", count=1000))) == 6  # jobs ended, pages read, waits
+    assert [key for key in registry.client.keys("*") if not key.startswith(prefix + b"ocrqueue:")] == []
 
 
 @pytest.mark.parametrize("what", ["nothing listens", "wrong password"])
@@ -386,11 +396,66 @@ def test_a_broker_that_refuses_is_an_error_within_seconds(settings: Settings, wh
     url = f"redis://127.0.0.1:{free_port()}/0"
     if what == "wrong password":
         url = settings.redis_url.get_secret_value().replace("secret-of-the-tests", "guess")
-    registry = Registry(load_settings(redis_url=url))
-    try:
+    with closing(Registry(load_settings(redis_url=url))) as refused:
         with pytest.raises(BrokerUnavailable) as error:
-            list(registry.submit([Job(image="s3://b/k")]))
+            list(refused.submit([Job(image="s3://b/k")]))
         assert "guess" not in str(error.value)
         assert ("refuses the user or password" in str(error.value)) == (what == "wrong password")
-    finally:
-        registry.close()
+
+
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+def fail(registry: WorkerRegistry, error: type[OcrQueueError]) -> Job:
+    made = job()
+    submit(registry, made)
+    registry.finish(begun(registry), made, failed(made, error))
+    return made
+
+
+def test_what_may_pass_is_a_dead_letter_and_a_bad_image_is_not(registry: WorkerRegistry) -> None:
+    dead = [fail(registry, error) for error in (JobPoison, EngineFailed, SourceUnavailable)]
+    fail(registry, ImageEmpty)
+    letters = DeadLetters(registry)
+    assert set(letters.ids()) == {one.id for one in dead}
+    codes = {status.error.code for status in letters.list() if status.error}
+    assert codes == {"source.unavailable", "engine.failed", "job.poison"}
+    assert registry.client.pttl(registry.keys.record(dead[0].id)) > registry.settings.record_ttl_s * 1000
+
+
+def test_a_replay_queues_the_job_anew_and_keeps_its_history(registry: WorkerRegistry) -> None:
+    made, letters = fail(registry, JobPoison), DeadLetters(registry)
+    for number in (1, 2):
+        letters.replay(made.id)
+        status = registry.status(made.id)
+        assert (status.state, status.attempts, status.error) == ("queued", 0, None)
+        assert [outcome.error.code for outcome in status.history if outcome.error] == ["job.poison"] * number
+        assert letters.ids() == []
+        assert registry.client.pttl(registry.keys.record(made.id)) == -1
+        assert not registry.has_ended(made.id)
+        with pytest.raises(JobUnknown):
+            letters.replay(made.id)
+        start = registry.begin(hold := hold_of(registry), "w", "null")
+        assert (start.number, start.may_be_stored) == (1, True)
+        registry.finish(hold, made, failed(made, JobPoison))
+    letters.replay(made.id)
+    assert all_parts(registry) == [made.id]
+
+
+def test_a_dropped_letter_is_gone_and_its_record_stays(registry: WorkerRegistry) -> None:
+    made, letters = fail(registry, EngineFailed), DeadLetters(registry)
+    assert letters.get(made.id).id == made.id
+    letters.drop(made.id)
+    assert letters.list() == []
+    assert registry.status(made.id).state == "failed"
+    for call in (letters.drop, letters.replay, letters.get):
+        with pytest.raises(JobUnknown):
+            call(made.id)
+
+
+def test_a_letter_whose_record_has_expired_is_forgotten(registry: WorkerRegistry) -> None:
+    made, letters = fail(registry, EngineFailed), DeadLetters(registry)
+    registry.client.delete(registry.keys.record(made.id))
+    assert letters.list() == []
+    assert letters.ids() == []
+    assert take(registry).parts == ()

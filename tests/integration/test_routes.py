@@ -8,13 +8,14 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from celery import Celery
 from PIL import Image
 
 from ocrqueue import Document, JobStatus, OcrQueue
 from ocrqueue.core.celery_messages import TASK
+from ocrqueue.core.check import check
 from ocrqueue.errors import JobMalformed
 from ocrqueue.settings import Settings, load_settings
+from tests.support.brokers import Messages, celery_app
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
 
@@ -55,6 +56,7 @@ def started(routed_settings: Settings, tmp_path_factory: pytest.TempPathFactory)
 def queue(routed_settings: Settings, started: Worker) -> Iterator[OcrQueue]:
     with OcrQueue(routed_settings) as connected:
         yield connected
+        assert check(connected.registry) == []
 
 
 def read(queue: OcrQueue, image: bytes = HELLO, **fields: Any) -> tuple[JobStatus, Document]:
@@ -226,10 +228,7 @@ def test_an_earlier_reading_is_an_engines_turn(queue: OcrQueue) -> None:
 @pytest.mark.parametrize("queue_name", ["ocr.auto", "ocr.tesseract", "ocr.null"])
 def test_a_job_by_name_is_routed_by_the_worker(queue: OcrQueue, routed_settings: Settings, queue_name: str) -> None:
     image = queue.storage.put(f"inputs/{uuid.uuid4().hex}.png", HELLO, "image/png")
-    url = routed_settings.redis_url.get_secret_value()
-    with Celery(broker=url, backend=url) as app:
-        app.conf.broker_transport_options = {"global_keyprefix": routed_settings.key_prefix}
-        app.conf.result_backend_transport_options = {"global_keyprefix": routed_settings.key_prefix}
+    with celery_app(routed_settings) as app:
         job = {"image": image, "engine": "auto", "options": {"null": UNSURE}}
         sent = app.send_task(TASK, kwargs={"job": job}, queue=queue_name)
         summary = sent.get(timeout=100)
@@ -258,17 +257,13 @@ def test_routes_that_cannot_be(queue: OcrQueue) -> None:
     assert "{engine: {option: value}}" in refused(engine="auto", options={"psm": 6})
 
 
-def test_a_forged_route_reads_the_image_all_the_same(queue: OcrQueue, routed_settings: Settings) -> None:
+def test_a_forged_route_reads_the_image_all_the_same(queue: OcrQueue) -> None:
     image = queue.storage.put(f"inputs/{uuid.uuid4().hex}.png", HELLO, "image/png")
     trail = [{"engine": "null", "attempt": 7, "result": "file:///etc/passwd"}]
     route = {"asked": "null", "engines": ["null", "tesseract"], "reason": "forged", "trail": trail}
-    url = routed_settings.redis_url.get_secret_value()
-    with Celery(broker=url) as app:
-        app.conf.broker_transport_options = {"global_keyprefix": routed_settings.key_prefix}
-        job = {"image": image, "engine": "tesseract", "route": route}
-        sent = app.send_task(TASK, kwargs={"job": job}, queue="ocr.tesseract", ignore_result=True)
-    wait_until(lambda: _ended(queue, sent.id), 60, "it has ended")
-    assert queue.job(sent.id).result().text == "Hello queue\nof engines"
+    job_id = Messages(queue, "ocr.tesseract").send({"image": image, "engine": "tesseract", "route": route})
+    wait_until(lambda: _ended(queue, job_id), 60, "it has ended")
+    assert queue.job(job_id).result().text == "Hello queue\nof engines"
 
 
 def _ended(queue: OcrQueue, job_id: str) -> bool:

@@ -15,15 +15,15 @@ from click.testing import CliRunner, Result
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
-from ocrqueue.core import EngineOffer, WorkerInfo
-from ocrqueue.core.celery_messages import celery_message, job_in_message
-from ocrqueue.core.installation import announce_worker, dismiss_worker
+from ocrqueue.core import EngineOffer, WorkerInfo, WorkerRegistry
+from ocrqueue.core.installation import dismiss_worker
 from ocrqueue.errors import EngineUnknown, JobMalformed, LanguageUnsupported
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import LANES
 from ocrqueue.job.route import Step
 from ocrqueue.routing import make_route, read_engines
 from ocrqueue.settings import Settings
+from tests.faults.messages_envelopes import envelope
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment
 
@@ -53,7 +53,8 @@ def announce(queue: OcrQueue, engine: str, *languages: str, fixed: bool = False)
         pid=1,
         started_at=datetime.now(UTC),
     )
-    announce_worker(queue.registry, worker)
+    announcement = worker.model_dump_json(exclude={"seen_at"})
+    WorkerRegistry(queue.settings, queue.registry.client).heartbeat(worker.name, announcement, [])
 
 
 def all_keys(queue: OcrQueue) -> set[bytes]:
@@ -61,10 +62,10 @@ def all_keys(queue: OcrQueue) -> set[bytes]:
 
 
 def waiting(queue: OcrQueue, engine: str) -> list[dict[str, Any]]:
-    """The jobs in the messages for an engine."""
+    """The jobs that wait for an engine, as their records have them."""
     client, keys = queue.registry.client, queue.registry.keys
-    lanes = [client.lrange(keys.queue(queue_name(engine, lane)), 0, -1) for lane in LANES]
-    return [job_in_message(message) for lane in lanes for message in lane]
+    lanes = [client.zrange(keys.queue(queue_name(engine, lane), ""), 0, -1) for lane in LANES]
+    return [json.loads(client.hget(keys.record(part.decode()), "job")) for lane in lanes for part in lane]
 
 
 def ocrqueue(settings: Settings, *arguments: str, **changes: object) -> Result:
@@ -154,10 +155,10 @@ def test_auto_as_the_default_engine_and_without_one_for_a_comparison(settings: S
             queue.submit(IMAGE, engine="rapid", fallback=["rapid"])
 
 
-def test_the_shortest_queue_counts_jobs_in_groups_and_what_was_just_submitted(settings: Settings) -> None:
+def test_the_shortest_queue_counts_what_waits_and_what_was_just_submitted(settings: Settings) -> None:
     shortest = settings.model_copy(update={"auto_policy": "shortest", "auto_engines": ("tesseract", "rapid")})
     with OcrQueue(shortest) as queue:
-        queue.submit_many([IMAGE] * 20, engine="tesseract", group=10)
+        queue.submit_many([IMAGE] * 20, engine="tesseract")
         found = read_engines(queue.registry)
         assert found["tesseract"].waiting == {"high": 0, "normal": 20, "low": 0}
         jobs = queue.submit_many([IMAGE] * 30, engine="auto")
@@ -194,12 +195,13 @@ def test_a_worker_makes_the_route_of_a_job_sent_by_name(queue: OcrQueue) -> None
 def test_the_queues_of_auto_are_shown_while_something_waits_there(settings: Settings, queue: OcrQueue) -> None:
     assert not [lane for lane in queue.queues() if lane.engine == "auto"]
     job = Job(image=IMAGE, engine="auto", priority="low")
-    queue.registry.client.lpush(queue.registry.keys.queue(job.queue), celery_message(job))
+    message = envelope(job.id, kwargs={"job": job.to_message()})
+    queue.registry.client.lpush(queue.registry.keys.foreign(job.queue), json.dumps(message))
     (lane,) = (lane for lane in queue.queues() if lane.engine == "auto")
-    assert (lane.name, lane.waiting, lane.workers, lane.oldest_job) == ("ocr.auto.low", 1, 0, job.id)
+    assert (lane.name, lane.waiting, lane.foreign, lane.workers) == ("ocr.auto.low", 0, 1, 0)
     shown = ocrqueue(settings, "queues")
     assert "ocr.auto.low" in shown.stdout
-    assert shown.stderr == "no worker takes from ocr.auto.low; start one: ocrqueue-worker\n"
+    assert shown.stderr == "messages by name become jobs once a worker is up, or by: ocrqueue reconcile\n"
     assert "auto" not in queue.engines()
     assert "auto" not in {status.name for status in queue.engine_statuses()}
 
@@ -208,7 +210,7 @@ def test_submit_takes_engines_and_options_for_each(settings: Settings, queue: Oc
     def routed(*arguments: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         done = ocrqueue(settings, "submit", IMAGE, *arguments)
         assert done.exit_code == 0, done.output
-        job = queue.registry.job(done.stdout.strip())
+        (job,) = queue.registry.jobs([done.stdout.strip()])
         assert job is not None
         assert job.route is not None
         return job.route.mode, job.route.engines, job.options
@@ -255,7 +257,7 @@ def test_status_shows_the_route_and_how_each_engine_fared(settings: Settings, qu
 def test_engines_show_workers_queues_pace_and_cost(settings: Settings, queue: OcrQueue) -> None:
     announce(queue, "tesseract", *(f"lang{number}" for number in range(120)))
     announce(queue, "vision")
-    queue.submit_many([IMAGE] * 3, engine="vision", priority="low", group=3)
+    queue.submit_many([IMAGE] * 3, engine="vision", priority="low")
     client, keys = queue.registry.client, queue.registry.keys
     client.hset(keys.billed("vision"), f"{datetime.now(UTC):%Y-%m}", 2500)
     client.hset(keys.pages("vision"), str(int(time.time()) // 10), 20)

@@ -158,6 +158,8 @@ def test_uris_of_other_places_are_refused(storage: Storage) -> None:
         "https://example.org/a",
         "",
         "file://[",
+        "s3://[/a",
+        "http://[/a",
     ]:
         assert not storage.owns(uri), uri
         with pytest.raises(StorageDenied):

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from ocrqueue.job import Job
-from ocrqueue.core.celery_messages import celery_message, group_message
+from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.settings import load_settings
 from ocrqueue.tracing import current_traceparent, span, tracer
 taken = InMemorySpanExporter()
@@ -26,8 +26,7 @@ job = Job(image="s3://bucket/key")
 with trace.get_tracer("app").start_as_current_span("page of the app"):
     with span(tracer(load_settings(), "ocrqueue"), "submit"):
         off = current_traceparent()
-    headers = json.loads(celery_message(job))["headers"]
-    group = json.loads('{"headers"' + group_message("g", "q")[1].partition('"headers"')[2])["headers"]
+    (entry,) = json.loads(ScriptArguments(load_settings()).submit([job])[2])
     try:
         with span(tracer(load_settings(tracing="otlp"), "ocrqueue"), "submit", "PRODUCER"):
             on = current_traceparent()
@@ -35,7 +34,7 @@ with trace.get_tracer("app").start_as_current_span("page of the app"):
     except ValueError:
         pass
 print(json.dumps({
-    "off": off, "headers": headers["traceparent"], "group": group["traceparent"], "on": on,
+    "off": off, "entry": entry["trace"], "on": on,
     "spans": [[span.name, span.status.description, len(span.events)] for span in taken.get_finished_spans()],
 }))
 """
@@ -44,8 +43,8 @@ print(json.dumps({
 def test_an_app_that_traces_is_followed_whatever_the_settings_say() -> None:
     done = subprocess.run([sys.executable, "-c", APP], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
-    assert is_traceparent(found["headers"])
-    assert found["off"] == found["headers"] == found["group"], "no span of our own unless it is asked for"
+    assert is_traceparent(found["entry"])
+    assert found["off"] == found["entry"], "no span of our own unless it is asked for"
     assert found["on"] != found["off"]
     assert found["on"][:35] == found["off"][:35], "one trace"
     assert found["spans"] == [["submit", "ValueError", 0], ["page of the app", None, 0]], "nothing of its text"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from celery import Celery
 
 from ocrqueue import OcrQueue
+from ocrqueue.core.celery_messages import TASK
 from ocrqueue.settings import Settings
 
 
@@ -24,24 +25,26 @@ def celery_app(settings: Settings) -> Iterator[Celery]:
 
 
 class Messages:
-    """Those that wait in the installation's queue of that name."""
+    """What other programs have pushed to the list of that name, and nobody has taken in yet."""
 
     def __init__(self, queue: OcrQueue, name: str) -> None:
+        self._settings = queue.settings
         self._client = queue.registry.client
-        self._key = queue.registry.keys.queue(name)
+        self._name = name
+        self._key = queue.registry.keys.foreign(name)
 
     def count(self) -> int:
         return int(self._client.llen(self._key))
 
-    def lose(self) -> bool:
-        """The next, as a broker does that is not to be relied on; false where there is none."""
-        return bool(self._client.rpop(self._key))
+    def all(self) -> list[bytes]:
+        """The newest first."""
+        return cast("list[bytes]", self._client.lrange(self._key, 0, -1))
 
-    def put(self, message: str) -> None:
-        """One as `ocrqueue.core.celery_messages` makes it, behind the others."""
+    def put(self, message: str | bytes) -> None:
+        """One behind the others."""
         self._client.lpush(self._key, message)
 
-    def repeat(self) -> None:
-        """Once more what is there alone."""
-        (message,) = cast("list[bytes]", self._client.lrange(self._key, 0, -1))
-        self.put(message.decode())
+    def send(self, job: object, **options: Any) -> str:
+        """A job by a real Celery app, as `docs/celery.md` says; returns its id. `options`: of `send_task`."""
+        with celery_app(self._settings) as app:
+            return str(app.send_task(TASK, kwargs={"job": job}, queue=self._name, **options).id)

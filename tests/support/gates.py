@@ -18,6 +18,8 @@ from tests.support.pictures import png
 PLUGINS: Final = Path(__file__).with_name("plugins")
 """On the PYTHONPATH of workers that are to know the engine."""
 ENGINE: Final = "gated"
+BATCHED: Final = "batched"
+"""The same, but that it reads up to six jobs in a call."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Gates:
     def fields(self) -> dict[str, Any]:
         """Of a job whose pages wait."""
         return {"engine": ENGINE, "options": {"gates": str(self.folder)}}
+
+    def batched(self, together: int) -> dict[str, Any]:
+        """Of a job whose pages wait, so many of them in one call."""
+        return {"engine": BATCHED, "options": {"gates": str(self.folder), "together": together}}
 
     def open(self, widths: Iterable[int]) -> None:
         """Pages of these widths are read, now and from now on."""
@@ -47,7 +53,7 @@ class Gates:
 
 def with_gated(settings: Settings) -> Settings:
     """Settings under which `gated` can be submitted to before a worker is up."""
-    return settings.model_copy(update={"engines": (*settings.engines, ENGINE)})
+    return settings.model_copy(update={"engines": (*settings.engines, ENGINE, BATCHED)})
 
 
 def page(width: int) -> bytes:

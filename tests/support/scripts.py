@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-PACKAGES: Final = ("ocrqueue.core", "ocrqueue_worker.broker", "ocrqueue_worker.engines.vision")
+PACKAGES: Final = ("ocrqueue.core", "ocrqueue_worker.engines.vision")
 SCRIPTS: Final = [
     (package, file.name.removesuffix(".lua"))
     for package in PACKAGES
@@ -15,5 +15,10 @@ SCRIPTS: Final = [
     if file.name.endswith(".lua")
 ]
 """Package and name of each."""
+PIECES: Final = {
+    file.name.removesuffix(".lua"): file.read_text(encoding="utf-8")
+    for file in resources.files("ocrqueue.core").joinpath("scripts", "shared").iterdir()
+}
+"""What scripts share, by name."""
 
 each_script = pytest.mark.parametrize(("package", "name"), SCRIPTS, ids=[name for _, name in SCRIPTS])

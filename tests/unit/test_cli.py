@@ -17,6 +17,7 @@ from ocrqueue.cli.documents import file_names, safe_name
 from ocrqueue.cli.exits import MEANINGS, ExitStatus, exit_of_error, exit_of_states
 from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
 from ocrqueue.cli.program import COMMANDS, program
+from ocrqueue.cli.tenants import parse_weights
 from ocrqueue.document import Word
 from ocrqueue.errors import SourceInvalid, error_classes
 from ocrqueue.job import Job
@@ -67,7 +68,7 @@ def test_version() -> None:
 
 def test_every_error_has_an_exit_status_and_jobs_the_one_that_weighs_most() -> None:
     assert all(exit_of_error(code) in MEANINGS for code in error_classes())
-    assert exit_of_error("job.unknown") == 3
+    assert exit_of_error("job.unknown") == exit_of_error("job.ended") == 3
     assert exit_of_error("image.corrupt") == exit_of_error("not.known.here") == 1
     assert exit_of_states([]) == exit_of_states(["succeeded"]) == 0
     assert exit_of_states(["partial", "succeeded"]) == 7
@@ -156,6 +157,15 @@ def test_option_values_are_json_or_else_text() -> None:
     assert parse_options(["deep=" + "[" * 100_000])["deep"].startswith("[[[")  # type: ignore[union-attr]  # it is text
 
 
+def test_weights_are_positive_numbers_by_tenant() -> None:
+    assert parse_weights(["acme=3", "b@c.example=0.5", "=2"]) == {"acme": 3.0, "b@c.example": 0.5, "": 2.0}
+    for wrong in ("acme", "acme=", "acme=x", "acme=0", "acme=-1", "acme=inf", "acme=nan", "a b=1", ".a=1", "a\n=1"):
+        with pytest.raises(click.BadParameter):
+            parse_weights([wrong])
+    with pytest.raises(click.BadParameter, match="each name once"):
+        parse_weights(["acme=1", "acme=2"])
+
+
 def test_languages_and_ids() -> None:
     assert split_languages(["kor+eng", "deu"]) == ("kor", "eng", "deu")
     assert split_languages([]) is None
@@ -186,8 +196,11 @@ def test_names_keep_what_people_read_and_are_distinct() -> None:
         "s3://bucket/SCAN.tif?x",
         "https://host/%EA%B0%80%20b.png?sig=s",
         "https://host",
+        "https://[/a.png",
     ]
-    assert file_names(images, "text") == ["scan.txt", "scan-2.txt", "SCAN-3.txt", "가 b.txt", "image.txt"]
+    assert file_names(images, "text") == [
+        *("scan.txt", "scan-2.txt", "SCAN-3.txt", "가 b.txt", "image.txt", "image-2.txt"),
+    ]
     assert file_names(["scan.png"], "hocr") == ["scan.hocr"]
 
 

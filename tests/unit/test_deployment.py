@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ocrqueue.job import engine_queues
+from ocrqueue.job import Job
+from ocrqueue.job.names import LANES
+from ocrqueue.monitoring.wanted import PATH
+from ocrqueue.routing.choice import make_route
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated
@@ -142,11 +145,10 @@ def test_manifests_fit_the_schemas_of_kubernetes() -> None:
     assert {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "ScaledObject"} <= set(kinds)
 
 
-def test_a_pod_ends_after_its_jobs_and_before_they_are_delivered_again(cluster_settings: Settings) -> None:
+def test_a_pod_ends_after_its_jobs(cluster_settings: Settings) -> None:
     grace, limit = cluster_settings.shutdown_grace_s, cluster_settings.hard_time_limit_s.default
     assert grace >= limit
     assert worker_spec()["terminationGracePeriodSeconds"] >= grace + 10
-    assert cluster_settings.visibility_timeout_s > limit + grace
 
 
 def test_probes_wait_for_an_engine_and_see_a_stopped_one_within_a_minute(cluster_settings: Settings) -> None:
@@ -171,40 +173,72 @@ def test_a_pods_memory_holds_what_its_children_may_take(engine: str, cluster_set
 @pytest.mark.parametrize("engine", ENGINES)
 def test_autoscaling_looks_at_every_lane_and_waits_for_jobs_that_run(engine: str, cluster_settings: Settings) -> None:
     [scaled] = documents(KUBERNETES / "engines" / engine / "scaling.yaml")
-    lists = [trigger["metadata"]["listName"] for trigger in scaled["spec"]["triggers"]]
-    lanes = engine_queues(option(container_of(engine)["args"], "--engine"))
-    assert lists[: len(lanes)] == list(lanes)
+    triggers = scaled["spec"]["triggers"]
+    name = option(container_of(engine)["args"], "--engine")
+    assert [trigger["metadata"]["valueLocation"] for trigger in triggers] == [f"{name}.{lane}" for lane in LANES]
+    assert {trigger["type"] for trigger in triggers} == {"metrics-api"}
+    [service] = [found for found in documents(KUBERNETES / "base" / "metrics.yaml") if found["kind"] == "Service"]
+    host = f"{service['metadata']['name']}.{namespace()}.svc:{service['spec']['ports'][0]['port']}"
+    assert {trigger["metadata"]["url"] for trigger in triggers} == {f"http://{host}{PATH}"}
+    assert all(int(trigger["metadata"]["targetValue"]) >= 1 for trigger in triggers)
     assert scaled["spec"]["scaleTargetRef"]["name"] == f"{engine}-worker"
     assert scaled["spec"]["cooldownPeriod"] > cluster_settings.hard_time_limit_s.default
-    [authentication] = documents(KUBERNETES / "base" / "scaling.yaml")
-    assert {trigger["authenticationRef"]["name"] for trigger in scaled["spec"]["triggers"]} == {
-        authentication["metadata"]["name"]
+
+
+def namespace() -> str:
+    """Every overlay's."""
+    found = {
+        documents(KUBERNETES / "overlays" / overlay / "kustomization.yaml")[0]["namespace"] for overlay in OVERLAYS
     }
+    assert len(found) == 1
+    return str(found.pop())
+
+
+def test_the_autoscaler_may_ask_for_what_waits() -> None:
+    [policy] = [
+        found
+        for found in documents(KUBERNETES / "base" / "network.yaml")
+        if found["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name") == "metrics"
+    ]
+    [rule] = policy["spec"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}]
+    [port] = rule["ports"]
+    [service] = [found for found in documents(KUBERNETES / "base" / "metrics.yaml") if found["kind"] == "Service"]
+    assert port["port"] == service["spec"]["ports"][0]["port"]
+
+
+def test_somebody_takes_in_what_came_by_name_while_no_worker_is_up() -> None:
+    """So that a message to a queue of an engine without pods, or to auto, becomes a job that wakes one."""
+    [reconciler] = [
+        found for found in documents(KUBERNETES / "base" / "reconciler.yaml") if found["kind"] == "Deployment"
+    ]
+    [container] = reconciler["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["reconcile", "--loop"]
+    assert {"configMapRef": {"name": "ocrqueue"}} in container["envFrom"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_job_sent_to_auto_wakes_a_worker_that_reads_it_and_no_other(overlay: str) -> None:
+def test_a_job_for_auto_goes_to_an_engine_of_the_overlay_while_none_has_a_pod(
+    overlay: str, cluster_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [kustomization] = documents(KUBERNETES / "overlays" / overlay / "kustomization.yaml")
-    operations: dict[str, list[Manifest]] = {"ConfigMap": [], "ScaledObject": []}
     for patch in kustomization["patches"]:
-        operations[patch["target"]["kind"]] += yaml.safe_load(patch["patch"])
-    added = [operation["value"] for operation in operations["ScaledObject"]]
-    settings = {operation["path"]: operation["value"] for operation in operations["ConfigMap"]}
-    always, watching, all_engines = set(), set(), set()
+        assert patch["target"]["kind"] == "ConfigMap"
+        for operation in yaml.safe_load(patch["patch"]):
+            monkeypatch.setenv(operation["path"].removeprefix("/data/"), operation["value"])
+    settings = load_settings()
+    always, engines = set(), set()
     for folder in (Path(resource).name for resource in kustomization["resources"] if "engines" in resource):
         [scaled] = documents(KUBERNETES / "engines" / folder / "scaling.yaml")
         engine = option(container_of(folder)["args"], "--engine")
-        all_engines.add(engine)
+        engines.add(engine)
         if scaled["spec"]["minReplicaCount"]:
             always.add(engine)
-        if {trigger["metadata"]["listName"] for trigger in scaled["spec"]["triggers"] + added} >= {
-            *engine_queues("auto")
-        }:
-            watching.add(engine)
-    assert watching == (always or all_engines)
-    default = ",".join(load_settings().auto_engines)
-    assert watching <= {*settings.get("/data/OCRQUEUE_AUTO_ENGINES", default).split(",")}
-    assert settings.get("/data/OCRQUEUE_ENGINES_ON_DEMAND", "") == ",".join(all_engines - watching)
+    assert set(settings.auto_engines) == engines
+    # where one is always there, the others would be left out for having no worker
+    assert set(settings.engines_on_demand) == (engines - always if always else set())
+    routed = make_route(Job(image="s3://bucket/page.png", engine="auto"), settings, {})
+    assert routed.engine in engines
 
 
 def test_only_a_gpu_engine_goes_down_to_a_gpu_and_to_none() -> None:

@@ -44,6 +44,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "source.unavailable",
         "storage.unavailable",
         "worker.disk_full",
+        "worker.lost",
         "worker.stopping",
     }
 

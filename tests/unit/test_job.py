@@ -37,6 +37,25 @@ def test_a_message_leaves_defaults_out_and_reads_back_equal() -> None:
     assert Job.model_validate_json(job_json(job)) == job
 
 
+def test_a_tenant_travels_with_its_job() -> None:
+    job = Job(image="s3://b/k", tenant="acme-1")
+    assert parse_job(job.to_message(), "other").tenant == "acme-1"
+    assert "tenant" not in Job(image="s3://b/k").to_message()
+
+
+def test_jobs_of_one_kind_can_be_read_together() -> None:
+    job = Job(image="s3://b/k", options={"a": 1, "b": 2})
+    same = Job(image="s3://b/other", options={"b": 2, "a": 1}, tenant="acme", tag="t", crops="objects", priority="low")
+    assert job.kind == same.kind != ""
+    changes: list[dict[str, Any]] = [{"languages": ("kor",)}, {"options": {"a": 1}}, {"time_limit_s": 9}]
+    others = [Job(**{"image": "s3://b/k", "options": job.options, **change}).kind for change in changes]
+    assert len({job.kind, *others}) == 4
+
+
+def test_a_job_whose_options_are_by_engine_is_read_by_itself() -> None:
+    assert Job(image="s3://b/k", engine="auto", options={"tesseract": {"psm": 6}}).kind == ""
+
+
 def test_a_message_without_id_takes_the_task_id() -> None:
     assert parse_job({"image": "s3://b/k"}, "task-1").id == "task-1"
 
@@ -72,6 +91,11 @@ def test_a_time_without_zone_is_utc() -> None:
         {"reply_to": "unacked_index"},
         {"reply_to": "_kombu.binding.x"},
         {"reply_to": "celery-task-meta-x"},
+        {"tenant": 7},
+        {"tenant": "a b"},
+        {"tenant": "a\n"},
+        {"tenant": "a:b"},
+        {"tenant": "x" * 65},
         {"submitted_at": "yesterday"},
         {"surprise": 1},
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from ocrqueue.core.scripts import expand, load_script
 from tests.support.documentation import ROOT
-from tests.support.scripts import PACKAGES, SCRIPTS, each_script
+from tests.support.scripts import PACKAGES, PIECES, SCRIPTS, each_script
 
 SOURCES = [*(ROOT / "producer").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]
 
@@ -45,11 +45,21 @@ def test_every_script_is_run_by_some_module(package: str, name: str) -> None:
     assert any(f'"{name}"' in source.read_text() for source in folder.rglob("*.py"))
 
 
-def test_every_shared_piece_is_used_by_some_script() -> None:
-    pieces = resources.files("ocrqueue.core").joinpath("scripts", "shared").iterdir()
-    scripts = [load_script(name, package) for package, name in SCRIPTS]
-    for piece in pieces:
-        assert any(piece.read_text(encoding="utf-8") in script for script in scripts), piece.name
+def test_every_name_of_a_shared_piece_is_used_by_another_or_by_a_script() -> None:
+    own = [file.read_text() for part in ("producer", "worker") for file in (ROOT / part).rglob("scripts/*.lua")]
+    code = [re.sub(r"--.*", "", text) for text in [*own, *PIECES.values()]]
+    for piece in PIECES.values():
+        for names in re.findall(r"^local (?:function )?([\w, ]+)", piece, re.MULTILINE):
+            for name in names.split(", "):
+                uses = sum(len(re.findall(rf"\b{name.strip()}\b", text)) for text in code)
+                assert uses > 1, name
+
+
+def test_a_script_names_every_piece_that_it_builds_on_once() -> None:
+    for package, name in SCRIPTS:
+        script = load_script(name, package)
+        for piece in PIECES.values():
+            assert script.count(piece) <= 1, name
 
 
 def test_no_module_holds_lua() -> None:

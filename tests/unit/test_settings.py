@@ -27,6 +27,10 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
         ("storage", "ftp://x"),
         ("storage", "file://relative"),
         ("redis_url", "http://x"),
+        ("redis_url", "redis://["),
+        ("redis_url", "redis://host:many"),
+        ("storage", "s3://["),
+        ("storage", "file://["),
         ("key_prefix", "with space"),
         ("delivery_cap", 0),
         ("s3_addressing", "other"),
@@ -38,10 +42,17 @@ def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: object) -
     assert name in str(error.value)
 
 
-def test_a_secret_is_not_in_the_refusal() -> None:
-    with pytest.raises(SettingsInvalid) as error:
-        load_settings(redis_url="http://:hunter2@h")
+@pytest.mark.parametrize(
+    "url", ["http://:hunter2@h", "redis://:hunter2@[", "redis://:hunter2@h\u2100", "redis://h:hunter2"]
+)
+def test_a_secret_is_not_in_the_refusal(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="redis_url") as error:
+        load_settings(redis_url=url)
     assert "hunter2" not in str(error.value)
+
+
+def test_what_is_no_url_is_masked_as_a_whole() -> None:
+    assert load_settings(s3_endpoint="http://key:hunter2@[").masked()["s3_endpoint"] == "***"
 
 
 def test_secrets_can_be_files_and_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,12 +83,12 @@ def test_a_secret_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
 def test_limits_must_be_in_order() -> None:
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(300\) must be below hard_time_limit_s \(300\)"):
         load_settings(soft_time_limit_s=300)
-    with pytest.raises(SettingsInvalid, match=r"visibility_timeout_s \(900\) must be above hard_time_limit_s \(900\)"):
-        load_settings(hard_time_limit_s=900)
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(240\) of keras must be below .* \(100\)"):
         load_settings(hard_time_limit_s="300,keras=100")
-    with pytest.raises(SettingsInvalid, match=r"record_ttl_s \(900\) must be above visibility_timeout_s \(900\)"):
-        load_settings(record_ttl_s=900)
+    with pytest.raises(SettingsInvalid, match=r"record_ttl_s \(900\) must not be above ended_ttl_s \(899\)"):
+        load_settings(record_ttl_s=900, ended_ttl_s=899)
+    with pytest.raises(SettingsInvalid, match=r"lost_after_s \(5\.0\) must be at least twice worker_heartbeat_s"):
+        load_settings(lost_after_s=5, worker_heartbeat_s=3)
 
 
 def test_a_number_can_differ_by_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,9 @@ def test_a_worker_without_credentials_refuses_to_start(tmp_path: Path, monkeypat
     check_service(load_settings(vision_endpoint="http://127.0.0.1:1"))
 
 
-@pytest.mark.parametrize("endpoint", ["https://vision.googleapis.com", "http://", "http://host/path", "host/path"])
+@pytest.mark.parametrize(
+    "endpoint", ["https://vision.googleapis.com", "http://", "http://[", "http://host/path", "host/path"]
+)
 def test_an_endpoint_that_is_none_is_said_at_the_start(endpoint: str) -> None:
     with pytest.raises(SettingsInvalid, match="OCRQUEUE_VISION_ENDPOINT"):
         check_service(load_settings(vision_endpoint=endpoint))

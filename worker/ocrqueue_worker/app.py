@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,13 +21,16 @@ from celery.signals import (
     worker_process_shutdown,
 )
 
+from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue.storage import open_storage
 from ocrqueue.tracing import check_tracing, send_last_spans
+from ocrqueue_worker.broker.transport import Channel
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
-from ocrqueue_worker.lifecycle.due_retries import DueRetries
-from ocrqueue_worker.lifecycle.heartbeat import Heartbeat
+from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
+from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
@@ -35,8 +39,8 @@ from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
 
-_HEALTH_CHECK_INTERVAL_S: Final = 5
-"""A connection that has not been heard of for so long is given up: kombu asks for messages every second."""
+_HEALTH_CHECK_INTERVAL_S: Final = 20
+"""How often the channel of remote control is tried; how long the answer to a question for bells may be overdue."""
 _LEAST_SOCKET_TIMEOUT_S: Final = 2.0
 _CERTIFICATE_REQUIREMENTS: Final = {
     "none": ssl.CERT_NONE,
@@ -69,31 +73,23 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            "visibility_timeout": settings.visibility_timeout_s,
             "global_keyprefix": settings.key_prefix,
-            "low_lane_share": settings.low_lane_share,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
             "socket_timeout": max(_LEAST_SOCKET_TIMEOUT_S, settings.redis_timeout_s),
             "socket_connect_timeout": settings.redis_timeout_s,
             "socket_keepalive": True,
             "health_check_interval": _HEALTH_CHECK_INTERVAL_S,
         },
-        "result_backend": redis_url,
-        "redis_backend_use_ssl": tls,
-        "result_backend_transport_options": {"global_keyprefix": settings.key_prefix},
-        "result_expires": settings.record_ttl_s,
+        # FINISH writes what a foreign app's AsyncResult reads
+        "result_backend": None,
+        "task_ignore_result": True,
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
         "task_default_queue": queue_name(settings.default_engine),
         "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "task_track_started": False,
         "task_soft_time_limit": settings.soft_time_limit_s.default,
         "task_time_limit": settings.hard_time_limit_s.default,
         "worker_prefetch_multiplier": 1,
-        "worker_eta_task_limit": 100,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": settings.shutdown_grace_s,
         "worker_max_memory_per_child": settings.max_memory_per_child_mib.default * 1024 or None,
@@ -108,12 +104,14 @@ def make_app(settings: Settings) -> Celery:
     made = Celery("ocrqueue_worker")
     made.conf.update(celery_settings(settings))
     made.Worker = made.subclass_with_self(DrainingWorker)
-    made.register_task(RecognizeTask(settings))
+    task = RecognizeTask(settings)
+    made.register_task(task)
+    Channel.batch_size = staticmethod(task.batch_size)
     for name in set(made.tasks) - {RecognizeTask.name}:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
-    made.steps["worker"].update((Readiness, MetricsServer))
-    made.steps["consumer"].update((Heartbeat, DueRetries, CancelWatch, Liveness))
+    made.steps["worker"].update((Readiness, MetricsServer, Heartbeat, CancelWatch))
+    made.steps["consumer"].update((Liveness, AfterLostConnection, Announcement))
     return made
 
 
@@ -131,6 +129,12 @@ def _set_up_logging(**_: Any) -> None:
 
 def _check_settings(**_: Any) -> None:
     check_tracing(process_settings())
+
+
+def _prepare_storage(**_: Any) -> None:
+    """Before there are threads: a child that is forked while one of them imports waits for that import for ever."""
+    with suppress(SettingsInvalid):
+        open_storage(process_settings()).prepare()
 
 
 def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
@@ -158,6 +162,7 @@ def _close_engines(**_: Any) -> None:
 
 setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
+celeryd_init.connect(_prepare_storage)
 celeryd_after_setup.connect(_note_concurrency)
 worker_process_init.connect(_load_engines)
 task_postrun.connect(_after_job)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import click
 
@@ -15,7 +15,8 @@ from ocrqueue.cli.output import say
 from ocrqueue.document import Document
 from ocrqueue.document.formats import FORMATS, render
 from ocrqueue.document.formats.sanitise import inline_text
-from ocrqueue.job.references import is_reference
+from ocrqueue.errors import SourceInvalid
+from ocrqueue.job.references import is_reference, split_uri
 
 FORMAT: Final = click.Choice(sorted(FORMATS))
 
@@ -41,8 +42,8 @@ def file_names(images: Sequence[str], format_name: str) -> list[str]:
 
 def _stem(image: str) -> str:
     try:
-        name = unquote(urlsplit(image).path) if is_reference(image) else image
-    except ValueError:
+        name = unquote(split_uri(image).path) if is_reference(image) else image
+    except SourceInvalid:
         name = ""
     return safe_name(PurePosixPath(name).stem) or "image"
 

@@ -50,6 +50,7 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "source.path_not_allowed": ExitStatus.USAGE,
         "page.not_found": ExitStatus.USAGE,
         "job.unknown": ExitStatus.UNKNOWN,
+        "job.ended": ExitStatus.UNKNOWN,
         "job.wait_timeout": ExitStatus.TIMEOUT,
         "job.not_finished": ExitStatus.TIMEOUT,
         "job.cancelled": ExitStatus.CANCELLED,

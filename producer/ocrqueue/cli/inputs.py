@@ -7,13 +7,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from pydantic import JsonValue
 
 from ocrqueue.errors import SourceInvalid
-from ocrqueue.job.references import SCHEMES, is_reference, redact_uri
+from ocrqueue.job.references import SCHEMES, is_reference, redact_uri, split_uri
 
 STDIN = "-"
 
@@ -66,8 +65,8 @@ def _checked(image: str) -> str:
 
 def _scheme(uri: str) -> str:
     try:
-        return urlsplit(uri).scheme
-    except ValueError:
+        return split_uri(uri).scheme
+    except SourceInvalid:
         return ""
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Final
 
 import click
 
-from ocrqueue.cli.output import duration, json_option, number, print_fields, print_json, print_table, say
+from ocrqueue.cli.output import NO_NAME, duration, json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
-from ocrqueue.job.names import AUTO, LANES
+from ocrqueue.job.names import LANES
 from ocrqueue.routing import EngineStatus
 
 _LANGUAGES_SHOWN: Final = 10
 _MODEL_SHOWN: Final = 32
+_TENANTS_SHOWN: Final = 10
 
 
 @click.command()
@@ -22,9 +24,10 @@ _MODEL_SHOWN: Final = 32
 def queues(as_json: bool) -> None:
     """Show what waits, and who takes from it.
 
-    `waiting` counts what no worker has taken yet, `jobs/min` the jobs of the engine that ended lately; `empty in` is
-    when the queue should be empty at that rate. The queues of `auto` are shown while something waits there: what
-    was sent there by name, and any worker passes on. With --json, one array.
+    `waiting` counts what no worker has taken yet, `by name` the messages of Celery apps that are to become jobs in a
+    moment, `jobs/min` the jobs of the engine that ended lately; `empty in` is when the queue should be empty at that
+    rate. The queues of `auto` are shown while a message is there. Below, who waits: tenants, those next in turn first.
+    With --json, one array.
     """
     with OcrQueue() as queue:
         lanes = queue.queues()
@@ -32,11 +35,12 @@ def queues(as_json: bool) -> None:
         print_json([lane.model_dump(mode="json") for lane in lanes])
         return
     print_table(
-        ["queue", "waiting>", "workers>", "jobs/min>", "empty in>", "oldest>", "oldest job"],
+        ["queue", "waiting>", "by name>", "workers>", "jobs/min>", "empty in>", "oldest>", "oldest job"],
         (
             [
                 lane.name,
                 str(lane.waiting),
+                str(lane.foreign),
                 str(lane.workers),
                 number(lane.jobs_per_minute, 1),
                 duration(lane.empty_in_s) if lane.waiting else "-",
@@ -46,11 +50,24 @@ def queues(as_json: bool) -> None:
             for lane in lanes
         ),
     )
+    if told := [line for lane in lanes if (line := _tenants_of(lane)) is not None]:
+        click.echo()
+        print_fields(told)
     for lane in lanes:
         if lane.waiting and not lane.workers:
-            start = "ocrqueue-worker" if lane.engine == AUTO else f"ocrqueue-worker --engine {lane.engine}"
-            say(f"no worker takes from {lane.name}; start one: {start}")
+            say(f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}")
+    if any(lane.foreign for lane in lanes) and not any(lane.workers for lane in lanes):
+        say("messages by name become jobs once a worker is up, or by: ocrqueue reconcile")
     _say_full(lanes)
+
+
+def _tenants_of(lane: QueueInfo) -> tuple[str, str] | None:
+    """None where only jobs without a tenant wait."""
+    if not any(lane.tenants):
+        return None
+    shown = [f"{tenant or NO_NAME} {parts}" for tenant, parts in islice(lane.tenants.items(), _TENANTS_SHOWN)]
+    more = len(lane.tenants) - len(shown)
+    return lane.name, ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _say_full(lanes: list[QueueInfo]) -> None:

@@ -27,7 +27,7 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Timings
 from ocrqueue.document.formats.sanitise import inline_text
-from ocrqueue.errors import JobUnknown
+from ocrqueue.errors import ErrorInfo, JobUnknown
 from ocrqueue.job.route import Route, Step
 
 _CONTENT_HASH = re.compile("^([0-9a-f]{12})[0-9a-f]{52}")
@@ -49,19 +49,20 @@ def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
     job_ids = expand_ids(ids, sys.stdin)
     with OcrQueue() as queue:
         found = dict(zip(job_ids, queue.registry.statuses(job_ids), strict=True))
+        unknown = {job_id: _why_unknown(queue, job_id) for job_id, job in found.items() if job is None}
     if as_json:
         for job_id, job in found.items():
             if job is None:
-                _report_unknown([job_id], as_json)
+                _report_unknown(job_id, unknown[job_id], as_json)
             else:
                 print_json(job.model_dump(mode="json"))
     elif len(found) == 1 and (only := next(iter(found.values()))) is not None:
         print_status(only)
     elif known := [job for job in found.values() if job is not None]:
         print_statuses(known)
-    unknown = [job_id for job_id, job in found.items() if job is None]
     if not as_json:
-        _report_unknown(unknown, as_json)
+        for job_id, error in unknown.items():
+            _report_unknown(job_id, error, as_json)
     context.exit(ExitStatus.UNKNOWN if unknown else ExitStatus.OK)
 
 
@@ -82,12 +83,13 @@ def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as
         known = [job_id for job_id, job in found.items() if job is not None]
         on_end = (lambda job: print_json(job.model_dump(mode="json"))) if as_json else None
         ended = wait_for(queue, known, timeout, on_end=on_end, progress=not as_json)
+        unknown = {job_id: _why_unknown(queue, job_id) for job_id in job_ids if job_id not in ended}
     statuses = [ended[job_id] for job_id in known]
     if statuses and not as_json:
         print_statuses(statuses)
     say_failures(statuses)
-    unknown = [job_id for job_id in job_ids if job_id not in ended]
-    _report_unknown(unknown, as_json)
+    for job_id, error in unknown.items():
+        _report_unknown(job_id, error, as_json)
     context.exit(exit_of_states([*(job.state for job in statuses), *("unknown" for _ in unknown)]))
 
 
@@ -106,9 +108,9 @@ def cancel(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
         for job_id in expand_ids(ids, sys.stdin):
             try:
                 state = queue.job(job_id).cancel()
-            except JobUnknown:
+            except JobUnknown as error:
                 missing = True
-                _report_unknown([job_id], as_json)
+                _report_unknown(job_id, error.info, as_json)
                 continue
             if as_json:
                 print_json({"id": job_id, "state": state})
@@ -120,12 +122,19 @@ def cancel(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
 _CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at its next step"}
 
 
-def _report_unknown(job_ids: Iterable[str], as_json: bool) -> None:
-    for job_id in job_ids:
-        error = JobUnknown(f"No job {job_id}.").info
-        if as_json:
-            print_json({"id": job_id, "state": "unknown", "error": error.model_dump(mode="json")})
-        say_error(error)
+def _why_unknown(queue: OcrQueue, job_id: str) -> ErrorInfo:
+    """Of a job without a record: that it has ended may still be remembered."""
+    try:
+        queue.registry.status(job_id)
+    except JobUnknown as error:
+        return error.info
+    return JobUnknown(f"No job {job_id}.").info
+
+
+def _report_unknown(job_id: str, error: ErrorInfo, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": job_id, "state": "unknown", "error": error.model_dump(mode="json")})
+    say_error(error)
 
 
 def print_status(job: JobStatus) -> None:
@@ -183,6 +192,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("job", job.id),
         ("state", state),
         ("image", job.image),
+        ("tenant", job.tenant),
         ("tag", job.tag or ""),
         ("engine", job.engine),
         *(_route(job.route, job.trail, finished=job.finished) if job.route else ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from typing import cast
 
 import click
 
@@ -25,13 +26,14 @@ def metrics(port: int, host: str, once: bool) -> None:
     """Serve the queues' metrics to Prometheus.
 
     What waits, who works and what it costs. One is enough for an installation. Redis is asked at each scrape; while it
-    does not answer, there is ocrqueue_up 0.
+    does not answer, there is ocrqueue_up 0. /queues has what waits for which engine as JSON, for an autoscaler.
     Ends at SIGTERM or Ctrl-C. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
     """
     try:
         from prometheus_client import generate_latest, start_http_server
 
         from ocrqueue.monitoring.exporter import collector_registry
+        from ocrqueue.monitoring.wanted import WsgiApp, beside
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}: pip install 'ocrqueue[metrics]'.") from None
     with OcrQueue() as queue:
@@ -46,6 +48,7 @@ def metrics(port: int, host: str, once: bool) -> None:
             server, thread = start_http_server(port, host, collected)
         except OSError as error:
             raise click.ClickException(f"Cannot listen at {host}:{port}: {error.strerror}.") from None
+        server.set_app(beside(cast("WsgiApp", server.get_app()), queue.registry))
         say(f"metrics are at http://{host}:{port}/metrics; Ctrl-C ends")
         ended.wait()
         server.shutdown()

@@ -90,7 +90,7 @@ def original_picture(queue: OcrQueue, job_id: str, document: Document) -> bytes:
 
     Raises SourceNotFound, which names the remedy, or what storage raises.
     """
-    job = queue.registry.job(job_id)
+    (job,) = queue.registry.jobs([job_id])
     # the record alone has the reference with its query; after its end the Document's own does for storage and files
     uri = job.image if job is not None else document.input.uri
     if queue.storage.owns(uri):

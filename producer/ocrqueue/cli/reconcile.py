@@ -1,58 +1,75 @@
-"""`ocrqueue reconcile`: look for lost jobs once, or again and again."""
+"""`ocrqueue reconcile`: what workers do for all, once or again and again."""
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from types import FrameType
 
 import click
 
 from ocrqueue.cli.output import json_option, print_json, say, say_error
-from ocrqueue.client import OcrQueue
-from ocrqueue.core.reconciler import Reconciler, Reconciliation
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.intake import take_in_foreign
+from ocrqueue.core.reclaimer import note_replication, reclaim, reclaim_patiently
+from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
+from ocrqueue.routing import Router, read_engines
+from ocrqueue.settings import load_settings
 
 
 @click.command()
 @click.option("--loop", is_flag=True, help="Go on until SIGTERM or Ctrl-C.")
 @json_option
 def reconcile(loop: bool, as_json: bool) -> None:
-    """Find lost jobs and queue them again.
+    """Queue again what is lost, take in what came by name.
 
-    Every worker does so too, in turn with the others: this is for the time when no worker is up, and it also closes
-    jobs whose result is in storage. Several at once do no harm. With --json, one object a round: ids.
+    What lost workers had in hand goes back to its place, pauses that are over end, and messages of Celery apps become
+    jobs. Every worker does so too, in turn with the others: this is for the time when no worker is up. Where nobody has
+    done so for a while, workers are given OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do
+    no harm. With --json, one object a round: ids, and what became of how many messages.
     """
-    with OcrQueue() as queue:
-        pause_s = queue.settings.reconcile_interval_s
-        reconciler = Reconciler(queue.registry, queue.storage, turn_every_s=pause_s)
+    settings = load_settings()
+    with closing(WorkerRegistry(settings)) as registry:
+        router = Router(settings, lambda: read_engines(registry))
+
+        def once(reclaim_lost: Callable[[WorkerRegistry], Reclaimed], *, always: bool) -> None:
+            # what came by name first: it has nobody's lease to wait for
+            taken_in = take_in_foreign(registry, router.prepare)
+            _report(reclaim_lost(registry), taken_in, as_json, always=always)
+
         if not loop:
-            _report(reconciler.run(), as_json, always=True)
+            once(reclaim_patiently, always=True)
             return
         signal.signal(signal.SIGTERM, _interrupt)
         while True:
             try:
-                _report(reconciler.run_in_turn(), as_json, always=False)
+                note_replication(registry)
+                once(reclaim, always=False)
             except OcrQueueError as error:
                 if not error.retryable:
                     raise
                 say_error(error.info)
-            time.sleep(pause_s)
+            time.sleep(settings.reconcile_interval_s)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _report(found: Reconciliation, as_json: bool, *, always: bool) -> None:
-    named = {"closed": found.closed, "requeued": found.requeued, "republished": found.republished}
-    if not always and not any(named.values()):
+def _report(found: Reclaimed, taken_in: Mapping[str, int], as_json: bool, *, always: bool) -> None:
+    named = {"requeued": found.requeued, "poison": found.poisonous}
+    if not always and not any(named.values()) and not taken_in:
         return
     if as_json:
-        print_json(named)
+        print_json({**named, "by_name": taken_in})
         return
     for what, ids in named.items():
         for job_id in ids:
             click.echo(f"{job_id}  {what}")
-    if not any(named.values()):
+    for what, count in taken_in.items():
+        click.echo(f"{count} messages by name  {what.replace('_', ' ')}")
+    if not any(named.values()) and not taken_in:
         say("no job is lost")

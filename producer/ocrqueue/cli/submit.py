@@ -24,7 +24,6 @@ from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import CropMode
-from ocrqueue.job.groups import MOST_JOBS
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_settings
@@ -43,7 +42,6 @@ class Sending:
     """How jobs go to their queue."""
 
     wait_for_room: float = 0
-    group: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: objects]")
 @click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
+@click.option("--tenant", metavar="NAME", help="Whose jobs they are: tenants share the lanes by weight.")
 @click.option("--tag", help="Free text of your own, kept with the job.")
 @click.option("--idempotency-key", metavar="KEY", help="Submissions with the same key are one job. One image only.")
 @click.option("--reply-to", metavar="QUEUE", help="Celery queue that is told when the job has ended.")
@@ -102,13 +101,6 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     default=0,
     metavar="SECONDS",
     help="While the queue is full, wait up to this long for room; inf: for as long as it takes.",
-)
-@click.option(
-    "--group",
-    type=click.IntRange(1, MOST_JOBS),
-    default=1,
-    metavar="IMAGES",
-    help="So many images in one message, read together by engines that gain by it.  [default: 1]",
 )
 @click.option("--wait", "-w", is_flag=True, help="Wait until the jobs have ended.")
 @click.option(
@@ -141,7 +133,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     )
     if as_json and wanted.format_name and wanted.folder is None:
         raise click.UsageError("--json and --format both print to stdout; choose one, or give --output-dir.")
-    sending = Sending(given.pop("wait_for_room"), given.pop("group"))
+    sending = Sending(given.pop("wait_for_room"))
     fields = job_fields(**given)
     names = expand_images(images, sys.stdin)
     if fields["idempotency_key"] is not None:
@@ -209,9 +201,7 @@ def _submitted(
     while chunk := list(islice(names, PIPELINE)):
         shown = map(shown_name, chunk)
         try:
-            yield from zip(
-                [job.id for job in queue.submit_many(chunk, group=sending.group, **fields)], shown, strict=True
-            )
+            yield from zip([job.id for job in queue.submit_many(chunk, **fields)], shown, strict=True)
         except QueueFull as full:
             yield from zip([job.id for job in full.submitted], shown, strict=False)
             if not sending.wait_for_room:
@@ -220,7 +210,7 @@ def _submitted(
                 say(f"waiting for room: {full.message}")
             told = True
             # one by one, as they are queued: whoever loses patience is to have the ids
-            late = queue.registry.submit(full.refused, sending.wait_for_room, sending.group)
+            late = queue.registry.submit(full.refused, sending.wait_for_room)
             yield from zip(late, shown, strict=True)
 
 

@@ -1,26 +1,29 @@
-"""What Redis holds of jobs: records and their states, queues, counts, dead letters; and the reconciler of lost jobs.
+"""The memory of all jobs in Redis: where each part is, and every move that it makes. Nothing else writes to it.
 
-`Registry` is the way in, `scripts` change records in one step each, and `keys` describes every key.
+`keys` describes every key, `scripts` has one file a move; Registry is for apps, WorkerRegistry for workers.
 """
 
 from ocrqueue.core.installation import QueueInfo, known_engines, live_workers, queues
 from ocrqueue.core.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo
-from ocrqueue.core.registry import Published, Registry, Start, StoredJob
-from ocrqueue.core.script_arguments import Holder
+from ocrqueue.core.registry import Registry
+from ocrqueue.core.script_arguments import Hold, Used
+from ocrqueue.core.worker_registry import Start, Taken, TakenPart, WorkerRegistry
 
 __all__ = [
     "FINAL_STATES",
     "EngineOffer",
-    "Holder",
+    "Hold",
     "JobStatus",
     "Outcome",
-    "Published",
     "QueueInfo",
     "Registry",
     "Start",
     "State",
-    "StoredJob",
+    "Taken",
+    "TakenPart",
+    "Used",
     "WorkerInfo",
+    "WorkerRegistry",
     "known_engines",
     "live_workers",
     "queues",

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
-from ocrqueue.core.script_arguments import PIPELINE, KeysAndArguments, ScriptArguments
+from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import Job
-from ocrqueue.job.groups import check_group_size
 
 _LONGEST_PAUSE_S: Final = 15.0
 
@@ -39,13 +38,8 @@ class Refusal:
 class Admission:
     """One call's jobs on their way into the queue."""
 
-    def __init__(self, arguments: ScriptArguments, wait_for_room: float | None, group: int = 1) -> None:
-        """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit.
-
-        `group`: how many jobs of a kind may travel in one message. Raises JobMalformed where it is no such number.
-        """
-        check_group_size(group)
-        self._group = group
+    def __init__(self, arguments: ScriptArguments, wait_for_room: float | None) -> None:
+        """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit."""
         self.pending: list[Job] = []
         self._arguments = arguments
         self._patience = float("inf") if wait_for_room is None else wait_for_room
@@ -59,12 +53,12 @@ class Admission:
         self.pending = list(jobs)
         return bool(self.pending)
 
-    def call(self) -> KeysAndArguments:
-        """Keys and arguments of the script `submit` for the next of the pending jobs."""
-        return self._arguments.submit(self.pending[: self._at_once], self._group)
+    def call(self) -> Arguments:
+        """Of SUBMIT, for the next of the pending jobs."""
+        return self._arguments.submit(self.pending[: self._at_once])
 
     def settle(self, answer: list[Any]) -> list[str]:
-        """Take in the answer; returns the ids of the jobs that now stand for the first of the pending ones."""
+        """Take in SUBMIT's answer; returns the ids of the jobs that now stand for the first of the pending ones."""
         ids, *refused = answer
         self.pending = self.pending[len(ids) :]
         self._queued += len(ids)

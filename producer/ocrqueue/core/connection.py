@@ -8,7 +8,7 @@ attempt goes through a new one. Every script may therefore run twice, and is wri
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -116,6 +116,22 @@ def connect_async(settings: Settings) -> redis.asyncio.Redis:
         settings.redis_url.get_secret_value(), retry=_AsyncRetryInTime(settings), **_options(settings)
     )
     return client
+
+
+def of_right_type(answers: Sequence[Any], otherwise: object) -> list[Any]:
+    """Of a pipeline that was not to raise: `otherwise` for keys that others have put a value of another type at.
+
+    Any other error is raised.
+    """
+    found = []
+    for answer in answers:
+        if isinstance(answer, redis.exceptions.ResponseError) and str(answer).startswith("WRONGTYPE"):
+            found.append(otherwise)
+        elif isinstance(answer, Exception):
+            raise answer
+        else:
+            found.append(answer)
+    return found
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import cast
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.registry import Registry
-from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import JobUnknown
 
 
@@ -16,7 +15,6 @@ class DeadLetters:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self._replay = registry.client.register_script(load_script("replay"))
 
     def ids(self, limit: int = 1000) -> list[str]:
         """The newest first."""
@@ -43,13 +41,9 @@ class DeadLetters:
 
     def replay(self, job_id: str) -> None:
         """Queue the job again under its id; how it ended before is kept in its history. Raises JobUnknown."""
-        (stored,) = self.registry.stored_jobs([job_id])
-        if stored is not None:
-            keys, args = self.registry.arguments.replay(stored.job, stored.wants_summary)
-            with broker_errors():
-                if self._replay(keys=keys, args=args):
-                    return
-        raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+        (job,) = self.registry.jobs([job_id])
+        if job is None or not self.registry.run("replay", self.registry.arguments.replay(job)):
+            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
 
     def drop(self, job_id: str) -> None:
         """Forget the dead letter; its record stays for as long as it was to be kept. Raises JobUnknown."""

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ocrqueue.core.celery_messages import job_in_message
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.celery_messages import lists_of
+from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
-from ocrqueue.job import JOB_ID, queue_name
+from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
 from ocrqueue.settings import Settings
 
-_MISSED_HEARTBEATS = 4
+_MISSED_HEARTBEATS: Final = 4
+_MOST_TENANTS: Final = 100
 
 
 class QueueInfo(BaseModel):
-    """One lane of one engine, or of `auto`: what was sent there by name, and any worker passes on."""
+    """One lane of one engine, or a queue of `auto`: foreign apps send there what is to be routed, and no job waits."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,12 +29,16 @@ class QueueInfo(BaseModel):
     engine: str
     lane: Priority
     waiting: int
-    """Jobs that no worker has taken."""
+    """Parts of jobs, mostly one a job, that no worker has taken."""
+    tenants: Mapping[str, int] = {}
+    """How many of them by tenant, those next in turn first; the first 100 tenants."""
+    foreign: int = 0
+    """Messages of foreign Celery apps that have not been taken in yet; `waiting` does not count them."""
     limit: int | None
-    """How many may wait in the engine's three lanes together, by these settings; None: any number."""
+    """How many may wait in the engine's three lanes together, by these settings; None: any number, or `auto`."""
     workers: int
     oldest_job: str | None = None
-    """The next to be taken; None too for a message that does not tell its id."""
+    """The one that was submitted first."""
     oldest_wait_s: float | None = None
     """Since it was submitted, by Redis's clock."""
     jobs_per_minute: float | None = None
@@ -44,18 +47,10 @@ class QueueInfo(BaseModel):
     """When this lane should be empty at that rate, the higher ones being drained first; None: not known."""
 
 
-def announce_worker(registry: Registry, worker: WorkerInfo) -> None:
-    """Say that the worker is there; said again every `worker_heartbeat_s`."""
-    with broker_errors():
-        seconds, microseconds = registry.client.time()
-        seen = worker.model_copy(update={"seen_at": seconds + microseconds / 1e6})
-        registry.client.hset(registry.keys.workers(), worker.name, seen.model_dump_json())
-
-
-def dismiss_worker(registry: Registry, name: str) -> None:
+def dismiss_worker(registry: Registry, holder: str) -> None:
     """The worker has stopped."""
     with broker_errors():
-        registry.client.hdel(registry.keys.workers(), name)
+        registry.client.hdel(registry.keys.workers(), holder)
 
 
 def live_workers(registry: Registry) -> list[WorkerInfo]:
@@ -65,31 +60,34 @@ def live_workers(registry: Registry) -> list[WorkerInfo]:
         pipeline.time()
         pipeline.hgetall(key)
         (seconds, _), stored = pipeline.execute()
-    announced = _announced(stored)
-    if gone := [name for name, worker in announced if seconds - worker.seen_at > registry.settings.record_ttl_s]:
+    if gone := [
+        holder for holder, text in stored.items() if seconds - _seen_at_s(text) > registry.settings.record_ttl_s
+    ]:
         with broker_errors():
             registry.client.hdel(key, *gone)
-    return _live(announced, seconds, registry.settings)
+    return parse_live_workers(stored, seconds, registry.settings)
 
 
 def parse_live_workers(stored: Mapping[bytes, bytes], now_s: float, settings: Settings) -> list[WorkerInfo]:
     """The workers whose last heartbeat is recent, from the hash as Redis returns it; `now_s` is by Redis's clock."""
-    return _live(_announced(stored), now_s, settings)
-
-
-def _announced(stored: Mapping[bytes, bytes]) -> list[tuple[bytes, WorkerInfo]]:
-    found = []
-    for name, text in stored.items():
-        try:
-            found.append((name, WorkerInfo.model_validate_json(text)))
-        except ValidationError:
-            continue  # a newer version's announcement is not ours to judge or delete
-    return found
-
-
-def _live(announced: Iterable[tuple[bytes, WorkerInfo]], now_s: float, settings: Settings) -> list[WorkerInfo]:
     oldest = now_s - settings.worker_heartbeat_s * _MISSED_HEARTBEATS
-    return sorted((worker for _, worker in announced if worker.seen_at >= oldest), key=lambda worker: worker.name)
+    return sorted((worker for worker in _announced(stored) if worker.seen_at >= oldest), key=lambda worker: worker.name)
+
+
+def _seen_at_s(text: bytes) -> float:
+    milliseconds = text.partition(b" ")[0]
+    return int(milliseconds) / 1000 if milliseconds.isdigit() else 0.0
+
+
+def _announced(stored: Mapping[bytes, bytes]) -> list[WorkerInfo]:
+    found = []
+    for text in stored.values():
+        try:
+            worker = WorkerInfo.model_validate_json(text.partition(b" ")[2])
+        except ValidationError:
+            continue  # a newer version's announcement is not ours to judge
+        found.append(worker.model_copy(update={"seen_at": _seen_at_s(text)}))
+    return found
 
 
 def engines_seen(registry: Registry, within_s: float) -> set[str]:
@@ -98,7 +96,7 @@ def engines_seen(registry: Registry, within_s: float) -> set[str]:
         pipeline.time()
         pipeline.hgetall(registry.keys.workers())
         (seconds, _), stored = pipeline.execute()
-    seen = (worker for _, worker in _announced(stored) if worker.seen_at >= seconds - within_s)
+    seen = (worker for worker in _announced(stored) if worker.seen_at >= seconds - within_s)
     return {offer.name for worker in seen for offer in worker.engines}
 
 
@@ -117,54 +115,89 @@ def workers_by_engine(workers: Iterable[WorkerInfo], settings: Settings) -> dict
     return engines
 
 
-def jobs_waiting(messages: int, in_groups: bytes | None) -> int:
-    """In one queue: its messages, and what groups among them hold beyond one job each."""
-    # of a message that was lost on its way to a worker the second may tell still
-    return messages + int(in_groups or 0) if messages else 0
-
-
 def queues(registry: Registry) -> list[QueueInfo]:
-    """Every lane of every known engine: what waits, the oldest of it, who takes from it and how fast.
+    """Every lane of every known engine: what waits, whose it is, the oldest of it, who takes from it and how fast.
 
-    Those of `auto` only where something waits: all workers take from them.
+    Those of `auto` only where a message waits to be taken in.
     """
     workers = live_workers(registry)
     engines = {**workers_by_engine(workers, registry.settings), AUTO: workers}
     lanes = [(engine, lane) for engine in engines for lane in LANES]
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
-        for engine, lane in lanes:
-            key = registry.keys.queue(queue_name(engine, lane))
-            pipeline.llen(key)
-            pipeline.lindex(key, -1)
-            pipeline.hget(registry.keys.grouped(queue_name(engine, lane)), "total")
-        answers = pipeline.execute()
-    oldest = [job_in_message(message) if message else {} for message in answers[1::3]]
-    lengths = [
-        jobs_waiting(messages, in_groups) for messages, in_groups in zip(answers[::3], answers[2::3], strict=True)
-    ]
-    since = _waiting_since_s(registry, oldest)
+    names = [queue_name(engine, lane) for engine, lane in lanes]
+    waiting, foreign, tenants = _lengths(registry, names)
+    oldest = _oldest(registry, tenants)
     now_s, rates = _rates(registry, list(engines))
     found: list[QueueInfo] = []
-    for (engine, lane), waiting, job, since_s in zip(lanes, lengths, oldest, since, strict=True):
-        if engine == AUTO and not waiting:
+    for (engine, lane), name in zip(lanes, names, strict=True):
+        if engine == AUTO and not foreign[name]:
             continue
-        name, rate = queue_name(engine, lane), rates[engine]
-        up_to_here = waiting + sum(higher.waiting for higher in found if higher.engine == engine)
+        job, since_s = oldest[name]
+        rate = rates[engine]
+        up_to_here = waiting[name] + sum(higher.waiting for higher in found if higher.engine == engine)
         found.append(
             QueueInfo(
                 name=name,
                 engine=engine,
                 lane=lane,
-                waiting=waiting,
-                limit=registry.settings.max_queue_length.of(engine) or None,
+                waiting=waiting[name],
+                tenants=tenants[name],
+                foreign=foreign[name],
+                limit=None if engine == AUTO else registry.settings.max_queue_length.of(engine) or None,
                 workers=sum(name in worker.queues for worker in engines[engine]),
-                oldest_job=_id(job),
+                oldest_job=job,
                 oldest_wait_s=None if since_s is None else max(0.0, now_s - since_s),
                 jobs_per_minute=rate and rate * 60,
-                empty_in_s=rate and (up_to_here / rate if waiting else 0.0),
+                empty_in_s=rate and (up_to_here / rate if waiting[name] else 0.0),
             )
         )
     return found
+
+
+def _lengths(
+    registry: Registry, lanes: Sequence[str]
+) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
+    """By lane: parts that wait, messages not taken in, and parts by tenant."""
+    keys = registry.keys
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        pipeline.hmget(keys.waiting(), list(lanes))
+        for lane in lanes:
+            pipeline.zrange(keys.lane(lane), 0, _MOST_TENANTS - 1)
+            for name in lists_of(lane):
+                pipeline.llen(keys.foreign(name))
+        counted, *answers = of_right_type(pipeline.execute(raise_on_error=False), 0)
+    remaining = iter(answers)
+    of_lane: dict[str, list[str]] = {}
+    foreign: dict[str, int] = {}
+    for lane in lanes:
+        of_lane[lane] = [name.decode() for name in next(remaining)]
+        foreign[lane] = sum(next(remaining) for _ in lists_of(lane))
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        for lane, names in of_lane.items():
+            for tenant in names:
+                pipeline.zcard(keys.queue(lane, tenant))
+        each = iter(pipeline.execute())
+    tenants = {lane: {tenant: next(each) for tenant in names} for lane, names in of_lane.items()}
+    waiting = {lane: int(count or 0) for lane, count in zip(lanes, counted, strict=True)}
+    return waiting, foreign, tenants
+
+
+def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[str, tuple[str | None, float | None]]:
+    """By lane: the job that has waited longest, and since when, in seconds since 1970 by Redis's clock."""
+    keys = registry.keys
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        for lane, names in tenants.items():
+            for tenant in names:
+                pipeline.zrange(keys.queue(lane, tenant), 0, 0, withscores=True)
+        answers = iter(pipeline.execute())
+    heads = {lane: [(score, part) for _ in names for part, score in next(answers)] for lane, names in tenants.items()}
+    jobs = {lane: min(found)[1].decode().partition(":")[0] for lane, found in heads.items() if found}
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        for job_id in jobs.values():
+            pipeline.hget(keys.record(job_id), "queued_at")
+        since = dict(zip(jobs, pipeline.execute(), strict=True))
+    return {
+        lane: (jobs.get(lane), int(queued_at) / 1000 if (queued_at := since.get(lane)) else None) for lane in tenants
+    }
 
 
 def _rates(registry: Registry, engines: list[str]) -> tuple[float, dict[str, float | None]]:
@@ -177,26 +210,3 @@ def _rates(registry: Registry, engines: list[str]) -> tuple[float, dict[str, flo
     now_s = seconds + microseconds / 1e6
     rates = (jobs_per_second(parse_counts(stored), now_s) for stored in counts)
     return now_s, dict(zip(engines, rates, strict=True))
-
-
-def _waiting_since_s(registry: Registry, jobs: list[dict[str, Any]]) -> list[float | None]:
-    """When each was submitted, in seconds since 1970 by Redis's clock; by the producer's where there is no record."""
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
-        for job in jobs:
-            pipeline.hget(registry.keys.record(_id(job) or ""), "queued_at")
-        recorded = pipeline.execute()
-    return [int(ms) / 1000 if ms else _submitted_at_s(job) for job, ms in zip(jobs, recorded, strict=True)]
-
-
-def _id(job: dict[str, Any]) -> str | None:
-    """The id in a message of unknown origin."""
-    found = job.get("id")
-    return found if isinstance(found, str) and re.fullmatch(JOB_ID, found) else None
-
-
-def _submitted_at_s(job: dict[str, Any]) -> float | None:
-    try:
-        then = datetime.fromisoformat(str(job.get("submitted_at")))
-    except ValueError:
-        return None
-    return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()

@@ -1,28 +1,49 @@
 """Every Redis key of ocrqueue. All begin with the setting `key_prefix` (empty by default).
 
+A job has one part, or, once it was split, an opening part, page parts and a closing part. A part is named `<job>`, a
+page part `<job>:<number>`. Every part is in exactly one place: waiting in a lane, in a worker's hand, delayed until it
+is due, or done. `ocrqueue check` holds the keys to that.
+
 | key | type | holds | kept |
 | --- | --- | --- | --- |
-| `ocrqueue:job:<id>` | hash | the job's record, fields below | `queued_ttl_s`, after its end `record_ttl_s` |
-| `ocrqueue:queued` | sorted set | id -> when queued, or last seen at a worker: to tell lost ones | until they start |
-| `ocrqueue:running` | sorted set | id -> last sign of life: jobs at a worker | until they end |
-| `ocrqueue:delayed` | sorted set | id -> when its pause before the next attempt is over | until then |
-| `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | until replayed, dropped or expired |
-| `ocrqueue:reconciling` | string | somebody has just looked for lost jobs | `reconcile_interval_s` |
-| `ocrqueue:once:<sha256 of idempotency_key>` | string | the id of the job that has this key | `idempotency_ttl_s` |
+| `ocrqueue:job:<id>` | hash | the job's record, fields below | until its end, then `record_ttl_s` |
+| `ocrqueue:part:<id>:<number>` | hash | a page part: the fields of its place and attempts | until it is done |
+| `ocrqueue:lane:<lane>` | sorted set | tenant -> its virtual tag: who is next | while somebody waits |
+| `ocrqueue:queue:<lane>:<tenant>` | sorted set | part -> its sequence number | while one waits |
+| `ocrqueue:waiting` | hash | lane -> parts that wait in it | for good |
+| `ocrqueue:virtual_time` | hash | lane -> its virtual time | for good |
+| `ocrqueue:weights` | hash | tenant -> its share of a lane; 1 where none is given | for good |
+| `ocrqueue:sequence` | string | the last sequence number given | for good |
+| `ocrqueue:bell:<lane>` | list | one entry at most: somebody who listens is to look | until heard |
+| `ocrqueue:leases` | sorted set | part in a worker's hand -> when its lease runs out | until it is let go |
+| `ocrqueue:hand:<holder>` | hash | token of a TAKE -> lane and parts, for its answer may be lost | until one is begun |
+| `ocrqueue:delayed` | sorted set | part -> when its pause before the next attempt is over | until then |
+| `ocrqueue:open:<id>` | set | the page parts of a split job that are not done and have a place | until the job's end |
+| `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
+| `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970, never to run again | `ended_ttl_s` + a day |
+| `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
+| `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
+| `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
+| `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
+| `ocrqueue:replication` | hash | `id` of this Redis's data, `changed_at`: what it knew before may be lost | for good |
+| `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
+| `ocrqueue:inputs` | sorted set | key of an uploaded image -> when a job last referred to it | for good |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |
-| `ocrqueue:waits:<engine>` | hash | `<period>:<bucket>` -> jobs by how long they waited: `lately` | 5 minutes |
+| `ocrqueue:waits:<engine>` | hash | `<period>:<bucket>` -> jobs by how long they waited: `recent_counts` | 5 minutes |
 | `ocrqueue:errors:<engine>` | hash | `<period>:<code>` -> jobs that failed with it | 5 minutes |
+| `ocrqueue:minute:<minute>` | hash | `<engine>:ended`, `:pages`, `:failed` -> how many in it | 25 hours |
+| `ocrqueue:usage:<day>:<tenant>` | hash | jobs, pages, cpu_s, bytes, cost of that day since 1970 | 400 days |
 | `ocrqueue:bucket:<engine>` | hash | `tokens`: requests that its service may get; `at`: counted when | a day idle |
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
-| `ocrqueue:workers` | hash | worker node name -> JSON of WorkerInfo | pruned when read |
+| `ocrqueue:workers` | hash | holder -> `<ms when last seen> <JSON of WorkerInfo>` | pruned when read |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
-| `ocr.<engine>`, `.high`, `.low` | list | messages waiting, in Celery's format | until taken |
-| `ocrqueue:grouped:<queue>` | hash | id of a group -> its jobs but one; `total`, for the queue's length | until taken |
-| `unacked`, `unacked_index`, `_kombu.*` | | Celery's own: messages taken, not acknowledged | until acknowledged |
-| `celery-task-meta-<id>` | string | summary of a job submitted by name, Celery's own | `record_ttl_s` |
+| `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
+| `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
+| `_kombu.*` | | Celery's own: broadcasts of its remote control | - |
+| `celery-task-meta-<task id>` | string | the end of a job sent by name, as Celery stores results | `record_ttl_s` |
 
 Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so that no machine's clock counts.
 
@@ -31,28 +52,45 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `state` | queued, running, succeeded, partial, failed or cancelled | always |
 | `job` | the Job as JSON | always |
 | `queued_at` | time of submission | always |
+| `tenant`, `tag`, `reply_to` | the job's, to be found without reading its JSON | where it has one |
+| `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
+| `routed` | 1: more than one engine may read it | always, for such a job |
+| `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
+| `trace` | the traceparent of the span that submitted it | always, for such a job |
 | `started_at` | time of the newest start | once started |
 | `finished_at` | time of the end | after the end |
 | `queue_wait_ms` | from submission to the first start | once started |
-| `worker` | node name of the newest worker | once started |
-| `attempts` | starts so far | once started |
-| `deliveries` | deliveries since the last orderly end of an attempt: what the cap counts | from start to end |
-| `delivery` | a name of the newest delivery's own | while running |
+| `worker` | name of the newest worker | once started |
 | `progress` | `<pages done>/<pages>` | while running |
-| `retries` | attempts that ended with a retryable error | until the end |
-| `error` | JSON of the error that the next attempt is for | while waiting for a retry |
-| `message`, `lane` | what goes back into which queue when the pause is over | during the pause before a retry |
-| `summary` | 1: Celery is to store a summary too; the job was sent by name | always, for such a job |
 | `step` | how many engines of the job's route have had their turn | once one has |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
 | `history` | JSON list of the Outcomes before each replay | once replayed |
+| `replayed` | 1: its storage may hold what an earlier life left | once replayed |
+| `parts`, `open` | page parts, and how many of them are not done | once split |
+| `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |
+| `closing` | 1: the part of this name gathers the pages | once all page parts are done |
+
+Fields of a part, in the record of a job of one part, else in the part's own hash.
+
+| field | holds | present |
+| --- | --- | --- |
+| `place` | waiting, hand, delayed, split or done | always |
+| `lane`, `sequence` | where it belongs, and its place there | until it is done |
+| `kind` | what parts have in common that one call of an engine can read | always |
+| `token`, `holder` | of the TAKE that it was taken by: the fence, and the worker's instance | in a hand |
+| `takes` | how often it was taken without having been begun | until it is begun |
+| `begun` | when the attempt began | while it is under way |
+| `attempts` | starts so far | once started |
+| `deliveries` | starts since the last orderly end of an attempt: what the cap counts | from a start on |
+| `retries` | attempts that ended with a retryable error | once one has |
+| `error` | JSON of the error that the next attempt is for | while waiting for it |
+| `alone` | 1: not to be read together with others | once a batch was lost with it |
 """
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,61 +103,108 @@ class Keys:
 
     prefix: str = ""
 
+    @property
+    def root(self) -> str:
+        """What stands before every key of ocrqueue's own."""
+        return f"{self.prefix}ocrqueue:"
+
     def record(self, job_id: str) -> str:
-        return f"{self.prefix}ocrqueue:job:{job_id}"
+        return f"{self.root}job:{job_id}"
 
-    def queued(self) -> str:
-        return f"{self.prefix}ocrqueue:queued"
+    def part(self, part: str) -> str:
+        """The hash that has the part's place: a page part's own, or the job's record."""
+        return f"{self.root}part:{part}" if ":" in part else self.record(part)
 
-    def running(self) -> str:
-        return f"{self.prefix}ocrqueue:running"
+    def lane(self, lane: str) -> str:
+        return f"{self.root}lane:{lane}"
+
+    def queue(self, lane: str, tenant: str) -> str:
+        return f"{self.root}queue:{lane}:{tenant}"
+
+    def waiting(self) -> str:
+        return f"{self.root}waiting"
+
+    def weights(self) -> str:
+        return f"{self.root}weights"
+
+    def bell(self, lane: str) -> str:
+        return f"{self.root}bell:{lane}"
+
+    def leases(self) -> str:
+        return f"{self.root}leases"
+
+    def hand(self, holder: str) -> str:
+        return f"{self.root}hand:{holder}"
 
     def delayed(self) -> str:
-        return f"{self.prefix}ocrqueue:delayed"
+        return f"{self.root}delayed"
 
-    def reconciling(self) -> str:
-        return f"{self.prefix}ocrqueue:reconciling"
+    def open_parts(self, job_id: str) -> str:
+        return f"{self.root}open:{job_id}"
+
+    def parts_done(self, job_id: str) -> str:
+        return f"{self.root}parts:{job_id}"
+
+    def ended_ids(self, day: str) -> str:
+        return f"{self.root}ended_ids:{day}"
+
+    def ended_days(self) -> str:
+        return f"{self.root}ended_days"
 
     def dead(self) -> str:
-        return f"{self.prefix}ocrqueue:dead"
+        return f"{self.root}dead"
 
-    def once(self, idempotency_key: str) -> str:
-        return f"{self.prefix}ocrqueue:once:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+    def replication(self) -> str:
+        return f"{self.root}replication"
+
+    def once(self, tenant: str, idempotency_key: str) -> str:
+        return f"{self.root}once:{once_hash(tenant, idempotency_key)}"
 
     def read(self, cache_key: str) -> str:
-        return f"{self.prefix}ocrqueue:read:{cache_key}"
+        return f"{self.root}read:{cache_key}"
 
     def ended(self, engine: str) -> str:
-        return f"{self.prefix}ocrqueue:ended:{engine}"
+        return f"{self.root}ended:{engine}"
 
     def pages(self, engine: str) -> str:
-        return f"{self.prefix}ocrqueue:pages:{engine}"
+        return f"{self.root}pages:{engine}"
 
     def waits(self, engine: str) -> str:
-        return f"{self.prefix}ocrqueue:waits:{engine}"
+        return f"{self.root}waits:{engine}"
 
     def errors(self, engine: str) -> str:
-        return f"{self.prefix}ocrqueue:errors:{engine}"
+        return f"{self.root}errors:{engine}"
+
+    def usage(self, day: int, tenant: str) -> str:
+        return f"{self.root}usage:{day}:{tenant}"
+
+    def minute(self, minute: int) -> str:
+        return f"{self.root}minute:{minute}"
 
     def bucket(self, engine: str) -> str:
-        return f"{self.prefix}ocrqueue:bucket:{engine}"
+        return f"{self.root}bucket:{engine}"
 
     def billed(self, engine: str) -> str:
-        return f"{self.prefix}ocrqueue:billed:{engine}"
+        return f"{self.root}billed:{engine}"
 
     def admitted(self, admission: str) -> str:
-        return f"{self.prefix}ocrqueue:admitted:{admission}"
+        return f"{self.root}admitted:{admission}"
 
     def workers(self) -> str:
-        return f"{self.prefix}ocrqueue:workers"
+        return f"{self.root}workers"
 
     def events(self, job_id: str) -> str:
         """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""
-        return f"{self.prefix}ocrqueue:events:{zlib.crc32(job_id.encode()) % EVENT_CHANNELS:x}"
+        return f"{self.root}events:{hashlib.sha1(job_id.encode(), usedforsecurity=False).hexdigest()[0]}"
 
-    def grouped(self, queue_name: str) -> str:
-        """What a queue's groups hold beyond one job each; `ocrqueue.job.groups` says what a group is."""
-        return f"{self.prefix}ocrqueue:grouped:{queue_name}"
+    def cancel(self) -> str:
+        return f"{self.root}cancel"
 
-    def queue(self, name: str) -> str:
-        return f"{self.prefix}{name}"
+    def foreign(self, queue: str) -> str:
+        """The list that a foreign Celery app pushes messages for this queue to."""
+        return f"{self.prefix}{queue}"
+
+
+def once_hash(tenant: str, idempotency_key: str) -> str:
+    """Two tenants' keys never meet: a tenant's name holds no line break."""
+    return hashlib.sha256(f"{tenant}\n{idempotency_key}".encode()).hexdigest()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ocrqueue.document import Confidence, Document, Timings
 from ocrqueue.errors import ErrorInfo
@@ -14,7 +15,8 @@ from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri
 from ocrqueue.job.route import Route, Share, Step
 
-State = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
+State = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled", "unknown"]
+"""unknown: what a newer version writes and this one has no word for."""
 FINAL_STATES: Final[frozenset[State]] = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
 
@@ -77,6 +79,7 @@ class JobStatus(BaseModel):
     """With compare, at the end: how far the engines agree, as the mean over the words."""
     image: str
     queue: str
+    tenant: str = ""
     tag: str | None = None
     queued_at: datetime
     started_at: datetime | None = None
@@ -102,49 +105,101 @@ class JobStatus(BaseModel):
         return self.state in FINAL_STATES
 
 
+_KNOWN_STATES: Final = frozenset(get_args(State))
+_MOST_DIGITS: Final = 15
+"""Of a number or a time in a record; what has more was not written by us."""
 _HISTORY: Final = TypeAdapter(tuple[Outcome, ...])
+Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
 def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
-    """The JobStatus in a record's hash as Redis returns it (not empty)."""
-    fields = {name.decode(): value.decode() for name, value in record.items()}
-    job = Job.model_validate_json(fields["job"])
-    outcome = Outcome.model_validate_json(fields["outcome"]) if "outcome" in fields else None
+    """The JobStatus in a record's hash as Redis returns it (not empty).
+
+    Never raises: of what a newer version has written, it tells what this one understands.
+    """
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
+    job = stored_job(job_id, fields.get("job", ""))
+    outcome = _parsed(Outcome, fields.get("outcome"))
     done, _, total = fields.get("progress", "").partition("/")
-    error = ErrorInfo.model_validate_json(fields["error"]) if "error" in fields else None
+    state = fields.get("state", "")
     return JobStatus.model_validate(
         {
             "id": job_id,
-            "state": fields["state"],
+            "state": state if state in _KNOWN_STATES else "unknown",
             "engine": job.engine,
             "route": job.route,
             "trail": outcome.trail if outcome and outcome.trail else job.route.trail if job.route else (),
             "agreement": outcome.agreement if outcome else None,
             "image": redact_uri(job.image),
             "queue": job.queue,
+            "tenant": job.tenant,
             "tag": job.tag,
-            "queued_at": _time(fields["queued_at"]),
+            "queued_at": _time(fields.get("queued_at")) or datetime.fromtimestamp(0, UTC),
             "started_at": _time(fields.get("started_at")),
             "finished_at": _time(fields.get("finished_at")),
             "worker": fields.get("worker"),
-            "attempts": int(fields.get("attempts", 0)),
-            "pages_done": outcome.pages if outcome else int(done or 0),
-            "pages": outcome.pages if outcome else int(total) if total else None,
+            "attempts": _number(fields.get("attempts")),
+            "pages_done": outcome.pages if outcome else _number(done),
+            "pages": outcome.pages if outcome else _number(total) if total else None,
             "words": outcome.words if outcome else None,
             "mean_confidence": outcome.mean_confidence if outcome else None,
             "cached": outcome.cached if outcome else False,
             "device": outcome.device if outcome else None,
             "cancel_requested": "cancel" in fields,
             "result": outcome.result if outcome else None,
-            "timings": outcome.timings if outcome else Timings(queue_wait_s=int(fields.get("queue_wait_ms", 0)) / 1000),
-            "error": outcome.error if outcome else error,
-            "history": _HISTORY.validate_json(fields["history"]) if "history" in fields else (),
+            "timings": outcome.timings
+            if outcome
+            else Timings(queue_wait_s=_number(fields.get("queue_wait_ms")) / 1000),
+            "error": outcome.error if outcome else _parsed(ErrorInfo, fields.get("error")),
+            "history": _history(fields.get("history")),
         }
     )
 
 
+def stored_job(job_id: str, text: str) -> Job:
+    """The Job of a record; fields that this version does not know, or has other values for, are as if not given."""
+    try:
+        return Job.model_validate_json(text)
+    except ValidationError:
+        pass
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        given = None
+    fields = (
+        {name: value for name, value in given.items() if name in Job.model_fields} if isinstance(given, dict) else {}
+    )
+    while True:
+        try:
+            return Job.model_validate({"id": job_id, "image": "unreadable:", **fields})
+        except ValidationError as error:
+            wrong = {str(item["loc"][0]) for item in error.errors() if item["loc"]} & fields.keys()
+            # what does not fit together without one field at fault is dropped as a whole
+            fields = {name: value for name, value in fields.items() if wrong and name not in wrong}
+
+
+def _parsed(model: type[Parsed], text: str | None) -> Parsed | None:
+    if text is None:
+        return None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _history(text: str | None) -> tuple[Outcome, ...]:
+    try:
+        return _HISTORY.validate_json(text) if text else ()
+    except ValidationError:
+        return ()
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < _MOST_DIGITS else 0
+
+
 def _time(milliseconds: str | None) -> datetime | None:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+    return datetime.fromtimestamp(_number(milliseconds) / 1000, UTC) if _number(milliseconds) else None
 
 
 class WorkerInfo(BaseModel):
@@ -153,6 +208,8 @@ class WorkerInfo(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
+    holder: str = ""
+    """Of this very process: what it has in hand is held by this, since names repeat."""
     queues: tuple[str, ...]
     engines: tuple[EngineOffer, ...]
     concurrency: int

@@ -1,50 +1,56 @@
-"""The scripts' keys and arguments, the same for the blocking and the asyncio client."""
+"""What each script is given, the same for the blocking and the asyncio client."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from ocrqueue.core.celery_messages import GROUP_BODY, celery_message, group_message
-from ocrqueue.core.keys import Keys
-from ocrqueue.core.rates import KEPT_PERIODS, PERIOD_S
+from ocrqueue.core import endings
+from ocrqueue.core.keys import Keys, once_hash
 from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo
-from ocrqueue.job import Job, engine_queues, new_job_id
-from ocrqueue.job.groups import group_numbers
+from ocrqueue.job import Job
 from ocrqueue.settings import Settings
+from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
+_INPUT_FOLDER: Final = "/inputs/"
 
-_PERIODS: Final = {"period_ms": PERIOD_S * 1000, "kept_periods": KEPT_PERIODS}
-
-KeysAndArguments = tuple[list[str], list[str | bytes | int]]
-"""Keys and arguments of one script."""
+Arguments = list[str | bytes | int]
+"""ARGV of one script. The keys are made in it, since which parts it meets is known there only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """Who says so: a worker's node name, and the number of its attempt, 0 where only the worker is known."""
+class Hold:
+    """A part in a worker's hand: no other token than that of its TAKE moves it."""
 
-    worker: str
-    attempt: int = 0
+    part: str
+    token: str
+
+    @property
+    def job_id(self) -> str:
+        return self.part.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an attempt took: for the day's usage of the job's tenant."""
+
+    pages: int = 0
+    cpu_s: float = 0.0
+    size_bytes: int = 0
+    cost: float = 0.0
+
+    def to_message(self) -> dict[str, float]:
+        return {"jobs": 1, "pages": self.pages, "cpu_s": self.cpu_s, "bytes": self.size_bytes, "cost": self.cost}
 
 
 def job_json(job: Job) -> str:
-    return job.model_dump_json(include=set(job.to_message()))
-
-
-def _details(**values: object) -> str:
-    """One argument of a script that has many, as JSON. No job is in it: see `ocrqueue.core.scripts`."""
-    return json.dumps(_without_nones(**values), ensure_ascii=False, separators=(",", ":"))
-
-
-def _without_nones(**values: object) -> dict[str, object]:
-    """What is None is left out: in Lua JSON's null would be true."""
-    return {name: value for name, value in values.items() if value is not None}
+    return json.dumps(job.to_message(), separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -57,222 +63,147 @@ class ScriptArguments:
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", Keys(self.settings.key_prefix))
 
-    def submit(self, jobs: Sequence[Job], group: int = 1) -> KeysAndArguments:
-        """`group`: how many jobs of a kind may travel in one message."""
-        keys, limits = self.keys, self.settings.max_queue_length
-        as_json = [job_json(job) for job in jobs]
-        numbers = group_numbers(jobs, [len(text.encode()) for text in as_json], group)
-        first_of_group = {number: job for job, number in zip(jobs, numbers, strict=True) if number}
-        texts: list[str | bytes | int] = []
+    def submit(self, jobs: Sequence[Job]) -> Arguments:
+        limits = {job.engine: self.settings.max_queue_length.of(job.engine) for job in jobs}
+        options = {"idempotency_ttl_ms": self.settings.idempotency_ttl_s * 1000, "limits": limits}
+        trace = current_traceparent()
+        texts = [job_json(job) for job in jobs]
+        entries = [self._entry(job, text, trace) for job, text in zip(jobs, texts, strict=True)]
+        return [self.keys.root, _compact(options), _compact(entries), *texts]
 
-        def number_of(text: str) -> int:
-            """Of an argument of its own; the first is the submission."""
-            texts.append(text)
-            return len(texts) + 1
+    def _entry(self, job: Job, text: str, trace: str | None) -> dict[str, Any]:
+        entry = endings.entry_of(job)
+        if job.idempotency_key:
+            entry["once"] = once_hash(job.tenant, job.idempotency_key)
+            entry["fingerprint"] = _fingerprint(job)
+        if _INPUT_FOLDER in job.image:
+            entry["input"] = f"inputs/{job.image.rpartition(_INPUT_FOLDER)[2]}"
+        if trace is not None:
+            entry["trace"] = trace
+        return entry
 
-        submission = _details(
-            life_ms=self.settings.queued_ttl_s * 1000,
-            once_life_ms=self.settings.idempotency_ttl_s * 1000,
-            record_prefix=keys.record(""),
-            engines={
-                engine: {
-                    "limit": limits.of(engine),
-                    "ended": keys.ended(engine),
-                    "lanes": [
-                        {"queue": keys.queue(lane), "grouped": keys.grouped(lane)} for lane in engine_queues(engine)
-                    ],
-                }
-                for engine in {job.engine for job in jobs}
-            },
-            groups=[self._group(job) for _, job in sorted(first_of_group.items())],
-            jobs=[
-                _without_nones(
-                    id=job.id,
-                    engine=job.engine,
-                    queue=keys.queue(job.queue),
-                    json=number_of(text),
-                    message=None if number else number_of(celery_message(job)),
-                    group=number or None,
-                    once=keys.once(job.idempotency_key) if job.idempotency_key else None,
-                )
-                for job, text, number in zip(jobs, as_json, numbers, strict=True)
-            ],
-        )
-        return [keys.queued()], [submission, *texts]
+    def peek(self, lists: Sequence[str], most: int, most_bytes: int, largest: int) -> Arguments:
+        return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
-    def _group(self, member: Job) -> dict[str, str]:
-        group_id = new_job_id()
-        start, finish = group_message(group_id, member.queue)
-        body_start, body_finish = GROUP_BODY
-        return {
-            "id": group_id,
-            "queue": self.keys.queue(member.queue),
-            "grouped": self.keys.grouped(member.queue),
-            "start": start,
-            "finish": finish,
-            "body_start": body_start,
-            "body_finish": body_finish,
+    def take_in(
+        self, queue: str, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
+    ) -> Arguments:
+        """`more`: what the entry has beside the job, such as by_name."""
+        if job is None:
+            return [self.keys.root, self.keys.foreign(queue), message, "", "", ""]
+        entry = {**endings.entry_of(job), **more}
+        ending = ""
+        if refusal is not None:
+            outcome = Outcome(job_id=job.id, state="failed", error=refusal)
+            made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
+            ending = _compact(made)
+        return [self.keys.root, self.keys.foreign(queue), message, _compact(entry), job_json(job), ending]
+
+    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]]) -> Arguments:
+        return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes)]
+
+    def begin(self, hold: Hold, worker: str, engine: str) -> Arguments:
+        return [self.keys.root, hold.part, hold.token, worker, engine]
+
+    def progress(self, hold: Hold, done: int, pages: int) -> Arguments:
+        return [self.keys.root, hold.part, hold.token, done, pages]
+
+    def split(self, hold: Hold, parts: int, pin: str) -> Arguments:
+        cancelled = _compact(endings.cancelled(self.settings))
+        return [self.keys.root, hold.part, hold.token, parts, pin, cancelled]
+
+    def release(
+        self,
+        hold: Hold,
+        error: ErrorInfo | None,
+        *,
+        pause_s: float = 0.0,
+        is_retry: bool = False,
+        alone: bool = False,
+        only_unbegun: bool = False,
+    ) -> Arguments:
+        options: dict[str, Any] = {"pause_ms": int(pause_s * 1000), "cancelled": endings.cancelled(self.settings)}
+        if is_retry:
+            options["is_retry"] = True
+        if alone:
+            options["alone"] = True
+        if only_unbegun:
+            options["only_unbegun"] = True
+        error_json = error.model_dump_json(exclude_defaults=True) if error else ""
+        return [self.keys.root, hold.part, hold.token, _compact(options), error_json]
+
+    def send_on(self, hold: Hold, job: Job, engine_before: str, pages: int) -> Arguments:
+        """`job` is as it goes to the next engine."""
+        options = {
+            "lane": job.queue,
+            "kind": job.kind,
+            "step": job.step,
+            "engine": engine_before,
+            "pages": pages,
+            "cancelled": endings.cancelled(self.settings),
         }
+        return [self.keys.root, hold.part, hold.token, _compact(options), job_json(job)]
 
-    def taken(self, queue: str, group_id: str) -> KeysAndArguments:
-        return [self.keys.grouped(queue)], [group_id]
+    def finish(
+        self,
+        hold: Hold,
+        job: Job,
+        outcome: Outcome,
+        used: Used,
+        *,
+        by_name: bool,
+        next_token: str = "",
+        is_lost: bool = False,
+    ) -> Arguments:
+        """`is_lost`: Redis has said that it does not know the job."""
+        made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name=by_name)
+        error = outcome.error if outcome.state == "failed" else None
+        facts: dict[str, Any] = {
+            "engine": job.engine,
+            "pages": 0 if outcome.cached else outcome.pages,
+            "used": used.to_message(),
+        }
+        if error is not None:
+            facts["code"] = error.code
+        if ":" in hold.part:
+            facts["lease_ms"] = int(self.settings.lost_after_s * 1000)
+            facts["next_token"] = next_token
+            facts["cancelled"] = endings.cancelled(self.settings)
+            facts["error"] = error.model_dump_json(exclude_defaults=True) if error else ""
+        record = _compact(_lost_record(job, by_name=by_name)) if is_lost else ""
+        return [self.keys.root, hold.part, hold.token, _compact(made), _compact(facts), record]
 
-    def begin(self, job: Job, worker: str, wants_summary: bool, delivery: str, in_group: bool) -> KeysAndArguments:
-        keys = self.keys
-        return (
-            [
-                keys.record(job.id),
-                keys.queued(),
-                keys.running(),
-                keys.delayed(),
-                keys.queue(job.queue),
-                keys.waits(job.engine),
-            ],
-            [
-                job_json(job),
-                celery_message(job) if in_group else "",
-                _details(
-                    id=job.id,
-                    channel=keys.events(job.id),
-                    life_ms=self.settings.queued_ttl_s * 1000,
-                    worker=worker,
-                    delivery=delivery,
-                    delivery_cap=self.settings.delivery_cap,
-                    lost_after_ms=int(self.settings.lost_after_s * 1000),
-                    step=job.step,
-                    has_route=job.route is not None,
-                    wants_summary=wants_summary,
-                    **_PERIODS,
-                ),
-            ],
-        )
+    def cancel(self, job_id: str) -> Arguments:
+        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings))]
 
-    def progress(self, job_id: str, attempt: int, done: int, pages: int) -> KeysAndArguments:
-        return [self.keys.record(job_id), self.keys.running()], [job_id, self.keys.events(job_id), done, pages, attempt]
+    def lost(self, holds: Sequence[Hold]) -> Arguments:
+        named = [name for hold in holds for name in (hold.part, hold.token)]
+        return [self.keys.root, endings.policy(self.settings), *named]
 
-    def heartbeat(self, job_ids: Sequence[str]) -> KeysAndArguments:
-        return [self.keys.running(), self.keys.queued()], list(job_ids)
+    def reclaim(self, most: int) -> Arguments:
+        return [self.keys.root, endings.policy(self.settings), most]
 
-    def abandon(self, job_id: str, worker: str) -> KeysAndArguments:
-        keys = [self.keys.record(job_id), self.keys.queued(), self.keys.running()]
-        return keys, [job_id, self.keys.events(job_id), worker]
+    def heartbeat(self, holder: str, announcement: str, holds: Sequence[Hold], duty_s: float) -> Arguments:
+        options = {"lease_ms": int(self.settings.lost_after_s * 1000), "duty_ms": int(duty_s * 1000)}
+        named = [name for hold in holds for name in (hold.part, hold.token)]
+        return [self.keys.root, holder, announcement, _compact(options), *named]
 
-    def release(self, job: Job, message: str, error_json: str, holder: Holder, pause_s: float) -> KeysAndArguments:
-        keys = self.keys
-        return (
-            [keys.record(job.id), keys.queue(job.queue), keys.queued(), keys.running(), keys.delayed()],
-            [
-                job_json(job),
-                message,
-                error_json,
-                _details(
-                    id=job.id,
-                    channel=keys.events(job.id),
-                    life_ms=self.settings.queued_ttl_s * 1000,
-                    holder=asdict(holder),
-                    pause_ms=int(pause_s * 1000),
-                ),
-            ],
-        )
-
-    def send_on(
-        self, job: Job, engine_before: str, wants_summary: bool, holder: Holder | None, pages: int
-    ) -> KeysAndArguments:
-        keys = self.keys
-        return (
-            [
-                keys.record(job.id),
-                keys.queue(job.queue),
-                keys.queued(),
-                keys.running(),
-                keys.delayed(),
-                keys.ended(engine_before),
-                keys.pages(engine_before),
-            ],
-            [
-                job_json(job),
-                celery_message(job, wants_summary),
-                _details(
-                    id=job.id,
-                    channel=keys.events(job.id),
-                    life_ms=self.settings.queued_ttl_s * 1000,
-                    step=job.step,
-                    holder=asdict(holder) if holder else None,
-                    pages=pages,
-                    **_PERIODS,
-                ),
-            ],
-        )
-
-    def publish_due(self, limit: int) -> KeysAndArguments:
-        return [self.keys.delayed(), self.keys.queued(), self.keys.workers()], [self.keys.record(""), limit]
-
-    def finish(self, job: Job, outcome: Outcome, holder: Holder | None) -> KeysAndArguments:
-        dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)
-        life_s = self.settings.dead_letter_ttl_s if dead else self.settings.record_ttl_s
-        keys = self.keys
-        return (
-            [
-                keys.record(job.id),
-                keys.queued(),
-                keys.running(),
-                keys.delayed(),
-                keys.dead(),
-                keys.ended(job.engine),
-                keys.pages(job.engine),
-                keys.errors(job.engine),
-            ],
-            [
-                job_json(job),
-                outcome.model_dump_json(exclude_defaults=True),
-                _details(
-                    id=job.id,
-                    channel=keys.events(job.id),
-                    state=outcome.state,
-                    life_ms=life_s * 1000,
-                    dead=dead,
-                    holder=asdict(holder) if holder else None,
-                    pages=0 if outcome.cached else outcome.pages,
-                    error_code=outcome.error.code if outcome.error is not None and outcome.state == "failed" else None,
-                    **_PERIODS,
-                ),
-            ],
-        )
-
-    def cancel(self, job_id: str) -> KeysAndArguments:
-        outcome = Outcome(job_id=job_id, state="cancelled")
-        return (
-            [self.keys.record(job_id), self.keys.queued(), self.keys.delayed()],
-            [
-                job_id,
-                self.keys.events(job_id),
-                outcome.model_dump_json(exclude_defaults=True),
-                self.settings.record_ttl_s * 1000,
-            ],
-        )
-
-    def republish(self, job: Job, wants_summary: bool, silent_s: float) -> KeysAndArguments:
-        return (
-            [self.keys.record(job.id), self.keys.queue(job.queue), self.keys.queued(), self.keys.running()],
-            [job.id, self.keys.events(job.id), celery_message(job, wants_summary), int(silent_s * 1000)],
-        )
-
-    def replay(self, failed: Job, wants_summary: bool) -> KeysAndArguments:
+    def replay(self, failed: Job) -> Arguments:
         # what its engines left to each other is gone
         job = failed.from_its_first_engine()
-        return (
-            [self.keys.record(job.id), self.keys.queue(job.queue), self.keys.queued(), self.keys.dead()],
-            [
-                job.id,
-                self.keys.events(job.id),
-                celery_message(job, wants_summary),
-                self.settings.queued_ttl_s * 1000,
-                job_json(job),
-            ],
-        )
+        return [self.keys.root, job.id, _compact({"lane": job.queue, "kind": job.kind}), job_json(job)]
 
 
-def is_dead_letter(error: ErrorInfo) -> bool:
-    """Whether a replay may help: the cause is not in the job or its image, which would fail the same way."""
-    group, _, _ = error.code.partition(".")
-    return error.retryable or group in {"engine", "internal", "storage"} or error.code == "job.poison"
+def _lost_record(job: Job, *, by_name: bool) -> dict[str, str]:
+    given = {"tenant": job.tenant, "tag": job.tag, "reply_to": job.reply_to, "by_name": job.id if by_name else None}
+    return {"job": job_json(job), **{name: value for name, value in given.items() if value}}
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _fingerprint(job: Job) -> str:
+    """The same for requests that ask the same: of all but what is of one submission only."""
+    asked = job.model_dump_json(exclude={"id", "submitted_at", "route"}, exclude_defaults=True)
+    return hashlib.sha256(asked.encode()).hexdigest()[:32]

@@ -6,6 +6,7 @@ Nothing here knows of Redis, storage or workers.
 from ocrqueue.job.model import (
     JOB_ID,
     SCHEMA_VERSION,
+    TENANT,
     CropMode,
     Job,
     describe_validation_error,
@@ -18,6 +19,7 @@ from ocrqueue.job.model import (
 __all__ = [
     "JOB_ID",
     "SCHEMA_VERSION",
+    "TENANT",
     "CropMode",
     "Job",
     "describe_validation_error",

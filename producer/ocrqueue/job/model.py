@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ SCHEMA_VERSION: Final = 1
 
 CropMode = Literal["objects", "archive", "none"]
 JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+TENANT: Final = r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,63})?$"
 _RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-task-meta-")
 """Beginnings of Redis keys that are no queues of an app's: a list in the place of one would stop all workers."""
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
@@ -76,6 +79,9 @@ class Job(BaseModel):
     )
     cache: bool = Field(default=True, description="false: read the image even if the same was read before.")
     priority: Priority = Field(default="normal", description="Lane of the engine's queue; high is drained first.")
+    tenant: Annotated[str, Field(pattern=TENANT)] = Field(
+        default="", description="Whose job it is: tenants share the lanes by weight, each first in, first out."
+    )
     tag: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Free text of the app's own, kept in the record and the Document."
     )
@@ -170,7 +176,20 @@ class Job(BaseModel):
 
     @property
     def queue(self) -> str:
+        """Its lane."""
         return queue_name(self.engine, self.priority)
+
+    @property
+    def kind(self) -> str:
+        """The same for jobs that one call of an engine can read together; empty for one that must be read alone.
+
+        So it is for a job with a route, which may have to go on to another engine than its neighbours.
+        """
+        if self.options_by_engine:
+            return ""
+        common = [self.languages, self.options, self.time_limit_s]
+        text = json.dumps(common, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
 
     def to_message(self) -> dict[str, JsonValue]:
         """The job as plain JSON values, defaults left out (every byte of it is held in Redis)."""
@@ -202,7 +221,10 @@ def parse_job(message: object, default_id: str) -> Job:
     try:
         return Job.model_validate(fields)
     except ValidationError as error:
-        raise JobMalformed(describe_validation_error(error)) from None
+        complaints = describe_validation_error(error)
+    # not as long as pydantic's error is handled: it would be kept as the context of ours, and refers to frames that may
+    # refer to ours, in a circle that Python's collector does not see through
+    raise JobMalformed(complaints)
 
 
 def describe_validation_error(error: ValidationError) -> str:

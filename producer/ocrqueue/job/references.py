@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ocrqueue.errors import SourceInvalid
 
@@ -14,11 +14,20 @@ def is_reference(text: str) -> bool:
     return "://" in text
 
 
+def split_uri(uri: str) -> SplitResult:
+    """The parts of a reference. Raises SourceInvalid where its address does not parse, as in `http://[/x.png`."""
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        # whose text may show the whole address, and a password in it
+        raise SourceInvalid("The reference is not a URI: its address does not parse.") from None
+
+
 def redact_uri(uri: str) -> str:
     """`uri` without user, password, query and fragment: presigned URLs carry their secret in the query."""
     try:
-        parts = urlsplit(uri)
-    except ValueError:
+        parts = split_uri(uri)
+    except SourceInvalid:
         return "(invalid URI)"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", "")) + ("?..." if parts.query else "")

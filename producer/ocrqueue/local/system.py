@@ -19,7 +19,7 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.errors import LocalSystemFailed, how_to_install
 from ocrqueue.local import guard
 from ocrqueue.local.child import Child, start_child
-from ocrqueue.local.reconciling import Reconciling
+from ocrqueue.local.reclaiming import Reclaiming
 from ocrqueue.local.redis_server import RedisServer, start_redis, write_private
 from ocrqueue.settings import Settings, load_settings
 
@@ -52,7 +52,7 @@ class LocalSystem:
         self.concurrency = concurrency
         self.workers: dict[str, Child] = {}
         self.redis: RedisServer | None = None
-        self._reconciling: Reconciling | None = None
+        self._reclaiming: Reclaiming | None = None
         self._lock: TextIO | None = None
         self._guard: subprocess.Popen[str] | None = None
 
@@ -113,9 +113,9 @@ class LocalSystem:
         try:
             for worker in self.workers.values():
                 worker.ask_to_end()
-            if self._reconciling is not None:
-                self._reconciling.stop()
-                self._reconciling = None
+            if self._reclaiming is not None:
+                self._reclaiming.stop()
+                self._reclaiming = None
             for worker in self.workers.values():
                 worker.wait_or_kill(self._grace_s)
             if self.redis is not None:
@@ -174,7 +174,7 @@ class LocalSystem:
                 self.workers[engine] = self._start_worker(engine, logs / f"worker-{engine}.log")
                 self._tell_guard(self.workers[engine])
             self._wait_until_live(queue)
-        self._reconciling = Reconciling(self.settings)
+        self._reclaiming = Reclaiming(self.settings)
         write_private(self.env_file, "".join(f"{line}\n" for line in self.exports()))
 
     def _tell_guard(self, child: Child) -> None:

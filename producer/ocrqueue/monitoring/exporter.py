@@ -5,6 +5,7 @@ One exporter is enough for an installation. Needs the extra `ocrqueue[metrics]`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -20,6 +21,7 @@ from ocrqueue.monitoring.snapshot import InstallationSnapshot, read_installation
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, and the value."""
 
+_MOST_TENANTS: Final = 100
 _NO_LABELS: Final[tuple[str, ...]] = ()
 
 
@@ -55,11 +57,20 @@ def collector_registry(registry: Registry) -> CollectorRegistry:
     return made
 
 
+def _tenants(now: InstallationSnapshot) -> list[tuple[str, int]]:
+    waiting = Counter[str]()
+    for lane in now.lanes:
+        waiting.update(lane.tenants)
+    return waiting.most_common(_MOST_TENANTS)
+
+
 def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
     engines, lanes = now.engines, now.lanes
     billed = [engine for engine in engines if engine.pages_billed is not None]
     return {
         "ocrqueue_queue_jobs": [((lane.engine, lane.lane), lane.waiting) for lane in lanes],
+        "ocrqueue_queue_messages": [((lane.engine, lane.lane), lane.foreign) for lane in lanes],
+        "ocrqueue_tenant_jobs": [((tenant,), parts) for tenant, parts in _tenants(now)],
         "ocrqueue_queue_oldest_age_seconds": [
             ((lane.engine, lane.lane), lane.oldest_wait_s or 0.0 if lane.waiting else 0.0) for lane in lanes
         ],

@@ -9,11 +9,25 @@ from ocrqueue.monitoring.metric import Metric
 UP: Final = Metric("ocrqueue_up", "gauge", "1 if Redis answers; 0: it does not, and nothing else is known.")
 
 METRICS: Final = (
-    Metric("ocrqueue_queue_jobs", "gauge", "Jobs that no worker has taken.", ("engine", "lane")),
+    Metric(
+        "ocrqueue_queue_jobs", "gauge", "Parts of jobs, mostly one a job, that no worker has taken.", ("engine", "lane")
+    ),
+    Metric(
+        "ocrqueue_queue_messages",
+        "gauge",
+        "Messages of Celery apps that have not become jobs yet.",
+        ("engine", "lane"),
+    ),
+    Metric(
+        "ocrqueue_tenant_jobs",
+        "gauge",
+        "Those of ocrqueue_queue_jobs that are a tenant's; of the 100 tenants with most. Empty: no tenant.",
+        ("tenant",),
+    ),
     Metric(
         "ocrqueue_queue_oldest_age_seconds",
         "gauge",
-        "How long ago the next job to be taken was submitted; 0 of an empty lane.",
+        "How long ago the oldest of them was submitted; 0 of an empty lane.",
         ("engine", "lane"),
     ),
     Metric(
@@ -24,8 +38,8 @@ METRICS: Final = (
     ),
     Metric("ocrqueue_workers", "gauge", "Workers that are alive.", ("engine",)),
     Metric("ocrqueue_worker_slots", "gauge", "Jobs that these workers do at a time.", ("engine",)),
-    Metric("ocrqueue_jobs_running", "gauge", "Jobs that workers have."),
-    Metric("ocrqueue_jobs_delayed", "gauge", "Jobs in a pause before their next attempt."),
+    Metric("ocrqueue_jobs_running", "gauge", "Parts of jobs that workers have in hand."),
+    Metric("ocrqueue_jobs_delayed", "gauge", "Parts of jobs in a pause before their next attempt."),
     Metric("ocrqueue_dead_letters", "gauge", "Jobs that failed for a reason that may pass."),
     Metric(
         "ocrqueue_billed_pages",

@@ -30,9 +30,9 @@ class InstallationSnapshot:
     recent: Mapping[str, RecentCounts]
     """By engine."""
     running: int
-    """Jobs that workers have."""
+    """Parts of jobs, mostly one a job, that workers have."""
     delayed: int
-    """Jobs in a pause before their next attempt."""
+    """Parts in a pause before their next attempt."""
     dead: int
     """Dead letters."""
 
@@ -52,7 +52,7 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
     keys = registry.keys
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.time()
-        for key in (keys.running(), keys.delayed(), keys.dead()):
+        for key in (keys.leases(), keys.delayed(), keys.dead()):
             pipeline.zcard(key)
         for name in names:
             pipeline.hgetall(keys.waits(name))

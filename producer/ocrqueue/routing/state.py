@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ocrqueue.core import EngineOffer, Registry, WorkerInfo
 from ocrqueue.core.billing import billed_pages
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.installation import jobs_waiting, known_engines, parse_live_workers, workers_by_engine
+from ocrqueue.core.installation import known_engines, parse_live_workers, workers_by_engine
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.rates import per_minute
 from ocrqueue.job import queue_name
@@ -95,10 +95,7 @@ def ask(pipeline: Any, keys: Keys, engines: Sequence[str]) -> None:
     pipeline.time()
     pipeline.hgetall(keys.workers())
     for engine in engines:
-        for lane in LANES:
-            name = queue_name(engine, lane)
-            pipeline.llen(keys.queue(name))
-            pipeline.hget(keys.grouped(name), "total")
+        pipeline.hmget(keys.waiting(), [queue_name(engine, lane) for lane in LANES])
         pipeline.hgetall(keys.ended(engine))
 
 
@@ -111,7 +108,7 @@ def understand(answers: Sequence[Any], settings: Settings, engines: Sequence[str
     remaining = iter(measured)
     for engine in engines:
         status = found.get(engine, EngineStatus(name=engine))
-        waiting = {lane: jobs_waiting(next(remaining), next(remaining)) for lane in LANES}
+        waiting = {lane: int(count or 0) for lane, count in zip(LANES, next(remaining), strict=True)}
         pace = per_minute(next(remaining), now_s)
         found[engine] = status.model_copy(update={"waiting": waiting, "jobs_per_minute": pace})
     return {name: status for name, status in found.items() if name != AUTO}

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -58,8 +58,11 @@ class Settings(BaseSettings):
         default=5.0, gt=0, description="A Redis that has not answered by then is broker.unavailable."
     )
     record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
-    queued_ttl_s: int = Field(
-        default=604_800, ge=600, description="A job's record is kept this long while it has not ended."
+    ended_ttl_s: int = Field(
+        default=604_800,
+        ge=60,
+        description="That a job has ended is remembered this long, also when its record is gone: "
+        "its id is not worked on again.",
     )
     idempotency_ttl_s: int = Field(default=86_400, ge=1, description="An idempotency key is remembered this long.")
     dead_letter_ttl_s: int = Field(
@@ -195,18 +198,12 @@ class Settings(BaseSettings):
     hard_time_limit_s: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(300), description="A child that runs this long on a job is killed."
     )
-    visibility_timeout_s: int = Field(
-        default=900, ge=10, description="A delivered job that is not acknowledged by then is delivered again."
-    )
     shutdown_grace_s: int = Field(
         default=10, ge=0, description="After SIGTERM, time to finish what runs; the rest goes back to the queue."
     )
 
     lost_after_s: float = Field(
         default=15.0, gt=0, description="A running job without a heartbeat for so long is taken for lost, and requeued."
-    )
-    unqueued_after_s: float = Field(
-        default=30.0, gt=0, description="A waiting job whose message is nowhere after so long is published again."
     )
     reconcile_interval_s: float = Field(default=5.0, gt=0, description="Pause between two rounds of the reconciler.")
 
@@ -336,7 +333,7 @@ class Settings(BaseSettings):
     @field_validator("storage")
     @classmethod
     def _storage_scheme(cls, value: str) -> str:
-        parts = urlsplit(value)
+        parts = _split(value)
         if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.startswith("/")):
             return value.rstrip("/")
         raise ValueError("must be s3://bucket/prefix or file:///folder")
@@ -344,7 +341,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss"}:
+        if _split(value.get_secret_value()).scheme not in {"redis", "rediss"}:
             raise ValueError("must begin with redis:// or rediss://")
         return value
 
@@ -352,10 +349,10 @@ class Settings(BaseSettings):
     def _limits_in_order(self) -> Settings:
         for engine in {"", *self.soft_time_limit_s.engines, *self.hard_time_limit_s.engines}:
             self._check_time_limits(engine)
-        if self.record_ttl_s <= self.visibility_timeout_s:
+        if self.record_ttl_s > self.ended_ttl_s:
             raise ValueError(
-                f"record_ttl_s ({self.record_ttl_s}) must be above visibility_timeout_s ({self.visibility_timeout_s}), "
-                "or a message delivered late finds no trace of its job's end"
+                f"record_ttl_s ({self.record_ttl_s}) must not be above ended_ttl_s ({self.ended_ttl_s}), "
+                "or a record outlives the memory of its job's end"
             )
         if self.worker_heartbeat_s * 2 > self.lost_after_s:
             raise ValueError(
@@ -372,11 +369,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"soft_time_limit_s ({soft}){where} must be below hard_time_limit_s ({hard}), and at least 1"
             )
-        if hard + self.shutdown_grace_s >= self.visibility_timeout_s:
-            raise ValueError(
-                f"visibility_timeout_s ({self.visibility_timeout_s}) must be above hard_time_limit_s ({hard}){where} "
-                f"and shutdown_grace_s ({self.shutdown_grace_s}) together, or a running job is delivered a second time"
-            )
 
     def masked(self) -> dict[str, str]:
         """Every setting as text, passwords replaced by ***."""
@@ -392,9 +384,22 @@ def _as_text(name: str, value: object) -> str:
     return "" if value is None else mask_password(str(value)) if name == "s3_endpoint" else str(value)
 
 
+def _split(url: str) -> SplitResult:
+    """Raises ValueError without a word of the URL, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # it is not looked at before
+    except ValueError:
+        raise ValueError("is not a URL: its host or port does not parse") from None
+    return parts
+
+
 def mask_password(url: str) -> str:
-    """`url` with its password, and any password in its query, replaced by ***."""
-    parts = urlsplit(url)
+    """`url` with its password, and any password in its query, replaced by ***; all of it where it does not parse."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
     user, at, host = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}:***@{host}" if at else host
     return urlunsplit(parts._replace(netloc=netloc, query="***" if "password" in parts.query else parts.query))

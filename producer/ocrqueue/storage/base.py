@@ -90,6 +90,9 @@ class Storage(ABC):
     def get(self, key: str) -> bytes:
         return self._read(check_key(key), 0, None)
 
+    def prepare(self) -> None:  # noqa: B027  # most have nothing to prepare
+        """Import and make what the first request needs. Asks nothing; what is wrong shows at the first request."""
+
     def owns(self, uri: str) -> bool:
         """Whether `uri` names an object below this storage's root (it need not exist)."""
         return self._key(uri) is not None

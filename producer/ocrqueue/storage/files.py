@@ -8,9 +8,10 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.job.references import split_uri
 from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
 
 _TEMPORARY = ".ocrqueue-put-"
@@ -166,10 +167,7 @@ class _ThereAlready(Exception):
 
 def file_uri_path(uri: str) -> str:
     """The absolute path of a file:// URI (RFC 8089), percent-decoded. Raises SourceInvalid."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        raise SourceInvalid("Not a file:///path reference.") from None
+    parts = split_uri(uri)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise SourceInvalid("Not a file:///path reference.")
     if parts.query or parts.fragment:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
 
 from botocore.exceptions import ClientError
 
-from ocrqueue.errors import OcrQueueError, StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.settings import Settings
 from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_client, s3_failure
@@ -31,6 +31,10 @@ class S3Storage(Storage):
         self.bucket = bucket
         self.prefix = f"{folder}/" if folder else ""
         self._root = f"s3://{bucket}/{self.prefix}"
+
+    def prepare(self) -> None:
+        with suppress(SettingsInvalid):
+            s3_client(self._settings)
 
     def put(self, key: str, data: bytes, content_type: str) -> str:
         with self._errors(key):

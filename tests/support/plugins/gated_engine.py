@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,11 +14,11 @@ from ocrqueue.errors import OcrQueueError
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.null import NullEngine, NullOptions
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.task.stop_flag import is_stopping
+from ocrqueue_worker.stop_flag import is_stopping
 
 
 class GatedOptions(NullOptions):
-    gates: str = Field(description="A folder: pages are read once a file with their width as its name is there.")
+    gates: str = Field(default="", description="A folder: pages are read once it holds a file named by their width.")
 
 
 class GatedEngine(NullEngine):
@@ -27,10 +28,22 @@ class GatedEngine(NullEngine):
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
         assert isinstance(reading.options, GatedOptions)
         gates = Path(reading.options.gates)
-        for width in sorted({page.image.size[0] for page in pages}):
+        widths = sorted({page.image.size[0] for page in pages}) if reading.options.gates else []
+        for width in widths:
             (gates / f"reached {width}").touch()
             while not (gates / str(width)).exists() and reading.seconds_left() > 0:
                 if is_stopping():
                     (gates / "worker stops").touch()
                 time.sleep(0.01)
         return super().recognize(pages, reading)
+
+
+class BatchedOptions(GatedOptions):
+    together: Annotated[int, Field(ge=1, le=64)] = Field(default=6, description="Pages that it gets in one call.")
+
+
+class BatchedEngine(GatedEngine):
+    """The same for an engine that is given the pages of several jobs at once."""
+
+    name = "batched"
+    options_model = BatchedOptions

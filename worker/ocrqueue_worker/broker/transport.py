@@ -1,54 +1,155 @@
-"""Celery's Redis transport: queues in the order of their lanes, and hardened. Celery gets no entry of a queue as it is.
+"""Celery's Redis transport over the core: parts are taken from their lanes, one message of Celery's for each handful.
 
-One that is no message of Celery's would raise out of the consumer's loop and end the worker's main process, or take a
-pool slot for ever; once restored, it would do so again.
+kombu's own queues (broadcasts of remote control, replies) go their usual way. For lanes there is neither BRPOP of
+messages nor a book of what is not acknowledged: TAKE gives parts into this process's hand, and the moves of the task
+end that. An idle worker listens for a bell, and asks anyway now and then, since a ring can be lost.
 """
 
 from __future__ import annotations
 
+import random
+import time
+import uuid
 from collections.abc import Callable
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 import structlog
-from kombu.transport import redis
-from redis.exceptions import OutOfMemoryError
+from kombu.transport import redis, virtual
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from ocrqueue_worker.broker.envelopes import NoMessage, accepted
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.worker_registry import Taken
+from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.lanes import LaneCycle
-from ocrqueue_worker.broker.unacknowledged import QoS
+from ocrqueue_worker.broker.messages import part_message
+from ocrqueue_worker.broker.waker import WAKER
+from ocrqueue_worker.stop_flag import is_stopping
 
 _log = structlog.get_logger(__name__)
 
+_SHORTEST_LISTENING_S: Final = 12.0
+_LONGEST_LISTENING_S: Final = 16.0
+"""Without a ring, until lanes are looked at again: at random, so that workers do not ask all at once."""
+
+BatchSize = Callable[[str], int]
+"""Lane -> how many parts of one kind its engine likes to have at once."""
+
+
+class QoS(virtual.QoS):
+    """How many messages Celery may have, by what the process has in hand. Settling asks Redis nothing."""
+
+    def can_consume(self) -> bool:
+        # the channel of remote control has no lanes, and is always to be heard
+        return not self.channel.active_queues or HAND.has_room()
+
+    def can_consume_max_estimate(self) -> int:
+        return 1 if self.can_consume() else 0
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        self._delivered[delivery_tag] = message
+
+    def ack(self, delivery_tag: str) -> None:
+        HAND.let_go(delivery_tag)
+        self._delivered.pop(delivery_tag, None)
+        WAKER.wake()
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        self.ack(delivery_tag)
+
+    def restore_unacked(self, *_: Any) -> None:
+        """What is in hand stays there when a channel ends."""
+
+    def restore_unacked_once(self, *_: Any, **__: Any) -> None:
+        """The same."""
+
+    def restore_visible(self, *_: Any, **__: Any) -> None:
+        """Nothing is found by its age here: see ocrqueue.core.reclaimer."""
+
 
 class Channel(redis.Channel):
-    """Reads queues through `accepted`. Celery's own broadcasts (inspect, ping) come another way, and as they are."""
+    """Takes from lanes; other queues are kombu's."""
 
-    QoS = QoS
+    brpop_timeout: float
+    _in_poll: Any
+    _brpop_sent_at: Any
+    QoS = QoS  # type: ignore[assignment]  # kombu's own keeps a book in Redis
+    batch_size: BatchSize = staticmethod(lambda _: 1)
+    """Set by the app, which knows the engines."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
-        self._queue_cycle = LaneCycle(self.connection.client.transport_options.get("low_lane_share", 0))
+        self._settings: Settings = process_settings()
+        self._queue_cycle = LaneCycle(self._settings.low_lane_share)
 
     @cached_property
-    def client(self) -> Any:
-        """The one that reads queues; kombu makes others for single commands."""
-        client = self._create_client(asynchronous=True)  # type: ignore[no-untyped-call]  # kombu has no types
-        client.parse_response = partial(self._parse, client.parse_response)
-        return client
+    def _registry(self) -> WorkerRegistry:
+        return WorkerRegistry(self._settings)
 
-    def _parse(self, parse: Callable[..., Any], connection: Any, command: str, **options: Any) -> Any:
-        answer = parse(connection, command, **options)
-        if command != "BRPOP" or not answer:
-            return answer
-        key, entry = answer
-        # kombu's lists of lesser priority have a suffix
-        queue = key.decode(errors="replace").partition(self.sep)[0]
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Give Celery one message, or listen for the bells of the lanes where there is none.
+
+        One in a round of the loop: a solo worker works on it in here, and is to hear of a shutdown in between.
+        """
+        lanes: list[str] = self._queue_cycle.consume(len(self.active_queues))
+        if not lanes or is_stopping():
+            return
+        taken = self._take(lanes)
+        if taken.parts:
+            self._queue_cycle.rotate(taken.lane)
+            self._deliver_parts(taken)
+            return
+        prefix = self._settings.key_prefix
+        bells = [f"{prefix}ocrqueue:bell:{lane}" for lane in lanes]
+        self.brpop_timeout = random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S)  # noqa: S311  # spreads load
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = time.monotonic()
+        # past kombu's client, which would put its prefix before the keys
+        # an answer that is overdue tells of a dead connection, without a PING before each question
+        self.client.connection.send_command("BRPOP", *bells, f"{self.brpop_timeout:.1f}", check_health=False)
+
+    def _brpop_read(self, **_: Any) -> None:
+        """A bell rang, or none did for long enough: the next turn of the loop looks at the lanes."""
+        connection = self.client.connection
         try:
-            return key, accepted(entry, queue, self.visibility_timeout / 2)
-        except NoMessage as fault:
-            _log.error("dropped what is no message", queue=queue, fault=str(fault))
-            return None
+            connection.read_response()
+        except (*self.connection_errors, ResponseError) as error:
+            # also where the server ends the wait: it is a replica now (UNBLOCKED), or takes no writes
+            connection.disconnect()
+            raise redis.get_redis_ConnectionError()(f"listening ended: {error}") from error  # type: ignore[no-untyped-call]  # kombu has no types
+        finally:
+            self._in_poll = None
+            self._brpop_sent_at = None
+
+    def _take(self, lanes: list[str]) -> Taken:
+        """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""
+        taken = self._registry.take(HAND.next_token, HAND.holder, [(lane, self.batch_size(lane)) for lane in lanes])
+        HAND.next_token = uuid.uuid4().hex
+        return taken
+
+    def _deliver_parts(self, taken: Taken) -> None:
+        message, holds, longest_s = part_message(taken, self._settings)
+        tag = message["properties"]["delivery_tag"]
+        HAND.take(tag, holds, longest_s)
+        try:
+            self.connection._deliver(message, taken.lane)
+        except BaseException:
+            HAND.let_go(tag)
+            raise
+        # the pool may have had its turn in this round of the loop, and is to send the message to its child now; and the
+        # lanes are to be looked at again
+        WAKER.wake()
+
+    def close(self) -> None:
+        if self._in_poll:
+            # kombu would wait for the answer, for as long as it listens
+            self._in_poll.disconnect()
+            self._in_poll = None
+        if "_registry" in self.__dict__:
+            self._registry.close()
+        super().close()  # type: ignore[no-untyped-call]  # kombu has no types
 
 
 class Transport(redis.Transport):
@@ -56,4 +157,8 @@ class Transport(redis.Transport):
 
     Channel = Channel
     # what adds to Redis at its memory limit is refused: the consumer starts anew then, as after a lost connection
-    connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError)
+    connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError, ReadOnlyError, BrokerUnavailable)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]  # kombu has no types
+        WAKER.listen(loop)

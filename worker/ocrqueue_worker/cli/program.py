@@ -62,7 +62,7 @@ def health() -> None:
     "--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time.  [one a core; keras: one a device]"
 )
 @click.option("--device", help="Of the keras engine: auto, cpu, gpu:0, or gpu:0,gpu:1.  [OCRQUEUE_KERAS_DEVICE, auto]")
-@click.option("--queues", "-Q", help="Queues instead of the engines' three lanes and auto's, comma-separated.")
+@click.option("--queues", "-Q", help="Other lanes than the engines' three, comma-separated.")
 @click.option("--hostname", "-n", help="Node name, such as tesseract1@%h; must be unique.  [default: ENGINE-PID@%h]")
 @click.option("--loglevel", "-l", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.version_option(package_name="ocrqueue")
@@ -106,7 +106,6 @@ def worker_arguments(
 ) -> list[str]:
     """Arguments of `celery worker`. Raises SettingsInvalid, EngineUnknown, EngineUnavailable."""
     from ocrqueue.job import engine_queues
-    from ocrqueue.job.names import AUTO
     from ocrqueue.settings import process_settings
     from ocrqueue.tracing import check_tracing
     from ocrqueue_worker.engines.loading import make_engine
@@ -118,8 +117,7 @@ def worker_arguments(
         engine.check()
     pools = {engine.pool for engine in made}
     pool = "prefork" if "prefork" in pools else "threads"
-    # what was sent to `auto` by name, any worker passes on
-    lanes = queues or ",".join(queue for name in (*engines, AUTO) for queue in engine_queues(name))
+    lanes = queues or ",".join(queue for name in engines for queue in engine_queues(name))
     return [
         "--quiet",
         "worker",

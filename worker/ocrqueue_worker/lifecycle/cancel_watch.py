@@ -1,77 +1,105 @@
-"""Cancelling a job that is deep in an engine's call and does not look up.
+"""Cancelling a part that is deep in an engine's call and does not look up.
 
-A job looks at its cancel flag between steps and pages. One that has not stopped a moment after being asked is in a call
-that cannot be interrupted: its child is killed. Celery replaces the child and delivers the job again, and the delivery
-finds the flag, ends the job as cancelled and removes what it left in storage.
-
-A job of a group stops between steps only, for its neighbours' sake, unless none of these runs.
+Redis says on one channel which parts under way are to stop; every worker listens to it. A part of several pages looks
+up between them. One that has not stopped a moment after is in a call that cannot be interrupted: its child is killed,
+and Celery replaces it. Parts that were read in the same call go back to their lanes, without a mark. In threads and in
+the worker's own process there is no child to kill: there a part stops between its pages.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import threading
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
 from celery import bootsteps
-from celery.worker.request import Request
 
-from ocrqueue.errors import BrokerUnavailable
-from ocrqueue_worker.task.jobs_in_hand import running_jobs
+from ocrqueue.core import Hold, WorkerRegistry
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.errors import BrokerUnavailable, WorkerLost
+from ocrqueue.settings import Settings
+from ocrqueue.storage import open_storage
+from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.lifecycle.readiness import Readiness
+from ocrqueue_worker.pipeline.orphaned_objects import remove_all
+from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
+from ocrqueue_worker.task.jobs_in_hand import running_requests
 from ocrqueue_worker.task.recognize import RecognizeTask
+from ocrqueue_worker.task.settlement import SETTLEMENT
 
 _log = structlog.get_logger(__name__)
 
-_LOOK_EVERY_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.1
+_LISTEN_S: Final = 30.0
+_PAUSE_S: Final = 1.0
+"""After a lost connection, until the next try."""
 
 
 class CancelWatch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """A consumer bootstep of prefork workers: kills the child of a job that was asked to stop and did not."""
+    """A worker bootstep of prefork workers: kills the child of a part that is to stop and does not."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires = (Readiness,)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        self.timer: Any = None
-        self.asked: set[str] = set()
-        self.killed: set[int] = set()
-
-    def include_if(self, parent: Any) -> bool:
-        return not parent.app.conf.worker_pool or "prefork" in str(parent.controller.pool_cls)
+        self.enabled = "prefork" in str(parent.pool_cls)
+        self._stopped = threading.Event()
 
     def start(self, parent: Any) -> None:
-        task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
-        self.timer = parent.timer.call_repeatedly(_LOOK_EVERY_S, self._look, (task,), priority=10)
+        settings = parent.app.tasks[RecognizeTask.name].settings
+        for run in (self._listen, self._stop_overdue):
+            threading.Thread(target=run, args=(settings,), daemon=True, name="cancel watch").start()
 
     def stop(self, parent: Any) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+        self._stopped.set()
 
-    def _look(self, task: RecognizeTask) -> None:
-        """Kill those that were asked at the last look already."""
-        at_work = running_jobs()
-        # the system gives the process id of one that is gone to another sooner or later
-        self.killed &= {request.worker_pid for request in at_work.values()}
-        try:
-            asked = set(task.registry.cancel_requested(sorted(at_work)))
-        except BrokerUnavailable:
-            return
-        for job_id in asked & self.asked:
-            child = at_work[job_id].worker_pid
-            if child and child not in self.killed and not _neighbours_run(task, at_work[job_id], asked):
-                self.killed.add(child)
-                _log.info("killing the child of a cancelled job", job_id=job_id, child=child)
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-        self.asked = asked
+    terminate = stop
+
+    def _listen(self, settings: Settings) -> None:
+        with closing(WorkerRegistry(settings)) as registry:
+            while not self._stopped.is_set():
+                try:
+                    with broker_errors():
+                        self._hear(registry)
+                except BrokerUnavailable:
+                    # what is missed meanwhile the heartbeat's answers tell
+                    self._stopped.wait(_PAUSE_S)
+
+    def _hear(self, registry: WorkerRegistry) -> None:
+        with registry.client.pubsub(ignore_subscribe_messages=True) as events:  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            events.subscribe(registry.keys.cancel())
+            while not self._stopped.is_set():
+                message = events.get_message(timeout=_LISTEN_S)
+                if message is not None:
+                    part, _, token = message["data"].decode(errors="replace").partition(" ")
+                    if (hold := Hold(part, token)) in HAND.holds():
+                        CANCEL_REQUESTS.note(hold)
+
+    def _stop_overdue(self, _: Settings) -> None:
+        while not self._stopped.is_set():
+            CANCEL_REQUESTS.asked.wait(_LISTEN_S)
+            CANCEL_REQUESTS.asked.clear()
+            while not CANCEL_REQUESTS.is_empty() and not self._stopped.wait(_LOOK_EVERY_S):
+                CANCEL_REQUESTS.forget_all_but(set(HAND.holds()))
+                for hold in CANCEL_REQUESTS.overdue():
+                    _kill_child_of(hold)
 
 
-def _neighbours_run(task: RecognizeTask, request: Request, asked: set[str]) -> bool:
-    """Whether a job runs that came in the same message and was not asked to stop."""
-    others = [job.id for job in request.jobs if job.id not in asked]
-    try:
-        return any(status is not None and status.state == "running" for status in task.registry.statuses(others))
-    except BrokerUnavailable:
-        return True
+def _kill_child_of(hold: Hold) -> None:
+    """Celery would notice its end some seconds later: what it had is settled here."""
+    for request in running_requests():
+        if hold in request.holds and request.worker_pid:
+            _log.info("killing the child of a cancelled job", job_id=hold.job_id, child=request.worker_pid)
+            with suppress(ProcessLookupError):
+                os.kill(request.worker_pid, signal.SIGKILL)
+            SETTLEMENT.ask(partial(_settle, request.holds))
+
+
+def _settle(holds: list[Hold], registry: WorkerRegistry) -> None:
+    for hold in holds:
+        if registry.release(hold, WorkerLost().info, alone=len(holds) > 1) == "cancelled":
+            remove_all(open_storage(registry.settings), hold.job_id)

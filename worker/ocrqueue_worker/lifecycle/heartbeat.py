@@ -1,93 +1,145 @@
-"""The worker's main process tells Redis that it is alive and which jobs its children run, and looks after lost jobs."""
+"""The worker's heartbeat: a thread tells Redis every few seconds that the worker is there, and what it has in hand.
+
+Neither a page that is being read nor the event loop can hold it up, so no lease ends of work that goes on.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import bootsteps
 
-from ocrqueue.core import EngineOffer, WorkerInfo
-from ocrqueue.core.installation import announce_worker, dismiss_worker
-from ocrqueue.core.reconciler import Reconciler
+from ocrqueue.core import EngineOffer, Hold, WorkerInfo, WorkerRegistry
+from ocrqueue.core.installation import dismiss_worker
+from ocrqueue.core.worker_registry import Pulse
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
-from ocrqueue_worker.task.jobs_in_hand import jobs_in_hand, running_jobs
+from ocrqueue.settings import Settings
+from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.lifecycle.readiness import Readiness
+from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
+from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
+from ocrqueue_worker.task.jobs_in_hand import running_requests
 from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.telemetry.memory_use import worker_bytes
 
 _log = structlog.get_logger(__name__)
 
+_LAST_BEAT_S: Final = 6.0
+"""As long as Redis may take to answer, and a moment."""
+_DUTY_BEATS: Final = 1.8
+"""The shared duties are kept for so many heartbeats after the last: one may be late, and two mean that it is over."""
+
 
 class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """A consumer bootstep: announces the worker at its start and every `worker_heartbeat_s`, dismisses it at its stop.
+    """A worker bootstep: it goes on while the connection to the broker is lost and made anew."""
 
-    The consumer restarts when the broker's connection is lost and regained; so does the announcement.
-    """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires = (Readiness,)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        self.started_at = datetime.now(UTC)
-        self.stopped = threading.Event()
-        self.timer: Any = None
+        parent.ocrqueue_heartbeat = self
+        self._begun, self._stopped = threading.Event(), threading.Event()
+        self._duties: SharedDuties | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, parent: Any) -> None:
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
-        queues = tuple(parent.app.amqp.queues.consume_from)
-        worker = WorkerInfo(
-            name=parent.hostname,
-            queues=queues,
-            engines=tuple(_offers(task, queues)),
-            concurrency=parent.controller.concurrency,
-            pid=os.getpid(),
-            started_at=self.started_at,
-        )
-        seconds = task.settings.worker_heartbeat_s
-        reconciler = Reconciler(task.registry, storage=None, turn_every_s=seconds)
-        announce = partial(_announce, task, worker, reconciler, parent.controller)
-        announce()
-        self.stopped = threading.Event()
-        if "solo" in str(parent.controller.pool_cls):
-            # the timer's thread is the one that reads
-            threading.Thread(target=_repeat, args=(self.stopped, seconds, announce), daemon=True).start()
-        else:
-            self.timer = parent.timer.call_repeatedly(seconds, announce, priority=10)
+        self._duties = SharedDuties(task.settings)
+        beat = _Beat(task, _announcement(parent, task), parent)
+        self._thread = threading.Thread(target=self._repeat, args=(beat, task.settings), daemon=True, name="heartbeat")
+        self._thread.start()
+
+    def begin(self) -> None:
+        """The worker takes jobs from now on, and says that it is there."""
+        self._begun.set()
 
     def stop(self, parent: Any) -> None:
-        self.stopped.set()
-        if self.timer is not None:
-            self.timer.cancel()
-        task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
+        self._stopped.set()
+        self._begun.set()
+        if self._duties is not None:
+            self._duties.stop()
+        if self._thread is not None:
+            # a heartbeat under way would announce the worker again
+            self._thread.join(_LAST_BEAT_S)
+        with closing(WorkerRegistry(parent.app.tasks[RecognizeTask.name].settings)) as registry:
+            try:
+                dismiss_worker(registry, HAND.holder)
+            except BrokerUnavailable as error:
+                _log.warning("cannot sign off", error=error.code)
+
+    terminate = stop
+
+    def _repeat(self, beat: _Beat, settings: Settings) -> None:
+        with closing(WorkerRegistry(settings)) as registry:
+            self._begun.wait()
+            while not self._stopped.is_set():
+                self._beat(beat, registry)
+                self._stopped.wait(settings.worker_heartbeat_s)
+
+    def _beat(self, beat: _Beat, registry: WorkerRegistry) -> None:
         try:
-            dismiss_worker(task.registry, parent.hostname)
+            pulse = beat.send(registry)
         except BrokerUnavailable as error:
-            _log.warning("cannot sign off", error=error.code)
+            _log.warning("cannot tell that this worker is there", error=error.code)
+            pulse = None
+        except Exception as error:
+            # let through, it would end the heartbeat, and then all that runs here would be taken for lost
+            _log.error("met an unexpected error", exc_info=error)
+            pulse = None
+        if self._duties is not None:
+            self._duties.are_ours(pulse is not None and pulse.on_duty)
 
 
-def _announce(task: RecognizeTask, worker: WorkerInfo, reconciler: Reconciler, controller: Any) -> None:
-    """Say that the worker and its jobs are alive, and look after those that are not."""
-    load = {"running": len(running_jobs()), "memory_bytes": worker_bytes(controller)}
-    try:
-        announce_worker(task.registry, worker.model_copy(update=load))
-        task.registry.heartbeat(sorted(jobs_in_hand()))
-        found = reconciler.run_in_turn()
-    except BrokerUnavailable as error:
-        reconciler.lost_touch()
-        _log.warning("cannot announce this worker", error=error.code)
-    else:
-        if found.requeued or found.republished:
-            _log.warning("requeued lost jobs", worker_lost=found.requeued, message_lost=found.republished)
+class Announcement(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """A consumer bootstep: who sees the worker announced can send it jobs, and ask it by Celery's remote control."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks", "celery.worker.consumer.control:Control")
+
+    def start(self, parent: Any) -> None:
+        parent.controller.ocrqueue_heartbeat.begin()
 
 
-def _repeat(stopped: threading.Event, seconds: float, call: Callable[[], None]) -> None:
-    while not stopped.wait(seconds):
-        call()
+class _Beat:
+    """One heartbeat of this worker."""
+
+    def __init__(self, task: RecognizeTask, worker: WorkerInfo, controller: Any) -> None:
+        self._worker = worker
+        self._controller = controller
+        self._duty_s = task.settings.worker_heartbeat_s * _DUTY_BEATS
+
+    def send(self, registry: WorkerRegistry) -> Pulse:
+        holds = HAND.holds()
+        load = {"running": len(running_requests()), "memory_bytes": worker_bytes(self._controller)}
+        announcement = self._worker.model_copy(update=load).model_dump_json(exclude={"seen_at"})
+        pulse = registry.heartbeat(HAND.holder, announcement, holds, self._duty_s)
+        for hold, answer in zip(holds, pulse.answers, strict=True):
+            self._heed(hold, answer)
+        return pulse
+
+    @staticmethod
+    def _heed(hold: Hold, answer: str) -> None:
+        if answer == "stop":
+            CANCEL_REQUESTS.note(hold)
+        if answer == "gone":
+            HAND.note_gone(hold)
+
+
+def _announcement(parent: Any, task: RecognizeTask) -> WorkerInfo:
+    queues = tuple(parent.app.amqp.queues.consume_from)
+    return WorkerInfo(
+        name=parent.hostname,
+        holder=HAND.holder,
+        queues=queues,
+        engines=tuple(_offers(task, queues)),
+        concurrency=parent.concurrency,
+        pid=os.getpid(),
+        started_at=datetime.now(UTC),
+    )
 
 
 def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:

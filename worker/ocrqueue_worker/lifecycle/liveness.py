@@ -15,7 +15,6 @@ import structlog
 from celery import bootsteps
 
 from ocrqueue.settings import process_settings
-from ocrqueue_worker.lifecycle.heartbeat import Heartbeat
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +38,7 @@ class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
     """
 
     # the last to start and the first to stop: what others say to Redis when they stop can take long
-    requires = (Heartbeat,)
+    requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)

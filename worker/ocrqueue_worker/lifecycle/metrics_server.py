@@ -32,8 +32,8 @@ MEMORY: Final = Metric(
     "Resident memory: of the main process, and of each child by its place in the pool.",
     ("process",),
 )
-AT_WORK: Final = Metric("ocrqueue_worker_jobs_at_work", "gauge", "Messages being worked on: jobs, or groups of them.")
-CONCURRENCY: Final = Metric("ocrqueue_worker_concurrency", "gauge", "Messages worked on at a time.")
+AT_WORK: Final = Metric("ocrqueue_worker_jobs_at_work", "gauge", "What is worked on: jobs, or batches of them.")
+CONCURRENCY: Final = Metric("ocrqueue_worker_concurrency", "gauge", "Jobs, or batches of them, worked on at a time.")
 GAUGES: Final = (MEMORY, AT_WORK, CONCURRENCY)
 
 

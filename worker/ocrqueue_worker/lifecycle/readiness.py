@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -17,6 +18,7 @@ from celery import bootsteps
 from celery.worker import state
 
 from ocrqueue.core.celery_messages import TASK
+from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 
 _log = structlog.get_logger(__name__)
@@ -37,24 +39,43 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         self.enabled = "prefork" in str(parent.pool_cls)
         if self.enabled:
             _children_loaded(parent).open()
+        else:
+            HAND.capacity = lambda: int(parent.concurrency)
 
     def start(self, parent: Any) -> None:
+        loaded = _children_loaded(parent)
         begin = time.monotonic()
         deadline = begin + parent.app.conf.worker_proc_alive_timeout
-        waiting = parent.concurrency
-        while waiting > 0 and time.monotonic() < deadline:
-            waiting -= _children_loaded(parent).wait(_LOOK_EVERY_S)
+        while (ready := loaded.among(_child_ids(parent))) < parent.concurrency and time.monotonic() < deadline:
+            loaded.wait(_LOOK_EVERY_S)
             if state.should_stop is not None or state.should_terminate is not None:
                 # children that were being forked when the signal came are not dead yet
                 stop_loading(parent)
                 return
             if _child_ended(parent):
                 break
-        _children_loaded(parent).done = True
-        if waiting > 0:
-            _log.warning("engines are not loaded yet", children=waiting, seconds=round(time.monotonic() - begin, 1))
+        loaded.done = True
+        HAND.capacity = partial(_ready_children, parent)
+        seconds = round(time.monotonic() - begin, 1)
+        if ready < parent.concurrency:
+            _log.warning("engines are not loaded yet", children=parent.concurrency - ready, seconds=seconds)
         else:
-            _log.info("engines loaded", children=parent.concurrency, seconds=round(time.monotonic() - begin, 1))
+            # Celery looks once more when it has connected, and would end a worker of which a child was killed meanwhile
+            parent.pool.did_start_ok = lambda: True
+            _log.info("engines loaded", children=parent.concurrency, seconds=seconds)
+
+
+def _ready_children(worker: Any) -> int:
+    """Those that may get work: one that loads its engine would let it wait."""
+    loaded = _children_loaded(worker)
+    loaded.read()
+    return loaded.among(_child_ids(worker))
+
+
+def _child_ids(worker: Any) -> list[int]:
+    """Those that live: one that was killed stays in the pool's list until Celery has buried it."""
+    pool = worker.pool._pool._pool if worker.pool and worker.pool._pool else ()
+    return [child.pid for child in pool if child.exitcode is None]
 
 
 def stop_loading(worker: Any) -> None:

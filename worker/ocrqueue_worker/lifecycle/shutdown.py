@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
+from billiard import active_children
 from celery.apps.worker import Worker
 
-from ocrqueue.core import Holder, JobStatus, Registry
+from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.core.installation import dismiss_worker
 from ocrqueue.errors import BrokerUnavailable, WorkerStopping
 from ocrqueue.settings import process_settings
 from ocrqueue.tracing import send_last_spans
+from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.lifecycle.liveness import touch
 from ocrqueue_worker.lifecycle.readiness import stop_loading
-from ocrqueue_worker.task.jobs_in_hand import jobs_in_hand, running_jobs
-from ocrqueue_worker.task.stop_flag import begin_stopping
+from ocrqueue_worker.stop_flag import begin_stopping
+from ocrqueue_worker.task.settlement import SETTLEMENT
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.2
+_LONGEST_SETTLING_S: Final = 5.0
+_LONGEST_END_S: Final = 30.0
+"""After the grace, for an end in order."""
 
 
 class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
@@ -40,10 +47,19 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         if self.exitcode:
             sys.exit(self.exitcode)
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # workers tell each other nothing by Celery: the core knows who is there, and an idle worker asks Redis little
+        options.update(without_gossip=True, without_mingle=True, without_heartbeat=True)
+        super().__init__(*arguments, **options)
+
     def wait_for_soft_shutdown(self) -> None:
-        """Runs in a signal handler, with the event loop at rest: only the records tell what the jobs do."""
+        """Runs in a signal handler, with the event loop at rest: only Redis tells what has become of the parts."""
         begin_stopping()
         stop_loading(self)
+        settings = process_settings()
+        threading.Thread(
+            target=_end_in_any_case, args=(settings.shutdown_grace_s + _LONGEST_END_S,), daemon=True
+        ).start()
         if "solo" in str(self.pool_cls):
             self._let_the_job_end()
         elif self._drain() and not self._is_prefork:
@@ -51,7 +67,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
 
     def _let_the_job_end(self) -> None:
         """The job runs in this very thread, below this handler: the worker stops after it, or after the grace."""
-        if not running_jobs():
+        if not HAND.holds():
             return
         # which would raise out of the handler into the job
         self.consumer.cancel_active_requests = _nothing_to_cancel
@@ -62,14 +78,16 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         self._exit()
 
     def _drain(self) -> bool:
-        """Wait for the jobs to end, and put back those that do not within the grace; true if there were any."""
+        """Wait for what is in hand to end, and put back what does not within the grace; true if there was any."""
         settings = process_settings()
         # of its own: the handler may have interrupted a command of the one in use
-        registry = Registry(settings)
+        registry = WorkerRegistry(settings)
         try:
-            unfinished = _wait(registry, list(running_jobs()), settings.shutdown_grace_s)
+            for hold in HAND.holds():
+                registry.give_back_unbegun(hold)
+            unfinished = _wait(registry, HAND.holds(), settings.shutdown_grace_s)
             if unfinished:
-                self._put_back(registry)
+                _put_back(registry, unfinished)
         except BrokerUnavailable as error:
             _log.warning("cannot tell what is unfinished", error=error.code)
             return True
@@ -77,30 +95,17 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
             registry.close()
         return bool(unfinished)
 
-    def _put_back(self, registry: Registry) -> None:
-        """In order, which is no delivery lost with its worker."""
-        error, holder, back = WorkerStopping().info, Holder(self.hostname), []
-        for request in {id(request): request for request in jobs_in_hand().values()}.values():
-            # those of a group the last one first: each is put in front of those before it
-            for job in reversed(request.jobs):
-                if self._is_prefork:
-                    done = registry.hand_back(job, error, holder)
-                else:
-                    done = registry.release(job, error, holder, not request.ignore_result)
-                if done == "released":
-                    back.append(job.id)
-        _log.warning("jobs go back to the queue", jobs=back)
-
     @property
     def _is_prefork(self) -> bool:
-        """Whether Celery can break off what runs, and then puts its message back."""
+        """Whether Celery can break off what runs."""
         return "prefork" in str(self.pool_cls)
 
     def _exit(self) -> None:
         """At once: what still runs in a thread is none of this worker's any more."""
-        registry = Registry(process_settings())
+        SETTLEMENT.finish(_LONGEST_SETTLING_S)
+        registry = WorkerRegistry(process_settings())
         try:
-            dismiss_worker(registry, self.hostname)
+            dismiss_worker(registry, HAND.holder)
         except BrokerUnavailable as error:
             _log.warning("cannot sign off", error=error.code)
         metrics.close()
@@ -112,20 +117,31 @@ def _nothing_to_cancel(*_: Any) -> None:
     pass
 
 
-def _wait(registry: Registry, job_ids: list[str], grace_s: float) -> list[str]:
-    """Wait until the jobs have ended, `grace_s` seconds at most; returns those that have not."""
+def _end_in_any_case(seconds: float) -> None:
+    """A worker that was told to end ends, whatever holds it up: what it had has been put back by then."""
+    time.sleep(seconds)
+    _log.error("the worker did not end in order, and ends now", seconds=seconds)
+    for child in active_children():
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+    os._exit(1)
+
+
+def _wait(registry: WorkerRegistry, holds: list[Hold], grace_s: float) -> list[Hold]:
+    """Wait until the parts have left this worker's hand, `grace_s` seconds at most; returns those that have not."""
     deadline = time.monotonic() + grace_s
     while True:
-        statuses = zip(job_ids, registry.statuses(job_ids), strict=True)
-        job_ids = [job_id for job_id, status in statuses if status is not None and _is_under_way(status)]
-        if not job_ids or time.monotonic() >= deadline:
-            return job_ids
-        registry.heartbeat(job_ids)
+        answers = registry.heartbeat(HAND.holder, "", holds).answers
+        holds = [hold for hold, answer in zip(holds, answers, strict=True) if answer != "gone"]
+        if not holds or time.monotonic() >= deadline:
+            return holds
         # the event loop is at rest
         touch(process_settings().health_file)
         time.sleep(_LOOK_EVERY_S)
 
 
-def _is_under_way(status: JobStatus) -> bool:
-    """Whether a job that a child or thread has runs, or is about to; one that went back to its queue has an error."""
-    return status.state == "running" or (status.state == "queued" and not status.attempts and status.error is None)
+def _put_back(registry: WorkerRegistry, holds: list[Hold]) -> None:
+    """In order, which is no delivery lost with its worker."""
+    error = WorkerStopping().info
+    back = [hold.part for hold in holds if registry.release(hold, error) == "released"]
+    _log.warning("parts go back to their lanes", parts=back)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from billiard import current_process
 
-from ocrqueue.core import Registry, Start
+from ocrqueue.core import Hold, Start, WorkerRegistry
 from ocrqueue.document import Timings
 from ocrqueue.errors import BrokerUnavailable, JobCancelled
 from ocrqueue.job import Job
@@ -27,7 +28,7 @@ class Workplace:
     """What a worker child has at hand for every job."""
 
     settings: Settings
-    registry: Registry
+    registry: WorkerRegistry
     storage: Storage
     engine: Callable[[str], Engine[Any]]
     """The loaded engine of a name. Raises EngineUnknown, EngineUnavailable."""
@@ -68,6 +69,7 @@ class Attempt:
     """One attempt at one job."""
 
     job: Job
+    hold: Hold
     start: Start
     workplace: Workplace
     watch: Stopwatch = field(default_factory=Stopwatch)
@@ -80,16 +82,21 @@ class Attempt:
         return self.watch.timings(self.start.queue_wait_s)
 
     def check_cancelled(self, done: int, pages: int) -> None:
-        """Note the progress in pages. Raises JobCancelled if the job is to stop or has ended, JobElsewhere."""
+        """Note the progress in pages. Raises JobCancelled if the job is to stop, JobElsewhere if it has ended or left.
+
+        A child of a prefork worker that has one page has nothing to tell: it is killed where the job is to stop.
+        """
+        if pages <= 1 and current_process().daemon:
+            return
         try:
-            verdict = self.workplace.registry.progress(self.job.id, self.start.number, done, pages)
+            verdict = self.workplace.registry.progress(self.hold, done, pages)
         except BrokerUnavailable as error:
             # an outage is no reason to throw work away; whether the job was cancelled shows at its end
             _log.warning("cannot note the progress", error=error.code)
             return
         if verdict == "stop":
             raise JobCancelled
-        if verdict == "elsewhere":
+        if verdict == "gone":
             raise JobElsewhere
 
 

@@ -15,12 +15,14 @@ from ocrqueue_worker.pipeline.attempt import Attempt
 
 
 def cache_key(image_sha256: str, engine: EngineInfo, job: Job, options: EngineOptions) -> str:
-    """sha256 over all that decides the Document: bytes, engine, version, model, languages, options, crops.
+    """sha256 over all that decides the Document: bytes, engine, version, model, languages, options, crops. A tenant has
+    its own: whether another has had an image read is none of its business.
 
     `options` are the parsed ones, so that a default spelled out and one left out are the same.
     """
     parts = [
         SCHEMA_VERSION,
+        job.tenant,
         image_sha256,
         engine.model_dump(exclude={"device"}),
         job.languages,

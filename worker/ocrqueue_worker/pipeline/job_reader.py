@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document, InputInfo, Page
@@ -19,7 +18,7 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.job import Job
-from ocrqueue.job.references import redact_uri
+from ocrqueue.job.references import redact_uri, split_uri
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.greyscale import without_empty_color
@@ -178,7 +177,7 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
 
     By the name's ending: of a file that may have several pages an engine might read the first and not say so.
     """
-    parts = urlsplit(job.image)
+    parts = split_uri(job.image)
     one_page = parts.path.lower().endswith(_ONE_PAGE)
     return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from ocrqueue.core import Outcome, Start
+from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.document import Document
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
@@ -27,7 +27,12 @@ _NOBODYS: Final = ("storage", "broker", "worker", "settings")
 
 
 def instead_of_failing(
-    job: Job, start: Start, workplace: Workplace, error: OcrQueueError, with_missing_crops: bool = True
+    job: Job,
+    hold: Hold,
+    start: Start,
+    workplace: Workplace,
+    error: OcrQueueError,
+    with_missing_crops: bool = True,
 ) -> Outcome | Onward | None:
     """What becomes of `job`, whose engine has failed for good with `error`; None if the job is to fail with it.
 
@@ -39,7 +44,7 @@ def instead_of_failing(
     if route is None or group in _NOBODYS or error.code == "job.cancelled":
         return None
     step = Step(engine=job.engine, error=error.code)
-    attempt = Attempt(job, start, workplace)
+    attempt = Attempt(job, hold, start, workplace)
     engines_own = group in _ENGINES_OWN or error.code == "job.poison"
     if engines_own and (following := open_route(route, workplace.registry)) is not None:
         _log.info("the next engine has its turn", failed=job.engine, error=error.code, engine=following.following)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from ocrqueue.errors import SourceInvalid, SourceSchemeNotAllowed
+from ocrqueue.job.references import split_uri
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 from ocrqueue_worker.sources.deadline import Deadline
@@ -47,14 +46,14 @@ def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
 
 
 def _scheme(uri: str) -> str:
-    # urlsplit() drops some control characters silently: two parsers would then see two references.
+    # split_uri() drops some control characters silently: two parsers would then see two references.
     if any(character <= " " or character == "\x7f" for character in uri):
         raise SourceInvalid("The reference holds a space or a control character.", remedy="Percent-encode it.")
     try:
         uri.encode()
-        scheme = urlsplit(uri).scheme
-    except ValueError:  # a lone surrogate, or brackets that do not hold an IPv6 address
+    except UnicodeEncodeError:  # a lone surrogate
         raise SourceInvalid("The reference is not a URI.") from None
+    scheme = split_uri(uri).scheme
     if not scheme or not uri[len(scheme) :].startswith("://"):
         raise SourceInvalid("The reference does not begin with a scheme and `://`.")
     return scheme

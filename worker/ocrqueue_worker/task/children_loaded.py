@@ -1,36 +1,58 @@
-"""How many of a prefork worker's children have loaded their engines."""
+"""Which of a prefork worker's children have loaded their engines: only these get work."""
 
 from __future__ import annotations
 
 import os
 import select
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+_ONE: Final = struct.Struct("=I")
 
 
 class ChildrenLoaded:
-    """A pipe into which each child writes one byte when its engines are loaded, or could not be."""
+    """A pipe into which each child writes its process id when its engines are loaded, or could not be."""
 
     def __init__(self) -> None:
         self.done = False
-        """Whether the main process waits for them no longer."""
+        """Whether the main process waits for its first children no longer."""
         self._ends: tuple[int, int] | None = None
+        self._loaded: set[int] = set()
 
     def open(self) -> None:
         """In the main process, before it forks."""
         reading, writing = os.pipe()
-        # children that replace others write too, and nobody reads that
-        os.set_blocking(writing, False)
+        os.set_blocking(reading, False)
         self._ends = (reading, writing)
+
+    @property
+    def file(self) -> int | None:
+        """What becomes readable when a child has written."""
+        return self._ends[0] if self._ends else None
 
     def note(self) -> None:
         """In a child."""
         if self._ends is not None:
-            try:
-                os.write(self._ends[1], b".")
-            except BlockingIOError:
-                return
+            os.write(self._ends[1], _ONE.pack(os.getpid()))
 
-    def wait(self, timeout_s: float) -> int:
-        """How many children have noted it by now; waits for the first, `timeout_s` seconds at most."""
-        if self._ends is None or not select.select([self._ends[0]], [], [], timeout_s)[0]:
-            return 0
-        return len(os.read(self._ends[0], 4096))
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the next to have noted it, `timeout_s` seconds at most."""
+        if self._ends is not None and select.select([self._ends[0]], [], [], timeout_s)[0]:
+            self.read()
+
+    def read(self) -> None:
+        """Take in what children have written."""
+        if self._ends is None:
+            return
+        try:
+            written = os.read(self._ends[0], 1024 * _ONE.size)
+        except BlockingIOError:
+            return
+        # a write of 4 bytes to a pipe is never torn: pipe(7)
+        self._loaded.update(pid for (pid,) in _ONE.iter_unpack(written))
+
+    def among(self, pids: Iterable[int]) -> int:
+        """How many of these processes have loaded; others are forgotten, for their ids come again."""
+        self._loaded &= set(pids)
+        return len(self._loaded)

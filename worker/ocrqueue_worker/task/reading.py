@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from ocrqueue.core import Outcome, Start
+from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.document import Document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
@@ -26,7 +26,7 @@ from ocrqueue_worker.telemetry import metrics
 _log = structlog.get_logger(__name__)
 
 
-def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome | Onward:
+def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcome | Onward:
     """Do the job; what is returned is stored, or the job is to go on to the next engine of its route.
 
     Raises the OcrQueueError for which there is no Document.
@@ -34,9 +34,9 @@ def read_job(job: Job, start: Start, workplace: Workplace) -> Outcome | Onward:
     A Document with at least one page read is "partial" or "succeeded"; if no page could be read, the first page's
     error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
     """
-    attempt = Attempt(job, start, workplace)
-    if start.number > 1 and (stored := _stored_result(attempt)):
-        _log.info("result was stored by an earlier attempt")
+    attempt = Attempt(job, hold, start, workplace)
+    if start.may_be_stored and (stored := _stored_result(attempt)):
+        _log.info("a result stands in storage")
         return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
     try:
         return _read(attempt)

@@ -1,66 +1,101 @@
-"""A delivered job, or group of jobs, as the worker's main process sees it: time limits, and the end of a lost child."""
+"""A delivered message, as the worker's main process sees it: its time limits, and the end of a lost child."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
-from billiard.exceptions import WorkerLostError
+from billiard.exceptions import Terminated, TimeLimitExceeded
+from celery.exceptions import Ignore
 from celery.worker.request import Request
+from pydantic import TypeAdapter
 
-from ocrqueue.errors import BrokerUnavailable, EngineOutOfMemory, EngineTimeout, OcrQueueError
-from ocrqueue.job import JOB_ID, Job, parse_job
+from ocrqueue.core import Hold, WorkerRegistry
+from ocrqueue.errors import EngineOutOfMemory, EngineTimeout, OcrQueueError, WorkerLost
 from ocrqueue.settings import process_settings
+from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.limits.time_limits import group_time_limits
-from ocrqueue_worker.task.jobs_in_hand import running_jobs
+from ocrqueue_worker.task.settlement import SETTLEMENT
 
 _log = structlog.get_logger(__name__)
 
+_PARTS = TypeAdapter(tuple[PartMessage, ...])
 
-class JobRequest(Request):  # type: ignore[misc]  # celery has no types
-    """The limits are those of the job and its engine; a message's own `timelimit` header does not count."""
+
+class PartRequest(Request):  # type: ignore[misc]  # celery has no types
+    """One message with the parts that a child has. docs/celery.md says which way out of a task is which move."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.jobs = self._read_jobs()
-        limits = group_time_limits(process_settings(), self.jobs)
+        self.parts = _PARTS.validate_python(self.kwargs.get("parts", ()))
+        limits = group_time_limits(process_settings(), [part.read_job() for part in self.parts])
         self.time_limits = (limits.hard_s, limits.soft_s)
 
-    def _read_jobs(self) -> Sequence[Job]:
-        """What the message asks for; where it cannot be read, what stands in its record; none if it can have none."""
-        if not re.fullmatch(JOB_ID, self.id):
-            return ()
-        if jobs := self.kwargs.get("jobs"):
-            return tuple(readable_job(job, job["id"]) for job in jobs)
-        return (readable_job(self.kwargs.get("job"), self.id),)
-
-    def _own_jobs(self) -> list[Job]:
-        """Less those of a group that are being read by themselves meanwhile."""
-        at_work = running_jobs()
-        return [job for job in self.jobs if at_work.get(job.id, self) is self]
+    @property
+    def holds(self) -> list[Hold]:
+        return [part.hold for part in self.parts]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         super().on_timeout(soft, timeout)
         if not soft:
-            self.task.close_killed(self._own_jobs(), self.hostname, EngineTimeout(f"Killed after {timeout} s."))
+            self._close(EngineTimeout(f"Killed after {timeout} s."))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         cause = _cause(exc_info.exception)
         if isinstance(cause, MemoryError):
             # from Celery's part in the child, where the task could not catch it; Celery would end this process over it
             exc_info = _out_of_memory()
-            self.task.close_killed(self._own_jobs(), self.hostname, EngineOutOfMemory())
-        if isinstance(cause, WorkerLostError | SystemExit):
-            # Celery puts the message back at once; without this its delivery would be one of a job that runs here
-            try:
-                for job in self._own_jobs():
-                    self.task.registry.abandon(job.id, self.hostname)
-            except BrokerUnavailable as error:
-                _log.warning("cannot say that a child is lost", task_id=self.id, error=error.code)
+            self._close(EngineOutOfMemory())
+        elif not isinstance(cause, TimeLimitExceeded | Terminated | Ignore):
+            # the first of these has on_timeout, the second is a revoke, after the last there is nothing left to say;
+            # of others the child is lost, or the task raised what it should have settled
+            self._lose()
         return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def _announce_revoked(self, *args: Any, **options: Any) -> None:
+        """Revoked by Celery's remote control, in this worker alone: the job is cancelled, for all of them."""
+        super()._announce_revoked(*args, **options)
+        for part in self.parts:
+            SETTLEMENT.ask(partial(_cancel, part.hold))
+
+    def _close(self, error: OcrQueueError) -> None:
+        """The child was killed for good. Parts that were read together go back, to be read one by one."""
+        if len(self.parts) > 1:
+            SETTLEMENT.ask(partial(_give_back, self.holds, error))
+        else:
+            for part in self.parts:
+                SETTLEMENT.ask(partial(self._close_begun, part, error))
+
+    def _close_begun(self, part: PartMessage, error: OcrQueueError, registry: WorkerRegistry) -> None:
+        """What has not begun has met nothing that its image could have done."""
+        if registry.give_back_unbegun(part.hold) == "begun":
+            self.task.close_killed(part, error, self.hostname, registry)
+
+    def _lose(self) -> None:
+        if len(self.parts) > 1:
+            SETTLEMENT.ask(partial(_give_back, self.holds, WorkerLost()))
+        else:
+            SETTLEMENT.ask(partial(_lost, self.holds))
+
+
+def _give_back(holds: list[Hold], error: OcrQueueError, registry: WorkerRegistry) -> None:
+    for hold in holds:
+        became = registry.release(hold, error.info, alone=True)
+        if became == "released":
+            _log.warning("part goes back to its lane, to be read by itself", part=hold.part, error=error.code)
+
+
+def _lost(holds: list[Hold], registry: WorkerRegistry) -> None:
+    for hold, became in zip(holds, registry.lost(holds), strict=True):
+        if became != "gone":
+            _log.warning("the child of a part is lost", part=hold.part, part_is=became)
+
+
+def _cancel(hold: Hold, registry: WorkerRegistry) -> None:
+    _log.info("revoked job is cancelled", job_id=hold.job_id, state=registry.cancel(hold.job_id))
+    registry.lost([hold])
 
 
 def _cause(error: object) -> object:
@@ -72,11 +107,3 @@ def _out_of_memory() -> ExceptionInfo:
         raise EngineOutOfMemory
     except EngineOutOfMemory:
         return ExceptionInfo()
-
-
-def readable_job(message: object, task_id: str) -> Job:
-    """The job in a message; where it cannot be read, what stands in its record. The id must be one of a job."""
-    try:
-        return parse_job(message, task_id)
-    except OcrQueueError:
-        return Job(id=task_id, image="unreadable:")

@@ -1,4 +1,4 @@
-"""The worker's part of a trace: a span for each attempt at a job, or each group, and for each of its steps.
+"""The worker's part of a trace: a span for each attempt at a job, or each batch, and for each of its steps.
 
 A process's provider is made at its first job, which is after the fork. Where an app's message brought no context, the
 trace begins here. Attributes hold no image reference, as log lines do not.
@@ -68,7 +68,7 @@ def group_span(queue: str, jobs: int, traceparent: str | None) -> Iterator[None]
     attributes: dict[str, str | int] = {"messaging.destination.name": queue, "messaging.batch.message_count": jobs}
     tracing = _tracer()
     context = context_of(traceparent) if tracing is not None else None
-    with span(tracing, "recognize group", "CONSUMER", attributes, context):
+    with span(tracing, "recognize batch", "CONSUMER", attributes, context):
         yield
 
 

@@ -1,26 +1,40 @@
 #!lua flags=allow-oom
--- uses: clock, as_text, is_final
---
--- Cancels a job that waits, and asks one that runs to stop.
---
--- KEYS  record, queued, delayed
--- ARGV  id, channel of its events, outcome (its JSON), life_ms of the record
---
--- Returns the state after it; nil where there is no record.
-local record, queued, delayed = KEYS[1], KEYS[2], KEYS[3]
-local id, channel, outcome, life_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
+-- ARGV root, id, cancelled (the ending)
+-- returns the record's state after it; false for no record, 'ended' where only the end is remembered
+local id, cancelled = ARGV[2], cjson.decode(ARGV[3])
+local record = record_key(id)
 
-local state = redis.call('HGET', record, 'state')
-if not state or is_final(state) then return state end
-if state == 'running' then
+-- Whether the part was stopped at once; one under way is asked to.
+local function stop(part)
+  local key = part_key(part)
+  local own = redis.call('HMGET', key, 'place', 'begun', 'token', 'holder', 'lane')
+  if own[1] == 'hand' and own[2] then
+    redis.call('PUBLISH', root .. 'cancel', part .. ' ' .. own[3])
+    return false
+  end
+  if own[1] == 'waiting' then
+    remove_from_lane(part, own[5], redis.call('HGET', record, 'tenant') or '')
+  elseif own[1] == 'delayed' then
+    redis.call('ZREM', root .. 'delayed', part)
+  elseif own[1] == 'hand' then
+    let_go(part, key, own[3], own[4])
+  end
+  return true
+end
+
+local state, place = unpack(redis.call('HMGET', record, 'state', 'place'))
+if not state then return has_ended(id) and 'ended' or false end
+if is_final(state) then return state end
+if place ~= 'split' then
+  if stop(id) then return end_job(id, cancelled) end
   redis.call('HSET', record, 'cancel', '1')
   return state
 end
-
-redis.call('HSET', record, 'state', 'cancelled', 'outcome', outcome, 'finished_at', as_text(now))
-redis.call('HDEL', record, 'cancel', 'deliveries', 'error', 'retries', 'message', 'lane')
-redis.call('PEXPIRE', record, life_ms)
-redis.call('ZREM', queued, id)
-redis.call('ZREM', delayed, id)
-redis.call('PUBLISH', channel, id .. ' cancelled')
-return 'cancelled'
+redis.call('HSET', record, 'cancel', '1')
+for _, part in ipairs(redis.call('SMEMBERS', root .. 'open:' .. id)) do
+  if stop(part) then page_part_done(part, '') end
+end
+if end_if_nobody_works_on(id, cancelled) then return 'cancelled' end
+return state

@@ -1,36 +1,48 @@
 #!lua flags=allow-oom
--- uses: clock, as_text, is_final, is_holder, count, count_kind
---
--- Ends a job, unless it has ended.
---
--- KEYS  record, queued, running, delayed, dead; of the engine: ended, pages, errors (its counts of late)
--- ARGV  job: its JSON
---       outcome: its JSON
---       details, as JSON: id; channel of its events; state; life_ms of the record; dead (whether it is a dead letter);
---       holder (worker, attempt; 0: any of the worker's), left out where it does not matter who has the job;
---       pages (how many were read); error_code of a job that failed; period_ms and kept_periods of the counts
---
--- Returns the state in which the job has ended: an earlier end stands. 'elsewhere' if another attempt has the job.
-local record, queued, running, delayed, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ended, pages, errors = KEYS[6], KEYS[7], KEYS[8]
-local job, outcome = ARGV[1], ARGV[2]
-local details = cjson.decode(ARGV[3])
-local id, holder = details.id, details.holder
-
-local state, worker, attempt = unpack(redis.call('HMGET', record, 'state', 'worker', 'attempts'))
-if state and is_final(state) then return state end
-if state and holder and (state ~= 'running' or not is_holder(holder, worker, attempt)) then return 'elsewhere' end
-
-if not state then redis.call('HSET', record, 'job', job, 'queued_at', as_text(now)) end
-redis.call('HSET', record, 'state', details.state, 'outcome', outcome, 'finished_at', as_text(now))
-redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'delivery', 'error', 'retries', 'message', 'lane')
-redis.call('PEXPIRE', record, as_text(details.life_ms))
-redis.call('ZREM', queued, id)
-redis.call('ZREM', running, id)
-redis.call('ZREM', delayed, id)
-if details.dead then redis.call('ZADD', dead, as_text(now), id) end
-count(ended, 1, details.period_ms, details.kept_periods)
-count(pages, details.pages, details.period_ms, details.kept_periods)
-if details.error_code then count_kind(errors, details.error_code, details.period_ms, details.kept_periods) end
-redis.call('PUBLISH', details.channel, id .. ' ' .. details.state)
-return details.state
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- FINISH: an attempt at a part has come to its end, and with the last part the job.
+-- ARGV root, part, token, ending (see shared/ending.lua), facts, record (JSON of the fields that a record has from the
+--   start, where Redis may have lost it; else '')
+--   facts: engine, pages (that it read), code (of the error, for a job that failed), used (name -> number),
+--   lease_ms and next_token (for the closing part), error (JSON; of a page part that failed), cancelled
+-- returns the state in which the job has ended: an earlier end stands; 'gone' if the part is another's; 'cancelled'
+--   also where that was asked for; 'unknown' where Redis has lost the job, and no record is given; of a page part
+--   'done', or 'close': its worker is to gather the pages, with next_token
+local part, token, ending, facts = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
+local lost_record = ARGV[6]
+local id, key = job_of(part), part_key(part)
+local record = record_key(id)
+local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token')
+if not job[1] then
+  if is_page_part(part) or has_ended(id) then return 'gone' end
+  if lost_record == '' then return 'unknown' end
+  -- nobody else can have the part: what it came to is told all the same
+  for name, value in pairs(cjson.decode(lost_record)) do redis.call('HSET', record, name, value) end
+  redis.call('HSET', record, 'queued_at', as_text(now), 'started_at', as_text(now))
+  return end_job(id, ending)
+end
+if is_final(job[1]) then return job[1] end
+local own = redis.call('HMGET', key, 'token', 'holder')
+if own[1] ~= token then
+  -- the answer to this very question was lost
+  if is_page_part(part) then return job[5] == facts.next_token and 'close' or own[1] and 'gone' or 'done' end
+  return 'gone'
+end
+count_usage(job[2] or '', facts.used)
+if not is_page_part(part) then
+  let_go(part, key, token, own[2])
+  count_turn(facts.engine, facts.pages, facts.code)
+  return end_job(id, ending)
+end
+let_go(part, key, token, own[2])
+if job[3] then return leave_cancelled(part, facts.cancelled) end
+count_lately(root .. 'pages:' .. facts.engine, facts.pages)
+local left = page_part_done(part, facts.error)
+local parts = tonumber(redis.call('HGET', record, 'parts'))
+redis.call('HSET', record, 'progress', as_text(parts - left) .. '/' .. as_text(parts))
+tell(id, 'running ' .. as_text(parts - left) .. '/' .. as_text(parts))
+if left > 0 then return 'done' end
+redis.call('HSET', record, 'place', 'hand', 'closing', '1', 'token', facts.next_token, 'holder', own[2],
+  'begun', as_text(now))
+redis.call('ZADD', root .. 'leases', as_text(now + facts.lease_ms), id)
+return 'close'

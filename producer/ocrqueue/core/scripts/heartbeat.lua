@@ -1,17 +1,24 @@
 #!lua flags=allow-oom
--- uses: clock, as_text
---
--- Says of the jobs in a worker's hands that it lives: of those that run, and of those that are about to.
---
--- KEYS  running, queued
--- ARGV  ids of the jobs
---
--- Returns how many they are.
-local running, queued = KEYS[1], KEYS[2]
-local ids = ARGV
-
-for _, id in ipairs(ids) do
-  redis.call('ZADD', running, 'XX', as_text(now), id)
-  redis.call('ZADD', queued, 'XX', as_text(now), id)
+-- uses: root, clock, as_text, places
+-- HEARTBEAT: a worker is there, and so are the parts in its hand that it names.
+-- ARGV root, holder (the worker's instance), announcement (JSON, or '' for none), options, part, token, ...
+--   options: lease_ms, duty_ms (how long the shared duties are this worker's, if they are nobody else's; 0: not wanted)
+-- returns {1 if the duties are this worker's, now (ms), for each part 'yours', 'stop' or 'gone'}
+local holder, announcement, options, named = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), {unpack(ARGV, 5)}
+if announcement ~= '' then redis.call('HSET', root .. 'workers', holder, as_text(now) .. ' ' .. announcement) end
+local on_duty = redis.call('GET', root .. 'duty')
+if options.duty_ms > 0 and (not on_duty or on_duty == holder) then
+  redis.call('SET', root .. 'duty', holder, 'PX', as_text(options.duty_ms))
+  on_duty = holder
 end
-return #ids
+local answers = {}
+for number = 1, #named, 2 do
+  local part, token = named[number], named[number + 1]
+  local answer = 'gone'
+  if redis.call('HGET', part_key(part), 'token') == token then
+    redis.call('ZADD', root .. 'leases', 'XX', as_text(now + options.lease_ms), part)
+    answer = redis.call('HEXISTS', record_key(job_of(part)), 'cancel') == 1 and 'stop' or 'yours'
+  end
+  answers[#answers + 1] = answer
+end
+return {on_duty == holder and 1 or 0, as_text(now), answers}

@@ -1,23 +1,15 @@
 #!lua flags=allow-oom
--- uses: clock, as_text, is_final
---
--- Notes how many pages an attempt has done, and says what it is to do.
---
--- KEYS  record, running
--- ARGV  id, channel of its events, done (pages), pages (in all), attempt
---
--- Returns 'go on'; 'stop' if the job was asked to or has ended; 'elsewhere' if a newer attempt has it.
-local record, running = KEYS[1], KEYS[2]
-local id, channel, done, pages, attempt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-
-local state, newest_attempt, cancel = unpack(redis.call('HMGET', record, 'state', 'attempts', 'cancel'))
-if state and is_final(state) then return 'stop' end
--- taken for lost and queued again, the job is worked on all the same: whoever ends it first ends it
-if state ~= 'running' then return 'go on' end
-if newest_attempt ~= attempt then return 'elsewhere' end
-
-local progress = done .. '/' .. pages
-redis.call('HSET', record, 'progress', progress)
-redis.call('ZADD', running, 'XX', as_text(now), id)
-redis.call('PUBLISH', channel, id .. ' running ' .. progress)
-return cancel and 'stop' or 'go on'
+-- uses: root, clock, as_text, places
+-- PROGRESS: pages done of an attempt under way.
+-- ARGV root, part, token, pages done, pages
+-- returns what the attempt is to do: 'go on'; 'stop', since the job was asked to; 'gone', since it is another's or has
+--   ended
+local part, token, done, pages = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id = job_of(part)
+if redis.call('HGET', part_key(part), 'token') ~= token then return 'gone' end
+if redis.call('HEXISTS', record_key(id), 'cancel') == 1 then return 'stop' end
+if not is_page_part(part) then
+  redis.call('HSET', record_key(id), 'progress', done .. '/' .. pages)
+  tell(id, 'running ' .. done .. '/' .. pages)
+end
+return 'go on'

@@ -1,45 +1,32 @@
 #!lua flags=allow-oom
--- uses: clock, as_text, is_final, is_holder
---
--- Lets a job have another attempt, after a pause if there is one. Its last attempt has ended in order.
---
--- KEYS  record, queue, queued, running, delayed
--- ARGV  job: its JSON
---       message: what goes into the queue; '' if a message is back there already
---       error: the JSON of the error that the next attempt is for
---       details, as JSON: id; channel of its events; life_ms of the record; holder (worker, attempt; 0: any of the
---       worker's); pause_ms (0: none)
---
--- Returns 'released'; 'ended' if the job has ended; 'elsewhere' if another attempt has it.
-local record, queue, queued, running, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local job, message, error_json = ARGV[1], ARGV[2], ARGV[3]
-local details = cjson.decode(ARGV[4])
-local id, holder, pause_ms = details.id, details.holder, details.pause_ms
-
-local state, worker, attempt = unpack(redis.call('HMGET', record, 'state', 'worker', 'attempts'))
-if state and is_final(state) then return 'ended' end
-if state == 'running' then
-  if not is_holder(holder, worker, attempt) then return 'elsewhere' end
-elseif state and (holder.attempt ~= 0 or redis.call('ZSCORE', delayed, id)) then
-  -- it is back in its queue, or in the pause before another attempt
-  return 'elsewhere'
-elseif not state then
-  redis.call('HSET', record, 'job', job, 'queued_at', as_text(now))
-  redis.call('PEXPIRE', record, as_text(details.life_ms))
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- RELEASE: an attempt is over in order, or never began, and the part is to have another.
+-- ARGV root, part, token, options, error (JSON, or '')
+--   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),
+--   only_unbegun (not if it was begun), cancelled (the ending of a job that was asked to stop)
+-- returns 'released', 'cancelled', 'ended' or 'gone'; 'begun' where nothing was to happen then
+local part, token, options, error = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
+local id, key = job_of(part), part_key(part)
+local record = record_key(id)
+local own = redis.call('HMGET', key, 'token', 'holder', 'lane', 'sequence', 'begun')
+if own[1] ~= token then
+  local state = redis.call('HGET', record, 'state')
+  return (not state or is_final(state)) and 'ended' or 'gone'
 end
-
-redis.call('HSET', record, 'state', 'queued', 'error', error_json)
-redis.call('HDEL', record, 'deliveries', 'progress')
-redis.call('ZREM', running, id)
-if pause_ms == 0 then
-  redis.call('ZADD', queued, as_text(now), id)
-  -- in front: the job had its turn already
-  if message ~= '' then redis.call('RPUSH', queue, message) end
+if options.only_unbegun and own[5] then return 'begun' end
+let_go(part, key, token, own[2])
+local job = redis.call('HMGET', record, 'cancel', 'tenant')
+if job[1] then return leave_cancelled(part, options.cancelled) end
+redis.call('HDEL', key, 'deliveries', 'takes', 'progress')
+if error ~= '' then redis.call('HSET', key, 'error', error) end
+if options.alone then redis.call('HSET', key, 'alone', '1') end
+if options.is_retry then redis.call('HINCRBY', key, 'retries', 1) end
+if options.pause_ms > 0 then
+  redis.call('HSET', key, 'place', 'delayed')
+  if not is_page_part(part) then redis.call('HSET', key, 'state', 'queued') end
+  redis.call('ZADD', root .. 'delayed', as_text(now + options.pause_ms), part)
+  tell(id, 'queued')
 else
-  redis.call('HINCRBY', record, 'retries', 1)
-  redis.call('HSET', record, 'message', message, 'lane', queue)
-  redis.call('ZREM', queued, id)
-  redis.call('ZADD', delayed, as_text(now + pause_ms), id)
+  back_to_lane(part, key, own[3], job[2] or '', own[4])
 end
-redis.call('PUBLISH', details.channel, id .. ' queued')
 return 'released'

@@ -1,26 +1,21 @@
 #!lua
--- uses: clock, as_text
---
--- Queues a dead letter again under its id. How it ended goes into its history.
---
--- KEYS  record, queue, queued, dead
--- ARGV  id, channel of its events, message, life_ms of the record, job (its JSON)
---
--- Returns 1, or 0 if the job is no dead letter.
-local record, queue, queued, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local id, channel, message, life_ms, job = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-
-if redis.call('ZREM', dead, id) == 0 then return 0 end
-local outcome, history = unpack(redis.call('HMGET', record, 'outcome', 'history'))
-if not outcome then return 0 end
-
--- texts are joined: what cjson decodes and encodes again is not the same
-history = history and (string.sub(history, 1, -2) .. ',' .. outcome .. ']') or ('[' .. outcome .. ']')
-redis.call('HSET', record, 'state', 'queued', 'queued_at', as_text(now), 'history', history, 'job', job)
-redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'deliveries', 'attempts', 'queue_wait_ms', 'error',
-  'cancel', 'retries')
-redis.call('PEXPIRE', record, life_ms)
-redis.call('ZADD', queued, as_text(now), id)
-redis.call('LPUSH', queue, message)
-redis.call('PUBLISH', channel, id .. ' queued')
+-- uses: root, clock, as_text, ended_ids, places
+-- REPLAY: a dead letter goes into its first engine's lane again, under its id.
+-- ARGV root, id, options (lane, kind), job (JSON)
+-- returns 1, or 0 if it is none
+local id, options, job = ARGV[2], cjson.decode(ARGV[3]), ARGV[4]
+local record = record_key(id)
+if redis.call('ZREM', root .. 'dead', id) == 0 then return 0 end
+local known = redis.call('HMGET', record, 'outcome', 'history', 'tenant')
+if not known[1] then return 0 end
+local history = known[2] and (string.sub(known[2], 1, -2) .. ',' .. known[1] .. ']') or ('[' .. known[1] .. ']')
+local sequence = as_text(next_sequences(1))
+redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_wait_ms', 'parts', 'pin', 'poison')
+redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history', history,
+  'job', job, 'lane', options.lane, 'kind', options.kind, 'sequence', sequence, 'replayed', '1')
+redis.call('PERSIST', record)
+is_to_live_again(id)
+put_in_lane(id, options.lane, known[3] or '', sequence)
+ring(options.lane)
+tell(id, 'queued')
 return 1

@@ -1,46 +1,24 @@
 #!lua flags=allow-oom
--- uses: clock, as_text, is_final, is_holder, count
---
--- Sends a job on to the next engine of its route. From then on, deliveries of the turn before are dropped.
---
--- KEYS  record, queue, queued, running, delayed; of the engine before: ended, pages (its counts of late)
--- ARGV  job: its JSON, as it goes to the next engine
---       message: what goes into the queue
---       details, as JSON: id; channel of its events; life_ms of the record; step (how many engines have had their
---       turn); holder (worker, attempt; 0: any of the worker's), left out where it does not matter who has the job;
---       pages (how many the engine before has read); period_ms and kept_periods of the counts
---
--- Returns 'sent'; 'ended' if the job has ended; 'elsewhere' if another attempt has it or it was sent on already;
--- 'cancelled' if it was asked to stop.
-local record, queue, queued, running, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ended, pages = KEYS[6], KEYS[7]
-local job, message = ARGV[1], ARGV[2]
-local details = cjson.decode(ARGV[3])
-local id, holder, step = details.id, details.holder, details.step
-
-local state, worker, attempt, cancel, earlier_step =
-  unpack(redis.call('HMGET', record, 'state', 'worker', 'attempts', 'cancel', 'step'))
-if state and is_final(state) then return 'ended' end
-if state and holder and (state ~= 'running' or not is_holder(holder, worker, attempt)) then return 'elsewhere' end
-if tonumber(earlier_step or 0) > step then return 'elsewhere' end
--- the second delivery of a job that was sent by name: it is on its route already
-if step == 0 and (earlier_step or attempt) then return 'elsewhere' end
-if cancel then return 'cancelled' end
-
-if not state then
-  redis.call('HSET', record, 'queued_at', as_text(now))
-  redis.call('PEXPIRE', record, as_text(details.life_ms))
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- SEND_ON: the next engine of a job's route has its turn. The job is a new arrival in its lane.
+-- ARGV root, part, token, options, job (JSON)
+--   options: lane, kind, step (how many engines have had their turn), engine (that had the last one), pages (that it
+--   has read), cancelled
+-- returns 'sent', 'cancelled', 'ended' or 'gone'
+local part, token, options, job = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
+local record = part_key(part)
+local own = redis.call('HMGET', record, 'token', 'holder', 'state', 'cancel', 'tenant', 'step')
+if own[1] ~= token then
+  if not own[3] or is_final(own[3]) then return 'ended' end
+  -- the answer to this very question was lost
+  return own[6] == as_text(options.step) and not own[1] and 'sent' or 'gone'
 end
-redis.call('HSET', record, 'state', 'queued', 'job', job, 'step', as_text(step))
-redis.call('HDEL', record, 'deliveries', 'delivery', 'progress', 'error', 'retries', 'message', 'lane')
-redis.call('ZREM', running, id)
-redis.call('ZREM', delayed, id)
-redis.call('ZADD', queued, as_text(now), id)
--- in front: the job had its turn already, and what was begun is to be ended
-redis.call('RPUSH', queue, message)
-if step > 0 then
-  count(ended, 1, details.period_ms, details.kept_periods)
-  count(pages, details.pages, details.period_ms, details.kept_periods)
-end
-redis.call('PUBLISH', details.channel, id .. ' queued')
+let_go(part, record, token, own[2])
+if own[4] then return leave_cancelled(part, options.cancelled) end
+local sequence = as_text(next_sequences(1))
+redis.call('HSET', record, 'job', job, 'step', as_text(options.step), 'lane', options.lane, 'kind', options.kind,
+  'sequence', sequence)
+redis.call('HDEL', record, 'deliveries', 'progress', 'error', 'retries', 'alone', 'poison')
+if options.step > 0 then count_turn(options.engine, options.pages, nil) end
+back_to_lane(part, record, options.lane, own[5] or '', sequence)
 return 'sent'

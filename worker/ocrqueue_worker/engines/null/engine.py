@@ -37,7 +37,7 @@ class NullOptions(EngineOptions):
     words: Annotated[int, Field(ge=0, le=9999)] = Field(default=1, description="Words on each page.")
     confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Of every word.")
     together: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Pages that it gets in one call, of one image or of a group's."
+        default=1, description="Pages that it gets in one call, of one image or of a batch's."
     )
     fault: Fault = Field(
         default="none",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from ocrqueue.errors import EngineUnavailable, SettingsInvalid
+from ocrqueue.errors import EngineUnavailable, SettingsInvalid, SourceInvalid
+from ocrqueue.job.references import split_uri
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.vision.failures import error_of
 
@@ -62,16 +63,14 @@ def annotate(
 def _unencrypted(settings: Settings) -> str | None:
     """host:port of a test's server, which wants no credentials. Raises SettingsInvalid."""
     endpoint = settings.vision_endpoint or ""
-    if not endpoint.startswith("http://"):
-        if "/" in endpoint:
-            raise SettingsInvalid(
-                f"OCRQUEUE_VISION_ENDPOINT ({endpoint[:100]}) is neither a host nor http://host:port."
-            )
+    if "/" not in endpoint:
         return None
-    parts = urlsplit(endpoint)
-    if not parts.hostname or parts.path not in ("", "/"):
-        raise SettingsInvalid(f"OCRQUEUE_VISION_ENDPOINT ({endpoint[:100]}) is neither a host nor http://host:port.")
-    return parts.netloc
+    if endpoint.startswith("http://"):
+        with suppress(SourceInvalid):
+            parts = split_uri(endpoint)
+            if parts.hostname and parts.path in ("", "/"):
+                return parts.netloc
+    raise SettingsInvalid(f"OCRQUEUE_VISION_ENDPOINT ({endpoint[:100]}) is neither a host nor http://host:port.")
 
 
 def _plain_transport(host: str, transport: str) -> Any:

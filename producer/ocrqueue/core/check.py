@@ -1,0 +1,190 @@
+"""Whether the keys in Redis agree with each other: each part is in exactly one place, and what is counted is right.
+
+Looks at all of Redis, without stopping anybody: in an installation at work a move between two looks can seem a fault.
+What is found is therefore looked at again, and told only where it stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.records import FINAL_STATES
+from ocrqueue.core.registry import Registry
+
+_LOOKS: Final = 3
+_PAUSE_S: Final = 0.5
+_AT_ONCE: Final = 1000
+Fields = Mapping[str, str]
+
+
+def check(registry: Registry) -> list[str]:
+    """What is wrong, a sentence each, in order; empty where all holds. Raises BrokerUnavailable."""
+    found = set(_faults(registry))
+    for _ in range(_LOOKS - 1):
+        if not found:
+            break
+        time.sleep(_PAUSE_S)
+        found &= set(_faults(registry))
+    return sorted(found)
+
+
+def _faults(registry: Registry) -> Iterator[str]:
+    with broker_errors():
+        look = _Look(registry)
+        yield from look.parts()
+        yield from look.lanes()
+        yield from look.indexes()
+        yield from look.orphans()
+
+
+class _Look:
+    """Everything as it is read once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.client, self.keys = registry.client, registry.keys
+        self.root = self.keys.root
+        self.records = dict(self._hashes("job:"))
+        self.page_parts = dict(self._hashes("part:"))
+        self.queues = {name: parts for name, parts in self._queues() if parts}
+        self.leases, self.delayed = self._sorted("leases"), self._sorted("delayed")
+        self.dead = self._sorted("dead")
+        days = [day.decode() for day in cast("set[bytes]", self.client.smembers(self.keys.ended_days()))]
+        self.ended = {
+            job_id.decode()
+            for day in days
+            for job_id in cast("set[bytes]", self.client.smembers(self.keys.ended_ids(day)))
+        }
+
+    def parts(self) -> Iterator[str]:
+        """Each part is where its fields say, and nowhere else."""
+        places: defaultdict[str, list[str]] = defaultdict(list)
+        for name, parts in self.queues.items():
+            for part in parts:
+                places[part].append(f"waiting in {name}")
+        for index, place in ((self.leases, "hand"), (self.delayed, "delayed")):
+            for part in index:
+                places[part].append(place)
+        for part, fields in {**self.records, **self.page_parts}.items():
+            found = places.pop(part, [])
+            if found != (expected := self._expected(part, fields)):
+                yield f"{part} is {fields.get('place')}: expected in {expected}, found in {found}"
+            yield from self._fields_fit(part, fields)
+        for part, found in places.items():
+            yield f"{part} has no record, and is {found}"
+
+    def _expected(self, part: str, fields: Fields) -> list[str]:
+        place = fields.get("place")
+        if place == "waiting":
+            tenant = self.records.get(part.partition(":")[0], {}).get("tenant", "")
+            return [f"waiting in {fields.get('lane')}:{tenant}"]
+        return [place] if place in ("hand", "delayed") else []
+
+    def _fields_fit(self, part: str, fields: Fields) -> Iterator[str]:
+        place, state = fields.get("place"), fields.get("state")
+        if (place == "hand") != ("token" in fields):
+            yield f"{part} is {place}, {'with' if 'token' in fields else 'without'} a token"
+        if ":" in part:
+            job = self.records.get(part.partition(":")[0])
+            if job is None or job.get("state") in FINAL_STATES:
+                yield f"{part} is a part of a job that has ended"
+            return
+        if (place == "done") != (state in FINAL_STATES):
+            yield f"{part} is {state}, and its place is {place}"
+        if state in FINAL_STATES and part not in self.ended:
+            yield f"{part} is {state}, and not remembered as ended"
+        if place == "split":
+            members = {name for name in self.page_parts if name.partition(":")[0] == part}
+            opened = {name.decode() for name in cast("set[bytes]", self.client.smembers(self.keys.open_parts(part)))}
+            done = self.client.hlen(self.keys.parts_done(part))
+            if opened != members:
+                yield f"{part} has the parts {sorted(members)}, and {sorted(opened)} are open"
+            if int(fields.get("parts", 0)) - done != int(fields.get("open", 0)):
+                yield f"{part} has {fields.get('parts')} parts, {done} done, {fields.get('open')} open"
+
+    def lanes(self) -> Iterator[str]:
+        """Who waits has a turn, and as many are counted as wait."""
+        counted = {
+            lane.decode(): int(count)
+            for lane, count in cast("dict[bytes, bytes]", self.client.hgetall(self.keys.waiting())).items()
+        }
+        waiting: Counter[str] = Counter()
+        tenants: defaultdict[str, set[str]] = defaultdict(set)
+        for name, parts in self.queues.items():
+            lane, _, tenant = name.partition(":")
+            waiting[lane] += len(parts)
+            tenants[lane].add(tenant)
+        for lane in sorted({*counted, *waiting}):
+            if counted.get(lane, 0) != waiting[lane]:
+                yield f"{waiting[lane]} parts wait in {lane}, and {counted.get(lane, 0)} are counted"
+        for lane in sorted({*self._names("lane:"), *tenants}):
+            if (with_turn := set(self._sorted(f"lane:{lane}"))) != tenants[lane]:
+                yield f"in {lane} {sorted(tenants[lane])} wait, and {sorted(with_turn)} have a turn"
+
+    def indexes(self) -> Iterator[str]:
+        for job_id in self.dead:
+            if job_id in self.records and self.records[job_id].get("state") != "failed":
+                yield f"{job_id} is {self.records[job_id].get('state')}, and a dead letter"
+        for job_id in self.ended:
+            if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
+                yield f"{job_id} is {self.records[job_id].get('state')}, and remembered as ended"
+
+    def orphans(self) -> Iterator[str]:
+        for what in ("open:", "parts:"):
+            for job_id in self._names(what):
+                if self.records.get(job_id, {}).get("state") not in ("queued", "running"):
+                    yield f"{what}{job_id} is left of a job that is not at work"
+        for part in self.page_parts:
+            if part.partition(":")[0] not in self.records:
+                yield f"{part} is left of a job without a record"
+        for job_id, lives_on in self._lives(list(self.records)):
+            fields = self.records[job_id]
+            if (fields.get("state") in FINAL_STATES) != (lives_on >= 0) and lives_on != -2:
+                stays = "expires" if lives_on >= 0 else "stays for good"
+                yield f"{job_id} is {fields.get('state')}, and its record {stays}"
+
+    def _names(self, beginning: str) -> list[str]:
+        found = self.client.scan_iter(match=f"{_escaped(self.root + beginning)}*", count=1000)
+        return [key.decode().removeprefix(self.root + beginning) for key in found]
+
+    def _hashes(self, beginning: str) -> Iterator[tuple[str, dict[str, str]]]:
+        names = self._names(beginning)
+        for start in range(0, len(names), _AT_ONCE):
+            chunk = names[start : start + _AT_ONCE]
+            with self.client.pipeline(transaction=False) as pipeline:
+                for name in chunk:
+                    pipeline.hgetall(f"{self.root}{beginning}{name}")
+                for name, fields in zip(chunk, pipeline.execute(), strict=True):
+                    if fields:
+                        yield name, {key.decode(): value.decode(errors="replace") for key, value in fields.items()}
+
+    def _queues(self) -> Iterator[tuple[str, set[str]]]:
+        names = self._names("queue:")
+        for start in range(0, len(names), _AT_ONCE):
+            chunk = names[start : start + _AT_ONCE]
+            with self.client.pipeline(transaction=False) as pipeline:
+                for name in chunk:
+                    pipeline.zrange(f"{self.root}queue:{name}", 0, -1)
+                for name, parts in zip(chunk, pipeline.execute(), strict=True):
+                    yield name, {part.decode() for part in parts}
+
+    def _lives(self, job_ids: list[str]) -> Iterator[tuple[str, int]]:
+        """How long each record stays, in milliseconds; -1: for good, -2: it is gone."""
+        for start in range(0, len(job_ids), _AT_ONCE):
+            chunk = job_ids[start : start + _AT_ONCE]
+            with self.client.pipeline(transaction=False) as pipeline:
+                for job_id in chunk:
+                    pipeline.pttl(self.keys.record(job_id))
+                yield from zip(chunk, pipeline.execute(), strict=True)
+
+    def _sorted(self, name: str) -> dict[str, float]:
+        found = cast("list[tuple[bytes, float]]", self.client.zrange(self.root + name, 0, -1, withscores=True))
+        return {member.decode(): score for member, score in found}
+
+
+def _escaped(text: str) -> str:
+    """For SCAN's patterns."""
+    return "".join(f"\\{letter}" if letter in "*?[]\\^" else letter for letter in text)

@@ -1,0 +1,133 @@
+"""How a job ends, as the scripts are told: the outcome for its record, and what a foreign Celery app is to hear of it.
+
+Scripts that end jobs which nobody has looked at (cancel, poison) get templates, with `@ID@` where the id belongs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ocrqueue.core.celery_messages import call_message
+from ocrqueue.core.records import Outcome
+from ocrqueue.errors import ErrorInfo, JobPoison, error_from_info
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+
+FINISHED_TASK: Final = "ocrqueue.finished"
+"""Sent to a job's `reply_to` queue with the summary, once the job has ended."""
+TAKE_CAP: Final = 20
+"""A part that was taken so often and never begun ends its job: whoever takes it dies of something else than its image,
+but for ever."""
+_ID: Final = "@ID@"
+_TASK_ID: Final = "@TASK_ID@"
+"""In the place of the task id in Celery's result: the record has it."""
+
+Ending = dict[str, Any]
+"""See scripts/shared/ending.lua."""
+
+
+def ending(outcome: Outcome, settings: Settings, *, reply_to: str | None = None, by_name: bool = False) -> Ending:
+    """Of this very job. `by_name`: an AsyncResult may wait for it."""
+    is_dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)
+    made: Ending = {
+        "state": outcome.state,
+        "outcome": outcome.model_dump_json(exclude_defaults=True),
+        "life_ms": (settings.dead_letter_ttl_s if is_dead else settings.record_ttl_s) * 1000,
+        "ended_ttl_ms": settings.ended_ttl_s * 1000,
+        "celery_life_ms": settings.record_ttl_s * 1000,
+    }
+    if is_dead:
+        made["dead"] = True
+    if by_name:
+        made["celery_result"] = json.dumps(celery_result(outcome), separators=(",", ":"))
+    if reply_to:
+        made["reply"] = reply_message(outcome, reply_to)
+    return made
+
+
+def template(outcome: Outcome, settings: Settings) -> Ending:
+    """Of any job: what its record says of it decides what is used."""
+    made = ending(outcome, settings, reply_to="@REPLY@", by_name=True)
+    return {**made, "is_template": True}
+
+
+def cancelled(settings: Settings) -> Ending:
+    return template(Outcome(job_id=_ID, state="cancelled"), settings)
+
+
+def policy(settings: Settings) -> str:
+    """What LOST and RECLAIM go by, as JSON."""
+    poison = JobPoison(f"Delivered {settings.delivery_cap} times, and each time the worker was lost.").info
+    never_begun = JobPoison(f"Taken {TAKE_CAP} times, and each time the worker was lost before it began.").info
+    return json.dumps(
+        {
+            "lease_ms": int(settings.lost_after_s * 1000),
+            "dead_letter_ttl_ms": settings.dead_letter_ttl_s * 1000,
+            "delivery_cap": settings.delivery_cap,
+            "take_cap": TAKE_CAP,
+            "poison": _failure(poison, settings),
+            "never_begun": _failure(never_begun, settings),
+            "cancelled": cancelled(settings),
+        }
+    )
+
+
+def _failure(error: ErrorInfo, settings: Settings) -> Ending:
+    outcome = Outcome(job_id=_ID, state="failed", error=error)
+    return {**template(outcome, settings), "code": error.code, "error": error.model_dump_json(exclude_defaults=True)}
+
+
+def is_dead_letter(error: ErrorInfo) -> bool:
+    """Whether a replay may help: the cause is not in the job or its image, which would fail the same way."""
+    group, _, _ = error.code.partition(".")
+    return error.retryable or group in {"engine", "internal", "storage"} or error.code == "job.poison"
+
+
+def celery_result(outcome: Outcome) -> dict[str, Any]:
+    """What Celery's result backend would store (celery/backends/base.py, `_get_result_meta`), but for the task id."""
+    failed = outcome.state == "failed" and outcome.error is not None
+    result: object = outcome.to_message()
+    if failed and outcome.error is not None:
+        result = {
+            "exc_type": "JobFailed",
+            "exc_message": [str(error_from_info(outcome.error))],
+            "exc_module": "ocrqueue.errors",
+        }
+    return {
+        "status": "FAILURE" if failed else "SUCCESS",
+        "result": result,
+        "traceback": None,
+        "children": [],
+        "date_done": datetime.now(UTC).isoformat(),
+        "task_id": _TASK_ID,
+    }
+
+
+def reply_message(outcome: Outcome, queue: str) -> str:
+    """The text to LPUSH to the job's reply queue, as `app.send_task` would."""
+    body = [[], {"summary": outcome.to_message()}, {}]
+    is_template = outcome.job_id == _ID
+    envelope = call_message(FINISHED_TASK, "@TASK@" if is_template else str(uuid.uuid4()), queue)
+    text = json.dumps(body, separators=(",", ":"))
+    if is_template:
+        # in base64 the script could not fill in the id
+        return json.dumps({"body": text, **envelope}, separators=(",", ":"))
+    envelope["properties"]["body_encoding"] = "base64"
+    return json.dumps({"body": base64.b64encode(text.encode()).decode(), **envelope}, separators=(",", ":"))
+
+
+def entry_of(job: Job) -> dict[str, Any]:
+    """What SUBMIT is told of a job beside its JSON."""
+    given = {"tenant": job.tenant, "tag": job.tag, "reply_to": job.reply_to}
+    return {
+        "id": job.id,
+        "engine": job.engine,
+        "lane": job.queue,
+        "kind": job.kind,
+        **{name: value for name, value in given.items() if value},
+        **({"routed": "1"} if job.route is not None else {}),
+    }

@@ -1,0 +1,120 @@
+"""Taking in what foreign Celery apps sent by name: each message becomes a job like any other, in one step of Redis.
+
+Looked at first, checked here, then removed and submitted by one script: whoever dies in between leaves the message
+where it was, and several who take in at once take each once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from ocrqueue.core.celery_messages import lists_of, queue_of
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry
+from ocrqueue.core.installation import known_engines
+from ocrqueue.core.worker_registry import WorkerRegistry
+from ocrqueue.errors import BrokerUnavailable, InternalError, OcrQueueError
+from ocrqueue.job import Job, engine_queues
+from ocrqueue.job.names import AUTO
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 50
+_BYTES_AT_ONCE: Final = 2 << 20
+"""Of a list."""
+
+Prepare = Callable[[Job], Job]
+"""What a client does to its jobs before they are queued: checks, and the route. Raises OcrQueueError."""
+
+
+def foreign_lists(registry: WorkerRegistry) -> list[str]:
+    """Every list that a foreign app can have pushed a job to."""
+    engines = [*known_engines(registry), AUTO]
+    return [name for engine in engines for queue in engine_queues(engine) for name in lists_of(queue)]
+
+
+def take_in_foreign(
+    registry: WorkerRegistry, prepare: Prepare, lists: Sequence[str] | None = None
+) -> Mapping[str, int]:
+    """One round over all lists: what became of how many messages. Raises BrokerUnavailable.
+
+    `lists`: those that foreign_lists() has found; whoever looks often need not ask for them each time.
+    """
+    if lists is None:
+        lists = foreign_lists(registry)
+    became: Counter[str] = Counter()
+    with broker_errors():
+        # one question, as most of the time there is nothing
+        if not registry.client.exists(*map(registry.keys.foreign, lists)):
+            return {}
+    while True:
+        found = registry.run("peek", registry.arguments.peek(lists, _AT_ONCE, _BYTES_AT_ONCE, MAX_ENTRY_BYTES))
+        for name, (too_large, *entries) in zip(lists, found, strict=True):
+            became["dropped"] += too_large
+            for _ in range(too_large):
+                _log.error("dropped what is no message from %s: it has more than %d bytes", name, MAX_ENTRY_BYTES)
+            for entry in entries:
+                became[_take_in(registry, name, entry, prepare)] += 1
+        lists = [name for name, seen in zip(lists, found, strict=True) if _may_be_more(*seen)]
+        if not lists:
+            return {what.replace(" ", "_"): count for what, count in became.items() if count}
+
+
+def _may_be_more(too_large: int, *entries: bytes) -> bool:
+    return too_large + len(entries) >= _AT_ONCE or sum(map(len, entries)) >= _BYTES_AT_ONCE
+
+
+def _take_in(registry: WorkerRegistry, name: str, entry: bytes, prepare: Prepare) -> str:
+    try:
+        asked = read_entry(entry)
+    except NoMessage as fault:
+        became = _told(registry, name, entry, None, None, {})
+        if became == "dropped":
+            _log.error("dropped what is no message from %s: %s", name, fault)
+        return became
+    refusal, job = asked.refusal, asked.job
+    if refusal is None:
+        try:
+            job = prepare(_in_lane_of(name, job))
+        except BrokerUnavailable:
+            raise
+        except OcrQueueError as error:
+            refusal = error
+        except Exception as error:
+            # let through, it would hold up every message behind this one
+            _log.exception("cannot check job %s", job.id)
+            refusal = InternalError(f"Unexpected {type(error).__name__}.")
+    return _told(registry, name, entry, job, refusal, _more(asked))
+
+
+def _in_lane_of(name: str, job: Job) -> Job:
+    """Who sends to a high or low queue wants that lane, whatever the job says."""
+    ending = queue_of(name).rpartition(".")[2]
+    return job.model_copy(update={"priority": ending}) if ending in ("high", "low") else job
+
+
+def _more(asked: ForeignJob) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if asked.result_for is not None:
+        more["by_name"] = asked.result_for
+    if asked.trace is not None:
+        more["trace"] = asked.trace
+    if asked.not_before is not None:
+        more["not_before_ms"] = int(asked.not_before.timestamp() * 1000)
+    return more
+
+
+def _told(
+    registry: WorkerRegistry,
+    name: str,
+    entry: bytes,
+    job: Job | None,
+    refusal: OcrQueueError | None,
+    more: Mapping[str, Any],
+) -> str:
+    arguments = registry.arguments.take_in(name, entry, job, refusal.info if refusal else None, more)
+    answer: bytes = registry.run("take_in", arguments)
+    return answer.decode()

@@ -1,0 +1,65 @@
+"""Reclaiming: what nobody has in hand any more goes back to its place, and what has paused for long enough does too.
+
+Every part in a hand has a lease, which its worker extends. What is overdue is found by that, in the order in which the
+leases ran out, and nothing else is searched for. Several who reclaim at once do no harm: each move is one step.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, cast
+
+from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.worker_registry import Reclaimed, WorkerRegistry
+
+_AT_ONCE: Final = 100
+"""Of each kind in one step, so that none holds Redis up for long."""
+_MOST_STEPS: Final = 100
+
+
+def reclaim(registry: WorkerRegistry) -> Reclaimed:
+    """One round: all that is due, in steps. Raises BrokerUnavailable.
+
+    Who does this again and again looks now and then at note_replication() too.
+    """
+    rounds = [registry.reclaim(_AT_ONCE)]
+    while _was_full(rounds[-1]) and len(rounds) < _MOST_STEPS:
+        rounds.append(registry.reclaim(_AT_ONCE))
+    return Reclaimed(
+        tuple(part for each in rounds for part in each.requeued),
+        tuple(part for each in rounds for part in each.poisonous),
+        sum(each.due for each in rounds),
+        any(each.leases_granted for each in rounds),
+    )
+
+
+def _was_full(found: Reclaimed) -> bool:
+    return max(len(found.requeued) + len(found.poisonous), found.due) >= _AT_ONCE
+
+
+def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:
+    """One round that counts: after a pause in which nobody reclaimed, leases are given their time first.
+
+    Takes up to `lost_after_s` and a moment. Raises BrokerUnavailable.
+    """
+    note_replication(registry)
+    found = reclaim(registry)
+    deadline = time.monotonic() + registry.settings.lost_after_s + 1
+    while found.leases_granted and time.monotonic() < deadline:
+        time.sleep(registry.settings.lost_after_s / 4)
+        found = reclaim(registry)
+    return found
+
+
+def note_replication(registry: WorkerRegistry) -> None:
+    """Remember when Redis's data became another's: a restart or a failover may have lost what it knew.
+
+    For every job that was submitted before, a result may be in storage already.
+    """
+    key = registry.keys.replication()
+    with broker_errors():
+        current = str(registry.client.info("replication").get("master_replid", ""))
+        seconds, _ = registry.client.time()
+        known = cast("bytes | None", registry.client.hget(key, "id"))
+        if known is None or known.decode() != current:
+            registry.client.hset(key, mapping={"id": current, "changed_at": (seconds + 1) * 1000})

@@ -1,0 +1,48 @@
+#!lua flags=allow-oom
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- RECLAIM: what was in the hand of somebody who has been silent for longer than its lease goes back to its place; what
+-- has paused for long enough does too; ends that were remembered for long enough are forgotten.
+-- ARGV root, policy (lease_ms, dead_letter_ttl_ms, delivery_cap, take_cap, poison, never_begun,
+--   cancelled), how many of each at most
+-- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew}
+local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])
+local function due(index)
+  return redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now), 'LIMIT', 0, most)
+end
+
+local function forget(index, older_than_ms)
+  local old = redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now - older_than_ms), 'LIMIT', 0, most)
+  if #old > 0 then redis.call('ZREM', root .. index, unpack(old)) end
+end
+
+-- After an outage every lease looks overdue, until its worker is back in touch.
+local function has_grace()
+  local last, until_ms = unpack(redis.call('HMGET', root .. 'reclaim', 'last', 'grace_until'))
+  redis.call('HSET', root .. 'reclaim', 'last', as_text(now))
+  if not last or now - tonumber(last) > policy.lease_ms / 2 then
+    redis.call('HSET', root .. 'reclaim', 'grace_until', as_text(now + policy.lease_ms))
+    return true
+  end
+  return now < tonumber(until_ms or 0)
+end
+
+local released = 0
+for _, part in ipairs(due('delayed')) do
+  redis.call('ZREM', root .. 'delayed', part)
+  local own = redis.call('HMGET', part_key(part), 'place', 'lane', 'sequence')
+  if own[1] == 'delayed' then
+    local tenant = redis.call('HGET', record_key(job_of(part)), 'tenant') or ''
+    back_to_lane(part, part_key(part), own[2], tenant, own[3])
+    released = released + 1
+  end
+end
+forget_expired_days()
+forget('dead', policy.dead_letter_ttl_ms)
+if has_grace() then return {{}, {}, released, 1} end
+local reclaimed, poisonous = {}, {}
+for _, part in ipairs(due('leases')) do
+  local became = lose(part, policy)
+  if became == 'requeued' then reclaimed[#reclaimed + 1] = part end
+  if became == 'poison' then poisonous[#poisonous + 1] = part end
+end
+return {reclaimed, poisonous, released, 0}

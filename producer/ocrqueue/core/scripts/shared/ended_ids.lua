@@ -1,0 +1,31 @@
+-- The ids of jobs that have ended, by day: what is remembered of a job for long takes little, and goes as a whole.
+-- Needs root, clock, as_text.
+local day_ms = 86400000
+local ended_days
+
+local function ended_key(day) return root .. 'ended_ids:' .. day end
+
+local function remember_ended(id, life_ms)
+  local day = as_text(math.floor(now / day_ms))
+  redis.call('SADD', ended_key(day), id)
+  redis.call('SADD', root .. 'ended_days', day)
+  redis.call('PEXPIRE', ended_key(day), as_text(life_ms + day_ms))
+end
+
+local function has_ended(id)
+  ended_days = ended_days or redis.call('SMEMBERS', root .. 'ended_days')
+  for _, day in ipairs(ended_days) do
+    if redis.call('SISMEMBER', ended_key(day), id) == 1 then return true end
+  end
+  return false
+end
+
+local function is_to_live_again(id)
+  for _, day in ipairs(redis.call('SMEMBERS', root .. 'ended_days')) do redis.call('SREM', ended_key(day), id) end
+end
+
+local function forget_expired_days()
+  for _, day in ipairs(redis.call('SMEMBERS', root .. 'ended_days')) do
+    if redis.call('EXISTS', ended_key(day)) == 0 then redis.call('SREM', root .. 'ended_days', day) end
+  end
+end

@@ -1,0 +1,53 @@
+-- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts.
+--
+-- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
+-- may help; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms, for a job that came by name; reply, the
+-- message for the job's reply queue. Where `is_template`, the texts hold names such as @ID@ in place of what is the
+-- job's own.
+local function filled(ending, name, id, reply_to)
+  if not ending.is_template then return ending[name] end
+  local own = {ID = id, REPLY = reply_to, TASK = id .. '-' .. as_text(now)}
+  return (string.gsub(ending[name], '@(%u+)@', own))
+end
+
+-- The task id need not be the job's.
+local function answer_celery(id, task_id, ending)
+  local key = string.sub(root, 1, -10) .. 'celery-task-meta-' .. task_id
+  -- a function, for gsub gives a meaning to % in a text
+  local function own() return '"task_id":' .. cjson.encode(task_id) end
+  local result = string.gsub(filled(ending, 'celery_result', id), '"task_id":"@TASK_ID@"', own)
+  redis.call('SET', key, result, 'PX', as_text(ending.celery_life_ms))
+  redis.call('PUBLISH', key, result)
+end
+
+local function end_job(id, ending)
+  local record = record_key(id)
+  local reply_to, by_name = unpack(redis.call('HMGET', record, 'reply_to', 'by_name'))
+  redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
+    'finished_at', as_text(now), 'place', 'done')
+  redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'error',
+    'retries', 'lane', 'sequence', 'alone', 'open', 'next_part', 'closing', 'poison')
+  redis.call('PEXPIRE', record, as_text(ending.life_ms))
+  redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
+  remember_ended(id, ending.ended_ttl_ms)
+  if ending.dead then redis.call('ZADD', root .. 'dead', as_text(now), id) end
+  if by_name and ending.celery_result then answer_celery(id, by_name, ending) end
+  if reply_to and ending.reply then
+    -- where that key of theirs is no list, nobody listens there, and the job has ended all the same
+    redis.pcall('LPUSH', string.sub(root, 1, -10) .. reply_to, filled(ending, 'reply', id, reply_to))
+  end
+  tell(id, ending.state)
+  return ending.state
+end
+
+-- What an engine's turn came to: jobs and pages, and the error of a job that failed.
+local function count_turn(engine, pages, code)
+  count_lately(root .. 'ended:' .. engine, 1)
+  count_lately(root .. 'pages:' .. engine, pages)
+  count_in_minute(engine, 'ended', 1)
+  if pages > 0 then count_in_minute(engine, 'pages', pages) end
+  if code then
+    count_lately(root .. 'errors:' .. engine, 1, code)
+    count_in_minute(engine, 'failed', 1)
+  end
+end

@@ -1,0 +1,60 @@
+-- Parts that end without a result of their own. Needs places, ending, page_parts.
+
+-- Nobody works on the job any more, which was asked to stop: true once it has ended.
+local function end_if_nobody_works_on(id, cancelled)
+  if redis.call('SCARD', root .. 'open:' .. id) > 0 then return false end
+  end_job(id, cancelled)
+  return true
+end
+
+-- A part of a job that was asked to stop has left its worker's hand.
+local function leave_cancelled(part, cancelled)
+  local id = job_of(part)
+  if is_page_part(part) then
+    page_part_done(part, '')
+    end_if_nobody_works_on(id, cancelled)
+  else
+    end_job(id, cancelled)
+  end
+  return 'cancelled'
+end
+
+-- A part that took its workers down with it, once too often.
+local function leave_poisonous(part, poison)
+  local id = job_of(part)
+  if is_page_part(part) then
+    if page_part_done(part, poison.error) == 0 then queue_closing_part(id) end
+    return
+  end
+  local own = redis.call('HMGET', record_key(id), 'lane', 'routed', 'poison', 'tenant', 'sequence')
+  if own[2] and not own[3] then
+    -- the next taker does not read it, and lets the next engine of its route have its turn
+    redis.call('HSET', record_key(id), 'poison', '1')
+    redis.call('HDEL', record_key(id), 'deliveries', 'takes')
+    return back_to_lane(part, record_key(id), own[1], own[4] or '', own[5])
+  end
+  local engine = string.match(own[1] or '', '^ocr%.([^.]+)') or ''
+  end_job(id, poison)
+  count_turn(engine, 0, poison.code)
+end
+
+-- The worker of a part was lost: it has another delivery, or has had enough of them. Returns what became of it.
+local function lose(part, policy)
+  local id, key = job_of(part), part_key(part)
+  local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence')
+  let_go(part, key, own[1] or '', own[2])
+  local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
+  if not job[1] or is_final(job[1]) then return 'ended' end
+  if job[2] then return leave_cancelled(part, policy.cancelled) end
+  if own[3] and tonumber(own[4] or 0) >= policy.delivery_cap then
+    leave_poisonous(part, policy.poison)
+    return 'poison'
+  end
+  if not own[3] and tonumber(own[5] or 0) >= policy.take_cap then
+    leave_poisonous(part, policy.never_begun)
+    return 'poison'
+  end
+  redis.call('HDEL', key, 'progress')
+  back_to_lane(part, key, own[6], job[3] or '', own[7])
+  return 'requeued'
+end

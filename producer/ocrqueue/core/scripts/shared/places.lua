@@ -1,0 +1,65 @@
+-- Where a part is, and how it gets into and out of its lane. Needs `root`: what stands before every key.
+local function record_key(id) return root .. 'job:' .. id end
+
+-- `<job>` for a job of one part, and for the opening and closing part of others; `<job>:<number>` for a range of pages
+local function job_of(part) return string.match(part, '^[^:]*') end
+local function is_page_part(part) return string.find(part, ':', 1, true) ~= nil end
+
+local function part_key(part)
+  return is_page_part(part) and root .. 'part:' .. part or record_key(part)
+end
+
+local function lane_key(lane) return root .. 'lane:' .. lane end
+local function queue_key(lane, tenant) return root .. 'queue:' .. lane .. ':' .. tenant end
+
+-- One ring at most waits: where one does, nobody listens at this moment, and whoever is free next asks anyway.
+local function ring(lane)
+  local bell = root .. 'bell:' .. lane
+  if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
+end
+
+-- The part waits in the lane, in its tenant's order of submission. A tenant that returns starts at the lane's time.
+local function put_in_lane(part, lane, tenant, sequence)
+  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 1 then
+    redis.call('HINCRBY', root .. 'waiting', lane, 1)
+    redis.call('ZADD', lane_key(lane), 'NX', redis.call('HGET', root .. 'virtual_time', lane) or '0', tenant)
+  end
+end
+
+-- Whether the part was there. The tenant's turn is not used up.
+local function remove_from_lane(part, lane, tenant)
+  local queue = queue_key(lane, tenant)
+  if redis.call('ZREM', queue, part) == 0 then return false end
+  redis.call('HINCRBY', root .. 'waiting', lane, -1)
+  if redis.call('EXISTS', queue) == 0 then redis.call('ZREM', lane_key(lane), tenant) end
+  return true
+end
+
+-- In microseconds since 1970, but never twice: what is submitted later has a higher number.
+local function next_sequences(count)
+  local last = tonumber(redis.call('GET', root .. 'sequence') or 0)
+  local first = math.max(last + 1, time[1] * 1000000 + time[2])
+  redis.call('SET', root .. 'sequence', as_text(first + count - 1))
+  return first
+end
+
+-- It is in nobody's hand any more.
+local function let_go(part, key, token, holder)
+  redis.call('ZREM', root .. 'leases', part)
+  if holder then redis.call('HDEL', root .. 'hand:' .. holder, token) end
+  redis.call('HDEL', key, 'token', 'holder', 'begun')
+end
+
+-- On one of 16 channels, so that nobody subscribes once a job.
+local function tell(id, event)
+  redis.call('PUBLISH', root .. 'events:' .. string.sub(redis.sha1hex(id), 1, 1), id .. ' ' .. event)
+end
+
+-- Back into its lane at its old place, as if it had not been taken.
+local function back_to_lane(part, key, lane, tenant, sequence)
+  redis.call('HSET', key, 'place', 'waiting')
+  if not is_page_part(part) then redis.call('HSET', key, 'state', 'queued') end
+  put_in_lane(part, lane, tenant, sequence)
+  ring(lane)
+  tell(job_of(part), 'queued')
+end

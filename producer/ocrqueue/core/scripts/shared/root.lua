@@ -1,0 +1,2 @@
+-- What stands before every key.
+local root = ARGV[1]

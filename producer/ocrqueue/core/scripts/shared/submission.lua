@@ -1,0 +1,32 @@
+-- A new job comes into its lane, or into its pause. Needs places. `entry`: see submit.lua.
+local function record_of(entry, job, sequence, place)
+  local fields = {'state', 'queued', 'place', place, 'job', job, 'queued_at', as_text(now), 'lane', entry.lane,
+    'sequence', sequence, 'kind', entry.kind}
+  for _, name in ipairs({'tenant', 'tag', 'reply_to', 'by_name', 'routed', 'trace'}) do
+    if entry[name] then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = entry[name]
+    end
+  end
+  return fields
+end
+
+-- Returns whether it waits: false if its time has not come.
+local function add_job(entry, job, sequence)
+  local record = record_key(entry.id)
+  local due_at = entry.not_before_ms or 0
+  local place = due_at > now and 'delayed' or 'waiting'
+  redis.call('HSET', record, unpack(record_of(entry, job, sequence, place)))
+  if entry.input then redis.call('ZADD', root .. 'inputs', as_text(now), entry.input) end
+  if place == 'delayed' then
+    redis.call('ZADD', root .. 'delayed', as_text(due_at), entry.id)
+    return false
+  end
+  put_in_lane(entry.id, entry.lane, entry.tenant or '', sequence)
+  return true
+end
+
+-- Whether the id is known: one that has ended stays so, also when its record is gone.
+local function is_known(id)
+  return redis.call('EXISTS', record_key(id)) == 1 or has_ended(id)
+end

@@ -1,0 +1,186 @@
+"""WorkerRegistry: what workers ask of the memory of all jobs. Apps have no use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, cast
+
+from ocrqueue.core.records import Outcome, State
+from ocrqueue.core.registry import Registry
+from ocrqueue.core.script_arguments import Hold, Used
+from ocrqueue.errors import ErrorInfo
+from ocrqueue.job import Job
+
+Gone = Literal["gone"]
+"""The part is another's: its lease had run out, or it was cancelled and begun anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPart:
+    """A part in hand, not begun."""
+
+    hold: Hold
+    job: str
+    """The Job as JSON, as its record has it."""
+    by_name: bool = False
+    """A foreign Celery app sent it, and may hold an AsyncResult."""
+    alone: bool = False
+    closing: bool = False
+    """It gathers the pages that the job's other parts have read."""
+    poison: bool = False
+    """It took its workers down; it is not to be read, and another engine of its route has its turn."""
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to TAKE: nothing, or parts of one lane that one call of its engine can read."""
+
+    lane: str = ""
+    left: int = 0
+    """Parts that wait in the lane still."""
+    parts: tuple[TakenPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What comes of BEGIN. `number` is that of the attempt, from 1.
+
+    `queue_wait_s` is in seconds, from submission to the first start.
+
+    `retries`: how many attempts before this one ended with a retryable error.
+    """
+
+    verdict: Literal["run", "ended", "gone"]
+    number: int = 0
+    queue_wait_s: float = 0.0
+    retries: int = 0
+    may_be_stored: bool = False
+    """Whether a result may be in storage already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The answer to a heartbeat. `now_ms` is by Redis's clock."""
+
+    on_duty: bool
+    now_ms: int
+    answers: tuple[Literal["yours", "stop", "gone"], ...]
+    """For each of the parts that were named, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What one round did, by part."""
+
+    requeued: tuple[str, ...]
+    poisonous: tuple[str, ...]
+    due: int
+    """Parts whose pause was over."""
+    leases_granted: bool
+    """The round before was too long ago: who holds parts has time to say so, and none was reclaimed."""
+
+
+class WorkerRegistry(Registry):
+    """Every move may be asked for again where its answer was lost: it has its effect once."""
+
+    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]]) -> Taken:
+        """From the first of the lanes, each with how many parts may be taken from it at once, that has any.
+
+        `token`: random, made by the caller; asked again with it, the answer is the same parts.
+        """
+        answer = self.run("take", self.arguments.take(token, holder, lanes))
+        if not answer:
+            return Taken()
+        lane, left, named = answer
+        parts = zip(named[::3], named[1::3], named[2::3], strict=True)
+        return Taken(lane.decode(), int(left), tuple(_taken_part(token, *part) for part in parts))
+
+    def begin(self, hold: Hold, worker: str, engine: str) -> Start:
+        """Count a delivery, and say whether the attempt is to be made."""
+        verdict, attempt, wait_ms, retries, stored = self.run("begin", self.arguments.begin(hold, worker, engine))
+        return Start(verdict.decode(), int(attempt), max(0.0, int(wait_ms) / 1000), int(retries), bool(stored))
+
+    def progress(self, hold: Hold, done: int, pages: int) -> Literal["go on", "stop", "gone"]:
+        """Note the progress in pages, and hear what the attempt is to do."""
+        answer = self.run("progress", self.arguments.progress(hold, done, pages))
+        return cast('Literal["go on", "stop", "gone"]', answer.decode())
+
+    def split(self, hold: Hold, parts: int, pin: str) -> Literal["split", "changed", "cancelled", "ended", "gone"]:
+        """The job's page parts take the place of its opening part. `pin`: the sha256 or ETag of the source."""
+        answer = self.run("split", self.arguments.split(hold, parts, pin))
+        return cast('Literal["split", "changed", "cancelled", "ended", "gone"]', answer.decode())
+
+    def release(
+        self, hold: Hold, error: ErrorInfo | None, *, pause_s: float = 0.0, is_retry: bool = False, alone: bool = False
+    ) -> Literal["released", "cancelled", "ended", "gone"]:
+        """The part is to have another attempt: at once, or after `pause_s` seconds; `alone`: by itself from now on."""
+        arguments = self.arguments.release(hold, error, pause_s=pause_s, is_retry=is_retry, alone=alone)
+        return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
+
+    def give_back_unbegun(self, hold: Hold) -> Literal["released", "cancelled", "ended", "gone", "begun"]:
+        """The part goes back to its place as if it had not been taken; not if its attempt was begun meanwhile."""
+        answer = self.run("release", self.arguments.release(hold, None, only_unbegun=True))
+        return cast('Literal["released", "cancelled", "ended", "gone", "begun"]', answer.decode())
+
+    def send_on(
+        self, hold: Hold, job: Job, engine_before: str, pages: int = 0
+    ) -> Literal["sent", "cancelled", "ended", "gone"]:
+        """The next engine of the job's route has its turn. `pages`: how many the engine before has read."""
+        arguments = self.arguments.send_on(hold, job, engine_before, pages)
+        return cast('Literal["sent", "cancelled", "ended", "gone"]', self.run("send_on", arguments).decode())
+
+    def finish(
+        self,
+        hold: Hold,
+        job: Job,
+        outcome: Outcome,
+        used: Used | None = None,
+        *,
+        by_name: bool = False,
+        next_token: str = "",
+    ) -> State | Gone | Literal["done", "close"]:
+        """The part is done, and the job with its last one: returns the state that stands.
+
+        Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`.
+        """
+        made = partial(
+            self.arguments.finish, hold, job, outcome, used or Used(), by_name=by_name, next_token=next_token
+        )
+        answer: bytes = self.run("finish", made())
+        if answer == b"unknown":
+            answer = self.run("finish", made(is_lost=True))
+        return cast('State | Gone | Literal["done", "close"]', answer.decode())
+
+    def lost(self, holds: Sequence[Hold]) -> list[str]:
+        """The process that had the parts is gone: what became of each ("requeued", "poison", "cancelled", ...)."""
+        return [answer.decode() for answer in self.run("lost", self.arguments.lost(holds))] if holds else []
+
+    def heartbeat(self, holder: str, announcement: str, holds: Sequence[Hold], duty_s: float = 0.0) -> Pulse:
+        """The worker is there, and has these parts. `duty_s`: for how long it would take the shared duties."""
+        on_duty, now_ms, answers = self.run("heartbeat", self.arguments.heartbeat(holder, announcement, holds, duty_s))
+        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers))
+
+    def reclaim(self, most: int = 100) -> Reclaimed:
+        """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""
+        requeued, poisonous, due, granted = self.run("reclaim", self.arguments.reclaim(most))
+        return Reclaimed(_names(requeued), _names(poisonous), int(due), bool(granted))
+
+
+def _taken_part(token: str, part: bytes, job: bytes, traits: bytes) -> TakenPart:
+    letters, _, trace = traits.decode().partition(";")
+    return TakenPart(
+        Hold(part.decode(), token),
+        job.decode(errors="replace"),
+        by_name="n" in letters,
+        alone="a" in letters,
+        closing="c" in letters,
+        poison="p" in letters,
+        trace=trace or None,
+    )
+
+
+def _names(found: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(name.decode() for name in found)

@@ -1,0 +1,34 @@
+"""Reclaims the parts of lost workers in a local system: a thread, for as long as the system runs."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing, suppress
+
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.errors import OcrQueueError
+from ocrqueue.settings import Settings
+
+
+class Reclaiming:
+    """As workers do in turn; unlike them it is there while none of them is."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reclaiming", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the round under way is over."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with closing(WorkerRegistry(self._settings)) as registry:
+            while not self._stopped.wait(self._settings.reconcile_interval_s):
+                # Redis may be gone for a moment, or for good: LocalSystem.check() tells of that
+                with suppress(OcrQueueError):
+                    note_replication(registry)
+                    reclaim(registry)

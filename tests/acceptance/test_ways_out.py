@@ -1,0 +1,234 @@
+"""Each way out of a Celery task is one move: the part is in one place after it, and the job ends or waits again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.core.check import check
+from ocrqueue.settings import Settings
+from tests.support.brokers import celery_app
+from tests.support.gates import Gates, page, with_gated
+from tests.support.pictures import png, text_picture
+from tests.support.processes import Worker, as_environment, wait_until, worker
+
+HELLO = png(text_picture("Hello 42"))
+QUICK = {
+    "worker_heartbeat_s": 0.5,
+    # what only the end of a lease would bring back is not back within the tests' patience
+    "lost_after_s": 120,
+    "soft_time_limit_s": 2,
+    "hard_time_limit_s": 5,
+    "retry_limit": 1,
+    "retry_backoff_s": 0.1,
+}
+
+# what the task never raises by itself is raised once for each job whose tag names it: before BEGIN, or after FINISH
+WAYS = """
+import os
+from pathlib import Path
+
+from celery.exceptions import Ignore, Reject
+from ocrqueue_worker.app import app
+from ocrqueue_worker.task.delivery import Delivery
+
+WAYS = {"ignore": Ignore, "reject": Reject, "exit": SystemExit, "memory": MemoryError, "bug": RuntimeError}
+
+
+def met(job, moment):
+    way, _, at = (job.tag or "").partition(" ")
+    note = Path(os.environ["WAYS_MET"]) / job.id
+    if at != moment or note.exists():
+        return
+    note.touch()
+    if way == "kill":
+        os.kill(os.getpid(), 9)
+    raise WAYS[way]
+
+
+begin, end = Delivery.begin, Delivery.end
+
+
+def begun(delivery):
+    met(delivery.job, "before")
+    start = begin(delivery)
+    met(delivery.job, "begun")
+    return start
+
+
+def ended(delivery, *arguments):
+    end(delivery, *arguments)
+    met(delivery.job, "after")
+
+
+Delivery.begin, Delivery.end = begun, ended
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    queue: OcrQueue
+    worker: Worker
+    settings: Settings
+
+    def settled(self) -> None:
+        assert check(self.queue.registry) == []
+        client, keys = self.queue.registry.client, self.queue.registry.keys
+        wait_until(lambda: not client.exists(keys.leases()), 60, "nothing is in a hand")
+        assert not list(client.scan_iter(match=f"{keys.root}hand:*"))
+        assert self.queue.submit(HELLO, engine="null").wait(60).state == "succeeded", "the worker goes on"
+        assert self.worker.alive()
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return with_gated(settings)
+
+
+@pytest.fixture(params=["prefork", "threads", "solo"])
+def pool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def place(
+    settings: Settings, tmp_path: Path, gates: Gates, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    (tmp_path / "ways.py").write_text(WAYS)
+    (tmp_path / "met").mkdir()
+    monkeypatch.setenv("WAYS_MET", str(tmp_path / "met"))
+    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+    command = ("-m", "celery", "-A", "ways:app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null,ocr.gated")
+    with (
+        worker(as_environment(settings) | QUICK, tmp_path, command=command) as running,
+        OcrQueue(settings) as queue,
+    ):
+        yield Place(queue, running, settings)
+
+
+def submit(place: Place, tag: str = "", **options: object) -> SubmittedJob:
+    return place.queue.submit(HELLO, engine="null", tag=tag or None, options=options, crops="none")
+
+
+def test_success_and_the_errors_of_a_job(place: Place) -> None:
+    assert submit(place).wait(60).state == "succeeded"
+    for fault, code, attempts in (
+        ("error", "engine.failed", 1),
+        ("bug", "engine.failed", 1),
+        ("memory", "engine.out_of_memory", 1),
+        ("retryable", "source.unavailable", 2),
+    ):
+        status = submit(place, fault=fault).wait(60)
+        assert (status.state, status.error and status.error.code, status.attempts) == ("failed", code, attempts)
+        place.settled()
+
+
+@pytest.mark.parametrize("way", ["reject", "bug", "memory"])
+def test_what_the_task_raises_before_it_begins(place: Place, way: str) -> None:
+    """The part is back in its lane at once, without a mark."""
+    status = submit(place, f"{way} before").wait(60)
+    assert (status.state, status.attempts) == ("succeeded", 1)
+    place.settled()
+
+
+@pytest.mark.parametrize("way", ["reject", "bug"])
+def test_what_the_task_raises_after_it_has_begun(place: Place, way: str) -> None:
+    """A delivery is counted, and the part is back at once."""
+    status = submit(place, f"{way} begun").wait(60)
+    assert (status.state, status.attempts) == ("succeeded", 2)
+    place.settled()
+
+
+def test_want_of_memory_after_it_has_begun_ends_the_job(place: Place) -> None:
+    status = submit(place, "memory begun").wait(60)
+    assert (status.state, status.error and status.error.code, status.attempts) == ("failed", "engine.out_of_memory", 1)
+    place.settled()
+
+
+@pytest.mark.parametrize("way", ["ignore", "reject", "bug", "memory"])
+def test_what_the_task_raises_after_the_end_changes_nothing(place: Place, way: str) -> None:
+    status = submit(place, f"{way} after").wait(60)
+    assert (status.state, status.attempts) == ("succeeded", 1)
+    place.settled()
+    assert place.queue.job(status.id).status().state == "succeeded"
+
+
+@pytest.mark.parametrize("pool", ["prefork"], indirect=True)
+@pytest.mark.parametrize("way", ["exit", "kill"])
+@pytest.mark.parametrize(("moment", "attempts"), [("before", 1), ("begun", 2), ("after", 1)])
+def test_a_lost_child(place: Place, way: str, moment: str, attempts: int) -> None:
+    status = submit(place, f"{way} {moment}").wait(60)
+    assert (status.state, status.attempts) == ("succeeded", attempts)
+    place.settled()
+
+
+@pytest.mark.parametrize("pool", ["prefork"], indirect=True)
+def test_time_limits(place: Place) -> None:
+    for fault in ("stall", "hang"):
+        status = submit(place, fault=fault).wait(60)
+        assert (status.state, status.error and status.error.code, status.attempts) == ("failed", "engine.timeout", 1)
+        place.settled()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"], indirect=True)
+def test_a_revoke_is_a_cancel(place: Place, gates: Gates) -> None:
+    busy = place.queue.submit(page(60), **gates.fields)
+    wait_until(lambda: gates.reached(60), 60, "a page is read")
+    waiting = submit(place)
+    with celery_app(place.settings) as theirs:
+        ((_, answer),) = theirs.control.revoke(waiting.id, reply=True, timeout=60, limit=1)[0].items()
+        assert "ok" in answer
+    gates.open([60])
+    assert busy.wait(60).state == "succeeded"
+    assert waiting.wait(60).state == "cancelled"
+    place.settled()
+
+
+@pytest.mark.parametrize("pool", ["prefork"], indirect=True)
+def test_a_revoke_that_terminates_is_a_cancel_of_what_runs(place: Place, gates: Gates) -> None:
+    job = place.queue.submit(page(60), **gates.fields)
+    wait_until(lambda: gates.reached(60), 60, "a page is read")
+    with celery_app(place.settings) as theirs:
+        theirs.control.revoke(job.id, terminate=True, signal="SIGKILL")
+        assert job.wait(60).state == "cancelled"
+    place.settled()
+
+
+def test_remote_control_answers_and_ends_a_worker(place: Place, gates: Gates, pool: str) -> None:
+    with celery_app(place.settings) as theirs:
+        ((name, answer),) = theirs.control.ping(timeout=60, limit=1)[0].items()
+        assert answer == {"ok": "pong"}
+        if pool != "solo":
+            # whose only thread has the page
+            job = place.queue.submit(page(60), **gates.fields)
+            wait_until(lambda: gates.reached(60), 60, "a page is read")
+            (active,) = theirs.control.inspect(timeout=60, limit=1).active()[name]
+            assert active["id"] == job.id
+            gates.open([60])
+            assert job.wait(60).state == "succeeded"
+        theirs.control.shutdown()
+        assert place.worker.process.wait(60) == 0
+    assert place.queue.engines()["null"] == []
+    assert check(place.queue.registry) == []
+
+
+@pytest.mark.parametrize("pool", ["prefork"], indirect=True)
+def test_what_was_taken_and_not_begun_goes_back_at_once_when_a_worker_stops(place: Place) -> None:
+    (child,) = place.worker.running_children()
+    os.kill(child, signal.SIGSTOP)
+    job = submit(place)
+    registry = place.queue.registry
+    wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 1, 60, "it is in the worker's hand")
+    place.worker.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 0, 30, "it waits again")
+    assert (job.status().state, job.status().attempts) == ("queued", 0)
+    assert check(registry) == []
+    os.kill(child, signal.SIGCONT)
+    place.worker.process.wait(60)
+    assert (job.status().state, job.status().attempts) == ("queued", 0)

@@ -1,0 +1,557 @@
+"""The moves of parts, against a real Redis: what each does, what it does twice, and that all of them keep the rules."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ocrqueue.core import Hold, Outcome, Taken, WorkerRegistry
+from ocrqueue.core.check import check
+from ocrqueue.errors import EngineFailed, JobUnknown, SourceUnavailable
+from ocrqueue.job import Job
+from ocrqueue.routing import make_route
+from tests.support.moves import (
+    LANE,
+    all_parts,
+    begun,
+    end_lease,
+    end_pauses,
+    hold_of,
+    job,
+    reclaimed,
+    submit,
+    succeeded,
+    take,
+)
+
+
+def test_a_job_of_one_part_takes_three_moves(registry: WorkerRegistry) -> None:
+    given = job()
+    (job_id,) = submit(registry, given)
+    assert registry.status(job_id).state == "queued"
+    taken = take(registry)
+    assert (taken.lane, taken.left, len(taken.parts)) == (LANE, 0, 1)
+    (part,) = taken.parts
+    assert Job.model_validate_json(part.job) == given
+    assert registry.status(job_id).state == "queued"
+    start = registry.begin(part.hold, "worker@host", "null")
+    assert (start.verdict, start.number, start.retries, start.may_be_stored) == ("run", 1, 0, False)
+    assert registry.status(job_id).state == "running"
+    assert registry.finish(part.hold, given, succeeded(part.hold)) == "succeeded"
+    status = registry.status(job_id)
+    assert (status.state, status.result, status.attempts) == ("succeeded", "file:///result.json", 1)
+    assert take(registry) == Taken()
+
+
+def test_every_move_may_be_asked_for_twice(registry: WorkerRegistry) -> None:
+    given = job()
+    assert submit(registry, given) == submit(registry, given) == [given.id]
+    first = registry.take("token", "holder", [(LANE, 1)])
+    assert registry.take("token", "holder", [(LANE, 1)]).parts == first.parts
+    (part,) = first.parts
+    begun = registry.begin(part.hold, "w", "null")
+    assert registry.begin(part.hold, "w", "null") == begun
+    assert registry.progress(part.hold, 1, 2) == registry.progress(part.hold, 1, 2) == "go on"
+    assert registry.release(part.hold, EngineFailed().info, pause_s=60, is_retry=True) == "released"
+    assert registry.release(part.hold, EngineFailed().info, pause_s=60, is_retry=True) == "gone"
+    registry.client.zadd(registry.keys.delayed(), {given.id: 1})
+    assert (registry.reclaim().due, registry.reclaim().due) == (1, 0)
+    hold = hold_of(registry)
+    assert registry.begin(hold, "w", "null").number == 2
+    assert registry.lost([hold]) == ["requeued"]
+    assert registry.lost([hold]) == ["gone"]
+    hold = hold_of(registry)
+    registry.begin(hold, "w", "null")
+    assert registry.finish(hold, given, succeeded(hold)) == "succeeded"
+    assert registry.finish(hold, given, succeeded(hold)) == "succeeded"
+    assert registry.cancel(given.id) == registry.cancel(given.id) == "succeeded"
+
+
+def test_an_old_token_changes_nothing(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    old = hold_of(registry)
+    registry.begin(old, "w1", "null")
+    end_lease(registry, old)
+    assert registry.reclaim().requeued == (given.id,)
+    new = hold_of(registry, "other")
+    registry.begin(new, "w2", "null")
+    assert registry.progress(old, 1, 2) == "gone"
+    assert registry.release(old, None) == "gone"
+    assert registry.finish(old, given, succeeded(old)) == "gone"
+    assert registry.send_on(old, given, "null") == "gone"
+    assert registry.lost([old]) == ["gone"]
+    assert registry.heartbeat("holder", "", [old, new]).answers == ("gone", "yours")
+    assert registry.begin(old, "w1", "null").verdict == "gone"
+    assert registry.finish(new, given, succeeded(new)) == "succeeded"
+
+
+def test_tenants_share_a_lane_and_each_is_first_in_first_out(registry: WorkerRegistry) -> None:
+    registry.client.hset(registry.keys.weights(), "b", "3")
+    a = [job(tenant="a") for _ in range(40)]
+    b = [job(tenant="b") for _ in range(40)]
+    submit(registry, *a, *b)
+    taken = [hold_of(registry) for _ in range(40)]
+    whose = ["a" if hold.part in {one.id for one in a} else "b" for hold in taken]
+    assert 29 <= whose.count("b") <= 31
+    assert [h.part for h, who in zip(taken, whose, strict=True) if who == "a"] == [one.id for one in a][
+        : whose.count("a")
+    ]
+    assert [h.part for h, who in zip(taken, whose, strict=True) if who == "b"] == [one.id for one in b][
+        : whose.count("b")
+    ]
+
+
+def test_a_tenant_that_comes_one_by_one_has_its_share_and_no_more(registry: WorkerRegistry) -> None:
+    submit(registry, *(job(tenant="z") for _ in range(100)))
+    for _ in range(10):
+        hold_of(registry)
+    submit(registry, job(tenant="a"))
+    whose = []
+    for _ in range(20):
+        hold = hold_of(registry)
+        tenant = registry.status(hold.job_id).tenant
+        whose.append(tenant)
+        if tenant == "a":
+            submit(registry, job(tenant="a"))
+    assert 9 <= whose.count("a") <= 11
+
+
+def test_a_batch_is_of_one_kind_and_looks_at_few(registry: WorkerRegistry) -> None:
+    english, korean = [job() for _ in range(5)], [job(languages=("kor",)) for _ in range(2)]
+    submit(registry, english[0], korean[0], *english[1:4], korean[1], english[4])
+    taken = take(registry, 4)
+    assert [part.hold.part for part in taken.parts] == [one.id for one in english[:4]]
+    assert len({part.hold.token for part in taken.parts}) == 1
+    assert [part.hold.part for part in take(registry, 4).parts] == [one.id for one in korean]
+    holds = [part.hold for part in taken.parts]
+    assert [registry.begin(hold, "w", "null").verdict for hold in holds] == ["run"] * 4
+    assert [registry.release(hold, None, alone=True) for hold in holds] == ["released"] * 4
+    # what was lost together is read by itself
+    assert [[part.hold.part for part in take(registry, 4).parts] for _ in range(4)] == [[one.id] for one in english[:4]]
+
+
+def test_what_waits_is_cancelled_at_once_and_what_runs_is_asked(registry: WorkerRegistry) -> None:
+    waiting, taken, running = jobs = [job(), job(), job()]
+    submit(registry, running, taken, waiting)
+    holds = [hold_of(registry), hold_of(registry)]
+    registry.begin(holds[0], "w", "null")
+    with registry.client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(registry.keys.cancel())
+        heard.get_message(timeout=1)
+        assert [registry.cancel(one.id) for one in (waiting, taken, running)] == ["cancelled", "cancelled", "running"]
+        message = heard.get_message(timeout=2) or heard.get_message(timeout=2)
+    assert message is not None
+    assert message["data"].decode() == f"{running.id} {holds[0].token}"
+    assert registry.begin(holds[1], "w", "null").verdict == "ended"
+    assert registry.progress(holds[0], 1, 2) == "stop"
+    assert registry.heartbeat("holder", "", holds).answers == ("stop", "gone")
+    assert registry.release(holds[0], EngineFailed().info, pause_s=5, is_retry=True) == "cancelled"
+    assert {status.state for status in registry.statuses([one.id for one in jobs]) if status} == {"cancelled"}
+    assert take(registry) == Taken()
+
+
+def test_a_reply_queue_that_is_none_holds_up_no_end(registry: WorkerRegistry) -> None:
+    registry.client.set(registry.keys.foreign("theirs"), "no list")
+    read, lost = job(reply_to="theirs"), job(reply_to="theirs")
+    submit(registry, read, lost)
+    hold = hold_of(registry)
+    assert registry.finish(hold, read, succeeded(hold)) == "succeeded"
+    end_lease(registry, begun(registry))
+    registry.cancel(lost.id)
+    reclaimed(registry)
+    assert registry.status(lost.id).state == "cancelled"
+    assert registry.client.get(registry.keys.foreign("theirs")) == b"no list"
+    assert check(registry) == []
+
+
+def test_a_part_that_takes_its_workers_down_is_poison_after_the_cap(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    for number in range(3):
+        hold = hold_of(registry)
+        assert registry.begin(hold, "w", "null").number == number + 1
+        end_lease(registry, hold)
+        found = registry.reclaim()
+        assert (found.requeued, found.poisonous) == (((given.id,), ()) if number < 2 else ((), (given.id,)))
+    status = registry.status(given.id)
+    assert status.state == "failed"
+    assert status.error is not None
+    assert status.error.code == "job.poison"
+    assert registry.client.zscore(registry.keys.dead(), given.id)
+
+
+def test_a_worker_that_dies_before_it_begins_brings_nobody_nearer_to_poison(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    for _ in range(19):
+        end_lease(registry, hold_of(registry))
+        assert registry.reclaim().requeued == (given.id,)
+    assert registry.begin(hold := hold_of(registry), "w", "null").number == 1
+    assert registry.lost([hold]) == ["requeued"]
+
+
+def test_after_a_pause_of_all_who_reclaim_leases_are_granted_first(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    hold = hold_of(registry)
+    registry.client.zadd(registry.keys.leases(), {hold.part: 1})
+    assert registry.reclaim().leases_granted
+    assert registry.reclaim() == registry.reclaim()
+    assert registry.heartbeat("holder", "", [hold]).answers == ("yours",)
+
+
+def test_a_retry_keeps_its_place_and_one_that_goes_on_is_a_new_arrival(registry: WorkerRegistry) -> None:
+    first, second, third = [job(), job(), job()]
+    submit(registry, first, second, third)
+    hold = hold_of(registry)
+    registry.begin(hold, "w", "null")
+    registry.release(hold, EngineFailed().info, is_retry=True)
+    hold = hold_of(registry)
+    assert hold.part == first.id
+    registry.begin(hold, "w", "null")
+    assert registry.send_on(hold, first, "null") == "sent"
+    assert [hold_of(registry).part for _ in range(3)] == [second.id, third.id, first.id]
+
+
+def test_an_id_that_has_ended_stays_so_without_its_record(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    hold = hold_of(registry)
+    registry.finish(hold, given, succeeded(hold))
+    registry.client.delete(registry.keys.record(given.id))
+    assert submit(registry, given) == [given.id]
+    assert take(registry) == Taken()
+    with pytest.raises(JobUnknown) as raised:
+        registry.status(given.id)
+    assert raised.value.code == "job.ended"
+
+
+def test_the_end_of_a_job_that_redis_has_lost_is_told_all_the_same(registry: WorkerRegistry) -> None:
+    given = job(tenant="acme", reply_to="theirs")
+    submit(registry, given)
+    hold = begun(registry)
+    registry.client.delete(registry.keys.record(given.id), registry.keys.leases())
+    assert registry.finish(hold, given, succeeded(hold), by_name=True) == "succeeded"
+    status = registry.status(given.id)
+    assert (status.state, status.result, status.tenant) == ("succeeded", "file:///result.json", "acme")
+    prefix = registry.settings.key_prefix
+    assert registry.client.llen(f"{prefix}theirs") == 1
+    assert registry.client.exists(f"{prefix}celery-task-meta-{given.id}")
+    # its end is not told a second time
+    registry.client.delete(registry.keys.record(given.id))
+    assert registry.finish(hold, given, succeeded(hold)) == "gone"
+    assert registry.client.llen(f"{prefix}theirs") == 1
+
+
+def test_a_job_is_split_and_its_last_part_gathers_the_pages(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given, job())
+    opening = hold_of(registry)
+    registry.begin(opening, "w", "null")
+    assert registry.split(opening, 40, "sha256") == registry.split(opening, 40, "sha256") == "split"
+    assert registry.split(opening, 40, "other") == "changed"
+    assert registry.client.zcard(registry.keys.queue(LANE, "")) == 32 + 1
+    holds = [hold_of(registry) for _ in range(40)]
+    assert [hold.part for hold in holds] == [f"{given.id}:{number:05d}" for number in range(1, 41)]
+    for hold in holds[:-1]:
+        assert registry.begin(hold, "w", "null").number == 1
+        assert registry.finish(hold, given, succeeded(hold), next_token="closing") == "done"
+    assert registry.status(given.id).pages_done == 39
+    last = holds[-1]
+    registry.begin(last, "w", "null")
+    failed = Outcome(job_id=given.id, state="failed", error=EngineFailed().info)
+    assert registry.finish(last, given, failed, next_token="closing") == "close"
+    assert registry.finish(last, given, failed, next_token="closing") == "close"
+    errors = registry.client.hgetall(registry.keys.parts_done(given.id))
+    assert [number for number, error in errors.items() if error] == [b"00040"]
+    closing = Hold(given.id, "closing")
+    assert registry.heartbeat("holder", "", [closing]).answers == ("yours",)
+    assert registry.finish(closing, given, succeeded(closing)) == "succeeded"
+
+
+def test_a_closing_part_whose_worker_is_lost_waits_for_another(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    opening = hold_of(registry)
+    registry.begin(opening, "w", "null")
+    registry.split(opening, 2, "sha256")
+    for hold in (hold_of(registry), hold_of(registry)):
+        registry.begin(hold, "w", "null")
+        registry.finish(hold, given, succeeded(hold), next_token="closing")
+    assert registry.lost([Hold(given.id, "closing")]) == ["requeued"]
+    (part,) = take(registry).parts
+    assert part.closing
+    registry.begin(part.hold, "w", "null")
+    assert registry.finish(part.hold, given, succeeded(part.hold)) == "succeeded"
+
+
+def test_a_job_that_was_asked_to_stop_is_not_split(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    opening = begun(registry)
+    assert registry.cancel(given.id) == "running"
+    assert registry.split(opening, 3, "sha256") == "cancelled"
+    assert registry.status(given.id).state == "cancelled"
+    assert registry.split(opening, 3, "sha256") == "ended"
+
+
+def test_a_page_part_that_takes_its_workers_down_leaves_the_others_their_pages(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    registry.split(begun(registry), 2, "sha256")
+    for _ in range(3):
+        end_lease(registry, begun(registry))
+        found = registry.reclaim()
+    assert found.poisonous == (f"{given.id}:00001",)
+    second = begun(registry)
+    assert registry.finish(second, given, succeeded(second), next_token="closing") == "close"
+    assert b"job.poison" in registry.client.hget(registry.keys.parts_done(given.id), "00001")
+    closing = Hold(given.id, "closing")
+    assert registry.finish(closing, given, succeeded(closing)) == "succeeded"
+
+
+def test_where_the_last_page_part_is_poison_a_worker_is_asked_to_gather_the_others(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    registry.split(begun(registry), 1, "sha256")
+    for _ in range(3):
+        end_lease(registry, begun(registry))
+        registry.reclaim()
+    (part,) = take(registry).parts
+    assert (part.hold.part, part.closing) == (given.id, True)
+    registry.begin(part.hold, "w", "null")
+    assert registry.finish(part.hold, given, succeeded(part.hold)) == "succeeded"
+
+
+def test_what_is_given_back_in_order_brings_nobody_nearer_to_poison(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    for _ in range(30):
+        assert registry.release(hold_of(registry), None) == "released"
+    for attempt in range(1, 8):
+        hold = hold_of(registry)
+        start = registry.begin(hold, "w", "null")
+        assert (start.verdict, start.number, start.retries) == ("run", attempt, 0)
+        assert registry.release(hold, SourceUnavailable("Try later.").info) == "released"
+        waiting = registry.status(given.id)
+        assert (waiting.state, waiting.error and waiting.error.code) == ("queued", "source.unavailable")
+    end_lease(registry, hold_of(registry))
+    assert registry.reclaim().requeued == (given.id,)
+
+
+def test_a_job_that_is_never_begun_is_poison_at_last(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    for _ in range(20):
+        end_lease(registry, hold_of(registry))
+        found = registry.reclaim()
+    assert found.poisonous == (given.id,)
+    error = registry.status(given.id).error
+    assert error is not None
+    assert (error.code, "before it began" in error.message) == ("job.poison", True)
+
+
+def test_a_job_with_a_route_that_is_poison_goes_to_its_next_engine(registry: WorkerRegistry) -> None:
+    routed = make_route(job(fallback=("tesseract",)), registry.settings, {})
+    submit(registry, routed)
+    for _ in range(3):
+        end_lease(registry, begun(registry))
+        registry.reclaim()
+    (part,) = take(registry).parts
+    assert part.poison
+    registry.begin(part.hold, "w", "null")
+    onward = routed.model_copy(update={"engine": "tesseract"})
+    assert registry.send_on(part.hold, onward, "null") == "sent"
+    (part,) = take(registry, 1, "other", "ocr.tesseract").parts
+    assert not part.poison
+    registry.begin(part.hold, "w", "tesseract")
+    assert registry.finish(part.hold, onward, succeeded(part.hold)) == "succeeded"
+
+
+def test_of_a_batch_whose_answer_was_lost_the_same_parts_come_again(registry: WorkerRegistry) -> None:
+    jobs = [job() for _ in range(4)]
+    submit(registry, *jobs)
+    first = registry.take("token", "holder", [(LANE, 3)])
+    again = registry.take("token", "holder", [(LANE, 3)])
+    assert [part.hold for part in again.parts] == [part.hold for part in first.parts]
+    assert [part.hold.part for part in first.parts] == [one.id for one in jobs[:3]]
+    # nobody has heard of the lease of a batch that was lost with its worker
+    end_lease(registry, *(part.hold for part in first.parts))
+    assert set(registry.reclaim().requeued) == {one.id for one in jobs[:3]}
+    assert all_parts(registry) == [one.id for one in jobs]
+    assert not registry.client.hexists(registry.keys.hand("holder"), "token")
+
+
+def test_of_many_who_take_at_once_each_part_is_one_s(registry: WorkerRegistry) -> None:
+    jobs = [job(tenant=tenant) for tenant in ("", "a", "b") for _ in range(100)]
+    submit(registry, *jobs)
+
+    def run(number: int) -> list[str]:
+        return [part.hold.part for _ in range(60) for part in take(registry, 3, f"holder-{number}").parts]
+
+    with ThreadPoolExecutor(5) as pool:
+        taken = [part for parts in pool.map(run, range(5)) for part in parts]
+    assert sorted(taken) == sorted(one.id for one in jobs)
+
+
+def test_a_batch_is_of_the_lane_that_was_asked_for_first(registry: WorkerRegistry) -> None:
+    low, high = job(priority="low"), job(priority="high")
+    submit(registry, low, high)
+    assert take(registry, 8).lane == "ocr.null.high"
+    assert take(registry, 8).lane == "ocr.null.low"
+
+
+def test_a_retry_waits_for_its_pause_and_is_counted(registry: WorkerRegistry) -> None:
+    given, later = job(), job()
+    submit(registry, given)
+    hold = begun(registry)
+    assert registry.release(hold, SourceUnavailable().info, pause_s=60, is_retry=True) == "released"
+    submit(registry, later)
+    assert reclaimed(registry).due == 0
+    end_pauses(registry)
+    assert reclaimed(registry).due == 1
+    hold = hold_of(registry)
+    assert hold.part == given.id, "it has its old place"
+    start = registry.begin(hold, "w", "null")
+    assert (start.verdict, start.number, start.retries) == ("run", 2, 1)
+
+
+def test_a_job_cancelled_in_its_pause_does_not_come_back(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    registry.release(begun(registry), SourceUnavailable().info, pause_s=60, is_retry=True)
+    assert registry.cancel(given.id) == "cancelled"
+    assert registry.client.zcard(registry.keys.delayed()) == 0
+    assert (reclaimed(registry).due, take(registry)) == (0, Taken())
+
+
+def test_a_split_job_is_cancelled_whole(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    opening = hold_of(registry)
+    registry.begin(opening, "w", "null")
+    registry.split(opening, 100, "sha256")
+    running, taken = hold_of(registry), hold_of(registry)
+    registry.begin(running, "w", "null")
+    assert registry.cancel(given.id) == "running"
+    assert registry.begin(taken, "w", "null").verdict != "run"
+    assert registry.progress(running, 0, 1) == "stop"
+    cancelled = Outcome(job_id=given.id, state="cancelled")
+    assert registry.finish(running, given, cancelled) == "cancelled"
+    assert registry.status(given.id).state == "cancelled"
+    assert take(registry) == Taken()
+
+
+class Chaos:
+    """Random moves, right and wrong, with old and new tokens."""
+
+    def __init__(self, registry: WorkerRegistry, seed: int) -> None:
+        self.registry = registry
+        self.chance = random.Random(seed)
+        self.jobs: dict[str, Job] = {}
+        self.holds: list[Hold] = []
+
+    def step(self) -> None:
+        with_hold = [
+            self.begin,
+            self.begin,
+            self.split,
+            self.release,
+            self.finish,
+            self.lose,
+            self.cancel,
+            self.reclaim,
+        ]
+        moves = [self.submit, self.submit, self.take, self.take, self.take, *(with_hold if self.holds else ())]
+        self.chance.choice(moves)()
+
+    def hold(self) -> Hold:
+        return self.chance.choice(self.holds)
+
+    def submit(self) -> None:
+        tenant, priority = self.chance.choice(["", "a", "b"]), self.chance.choice(["high", "normal", "low"])
+        made = job(tenant=tenant, priority=priority)
+        self.jobs[made.id] = made
+        submit(self.registry, made)
+
+    def take(self) -> None:
+        self.holds.extend(part.hold for part in take(self.registry, self.chance.choice([1, 1, 3])).parts)
+
+    def begin(self) -> None:
+        self.registry.begin(self.hold(), "w", "null")
+
+    def split(self) -> None:
+        if ":" not in (hold := self.hold()).part:
+            self.registry.split(hold, self.chance.choice([1, 2, 50]), "pin")
+
+    def release(self) -> None:
+        pause, alone = self.chance.choice([0.0, 0.0, 60.0]), self.chance.random() < 0.3
+        self.registry.release(self.hold(), None, pause_s=pause, is_retry=pause > 0, alone=alone)
+
+    def finish(self) -> None:
+        hold, token = self.hold(), uuid.uuid4().hex
+        if self.registry.finish(hold, self.jobs[hold.job_id], succeeded(hold), next_token=token) == "close":
+            self.holds.append(Hold(hold.job_id, token))
+
+    def lose(self) -> None:
+        self.registry.lost([self.hold()])
+
+    def cancel(self) -> None:
+        self.registry.cancel(self.hold().job_id)
+
+    def reclaim(self) -> None:
+        end_lease(self.registry, self.hold())
+        self.registry.reclaim()
+        for part in self.registry.client.zrange(self.registry.keys.delayed(), 0, 3):
+            self.registry.client.zadd(self.registry.keys.delayed(), {part: 1})
+
+    def end_all(self) -> None:
+        """From now on all goes well."""
+        end_pauses(self.registry)
+        leases = self.registry.client.zrange(self.registry.keys.leases(), 0, -1)
+        end_lease(self.registry, *(Hold(part.decode(), "") for part in leases))
+        for _ in itertools.repeat(None, 50):
+            self.registry.reclaim()
+        while parts := take(self.registry, 5).parts:
+            for part in parts:
+                self.registry.begin(part.hold, "w", "null")
+                self._finish_at_last(part.hold)
+
+    def _finish_at_last(self, hold: Hold) -> None:
+        made = self.jobs[hold.job_id]
+        if self.registry.finish(hold, made, succeeded(hold), next_token="last") == "close":
+            closing = Hold(made.id, "last")
+            self.registry.finish(closing, made, succeeded(closing))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_in_whatever_order_every_part_is_in_one_place(registry: WorkerRegistry, seed: int) -> None:
+    """The rules hold after each few moves, and all jobs end."""
+    chaos = Chaos(registry, seed)
+    for number in range(600):
+        chaos.step()
+        if number % 50 == 49:
+            assert check(registry) == []
+    chaos.end_all()
+    assert {status.finished for status in registry.statuses(list(chaos.jobs)) if status is not None} == {True}
+
+
+def test_what_was_read_is_told_also_to_a_redis_that_has_lost_the_job(registry: WorkerRegistry) -> None:
+    given, cancelled = job(tag="mine", reply_to="replies"), job()
+    submit(registry, given, cancelled)
+    hold = hold_of(registry)
+    registry.begin(hold, "w", "null")
+    registry.client.delete(*registry.client.keys(f"{registry.settings.key_prefix}*"))
+    assert registry.finish(hold, given, succeeded(hold), by_name=True) == "succeeded"
+    status = registry.status(given.id)
+    assert (status.state, status.tag, status.result) == ("succeeded", "mine", "file:///result.json")
+    assert registry.client.llen(registry.keys.foreign("replies")) == 1
+    assert registry.client.exists(registry.keys.foreign(f"celery-task-meta-{given.id}"))
+    # what has ended is not begun anew by that
+    registry.client.delete(registry.keys.record(given.id))
+    assert registry.finish(hold, given, succeeded(hold)) == "gone"

@@ -1,0 +1,335 @@
+"""What foreign Celery apps send by name becomes jobs: each once, whoever takes it in, and whatever it holds."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ocrqueue.core import Outcome, Taken, WorkerRegistry, queues
+from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
+from ocrqueue.core.intake import take_in_foreign
+from ocrqueue.errors import BrokerUnavailable, EngineUnknown
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+from tests.faults.messages import message_case
+from tests.faults.messages_envelopes import envelope
+from tests.support.moves import LANE, LANES, all_parts, begun, end_pauses, job, reclaimed, submit, succeeded, take
+
+JOB = {"image": "s3://b/k", "engine": "null"}
+
+
+def as_it_is(job: Job) -> Job:
+    return job
+
+
+def push(registry: WorkerRegistry, message: object, queue: str = LANE) -> bytes:
+    entry = message if isinstance(message, bytes) else json.dumps(message).encode()
+    registry.client.lpush(registry.keys.foreign(queue), entry)
+    return entry
+
+
+def call(task_id: str, **headers: Any) -> dict[str, Any]:
+    return envelope(task_id, kwargs={"job": JOB}, headers={"ignore_result": False, **headers})
+
+
+def result_of(registry: WorkerRegistry, task_id: str) -> dict[str, Any]:
+    stored = registry.client.get(f"{registry.settings.key_prefix}celery-task-meta-{task_id}")
+    assert stored is not None
+    found: dict[str, Any] = json.loads(stored)
+    return found
+
+
+def test_messages_become_jobs_in_their_order(registry: WorkerRegistry) -> None:
+    for number in range(120):
+        push(registry, call(f"job-{number}"))
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 120}
+    assert take_in_foreign(registry, as_it_is) == {}
+    assert registry.client.exists(registry.keys.foreign(LANE)) == 0
+    assert all_parts(registry) == [f"job-{number}" for number in range(120)]
+
+
+@pytest.mark.parametrize("queue", [*LANES, "ocr.auto"])
+@pytest.mark.parametrize("suffix", ["", "\x06\x163", "\x06\x166", "\x06\x169"], ids=["0", "3", "6", "9"])
+def test_every_list_that_kombu_knows_is_looked_at(registry: WorkerRegistry, queue: str, suffix: str) -> None:
+    push(registry, call("x"), queue + suffix)
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert registry.status("x").state == "queued"
+
+
+def test_a_key_of_another_type_in_the_place_of_a_list_holds_up_no_other(registry: WorkerRegistry) -> None:
+    registry.client.set(registry.keys.foreign("ocr.null.high"), "no list")
+    push(registry, call("x"))
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert [(info.waiting, info.foreign) for info in queues(registry) if info.name == LANE] == [(1, 0)]
+
+
+def test_the_job_is_prepared_as_a_client_does(registry: WorkerRegistry) -> None:
+    push(registry, call("x"))
+    assert take_in_foreign(registry, lambda job: job.model_copy(update={"tenant": "acme"})) == {"taken_in": 1}
+    assert registry.status("x").tenant == "acme"
+
+
+def test_what_a_client_would_refuse_ends_with_its_code(registry: WorkerRegistry) -> None:
+    def refuse(_: Job) -> Job:
+        raise EngineUnknown("No engine mine.")
+
+    push(registry, envelope("x", kwargs={"job": {**JOB, "reply_to": "theirs"}}, headers={"ignore_result": False}))
+    assert take_in_foreign(registry, refuse) == {"refused": 1}
+    status = registry.status("x")
+    assert (status.state, status.error and status.error.code) == ("failed", "engine.unknown")
+    result = result_of(registry, "x")
+    assert (result["status"], result["task_id"], result["result"]["exc_type"]) == ("FAILURE", "x", "JobFailed")
+    assert registry.client.llen(f"{registry.settings.key_prefix}theirs") == 1
+    assert (take(registry), registry.has_ended("x")) == (Taken(), True)
+
+
+def test_where_the_check_cannot_be_made_now_the_message_stays(registry: WorkerRegistry) -> None:
+    def unavailable(_: Job) -> Job:
+        raise BrokerUnavailable("Redis does not answer.")
+
+    push(registry, call("x"))
+    with pytest.raises(BrokerUnavailable):
+        take_in_foreign(registry, unavailable)
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+
+
+def test_a_check_that_fails_by_a_fault_of_ours_ends_its_job_and_holds_up_no_other(registry: WorkerRegistry) -> None:
+    def fails_on_x(job: Job) -> Job:
+        if job.id == "x":
+            raise ZeroDivisionError
+        return job
+
+    push(registry, call("x"))
+    push(registry, call("y"))
+    assert take_in_foreign(registry, fails_on_x) == {"refused": 1, "taken_in": 1}
+    error = registry.status("x").error
+    assert error is not None
+    assert error.code == "internal.error"
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (envelope("x", body="%%%"), "job.malformed"),
+        (envelope("x", kwargs={"job": {"image": 5}}), "job.malformed"),
+        (envelope("x", kwargs={"job": {**JOB, "schema_version": 9}}), "job.schema_unsupported"),
+        (call("x", expires=(datetime.now(UTC) - timedelta(hours=1)).isoformat()), "job.expired"),
+    ],
+    ids=["body", "job", "schema", "expired"],
+)
+def test_what_is_malformed_or_expired_is_a_job_that_has_failed(
+    registry: WorkerRegistry, message: dict[str, Any], code: str
+) -> None:
+    push(registry, message)
+    assert take_in_foreign(registry, as_it_is) == {"refused": 1}
+    error = registry.status("x").error
+    assert error is not None
+    assert error.code == code
+
+
+@pytest.mark.parametrize(
+    "entry", [b"", b"\xff", b"5", b"[" * 100_000, json.dumps(envelope("../x")).encode()], ids=range(5)
+)
+def test_what_is_no_message_is_dropped(registry: WorkerRegistry, entry: bytes) -> None:
+    push(registry, entry)
+    push(registry, call("x"))
+    assert take_in_foreign(registry, as_it_is) == {"dropped": 1, "taken_in": 1}
+
+
+def test_nothing_of_a_refused_message_stays_in_memory(registry: WorkerRegistry) -> None:
+    for number in range(10):
+        push(registry, envelope(f"x-{number}", kwargs={"job": {**JOB, "reply_to": "ocrqueue:dead"}}))
+    assert take_in_foreign(registry, as_it_is) == {"refused": 10}
+    gc.collect()
+    assert [thing for thing in gc.get_objects() if isinstance(thing, Job) and thing.id.startswith("x-")] == []
+
+
+def test_what_is_too_large_for_a_job_is_dropped_without_being_fetched(registry: WorkerRegistry) -> None:
+    for number in range(60):
+        push(registry, call(f"before-{number}"))
+    for _ in range(60):
+        push(registry, b"x" * (MAX_ENTRY_BYTES + 1))
+        push(registry, b"y" * (MAX_ENTRY_BYTES + 1), "ocr.null.low")
+    push(registry, call("after"))
+    before = registry.client.info("stats")["total_net_output_bytes"]
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 61, "dropped": 120}
+    assert registry.client.info("stats")["total_net_output_bytes"] - before < MAX_ENTRY_BYTES
+    assert registry.client.exists(registry.keys.foreign(LANE), registry.keys.foreign("ocr.null.low")) == 0
+    assert all_parts(registry) == [*(f"before-{number}" for number in range(60)), "after"]
+
+
+def test_messages_as_large_as_may_be_are_all_taken_in(registry: WorkerRegistry) -> None:
+    for number in range(10):
+        message = json.dumps(call(f"large-{number}"))
+        push(registry, f"{message[:-1]}, {json.dumps('x' * (MAX_ENTRY_BYTES - len(message) - 20))}: 1}}".encode())
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 10}
+
+
+def test_a_key_that_is_no_list_holds_up_no_other(registry: WorkerRegistry) -> None:
+    registry.client.set(registry.keys.foreign("ocr.null.high"), "no list")
+    push(registry, call("x"))
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+
+
+def test_an_eta_is_a_pause_that_a_cancel_ends(registry: WorkerRegistry) -> None:
+    when = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    for task_id in "xy":
+        push(registry, call(task_id, eta=when))
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 2}
+    assert (take(registry), reclaimed(registry).due) == (Taken(), 0)
+    assert registry.cancel("x") == "cancelled"
+    end_pauses(registry)
+    assert reclaimed(registry).due == 1
+    assert all_parts(registry) == ["y"]
+
+
+def test_an_eta_of_the_farthest_future_or_past_is_no_fault(registry: WorkerRegistry) -> None:
+    push(registry, call("x", eta="9999-12-31T23:59:59+00:00"))
+    push(registry, call("y", eta="0001-01-01T00:00:00+00:00"))
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 2}
+    assert all_parts(registry) == ["y"]
+
+
+def test_an_id_that_has_ended_or_waits_is_not_a_second_job(registry: WorkerRegistry) -> None:
+    given = job(id="x")
+    submit(registry, given)
+    push(registry, call("x"))
+    assert take_in_foreign(registry, as_it_is) == {"known": 1}
+    hold = begun(registry)
+    registry.finish(hold, given, succeeded(hold))
+    push(registry, call("x"))
+    assert take_in_foreign(registry, as_it_is) == {"known": 1}
+    registry.client.delete(registry.keys.record("x"))
+    push(registry, call("x"))
+    assert take_in_foreign(registry, as_it_is) == {"known": 1}
+    assert take(registry) == Taken()
+
+
+def test_several_who_take_in_at_once_take_each_once(settings: Settings, registry: WorkerRegistry) -> None:
+    for number in range(200):
+        push(registry, call(f"job-{number}"))
+    for _ in range(20):
+        push(registry, b"no message")
+
+    def run(_: int) -> Counter[str]:
+        with closing(WorkerRegistry(settings)) as own:
+            return Counter(dict(take_in_foreign(own, as_it_is)))
+
+    with ThreadPoolExecutor(4) as pool:
+        became = sum(pool.map(run, range(4)), Counter[str]())
+    assert (became["taken_in"], became["dropped"], became["known"]) == (200, 20, 0)
+    assert sorted(all_parts(registry)) == sorted(f"job-{number}" for number in range(200))
+
+
+def test_who_dies_before_the_last_step_leaves_the_message(
+    registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry, call("x"))
+    with monkeypatch.context() as death:
+        death.setattr(registry, "run", _raise)
+        with pytest.raises(KeyboardInterrupt):
+            take_in_foreign(registry, as_it_is)
+    assert registry.client.llen(registry.keys.foreign(LANE)) == 1
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+
+
+def _raise(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_trace_of_the_sender_goes_on(registry: WorkerRegistry) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    push(registry, call("x", traceparent=trace))
+    take_in_foreign(registry, as_it_is)
+    (part,) = take(registry).parts
+    assert (part.trace, part.by_name) == (trace, True)
+
+
+@pytest.mark.parametrize("end", ["finish", "cancel", "poison"])
+def test_the_result_goes_by_the_task_id_however_the_job_ends(registry: WorkerRegistry, end: str) -> None:
+    push(registry, envelope("task", kwargs={"job": {**JOB, "id": "own"}}, headers={"ignore_result": False}))
+    take_in_foreign(registry, as_it_is)
+    (given,) = registry.jobs(["own"])
+    assert given is not None
+    with registry.client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(f"{registry.settings.key_prefix}celery-task-meta-task")
+        heard.get_message(timeout=5)
+        _end(registry, given, end)
+        message = heard.get_message(timeout=5) or heard.get_message(timeout=5)
+    result = result_of(registry, "task")
+    assert message is not None
+    assert json.loads(message["data"]) == result
+    assert (result["task_id"], result["status"]) == ("task", "FAILURE" if end == "poison" else "SUCCESS")
+    if end != "poison":
+        assert Outcome.model_validate(result["result"]).job_id == "own"
+
+
+def _end(registry: WorkerRegistry, given: Job, how: str) -> None:
+    if how == "cancel":
+        assert registry.cancel(given.id) == "cancelled"
+        return
+    hold = begun(registry)
+    if how == "finish":
+        assert registry.finish(hold, given, succeeded(hold), by_name=True) == "succeeded"
+        return
+    for _ in range(2):
+        assert registry.lost([hold]) == ["requeued"]
+        hold = begun(registry)
+    assert registry.lost([hold]) == ["poison"]
+
+
+def test_who_wants_no_result_gets_none(registry: WorkerRegistry) -> None:
+    push(registry, call("x", ignore_result=True))
+    take_in_foreign(registry, as_it_is)
+    registry.cancel("x")
+    assert not registry.client.exists(f"{registry.settings.key_prefix}celery-task-meta-x")
+
+
+def test_at_the_memory_limit_messages_stay_where_they_are(registry: WorkerRegistry) -> None:
+    push(registry, call("x"))
+    registry.client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(BrokerUnavailable, match="memory limit"):
+            take_in_foreign(registry, as_it_is)
+    finally:
+        registry.client.config_set("maxmemory", 0)
+    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_hostile_message_holds_up_the_others(registry: WorkerRegistry, seed: int) -> None:
+    for number in range(300):
+        push(registry, message_case(seed, number).entry)
+    push(registry, call("the-last"))
+    became = take_in_foreign(registry, as_it_is)
+    assert sum(became.values()) == 301
+    assert registry.status("the-last").state == "queued"
+    for part in all_parts(registry):
+        assert list(registry.statuses([part])) != [None]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"options": {"x": "\ud800"}},
+        {"tag": "\ud800"},
+        {"tag": '"},{"'},
+        {"image": "s3://b/k@ID@@REPLY@"},
+        {"tenant": "a b"},
+        {"options": {"x": 1e400}},
+    ],
+    ids=str,
+)
+def test_no_value_of_a_job_is_more_than_the_scripts_can_hold(registry: WorkerRegistry, field: dict[str, Any]) -> None:
+    push(registry, envelope("x", kwargs={"job": {**JOB, **field}}))
+    became = take_in_foreign(registry, as_it_is)
+    assert sum(became.values()) == 1
+    assert registry.status("x").state in ("queued", "failed")
+    registry.cancel("x")

@@ -1,0 +1,274 @@
+"""What lost workers had goes back to its place once, in its order, and nothing else moves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from ocrqueue.core import Hold, WorkerRegistry
+from ocrqueue.core.reclaimer import note_replication, reclaim, reclaim_patiently
+from ocrqueue.core.worker_registry import Reclaimed
+from ocrqueue.errors import SourceUnavailable
+from ocrqueue.job import Job, new_job_id
+from ocrqueue.settings import Settings
+from tests.support.moves import (
+    LANE,
+    all_parts,
+    begun,
+    end_lease,
+    end_pauses,
+    hold_of,
+    job,
+    reclaimed,
+    submit,
+    succeeded,
+    take,
+    was_reclaiming,
+)
+
+NOTHING = Reclaimed((), (), 0, False)
+
+
+def submitted(registry: WorkerRegistry, number: int) -> list[Job]:
+    jobs = [job() for _ in range(number)]
+    submit(registry, *jobs)
+    return jobs
+
+
+def test_what_waits_or_is_held_is_left_alone(registry: WorkerRegistry) -> None:
+    submitted(registry, 3)
+    begun(registry), hold_of(registry)
+    assert reclaimed(registry) == NOTHING
+
+
+def test_a_part_without_heartbeat_goes_back_once(registry: WorkerRegistry) -> None:
+    (given,) = submitted(registry, 1)
+    end_lease(registry, begun(registry))
+    assert registry.reclaim().requeued == (given.id,)
+    assert registry.status(given.id).state == "queued"
+    assert reclaimed(registry) == NOTHING
+    again = registry.begin(hold_of(registry), "other", "null")
+    assert (again.verdict, again.number, again.may_be_stored) == ("run", 2, True)
+
+
+def test_a_heartbeat_keeps_what_it_names_and_nothing_else(registry: WorkerRegistry) -> None:
+    kept, lost = submitted(registry, 2)
+    holds = [begun(registry), begun(registry)]
+    end_lease(registry, *holds)
+    assert registry.heartbeat("holder", "", [holds[0], Hold("never", "t"), Hold(lost.id, "old")]).answers == (
+        "yours",
+        "gone",
+        "gone",
+    )
+    assert registry.reclaim().requeued == (lost.id,)
+    assert registry.status(kept.id).state == "running"
+
+
+def test_what_was_lost_goes_before_what_came_later_and_in_its_order(registry: WorkerRegistry) -> None:
+    jobs = submitted(registry, 5)
+    holds = [begun(registry) for _ in range(3)]
+    random.Random(7).shuffle(holds)
+    for hold in holds:
+        end_lease(registry, hold)
+        registry.reclaim()
+    assert all_parts(registry) == [one.id for one in jobs]
+
+
+def test_many_who_reclaim_at_once_do_it_once(registry: WorkerRegistry, settings: Settings) -> None:
+    jobs = submitted(registry, 250)
+    end_lease(registry, *(hold.hold for _ in range(250) for hold in take(registry).parts))
+
+    def run(_: int) -> tuple[str, ...]:
+        with closing(WorkerRegistry(settings)) as own:
+            return reclaim(own).requeued
+
+    with ThreadPoolExecutor(5) as pool:
+        requeued = [part for parts in pool.map(run, range(5)) for part in parts]
+    assert sorted(requeued) == sorted(one.id for one in jobs)
+    assert all_parts(registry) == [one.id for one in jobs]
+
+
+def test_after_a_standstill_workers_may_first_say_that_they_live(registry: WorkerRegistry) -> None:
+    submitted(registry, 2)
+    living, silent = begun(registry, "living"), begun(registry, "silent")
+    end_lease(registry, living, silent)
+    registry.client.hset(f"{registry.keys.root}reclaim", "last", "1")
+    assert reclaim(registry) == Reclaimed((), (), 0, leases_granted=True)
+    assert reclaim(registry).leases_granted, "until the lease is over"
+    assert registry.heartbeat("living", "", [living]).answers == ("yours",)
+    was_reclaiming(registry)
+    assert reclaim(registry).requeued == (silent.part,)
+
+
+def test_who_asks_for_a_round_that_counts_waits_for_it(settings: Settings) -> None:
+    quick = settings.model_copy(update={"lost_after_s": 0.4, "worker_heartbeat_s": 0.1})
+    with closing(WorkerRegistry(quick)) as registry:
+        (given,) = submitted(registry, 1)
+        begun(registry)
+        assert reclaim_patiently(registry).requeued == (given.id,)
+
+
+def test_the_pauses_of_retries_end_during_a_standstills_grace_too(registry: WorkerRegistry) -> None:
+    (given,) = submitted(registry, 1)
+    registry.release(begun(registry), SourceUnavailable().info, pause_s=60, is_retry=True)
+    end_pauses(registry)
+    assert registry.reclaim() == Reclaimed((), (), 1, leases_granted=True)
+    assert all_parts(registry) == [given.id]
+
+
+def test_of_ended_jobs_nothing_is_left_to_reclaim(registry: WorkerRegistry) -> None:
+    ended, cancelled, gone = submitted(registry, 3)
+    hold = begun(registry)
+    registry.finish(hold, ended, succeeded(hold))
+    registry.cancel(cancelled.id)
+    end_lease(registry, begun(registry))
+    registry.client.delete(registry.keys.record(gone.id))
+    assert reclaimed(registry) == NOTHING
+    assert registry.client.zcard(registry.keys.leases()) == 0
+
+
+def test_the_memory_of_ends_and_dead_letters_goes_in_time(registry: WorkerRegistry) -> None:
+    (given,) = submitted(registry, 1)
+    hold = begun(registry)
+    registry.finish(hold, given, succeeded(hold))
+    client, keys = registry.client, registry.keys
+    (day,) = client.smembers(keys.ended_days())
+    kept_ms = client.pttl(keys.ended_ids(day.decode()))
+    settings = registry.settings
+    assert settings.ended_ttl_s * 1000 < kept_ms <= (settings.ended_ttl_s + 86_400) * 1000
+    client.zadd(keys.dead(), {"long-ago": 1})
+    client.delete(keys.ended_ids(day.decode()))
+    reclaimed(registry)
+    assert (client.scard(keys.ended_days()), client.zcard(keys.dead())) == (0, 0)
+    client.delete(keys.record(given.id))
+
+
+# --- what storage may hold --------------------------------------------------------------------------------------------
+
+
+def first_start(registry: WorkerRegistry, **fields: object) -> bool:
+    submit(registry, job(**fields))
+    return registry.begin(hold_of(registry), "w", "null").may_be_stored
+
+
+def test_of_a_new_job_nothing_is_stored(registry: WorkerRegistry) -> None:
+    reclaim(registry)
+    registry.client.hset(registry.keys.replication(), "changed_at", 1)
+    assert not first_start(registry)
+
+
+def test_an_id_that_others_made_or_that_is_old_may_have_a_result(registry: WorkerRegistry) -> None:
+    assert first_start(registry, id="by-name")
+    assert first_start(registry, id="76883e71-24ff-4bdc-a693-a9badc9059e2")
+    assert first_start(registry, id=f"00{new_job_id()[2:]}")
+
+
+def test_where_redis_may_have_lost_what_it_knew_every_job_of_before_may_have_a_result(registry: WorkerRegistry) -> None:
+    note_replication(registry)
+    registry.client.hset(registry.keys.replication(), "changed_at", 1)
+    before = job()
+    submit(registry, before)
+    note_replication(registry)
+    assert not registry.begin(hold_of(registry), "w", "null").may_be_stored
+    submit(registry, job())
+    registry.client.hset(registry.keys.replication(), "id", "that of the data before a failover")
+    note_replication(registry)
+    assert registry.begin(hold_of(registry), "w", "null").may_be_stored
+
+
+# --- long queues ------------------------------------------------------------------------------------------------------
+
+
+def test_retries_and_what_was_sent_on_keep_their_places_before_a_long_queue(registry: WorkerRegistry) -> None:
+    """5,000 that are taken again before 5,000 that wait, with 200 rounds of recovery: all are there, in order."""
+    chance = random.Random(3)
+    first, later = submitted(registry, 5000), [job() for _ in range(5000)]
+    holds = [part.hold for _ in range(50) for part in take(registry, 100).parts]
+    assert len(holds) == 5000
+    submit(registry, *later)
+    chance.shuffle(holds)
+    by_id = {one.id: one for one in first}
+    for hold in holds[:500]:
+        assert registry.send_on(hold, by_id.pop(hold.part), "null") == "sent"
+    for hold in holds[500:1500]:
+        registry.begin(hold, "w", "null")
+        assert registry.release(hold, SourceUnavailable().info, pause_s=60, is_retry=True) == "released"
+    rest = holds[1500:]
+    for number in range(200):
+        end_lease(registry, *rest[number::200])
+        end_pauses(registry)
+        registry.reclaim(chance.choice([10, 100]))
+    while registry.client.zcard(registry.keys.delayed()) or registry.client.zcount(registry.keys.leases(), 0, 1):
+        reclaimed(registry)
+    assert all_parts(registry) == [*by_id, *(one.id for one in later), *(hold.part for hold in holds[:500])]
+
+
+def work_of(registry: WorkerRegistry, do: Callable[[], object]) -> int:
+    """How many commands of Redis were called for it, by clients and by scripts."""
+    registry.client.config_resetstat()
+    do()
+    stats = registry.client.info("commandstats")
+    own = {"cmdstat_info", "cmdstat_config|resetstat"}
+    return sum(found["calls"] for name, found in stats.items() if name not in own)
+
+
+def test_no_move_does_more_where_more_waits(registry: WorkerRegistry) -> None:
+    """Each of Redis's commands in them is O(log n) itself, and they are as many, but for counters' new periods."""
+
+    def moves() -> None:
+        parts = take(registry, 4).parts
+        for part in parts:
+            registry.begin(part.hold, "w", "null")
+        registry.heartbeat("holder", "", [part.hold for part in parts])
+        end_lease(registry, parts[0].hold)
+        registry.reclaim()
+        for part in parts[1:3]:
+            one = Job.model_validate_json(part.job)
+            registry.finish(part.hold, one, succeeded(part.hold))
+        registry.cancel(parts[3].hold.part)
+        submit(registry, job())
+
+    submitted(registry, 20)
+    moves()
+    few = work_of(registry, moves)
+    submitted(registry, 20_000)
+    assert work_of(registry, moves) < few + 20
+
+
+def test_what_waits_for_a_worker_that_never_comes_delays_no_other_lane(registry: WorkerRegistry) -> None:
+    submit(registry, *(job(engine="tesseract") for _ in range(20_000)))
+    (given,) = submitted(registry, 1)
+    end_lease(registry, begun(registry))
+    calls = work_of(registry, registry.reclaim)
+    assert registry.status(given.id).state == "queued"
+    assert calls < 40
+    assert [part.hold.part for part in take(registry, 1, "holder", LANE).parts] == [given.id]
+
+
+def test_a_batch_looks_at_four_times_as_many_parts_as_it_may_take(registry: WorkerRegistry) -> None:
+    first, same = job(), job()
+    submit(registry, first, *(job(options={"words": number + 1}) for number in range(200)), same)
+    registry.client.config_resetstat()
+    taken = take(registry, 4, "holder", LANE)
+    assert [part.hold.part for part in taken.parts] == [first.id], "what is alike is too far behind"
+    assert registry.client.info("commandstats")["cmdstat_hmget"]["calls"] <= 4 * 4 + 1
+
+
+def test_a_batch_looks_at_as_few_where_there_are_many_tenants(registry: WorkerRegistry) -> None:
+    submit(registry, *(job(tenant=f"t{number}", options={"words": number + 1}) for number in range(200)))
+    registry.client.config_resetstat()
+    assert len(take(registry, 4, "holder", LANE).parts) == 1
+    stats = registry.client.info("commandstats")
+    assert stats["cmdstat_hmget"]["calls"] <= 4 * 4 + 1
+    assert stats["cmdstat_zrange"]["calls"] <= 4 * 4 + 1
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_what_has_no_record_holds_up_nobody(registry: WorkerRegistry, most: int) -> None:
+    gone, kept = submitted(registry, 500), submitted(registry, 2)
+    registry.client.delete(*(registry.keys.record(one.id) for one in gone))
+    assert [part.hold.part for part in take(registry, most).parts] == [one.id for one in kept][:most]

@@ -1,0 +1,203 @@
+"""Celery's transport over the core: what it takes is in this process's hand until it is settled, whatever breaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kombu import Connection
+from kombu.transport.virtual import Message
+
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.settings import Settings
+from ocrqueue_worker.broker import transport
+from ocrqueue_worker.broker.hand import Hand
+from tests.support.moves import LANE, end_lease, job, submit
+
+TRANSPORT = "ocrqueue_worker.broker.transport:Transport"
+QUEUES = (LANE, "ocr.null.high")
+
+
+@pytest.fixture
+def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
+    """With room for two messages."""
+    made = Hand()
+    made.capacity = lambda: 2
+    monkeypatch.setattr(transport, "HAND", made)
+    return made
+
+
+@pytest.fixture
+def heard() -> list[Message]:
+    """What Celery was given."""
+    return []
+
+
+@pytest.fixture
+def channel(
+    settings: Settings, hand: Hand, heard: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[transport.Channel]:
+    """A worker's, which consumes two lanes."""
+    monkeypatch.setattr(transport, "process_settings", lambda: settings)
+    url, options = settings.redis_url.get_secret_value(), {"global_keyprefix": settings.key_prefix}
+    with Connection(url, transport=TRANSPORT, transport_options=options) as connection:
+        made = connection.default_channel
+        # kombu's poller does so
+        made.client.connection = made.client.connection_pool.get_connection()
+        for queue in QUEUES:
+            made.basic_consume(queue, False, heard.append, queue)
+        yield made
+
+
+def look(channel: Any) -> bool:
+    """One turn of the worker's loop; whether it found something, and does not listen for a bell."""
+    if not channel.qos.can_consume():
+        return False
+    channel._brpop_start()
+    if not channel._in_poll:
+        return True
+    channel._in_poll.disconnect()
+    channel._in_poll = None
+    return False
+
+
+def parts_of(message: Message) -> list[str]:
+    args, kwargs, _ = json.loads(message.body)
+    assert args == []
+    return [part["part"] for part in kwargs["parts"]]
+
+
+def test_what_waits_is_taken_as_far_as_there_is_room(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry
+) -> None:
+    jobs = [job(), job(), job(priority="high")]
+    submit(registry, *jobs)
+    assert [look(channel) for _ in range(3)] == [True, True, False]
+    assert [parts_of(message) for message in heard] == [[jobs[2].id], [jobs[0].id]]
+    assert [hold.part for hold in hand.holds()] == [jobs[2].id, jobs[0].id]
+    heard[0].ack()
+    assert look(channel)
+    assert parts_of(heard[2]) == [jobs[1].id]
+
+
+def test_settling_a_message_asks_redis_nothing(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(registry, job(), job())
+    look(channel), look(channel)
+
+    def dead(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as outage:
+        outage.setattr(channel, "conn_or_acquire", dead)
+        heard[0].ack()
+        heard[1].reject(requeue=True)
+    assert hand.holds() == []
+    assert channel.qos.can_consume()
+    assert registry.client.exists(f"{registry.settings.key_prefix}unacked") == 0
+
+
+def test_where_the_answer_to_a_take_is_lost_the_next_channel_has_the_same_parts(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = job(), job()
+    submit(registry, first, second)
+    take = channel._registry.take
+
+    def without_answer(*arguments: Any) -> None:
+        take(*arguments)
+        raise BrokerUnavailable("Redis does not answer.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(channel._registry, "take", without_answer)
+        with pytest.raises(channel.connection.connection_errors):
+            channel._brpop_start()
+    assert hand.holds() == []
+    assert look(channel)
+    assert parts_of(heard[0]) == [first.id]
+    assert look(channel)
+    assert parts_of(heard[1]) == [second.id]
+
+
+def test_what_is_in_hand_stays_there_when_a_channel_ends(channel: Any, hand: Hand, registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    look(channel)
+    channel.close()
+    assert [hold.part for hold in hand.holds()] == [given.id]
+    assert registry.heartbeat(hand.holder, "", hand.holds()).answers == ("yours",)
+
+
+def test_what_is_never_heard_of_again_goes_back_to_its_place(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry
+) -> None:
+    jobs = [job() for _ in range(3)]
+    submit(registry, *jobs)
+    look(channel)
+    (hold,) = hand.holds()
+    end_lease(registry, hold)
+    assert registry.reclaim().requeued == (jobs[0].id,)
+    heard[0].ack()
+    while look(channel):
+        heard[-1].ack()
+    assert [parts_of(message) for message in heard] == [[one.id] for one in (jobs[0], *jobs)]
+
+
+def test_parts_are_taken_and_settled_at_the_memory_limit(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry
+) -> None:
+    given = job()
+    submit(registry, given)
+    registry.client.config_set("maxmemory", 1)
+    try:
+        assert look(channel)
+        assert parts_of(heard[0]) == [given.id]
+        (hold,) = hand.holds()
+        assert registry.begin(hold, "worker@host", "null").verdict == "run"
+        assert registry.release(hold, None) == "released"
+        heard[0].ack()
+        assert look(channel)
+    finally:
+        registry.client.config_set("maxmemory", 0)
+
+
+def test_a_message_that_cannot_be_delivered_leaves_room_for_the_next(
+    channel: Any, hand: Hand, registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(registry, job())
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as fault:
+        fault.setattr(channel.connection, "_deliver", fail)
+        with pytest.raises(RuntimeError):
+            channel._brpop_start()
+    assert hand.holds() == []
+    assert channel.qos.can_consume()
+
+
+def test_parts_of_one_kind_travel_in_one_message_where_the_engine_gains_by_it(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry
+) -> None:
+    jobs = [job() for _ in range(5)]
+    submit(registry, *jobs)
+    channel.batch_size = lambda _: 4
+    assert look(channel)
+    assert parts_of(heard[0]) == [one.id for one in jobs[:4]]
+    assert len(hand.holds()) == 4
+    heard[0].ack()
+    assert hand.holds() == []
+
+
+def test_an_idle_worker_hears_the_bell(channel: Any, registry: WorkerRegistry) -> None:
+    channel._brpop_start()
+    assert channel._in_poll
+    submit(registry, job())
+    channel._brpop_read()
+    assert channel._in_poll is None
+    assert look(channel)

@@ -1,0 +1,86 @@
+"""What this process has in hand: parts that it took from Redis and has not settled.
+
+It belongs to the process and not to a channel: Celery makes its channels anew when a connection is lost, while what
+runs goes on. The heartbeat names to Redis what is in here; what is not, others may have after its lease.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+
+from ocrqueue.core import Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Handful:
+    """Parts that travel together, in one message of Celery's."""
+
+    holds: tuple[Hold, ...]
+    longest_s: float
+    """After so many seconds in hand no heartbeat names them any more: no time limit lets them take longer."""
+    taken_at: float = field(default_factory=time.monotonic)
+
+
+class Hand:
+    """Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self.holder = uuid.uuid4().hex
+        """The instance of this process. Names of workers repeat: process ids do in containers."""
+        self.capacity: Callable[[], int] = lambda: 1
+        """Messages that it may have at once: its children that have loaded their engines, or its threads."""
+        self.next_token = uuid.uuid4().hex
+        """Of the next TAKE, until its answer has come."""
+        self._lock = threading.Lock()
+        self._handfuls: dict[str, Handful] = {}
+        self._orphans: dict[str, set[Hold]] = {}
+        """Of messages that Celery has forgotten: the parts of which Redis has not said that they are gone."""
+
+    def has_room(self) -> bool:
+        return len(self._handfuls) < self.capacity()
+
+    def take(self, tag: str, holds: Sequence[Hold], longest_s: float) -> None:
+        """`tag` names the message that they travel in."""
+        with self._lock:
+            self._handfuls[tag] = Handful(tuple(holds), longest_s)
+
+    def let_go(self, tag: str) -> tuple[Hold, ...]:
+        """The message is settled as far as Celery goes. Returns what was in it."""
+        with self._lock:
+            handful = self._handfuls.pop(tag, None)
+            self._orphans.pop(tag, None)
+        return handful.holds if handful else ()
+
+    def orphan_all_but(self, known: Set[Hold]) -> list[Hold]:
+        """Celery has forgotten every message but those of these parts, and will say nothing of it. Returns the others.
+
+        They stay in hand until Redis says that they are gone: a child may be at work on them all the same.
+        """
+        with self._lock:
+            for tag, handful in self._handfuls.items():
+                if known.isdisjoint(handful.holds):
+                    self._orphans.setdefault(tag, set(handful.holds))
+            return [hold for holds in self._orphans.values() for hold in holds]
+
+    def note_gone(self, hold: Hold) -> None:
+        """Redis says that the part is not in this hand any more. What else Celery knows of, it settles itself."""
+        with self._lock:
+            for tag, holds in list(self._orphans.items()):
+                holds.discard(hold)
+                if not holds:
+                    del self._orphans[tag], self._handfuls[tag]
+
+    def holds(self) -> list[Hold]:
+        """All, but for what has been here for longer than any time limit."""
+        now = time.monotonic()
+        with self._lock:
+            handfuls = list(self._handfuls.values())
+        return [hold for each in handfuls if now - each.taken_at < each.longest_s for hold in each.holds]
+
+
+HAND = Hand()
+"""That of this process."""

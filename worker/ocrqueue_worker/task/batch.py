@@ -1,0 +1,245 @@
+"""A batch: parts of one TAKE, their pages recognised together, each part with an end of its own.
+
+The jobs are begun one after the other, when the engine has room for their pages: what is not yet begun can be
+cancelled as in its lane. What may be the doing of a job's neighbours does not end it: whatever the engine says of it,
+and the time that is up, puts it back in its lane, to be read by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import structlog
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from structlog.contextvars import bound_contextvars
+
+from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerStopping, error_from_info
+from ocrqueue.job import Job
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
+from ocrqueue_worker.limits.heap import return_freed_memory
+from ocrqueue_worker.limits.memory_limit import allowance, held_to
+from ocrqueue_worker.limits.time_limits import group_time_limits
+from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
+from ocrqueue_worker.pipeline.job_reader import JobReader
+from ocrqueue_worker.pipeline.recognition import recognise
+from ocrqueue_worker.stop_flag import is_stopping
+from ocrqueue_worker.task.delivery import Delivery
+from ocrqueue_worker.telemetry import metrics
+
+_log = structlog.get_logger(__name__)
+
+_SHARE_TO_BEGIN: Final = 0.5
+"""Of the soft time limit: later than that no job of the batch is begun."""
+
+Done = TypeVar("Done")
+Batch = list[tuple[JobReader, PageImage]]
+
+
+@dataclass
+class _Counts:
+    """What the log tells of a batch."""
+
+    jobs: int
+    pages: int = 0
+    calls: int = 0
+    given_back: int = 0
+
+
+class BatchReading:
+    """From its first job to its last."""
+
+    def __init__(self, deliveries: Sequence[Delivery], workplace: Workplace) -> None:
+        """The jobs are of one kind: see Job.kind."""
+        jobs = [delivery.job for delivery in deliveries]
+        self.workplace = workplace
+        self._deliveries = {delivery.job.id: delivery for delivery in deliveries}
+        self._started = time.monotonic()
+        self._limits = group_time_limits(workplace.settings, jobs)
+        self._waiting = deque(jobs)
+        self._under_way: dict[str, JobReader] = {}
+        self._filling: JobReader | None = None
+        """The one whose pages did not all go into the last batch."""
+        self._engine: Engine[Any] | None = None
+        self._allowed_bytes: int | None = None
+        self._counts = _Counts(len(jobs))
+
+    def run(self) -> None:
+        """Every job has ended then, or is in its queue again, or is left to the reconciler."""
+        try:
+            while batch := self._next_batch():
+                self._read(batch)
+                del batch
+                return_freed_memory()
+        except SoftTimeLimitExceeded:
+            self._give_back_all(EngineTimeout(f"Its batch was not finished after {self._limits.soft_s} s."))
+        finally:
+            for reader in self._under_way.values():
+                reader.close()
+            _log.info("batch ended", **vars(self._counts))
+
+    # --- filling a batch -------------------------------------------------------------------------------------------
+
+    def _next_batch(self) -> Batch:
+        """Pages for one call of the engine: of the job that has pages left, then of those that come after it."""
+        batch: Batch = []
+        while (reader := self._filling or self._next_reader()) is not None:
+            most = self._engine_of(reader).pages_together(reader.options)
+            images = self._step(reader, partial(reader.next_pages, most - len(batch))) or []
+            batch += [(reader, image) for image in images]
+            self._look_at_page_errors(reader)
+            self._filling = reader if self._is_under_way(reader) and reader.pages_left else None
+            if self._filling is None and not any(owner is reader for owner, _ in batch):
+                self._finish(reader)
+            batch = [(owner, image) for owner, image in batch if self._is_under_way(owner)]
+            if len(batch) >= most:
+                break
+        return batch
+
+    def _next_reader(self) -> JobReader | None:
+        """The next job that there is something to do about, its image open; None if no more is to be begun."""
+        while self._waiting:
+            if (reason := self._reason_to_stop()) is not None:
+                self._give_back_waiting(reason)
+                return None
+            reader = self._begin(self._waiting[0])
+            # only now: if time is up meanwhile, the job is not forgotten
+            self._waiting.popleft()
+            if reader is not None:
+                self._step(reader, partial(self._open, reader))
+                if self._is_under_way(reader):
+                    return reader
+        return None
+
+    def _reason_to_stop(self) -> OcrQueueError | None:
+        if is_stopping():
+            return WorkerStopping()
+        if time.monotonic() - self._started > self._limits.soft_s * _SHARE_TO_BEGIN:
+            return EngineTimeout("The time of its batch was used up before its turn.")
+        return None
+
+    def _begin(self, job: Job) -> JobReader | None:
+        with self._telling_of(job):
+            delivery = self._deliveries[job.id]
+            attempt = Attempt(job, delivery.hold, delivery.begin(), self.workplace)
+            reader = self._under_way[job.id] = JobReader(attempt)
+            return reader
+        return None
+
+    def _open(self, reader: JobReader) -> None:
+        reader.open(self._engine_of(reader))
+
+    def _engine_of(self, reader: JobReader) -> Engine[Any]:
+        if self._engine is None:
+            self._engine = self.workplace.engine(reader.attempt.job.engine)
+            self._allowed_bytes = allowance(self._engine.memory_limit_mib())
+        return self._engine
+
+    # --- reading it ------------------------------------------------------------------------------------------------
+
+    def _read(self, batch: Batch) -> None:
+        first, images = batch[0][0], [image for _, image in batch]
+        reading = Reading(first.attempt.job.languages, first.options, self._started + self._limits.engine_s)
+        begun = time.monotonic()
+        with held_to(self._allowed_bytes):
+            results = recognise(self._engine_of(first), images, reading)
+        seconds_a_page = (time.monotonic() - begun) / len(batch)
+        self._counts.calls += 1
+        self._counts.pages += len(batch)
+        for owner in {owner.attempt.job.id: owner for owner, _ in batch}.values():
+            own = [position for position, (of, _) in enumerate(batch) if of is owner]
+            its_images, its_results = [images[position] for position in own], [results[position] for position in own]
+            self._step(owner, partial(owner.take, its_images, its_results, len(own) * seconds_a_page))
+            self._look_at_page_errors(owner)
+            if owner is not self._filling:
+                self._finish(owner)
+        if self._filling is not None and not self._is_under_way(self._filling):
+            self._filling = None
+
+    # --- one job of it ---------------------------------------------------------------------------------------------
+
+    def _is_under_way(self, reader: JobReader) -> bool:
+        return self._under_way.get(reader.attempt.job.id) is reader
+
+    def _step(self, reader: JobReader, step: Callable[[], Done]) -> Done | None:
+        """One step of one job, which alone it fails if it does; None then, and if the job is not under way."""
+        if not self._is_under_way(reader):
+            return None
+        with bound_contextvars(job_id=reader.attempt.job.id):
+            try:
+                with exhaustion_as_errors(), held_to(self._allowed_bytes):
+                    return step()
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception as error:
+                self._fail(reader, error)
+        return None
+
+    def _finish(self, reader: JobReader) -> None:
+        outcome = self._step(reader, reader.finish)
+        if outcome is not None:
+            with self._telling_of(reader.attempt.job):
+                self._deliveries[reader.attempt.job.id].end(outcome, reader.attempt.start)
+            self._leave(reader)
+
+    def _look_at_page_errors(self, reader: JobReader) -> None:
+        if self._is_under_way(reader):
+            errors = map(error_from_info, reader.page_errors())
+            error = next(filter(_may_be_the_neighbours, errors), None)
+            if error is not None:
+                self._fail(reader, error)
+
+    def _fail(self, reader: JobReader, error: Exception) -> None:
+        job, start = reader.attempt.job, reader.attempt.start
+        delivery = self._deliveries[job.id]
+        with self._telling_of(job):
+            if isinstance(error, OcrQueueError) and _may_be_the_neighbours(error):
+                self._counts.given_back += 1
+                delivery.give_back(error)
+            else:
+                delivery.end(delivery.outcome_of(start, error), start)
+        self._leave(reader)
+
+    def _leave(self, reader: JobReader) -> None:
+        reader.close()
+        metrics.attempt_made(reader.attempt.job.engine, reader.attempt.watch.spent)
+        self._under_way.pop(reader.attempt.job.id, None)
+
+    @contextmanager
+    def _telling_of(self, job: Job) -> Iterator[None]:
+        """What cannot be told of one job is no reason to leave the others."""
+        with bound_contextvars(job_id=job.id):
+            try:
+                yield
+            except Ignore:
+                return
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception:
+                _log.exception("cannot tell of the job; its lease will end if it has not")
+
+    # --- what is not read here -------------------------------------------------------------------------------------
+
+    def _give_back_waiting(self, error: OcrQueueError) -> None:
+        while self._waiting:
+            job = self._waiting.popleft()
+            self._counts.given_back += 1
+            with self._telling_of(job):
+                self._deliveries[job.id].give_back(error, alone=False)
+
+    def _give_back_all(self, error: OcrQueueError) -> None:
+        self._give_back_waiting(error)
+        for reader in [*self._under_way.values()]:
+            self._fail(reader, error)
+
+
+def _may_be_the_neighbours(error: OcrQueueError) -> bool:
+    """Whether another page may have led the engine astray, or have taken the time or the memory."""
+    return error.code.startswith("engine.")

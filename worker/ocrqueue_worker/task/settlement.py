@@ -1,0 +1,80 @@
+"""What the worker's main process says to Redis of parts whose child cannot, in a thread beside the event loop.
+
+The loop's silence would let the leases of all that runs here end. What is settled is named by its token: where the
+child had said the last word already, this says nothing more.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final
+
+import structlog
+
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.errors import BrokerUnavailable, OcrQueueError
+from ocrqueue.settings import process_settings
+
+_log = structlog.get_logger(__name__)
+
+_PAUSE_S: Final = 0.5
+
+Step = Callable[[WorkerRegistry], object]
+
+
+class Settlement:
+    """Steps in the order in which they were asked for; each again until Redis answers, for as long as a lease lasts."""
+
+    def __init__(self) -> None:
+        self._steps: queue.Queue[Step] = queue.Queue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, step: Step) -> None:
+        with self._lock:
+            if self._thread is None:
+                # not before there is something to do: what is forked until then has no thread to miss
+                self._thread = threading.Thread(target=self._run, name="settlement", daemon=True)
+                self._thread.start()
+        self._steps.put(step)
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until all that was asked for is done, `timeout_s` seconds at most."""
+        deadline = time.monotonic() + timeout_s
+        while self._steps.unfinished_tasks and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def _run(self) -> None:
+        settings = process_settings()
+        with closing(WorkerRegistry(settings)) as registry:
+            while True:
+                step = self._steps.get()
+                try:
+                    _persistently(step, registry, settings.lost_after_s)
+                except OcrQueueError as error:
+                    _log.warning("cannot settle a part; its lease will end", error=error.code)
+                except Exception as error:
+                    # let through, it would end this for as long as the worker lives
+                    _log.error("met an unexpected error", exc_info=error)
+                finally:
+                    self._steps.task_done()
+
+
+def _persistently(step: Step, registry: WorkerRegistry, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            step(registry)
+            return
+        except BrokerUnavailable:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+SETTLEMENT: Final = Settlement()
+"""That of this process."""
