@@ -22,7 +22,7 @@ from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import Job
 from ocrqueue.routing import EnginesNow, Router
-from ocrqueue.routing.state import ask, engines_to_measure, understand
+from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job

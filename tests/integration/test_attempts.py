@@ -23,7 +23,7 @@ from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout.word_ids import word_id
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
-from ocrqueue_worker.task.reading import read_job
+from ocrqueue_worker.task.run_job import read_job
 from tests.support.moves import hold_of
 from tests.support.pictures import tiff
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ocrqueue_worker.task.recognize import _ending_a_stuck_process
+from ocrqueue_worker.task.celery_task import _ending_a_stuck_process
 
 STARTED_WORKER = """
 import sys

@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ocrqueue_worker.engines.keras.decoding import decode
+from ocrqueue_worker.engines.keras.ctc_decoding import decode
 from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
 from ocrqueue_worker.engines.keras.text_boxes import find_boxes

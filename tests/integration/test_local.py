@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.errors import LocalSystemFailed
-from ocrqueue.local import LocalSystem, guard
-from ocrqueue.local.child import Child, log_tail, start_child
+from ocrqueue.local import LocalSystem, parent_watchdog
+from ocrqueue.local.child_process import Child, log_tail, start_child
 
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -41,20 +41,20 @@ def reap(children: dict[str, Child]) -> None:
 
 def test_the_guard_ends_what_is_left_when_its_input_ends(children: dict[str, Child]) -> None:
     reap(children)
-    guard.main([f"{children['obedient'].pid}\n", f"{children['deaf'].pid}\n"], 1)
+    parent_watchdog.main([f"{children['obedient'].pid}\n", f"{children['deaf'].pid}\n"], 1)
     assert children["deaf"].process.wait(60) == -9
     assert children["obedient"].process.wait(60) == -15
 
 
 def test_the_guard_leaves_all_alone_when_it_is_done(children: dict[str, Child]) -> None:
-    guard.main([f"{children['obedient'].pid}\n", guard.DONE], 0.3)
+    parent_watchdog.main([f"{children['obedient'].pid}\n", parent_watchdog.DONE], 0.3)
     assert children["obedient"].process.poll() is None
 
 
 def test_the_guard_does_not_mind_processes_that_have_gone() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     gone.wait()
-    guard.main([f"{gone.pid}\n"] * 2, 0.3)
+    parent_watchdog.main([f"{gone.pid}\n"] * 2, 0.3)
 
 
 def test_a_child_that_is_deaf_is_killed_when_its_time_is_up(children: dict[str, Child]) -> None:

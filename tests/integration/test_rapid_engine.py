@@ -19,14 +19,14 @@ from PIL import Image
 from ocrqueue.document import Line, Page, polygon_of
 from ocrqueue.errors import EngineOutOfMemory, EngineTimeout, OcrQueueError
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import Reading
+from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
 from ocrqueue_worker.geometry import polygon_iou
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.heap import return_freed_memory
 from ocrqueue_worker.limits.memory_limit import data_limit
-from ocrqueue_worker.pipeline.recognition import recognise
+from ocrqueue_worker.pipeline.engine_call import recognise
 from tests.support.accuracy import score_words
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -19,11 +19,11 @@ from ocrqueue.errors import (
     OptionUnknown,
 )
 from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.discovery import engine_class, engine_names, make_engine
 from ocrqueue_worker.engines.engine import Reading
-from ocrqueue_worker.engines.loading import engine_class, engine_names, make_engine
 from ocrqueue_worker.engines.tesseract import TesseractEngine
-from ocrqueue_worker.engines.tesseract.inprocess import InProcessTesseract
 from ocrqueue_worker.engines.tesseract.tessdata import debian_package, tessdata_dir
+from ocrqueue_worker.engines.tesseract.tesserocr_backend import InProcessTesseract
 from ocrqueue_worker.geometry import iou, upright
 from ocrqueue_worker.images.page import PageImage
 from tests.support.pictures import text_picture

@@ -20,11 +20,11 @@ from ocrqueue.errors import EngineOutOfMemory, OcrQueueError, WorkerDiskFull
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
-from ocrqueue_worker.engines.tesseract.subprocess import _is_cut_off
+from ocrqueue_worker.engines.tesseract.pytesseract_backend import _is_cut_off
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
 from ocrqueue_worker.limits.heap import return_freed_memory
 from ocrqueue_worker.limits.memory_limit import data_limit
+from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
 from tests.support.pictures import png
 from tests.support.processes import need_program
 

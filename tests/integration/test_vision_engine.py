@@ -21,7 +21,7 @@ from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.engines.engine import Reading
-from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions, gathering
+from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions, request_batching
 from ocrqueue_worker.engines.vision.rate_limit import Pace
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.sources import fetch
@@ -59,7 +59,7 @@ def engine_of(settings: Settings, vision: GoogleVision) -> Iterator[Callable[...
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "_FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(request_batching, "_FIRST_PAUSE_S", 0.1)
 
 
 def picture(number: int, size: tuple[int, int] = (120, 40)) -> PageImage:

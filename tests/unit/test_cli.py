@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from ocrqueue.cli.config import unknown_variables
 from ocrqueue.cli.crops import crop_name
 from ocrqueue.cli.documents import file_names, safe_name
-from ocrqueue.cli.exits import MEANINGS, ExitStatus, exit_of_error, exit_of_states
+from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
 from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
 from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.cli.tenants import parse_weights

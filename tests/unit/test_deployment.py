@@ -12,7 +12,7 @@ import yaml
 from ocrqueue.job import Job
 from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.wanted import PATH
-from ocrqueue.routing.choice import make_route
+from ocrqueue.routing.policy import make_route
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated

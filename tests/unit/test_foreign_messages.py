@@ -192,7 +192,7 @@ def test_a_malformed_message_with_an_id_becomes_a_job_that_fails(change: dict[st
 
 @pytest.mark.parametrize("task_id", ["a:00001", "../x", "x" * 65])
 def test_who_gave_a_task_an_id_that_no_job_can_have_hears_of_it(task_id: str) -> None:
-    message = envelope(task_id)
+    message = envelope(task_id, headers={"ignore_result": False})
     assert refusal(message) == "job.malformed"
     found = read(message)
     assert found.result_for == task_id

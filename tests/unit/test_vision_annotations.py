@@ -10,7 +10,7 @@ from google.cloud.vision import AnnotateImageResponse
 from PIL import Image
 
 from ocrqueue.document import Page
-from ocrqueue_worker.engines.checking import check_results
+from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.engines.vision.annotations import Frame, page_of
 from ocrqueue_worker.images.page import PageImage
 from tests.support.google_vision.answers import SAMPLES, answer

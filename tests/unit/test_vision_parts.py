@@ -13,9 +13,9 @@ from ocrqueue.errors import EngineAccessDenied, EngineImageRefused, LanguageUnsu
 from ocrqueue.job import Job
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions
+from ocrqueue_worker.engines.vision.api_client import check_service
 from ocrqueue_worker.engines.vision.encoding import LIMITS, SizeLimits, encode
 from ocrqueue_worker.engines.vision.languages import HINTS, hints_for, name_of
-from ocrqueue_worker.engines.vision.service import check_service
 
 
 def test_names_are_given_to_google_as_its_hints() -> None:
@@ -114,7 +114,7 @@ def test_an_endpoint_that_is_none_is_said_at_the_start(endpoint: str) -> None:
 
 
 def test_a_regional_endpoint_is_the_one_that_is_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ocrqueue_worker.engines.vision.service import make_client
+    from ocrqueue_worker.engines.vision.api_client import make_client
 
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path)))
     for transport in ("grpc", "rest"):

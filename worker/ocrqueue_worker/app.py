@@ -35,7 +35,7 @@ from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_freed_memory
-from ocrqueue_worker.task.recognize import RecognizeTask
+from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ocrqueue.cli.exits import ExitStatus
+from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.output import json_option, print_json
 from ocrqueue.client import OcrQueue
 from ocrqueue.core.check import check as faults_of

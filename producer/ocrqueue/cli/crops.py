@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ocrqueue.cli.documents import safe_name, say_page_errors
-from ocrqueue.cli.exits import exit_of_states
+from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.output import json_option, print_json, say
 from ocrqueue.cli.results import finished_document
 from ocrqueue.client import OcrQueue

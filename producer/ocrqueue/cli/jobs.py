@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from ocrqueue.cli.exits import ExitStatus, exit_of_states
+from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.output import (
     json_option,

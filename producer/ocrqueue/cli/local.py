@@ -13,7 +13,7 @@ import click
 from ocrqueue.cli.output import json_option, print_json, say
 from ocrqueue.errors import LocalSystemFailed
 from ocrqueue.local import LocalSystem
-from ocrqueue.local.child import log_tail
+from ocrqueue.local.child_process import log_tail
 
 _CHECK_S = 0.5
 _TAIL_LINES = 15

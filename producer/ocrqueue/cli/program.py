@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from ocrqueue.cli.exits import MEANINGS, ExitStatus
+from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -29,7 +29,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "tenants": ("ocrqueue.cli.tenants:tenants", "Show tenants that wait, and set their shares."),
         "top": ("ocrqueue.cli.top:top", "Watch workers, queues and errors live."),
         "metrics": ("ocrqueue.cli.metrics:metrics", "Serve the queues' metrics to Prometheus."),
-        "dead": ("ocrqueue.cli.dead:dead", "Look at failed jobs, and queue them again."),
+        "dead": ("ocrqueue.cli.dead_letters:dead", "Look at failed jobs, and queue them again."),
         "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue again what is lost, take in what came by name."),
         "check": ("ocrqueue.cli.check:check", "Say whether the queue's keys agree with each other."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
@@ -78,7 +78,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors that a user can meet become one line and an exit status."""
-        from ocrqueue.cli.exits import exit_of_error
+        from ocrqueue.cli.exit_codes import exit_of_error
         from ocrqueue.cli.output import json_asked, prepare_streams, print_json, say, say_error
         from ocrqueue.errors import OcrQueueError
 

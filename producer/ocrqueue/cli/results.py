@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ocrqueue.cli.documents import FORMAT, print_document, say_page_errors, write_document
-from ocrqueue.cli.exits import ExitStatus, exit_of_states
+from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.output import json_option, print_json, say_error
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ocrqueue.cli.documents import FORMAT, file_names, print_document, say_page_errors, write_document
-from ocrqueue.cli.exits import exit_of_states
+from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say

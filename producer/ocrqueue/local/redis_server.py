@@ -13,7 +13,7 @@ from typing import Final
 
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.errors import BrokerUnavailable, LocalSystemFailed
-from ocrqueue.local.child import Child, log_tail, start_child
+from ocrqueue.local.child_process import Child, log_tail, start_child
 from ocrqueue.settings import load_settings
 
 HOST: Final = "127.0.0.1"

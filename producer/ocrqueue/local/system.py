@@ -17,8 +17,8 @@ from typing import Final, Self, TextIO
 
 from ocrqueue.client import OcrQueue
 from ocrqueue.errors import LocalSystemFailed, how_to_install
-from ocrqueue.local import guard
-from ocrqueue.local.child import Child, start_child
+from ocrqueue.local import parent_watchdog
+from ocrqueue.local.child_process import Child, start_child
 from ocrqueue.local.reclaiming import Reclaiming
 from ocrqueue.local.redis_server import RedisServer, start_redis, write_private
 from ocrqueue.settings import Settings, load_settings
@@ -126,7 +126,7 @@ class LocalSystem:
                 child.kill()
             if self._guard is not None:
                 with suppress(BrokenPipeError):
-                    self._guard.communicate(guard.DONE)
+                    self._guard.communicate(parent_watchdog.DONE)
                 self._guard = None
             self.workers.clear()
             self.redis = None
@@ -159,7 +159,7 @@ class LocalSystem:
                 f"Cannot use the folder {self.data}: {error.strerror}.", remedy="Choose another folder."
             ) from error
         self._guard = subprocess.Popen(
-            [sys.executable, "-I", guard.__file__, str(self._grace_s)],
+            [sys.executable, "-I", parent_watchdog.__file__, str(self._grace_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

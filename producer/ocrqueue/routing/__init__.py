@@ -3,10 +3,10 @@
 `make_route` decides, over values; `read_engines` fetches them from Redis; `Router` does both for a client's jobs.
 """
 
-from ocrqueue.routing.choice import make_route
+from ocrqueue.routing.engine_status import EnginesNow, EngineStatus, engine_statuses, read_engines
 from ocrqueue.routing.languages import check_languages
+from ocrqueue.routing.policy import make_route
 from ocrqueue.routing.router import Router
-from ocrqueue.routing.state import EnginesNow, EngineStatus, engine_statuses, read_engines
 
 __all__ = [
     "EngineStatus",

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from ocrqueue.errors import LanguageUnsupported, SettingsInvalid
 from ocrqueue.job import Job
 from ocrqueue.job.names import ENGINE_NAME
-from ocrqueue.routing.state import EnginesNow
+from ocrqueue.routing.engine_status import EnginesNow
 from ocrqueue.settings import Settings
 
 _SHOWN: Final = 6

@@ -11,9 +11,9 @@ from typing import Final
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
 from ocrqueue.job.names import Priority
-from ocrqueue.routing.choice import check_known, make_route
+from ocrqueue.routing.engine_status import EnginesNow
 from ocrqueue.routing.languages import check_languages
-from ocrqueue.routing.state import EnginesNow
+from ocrqueue.routing.policy import check_known, make_route
 from ocrqueue.settings import Settings
 
 _FRESH_S: Final = 2.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ocrqueue.cli.exits import ExitStatus, exit_of_error
+from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
 from ocrqueue.cli.output import console, prepare_streams, print_fields, print_table, say, say_error
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import Settings, load_settings

@@ -108,7 +108,7 @@ def worker_arguments(
     from ocrqueue.job import engine_queues
     from ocrqueue.settings import process_settings
     from ocrqueue.tracing import check_tracing
-    from ocrqueue_worker.engines.loading import make_engine
+    from ocrqueue_worker.engines.discovery import make_engine
 
     settings = process_settings()
     check_tracing(settings)

@@ -126,7 +126,7 @@ class Engine(ABC, Generic[Options]):
 
         They may be of several images, all of the languages and options of `reading`; their numbers repeat then.
         Words need ids of their own within the page (`p001-w0001`, see `word_id`); crops are added by the caller, and
-        what cannot be right is taken for a failure (see ocrqueue_worker.engines.checking).
+        what cannot be right is taken for a failure (see ocrqueue_worker.engines.output_checks).
         """
 
     def recognize_lines(

@@ -28,8 +28,8 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.settings import Settings
+from ocrqueue_worker.images.decompression_bombs import flood
 from ocrqueue_worker.images.exif import DECODER_ERRORS, stated_dpi, upright_transposition
-from ocrqueue_worker.images.floods import flood
 from ocrqueue_worker.images.formats import (
     FormatName,
     ends_early,
@@ -41,7 +41,7 @@ from ocrqueue_worker.images.formats import (
     without_metadata,
 )
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.images.pixels import to_grey_or_rgb
+from ocrqueue_worker.images.pixel_formats import to_grey_or_rgb
 from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
 from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 

@@ -27,8 +27,8 @@ from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
+from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
-from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.task.settlement import SETTLEMENT
 
 _log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
+from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
-from ocrqueue_worker.task.recognize import RecognizeTask
 from ocrqueue_worker.telemetry.memory_use import worker_bytes
 
 _log = structlog.get_logger(__name__)

@@ -15,8 +15,8 @@ from celery import bootsteps
 from celery.worker.state import active_requests
 
 from ocrqueue.monitoring.metric import Metric
-from ocrqueue_worker.engines.loading import engine_names
-from ocrqueue_worker.task.recognize import RecognizeTask
+from ocrqueue_worker.engines.discovery import engine_names
+from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.memory_use import resident_bytes, worker_processes
 

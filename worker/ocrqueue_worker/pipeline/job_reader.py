@@ -26,7 +26,7 @@ from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
-from ocrqueue_worker.pipeline.recognition import Result, as_page, recognise_reference
+from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.telemetry import metrics

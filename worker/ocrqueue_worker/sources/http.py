@@ -28,7 +28,7 @@ from ocrqueue.job.references import redact_uri
 from ocrqueue.settings import Settings
 from ocrqueue_worker.sources.addresses import address_policy
 from ocrqueue_worker.sources.deadline import Deadline
-from ocrqueue_worker.sources.network import CheckedBackend
+from ocrqueue_worker.sources.pinned_connections import CheckedBackend
 
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _ERRORS: Final[dict[int, type[OcrQueueError]]] = {

@@ -23,13 +23,13 @@ from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerStopping, error_
 from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
 from ocrqueue_worker.limits.heap import return_freed_memory
 from ocrqueue_worker.limits.memory_limit import allowance, held_to
+from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
 from ocrqueue_worker.limits.time_limits import group_time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
+from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
-from ocrqueue_worker.pipeline.recognition import recognise
 from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.delivery import Delivery
 from ocrqueue_worker.telemetry import metrics

@@ -141,7 +141,7 @@ class KerasEngine(Engine[KerasOptions]):
         import numpy as np
 
         from ocrqueue_worker.engines.keras.batching import character_probabilities
-        from ocrqueue_worker.engines.keras.decoding import decode
+        from ocrqueue_worker.engines.keras.ctc_decoding import decode
 
         crops = np.concatenate([part.crops for part in found])
         alphabet = self.model.manifest.recognizer.alphabet

@@ -19,7 +19,7 @@ from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
 from ocrqueue_worker.engines.keras.models import corrupt, locate, model_folder, read_manifest, verify_file, weights_dir
-from ocrqueue_worker.limits.exhaustion import DISK_FULL
+from ocrqueue_worker.limits.resource_errors import DISK_FULL
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, the bytes that are there, and those that there will be, where that is known."""

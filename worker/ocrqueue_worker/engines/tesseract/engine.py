@@ -15,7 +15,7 @@ from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.tesseract.backend import Backend, Call, Orientation, Output
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
-from ocrqueue_worker.engines.tesseract.rereading import reread_words
+from ocrqueue_worker.engines.tesseract.second_pass import reread_words
 from ocrqueue_worker.engines.tesseract.tessdata import installed_languages, pack_hash, require_pack, tessdata_dir
 from ocrqueue_worker.engines.tesseract.tsv import parse_output
 from ocrqueue_worker.geometry import to_original, upright
@@ -131,7 +131,7 @@ def make_backend(settings: Settings) -> Backend:
     """The backend that the settings name; auto: tesserocr if it is installed. Raises EngineUnavailable."""
     if settings.tesseract_backend in ("auto", "tesserocr"):
         try:
-            from ocrqueue_worker.engines.tesseract.inprocess import InProcessTesseract
+            from ocrqueue_worker.engines.tesseract.tesserocr_backend import InProcessTesseract
         except ImportError as error:
             if settings.tesseract_backend == "tesserocr":
                 raise EngineUnavailable(
@@ -140,7 +140,7 @@ def make_backend(settings: Settings) -> Backend:
         else:
             return InProcessTesseract(tessdata_dir(settings), settings.tesseract_warm_apis)
     try:
-        from ocrqueue_worker.engines.tesseract.subprocess import SubprocessTesseract
+        from ocrqueue_worker.engines.tesseract.pytesseract_backend import SubprocessTesseract
     except ImportError as error:
         raise EngineUnavailable(
             f"Neither tesserocr nor pytesseract can be imported: {error}.",

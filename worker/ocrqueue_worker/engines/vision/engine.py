@@ -13,12 +13,12 @@ from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.vision.annotations import Frame, page_of
+from ocrqueue_worker.engines.vision.api_client import annotate, check_service, make_client
 from ocrqueue_worker.engines.vision.encoding import LIMITS, EncodedPage, encode
-from ocrqueue_worker.engines.vision.gathering import Gather, Gathering
 from ocrqueue_worker.engines.vision.languages import HINTS, check_languages, hints_for
 from ocrqueue_worker.engines.vision.options import VisionOptions
 from ocrqueue_worker.engines.vision.rate_limit import Pace, RateLimit
-from ocrqueue_worker.engines.vision.service import annotate, check_service, make_client
+from ocrqueue_worker.engines.vision.request_batching import Gather, Gathering
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.sources.gs import check_gs
 

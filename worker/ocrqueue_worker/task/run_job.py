@@ -12,15 +12,15 @@ from ocrqueue.document import Document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
-from ocrqueue_worker.limits.exhaustion import exhaustion_as_errors
 from ocrqueue_worker.limits.memory_limit import job_memory_limit
+from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
+from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
-from ocrqueue_worker.pipeline.recognition import recognise
 from ocrqueue_worker.pipeline.result_storage import result_key
+from ocrqueue_worker.routes.fallback import Turn
 from ocrqueue_worker.routes.steps import Onward
-from ocrqueue_worker.routes.turn import Turn
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from ocrqueue.cli.exits import ExitStatus
+from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.jobs import ids_argument, print_status
 from ocrqueue.cli.output import json_option, moment, print_json, print_table, say, say_error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ocrqueue.errors import EngineUnavailable, SettingsInvalid, SourceInvalid
 from ocrqueue.job.references import split_uri
 from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.vision.failures import error_of
+from ocrqueue_worker.engines.vision.error_mapping import error_of
 
 if TYPE_CHECKING:
     from google.cloud.vision import AnnotateImageRequest, AnnotateImageResponse, ImageAnnotatorClient

@@ -22,17 +22,17 @@ from ocrqueue.job import Job, engine_queues
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.broker.messages import PartMessage
+from ocrqueue_worker.engines.discovery import engine_names, make_engine
 from ocrqueue_worker.engines.engine import Engine
-from ocrqueue_worker.engines.loading import engine_names, make_engine
 from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.steps import Onward
 from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.batch import BatchReading
+from ocrqueue_worker.task.celery_request import PartRequest
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 from ocrqueue_worker.task.delivery import Delivery, failed, note_cpu_time
-from ocrqueue_worker.task.reading import read_job
-from ocrqueue_worker.task.request import PartRequest
+from ocrqueue_worker.task.run_job import read_job
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.tracing import attempt_span, group_span
 

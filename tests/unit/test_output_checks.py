@@ -14,12 +14,12 @@ from PIL import Image
 from ocrqueue.document import Crop, EngineInfo, Page
 from ocrqueue.errors import EngineFailed, EngineOutOfMemory, ErrorInfo
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.garbage import Garbage, garbage
+from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.pipeline.recognition import as_page, recognise
+from ocrqueue_worker.pipeline.engine_call import as_page, recognise
 
 SIZE = (1000, 1400)
 

@@ -18,8 +18,8 @@ from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
+from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise, recognise_lines
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
-from ocrqueue_worker.pipeline.recognition import Result, as_page, check_page, recognise, recognise_lines
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison

@@ -7,7 +7,7 @@ from google.api_core import exceptions as google
 from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from ocrqueue_worker.engines.vision.failures import chain, error_of, image_error
+from ocrqueue_worker.engines.vision.error_mapping import chain, error_of, image_error
 
 
 def denied(reason: str, message: str = "denied") -> Exception:

@@ -15,10 +15,10 @@ from google.rpc.status_pb2 import Status
 
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.engines.vision import gathering
+from ocrqueue_worker.engines.vision import request_batching
 from ocrqueue_worker.engines.vision.engine import _gather_s
-from ocrqueue_worker.engines.vision.gathering import Gather, Gathering
 from ocrqueue_worker.engines.vision.rate_limit import Admission, Pace, RateLimit
+from ocrqueue_worker.engines.vision.request_batching import Gather, Gathering
 
 Outcome = AnnotateImageResponse | OcrQueueError
 
@@ -73,8 +73,8 @@ class Service:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "_FIRST_PAUSE_S", 0.02)
-    monkeypatch.setattr(gathering, "_LONGEST_SLEEP_S", 0.02)
+    monkeypatch.setattr(request_batching, "_FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(request_batching, "_LONGEST_SLEEP_S", 0.02)
 
 
 UNTIL_FULL_S = 60.0

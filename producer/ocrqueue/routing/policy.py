@@ -12,8 +12,8 @@ from ocrqueue.errors import EngineUnknown, LanguageUnsupported, SettingsInvalid
 from ocrqueue.job import Job
 from ocrqueue.job.names import AUTO, ENGINE_NAME
 from ocrqueue.job.route import MOST_ENGINES, Route
+from ocrqueue.routing.engine_status import EnginesNow, EngineStatus
 from ocrqueue.routing.languages import abilities, unsupported
-from ocrqueue.routing.state import EnginesNow, EngineStatus
 from ocrqueue.settings import Settings
 
 _LONGEST_REASON: Final = 1000

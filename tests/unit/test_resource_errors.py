@@ -16,8 +16,8 @@ from ocrqueue.errors import EngineOutOfMemory, OcrQueueError, StorageUnavailable
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.faults import FAULTS
-from ocrqueue_worker.limits.exhaustion import exhaustion, exhaustion_as_errors
 from ocrqueue_worker.limits.memory_limit import data_limit, job_memory_limit
+from ocrqueue_worker.limits.resource_errors import exhaustion, exhaustion_as_errors
 from tests.support.pictures import text_picture
 
 

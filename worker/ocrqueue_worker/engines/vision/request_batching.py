@@ -30,7 +30,7 @@ from ocrqueue.errors import (
     EngineUnreachable,
     OcrQueueError,
 )
-from ocrqueue_worker.engines.vision.failures import error_of, image_error, is_refusal
+from ocrqueue_worker.engines.vision.error_mapping import error_of, image_error, is_refusal
 from ocrqueue_worker.engines.vision.rate_limit import Admission, RateLimit
 from ocrqueue_worker.telemetry import metrics
 

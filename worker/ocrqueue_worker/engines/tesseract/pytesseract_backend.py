@@ -22,7 +22,7 @@ from ocrqueue.errors import (
     WorkerDiskFull,
 )
 from ocrqueue_worker.engines.tesseract.backend import Call, Orientation, Output
-from ocrqueue_worker.limits.exhaustion import DISK_FULL
+from ocrqueue_worker.limits.resource_errors import DISK_FULL
 
 _WORD_ROW: Final = "5\t"
 _TEXT_COLUMN: Final = 11

@@ -10,10 +10,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from ocrqueue.document import Line, Page
 from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError
-from ocrqueue_worker.engines.checking import check_results
 from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.limits.exhaustion import exhaustion
+from ocrqueue_worker.limits.resource_errors import exhaustion
 
 _log = structlog.get_logger(__name__)
 
