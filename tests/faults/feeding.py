@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 from ocrqueue import JobStatus, OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
@@ -138,7 +138,7 @@ class Feeding:
         return sum(counts) + sum(map(int, waiting))
 
     def _unsettled(self) -> bool:
-        return bool(self._images) or any(case.end == "failed" for case in self._messages.values())
+        return bool(self._images) or any(case.end in ("failed", "refused") for case in self._messages.values())
 
     # --- ends ------------------------------------------------------------------------------------------------------
 
@@ -151,6 +151,13 @@ class Feeding:
                     self._end_image(self._images.pop(job_id), status)
                 else:
                     self._end_message(self._messages.pop(job_id), status)
+        refused = [case for case in self._messages.values() if case.end == "refused"]
+        keys = [self._key(f"celery-task-meta-{case.task_id}") for case in refused]
+        results = cast("list[bytes | None]", self.queue.registry.client.mget(keys)) if keys else []
+        for case, result in zip(refused, results, strict=True):
+            if result is not None:
+                del self._messages[case.task_id]
+                self._end_refused(case, json.loads(result))
 
     def _end_image(self, case: ImageCase, status: JobStatus) -> None:
         code = status.error.code if status.error else None
@@ -167,6 +174,11 @@ class Feeding:
         if done.end != ("cancelled" if case.end == "waits" else "failed"):
             self._problems.append(f"{done.name} ({case.kind}) is {done.end}, {done.code}; not {case.end}")
         self._check_code(done)
+
+    def _end_refused(self, case: MessageCase, result: dict[str, Any]) -> None:
+        self.done.append(Done(f"message-{case.number}", case.kind, "refused", None))
+        if (result.get("status"), result.get("task_id")) != ("FAILURE", case.task_id):
+            self._problems.append(f"message-{case.number} ({case.kind}) has the result {result}")
 
     def _check_code(self, done: Done) -> None:
         if done.end == "failed" and (done.code is None or done.code in _BUGS):

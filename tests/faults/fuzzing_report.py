@@ -14,7 +14,7 @@ _SHOWN: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How one case ended. `end` is a state of a record, or "dropped"."""
+    """How one case ended. `end` is a state of a record, or "dropped" or "refused"."""
 
     name: str
     """`image-K` or `message-K`, as `--case` takes it."""
@@ -25,7 +25,7 @@ class Done:
     @property
     def malformed(self) -> bool:
         """Whether it ended as a malformed one must; else it was readable all the same."""
-        return self.code is not None or self.end in ("dropped", "cancelled")
+        return self.code is not None or self.end in ("dropped", "refused", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,4 +101,4 @@ def _other_task(chance: Random, number: int, task_id: str) -> MessageCase:
 def _bad_id(chance: Random, number: int, task_id: str) -> MessageCase:
     bad = chance.choice(("../../{}", "{} x", "{}*", "-{}", "{}" + "x" * 200, "ocrqueue:job:{}", "{}%0a", "'{}'"))
     bad = bad.format(task_id)
-    return MessageCase(number, "id of no job", _text(envelope(bad, headers={"ignore_result": False})), "dropped", bad)
+    return MessageCase(number, "id of no job", _text(envelope(bad, headers={"ignore_result": False})), "refused", bad)

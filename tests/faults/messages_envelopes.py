@@ -16,9 +16,10 @@ from tests.faults.messages_jobs import REFUSED_IMAGE, nested
 CANARY: Final = "theirs"
 """A queue to which nothing may be sent, whatever a message asks for."""
 
-End = Literal["failed", "dropped", "waits", "any"]
-"""What becomes of a message: a record with an error's code; a log line, and nothing else; a job that waits until its
-time; for messages broken at random, one of the first two."""
+End = Literal["failed", "dropped", "refused", "waits", "any"]
+"""What becomes of a message: a record with an error's code; a log line, and nothing else; a Celery result that is a
+failure (the task's id can be none of a job); a job that waits until its time; for messages broken at random, one of the
+first two."""
 
 
 def envelope(
