@@ -29,7 +29,8 @@ def test_a_neighbour_with_many_jobs_does_not_hold_up_one_with_few(settings: Sett
         order = started_order(queue, [*many, *few])
     assert order.count("few") == 20
     last = max(position for position, tenant in enumerate(order) if tenant == "few")
-    assert last <= 2 * 20
+    # in turns; two that began in the same millisecond may stand either way
+    assert last <= 2 * 20 + 2
 
 
 def test_weights_count_at_once(settings: Settings, tmp_path: Path) -> None:
