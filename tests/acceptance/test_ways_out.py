@@ -23,8 +23,9 @@ QUICK = {
     "worker_heartbeat_s": 0.5,
     # what only the end of a lease would bring back is not back within the tests' patience
     "lost_after_s": 120,
-    "soft_time_limit_s": 2,
-    "hard_time_limit_s": 5,
+    # of a job that asks for less, the hard limit is as far above as here
+    "soft_time_limit_s": 100,
+    "hard_time_limit_s": 103,
     "retry_limit": 1,
     "retry_backoff_s": 0.1,
 }
@@ -171,7 +172,8 @@ def test_a_lost_child(place: Place, way: str, moment: str, attempts: int) -> Non
 @pytest.mark.parametrize("pool", ["prefork"], indirect=True)
 def test_time_limits(place: Place) -> None:
     for fault in ("stall", "hang"):
-        status = submit(place, fault=fault).wait(60)
+        options = {"fault": fault}
+        status = place.queue.submit(HELLO, engine="null", options=options, crops="none", time_limit_s=2).wait(60)
         assert (status.state, status.error and status.error.code, status.attempts) == ("failed", "engine.timeout", 1)
         place.settled()
 
