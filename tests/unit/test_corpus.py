@@ -79,7 +79,7 @@ def test_every_mutation_changes_every_picture_it_is_made_for() -> None:
 
 def test_messages_of_every_kind_and_end_come_up() -> None:
     cases = [message_case(5, number) for number in range(600)]
-    assert {case.end for case in cases} == {"failed", "dropped", "waits", "any"}
+    assert {case.end for case in cases} == {"failed", "refused", "dropped", "waits", "any"}
     assert len({case.kind for case in cases}) > 60
     assert len({case.task_id for case in cases}) == len(cases)
 
