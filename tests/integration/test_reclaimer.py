@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from ocrqueue.core import Hold, WorkerRegistry
-from ocrqueue.core.reclaimer import note_replication, reclaim, reclaim_patiently
+from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import SourceUnavailable
 from ocrqueue.job import Job, new_job_id
@@ -43,6 +43,15 @@ def test_what_waits_or_is_held_is_left_alone(registry: WorkerRegistry) -> None:
     submitted(registry, 3)
     begun(registry), hold_of(registry)
     assert reclaimed(registry) == NOTHING
+
+
+@pytest.mark.parametrize(("interval_s", "lost_after_s", "pause_s"), [(5, 60, 5), (5, 8, 2), (600, 15, 3.75)])
+def test_no_setting_lets_rounds_come_too_late_to_reclaim(
+    settings: Settings, interval_s: float, lost_after_s: float, pause_s: float
+) -> None:
+    """Who comes later than half a lease grants leases instead."""
+    update = {"reconcile_interval_s": interval_s, "lost_after_s": lost_after_s}
+    assert pause_between_rounds_s(settings.model_copy(update=update)) == pause_s
 
 
 def test_a_part_without_heartbeat_goes_back_once(registry: WorkerRegistry) -> None:

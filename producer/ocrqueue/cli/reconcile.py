@@ -13,7 +13,7 @@ import click
 from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.intake import take_in_foreign
-from ocrqueue.core.reclaimer import note_replication, reclaim, reclaim_patiently
+from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.routing import Router, read_engines
@@ -52,7 +52,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
                 if not error.retryable:
                     raise
                 say_error(error.info)
-            time.sleep(settings.reconcile_interval_s)
+            time.sleep(pause_between_rounds_s(settings))
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.worker_registry import Reclaimed, WorkerRegistry
+from ocrqueue.settings import Settings
 
 _AT_ONCE: Final = 100
 """Of each kind in one step, so that none holds Redis up for long."""
@@ -49,6 +50,11 @@ def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:
         time.sleep(registry.settings.lost_after_s / 4)
         found = reclaim(registry)
     return found
+
+
+def pause_between_rounds_s(settings: Settings) -> float:
+    """The setting `reconcile_interval_s`, or less: who comes later than half a lease grants leases instead."""
+    return min(settings.reconcile_interval_s, settings.lost_after_s / 4)
 
 
 def note_replication(registry: WorkerRegistry) -> None:

@@ -205,7 +205,11 @@ class Settings(BaseSettings):
     lost_after_s: float = Field(
         default=15.0, gt=0, description="A running job without a heartbeat for so long is taken for lost, and requeued."
     )
-    reconcile_interval_s: float = Field(default=5.0, gt=0, description="Pause between two rounds of the reconciler.")
+    reconcile_interval_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="Pause between two rounds of `ocrqueue reconcile --loop`; a quarter of lost_after_s at most.",
+    )
 
     # Workers
     worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
