@@ -555,3 +555,14 @@ def test_what_was_read_is_told_also_to_a_redis_that_has_lost_the_job(registry: W
     # what has ended is not begun anew by that
     registry.client.delete(registry.keys.record(given.id))
     assert registry.finish(hold, given, succeeded(hold)) == "gone"
+
+
+def test_what_a_take_took_whose_answer_has_not_come_can_be_given_back(registry: WorkerRegistry) -> None:
+    first, second = job(), job()
+    submit(registry, first, second)
+    registry.take("token", "holder", [(LANE, 2)])
+    assert registry.taken("holder", "other token") == registry.taken("other", "token") == []
+    holds = registry.taken("holder", "token")
+    assert [hold.part for hold in holds] == [first.id, second.id]
+    assert [registry.give_back_unbegun(hold) for hold in holds] == ["released", "released"]
+    assert registry.taken("holder", "token") == []

@@ -15,6 +15,7 @@ from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import Settings
 from ocrqueue_worker.broker import transport
 from ocrqueue_worker.broker.hand import Hand
+from ocrqueue_worker.broker.messages import part_message
 from tests.support.moves import LANE, end_lease, job, submit
 
 TRANSPORT = "ocrqueue_worker.broker.transport:Transport"
@@ -99,6 +100,27 @@ def test_settling_a_message_asks_redis_nothing(
     assert hand.holds() == []
     assert channel.qos.can_consume()
     assert registry.client.exists(f"{registry.settings.key_prefix}unacked") == 0
+
+
+def test_what_is_taken_at_the_moment_in_which_the_worker_stops_goes_back_at_once(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = job()
+    submit(registry, given)
+    stopping = []
+
+    def message_when_the_signal_comes(*arguments: Any) -> object:
+        assert hand.holds() == [], "its handler finds nothing to put back"
+        stopping.append("now")
+        return part_message(*arguments)
+
+    monkeypatch.setattr(transport, "part_message", message_when_the_signal_comes)
+    monkeypatch.setattr(transport, "is_stopping", lambda: bool(stopping))
+    channel._brpop_start()
+    assert (heard, hand.holds()) == ([], [])
+    assert registry.status(given.id).state == "queued"
+    assert registry.client.zcard(registry.keys.queue(LANE, "")) == 1
+    assert not channel._in_poll
 
 
 def test_where_the_answer_to_a_take_is_lost_the_next_channel_has_the_same_parts(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
 
+from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import Outcome, State
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.script_arguments import Hold, Used
@@ -97,6 +98,12 @@ class WorkerRegistry(Registry):
         lane, left, named = answer
         parts = zip(named[::3], named[1::3], named[2::3], strict=True)
         return Taken(lane.decode(), int(left), tuple(_taken_part(token, *part) for part in parts))
+
+    def taken(self, holder: str, token: str) -> list[Hold]:
+        """The parts of a TAKE whose answer may not have come, of which none was begun."""
+        with broker_errors():
+            found = cast("bytes | None", self.client.hget(self.keys.hand(holder), token))
+        return [Hold(part, token) for part in found.decode().split()[1:]] if found else []
 
     def begin(self, hold: Hold, worker: str, engine: str) -> Start:
         """Count a delivery, and say whether the attempt is to be made."""

@@ -34,8 +34,9 @@ class Hand:
         self.capacity: Callable[[], int] = lambda: 1
         """Messages that it may have at once: its children that have loaded their engines, or its threads."""
         self.next_token = uuid.uuid4().hex
-        """Of the next TAKE, until its answer has come."""
-        self._lock = threading.Lock()
+        """Of the next TAKE, until what it took is in here."""
+        # a signal's handler looks in here too, and may have interrupted its own thread in the middle of a change
+        self._lock = threading.RLock()
         self._handfuls: dict[str, Handful] = {}
         self._orphans: dict[str, set[Hold]] = {}
         """Of messages that Celery has forgotten: the parts of which Redis has not said that they are gone."""

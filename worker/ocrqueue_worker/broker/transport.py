@@ -101,6 +101,7 @@ class Channel(redis.Channel):
             self._queue_cycle.rotate(taken.lane)
             self._deliver_parts(taken)
             return
+        HAND.next_token = uuid.uuid4().hex
         prefix = self._settings.key_prefix
         bells = [f"{prefix}ocrqueue:bell:{lane}" for lane in lanes]
         self.brpop_timeout = random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S)  # noqa: S311  # spreads load
@@ -125,14 +126,19 @@ class Channel(redis.Channel):
 
     def _take(self, lanes: list[str]) -> Taken:
         """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""
-        taken = self._registry.take(HAND.next_token, HAND.holder, [(lane, self.batch_size(lane)) for lane in lanes])
-        HAND.next_token = uuid.uuid4().hex
-        return taken
+        return self._registry.take(HAND.next_token, HAND.holder, [(lane, self.batch_size(lane)) for lane in lanes])
 
     def _deliver_parts(self, taken: Taken) -> None:
         message, holds, longest_s = part_message(taken, self._settings)
         tag = message["properties"]["delivery_tag"]
         HAND.take(tag, holds, longest_s)
+        HAND.next_token = uuid.uuid4().hex
+        if is_stopping():
+            # the signal came since Redis was asked: its handler may have missed these among what it put back
+            for hold in holds:
+                self._registry.give_back_unbegun(hold)
+            HAND.let_go(tag)
+            return
         try:
             self.connection._deliver(message, taken.lane)
         except BaseException:

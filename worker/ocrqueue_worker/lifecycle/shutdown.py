@@ -83,7 +83,8 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         # of its own: the handler may have interrupted a command of the one in use
         registry = WorkerRegistry(settings)
         try:
-            for hold in HAND.holds():
+            # the signal may have come in the middle of a TAKE
+            for hold in (*HAND.holds(), *registry.taken(HAND.holder, HAND.next_token)):
                 registry.give_back_unbegun(hold)
             unfinished = _wait(registry, HAND.holds(), settings.shutdown_grace_s)
             if unfinished:
