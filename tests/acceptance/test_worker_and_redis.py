@@ -63,8 +63,9 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
         with scripts_counted(client) as count:
             jobs = queue.submit_many([HELLO] * 200, engine="null", crops="none")
             assert len(list(queue.as_completed(jobs, timeout=100))) == 200
-            # an idle child finds at the end, and now and then between two submissions, that there is nothing
-            assert count() <= 3 * 200 + 1 + 10
+            # after its last job a worker asks twice in vain: at once, and for the ring that nobody needed; the two
+            # questions after the job before these may fall into this count too
+            assert count() <= 3 * 200 + 1 + 2 + 2
 
 
 def test_an_idle_worker_asks_redis_little(
