@@ -45,6 +45,11 @@ def queue(settings: Settings) -> Iterator[OcrQueue]:
         assert check(queue.registry) == []
 
 
+IN_VAIN = 10
+"""How often a worker may ask for work that is not there, before a first job and after a last one: when a count begins,
+those of the job before may still come. One script more for each job would be 20 and 200."""
+
+
 def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
     settings: Settings, queue: OcrQueue, tmp_path: Path
 ) -> None:
@@ -59,13 +64,11 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
             for _ in range(number):
                 queue.submit(HELLO, engine="null", crops="none").wait(60)
             # SUBMIT is the fourth; after a job, an idle worker finds that there is no other
-            assert count() <= number * (3 + 1 + 1)
+            assert count() <= number * (3 + 1 + 1) + IN_VAIN
         with scripts_counted(client) as count:
             jobs = queue.submit_many([HELLO] * 200, engine="null", crops="none")
             assert len(list(queue.as_completed(jobs, timeout=100))) == 200
-            # after its last job a worker asks twice in vain: at once, and for the ring that nobody needed; the two
-            # questions after the job before these may fall into this count too
-            assert count() <= 3 * 200 + 1 + 2 + 2
+            assert count() <= 3 * 200 + 1 + IN_VAIN
 
 
 def test_an_idle_worker_asks_redis_little(
