@@ -45,7 +45,10 @@ local function take(part, lane, tenant)
   redis.call('HSET', key, 'place', 'hand', 'token', token, 'holder', holder)
   redis.call('HINCRBY', key, 'takes', 1)
   redis.call('ZADD', root .. 'leases', as_text(now + lease_ms), part)
-  if is_page_part(part) then open_next_part(job_of(part)) end
+  if is_page_part(part) then
+    count_idle(part, -1)
+    open_next_part(job_of(part))
+  end
 end
 
 -- Parts of one kind from the head of the lane; 4 times as many are looked at as may be taken.
