@@ -50,8 +50,8 @@ class PartMessage(BaseModel):
 
     @property
     def holds(self) -> tuple[Hold, ...]:
-        """With the closing part that the worker is handed where this is the last page of its job: a heartbeat that names
-        both from the start misses neither."""
+        """With the closing part that the worker is handed where this is the last page of its job. Heartbeats name both
+        from the start, so that none is missed."""
         return (self.hold,) if self.hold.page is None else (self.hold, self.hold.closing)
 
     def read_job(self) -> Job:
