@@ -30,8 +30,8 @@ from ocrqueue_worker.stop_flag import is_stopping
 
 _log = structlog.get_logger(__name__)
 
-_SHORTEST_LISTENING_S: Final = 12.0
-_LONGEST_LISTENING_S: Final = 16.0
+_SHORTEST_LISTENING_S: Final = 15.0
+_LONGEST_LISTENING_S: Final = 20.0
 """Without a ring, until lanes are looked at again: at random, so that workers do not ask all at once."""
 
 BatchSize = Callable[[str], int]
