@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -97,11 +97,15 @@ def note_children(registry: Registry) -> None:
     for worker in live_workers(registry):
         children.update(dict.fromkeys(worker.queues, worker.concurrency))
     key = registry.keys.children()
-    with broker_errors(), registry.client.pipeline(transaction=True) as pipeline:
-        pipeline.delete(key)
-        if children:
-            pipeline.hset(key, items=[each for pair in children.items() for each in pair])
-        pipeline.execute()
+    with broker_errors():
+        noted = cast("Mapping[bytes, bytes]", registry.client.hgetall(key))
+        if noted == {lane.encode(): str(count).encode() for lane, count in children.items()}:
+            return
+        with registry.client.pipeline(transaction=True) as pipeline:
+            pipeline.delete(key)
+            if children:
+                pipeline.hset(key, items=[each for pair in children.items() for each in pair])
+            pipeline.execute()
 
 
 def engines_seen(registry: Registry, within_s: float) -> set[str]:

@@ -28,7 +28,7 @@ _ROUNDS_A_LEASE: Final = 4
 """At least: who reclaims less than twice a lease grants leases anew instead."""
 _SELDOM: Final = 15
 """Rounds, until Redis is asked again whether its data has become another's, and which engines there are."""
-_CHILDREN_COUNTED: Final = 4
+_CHILDREN_COUNTED: Final = 6
 """Rounds, until the children of all workers are counted again."""
 
 
