@@ -471,6 +471,22 @@ def test_of_a_batch_whose_answer_was_lost_the_same_parts_come_again(registry: Wo
     assert not registry.client.hexists(registry.keys.hand("holder"), "token")
 
 
+def test_a_batch_is_no_larger_than_a_child_s_share_of_what_waits(registry: WorkerRegistry) -> None:
+    submit(registry, *[job() for _ in range(15)])
+
+    def taken(most: int, children: int) -> int:
+        return len(registry.take(uuid.uuid4().hex, "holder", [(LANE, most)], children).parts)
+
+    assert taken(4, 2) == 4, "each may have 7"
+    assert [taken(8, 2) for _ in range(3)] == [6, 3, 1], "of 11, 5 and 2"
+    assert [taken(8, 2), taken(8, 2)] == [1, 0]
+    submit(registry, *[job() for _ in range(8)])
+    registry.client.hset(registry.keys.children(), LANE, 4)
+    assert [taken(8, 1) for _ in range(3)] == [2, 2, 1], "other workers have children too"
+    registry.client.hset(registry.keys.children(), LANE, 0)
+    assert taken(8, 1) == 3
+
+
 def test_of_many_who_take_at_once_each_part_is_one_s(registry: WorkerRegistry) -> None:
     jobs = [job(tenant=tenant) for tenant in ("", "a", "b") for _ in range(100)]
     submit(registry, *jobs)

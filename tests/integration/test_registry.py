@@ -21,7 +21,7 @@ from ocrqueue.core import (
     queues,
 )
 from ocrqueue.core.dead_letters import DeadLetters
-from ocrqueue.core.installation import dismiss_worker
+from ocrqueue.core.installation import dismiss_worker, note_children
 from ocrqueue.core.script_arguments import Used
 from ocrqueue.errors import (
     BrokerUnavailable,
@@ -352,8 +352,14 @@ def test_workers_announce_themselves_and_are_forgotten(registry: WorkerRegistry)
     registry.heartbeat("two", text, [])
     dismiss_worker(registry, "one")
     assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
+    registry.heartbeat("three", text, [])
+    note_children(registry)
+    assert registry.client.hgetall(registry.keys.children()) == {b"ocr.mine": b"4"}
     dismiss_worker(registry, "two")
+    dismiss_worker(registry, "three")
     assert live_workers(registry) == []
+    note_children(registry)
+    assert not registry.client.exists(registry.keys.children())
 
 
 def test_the_shared_duties_are_one_workers_until_it_is_silent(registry: WorkerRegistry) -> None:

@@ -40,6 +40,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
 | `ocrqueue:workers` | hash | holder -> `<ms when last seen> <JSON of WorkerInfo>` | pruned when read |
+| `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
@@ -197,6 +198,9 @@ class Keys:
 
     def workers(self) -> str:
         return f"{self.root}workers"
+
+    def children(self) -> str:
+        return f"{self.root}children"
 
     def events(self, job_id: str) -> str:
         """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""

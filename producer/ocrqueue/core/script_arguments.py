@@ -111,8 +111,8 @@ class ScriptArguments:
             ending = _compact(made)
         return [self.keys.root, self.keys.foreign(queue), message, _compact(entry), job_json(job), ending]
 
-    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]]) -> Arguments:
-        return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes)]
+    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int) -> Arguments:
+        return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes), children]
 
     def begin(self, hold: Hold, worker: str, engine: str) -> Arguments:
         return [self.keys.root, hold.part, hold.token, worker, engine]

@@ -93,12 +93,13 @@ class Reclaimed:
 class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
 
-    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]]) -> Taken:
+    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.
 
         `token`: random, made by the caller; asked again with it, the answer is the same parts.
+        `children`: how many the caller has to give parts to. No child gets more than its share of what waits.
         """
-        answer = self.run("take", self.arguments.take(token, holder, lanes))
+        answer = self.run("take", self.arguments.take(token, holder, lanes, children))
         if not answer:
             return Taken()
         lane, left, named = answer

@@ -2,12 +2,13 @@
 -- uses: root, clock, as_text, places, page_parts
 -- TAKE: parts from the first of the lanes that has any into the worker's hand, under a lease.
 -- ARGV root, token (random, made by the caller), holder (the worker's instance), lease (ms), lanes in the order in
---   which they are to be looked at (JSON: {{lane, how many parts at most}, ...})
+--   which they are to be looked at (JSON: {{lane, how many parts at most}, ...}), children the worker has for them
 -- Asked again with the same token, it returns the same parts.
 -- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits; traits is a string
 --   of letters: n (came by name), a (to be read alone), c (closing part), p (poison: not to be read), then
 --   `;` and the trace's context
 local token, holder, lease_ms, lanes = ARGV[2], ARGV[3], tonumber(ARGV[4]), cjson.decode(ARGV[5])
+local own_children = tonumber(ARGV[6])
 local hand = root .. 'hand:' .. holder
 
 local function described(parts)
@@ -51,6 +52,14 @@ local function take(part, lane, tenant)
   end
 end
 
+-- A batch is no larger than a child's even share of what waits: one child is not to read it all while others are idle.
+local function share(lane, most)
+  if most == 1 then return 1 end
+  local children = math.max(own_children, tonumber(redis.call('HGET', root .. 'children', lane) or 0))
+  local waiting = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
+  return math.max(1, math.min(most, math.ceil(waiting / children)))
+end
+
 -- Parts of one kind from the head of the lane; 4 times as many are looked at as may be taken.
 local function take_from(lane, most)
   local parts, kind, looked_at = {}, nil, 0
@@ -86,7 +95,8 @@ if before then
   return {lane, 0, described(parts)}
 end
 for _, asked in ipairs(lanes) do
-  local lane, most = asked[1], asked[2]
+  local lane = asked[1]
+  local most = share(lane, asked[2])
   local parts, looked_at
   repeat
     parts, looked_at = take_from(lane, most)
