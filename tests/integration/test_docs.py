@@ -74,7 +74,7 @@ def test_the_snippet_in_the_readme_runs(installation: Installation, samples: Pat
     code, _ = next(snippets(ROOT / "README.md"))
     (samples / "readme.py").write_text(code, encoding="utf-8")
     printed = run_python(installation, samples, "readme.py").stdout.splitlines()
-    assert any(line.startswith("LANTERN (") and ".png" in line for line in printed)
+    assert any(line.startswith("LANTERN (") and "crops.zip" in line for line in printed)
     assert len(printed) > 200
 
 

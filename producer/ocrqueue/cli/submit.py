@@ -80,7 +80,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     metavar="KEY=VALUE",
     help="Option of the engine; with several engines or auto ENGINE.KEY=VALUE. Repeatable.",
 )
-@click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: objects]")
+@click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: archive]")
 @click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
 @click.option("--tenant", metavar="NAME", help="Whose jobs they are: tenants share the lanes by weight.")

@@ -67,8 +67,8 @@ class Job(BaseModel):
         "{engine: {option: value}}.",
     )
     crops: CropMode = Field(
-        default="objects",
-        description="objects: one PNG a word. archive: one stored ZIP, read by ranged GET. none: no crops.",
+        default="archive",
+        description="archive: one stored ZIP, read by ranged GET. objects: one PNG a word. none: no crops.",
     )
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."

@@ -29,7 +29,7 @@ from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
-from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.task.redis_outage import until_redis_answers
 from ocrqueue_worker.telemetry import metrics, tracing
 

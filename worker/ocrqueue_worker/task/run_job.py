@@ -22,7 +22,7 @@ from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 from ocrqueue_worker.pipeline.page_parts import Split, stored_page
 from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.fallback import Turn
-from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
