@@ -186,4 +186,4 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             with suppress(StorageUnavailable, StorageDenied):
                 instead = instead_of_failing(job, part.hold, start, workplace, error, with_missing_crops=False)
         with suppress(Ignore):
-            delivery.end(instead or failed(job.id, error))
+            delivery.end(instead or failed(part.hold.job_id, error))

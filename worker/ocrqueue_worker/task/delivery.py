@@ -84,7 +84,7 @@ class Delivery:
                 _log.info("job is in other hands")
                 raise Ignore
             case JobCancelled():
-                return Outcome(job_id=job.id, state="cancelled")
+                return self._cancelled()
             case OcrQueueError():
                 if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(start, error)
@@ -102,17 +102,20 @@ class Delivery:
     def _without(self, start: Start, error: OcrQueueError, with_missing_crops: bool = True) -> Outcome | Onward:
         """How the job ends, or goes on, whose engine failed for good."""
         if self.job.route is None:
-            return failed(self.job.id, error)
+            return failed(self.hold.job_id, error)
         try:
             instead = instead_of_failing(self.job, self.hold, start, self.workplace, error, with_missing_crops)
         except JobCancelled:
-            return Outcome(job_id=self.job.id, state="cancelled")
+            return self._cancelled()
         except JobElsewhere:
             raise Ignore from None
         except OcrQueueError as another:
             _log.warning("what stands cannot be made the result", error=another.code)
             instead = None
-        return instead or failed(self.job.id, error)
+        return instead or failed(self.hold.job_id, error)
+
+    def _cancelled(self) -> Outcome:
+        return Outcome(job_id=self.hold.job_id, state="cancelled")
 
     def _try_again(self, start: Start, error: OcrQueueError) -> None:
         """Release the part, to be tried again after exponential backoff with full jitter above half.

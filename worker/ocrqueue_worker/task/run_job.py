@@ -35,6 +35,7 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
     error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
     """
     attempt = Attempt(job, hold, start, workplace)
+    attempt.check_readable()
     if start.may_be_stored and (stored := _stored_result(attempt)):
         _log.info("a result stands in storage")
         return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
