@@ -104,6 +104,9 @@ class _Look:
                 yield f"{part} has the parts {sorted(members)}, and {sorted(opened)} are open"
             if int(fields.get("parts", 0)) - done != int(fields.get("open", 0)):
                 yield f"{part} has {fields.get('parts')} parts, {done} done, {fields.get('open')} open"
+            idle = sum(self.page_parts[name].get("place") in ("waiting", "delayed") for name in members)
+            if "cancel" not in fields and int(fields.get("idle", 0)) != idle:
+                yield f"{idle} parts of {part} wait or pause, and {fields.get('idle')} are counted"
 
     def lanes(self) -> Iterator[str]:
         """Who waits has a turn, and as many are counted as wait."""

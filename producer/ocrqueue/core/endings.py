@@ -84,7 +84,8 @@ def _failure(error: ErrorInfo, settings: Settings) -> Ending:
 def is_dead_letter(error: ErrorInfo) -> bool:
     """Whether a replay may help: the cause is not in the job or its image, which would fail the same way."""
     group, _, _ = error.code.partition(".")
-    return error.retryable or group in {"engine", "internal", "storage"} or error.code == "job.poison"
+    named = error.code in {"job.poison", "source.changed"}
+    return error.retryable or named or group in {"engine", "internal", "storage"}
 
 
 def celery_result(outcome: Outcome) -> dict[str, Any]:

@@ -22,6 +22,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
 | `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970, never to run again | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
+| `ocrqueue:leftovers` | set | ids that ended with no worker at hand to remove what they had stored | until one has |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
@@ -70,6 +71,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `replayed` | 1: its storage may hold what an earlier life left | once replayed |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
 | `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |
+| `idle` | page parts that wait or pause | once split |
 | `closing` | 1: the part of this name gathers the pages | once all page parts are done |
 
 Fields of a part, in the record of a job of one part, else in the part's own hash.
@@ -151,6 +153,9 @@ class Keys:
 
     def ended_days(self) -> str:
         return f"{self.root}ended_days"
+
+    def leftovers(self) -> str:
+        return f"{self.root}leftovers"
 
     def dead(self) -> str:
         return f"{self.root}dead"

@@ -4,7 +4,8 @@
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
 -- ARGV root, policy (lease_ms, dead_letter_ttl_ms, delivery_cap, take_cap, poison, never_begun,
 --   cancelled), how many of each at most
--- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew}
+-- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew, jobs that
+--   have ended and of which something may be left in storage}
 local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])
 local function due(index)
   return redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now), 'LIMIT', 0, most)
@@ -38,11 +39,12 @@ for _, part in ipairs(due('delayed')) do
 end
 forget_expired_days()
 forget('dead', policy.dead_letter_ttl_ms)
-if has_grace() then return {{}, {}, released, 1} end
+local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)
+if has_grace() then return {{}, {}, released, 1, leftovers} end
 local reclaimed, poisonous = {}, {}
 for _, part in ipairs(due('leases')) do
   local became = lose(part, policy)
   if became == 'requeued' then reclaimed[#reclaimed + 1] = part end
   if became == 'poison' then poisonous[#poisonous + 1] = part end
 end
-return {reclaimed, poisonous, released, 0}
+return {reclaimed, poisonous, released, 0, leftovers}

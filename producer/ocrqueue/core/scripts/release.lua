@@ -21,11 +21,11 @@ redis.call('HDEL', key, 'deliveries', 'takes', 'progress')
 if error ~= '' then redis.call('HSET', key, 'error', error) end
 if options.alone then redis.call('HSET', key, 'alone', '1') end
 if options.is_retry then redis.call('HINCRBY', key, 'retries', 1) end
+count_idle(part, 1)
 if options.pause_ms > 0 then
   redis.call('HSET', key, 'place', 'delayed')
-  if not is_page_part(part) then redis.call('HSET', key, 'state', 'queued') end
   redis.call('ZADD', root .. 'delayed', as_text(now + options.pause_ms), part)
-  tell(id, 'queued')
+  tell_queued(part)
 else
   back_to_lane(part, key, own[3], job[2] or '', own[4])
 end

@@ -14,6 +14,7 @@ redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_
 redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history', history,
   'job', job, 'lane', options.lane, 'kind', options.kind, 'sequence', sequence, 'replayed', '1')
 redis.call('PERSIST', record)
+redis.call('SREM', root .. 'leftovers', id)
 is_to_live_again(id)
 put_in_lane(id, options.lane, known[3] or '', sequence)
 ring(options.lane)

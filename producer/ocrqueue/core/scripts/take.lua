@@ -46,7 +46,10 @@ local function take(part, lane, tenant)
   redis.call('HSET', key, 'place', 'hand', 'token', token, 'holder', holder)
   redis.call('HINCRBY', key, 'takes', 1)
   redis.call('ZADD', root .. 'leases', as_text(now + lease_ms), part)
-  if is_page_part(part) then open_next_part(job_of(part)) end
+  if is_page_part(part) then
+    count_idle(part, -1)
+    open_next_part(job_of(part))
+  end
 end
 
 -- A batch is no larger than a child's even share of what waits: one child is not to read it all while others are idle.

@@ -55,11 +55,17 @@ local function tell(id, event)
   redis.call('PUBLISH', root .. 'events:' .. string.sub(redis.sha1hex(id), 1, 1), id .. ' ' .. event)
 end
 
+-- A job waits again with its only part; one that was split goes on with the others.
+local function tell_queued(part)
+  if is_page_part(part) then return end
+  redis.call('HSET', record_key(part), 'state', 'queued')
+  tell(part, 'queued')
+end
+
 -- Back into its lane at its old place, as if it had not been taken.
 local function back_to_lane(part, key, lane, tenant, sequence)
   redis.call('HSET', key, 'place', 'waiting')
-  if not is_page_part(part) then redis.call('HSET', key, 'state', 'queued') end
   put_in_lane(part, lane, tenant, sequence)
   ring(lane)
-  tell(job_of(part), 'queued')
+  tell_queued(part)
 end
