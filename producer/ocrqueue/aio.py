@@ -18,7 +18,7 @@ from ocrqueue.core.records import parse_record
 from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.core.scripts import load_script
-from ocrqueue.document import Document
+from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import Job
 from ocrqueue.routing import EnginesNow, Router
@@ -215,7 +215,7 @@ class AsyncOcrQueue:
         """The Document of a job with this status."""
         check_has_result(status)
         stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
-        return Document.model_validate_json(stored).bind(self.storage)
+        return stored_document(stored).bind(self.storage)
 
 
 async def _listen(events: PubSub, watch: Watch) -> None:

@@ -12,7 +12,7 @@ from redis.client import PubSub
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.dead_letters import DeadLetters
-from ocrqueue.document import Document
+from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import JobCancelled, JobNotFinished, QueueFull, error_from_info
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
@@ -172,7 +172,7 @@ class OcrQueue:
         """The Document of a job with this status. Raises as SubmittedJob.result."""
         check_has_result(status)
         stored = self.storage.read_uri(status.result or "")
-        return Document.model_validate_json(stored).bind(self.storage)
+        return stored_document(stored).bind(self.storage)
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""

@@ -490,6 +490,15 @@ class StorageNotFound(OcrQueueError):
     remedy = "It was deleted, or a lifecycle rule of the bucket removed it; submit the image again."
 
 
+class ResultUnreadable(OcrQueueError):
+    """A result stands in storage that this version cannot read: a newer one may have written it. It stays."""
+
+    code = "result.unreadable"
+    remedy = (
+        "Upgrade what reads it, then replay the job; if the object is damaged, delete it and submit the image again."
+    )
+
+
 class CropMissing(OcrQueueError):
     """This word has no crop."""
 

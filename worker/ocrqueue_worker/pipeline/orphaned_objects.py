@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import structlog
-from pydantic import ValidationError
 
-from ocrqueue.document import Document
-from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.document import Document, stored_document
+from ocrqueue.errors import ResultUnreadable, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.storage import Storage
 
 _log = structlog.get_logger(__name__)
@@ -15,13 +14,14 @@ _log = structlog.get_logger(__name__)
 def remove_all(storage: Storage, job_id: str) -> None:
     """Delete what is stored for a job that ended without a result.
 
-    What a result names that stands there all the same stays: another life of the job's id has stored it.
+    What a result names that stands there all the same stays: another life of the job's id has stored it. All stays
+    where this version cannot read what it names.
     """
     try:
-        standing = Document.model_validate_json(storage.get(f"results/{job_id}/result.json"))
-    except (StorageNotFound, ValidationError):
+        standing = stored_document(storage.get(f"results/{job_id}/result.json"))
+    except StorageNotFound:
         standing = None
-    except (StorageUnavailable, StorageDenied) as error:
+    except (ResultUnreadable, StorageUnavailable, StorageDenied) as error:
         _log.warning("leftovers stay in storage", error=error.code)
         return
     remove_leftovers(storage, job_id, standing)

@@ -12,7 +12,7 @@ from typing import Final
 
 from ocrqueue.core.installation import engines_seen, live_workers
 from ocrqueue.core.registry import Registry
-from ocrqueue.document import Document
+from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.job.route import Route, Step
@@ -63,7 +63,7 @@ def _steps_made(job: Job) -> list[Step]:
 
 def _stored(storage: Storage, key: str) -> Document | None:
     try:
-        return Document.model_validate_json(storage.get(key))
+        return stored_document(storage.get(key))
     except StorageNotFound:
         return None
 

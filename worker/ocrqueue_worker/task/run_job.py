@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from ocrqueue.core import Hold, Outcome, Start
-from ocrqueue.document import Document
+from ocrqueue.document import stored_document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
@@ -66,7 +66,7 @@ def _stored(attempt: Attempt) -> Outcome | None:
         return stored_page(attempt)
     key = result_key(attempt.job.id)
     try:
-        document = Document.model_validate_json(attempt.storage.get(key))
+        document = stored_document(attempt.storage.get(key))
     except StorageNotFound:
         return None
     if attempt.is_closing:
