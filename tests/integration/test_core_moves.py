@@ -91,37 +91,6 @@ def test_an_old_token_changes_nothing(registry: WorkerRegistry) -> None:
     assert registry.finish(new, given, succeeded(new)) == "succeeded"
 
 
-def test_tenants_share_a_lane_and_each_is_first_in_first_out(registry: WorkerRegistry) -> None:
-    registry.client.hset(registry.keys.weights(), "b", "3")
-    a = [job(tenant="a") for _ in range(40)]
-    b = [job(tenant="b") for _ in range(40)]
-    submit(registry, *a, *b)
-    taken = [hold_of(registry) for _ in range(40)]
-    whose = ["a" if hold.part in {one.id for one in a} else "b" for hold in taken]
-    assert 29 <= whose.count("b") <= 31
-    assert [h.part for h, who in zip(taken, whose, strict=True) if who == "a"] == [one.id for one in a][
-        : whose.count("a")
-    ]
-    assert [h.part for h, who in zip(taken, whose, strict=True) if who == "b"] == [one.id for one in b][
-        : whose.count("b")
-    ]
-
-
-def test_a_tenant_that_comes_one_by_one_has_its_share_and_no_more(registry: WorkerRegistry) -> None:
-    submit(registry, *(job(tenant="z") for _ in range(100)))
-    for _ in range(10):
-        hold_of(registry)
-    submit(registry, job(tenant="a"))
-    whose = []
-    for _ in range(20):
-        hold = hold_of(registry)
-        tenant = registry.status(hold.job_id).tenant
-        whose.append(tenant)
-        if tenant == "a":
-            submit(registry, job(tenant="a"))
-    assert 9 <= whose.count("a") <= 11
-
-
 def test_a_batch_is_of_one_kind_and_looks_at_few(registry: WorkerRegistry) -> None:
     english, korean = [job() for _ in range(5)], [job(languages=("kor",)) for _ in range(2)]
     submit(registry, english[0], korean[0], *english[1:4], korean[1], english[4])

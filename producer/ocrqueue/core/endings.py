@@ -67,6 +67,7 @@ def policy(settings: Settings) -> str:
         {
             "lease_ms": int(settings.lost_after_s * 1000),
             "dead_letter_ttl_ms": settings.dead_letter_ttl_s * 1000,
+            "ended_ttl_ms": settings.ended_ttl_s * 1000,
             "delivery_cap": settings.delivery_cap,
             "take_cap": TAKE_CAP,
             "poison": _failure(poison, settings),

@@ -126,7 +126,12 @@ class WorkerRegistry(Registry):
         return cast('Literal["go on", "stop", "gone"]', answer.decode())
 
     def split(self, hold: Hold, parts: int, pin: str) -> Literal["split", "changed", "cancelled", "ended", "gone"]:
-        """The job's page parts take the place of its opening part. `pin`: the sha256 or ETag of the source."""
+        """The job's page parts, one at least, take the place of its opening part.
+
+        `pin`: the sha256 or ETag of the source. Raises ValueError where there are no parts.
+        """
+        if parts < 1:
+            raise ValueError(f"A job cannot have {parts} page parts.")
         answer = self.run("split", self.arguments.split(hold, parts, pin))
         return cast('Literal["split", "changed", "cancelled", "ended", "gone"]', answer.decode())
 
@@ -158,10 +163,11 @@ class WorkerRegistry(Registry):
         *,
         by_name: bool = False,
         next_token: str = "",
-    ) -> State | Gone | Literal["done", "close"]:
+    ) -> State | Gone | Literal["done", "close", "stop"]:
         """The part is done, and the job with its last one: returns the state that stands.
 
-        Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`.
+        Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`. "stop": the job was
+        asked to stop and failed, and is to be ended as cancelled.
         """
         made = partial(
             self.arguments.finish, hold, job, outcome, used or Used(), by_name=by_name, next_token=next_token
@@ -169,7 +175,7 @@ class WorkerRegistry(Registry):
         answer: bytes = self.run("finish", made())
         if answer == b"unknown":
             answer = self.run("finish", made(is_lost=True))
-        return cast('State | Gone | Literal["done", "close"]', answer.decode())
+        return cast('State | Gone | Literal["done", "close", "stop"]', answer.decode())
 
     def page_errors(self, job_id: str) -> dict[int, ErrorInfo]:
         """Of the page parts of a split job that failed, by the number of their page."""

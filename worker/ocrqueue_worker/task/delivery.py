@@ -166,6 +166,10 @@ class Delivery:
     def _end_job(self, outcome: Outcome, start: Start | None) -> None:
         job = self.job
         stands = self._finish(outcome, start)
+        if stands == "stop":
+            # it was cancelled while it failed
+            outcome = Outcome(job_id=job.id, state="cancelled")
+            stands = self._finish(outcome, start)
         if stands != outcome.state:
             _log.info("job is not this worker's any more", state=stands)
             raise Ignore

@@ -7,7 +7,8 @@
 --   lease_ms and next_token (for the closing part), error (JSON; of a page part that failed), cancelled
 -- returns the state in which the job has ended: an earlier end stands; 'gone' if the part is another's; 'cancelled'
 --   also where that was asked for; 'unknown' where Redis has lost the job, and no record is given; of a page part
---   'done', or 'close': its worker is to gather the pages, with next_token
+--   'done', or 'close': its worker is to gather the pages, with next_token; 'stop' for a failure of a job that was
+--   asked to stop: nothing has happened, and it is to end as cancelled. A result that is stored comes before a cancel.
 local part, token, ending, facts = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
 local lost_record = ARGV[6]
 local id, key = job_of(part), part_key(part)
@@ -28,6 +29,7 @@ if own[1] ~= token then
   if is_page_part(part) then return job[5] == facts.next_token and 'close' or own[1] and 'gone' or 'done' end
   return 'gone'
 end
+if not is_page_part(part) and job[3] and ending.state == 'failed' then return 'stop' end
 -- of a job that was split, its page parts count the pages, and its closing part the job
 if is_page_part(part) then facts.used.jobs = 0 end
 if job[4] then facts.used.pages = 0 end

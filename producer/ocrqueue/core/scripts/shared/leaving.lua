@@ -47,13 +47,19 @@ end
 -- The worker of a part was lost: it has another delivery, or has had enough of them. Returns what became of it.
 local function lose(part, policy)
   local id, key = job_of(part), part_key(part)
-  local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence')
+  local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence',
+    'together')
   let_go(part, key, own[1] or '', own[2])
   local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
   if not job[1] or is_final(job[1]) then return 'ended' end
   if job[2] then
     leave_leftovers(id)
     return leave_cancelled(part, policy.cancelled)
+  end
+  if own[3] and own[8] then
+    -- any of those it was read with may have been the cause: it does not count, and shows by itself who it was
+    own[4] = redis.call('HINCRBY', key, 'deliveries', -1)
+    redis.call('HSET', key, 'alone', '1')
   end
   if own[3] and tonumber(own[4] or 0) >= policy.delivery_cap then
     leave_poisonous(part, policy.poison)
