@@ -209,8 +209,6 @@ def test_parts_of_one_kind_travel_in_one_message_where_the_engine_gains_by_it(
     # two children may have as many each
     jobs = [job() for _ in range(8)]
     submit(registry, *jobs)
-    # one child: of what waits all is its share
-    hand.capacity = lambda: 1
     channel.batch_size = lambda _: 4
     assert look(channel)
     assert parts_of(heard[0]) == [one.id for one in jobs[:4]]
