@@ -18,13 +18,13 @@ from ocrqueue.core import Hold, Outcome, Start, WorkerRegistry
 from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
 from ocrqueue.errors import EngineTimeout, OcrQueueError, ResultUnreadable, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
+from ocrqueue.leftovers import tidy
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout.word_ids import word_id
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
-from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 from ocrqueue_worker.task.run_job import read_job
 from tests.support.moves import hold_of
 from tests.support.pictures import tiff
@@ -255,10 +255,12 @@ def test_a_result_that_this_version_cannot_read_stays_with_all_that_is_stored(
         storage.put(key, stands, "application/json")
     with pytest.raises(ResultUnreadable):
         installation.attempt(job, shift=10, number=2 if may_be_stored else 1)
-    remove_all(storage, job.id)
-    assert mine <= set(storage.list(folder))
     with OcrQueue(installation.settings) as queue:
         outcome = Outcome(job_id=job.id, state="succeeded", result=storage.uri(f"{folder}result.json"))
-        installation.registry.finish(installation.hold, job, outcome)
         with pytest.raises(ResultUnreadable):
-            queue.job(job.id).result()
+            queue.document(queue.job(job.id).status().model_copy(update=dict(outcome)))
+    failed = Outcome(job_id=job.id, state="failed", error=ResultUnreadable().info)
+    installation.registry.finish(installation.hold, job, failed)
+    tidy(installation.registry, storage)
+    assert installation.registry.leftovers(1) == []
+    assert mine <= set(storage.list(folder))

@@ -14,13 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from ocrqueue.cli.program import program
-from ocrqueue.core import Outcome, Taken, WorkerRegistry, intake, queues
+from ocrqueue.core import EngineOffer, Outcome, Taken, WorkerInfo, WorkerRegistry, intake, queues
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown
 from ocrqueue.job import Job
 from ocrqueue.routing import Router
 from ocrqueue.settings import Settings
+from ocrqueue.storage import open_storage
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from tests.faults.messages import message_case
 from tests.faults.messages_envelopes import envelope
@@ -453,3 +454,41 @@ def test_reconcile_reclaims_while_a_backlog_is_taken_in(
     assert not registry.client.exists(registry.keys.foreign(LANE))
     assert most_taken_in_a_row(moves) <= 500
     assert len(all_parts(registry, 100)) == 1200
+
+
+def test_the_lists_of_a_new_engine_are_looked_at_soon_after_its_first_worker(
+    registry: WorkerRegistry, moves: list[str]
+) -> None:
+    duties = SharedDuties(registry.settings.model_copy(update={"lost_after_s": 4.0}))
+    duties.are_ours(True)
+    try:
+        wait_until(lambda: "reclaim" in moves, 60, "who is there is known")
+        worker = WorkerInfo(
+            name="mine@here",
+            holder="one",
+            queues=("ocr.mine",),
+            engines=(EngineOffer(name="mine", version="1", model="m", languages=()),),
+            concurrency=1,
+            pid=1,
+            started_at=datetime.now(UTC),
+        )
+        registry.heartbeat("one", worker.model_dump_json(exclude={"seen_at"}), [])
+        push(registry, call("x"), "ocr.mine")
+        before = moves.count("reclaim")
+        wait_until(lambda: "take_in" in moves, 60, "it is taken in")
+        assert moves.count("reclaim") - before <= 5, "rounds"
+    finally:
+        duties.stop()
+    wait_until(lambda: registry.client.exists(registry.keys.record("x")), 10, "it is a job")
+
+
+def test_reconcile_removes_what_jobs_without_a_result_have_stored(registry: WorkerRegistry, settings: Settings) -> None:
+    storage, given = open_storage(settings), job()
+    submit(registry, given)
+    hold = begun(registry)
+    storage.put(f"results/{given.id}/crops/a.png", b"crop", "image/png")
+    registry.finish(hold, given, Outcome(job_id=given.id, state="cancelled"))
+    asked = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(settings).items()}
+    ran = CliRunner().invoke(program, ["reconcile"], env={**asked, "OCRQUEUE_LOST_AFTER_S": "2"})
+    assert ran.exit_code == 0, ran.output
+    assert list(storage.list(f"results/{given.id}/")) == []

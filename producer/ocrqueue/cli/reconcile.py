@@ -17,8 +17,10 @@ from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
+from ocrqueue.leftovers import Tidying, tidy
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import load_settings
+from ocrqueue.storage import open_storage
 
 
 @click.command()
@@ -27,14 +29,14 @@ from ocrqueue.settings import load_settings
 def reconcile(loop: bool, as_json: bool) -> None:
     """Queue again what is lost, take in what came by name.
 
-    What lost workers had in hand goes back to its place, pauses that are over end, and messages of Celery apps become
-    jobs, some hundred a round. Every worker does so too, in turn with the others: this is for the time when no worker
+    What lost workers had in hand goes back to its place, pauses that are over end, messages of Celery apps become jobs,
+    some hundred a round, and what jobs without a result have stored is removed. Every worker does so too, in turn with the others: this is for the time when no worker
     is up. Where nobody has done so for a while, workers are given OCRQUEUE_LOST_AFTER_S seconds first to say what they
     have. Several at once do no harm. With --json, one object a round: ids, and what became of how many messages.
     """
     settings = load_settings()
     with closing(WorkerRegistry(settings)) as registry:
-        router = Router(settings, lambda: read_engines(registry))
+        router, tidying = Router(settings, lambda: read_engines(registry)), Tidying(settings)
 
         def once() -> bool:
             """Returns whether more came by name than one round takes in."""
@@ -43,11 +45,14 @@ def reconcile(loop: bool, as_json: bool) -> None:
             is_last = not loop and not taken_in.more
             found = reclaim_patiently(registry) if is_last else reclaim(registry)
             _report(found, taken_in.became, as_json, always=is_last)
+            if loop and found.leftovers:
+                tidying.ask()
             return taken_in.more
 
         if not loop:
             while once():
                 pass
+            tidy(registry, open_storage(settings))
             return
         signal.signal(signal.SIGTERM, _interrupt)
         while True:

@@ -1,4 +1,5 @@
-"""What one worker does for all: what lost workers had goes back, pauses end, messages of foreign apps are taken in.
+"""What one worker does for all: what lost workers had goes back, pauses end, messages of foreign apps are taken in,
+and what jobs have stored that ended without a result is removed.
 
 Whose heartbeat finds the duties free has them; a thread of its own does them, for they can take a while.
 """
@@ -17,10 +18,9 @@ from ocrqueue.core.installation import live_workers, note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, reclaim
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
+from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import Settings
-from ocrqueue.storage import open_storage
-from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +43,7 @@ class SharedDuties:
         self._every_s = min(_EVERY_S, settings.lost_after_s / _ROUNDS_A_LEASE)
         self._replication, self._workers = _Again(_SELDOM * self._every_s), _Again(_WORKERS_READ * self._every_s)
         self._lists: list[str] = []
+        self._tidying = Tidying(settings)
 
     def are_ours(self, ours: bool) -> None:
         if not ours:
@@ -98,10 +99,8 @@ class SharedDuties:
             _log.warning("parts of lost workers are back in their lanes", parts=found.requeued)
         for part in found.poisonous:
             _log.error("part took its workers down too often", part=part)
-        for job_id in found.leftovers:
-            remove_all(open_storage(self._settings), job_id)
         if found.leftovers:
-            registry.forget_leftovers(found.leftovers)
+            self._tidying.ask()
 
 
 class _Again:

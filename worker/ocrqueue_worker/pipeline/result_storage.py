@@ -8,8 +8,8 @@ import structlog
 
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document, Timings, stored_document
+from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.pipeline.attempt import Attempt
-from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 
 _log = structlog.get_logger(__name__)
 

@@ -11,6 +11,7 @@ from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.document import stored_document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
+from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.limits.memory_limit import job_memory_limit
 from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
@@ -18,7 +19,6 @@ from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
-from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 from ocrqueue_worker.pipeline.page_parts import Split, stored_page
 from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.fallback import Turn
