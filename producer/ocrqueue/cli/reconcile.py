@@ -30,9 +30,10 @@ def reconcile(loop: bool, as_json: bool) -> None:
     """Queue again what is lost, take in what came by name.
 
     What lost workers had in hand goes back to its place, pauses that are over end, messages of Celery apps become jobs,
-    some hundred a round, and what jobs without a result have stored is removed. Every worker does so too, in turn with the others: this is for the time when no worker
-    is up. Where nobody has done so for a while, workers are given OCRQUEUE_LOST_AFTER_S seconds first to say what they
-    have. Several at once do no harm. With --json, one object a round: ids, and what became of how many messages.
+    some hundred a round, and what jobs without a result have stored is removed. Every worker does so too, in turn with
+    the others: this is for the time when no worker is up. Where nobody has done so for a while, workers are given
+    OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do no harm. With --json, one object a
+    round: ids, and what became of how many messages.
     """
     settings = load_settings()
     with closing(WorkerRegistry(settings)) as registry:
