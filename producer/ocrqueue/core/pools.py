@@ -32,6 +32,7 @@ Answer = TypeVar("Answer")
 _RETRIES: Final = 1
 _ONE_ATTEMPT: Final = 0.33
 """Share of `redis_timeout_s` in which a connection must be made, and the same for an answer."""
+_UNNAMED: Final = "No Sentinel names a primary that is up."
 _NO_PRIMARY: Final = [ReadOnlyError, MasterDownError]
 """Errors of a server that is a replica now: its connection is closed, and a new one tried, as with a lost one."""
 
@@ -104,6 +105,9 @@ class _Sentinels(redis.sentinel.Sentinel):
     def discover_master(self, service_name: str) -> Any:
         try:
             return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        except redis.sentinel.MasterNotFoundError:
+            # its own text shows whole connections, and that ends in logs
+            raise redis.sentinel.MasterNotFoundError(_UNNAMED) from None
         finally:
             for each in self.sentinels:
                 # another thread may be in the middle of the same question
@@ -116,6 +120,8 @@ class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
     async def discover_master(self, service_name: str) -> Any:
         try:
             return await super().discover_master(service_name)
+        except redis.asyncio.sentinel.MasterNotFoundError:
+            raise redis.asyncio.sentinel.MasterNotFoundError(_UNNAMED) from None
         finally:
             for each in self.sentinels:
                 await each.connection_pool.disconnect(inuse_connections=False)
