@@ -257,9 +257,11 @@ def test_all_of_it_encrypted_and_with_passwords_of_servers_and_sentinels(tmp_pat
                 sent = theirs.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.null")
                 assert sent.get(timeout=PATIENT_S)["pages"] == 1
                 sent.forget()
-                # of its own: a Celery app's connections that were lost meanwhile are an error of one call
-                with celery_app(servers, str(certificate.authority)) as asking:
-                    wait_until(lambda: asking.control.ping(timeout=2), PATIENT_S, "a worker answers by remote control")
+                # a new one: to a Celery app, a pooled one that was lost meanwhile is an error of one call
+                with theirs.connection_for_write() as connection:
+                    wait_until(
+                        lambda: theirs.control.ping(timeout=2, connection=connection), PATIENT_S, "a worker answers"
+                    )
 
             everything_works()
             stats = json.dumps(theirs.control.inspect(timeout=10).stats())
