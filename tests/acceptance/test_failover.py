@@ -27,7 +27,7 @@ from tests.support.certificates import make_certificate
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, wait_until, worker
 from tests.support.proxy import proxy
-from tests.support.sentinels import NAME, SECRETS, USER, Node, Replicated, replicated_redis
+from tests.support.sentinels import NAME, SECRETS, USER, WATCHER, Node, Replicated, replicated_redis
 
 HELLO = png(text_picture("Hello 42"))
 PATIENT_S: Final = 180
@@ -295,7 +295,10 @@ def celery_app(servers: Replicated, authority: str) -> Celery:
         f"sentinel://{USER}:secret%40of%2Fthe%3Aservers@127.0.0.1:{each.port}/1" for each in servers.sentinels
     )
     tls = {"ssl_cert_reqs": "required", "ssl_ca_certs": authority}
-    options = {"master_name": NAME, "sentinel_kwargs": {"password": SECRETS["sentinel"], "ssl": True, **tls}}
+    options = {
+        "master_name": NAME,
+        "sentinel_kwargs": {"username": WATCHER, "password": SECRETS["watcher"], "ssl": True, **tls},
+    }
     app = Celery("theirs", broker=url, backend=url, set_as_current=False)
     app.conf.update(broker_use_ssl=tls, redis_backend_use_ssl=tls)
     app.conf.broker_transport_options = app.conf.result_backend_transport_options = options

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import redis
 
@@ -18,12 +19,15 @@ from tests.support.processes import free_port, need_program, wait_until
 NAME: Final = "readers"
 """By which the Sentinels know the servers."""
 USER: Final = "ocr"
+WATCHER: Final = "watcher"
+"""Who may ask the Sentinels which server is the primary, and nothing else."""
 SECRETS: Final = {
     "server": "secret@of/the:servers",
-    "sentinel": "secret?of#the%sentinels",
+    "sentinel": "secret-of-sentinels",
+    "watcher": "secret?of#the%watcher",
     "replica": "secret-of-replicas",
 }
-_QUOTED: Final = {"server": "secret%40of%2Fthe%3Aservers", "sentinel": "secret%3Fof%23the%25sentinels"}
+_QUOTED: Final = {name: quote(secret, safe="") for name, secret in SECRETS.items()}
 _DOWN_AFTER_MS: Final = 3000
 _SENTINELS: Final = 3
 
@@ -75,7 +79,7 @@ class Replicated:
     @property
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
-        options = f"?sentinel_password={_QUOTED['sentinel']}"
+        options = f"?sentinel_username={WATCHER}&sentinel_password={_QUOTED['watcher']}"
         if self.certificate:
             options += f"&ssl_ca_certs={self.certificate.authority}"
         scheme = "sentinels" if self.certificate else "sentinel"
@@ -168,6 +172,7 @@ def _sentinel(folder: Path, name: str, primary: int, certificate: Certificate | 
         certificate,
         f"""
         requirepass "{SECRETS["sentinel"]}"
+        user {WATCHER} on >{SECRETS["watcher"]} -@all +sentinel|masters
         sentinel sentinel-pass "{SECRETS["sentinel"]}"
         sentinel monitor {NAME} 127.0.0.1 {primary} 2
         sentinel auth-user {NAME} {USER}
