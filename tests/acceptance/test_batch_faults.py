@@ -104,6 +104,21 @@ def test_a_child_killed_over_a_batch_costs_nobody_more_than_one_attempt(
     assert [batches_of(started, job)[-1] for job in jobs[2:]] == [None] * 4, "each is read alone"
 
 
+def test_children_that_are_idle_share_what_waits(installation: Installation, gates: Gates, tmp_path: Path) -> None:
+    """An engine that likes six pages at once is not given all six while another child has none."""
+    queue = installation.queue
+    settings = queue.settings.model_copy(update={"key_prefix": "shared:"})
+    two = ("--engine", "batched", "-c", "2")
+    with worker(as_environment(settings), tmp_path, *two), OcrQueue(settings) as other:
+        keys, client = other.registry.keys, other.registry.client
+        wait_until(lambda: client.hget(keys.children(), "ocr.batched") == b"2", 60, "both are counted")
+        jobs = other.submit_many([page(width) for width in WIDTHS], crops="none", **gates.batched(6))
+        wait_until(lambda: running(jobs) == [0, 1, 2, 3, 4], 60, "one has three, and the other two of the rest")
+        gates.open(WIDTHS)
+        assert states(ends(other, jobs)) == ["succeeded"] * 6
+        assert check(other.registry) == []
+
+
 def test_a_poison_image_takes_its_neighbours_along_once(installation: Installation) -> None:
     queue = installation.queue
     images = [page(60), page(60), two_pages(), page(60)]

@@ -38,7 +38,7 @@ from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
 
-_HEALTH_CHECK_INTERVAL_S: Final = 20
+_HEALTH_CHECK_INTERVAL_S: Final = 30
 """How often the channel of remote control is tried; how long the answer to a question for bells may be overdue."""
 _LEAST_SOCKET_TIMEOUT_S: Final = 2.0
 

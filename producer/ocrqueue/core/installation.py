@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -88,6 +89,23 @@ def _announced(stored: Mapping[bytes, bytes]) -> list[WorkerInfo]:
             continue  # a newer version's announcement is not ours to judge
         found.append(worker.model_copy(update={"seen_at": _seen_at_s(text)}))
     return found
+
+
+def note_children(registry: Registry) -> None:
+    """Count the children that take from each lane, for TAKE to share out what waits among them."""
+    children: Counter[str] = Counter()
+    for worker in live_workers(registry):
+        children.update(dict.fromkeys(worker.queues, worker.concurrency))
+    key = registry.keys.children()
+    with broker_errors():
+        noted = cast("Mapping[bytes, bytes]", registry.client.hgetall(key))
+        if noted == {lane.encode(): str(count).encode() for lane, count in children.items()}:
+            return
+        with registry.client.pipeline(transaction=True) as pipeline:
+            pipeline.delete(key)
+            if children:
+                pipeline.hset(key, items=[each for pair in children.items() for each in pair])
+            pipeline.execute()
 
 
 def engines_seen(registry: Registry, within_s: float) -> set[str]:

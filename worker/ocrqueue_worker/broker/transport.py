@@ -32,8 +32,8 @@ from ocrqueue_worker.stop_flag import is_stopping
 
 _log = structlog.get_logger(__name__)
 
-_SHORTEST_LISTENING_S: Final = 12.0
-_LONGEST_LISTENING_S: Final = 16.0
+_SHORTEST_LISTENING_S: Final = 15.0
+_LONGEST_LISTENING_S: Final = 20.0
 """Without a ring, until lanes are looked at again: at random, so that workers do not ask all at once."""
 
 _OF_CONNECTIONS: Final = ("socket_timeout", "socket_connect_timeout", "socket_keepalive", "health_check_interval")
@@ -157,7 +157,8 @@ class Channel(redis.Channel):
 
     def _take(self, lanes: list[str]) -> Taken:
         """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""
-        return self._registry.take(HAND.next_token, HAND.holder, [(lane, self.batch_size(lane)) for lane in lanes])
+        most = [(lane, self.batch_size(lane)) for lane in lanes]
+        return self._registry.take(HAND.next_token, HAND.holder, most, HAND.capacity())
 
     def _deliver_parts(self, taken: Taken) -> None:
         message, holds, longest_s = part_message(taken, self._settings)

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.installation import note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, reclaim
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
@@ -27,6 +28,8 @@ _ROUNDS_A_LEASE: Final = 4
 """At least: who reclaims less than twice a lease grants leases anew instead."""
 _SELDOM: Final = 15
 """Rounds, until Redis is asked again whether its data has become another's, and which engines there are."""
+_CHILDREN_COUNTED: Final = 6
+"""Rounds, until the children of all workers are counted again."""
 
 
 class SharedDuties:
@@ -74,6 +77,8 @@ class SharedDuties:
         if self._rounds % _SELDOM == 0:
             note_replication(registry)
             self._lists = foreign_lists(registry)
+        if self._rounds % _CHILDREN_COUNTED == 0:
+            note_children(registry)
         self._rounds += 1
         self._reclaim(registry)
         router = Router(self._settings, lambda: read_engines(registry))
@@ -87,4 +92,7 @@ class SharedDuties:
             _log.warning("parts of lost workers are back in their lanes", parts=found.requeued)
         for part in found.poisonous:
             _log.error("part took its workers down too often", part=part)
-            remove_all(open_storage(self._settings), part.partition(":")[0])
+        for job_id in found.leftovers:
+            remove_all(open_storage(self._settings), job_id)
+        if found.leftovers:
+            registry.forget_leftovers(found.leftovers)
