@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from celery import Celery
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.errors import BrokerUnavailable, JobUnknown, NotReplicated
+from ocrqueue.errors import JobUnknown, NotReplicated
 from ocrqueue.settings import Settings, load_settings
 from tests.support.certificates import make_certificate
+from tests.support.load import Load
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, wait_until, worker
 from tests.support.proxy import proxy
-from tests.support.sentinels import NAME, SECRETS, USER, WATCHER, Node, Replicated, replicated_redis
+from tests.support.sentinels import DATABASE, NAME, SECRETS, USER, WATCHER, Node, Replicated, replicated_redis
 
 HELLO = png(text_picture("Hello 42"))
 PATIENT_S: Final = 180
-JOBS: Final = 120
-BEFORE: Final = 30
-"""Jobs that have ended when the primary is lost."""
+SOME: Final = 30
+"""Jobs that have ended before the primary is lost, and after."""
 
 
 @pytest.fixture
@@ -60,95 +57,6 @@ def with_storage(url: str, folder: Path, **more: Any) -> Settings:
     )
 
 
-@dataclass
-class Load:
-    """Jobs that are submitted until they have been accepted, and waited for, in threads and in an event loop."""
-
-    settings: Settings
-    image: str
-    accepted: list[str] = field(default_factory=list)
-    told: dict[str, str] = field(default_factory=dict)
-    """By job id: the state that its waiting client was told in the end, or "unknown"."""
-    refusals: Counter[str] = field(default_factory=Counter)
-
-    def run(self, pool: ThreadPoolExecutor) -> list[Future[None]]:
-        return [pool.submit(self._blocking), pool.submit(asyncio.run, self._asyncio())]
-
-    @property
-    def ended(self) -> int:
-        return len(self.told)
-
-    def _jobs(self) -> Iterator[Job]:
-        for number in range(JOBS // 2):
-            yield Job(
-                image=self.image, engine="null", crops="none", cache=False, options={"delay_s": 0.05}, tag=str(number)
-            )
-
-    def _blocking(self) -> None:
-        with OcrQueue(self.settings) as queue, ThreadPoolExecutor(JOBS // 2) as waiting:
-            for job in self._jobs():
-                while not self._accepted(lambda: queue.submit(job)):  # noqa: B023  # called at once
-                    time.sleep(0.2)
-                waiting.submit(self._wait, queue, job.id)
-                time.sleep(0.1)
-
-    def _accepted(self, submit: Callable[[], object]) -> bool:
-        try:
-            submit()
-        except (BrokerUnavailable, NotReplicated) as error:
-            self.refusals[error.code] += 1
-            return False
-        return True
-
-    def _wait(self, queue: OcrQueue, job_id: str) -> None:
-        self.accepted.append(job_id)
-        try:
-            self.told[job_id] = queue.job(job_id).wait(PATIENT_S).state
-        except JobUnknown:
-            self.told[job_id] = "unknown"
-        except Exception as error:
-            self.told[job_id] = repr(error)
-
-    async def _asyncio(self) -> None:
-        async with AsyncOcrQueue(self.settings) as queue, asyncio.TaskGroup() as waiting:
-            for job in self._jobs():
-                while True:
-                    try:
-                        await queue.submit(job)
-                        break
-                    except (BrokerUnavailable, NotReplicated) as error:
-                        self.refusals[error.code] += 1
-                        await asyncio.sleep(0.2)
-                waiting.create_task(self._await(queue, job.id))
-                await asyncio.sleep(0.1)
-
-    async def _await(self, queue: AsyncOcrQueue, job_id: str) -> None:
-        self.accepted.append(job_id)
-        try:
-            self.told[job_id] = (await queue.job(job_id).wait(PATIENT_S)).state
-        except JobUnknown:
-            self.told[job_id] = "unknown"
-        except Exception as error:
-            self.told[job_id] = repr(error)
-
-
-def killed(servers: Replicated) -> Node:
-    return servers.kill_primary()
-
-
-def asked(servers: Replicated) -> Node:
-    return servers.ask_for_failover()
-
-
-def frozen(servers: Replicated) -> Node:
-    """It still takes itself for the primary when it wakes up."""
-    primary = servers.primary()
-    primary.send(signal.SIGSTOP)
-    servers.wait_for_failover(primary)
-    primary.send(signal.SIGCONT)
-    return primary
-
-
 @contextmanager
 def command(settings: Settings, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Of the command line, for as long as the block."""
@@ -168,30 +76,31 @@ def command(settings: Settings, folder: Path, *arguments: str) -> Iterator[subpr
         process.wait()
 
 
-@pytest.mark.parametrize("lose_primary", [killed, asked, frozen])
+@pytest.mark.parametrize(
+    "lose_primary", [Replicated.kill_primary, Replicated.ask_for_failover, Replicated.freeze_primary]
+)
 def test_under_load_all_go_on_with_the_next_primary_and_nothing_that_was_accepted_is_lost(
     servers: Replicated, settings: Settings, tmp_path: Path, lose_primary: Callable[[Replicated], Node]
 ) -> None:
     settings = settings.model_copy(update={"submit_replicas": 1})
-    load = Load(settings, (tmp_path / "hello.png").as_uri())
+    load = Load(settings, (tmp_path / "hello.png").as_uri(), PATIENT_S)
     with ExitStack() as stack:
         workers = [
             stack.enter_context(worker(as_environment(settings), tmp_path, "-e", "null", "-c", "1")) for _ in range(2)
         ]
         stack.enter_context(command(settings, tmp_path, "reconcile", "--loop"))
         children = [each.running_children() for each in workers]
-        running = load.run(stack.enter_context(ThreadPoolExecutor(2)))
-        wait_until(lambda: load.ended >= BEFORE, 120, "jobs have ended")
-        before = lose_primary(servers)
-        servers.wait_for_failover(before)
-        if before.process is None:
-            before.start()
-        for each in running:
-            each.result(2 * PATIENT_S)
+        with load.running():
+            wait_until(lambda: len(load.told) >= SOME, 120, "jobs have ended")
+            before = lose_primary(servers)
+            servers.wait_for_failover(before)
+            if before.process is None:
+                before.start()
+            servers.wait_for_replicas()
+            then = len(load.told)
+            wait_until(lambda: len(load.told) >= then + SOME, 120, "more jobs have ended")
         assert load.told == dict.fromkeys(load.accepted, "succeeded"), load.refusals
-        assert len(load.told) == JOBS
         assert [each.running_children() for each in workers] == children
-        servers.wait_for_replicas()
         with OcrQueue(settings) as queue:
             # every worker takes jobs again
             jobs = queue.submit_many([HELLO] * 20, engine="null", crops="none", cache=False, options={"delay_s": 0.5})
@@ -291,9 +200,8 @@ def test_all_of_it_encrypted_and_with_passwords_of_servers_and_sentinels(tmp_pat
 
 def celery_app(servers: Replicated, authority: str) -> Celery:
     """As docs/celery.md says."""
-    url = ";".join(
-        f"sentinel://{USER}:secret%40of%2Fthe%3Aservers@127.0.0.1:{each.port}/1" for each in servers.sentinels
-    )
+    quoted = quote(SECRETS["server"], safe="")
+    url = ";".join(f"sentinel://{USER}:{quoted}@127.0.0.1:{each.port}/{DATABASE}" for each in servers.sentinels)
     tls = {"ssl_cert_reqs": "required", "ssl_ca_certs": authority}
     options = {
         "master_name": NAME,
@@ -313,9 +221,9 @@ def test_a_name_that_resolves_anew_is_followed_by_who_holds_connections_to_the_s
     for each in servers.sentinels:
         each.kill()
     with proxy(before.port) as name:
-        settings = with_storage(
-            f"redis://{USER}:secret%40of%2Fthe%3Aservers@127.0.0.1:{name.port}/1", tmp_path, redis_failover_s=60
-        )
+        quoted = quote(SECRETS["server"], safe="")
+        url = f"redis://{USER}:{quoted}@127.0.0.1:{name.port}/{DATABASE}"
+        settings = with_storage(url, tmp_path, redis_failover_s=60)
         with ExitStack() as stack:
             running: Worker = stack.enter_context(worker(as_environment(settings), tmp_path, "-e", "null", "-c", "1"))
             queue = stack.enter_context(OcrQueue(settings))

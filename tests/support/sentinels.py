@@ -18,6 +18,7 @@ from tests.support.processes import free_port, need_program, wait_until
 
 NAME: Final = "readers"
 """By which the Sentinels know the servers."""
+DATABASE: Final = 1
 USER: Final = "ocr"
 WATCHER: Final = "watcher"
 """Who may ask the Sentinels which server is the primary, and nothing else."""
@@ -83,7 +84,7 @@ class Replicated:
         if self.certificate:
             options += f"&ssl_ca_certs={self.certificate.authority}"
         scheme = "sentinels" if self.certificate else "sentinel"
-        return f"{scheme}://{USER}:{_QUOTED['server']}@{hosts}/{NAME}/1{options}"
+        return f"{scheme}://{USER}:{_QUOTED['server']}@{hosts}/{NAME}/{DATABASE}{options}"
 
     def primary(self) -> Node:
         """As the Sentinels say."""
@@ -121,12 +122,27 @@ class Replicated:
             client.execute_command("SENTINEL", "FAILOVER", NAME)
         return before
 
+    def freeze_primary(self) -> Node:
+        """Returns it, when it has woken up: it still takes itself for the primary, until a Sentinel tells it."""
+        primary = self.primary()
+        primary.send(signal.SIGSTOP)
+        self.wait_for_failover(primary)
+        primary.send(signal.SIGCONT)
+        return primary
+
     def cut_replication(self) -> None:
         """The primary sends nothing to replicas any more."""
         with self.primary().client() as client:
             client.acl_setuser("replica", enabled=False)
             client.client_kill_filter(_type="replica")
             wait_until(lambda: _online_replicas(client) == 0, 60, "no replica is connected")
+
+    def mend_replication(self) -> None:
+        """Whichever server is the primary."""
+        for each in self.servers:
+            if each.process is not None:
+                with each.client() as client:
+                    client.acl_setuser("replica", enabled=True)
 
 
 @contextmanager
