@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,10 +19,10 @@ from celery import Celery
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.errors import JobUnknown, NotReplicated
+from ocrqueue.errors import BrokerUnavailable, JobUnknown, NotReplicated
 from ocrqueue.settings import Settings, load_settings
 from tests.support.certificates import make_certificate
-from tests.support.load import Load
+from tests.support.load import Load, Polling
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, wait_until, worker
 from tests.support.proxy import proxy
@@ -147,6 +148,35 @@ def test_without_replicas_what_they_had_not_is_unknown_and_may_be_submitted_agai
 async def submit_async(settings: Settings, jobs: list[Job]) -> None:
     async with AsyncOcrQueue(settings) as queue:
         await queue.submit_many(jobs)
+
+
+def test_who_asks_a_frozen_primary_does_not_go_on_with_it_when_it_wakes_up(
+    servers: Replicated, settings: Settings
+) -> None:
+    """It knows nothing of what the next one was told, for some ten seconds until a Sentinel tells it."""
+    with OcrQueue(settings) as queue:
+        polling = Polling(settings, queue.submit("s3://bucket/before.png").id)
+        servers.wait_for_replicas()
+        with polling.running():
+            wait_until(lambda: polling.answers > 100, 60, "all have connections")
+            primary = servers.primary()
+            primary.send(signal.SIGSTOP)
+            servers.wait_for_failover(primary)
+            after = Job(image="s3://bucket/after.png")
+            wait_until(lambda: submitted(queue, after), 60, "the next primary has a job")
+            polling.job_id = after.id
+            primary.send(signal.SIGCONT)
+            servers.wait_for_replicas()
+            before = polling.answers
+            wait_until(lambda: polling.answers > before + 100, 60, "all have connections")
+    assert polling.wrong == []
+
+
+def submitted(queue: OcrQueue, job: Job) -> bool:
+    try:
+        return bool(queue.submit(job))
+    except BrokerUnavailable:
+        return False
 
 
 def test_all_of_it_encrypted_and_with_passwords_of_servers_and_sentinels(tmp_path: Path) -> None:

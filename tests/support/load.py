@@ -18,6 +18,8 @@ from ocrqueue.settings import Settings
 
 UNKNOWN: Final = "unknown"
 _MOST_WAITING: Final = 200
+_POLLING: Final = 8
+_POLL_S: Final = 0.02
 _PAUSE_S: Final = 0.2
 """Between two jobs, and before a job is submitted again."""
 
@@ -103,3 +105,54 @@ class Load:
             self.told[job_id] = UNKNOWN
         except Exception as error:
             self.told[job_id] = repr(error)
+
+
+@dataclass
+class Polling:
+    """Many who ask again and again what has become of a job, in threads and in an event loop."""
+
+    settings: Settings
+    job_id: str
+    wrong: list[str] = field(default_factory=list)
+    """What they were told but the job's state, or that Redis does not answer."""
+    answers: int = 0
+    _enough: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with ThreadPoolExecutor(_POLLING + 1) as pool, OcrQueue(self.settings) as queue:
+            apps = [
+                *(pool.submit(self._blocking, queue) for _ in range(_POLLING)),
+                pool.submit(asyncio.run, self._all()),
+            ]
+            try:
+                yield
+            finally:
+                self._enough.set()
+            for app in apps:
+                app.result()
+
+    def _blocking(self, queue: OcrQueue) -> None:
+        while not self._enough.wait(_POLL_S):
+            with self._noted():
+                queue.job(self.job_id).status()
+
+    async def _all(self) -> None:
+        async with AsyncOcrQueue(self.settings) as queue:
+            await asyncio.gather(*(self._asyncio(queue) for _ in range(_POLLING)))
+
+    async def _asyncio(self, queue: AsyncOcrQueue) -> None:
+        while not self._enough.is_set():
+            with self._noted():
+                await queue.job(self.job_id).status()
+            await asyncio.sleep(_POLL_S)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+            self.answers += 1
+        except BrokerUnavailable:
+            pass
+        except Exception as error:
+            self.wrong.append(repr(error))

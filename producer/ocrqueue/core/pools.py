@@ -16,23 +16,20 @@ from typing import Any, Final, TypeVar
 
 import redis
 import redis.asyncio
-import redis.asyncio.sentinel
-import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.connection import parse_url
+from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import MasterDownError, ReadOnlyError
 from redis.retry import Retry
 
+from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
 from ocrqueue.settings import Settings
-from ocrqueue.settings.redis_url import Sentinels, sentinels_of
+from ocrqueue.settings.redis_url import sentinels_of
 
 Answer = TypeVar("Answer")
 
 _RETRIES: Final = 1
 _ONE_ATTEMPT: Final = 0.33
 """Share of `redis_timeout_s` in which a connection must be made, and the same for an answer."""
-_UNNAMED: Final = "No Sentinel names a primary that is up."
 _NO_PRIMARY: Final = [ReadOnlyError, MasterDownError]
 """Errors of a server that is a replica now: its connection is closed, and a new one tried, as with a lost one."""
 
@@ -99,47 +96,13 @@ def _backoff() -> ExponentialWithJitterBackoff:
     return ExponentialWithJitterBackoff(base=0.1, cap=0.2)
 
 
-class _Sentinels(redis.sentinel.Sentinel):
-    """They are asked when a connection is made, which is seldom: none to them is kept that could die unnoticed."""
-
-    def discover_master(self, service_name: str) -> Any:
-        try:
-            return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        except redis.sentinel.MasterNotFoundError:
-            # its own text shows whole connections, and that ends in logs
-            raise redis.sentinel.MasterNotFoundError(_UNNAMED) from None
-        finally:
-            for each in self.sentinels:
-                # another thread may be in the middle of the same question
-                each.connection_pool.disconnect(inuse_connections=False)
-
-
-class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
-    """The same for asyncio."""
-
-    async def discover_master(self, service_name: str) -> Any:
-        try:
-            return await super().discover_master(service_name)
-        except redis.asyncio.sentinel.MasterNotFoundError:
-            raise redis.asyncio.sentinel.MasterNotFoundError(_UNNAMED) from None
-        finally:
-            for each in self.sentinels:
-                await each.connection_pool.disconnect(inuse_connections=False)
-
-
 def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
     """Connects at the first command. `options` of its connections stand in for the usual ones."""
     url = settings.redis_url.get_secret_value()
     given = {**_timeouts(settings), "retry": _RetryInTime(settings), **options}
     if (sentinels := sentinels_of(url)) is None:
         return redis.ConnectionPool.from_url(url, **given)
-    of_servers, of_sentinels = _sentinel_options(sentinels, settings)
-    asked = _Sentinels(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": Retry(NoBackoff(), 0)}
-    )
-    return redis.sentinel.SentinelConnectionPool(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        sentinels.service, asked, **{**of_servers, **given}
-    )
+    return sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
 
 
 def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
@@ -148,13 +111,7 @@ def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
     given = {**_timeouts(settings), "retry": _AsyncRetryInTime(settings)}
     if (sentinels := sentinels_of(url)) is None:
         return redis.asyncio.ConnectionPool.from_url(url, **given)
-    of_servers, of_sentinels = _sentinel_options(sentinels, settings)
-    asked = _AsyncSentinels(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": AsyncRetry(NoBackoff(), 0)}
-    )
-    return redis.asyncio.sentinel.SentinelConnectionPool(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        sentinels.service, asked, **{**of_servers, **given}
-    )
+    return async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
 
 
 def _timeouts(settings: Settings) -> dict[str, Any]:
@@ -163,19 +120,3 @@ def _timeouts(settings: Settings) -> dict[str, Any]:
         "socket_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
         "health_check_interval": 25,
     }
-
-
-def _sentinel_options(sentinels: Sentinels, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
-    """For connections to the servers, and to the Sentinels, by the names that redis-py has for them."""
-    servers: dict[str, Any] = parse_url(sentinels.servers)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    # one is asked after the other: all of them have the time of one attempt
-    timeout_s = settings.redis_timeout_s * _ONE_ATTEMPT / len(sentinels.addresses)
-    asked = {
-        "username": servers.pop("sentinel_username", None),
-        "password": servers.pop("sentinel_password", None),
-        "socket_connect_timeout": timeout_s,
-        "socket_timeout": timeout_s,
-        **{name: value for name, value in servers.items() if name.startswith("ssl_")},
-    }
-    encrypted = {"ssl": sentinels.encrypted}
-    return {**servers, **encrypted}, {**asked, **encrypted}
