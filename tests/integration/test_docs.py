@@ -92,7 +92,7 @@ def test_an_app_that_has_only_celery_reads_an_image_by_name(installation: Instal
 
 
 def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Installation, tmp_path: Path) -> None:
-    _, (code, _) = snippets(DOCS / "celery.md")
+    _, (code, _), *_ = snippets(DOCS / "celery.md")
     (tmp_path / "replies.py").write_text(code, encoding="utf-8")
     log = tmp_path / "replies.log"
     with log.open("wb") as out:

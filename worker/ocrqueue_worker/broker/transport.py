@@ -17,9 +17,11 @@ from typing import Any, Final
 
 import structlog
 from kombu.transport import redis, virtual
+from redis import ConnectionPool
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.pools import connection_pool
 from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.job import is_lane
@@ -39,8 +41,23 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 15.0
 """After an error of Redis's that is no outage: it doubles while the error stays."""
 
+_OF_CONNECTIONS: Final = ("socket_timeout", "socket_connect_timeout", "socket_keepalive", "health_check_interval")
+"""What Celery's `broker_transport_options` say of connections."""
+
 BatchSize = Callable[[str], int]
 """Lane -> how many parts of one kind its engine likes to have at once."""
+
+
+def _polled(connection_class: type[Any], channel: Any) -> type[Any]:
+    """Connections of which the event loop forgets the socket when they end, as with kombu's own."""
+
+    class Connection(connection_class):  # type: ignore[misc]  # which class it is, the URL says
+        def disconnect(self, *arguments: Any, **options: Any) -> None:
+            super().disconnect(*arguments, **options)
+            if channel._registered:
+                channel._on_connection_disconnect(self)
+
+    return Connection
 
 
 class QoS(virtual.QoS):
@@ -78,6 +95,7 @@ class Channel(redis.Channel):
     """Takes from lanes; other queues are kombu's."""
 
     brpop_timeout: float
+    keyprefix_fanout: str
     _in_poll: Any
     _brpop_sent_at: Any
     QoS = QoS  # type: ignore[assignment]  # kombu's own keeps a book in Redis
@@ -85,12 +103,25 @@ class Channel(redis.Channel):
     """Set by the app, which knows the engines."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        # kombu connects right away
         self._settings: Settings = process_settings()
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
         self._queue_cycle = LaneCycle(self._settings.low_lane_share)
         self._listens = False
         """For bells, or for the end of a pause; and not for messages of kombu's."""
         self._pause_s = 0.0
+
+    def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
+        """Connections as all of ocrqueue makes them, in place of kombu's own reading of a URL.
+
+        So they find the primary by its Sentinels, and Celery, which tells what it knows of its broker to who asks by
+        remote control, knows no password.
+        """
+        pool = connection_pool(self._settings, retry=None, **{name: getattr(self, name) for name in _OF_CONNECTIONS})
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=pool.connection_kwargs.get("db") or 0)
+        if asynchronous:
+            pool.connection_class = _polled(pool.connection_class, self)
+        return pool
 
     @cached_property
     def _registry(self) -> WorkerRegistry:

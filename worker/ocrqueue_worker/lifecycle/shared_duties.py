@@ -70,7 +70,8 @@ class SharedDuties:
                 try:
                     more = self._do(registry, router)
                 except BrokerUnavailable:
-                    continue  # the heartbeat tells of it
+                    # the heartbeat tells of it; what answers next may be another Redis
+                    self._rounds = 0
                 except OcrQueueError as error:
                     _log.warning("cannot do the shared duties", error=error.code)
                 except Exception as error:
