@@ -96,10 +96,10 @@ def _announced(stored: Mapping[bytes, bytes]) -> list[WorkerInfo]:
     return found
 
 
-def note_children(registry: Registry) -> None:
-    """Count the children that take from each lane, for TAKE to share out what waits among them."""
+def note_children(registry: Registry, workers: Iterable[WorkerInfo]) -> None:
+    """Count the live workers' children that take from each lane, for TAKE to share out what waits among them."""
     children: Counter[str] = Counter()
-    for worker in live_workers(registry):
+    for worker in workers:
         children.update(dict.fromkeys(worker.queues, worker.concurrency))
     key = registry.keys.children()
     with broker_errors():

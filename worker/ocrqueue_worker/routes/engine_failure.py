@@ -23,7 +23,7 @@ from ocrqueue_worker.sources import fetch
 _log = structlog.get_logger(__name__)
 
 _ENGINES_OWN: Final = ("engine", "language", "option", "internal")
-_NOBODYS: Final = ("storage", "broker", "worker", "settings")
+_NOBODYS: Final = ("storage", "result", "broker", "worker", "settings")
 """Groups of codes after which the job fails, to be replayed."""
 
 

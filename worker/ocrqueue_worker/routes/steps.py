@@ -7,7 +7,7 @@ named by the attempt, so that two attempts at one step, of which one was taken f
 
 from __future__ import annotations
 
-from ocrqueue.document import Document
+from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.job.route import Step
@@ -46,6 +46,6 @@ def _steps_made(job: Job) -> list[Step]:
 
 def _stored(storage: Storage, key: str) -> Document | None:
     try:
-        return Document.model_validate_json(storage.get(key))
+        return stored_document(storage.get(key))
     except StorageNotFound:
         return None

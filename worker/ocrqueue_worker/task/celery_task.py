@@ -196,7 +196,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             with suppress(StorageUnavailable, StorageDenied):
                 instead = instead_of_failing(job, part.hold, start, workplace, error, with_missing_crops=False)
         with suppress(Ignore):
-            closing = delivery.end(instead or failed(job.id, error))
+            closing = delivery.end(instead or failed(part.hold.job_id, error))
             if closing is not None:
                 # this process reads nothing
                 closing.give_back(error)
