@@ -55,6 +55,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
             key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{folder}/storage",
             worker_heartbeat_s=1,
+            engine_page_cost=f"0,{ENGINE}=250",
             retry_limit=1,
             retry_backoff_s=0.1,
             # a job that lowers the soft limit has the hard one a second later
@@ -134,7 +135,9 @@ def test_a_hundred_pages_are_read_by_two_children(installation: Installation, ga
     assert pages_done(installation.worker, job) == dict.fromkeys(range(1, 101), 1)
     assert not [key for key in stored(queue, job) if key.startswith("pages/")]
     after = usage(queue)
-    assert {name: after[name] - before.get(name, 0) for name in ("jobs", "pages")} == {"jobs": 1, "pages": 100}
+    counted = {name: after[name] - before.get(name, 0) for name in ("jobs", "pages", "cost")}
+    # 1,000 pages cost 2.50
+    assert counted == {"jobs": 1, "pages": 100, "cost": pytest.approx(0.25)}
 
 
 def test_a_page_whose_child_is_killed_is_read_again_and_no_other(installation: Installation, gates: Gates) -> None:

@@ -201,7 +201,10 @@ class Delivery:
         return replace(self, hold=self.hold.closing, follows_a_page=True) if stands == "close" else None
 
     def _finish(self, outcome: Outcome, start: Start | None) -> str:
-        used = Used(0 if outcome.cached else outcome.pages, _cpu_s(start), 0, 0.0)
+        pages = 0 if outcome.cached else outcome.pages
+        # the setting is in hundredths of the currency, for 1,000 pages
+        cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
+        used = Used(pages, _cpu_s(start), cost=cost)
         closing = self.hold.closing.token if self.hold.page is not None else ""
         return self._until_redis_answers(
             lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)

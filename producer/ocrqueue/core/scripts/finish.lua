@@ -30,9 +30,9 @@ if own[1] ~= token then
   return 'gone'
 end
 if not is_page_part(part) and job[3] and ending.state == 'failed' then return 'stop' end
--- of a job that was split, its page parts count the pages, and its closing part the job
+-- of a job that was split, its page parts count the pages and their cost, and its closing part the job
 if is_page_part(part) then facts.used.jobs = 0 end
-if job[4] then facts.used.pages = 0 end
+if job[4] then facts.used.pages, facts.used.cost = 0, 0 end
 count_usage(job[2] or '', facts.used)
 if not is_page_part(part) then
   let_go(part, key, token, own[2])
