@@ -209,6 +209,15 @@ class SourceNotFound(OcrQueueError):
     remedy = "Check that the object exists and that the reference has no typing error."
 
 
+class SourceChanged(OcrQueueError):
+    """The document was replaced by another while its pages were being read."""
+
+    code = "source.changed"
+    remedy = (
+        "Let what a job refers to stand until the job has ended. `ocrqueue dead replay ID` reads what is there now."
+    )
+
+
 class SourceBucketNotFound(OcrQueueError):
     """The bucket of the image reference does not exist."""
 

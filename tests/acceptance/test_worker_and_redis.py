@@ -79,7 +79,9 @@ def test_an_idle_worker_asks_redis_little(
         # one that waits for as long as nobody asks anything
         client = stack.enter_context(server.client())
         for _ in range(2):
-            stack.enter_context(worker(as_environment(settings), tmp_path, *NULL))
+            # no duty lasts for longer than a lease
+            long_leases = as_environment(settings) | {"lost_after_s": 500}
+            stack.enter_context(worker(long_leases, tmp_path, *NULL))
         time.sleep(10)  # Celery has made all its connections
         found = asked(client, 60)
         assert found.total() <= 2 * 30 + 120, found

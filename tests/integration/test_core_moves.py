@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ocrqueue.core import Hold, Outcome, Taken, WorkerRegistry
+from ocrqueue.core import Hold, Outcome, Taken, Used, WorkerRegistry
 from ocrqueue.core.check import check
+from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.errors import EngineFailed, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
 from ocrqueue.routing import make_route
@@ -88,37 +89,6 @@ def test_an_old_token_changes_nothing(registry: WorkerRegistry) -> None:
     assert registry.heartbeat("holder", "", [old, new]).answers == ("gone", "yours")
     assert registry.begin(old, "w1", "null").verdict == "gone"
     assert registry.finish(new, given, succeeded(new)) == "succeeded"
-
-
-def test_tenants_share_a_lane_and_each_is_first_in_first_out(registry: WorkerRegistry) -> None:
-    registry.client.hset(registry.keys.weights(), "b", "3")
-    a = [job(tenant="a") for _ in range(40)]
-    b = [job(tenant="b") for _ in range(40)]
-    submit(registry, *a, *b)
-    taken = [hold_of(registry) for _ in range(40)]
-    whose = ["a" if hold.part in {one.id for one in a} else "b" for hold in taken]
-    assert 29 <= whose.count("b") <= 31
-    assert [h.part for h, who in zip(taken, whose, strict=True) if who == "a"] == [one.id for one in a][
-        : whose.count("a")
-    ]
-    assert [h.part for h, who in zip(taken, whose, strict=True) if who == "b"] == [one.id for one in b][
-        : whose.count("b")
-    ]
-
-
-def test_a_tenant_that_comes_one_by_one_has_its_share_and_no_more(registry: WorkerRegistry) -> None:
-    submit(registry, *(job(tenant="z") for _ in range(100)))
-    for _ in range(10):
-        hold_of(registry)
-    submit(registry, job(tenant="a"))
-    whose = []
-    for _ in range(20):
-        hold = hold_of(registry)
-        tenant = registry.status(hold.job_id).tenant
-        whose.append(tenant)
-        if tenant == "a":
-            submit(registry, job(tenant="a"))
-    assert 9 <= whose.count("a") <= 11
 
 
 def test_a_batch_is_of_one_kind_and_looks_at_few(registry: WorkerRegistry) -> None:
@@ -272,6 +242,89 @@ def test_a_job_is_split_and_its_last_part_gathers_the_pages(registry: WorkerRegi
     closing = Hold(given.id, "closing")
     assert registry.heartbeat("holder", "", [closing]).answers == ("yours",)
     assert registry.finish(closing, given, succeeded(closing)) == "succeeded"
+
+
+def test_every_part_of_a_split_job_is_told_how_many_there_are_and_what_was_split(registry: WorkerRegistry) -> None:
+    given = job(tenant="acme")
+    submit(registry, given)
+    opening = hold_of(registry)
+    start = registry.begin(opening, "w", "null")
+    assert (opening.page, start.pages, start.pin) == (None, 0, "")
+    registry.split(opening, 2, "sha256")
+    for number in (1, 2):
+        page = hold_of(registry)
+        start = registry.begin(page, "w", "null")
+        assert (page.page, start.number, start.pages, start.pin) == (number, 1, 2, "sha256")
+        read = succeeded(page)
+        error = EngineFailed().info if number == 1 else None
+        outcome = read.model_copy(update={"state": "failed", "error": error, "pages": 0}) if error else read
+        registry.finish(page, given, outcome, Used(outcome.pages), next_token=page.closing.token)
+    closing = page.closing
+    start = registry.begin(closing, "w", "null")
+    assert (closing.part, start.verdict, start.number, start.pages) == (given.id, "run", 1, 2)
+    assert {number: error.code for number, error in registry.page_errors(given.id).items()} == {1: "engine.failed"}
+    assert registry.finish(closing, given, succeeded(closing), Used(2)) == "succeeded"
+    assert registry.page_errors(given.id) == {}
+    seconds, _ = registry.client.time()
+    used = registry.client.hgetall(registry.keys.usage(seconds // 86400, "acme"))
+    assert {name: int(amount) for name, amount in used.items()} == {b"jobs": 1, b"pages": 1}
+    assert sum(map(int, registry.client.hvals(registry.keys.pages("null")))) == 1
+
+
+def test_no_more_page_parts_come_into_the_lane_than_have_room(registry: WorkerRegistry) -> None:
+    """However many of them come back to it, or pause."""
+    given = job()
+    submit(registry, given)
+    registry.split(begun(registry), 100, "sha256")
+
+    def idle() -> int:
+        return int(registry.client.zcard(registry.keys.queue(LANE, ""))) + int(
+            registry.client.zcard(registry.keys.delayed())
+        )
+
+    holds = [begun(registry) for _ in range(8)]
+    assert idle() == 32
+    for number, hold in enumerate(holds):
+        registry.release(hold, SourceUnavailable().info, pause_s=60 * (number % 2), is_retry=True)
+    assert idle() == 40
+    for _ in range(36):
+        registry.release(begun(registry), SourceUnavailable().info, pause_s=60, is_retry=True)
+        assert idle() == 40
+    assert take(registry) == Taken(), "all of them pause"
+    assert registry.client.scard(registry.keys.open_parts(given.id)) == 40
+    assert check(registry) == []
+    done = []
+    end_pauses(registry)
+    reclaimed(registry)
+    state = "done"
+    while state == "done":
+        done.append(hold := begun(registry))
+        state = registry.finish(hold, given, succeeded(hold), next_token="closing")
+    assert (sorted(hold.page or 0 for hold in done), state) == ([*range(1, 101)], "close")
+
+
+def test_what_a_job_has_stored_that_ends_with_no_worker_at_hand_is_removed_by_one_on_duty(
+    registry: WorkerRegistry,
+) -> None:
+    waiting, unbegun, lost = job(), job(), job()
+    submit(registry, unbegun, lost, waiting)
+    assert registry.cancel(unbegun.id) == "cancelled"
+    registry.release(begun(registry), SourceUnavailable().info, pause_s=60)
+    registry.split(begun(registry), 3, "sha256")
+    assert reclaimed(registry).leftovers == ()
+    assert registry.cancel(lost.id) == registry.cancel(waiting.id) == "cancelled"
+    for _ in range(2):
+        assert set(reclaimed(registry).leftovers) == {lost.id, waiting.id}
+    registry.forget_leftovers([lost.id, waiting.id])
+    assert reclaimed(registry).leftovers == ()
+    poisonous = job()
+    submit(registry, poisonous)
+    for _ in range(3):
+        end_lease(registry, begun(registry))
+        reclaimed(registry)
+    assert reclaimed(registry).leftovers == (poisonous.id,)
+    DeadLetters(registry).replay(poisonous.id)
+    assert reclaimed(registry).leftovers == (), "it has begun anew"
 
 
 def test_a_closing_part_whose_worker_is_lost_waits_for_another(registry: WorkerRegistry) -> None:

@@ -281,7 +281,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
                 assert status.error is not None
                 assert status.error.code == code
             assert {lane.name for lane in queue.queues() if lane.workers} >= {"ocr.null", "ocr.tesseract"}
-            interrupted = queue.submit(HELLO, engine="null", options={"delay_s": 3})
+            interrupted = queue.submit(HELLO, engine="null", options={"delay_s": 15})
             wait_until(lambda: interrupted.status().state == "running", 60, "it runs")
         assert interrupted.status().state == "queued", "it is back in its lane"
         with OcrQueue(load_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):

@@ -235,6 +235,9 @@ def test_no_move_does_more_where_more_waits(registry: WorkerRegistry) -> None:
         registry.heartbeat("holder", "", [part.hold for part in parts])
         end_lease(registry, parts[0].hold)
         registry.reclaim()
+        # what it brings back is read by itself: the batch of the next round is no smaller for it
+        for part in take(registry).parts:
+            registry.finish(part.hold, Job.model_validate_json(part.job), succeeded(part.hold))
         for part in parts[1:3]:
             one = Job.model_validate_json(part.job)
             registry.finish(part.hold, one, succeeded(part.hold))
@@ -281,3 +284,59 @@ def test_what_has_no_record_holds_up_nobody(registry: WorkerRegistry, most: int)
     gone, kept = submitted(registry, 500), submitted(registry, 2)
     registry.client.delete(*(registry.keys.record(one.id) for one in gone))
     assert [part.hold.part for part in take(registry, most).parts] == [one.id for one in kept][:most]
+
+
+def test_of_a_batch_that_is_lost_with_its_worker_each_is_read_by_itself(registry: WorkerRegistry) -> None:
+    """Any of them may have been the cause. It does not count, and the next delivery is alone."""
+    jobs = submitted(registry, 4)
+    cap = registry.settings.delivery_cap
+    for part in take(registry, 4).parts[:3]:
+        registry.begin(part.hold, "w", "null")
+        end_lease(registry, part.hold)
+    assert set(reclaimed(registry).requeued) == {one.id for one in jobs[:3]}
+    (last,) = take(registry, 4, "other", LANE).parts
+    assert last.hold.part == jobs[0].id, "by itself"
+    for _ in range(cap):
+        registry.begin(last.hold, "w", "null")
+        end_lease(registry, last.hold)
+        found = reclaimed(registry)
+        if not found.poisonous:
+            (last,) = take(registry, 4, "other", LANE).parts
+    assert found.poisonous == (jobs[0].id,), "it is the one"
+    assert [registry.status(one.id).state for one in jobs[1:]] == ["queued", "queued", "queued"]
+    # the fourth had not begun: it is still in the hand of the worker that was lost
+    assert [part.hold.part for part in take(registry, 4, "other", LANE).parts] == [jobs[1].id]
+    assert [part.hold.part for part in take(registry, 4, "other", LANE).parts] == [jobs[2].id]
+
+
+def test_what_is_given_back_unbegun_is_as_near_to_poison_as_before(registry: WorkerRegistry) -> None:
+    submitted(registry, 1)
+    for _ in range(registry.settings.delivery_cap):
+        assert registry.give_back_unbegun(hold_of(registry)) == "released"
+        end_lease(registry, begun(registry))
+        found = reclaimed(registry)
+    assert len(found.poisonous) == 1
+
+
+def test_a_clock_that_is_put_back_stops_nobody_from_reclaiming(registry: WorkerRegistry) -> None:
+    (given,) = submitted(registry, 1)
+    hold = begun(registry)
+    seconds, _ = registry.client.time()
+    in_an_hour = (seconds + 3600) * 1000
+    # as Redis has noted it by the clock of before
+    registry.client.hset(f"{registry.keys.root}reclaim", mapping={"last": in_an_hour, "grace_until": in_an_hour})
+    registry.client.zadd(registry.keys.leases(), {hold.part: in_an_hour})
+    assert registry.reclaim().leases_granted
+    lease_ms = registry.settings.lost_after_s * 1000
+    assert registry.client.zscore(registry.keys.leases(), hold.part) <= (seconds + 5) * 1000 + lease_ms
+    grace_until = int(registry.client.hget(f"{registry.keys.root}reclaim", "grace_until") or 0)
+    assert grace_until <= (seconds + 5) * 1000 + lease_ms
+    end_lease(registry, hold)
+    assert reclaimed(registry).requeued == (given.id,)
+
+
+def test_inputs_that_no_job_has_referred_to_for_long_are_forgotten(registry: WorkerRegistry) -> None:
+    seconds, _ = registry.client.time()
+    registry.client.zadd(registry.keys.inputs(), {"old": 1000, "new": seconds * 1000})
+    registry.reclaim()
+    assert registry.client.zrange(registry.keys.inputs(), 0, -1) == [b"new"]

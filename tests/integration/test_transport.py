@@ -206,7 +206,8 @@ def test_a_message_that_cannot_be_delivered_leaves_room_for_the_next(
 def test_parts_of_one_kind_travel_in_one_message_where_the_engine_gains_by_it(
     channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry
 ) -> None:
-    jobs = [job() for _ in range(5)]
+    # two children may have as many each
+    jobs = [job() for _ in range(8)]
     submit(registry, *jobs)
     channel.batch_size = lambda _: 4
     assert look(channel)

@@ -52,6 +52,8 @@ class _Look:
         self.queues = {name: parts for name, parts in self._queues() if parts}
         self.leases, self.delayed = self._sorted("leases"), self._sorted("delayed")
         self.dead = self._sorted("dead")
+        seconds, _ = self.client.time()
+        self.now_ms, self.ended_ttl_ms = seconds * 1000, registry.settings.ended_ttl_s * 1000
         days = [day.decode() for day in cast("set[bytes]", self.client.smembers(self.keys.ended_days()))]
         self.ended = {
             job_id.decode()
@@ -94,7 +96,7 @@ class _Look:
             return
         if (place == "done") != (state in FINAL_STATES):
             yield f"{part} is {state}, and its place is {place}"
-        if state in FINAL_STATES and part not in self.ended:
+        if state in FINAL_STATES and part not in self.ended and not self._is_long_over(fields):
             yield f"{part} is {state}, and not remembered as ended"
         if place == "split":
             members = {name for name in self.page_parts if name.partition(":")[0] == part}
@@ -104,6 +106,13 @@ class _Look:
                 yield f"{part} has the parts {sorted(members)}, and {sorted(opened)} are open"
             if int(fields.get("parts", 0)) - done != int(fields.get("open", 0)):
                 yield f"{part} has {fields.get('parts')} parts, {done} done, {fields.get('open')} open"
+            idle = sum(self.page_parts[name].get("place") in ("waiting", "delayed") for name in members)
+            if "cancel" not in fields and int(fields.get("idle", 0)) != idle:
+                yield f"{idle} parts of {part} wait or pause, and {fields.get('idle')} are counted"
+
+    def _is_long_over(self, fields: Fields) -> bool:
+        """Whether the record, such as a dead letter's, outlives the memory of its end."""
+        return self.now_ms - int(fields.get("finished_at", 0)) > self.ended_ttl_ms
 
     def lanes(self) -> Iterator[str]:
         """Who waits has a turn, and as many are counted as wait."""
@@ -120,9 +129,13 @@ class _Look:
         for lane in sorted({*counted, *waiting}):
             if counted.get(lane, 0) != waiting[lane]:
                 yield f"{waiting[lane]} parts wait in {lane}, and {counted.get(lane, 0)} are counted"
-        for lane in sorted({*self._names("lane:"), *tenants}):
+        for lane in sorted({*self._names("lane:"), *self._names("departed:"), *tenants}):
             if (with_turn := set(self._sorted(f"lane:{lane}"))) != tenants[lane]:
                 yield f"in {lane} {sorted(tenants[lane])} wait, and {sorted(with_turn)} have a turn"
+            if both := sorted(with_turn & set(departed := self._sorted(f"departed:{lane}"))):
+                yield f"in {lane} {both} have a turn, and have left"
+            if departed and not with_turn:
+                yield f"in {lane} nobody waits, and {sorted(departed)} have left ahead of its time"
 
     def indexes(self) -> Iterator[str]:
         for job_id in self.dead:
@@ -140,6 +153,12 @@ class _Look:
         for part in self.page_parts:
             if part.partition(":")[0] not in self.records:
                 yield f"{part} is left of a job without a record"
+        tokens = {
+            fields["token"] for fields in (*self.records.values(), *self.page_parts.values()) if "token" in fields
+        }
+        for holder, taken in self._hashes("hand:"):
+            for token in taken.keys() - tokens:
+                yield f"{token} is left in the hand of {holder}, and no part was taken with it"
         for job_id, lives_on in self._lives(list(self.records)):
             fields = self.records[job_id]
             if (fields.get("state") in FINAL_STATES) != (lives_on >= 0) and lives_on != -2:

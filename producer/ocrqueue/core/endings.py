@@ -67,6 +67,7 @@ def policy(settings: Settings) -> str:
         {
             "lease_ms": int(settings.lost_after_s * 1000),
             "dead_letter_ttl_ms": settings.dead_letter_ttl_s * 1000,
+            "ended_ttl_ms": settings.ended_ttl_s * 1000,
             "delivery_cap": settings.delivery_cap,
             "take_cap": TAKE_CAP,
             "poison": _failure(poison, settings),
@@ -84,7 +85,8 @@ def _failure(error: ErrorInfo, settings: Settings) -> Ending:
 def is_dead_letter(error: ErrorInfo) -> bool:
     """Whether a replay may help: the cause is not in the job or its image, which would fail the same way."""
     group, _, _ = error.code.partition(".")
-    return error.retryable or group in {"engine", "internal", "storage"} or error.code == "job.poison"
+    named = error.code in {"job.poison", "source.changed"}
+    return error.retryable or named or group in {"engine", "internal", "storage"}
 
 
 def celery_result(outcome: Outcome) -> dict[str, Any]:

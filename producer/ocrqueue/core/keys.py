@@ -12,6 +12,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:queue:<lane>:<tenant>` | sorted set | part -> its sequence number | while one waits |
 | `ocrqueue:waiting` | hash | lane -> parts that wait in it | for good |
 | `ocrqueue:virtual_time` | hash | lane -> its virtual time | for good |
+| `ocrqueue:departed:<lane>` | sorted set | tenant that left the lane ahead of its time -> its tag | until then |
 | `ocrqueue:weights` | hash | tenant -> its share of a lane; 1 where none is given | for good |
 | `ocrqueue:sequence` | string | the last sequence number given | for good |
 | `ocrqueue:bell:<lane>` | list | one entry at most: somebody who listens is to look | until heard |
@@ -22,13 +23,14 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
 | `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970, never to run again | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
+| `ocrqueue:leftovers` | set | ids that ended with no worker at hand to remove what they had stored | until one has |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
 | `ocrqueue:replication` | hash | `id` of this Redis's data, `changed_at`: what it knew before may be lost | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
-| `ocrqueue:inputs` | sorted set | key of an uploaded image -> when a job last referred to it | for good |
+| `ocrqueue:inputs` | sorted set | key of an uploaded image -> when a job last referred to it | `ended_ttl_s` |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |
 | `ocrqueue:waits:<engine>` | hash | `<period>:<bucket>` -> jobs by how long they waited: `recent_counts` | 5 minutes |
@@ -70,6 +72,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `replayed` | 1: its storage may hold what an earlier life left | once replayed |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
 | `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |
+| `idle` | page parts that wait or pause | once split |
 | `closing` | 1: the part of this name gathers the pages | once all page parts are done |
 
 Fields of a part, in the record of a job of one part, else in the part's own hash.
@@ -86,6 +89,7 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `deliveries` | starts since the last orderly end of an attempt: what the cap counts | from a start on |
 | `retries` | attempts that ended with a retryable error | once one has |
 | `error` | JSON of the error that the next attempt is for | while waiting for it |
+| `together` | 1: taken with others of its kind, in a batch | in a hand |
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
 """
 
@@ -152,6 +156,9 @@ class Keys:
     def ended_days(self) -> str:
         return f"{self.root}ended_days"
 
+    def leftovers(self) -> str:
+        return f"{self.root}leftovers"
+
     def dead(self) -> str:
         return f"{self.root}dead"
 
@@ -193,6 +200,12 @@ class Keys:
 
     def workers(self) -> str:
         return f"{self.root}workers"
+
+    def inputs(self) -> str:
+        return f"{self.root}inputs"
+
+    def departed(self, lane: str) -> str:
+        return f"{self.root}departed:{lane}"
 
     def children(self) -> str:
         return f"{self.root}children"

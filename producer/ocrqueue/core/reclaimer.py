@@ -31,6 +31,7 @@ def reclaim(registry: WorkerRegistry) -> Reclaimed:
         tuple(part for each in rounds for part in each.poisonous),
         sum(each.due for each in rounds),
         any(each.leases_granted for each in rounds),
+        tuple(dict.fromkeys(job_id for each in rounds for job_id in each.leftovers)),
     )
 
 

@@ -35,6 +35,18 @@ class Hold:
     def job_id(self) -> str:
         return self.part.partition(":")[0]
 
+    @property
+    def page(self) -> int | None:
+        """The number of the page that the part is about; None where it is about the whole document."""
+        number = self.part.partition(":")[2]
+        return int(number) if number else None
+
+    @property
+    def closing(self) -> Hold:
+        """The closing part of the job, should this page part be the last: made of its token, its worker's heartbeat can
+        name it before it is there."""
+        return Hold(self.job_id, f"{self.token}.{self.page}")
+
 
 @dataclass(frozen=True, slots=True)
 class Used:

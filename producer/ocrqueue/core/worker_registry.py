@@ -60,6 +60,10 @@ class Start:
     retries: int = 0
     may_be_stored: bool = False
     """Whether a result may be in storage already."""
+    pages: int = 0
+    """Of a job that was split: its page parts. 0 for any other."""
+    pin: str = ""
+    """What its source was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Reclaimed:
     """Parts whose pause was over."""
     leases_granted: bool
     """The round before was too long ago: who holds parts has time to say so, and none was reclaimed."""
+    leftovers: tuple[str, ...] = ()
+    """Jobs that ended with no worker at hand: what they have stored is to be removed."""
 
 
 class WorkerRegistry(Registry):
@@ -108,8 +114,11 @@ class WorkerRegistry(Registry):
 
     def begin(self, hold: Hold, worker: str, engine: str) -> Start:
         """Count a delivery, and say whether the attempt is to be made."""
-        verdict, attempt, wait_ms, retries, stored = self.run("begin", self.arguments.begin(hold, worker, engine))
-        return Start(verdict.decode(), int(attempt), max(0.0, int(wait_ms) / 1000), int(retries), bool(stored))
+        verdict, *told = self.run("begin", self.arguments.begin(hold, worker, engine))
+        attempt, wait_ms, retries, stored, pages = map(int, told[:5])
+        return Start(
+            verdict.decode(), attempt, max(0.0, wait_ms / 1000), retries, bool(stored), pages, told[5].decode()
+        )
 
     def progress(self, hold: Hold, done: int, pages: int) -> Literal["go on", "stop", "gone"]:
         """Note the progress in pages, and hear what the attempt is to do."""
@@ -117,7 +126,12 @@ class WorkerRegistry(Registry):
         return cast('Literal["go on", "stop", "gone"]', answer.decode())
 
     def split(self, hold: Hold, parts: int, pin: str) -> Literal["split", "changed", "cancelled", "ended", "gone"]:
-        """The job's page parts take the place of its opening part. `pin`: the sha256 or ETag of the source."""
+        """The job's page parts, one at least, take the place of its opening part.
+
+        `pin`: the sha256 or ETag of the source. Raises ValueError where there are no parts.
+        """
+        if parts < 1:
+            raise ValueError(f"A job cannot have {parts} page parts.")
         answer = self.run("split", self.arguments.split(hold, parts, pin))
         return cast('Literal["split", "changed", "cancelled", "ended", "gone"]', answer.decode())
 
@@ -149,10 +163,11 @@ class WorkerRegistry(Registry):
         *,
         by_name: bool = False,
         next_token: str = "",
-    ) -> State | Gone | Literal["done", "close"]:
+    ) -> State | Gone | Literal["done", "close", "stop"]:
         """The part is done, and the job with its last one: returns the state that stands.
 
-        Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`.
+        Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`. "stop": the job was
+        asked to stop and failed, and is to be ended as cancelled.
         """
         made = partial(
             self.arguments.finish, hold, job, outcome, used or Used(), by_name=by_name, next_token=next_token
@@ -160,7 +175,13 @@ class WorkerRegistry(Registry):
         answer: bytes = self.run("finish", made())
         if answer == b"unknown":
             answer = self.run("finish", made(is_lost=True))
-        return cast('State | Gone | Literal["done", "close"]', answer.decode())
+        return cast('State | Gone | Literal["done", "close", "stop"]', answer.decode())
+
+    def page_errors(self, job_id: str) -> dict[int, ErrorInfo]:
+        """Of the page parts of a split job that failed, by the number of their page."""
+        with broker_errors():
+            done = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.parts_done(job_id)))
+        return {int(number): ErrorInfo.model_validate_json(error) for number, error in sorted(done.items()) if error}
 
     def lost(self, holds: Sequence[Hold]) -> list[str]:
         """The process that had the parts is gone: what became of each ("requeued", "poison", "cancelled", ...)."""
@@ -173,8 +194,13 @@ class WorkerRegistry(Registry):
 
     def reclaim(self, most: int = 100) -> Reclaimed:
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""
-        requeued, poisonous, due, granted = self.run("reclaim", self.arguments.reclaim(most))
-        return Reclaimed(_names(requeued), _names(poisonous), int(due), bool(granted))
+        requeued, poisonous, due, granted, leftovers = self.run("reclaim", self.arguments.reclaim(most))
+        return Reclaimed(_names(requeued), _names(poisonous), int(due), bool(granted), _names(leftovers))
+
+    def forget_leftovers(self, job_ids: Sequence[str]) -> None:
+        """What these jobs had stored is removed."""
+        with broker_errors():
+            self.client.srem(self.keys.leftovers(), *job_ids)
 
 
 def _taken_part(token: str, part: bytes, job: bytes, traits: bytes) -> TakenPart:

@@ -71,6 +71,9 @@ class Hand:
         """Redis says that the part is not in this hand any more. What else Celery knows of, it settles itself."""
         with self._lock:
             for tag, holds in list(self._orphans.items()):
+                if any(page.page is not None and hold == page.closing for page in holds):
+                    # not there yet, as long as its page is being read
+                    continue
                 holds.discard(hold)
                 if not holds:
                     del self._orphans[tag], self._handfuls[tag]

@@ -29,7 +29,6 @@ class PartMessage(BaseModel):
     job: str
     by_name: bool = False
     alone: bool = False
-    closing: bool = False
     poison: bool = False
     trace: str | None = None
 
@@ -41,7 +40,6 @@ class PartMessage(BaseModel):
             job=taken.job,
             by_name=taken.by_name,
             alone=taken.alone,
-            closing=taken.closing,
             poison=taken.poison,
             trace=taken.trace,
         )
@@ -49,6 +47,12 @@ class PartMessage(BaseModel):
     @property
     def hold(self) -> Hold:
         return Hold(self.part, self.token)
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """With the closing part that the worker is handed where this is the last page of its job. Heartbeats name both
+        from the start, so that none is missed."""
+        return (self.hold,) if self.hold.page is None else (self.hold, self.hold.closing)
 
     def read_job(self) -> Job:
         return stored_job(self.hold.job_id, self.job)
@@ -63,4 +67,4 @@ def part_message(taken: Taken, settings: Settings) -> tuple[dict[str, Any], tupl
     limits = group_time_limits(settings, [part.read_job() for part in parts])
     longest_s = limits.hard_s + settings.shutdown_grace_s + settings.engine_load_timeout_s + _MARGIN_S
     message = {"body": json.dumps([[], kwargs, {}]), **envelope}
-    return message, tuple(part.hold for part in parts), longest_s
+    return message, tuple(hold for part in parts for hold in part.holds), longest_s

@@ -120,6 +120,13 @@ class Engine(ABC, Generic[Options]):
         """How many pages recognize() likes to get together when they are read with these options; at least 1."""
         return self.pages_per_call
 
+    def splits(self, options: Options) -> bool:
+        """Whether a document of several pages, read with these options, is read in parts: each page by whoever is free.
+
+        It is fetched anew for each page then, which is worth it where a page takes much longer than that.
+        """
+        return False
+
     @abstractmethod
     def recognize(self, pages: Sequence[PageImage], reading: Reading[Options]) -> list[Page | OcrQueueError]:
         """Read the pages: one Page, or the error in its stead, for each, in order.

@@ -76,9 +76,9 @@ def crop_key(job_id: str, attempt: int, word_id: str) -> str:
     return f"{_crops(job_id, attempt)}/{word_id}.png"
 
 
-def archive_key(job_id: str, attempt: int) -> str:
-    """Where the archive of all crops of a job is stored."""
-    return f"{_crops(job_id, attempt)}.zip"
+def archive_key(job_id: str, attempt: int, page: int | None = None) -> str:
+    """Where the archive of all crops of a job is stored; of one page, where pages are read as parts of their own."""
+    return f"{_crops(job_id, attempt)}.zip" if page is None else f"{_crops(job_id, attempt)}/p{page:05d}.zip"
 
 
 def _crops(job_id: str, attempt: int) -> str:

@@ -96,10 +96,10 @@ def _kill_child_of(hold: Hold) -> None:
             _log.info("killing the child of a cancelled job", job_id=hold.job_id, child=request.worker_pid)
             with suppress(ProcessLookupError):
                 os.kill(request.worker_pid, signal.SIGKILL)
-            SETTLEMENT.ask(partial(_settle, request.holds))
+            SETTLEMENT.ask(partial(_settle, request.holds, len(request.parts) > 1))
 
 
-def _settle(holds: list[Hold], registry: WorkerRegistry) -> None:
+def _settle(holds: list[Hold], alone: bool, registry: WorkerRegistry) -> None:
     for hold in holds:
-        if registry.release(hold, WorkerLost().info, alone=len(holds) > 1) == "cancelled":
+        if registry.release(hold, WorkerLost().info, alone=alone) == "cancelled":
             remove_all(open_storage(registry.settings), hold.job_id)

@@ -91,4 +91,7 @@ class SharedDuties:
             _log.warning("parts of lost workers are back in their lanes", parts=found.requeued)
         for part in found.poisonous:
             _log.error("part took its workers down too often", part=part)
-            remove_all(open_storage(self._settings), part.partition(":")[0])
+        for job_id in found.leftovers:
+            remove_all(open_storage(self._settings), job_id)
+        if found.leftovers:
+            registry.forget_leftovers(found.leftovers)

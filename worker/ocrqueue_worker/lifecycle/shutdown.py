@@ -132,10 +132,11 @@ def _wait(registry: WorkerRegistry, holds: list[Hold], grace_s: float) -> list[H
     """Wait until the parts have left this worker's hand, `grace_s` seconds at most; returns those that have not."""
     deadline = time.monotonic() + grace_s
     while True:
+        # all of them each time: a closing part is there once the last page is done
         answers = registry.heartbeat(HAND.holder, "", holds).answers
-        holds = [hold for hold, answer in zip(holds, answers, strict=True) if answer != "gone"]
-        if not holds or time.monotonic() >= deadline:
-            return holds
+        left = [hold for hold, answer in zip(holds, answers, strict=True) if answer != "gone"]
+        if not left or time.monotonic() >= deadline:
+            return left
         # the event loop is at rest
         touch(process_settings().health_file)
         time.sleep(_LOOK_EVERY_S)

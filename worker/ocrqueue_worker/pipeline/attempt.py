@@ -1,4 +1,4 @@
-"""One attempt at one job: what it works with, how long each step takes, and whether it is still wanted."""
+"""One attempt at one part: what it works with, how long each step takes, and whether it is still wanted."""
 
 from __future__ import annotations
 
@@ -58,15 +58,18 @@ class Stopwatch:
     def _add(self, step: str, seconds: float) -> None:
         self.spent[step] = self.spent.get(step, 0.0) + seconds
 
-    def timings(self, queue_wait_s: float) -> Timings:
-        rounded = {step: round(seconds, 4) for step, seconds in self.spent.items()}
-        total = round(time.monotonic() - self.started, 4)
-        return Timings(queue_wait_s=queue_wait_s, total_s=total, **rounded)
+    def timings(self, queue_wait_s: float, before: Timings | None = None) -> Timings:
+        """With what other attempts at the same job have spent `before`."""
+        spent = {**self.spent, "total_s": time.monotonic() - self.started}
+        spent_before = before.model_dump() if before else {}
+        steps = (spent.keys() | spent_before.keys()) - {"queue_wait_s"}
+        summed = {step: round(spent.get(step, 0.0) + spent_before.get(step, 0.0), 4) for step in steps}
+        return Timings(queue_wait_s=queue_wait_s, **summed)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at one job."""
+    """One attempt at one part of a job; most have one."""
 
     job: Job
     hold: Hold
@@ -78,8 +81,13 @@ class Attempt:
     def storage(self) -> Storage:
         return self.workplace.storage
 
-    def timings(self) -> Timings:
-        return self.watch.timings(self.start.queue_wait_s)
+    @property
+    def is_closing(self) -> bool:
+        """Whether it gathers the pages that the job's other parts have read."""
+        return self.hold.page is None and self.start.pages > 0
+
+    def timings(self, before: Timings | None = None) -> Timings:
+        return self.watch.timings(self.start.queue_wait_s, before)
 
     def check_cancelled(self, done: int, pages: int) -> None:
         """Note the progress in pages. Raises JobCancelled if the job is to stop, JobElsewhere if it has ended or left.

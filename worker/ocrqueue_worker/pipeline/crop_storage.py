@@ -71,7 +71,11 @@ class ObjectCrops(_Cropping):
 
 
 class ArchiveCrops(_Cropping):
-    """crops="archive": one stored ZIP for all pages, uploaded at the end."""
+    """crops="archive": one stored ZIP for all pages of a part, uploaded at the end."""
+
+    def __init__(self, job: Job, attempt: int, storage: Storage, page: int | None) -> None:
+        super().__init__(job, attempt, storage)
+        self.page = page
 
     def upload(self) -> None:
         pass
@@ -80,20 +84,20 @@ class ArchiveCrops(_Cropping):
         if not self.cut:
             return {}
         archive, places = build_archive([(f"{word_id}.png", png) for word_id, png in self.cut])
-        uri = self.storage.put(archive_key(self.job.id, self.attempt), archive, "application/zip")
+        uri = self.storage.put(archive_key(self.job.id, self.attempt, self.page), archive, "application/zip")
         return {
             word_id: Crop(uri=uri, offset=offset, length=length)
             for (word_id, _), (offset, length) in zip(self.cut, places, strict=True)
         }
 
 
-def crop_writer(job: Job, attempt: int, storage: Storage, threads: int) -> CropWriter:
-    """The writer for the job's crop mode, of one attempt at it (from 1)."""
+def crop_writer(job: Job, attempt: int, storage: Storage, threads: int, page: int | None = None) -> CropWriter:
+    """The writer for the job's crop mode, of one attempt (from 1) at it, or at one page of it."""
     match job.crops:
         case "objects":
             return ObjectCrops(job, attempt, storage, threads)
         case "archive":
-            return ArchiveCrops(job, attempt, storage)
+            return ArchiveCrops(job, attempt, storage, page)
         case "none":
             return NoCrops()
 

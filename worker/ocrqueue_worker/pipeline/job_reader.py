@@ -1,8 +1,13 @@
-"""A job that is being read: gives its pages to be recognised, takes what was read, stores the Document."""
+"""A part that is being read: gives its pages to be recognised, takes what was read, stores the Document.
+
+Most jobs have one part, which is the whole image. Of one that is read in parts, the opening part finds that out, page
+parts read a page each, and the closing part reads none: it gathers theirs.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document, InputInfo, Page
+from ocrqueue.document import Document, EngineInfo, InputInfo, Page, Timings
 from ocrqueue.errors import (
     EngineOutOfMemory,
     ErrorInfo,
@@ -27,6 +32,7 @@ from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
+from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.telemetry import metrics
@@ -37,6 +43,9 @@ _ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
 class JobReader:
     """The steps in order: open(); next_pages() and take() in turns while pages_left; finish(). close() at any time.
 
+    Where `split` is set once it is open, that is all that there is to do. In a closing part gather() takes the place of
+    all but finish().
+
     Each raises the OcrQueueError for which there is to be no Document; JobCancelled and JobElsewhere where the job is
     no longer wanted from this attempt.
     """
@@ -44,17 +53,26 @@ class JobReader:
     options: EngineOptions
     is_referred: bool = False
     """Whether the image was not fetched, and is the engine's to read by its reference."""
+    split: Split | None = None
+    """The pages are to be read as parts of their own."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         workplace = attempt.workplace
         self._crops = crop_writer(
-            attempt.job, attempt.start.number, workplace.storage, workplace.settings.upload_threads
+            attempt.job,
+            attempt.start.number,
+            workplace.storage,
+            workplace.settings.upload_threads,
+            attempt.hold.page,
         )
         self._pages: list[Page] = []
-        self._decoded = 0
+        self._to_decode: deque[int] = deque()
+        self._count = 1
         self._image: SourceImage | None = None
         self._earlier: Document | None = None
+        self._gathered: Document | None = None
+        self._spent_before: Timings | None = None
         self._caching = False
         self._opened = ExitStack()
 
@@ -76,27 +94,35 @@ class JobReader:
             data = fetch(job.image, workplace.settings, workplace.storage)
         metrics.image_fetched(job.engine, len(data))
         self._source = source_of(job, data)
+        check_pin(self.attempt, self._source)
         self._engine = engine.info(job.languages)
-        self._cache_key = cache_key(self._source.sha256 or "", self._engine, job, self.options)
-        self._caching = engine.cacheable and workplace.settings.cache_ttl_s > 0
-        self._earlier = self._earlier_document() if self._caching and job.cache else None
-        if self._earlier is None:
-            self._image = self._opened.enter_context(open_image(data, workplace.settings))
-            self._source = self._source.model_copy(update={"format": self._image.format})
-            self.attempt.check_cancelled(0, self._image.page_count)
+        self._note_cache_key(engine, self._source, self._engine)
+        page = self.attempt.hold.page
+        self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
+        if self._earlier is not None:
+            return
+        self._image = self._opened.enter_context(open_image(data, workplace.settings))
+        self._source = self._source.model_copy(update={"format": self._image.format})
+        count = self._image.page_count
+        if page is None and count > 1 and engine.splits(self.options):
+            self.split = Split(count, self._source.sha256 or "")
+            return
+        self._to_decode.extend(range(1, count + 1) if page is None else [page])
+        self._count = len(self._to_decode)
+        self.attempt.check_cancelled(0, self._count)
 
     @property
     def pages_left(self) -> bool:
         """Whether there are pages to decode."""
-        return self._image is not None and self._decoded < self._image.page_count
+        return bool(self._to_decode)
 
     def next_pages(self, most: int) -> list[PageImage]:
         """Decode so many pages, or those that are left. Those that cannot be decoded are noted as failed."""
         if self._image is None:
             return []
-        first, self._decoded = self._decoded, min(self._decoded + most, self._image.page_count)
+        numbers = [self._to_decode.popleft() for _ in range(min(most, len(self._to_decode)))]
         with self.attempt.watch.measure("decode_s"):
-            decoded, failed = decode_pages(self._image, range(first + 1, self._decoded + 1))
+            decoded, failed = decode_pages(self._image, numbers)
         self._pages += failed
         return decoded
 
@@ -109,9 +135,15 @@ class JobReader:
             for image, page in zip(images, read, strict=True):
                 self._crops.crop(image.image, page)
         self._pages += read
-        self.attempt.check_cancelled(len(self._pages), self._image.page_count if self._image else 0)
+        self.attempt.check_cancelled(len(self._pages), self._count)
         with watch.measure("upload_s"):
             self._crops.upload()
+
+    def gather(self, engine: Engine[Any]) -> None:
+        """Take what the page parts have read."""
+        self.options = engine.parse_options(self.attempt.job.engine_options)
+        self._gathered, self._spent_before = gather(self.attempt)
+        self._note_cache_key(engine, self._gathered.input, self._gathered.engine)
 
     def read_reference(self, engine: Engine[Any], reading: Reading[Any]) -> None:
         """Let the engine read the image, which was not fetched, as one page."""
@@ -125,9 +157,11 @@ class JobReader:
     def finish(self) -> Outcome:
         """Store the Document. If no page could be read, the first page's error is raised."""
         self.close()
-        document = self._earlier or self._document()
+        document = self._earlier or self._gathered or self._document()
         self.attempt.check_cancelled(len(document.pages), len(document.pages))
-        stored = store_result(self.attempt, document)
+        if self.attempt.hold.page is not None:
+            return store_page(self.attempt, document)
+        stored = store_result(self.attempt, document, self._spent_before)
         whole = stored.document.status == "succeeded" and not stored.document.cached
         if self._caching and whole and not stored.adopted:
             remember_reading(self.attempt, self._cache_key, stored.uri)
@@ -136,6 +170,11 @@ class JobReader:
     def close(self) -> None:
         """Let go of the image."""
         self._opened.close()
+
+    def _note_cache_key(self, engine: Engine[Any], source: InputInfo, info: EngineInfo) -> None:
+        job = self.attempt.job
+        self._cache_key = cache_key(source.sha256 or "", info, job, self.options)
+        self._caching = engine.cacheable and self.attempt.workplace.settings.cache_ttl_s > 0
 
     def _earlier_document(self) -> Document | None:
         earlier = earlier_reading(self.attempt, self._cache_key)

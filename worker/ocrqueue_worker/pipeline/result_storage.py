@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document
+from ocrqueue.document import Document, Timings
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 
@@ -25,11 +25,14 @@ class Stored:
     """It is that of another attempt, which was earlier."""
 
 
-def store_result(attempt: Attempt, document: Document) -> Stored:
-    """Store the Document, with this attempt's times, unless another attempt has stored one."""
+def store_result(attempt: Attempt, document: Document, before: Timings | None = None) -> Stored:
+    """Store the Document, with this attempt's times, unless another attempt has stored one.
+
+    `before`: what the parts have spent whose pages are gathered.
+    """
     storage, job_id = attempt.storage, attempt.job.id
     with attempt.watch.measure("upload_s"):
-        document = document.model_copy(update={"timings": attempt.timings()})
+        document = document.model_copy(update={"timings": attempt.timings(before)})
         written = document.model_dump_json().encode()
         standing = storage.put_once(result_key(job_id), written, "application/json")
     uri = storage.uri(result_key(job_id))
@@ -37,9 +40,9 @@ def store_result(attempt: Attempt, document: Document) -> Stored:
     if adopted:
         _log.info("the result of another attempt stands")
         document = Document.model_validate_json(standing)
-    if adopted or attempt.start.number > 1 or len(document.trail) > 1:
+    if adopted or attempt.is_closing or attempt.start.number > 1 or len(document.trail) > 1:
         remove_leftovers(storage, job_id, document)
-    return Stored(document, uri, Outcome.of(document, uri, attempt.timings()), adopted)
+    return Stored(document, uri, Outcome.of(document, uri, attempt.timings(before)), adopted)
 
 
 def result_key(job_id: str) -> str:

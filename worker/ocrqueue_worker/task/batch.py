@@ -19,6 +19,7 @@ import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from structlog.contextvars import bound_contextvars
 
+from ocrqueue.core import Hold, Outcome
 from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerStopping, error_from_info
 from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
@@ -30,6 +31,7 @@ from ocrqueue_worker.limits.time_limits import group_time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
+from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.delivery import Delivery
 from ocrqueue_worker.telemetry import metrics
@@ -60,19 +62,23 @@ class BatchReading:
         """The jobs are of one kind: see Job.kind."""
         jobs = [delivery.job for delivery in deliveries]
         self.workplace = workplace
-        self._deliveries = {delivery.job.id: delivery for delivery in deliveries}
+        self._deliveries = {delivery.hold: delivery for delivery in deliveries}
         self._started = time.monotonic()
         self._limits = group_time_limits(workplace.settings, jobs)
-        self._waiting = deque(jobs)
-        self._under_way: dict[str, JobReader] = {}
+        self._waiting = deque(deliveries)
+        self._under_way: dict[Hold, JobReader] = {}
+        self._closing: dict[Hold, Delivery] = {}
         self._filling: JobReader | None = None
         """The one whose pages did not all go into the last batch."""
         self._engine: Engine[Any] | None = None
         self._allowed_bytes: int | None = None
         self._counts = _Counts(len(jobs))
 
-    def run(self) -> None:
-        """Every job has ended then, or is in its queue again, or is left to the reconciler."""
+    def run(self) -> dict[Hold, Delivery]:
+        """Every part has ended then, or is in its lane again, or its lease will end.
+
+        Returns the closing parts that came with the last pages of jobs that are read in parts, by the page's part.
+        """
         try:
             while batch := self._next_batch():
                 self._read(batch)
@@ -84,6 +90,7 @@ class BatchReading:
             for reader in self._under_way.values():
                 reader.close()
             _log.info("batch ended", **vars(self._counts))
+        return self._closing
 
     # --- filling a batch -------------------------------------------------------------------------------------------
 
@@ -114,7 +121,9 @@ class BatchReading:
             self._waiting.popleft()
             if reader is not None:
                 self._step(reader, partial(self._open, reader))
-                if self._is_under_way(reader):
+                if reader.split is not None:
+                    self._end(reader, reader.split)
+                elif self._is_under_way(reader):
                     return reader
         return None
 
@@ -125,11 +134,10 @@ class BatchReading:
             return EngineTimeout("The time of its batch was used up before its turn.")
         return None
 
-    def _begin(self, job: Job) -> JobReader | None:
-        with self._telling_of(job):
-            delivery = self._deliveries[job.id]
-            attempt = Attempt(job, delivery.hold, delivery.begin(), self.workplace)
-            reader = self._under_way[job.id] = JobReader(attempt)
+    def _begin(self, delivery: Delivery) -> JobReader | None:
+        with self._telling_of(delivery.job):
+            attempt = Attempt(delivery.job, delivery.hold, delivery.begin(), self.workplace)
+            reader = self._under_way[delivery.hold] = JobReader(attempt)
             return reader
         return None
 
@@ -153,7 +161,7 @@ class BatchReading:
         seconds_a_page = (time.monotonic() - begun) / len(batch)
         self._counts.calls += 1
         self._counts.pages += len(batch)
-        for owner in {owner.attempt.job.id: owner for owner, _ in batch}.values():
+        for owner in {owner.attempt.hold: owner for owner, _ in batch}.values():
             own = [position for position, (of, _) in enumerate(batch) if of is owner]
             its_images, its_results = [images[position] for position in own], [results[position] for position in own]
             self._step(owner, partial(owner.take, its_images, its_results, len(own) * seconds_a_page))
@@ -166,7 +174,7 @@ class BatchReading:
     # --- one job of it ---------------------------------------------------------------------------------------------
 
     def _is_under_way(self, reader: JobReader) -> bool:
-        return self._under_way.get(reader.attempt.job.id) is reader
+        return self._under_way.get(reader.attempt.hold) is reader
 
     def _step(self, reader: JobReader, step: Callable[[], Done]) -> Done | None:
         """One step of one job, which alone it fails if it does; None then, and if the job is not under way."""
@@ -185,9 +193,17 @@ class BatchReading:
     def _finish(self, reader: JobReader) -> None:
         outcome = self._step(reader, reader.finish)
         if outcome is not None:
-            with self._telling_of(reader.attempt.job):
-                self._deliveries[reader.attempt.job.id].end(outcome, reader.attempt.start)
-            self._leave(reader)
+            self._end(reader, outcome)
+
+    def _end(self, reader: JobReader, outcome: Outcome | Split) -> None:
+        delivery = self._deliveries[reader.attempt.hold]
+        with self._telling_of(delivery.job):
+            self._note_closing(delivery, delivery.end(outcome, reader.attempt.start))
+        self._leave(reader)
+
+    def _note_closing(self, delivery: Delivery, closing: Delivery | None) -> None:
+        if closing is not None:
+            self._closing[delivery.hold] = closing
 
     def _look_at_page_errors(self, reader: JobReader) -> None:
         if self._is_under_way(reader):
@@ -198,19 +214,19 @@ class BatchReading:
 
     def _fail(self, reader: JobReader, error: Exception) -> None:
         job, start = reader.attempt.job, reader.attempt.start
-        delivery = self._deliveries[job.id]
+        delivery = self._deliveries[reader.attempt.hold]
         with self._telling_of(job):
             if isinstance(error, OcrQueueError) and _may_be_the_neighbours(error):
                 self._counts.given_back += 1
                 delivery.give_back(error)
             else:
-                delivery.end(delivery.outcome_of(start, error), start)
+                self._note_closing(delivery, delivery.end(delivery.outcome_of(start, error), start))
         self._leave(reader)
 
     def _leave(self, reader: JobReader) -> None:
         reader.close()
         metrics.attempt_made(reader.attempt.job.engine, reader.attempt.watch.spent)
-        self._under_way.pop(reader.attempt.job.id, None)
+        self._under_way.pop(reader.attempt.hold, None)
 
     @contextmanager
     def _telling_of(self, job: Job) -> Iterator[None]:
@@ -229,10 +245,10 @@ class BatchReading:
 
     def _give_back_waiting(self, error: OcrQueueError) -> None:
         while self._waiting:
-            job = self._waiting.popleft()
+            delivery = self._waiting.popleft()
             self._counts.given_back += 1
-            with self._telling_of(job):
-                self._deliveries[job.id].give_back(error, alone=False)
+            with self._telling_of(delivery.job):
+                delivery.give_back(error, alone=False)
 
     def _give_back_all(self, error: OcrQueueError) -> None:
         self._give_back_waiting(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
 
     @property
     def holds(self) -> list[Hold]:
-        return [part.hold for part in self.parts]
+        return [hold for part in self.parts for hold in part.holds]
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         super().on_timeout(soft, timeout)
@@ -58,7 +59,7 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
         """Revoked by Celery's remote control, in this worker alone: the job is cancelled, for all of them."""
         super()._announce_revoked(*args, **options)
         for part in self.parts:
-            SETTLEMENT.ask(partial(_cancel, part.hold))
+            SETTLEMENT.ask(partial(_cancel, part.holds))
 
     def _close(self, error: OcrQueueError) -> None:
         """The child was killed for good. Parts that were read together go back, to be read one by one."""
@@ -72,6 +73,9 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
         """What has not begun has met nothing that its image could have done."""
         if registry.give_back_unbegun(part.hold) == "begun":
             self.task.close_killed(part, error, self.hostname, registry)
+        elif part.hold.page is not None:
+            # where the child was past its page, and gathered the others: that is to have a time of its own
+            registry.release(part.hold.closing, error.info)
 
     def _lose(self) -> None:
         if len(self.parts) > 1:
@@ -93,9 +97,10 @@ def _lost(holds: list[Hold], registry: WorkerRegistry) -> None:
             _log.warning("the child of a part is lost", part=hold.part, part_is=became)
 
 
-def _cancel(hold: Hold, registry: WorkerRegistry) -> None:
-    _log.info("revoked job is cancelled", job_id=hold.job_id, state=registry.cancel(hold.job_id))
-    registry.lost([hold])
+def _cancel(holds: Sequence[Hold], registry: WorkerRegistry) -> None:
+    job_id = holds[0].job_id
+    _log.info("revoked job is cancelled", job_id=job_id, state=registry.cancel(job_id))
+    registry.lost(holds)
 
 
 def _cause(error: object) -> object:

@@ -14,6 +14,7 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from pydantic import TypeAdapter, ValidationError
+from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Outcome, Start, WorkerRegistry
 from ocrqueue.core.celery_messages import TASK
@@ -25,6 +26,7 @@ from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.discovery import engine_names, make_engine
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.pipeline.attempt import Workplace
+from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.steps import Onward
 from ocrqueue_worker.stop_flag import is_stopping
@@ -142,28 +144,36 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         structlog.contextvars.bind_contextvars(job_id=job.id, engine=job.engine)
         with _ending_a_stuck_process():
             delivery = self._delivery(part, job)
-            if is_stopping():
-                delivery.give_back(WorkerStopping(), alone=False)
-                return
-            start = delivery.begin()
-        note_cpu_time()
-        with attempt_span(job, start, part.trace):
-            try:
-                outcome = delivery.outcome_of_poison(start) if part.poison else self._read(delivery, start)
-            except Exception as error:
-                outcome = delivery.outcome_of(start, error)
-            delivery.end(outcome, start)
+        closing = self._do(delivery, part)
+        if closing is not None:
+            self._do(closing, part)
 
     @staticmethod
-    def _read(delivery: Delivery, start: Start) -> Outcome | Onward:
-        return read_job(delivery.job, delivery.hold, start, delivery.workplace)
+    def _do(delivery: Delivery, part: PartMessage) -> Delivery | None:
+        """Returns the closing part that comes with the last page of a job. Raises Ignore."""
+        with _ending_a_stuck_process():
+            if is_stopping():
+                delivery.give_back(WorkerStopping(), alone=False)
+                return None
+            start = delivery.begin()
+        note_cpu_time()
+        with attempt_span(delivery.job, start, part.trace):
+            try:
+                outcome = delivery.outcome_of_poison(start) if part.poison else _read(delivery, start)
+            except Exception as error:
+                outcome = delivery.outcome_of(start, error)
+            return delivery.end(outcome, start)
 
     def _run_batch(self, parts: Sequence[PartMessage]) -> None:
         jobs = [part.read_job() for part in parts]
         structlog.contextvars.bind_contextvars(task_id=self.request.id, engine=jobs[0].engine)
         deliveries = [self._delivery(part, job) for part, job in zip(parts, jobs, strict=True)]
         with group_span(jobs[0].queue, len(jobs), parts[0].trace):
-            BatchReading(deliveries, self._workplace()).run()
+            closing = BatchReading(deliveries, self._workplace()).run()
+        for part, delivery in zip(parts, deliveries, strict=True):
+            if (last := closing.get(part.hold)) is not None:
+                with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):
+                    self._do(last, part)
 
     def _delivery(self, part: PartMessage, job: Job) -> Delivery:
         return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name)
@@ -186,4 +196,11 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             with suppress(StorageUnavailable, StorageDenied):
                 instead = instead_of_failing(job, part.hold, start, workplace, error, with_missing_crops=False)
         with suppress(Ignore):
-            delivery.end(instead or failed(job.id, error))
+            closing = delivery.end(instead or failed(job.id, error))
+            if closing is not None:
+                # this process reads nothing
+                closing.give_back(error)
+
+
+def _read(delivery: Delivery, start: Start) -> Outcome | Onward | Split:
+    return read_job(delivery.job, delivery.hold, start, delivery.workplace)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import resource
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from ocrqueue.core import Hold, Outcome, Start, Used, WorkerRegistry
+from ocrqueue.core import FINAL_STATES, Hold, Outcome, Start, Used, WorkerRegistry
 from ocrqueue.errors import (
     BrokerUnavailable,
     EngineOutOfMemory,
@@ -27,6 +27,7 @@ from ocrqueue.storage import open_storage
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.pipeline.orphaned_objects import remove_all
+from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.steps import Onward
 from ocrqueue_worker.task.redis_outage import until_redis_answers
@@ -52,6 +53,8 @@ class Delivery:
     """The worker's name, for people."""
     by_name: bool = False
     """Whether somebody may hold an AsyncResult: so for jobs that a foreign Celery app sent."""
+    follows_a_page: bool = False
+    """Whether it is a closing part that came with the end of the last page, and has what is left of that one's time."""
 
     @property
     def settings(self) -> Settings:
@@ -89,6 +92,9 @@ class Delivery:
                 if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(start, error)
                 return self._without(start, error)
+            case SoftTimeLimitExceeded() if self.follows_a_page:
+                self.give_back(EngineTimeout("The time of the last page was used up."))
+                raise Ignore
             case SoftTimeLimitExceeded():
                 soft_s = time_limits(self.settings, job).soft_s
                 return self._without(start, EngineTimeout(f"Not finished after {soft_s} s."))
@@ -137,25 +143,36 @@ class Delivery:
         done = self._until_redis_answers(lambda: self.registry.release(self.hold, error.info, alone=alone))
         _log.info("part goes back to its lane", error=error.code, part_is=done)
 
-    def end(self, outcome: Outcome | Onward, start: Start | None = None) -> None:
+    def end(self, outcome: Outcome | Onward | Split, start: Start | None = None) -> Delivery | None:
         """Close the record, and remove what a job without a result left in storage. Raises Ignore.
 
-        A job that goes on to the next engine does not end.
+        A job that goes on to the next engine, or in parts, does not end. Of the last page part the closing part is
+        returned, which is in this hand too.
         """
+        match outcome:
+            case Onward():
+                self.send_on(outcome)
+            case Split():
+                self._split(outcome)
+            case Outcome() if self.hold.page is not None:
+                return self._end_page(outcome, start)
+            case Outcome():
+                self._end_job(outcome, start)
+        return None
+
+    def _end_job(self, outcome: Outcome, start: Start | None) -> None:
         job = self.job
-        if isinstance(outcome, Onward):
-            self.send_on(outcome)
-            return
-        used = Used(0 if outcome.cached else outcome.pages, _cpu_s(start), 0, 0.0)
-        stands = self._until_redis_answers(
-            lambda: self.registry.finish(self.hold, job, outcome, used, by_name=self.by_name)
-        )
+        stands = self._finish(outcome, start)
+        if stands == "stop":
+            # it was cancelled while it failed
+            outcome = Outcome(job_id=job.id, state="cancelled")
+            stands = self._finish(outcome, start)
         if stands != outcome.state:
             _log.info("job is not this worker's any more", state=stands)
             raise Ignore
         if outcome.result is None:
             remove_all(open_storage(self.settings), job.id)
-        metrics.job_ended(job, outcome, start.number if start else 0)
+        metrics.job_ended(job, outcome, start.number if start else 0, in_parts=bool(start and start.pages))
         tracing.job_ended(outcome)
         _log.info(
             "job ended",
@@ -166,6 +183,37 @@ class Delivery:
             cached=outcome.cached,
             **outcome.timings.model_dump(),
         )
+
+    def _end_page(self, outcome: Outcome, start: Start | None) -> Delivery | None:
+        stands = self._finish(outcome, start)
+        if stands not in ("done", "close"):
+            _log.info("page is not this worker's any more", state=stands)
+            if stands in FINAL_STATES:
+                # whoever ended the job, or will, did not know of this page
+                remove_all(open_storage(self.settings), self.job.id)
+            raise Ignore
+        metrics.page_read(self.job, outcome)
+        _log.info(
+            "page is done",
+            page=self.hold.page,
+            attempt=start.number if start else 0,
+            error=outcome.error.code if outcome.error else None,
+        )
+        return replace(self, hold=self.hold.closing, follows_a_page=True) if stands == "close" else None
+
+    def _finish(self, outcome: Outcome, start: Start | None) -> str:
+        used = Used(0 if outcome.cached else outcome.pages, _cpu_s(start), 0, 0.0)
+        closing = self.hold.closing.token if self.hold.page is not None else ""
+        return self._until_redis_answers(
+            lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)
+        )
+
+    def _split(self, split: Split) -> None:
+        """Put the job's pages in its lane, each a part of its own."""
+        done = self._until_redis_answers(lambda: self.registry.split(self.hold, split.pages, split.pin))
+        if done == "cancelled":
+            remove_all(open_storage(self.settings), self.job.id)
+        _log.info("job goes on in parts", pages=split.pages, job=done)
 
     def send_on(self, onward: Onward) -> None:
         """Put the job in the lane of the engine whose turn it is."""

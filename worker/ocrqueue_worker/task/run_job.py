@@ -1,4 +1,4 @@
-"""One job, from its reference to its stored Document: fetch, decode, recognise, crop, store."""
+"""One part, from its reference to what is stored of it: fetch, decode, recognise, crop, store."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
+from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
+from ocrqueue_worker.pipeline.page_parts import Split, stored_page
 from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.fallback import Turn
 from ocrqueue_worker.routes.steps import Onward
@@ -26,8 +28,8 @@ from ocrqueue_worker.telemetry import metrics
 _log = structlog.get_logger(__name__)
 
 
-def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcome | Onward:
-    """Do the job; what is returned is stored, or the job is to go on to the next engine of its route.
+def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcome | Onward | Split:
+    """Do the part; what is returned is stored, or the job is to go on to the next engine of its route, or in parts.
 
     Raises the OcrQueueError for which there is no Document.
 
@@ -35,16 +37,16 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
     error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
     """
     attempt = Attempt(job, hold, start, workplace)
-    if start.may_be_stored and (stored := _stored_result(attempt)):
+    if start.may_be_stored and (stored := _stored(attempt)):
         _log.info("a result stands in storage")
-        return Outcome.of(stored, attempt.storage.uri(result_key(job.id)), attempt.timings())
+        return stored
     try:
         return _read(attempt)
     finally:
         metrics.attempt_made(job.engine, attempt.watch.spent)
 
 
-def _read(attempt: Attempt) -> Outcome | Onward:
+def _read(attempt: Attempt) -> Outcome | Onward | Split:
     job, workplace = attempt.job, attempt.workplace
     with exhaustion_as_errors():
         # loaded here where that was not possible at the child's start
@@ -52,21 +54,38 @@ def _read(attempt: Attempt) -> Outcome | Onward:
         with job_memory_limit(engine.memory_limit_mib()):
             if job.route is not None:
                 return Turn(attempt, engine, job.route).run()
+            if attempt.is_closing:
+                return _gather(attempt, engine)
             return _read_image(attempt, engine)
 
 
-def _stored_result(attempt: Attempt) -> Document | None:
+def _stored(attempt: Attempt) -> Outcome | None:
+    """What an earlier attempt at the same part has stored."""
+    if attempt.hold.page is not None:
+        return stored_page(attempt)
+    key = result_key(attempt.job.id)
     try:
-        stored = attempt.storage.get(result_key(attempt.job.id))
+        document = Document.model_validate_json(attempt.storage.get(key))
     except StorageNotFound:
         return None
-    return Document.model_validate_json(stored)
+    if attempt.is_closing:
+        # it may have been lost before it had removed the pages
+        remove_leftovers(attempt.storage, attempt.job.id, document)
+    return Outcome.of(document, attempt.storage.uri(key), attempt.timings())
 
 
-def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome:
+def _gather(attempt: Attempt, engine: Engine[Any]) -> Outcome:
+    reader = JobReader(attempt)
+    reader.gather(engine)
+    return reader.finish()
+
+
+def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome | Split:
     reader = JobReader(attempt)
     try:
         reader.open(engine, may_refer=True)
+        if reader.split is not None:
+            return reader.split
         limits = time_limits(attempt.workplace.settings, attempt.job)
         reading = Reading(attempt.job.languages, reader.options, deadline=attempt.watch.started + limits.engine_s)
         if reader.is_referred:

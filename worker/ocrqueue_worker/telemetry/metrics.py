@@ -235,13 +235,22 @@ def child_started() -> None:
 @_counts
 def job_begun(job: Job, begun: Start) -> None:
     """An attempt begins."""
-    if begun.number == 1:
+    if begun.number == 1 and not begun.pages:
         _now().observe(QUEUE_WAIT, job.engine, begun.queue_wait_s)
 
 
 @_counts
-def job_ended(job: Job, outcome: Outcome, deliveries: int) -> None:
-    """`deliveries`: how often it was delivered; 0 where that is not known."""
+def page_read(job: Job, outcome: Outcome) -> None:
+    """A page part is done."""
+    now = _now()
+    engine = now.engine(job.engine)
+    now.add(PAGES, engine, amount=outcome.pages)
+    now.add(WORDS, engine, amount=outcome.words)
+
+
+@_counts
+def job_ended(job: Job, outcome: Outcome, deliveries: int, in_parts: bool = False) -> None:
+    """`deliveries`: how often it was delivered; 0 where that is not known. `in_parts`: its pages were counted."""
     now = _now()
     engine = now.engine(job.engine)
     now.add(JOBS, engine, outcome.state, now.code(outcome.error))
@@ -249,7 +258,7 @@ def job_ended(job: Job, outcome: Outcome, deliveries: int) -> None:
         now.observe(DELIVERIES, job.engine, deliveries)
     if outcome.cached:
         now.add(CACHE_HITS, engine)
-    else:
+    elif not in_parts:
         now.add(PAGES, engine, amount=outcome.pages)
         now.add(WORDS, engine, amount=outcome.words)
 

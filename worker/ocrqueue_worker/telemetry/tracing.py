@@ -45,7 +45,7 @@ def attempt_span(job: Job, start: Start, traceparent: str | None) -> Iterator[No
         yield
         return
     context = context_of(traceparent)
-    if traceparent is not None and start.number == 1:
+    if traceparent is not None and start.number == 1 and not start.pages:
         now_ns = time.time_ns()
         waited = tracing.start_span("wait in queue", context, start_time=now_ns - int(start.queue_wait_s * 1e9))
         waited.set_attribute("messaging.destination.name", job.queue)

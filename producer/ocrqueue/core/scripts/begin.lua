@@ -2,14 +2,15 @@
 -- uses: root, clock, as_text, is_final, places, counts
 -- BEGIN: the attempt at a part that was taken.
 -- ARGV root, part, token, worker's name, engine
--- returns {verdict, attempt, wait from submission (ms), retries, 1 if a result may be stored already}: 'run', or
---   'ended' and 'gone', if the part is no longer its taker's
+-- returns {verdict, attempt, wait from submission (ms), retries, 1 if a result may be stored already, page parts, pin}:
+--   'run', or 'ended' and 'gone', if the part is no longer its taker's. Of a job that was not split the last two are
+--   0 and ''.
 local part, token, worker, engine = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key, record = part_key(part), record_key(job_of(part))
 local own = redis.call('HMGET', key, 'place', 'token', 'begun', 'attempts', 'retries', 'holder')
 if own[1] ~= 'hand' or own[2] ~= token then
   local state = redis.call('HGET', record, 'state')
-  return {state and not is_final(state) and 'gone' or 'ended', 0, 0, 0, 0}
+  return {state and not is_final(state) and 'gone' or 'ended', 0, 0, 0, 0, 0, ''}
 end
 local attempt = tonumber(own[4] or 0)
 if not own[3] then
@@ -20,7 +21,7 @@ if not own[3] then
   redis.call('HDEL', key, 'takes', 'error', 'progress')
   redis.call('HDEL', root .. 'hand:' .. own[6], token)
 end
-local job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replayed')
+local job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replayed', 'parts', 'pin')
 local queued_at = tonumber(job[1])
 if not own[3] then
   if not job[2] then
@@ -40,4 +41,5 @@ end
 -- after another attempt too, and where Redis has lost what it knew since
 local forgotten_before = tonumber(redis.call('HGET', root .. 'replication', 'changed_at') or 0)
 local may_be_stored = attempt > 1 or job[3] or queued_at <= forgotten_before or not is_new(job_of(part))
-return {'run', attempt, tonumber(job[2] or 0), tonumber(own[5] or 0), may_be_stored and 1 or 0}
+return {'run', attempt, tonumber(job[2] or 0), tonumber(own[5] or 0), may_be_stored and 1 or 0, tonumber(job[4] or 0),
+  job[5] or ''}

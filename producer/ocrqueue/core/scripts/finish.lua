@@ -7,7 +7,8 @@
 --   lease_ms and next_token (for the closing part), error (JSON; of a page part that failed), cancelled
 -- returns the state in which the job has ended: an earlier end stands; 'gone' if the part is another's; 'cancelled'
 --   also where that was asked for; 'unknown' where Redis has lost the job, and no record is given; of a page part
---   'done', or 'close': its worker is to gather the pages, with next_token
+--   'done', or 'close': its worker is to gather the pages, with next_token; 'stop' for a failure of a job that was
+--   asked to stop: nothing has happened, and it is to end as cancelled. A result that is stored comes before a cancel.
 local part, token, ending, facts = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
 local lost_record = ARGV[6]
 local id, key = job_of(part), part_key(part)
@@ -28,21 +29,24 @@ if own[1] ~= token then
   if is_page_part(part) then return job[5] == facts.next_token and 'close' or own[1] and 'gone' or 'done' end
   return 'gone'
 end
+if not is_page_part(part) and job[3] and ending.state == 'failed' then return 'stop' end
+-- of a job that was split, its page parts count the pages, and its closing part the job
+if is_page_part(part) then facts.used.jobs = 0 end
+if job[4] then facts.used.pages = 0 end
 count_usage(job[2] or '', facts.used)
 if not is_page_part(part) then
   let_go(part, key, token, own[2])
-  count_turn(facts.engine, facts.pages, facts.code)
+  count_turn(facts.engine, job[4] and 0 or facts.pages, facts.code)
   return end_job(id, ending)
 end
 let_go(part, key, token, own[2])
 if job[3] then return leave_cancelled(part, facts.cancelled) end
 count_lately(root .. 'pages:' .. facts.engine, facts.pages)
 local left = page_part_done(part, facts.error)
-local parts = tonumber(redis.call('HGET', record, 'parts'))
-redis.call('HSET', record, 'progress', as_text(parts - left) .. '/' .. as_text(parts))
-tell(id, 'running ' .. as_text(parts - left) .. '/' .. as_text(parts))
+tell_progress(id, left)
 if left > 0 then return 'done' end
-redis.call('HSET', record, 'place', 'hand', 'closing', '1', 'token', facts.next_token, 'holder', own[2],
-  'begun', as_text(now))
+-- to be taken by itself, should it ever wait in the lane; this is its first delivery
+redis.call('HSET', record, 'place', 'hand', 'closing', '1', 'alone', '1', 'token', facts.next_token, 'holder', own[2],
+  'begun', as_text(now), 'deliveries', '1')
 redis.call('ZADD', root .. 'leases', as_text(now + facts.lease_ms), id)
 return 'close'

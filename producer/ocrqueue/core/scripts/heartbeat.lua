@@ -7,7 +7,9 @@
 local holder, announcement, options, named = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), {unpack(ARGV, 5)}
 if announcement ~= '' then redis.call('HSET', root .. 'workers', holder, as_text(now) .. ' ' .. announcement) end
 local on_duty = redis.call('GET', root .. 'duty')
-if options.duty_ms > 0 and (not on_duty or on_duty == holder) then
+-- none lasts for longer than a lease, unless the clock was put back since
+local is_void = on_duty and redis.call('PTTL', root .. 'duty') > options.lease_ms
+if options.duty_ms > 0 and (not on_duty or is_void or on_duty == holder) then
   redis.call('SET', root .. 'duty', holder, 'PX', as_text(options.duty_ms))
   on_duty = holder
 end

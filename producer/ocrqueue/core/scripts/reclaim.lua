@@ -2,9 +2,10 @@
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
 -- RECLAIM: what was in the hand of somebody who has been silent for longer than its lease goes back to its place; what
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
--- ARGV root, policy (lease_ms, dead_letter_ttl_ms, delivery_cap, take_cap, poison, never_begun,
+-- ARGV root, policy (lease_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison, never_begun,
 --   cancelled), how many of each at most
--- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew}
+-- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew, jobs that
+--   have ended and of which something may be left in storage}
 local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])
 local function due(index)
   return redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now), 'LIMIT', 0, most)
@@ -15,15 +16,24 @@ local function forget(index, older_than_ms)
   if #old > 0 then redis.call('ZREM', root .. index, unpack(old)) end
 end
 
--- After an outage every lease looks overdue, until its worker is back in touch.
+-- After an outage every lease looks overdue, until its worker is back in touch. So it does where the clock was put
+-- forward; where it was put back, what was noted before lies in the future.
 local function has_grace()
   local last, until_ms = unpack(redis.call('HMGET', root .. 'reclaim', 'last', 'grace_until'))
   redis.call('HSET', root .. 'reclaim', 'last', as_text(now))
-  if not last or now - tonumber(last) > policy.lease_ms / 2 then
+  if not last or now < tonumber(last) or now - tonumber(last) > policy.lease_ms / 2 then
     redis.call('HSET', root .. 'reclaim', 'grace_until', as_text(now + policy.lease_ms))
     return true
   end
   return now < tonumber(until_ms or 0)
+end
+
+-- No lease is longer: a clock that was put back has made it so.
+local function shorten_leases()
+  local latest = as_text(now + policy.lease_ms)
+  for _, part in ipairs(redis.call('ZRANGEBYSCORE', root .. 'leases', '(' .. latest, '+inf', 'LIMIT', 0, most)) do
+    redis.call('ZADD', root .. 'leases', latest, part)
+  end
 end
 
 local released = 0
@@ -38,11 +48,14 @@ for _, part in ipairs(due('delayed')) do
 end
 forget_expired_days()
 forget('dead', policy.dead_letter_ttl_ms)
-if has_grace() then return {{}, {}, released, 1} end
+forget('inputs', policy.ended_ttl_ms)
+shorten_leases()
+local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)
+if has_grace() then return {{}, {}, released, 1, leftovers} end
 local reclaimed, poisonous = {}, {}
 for _, part in ipairs(due('leases')) do
   local became = lose(part, policy)
   if became == 'requeued' then reclaimed[#reclaimed + 1] = part end
   if became == 'poison' then poisonous[#poisonous + 1] = part end
 end
-return {reclaimed, poisonous, released, 0}
+return {reclaimed, poisonous, released, 0, leftovers}

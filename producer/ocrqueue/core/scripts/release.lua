@@ -17,15 +17,17 @@ if options.only_unbegun and own[5] then return 'begun' end
 let_go(part, key, token, own[2])
 local job = redis.call('HMGET', record, 'cancel', 'tenant')
 if job[1] then return leave_cancelled(part, options.cancelled) end
-redis.call('HDEL', key, 'deliveries', 'takes', 'progress')
+-- what was not begun has met nobody since it was last lost
+if own[5] then redis.call('HDEL', key, 'deliveries') end
+redis.call('HDEL', key, 'takes', 'progress')
 if error ~= '' then redis.call('HSET', key, 'error', error) end
 if options.alone then redis.call('HSET', key, 'alone', '1') end
 if options.is_retry then redis.call('HINCRBY', key, 'retries', 1) end
+count_idle(part, 1)
 if options.pause_ms > 0 then
   redis.call('HSET', key, 'place', 'delayed')
-  if not is_page_part(part) then redis.call('HSET', key, 'state', 'queued') end
   redis.call('ZADD', root .. 'delayed', as_text(now + options.pause_ms), part)
-  tell(id, 'queued')
+  tell_queued(part)
 else
   back_to_lane(part, key, own[3], job[2] or '', own[4])
 end

@@ -25,7 +25,7 @@ end
 local function earlier_job(entry)
   local earlier = entry.once and redis.call('GET', root .. 'once:' .. entry.once)
   local id = earlier and string.match(earlier, '^%S+')
-  if id and redis.call('EXISTS', record_key(id)) == 1 then return id end
+  if id and is_known(id) then return id end
   return is_known(entry.id) and entry.id or nil
 end
 

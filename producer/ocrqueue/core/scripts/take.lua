@@ -31,12 +31,13 @@ local function weight_of(tenant)
   return weight and weight > 0 and weight or 1
 end
 
--- The tenant's turn is used up by so many parts; the lane's time never goes back.
+-- The tenant's turn, which started at `tag`, is used up by so many parts.
 local function advance(lane, tenant, tag, parts)
   local after = string.format('%.17g', tag + parts / weight_of(tenant))
-  redis.call('ZADD', lane_key(lane), 'XX', after, tenant)
-  if tonumber(after) > tonumber(redis.call('HGET', root .. 'virtual_time', lane) or 0) then
-    redis.call('HSET', root .. 'virtual_time', lane, after)
+  if redis.call('ZSCORE', lane_key(lane), tenant) then
+    redis.call('ZADD', lane_key(lane), after, tenant)
+  else
+    depart(lane, tenant, after)
   end
 end
 
@@ -46,7 +47,10 @@ local function take(part, lane, tenant)
   redis.call('HSET', key, 'place', 'hand', 'token', token, 'holder', holder)
   redis.call('HINCRBY', key, 'takes', 1)
   redis.call('ZADD', root .. 'leases', as_text(now + lease_ms), part)
-  if is_page_part(part) then open_next_part(job_of(part)) end
+  if is_page_part(part) then
+    count_idle(part, -1)
+    open_next_part(job_of(part))
+  end
 end
 
 -- A batch is no larger than a child's even share of what waits: one child is not to read it all while others are idle.
@@ -79,7 +83,11 @@ local function take_from(lane, most)
         kind = not own[3] and own[2] ~= '' and own[2]
       end
     end
-    if taken > 0 then advance(lane, tenant, tonumber(tenants[number + 1]), taken) end
+    if taken > 0 then
+      -- a batch may have parts of tenants whose turn is later
+      if #parts == taken then pass_time(lane, tenants[number + 1]) end
+      advance(lane, tenant, tonumber(tenants[number + 1]), taken)
+    end
     if #parts == most or looked_at == 4 * most or kind == false then break end
   end
   return parts, looked_at
@@ -101,6 +109,9 @@ for _, asked in ipairs(lanes) do
   until #parts > 0 or looked_at == 0
   if #parts > 0 then
     redis.call('HSET', hand, token, lane .. ' ' .. table.concat(parts, ' '))
+    if #parts > 1 then
+      for _, part in ipairs(parts) do redis.call('HSET', part_key(part), 'together', '1') end
+    end
     local left = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
     if left > 0 then ring(lane) end
     return {lane, left, described(parts)}

@@ -6,7 +6,9 @@
 -- returns 'taken in', 'refused', 'known' (it is a job already, or has ended), 'dropped', or 'gone' (somebody else has
 -- removed it)
 local list, message, entry, job, ending = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-if redis.call('LREM', list, -1, message) == 0 then return 'gone' end
+-- where PEEK saw it, at the end: who looked for it in all the list would hold Redis up
+if not redis.call('LPOS', list, message, 'RANK', -1, 'MAXLEN', 1000) then return 'gone' end
+redis.call('LREM', list, -1, message)
 if entry == '' then return 'dropped' end
 entry = cjson.decode(entry)
 if is_known(entry.id) then return 'known' end

@@ -39,6 +39,7 @@ class NullOptions(EngineOptions):
     together: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1, description="Pages that it gets in one call, of one image or of a batch's."
     )
+    split: bool = Field(default=False, description="Read each page of an image of several as a part of its own.")
     fault: Fault = Field(
         default="none",
         description="error: engine.failed. retryable: an error worth a retry. bug: an unexpected exception. "
@@ -68,6 +69,9 @@ class NullEngine(Engine[NullOptions]):
 
     def pages_together(self, options: NullOptions) -> int:
         return options.together
+
+    def splits(self, options: NullOptions) -> bool:
+        return options.split
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
         results: list[Any] = []

@@ -26,7 +26,7 @@ local function end_job(id, ending)
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
     'finished_at', as_text(now), 'place', 'done')
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'error',
-    'retries', 'lane', 'sequence', 'alone', 'open', 'next_part', 'closing', 'poison')
+    'retries', 'lane', 'sequence', 'alone', 'open', 'next_part', 'idle', 'closing', 'poison')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
   redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
   remember_ended(id, ending.ended_ttl_ms)

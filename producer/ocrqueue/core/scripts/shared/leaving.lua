@@ -1,5 +1,8 @@
 -- Parts that end without a result of their own. Needs places, ending, page_parts.
 
+-- The job has ended and no worker is at hand to remove what its attempts have stored: one on duty will.
+local function leave_leftovers(id) redis.call('SADD', root .. 'leftovers', id) end
+
 -- Nobody works on the job any more, which was asked to stop: true once it has ended.
 local function end_if_nobody_works_on(id, cancelled)
   if redis.call('SCARD', root .. 'open:' .. id) > 0 then return false end
@@ -23,7 +26,9 @@ end
 local function leave_poisonous(part, poison)
   local id = job_of(part)
   if is_page_part(part) then
-    if page_part_done(part, poison.error) == 0 then queue_closing_part(id) end
+    local left = page_part_done(part, poison.error)
+    tell_progress(id, left)
+    if left == 0 then queue_closing_part(id) end
     return
   end
   local own = redis.call('HMGET', record_key(id), 'lane', 'routed', 'poison', 'tenant', 'sequence')
@@ -35,17 +40,27 @@ local function leave_poisonous(part, poison)
   end
   local engine = string.match(own[1] or '', '^ocr%.([^.]+)') or ''
   end_job(id, poison)
+  leave_leftovers(id)
   count_turn(engine, 0, poison.code)
 end
 
 -- The worker of a part was lost: it has another delivery, or has had enough of them. Returns what became of it.
 local function lose(part, policy)
   local id, key = job_of(part), part_key(part)
-  local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence')
+  local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence',
+    'together')
   let_go(part, key, own[1] or '', own[2])
   local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
   if not job[1] or is_final(job[1]) then return 'ended' end
-  if job[2] then return leave_cancelled(part, policy.cancelled) end
+  if job[2] then
+    leave_leftovers(id)
+    return leave_cancelled(part, policy.cancelled)
+  end
+  if own[3] and own[8] then
+    -- any of those it was read with may have been the cause: it does not count, and shows by itself who it was
+    own[4] = redis.call('HINCRBY', key, 'deliveries', -1)
+    redis.call('HSET', key, 'alone', '1')
+  end
   if own[3] and tonumber(own[4] or 0) >= policy.delivery_cap then
     leave_poisonous(part, policy.poison)
     return 'poison'
@@ -55,6 +70,7 @@ local function lose(part, policy)
     return 'poison'
   end
   redis.call('HDEL', key, 'progress')
+  count_idle(part, 1)
   back_to_lane(part, key, own[6], job[3] or '', own[7])
   return 'requeued'
 end

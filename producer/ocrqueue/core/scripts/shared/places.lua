@@ -18,11 +18,41 @@ local function ring(lane)
   if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
 end
 
--- The part waits in the lane, in its tenant's order of submission. A tenant that returns starts at the lane's time.
+-- Lanes are fair by start times (Goyal, Vin, Cheng: Start-time Fair Queueing, 1996). A tenant's tag is when its next
+-- turn starts in the lane's virtual time, which is the latest tag of what has been taken, and never goes back. A tenant
+-- that returns starts at that time, or at the tag with which it left if that is later: single parts escape no weight.
+local function departed_key(lane) return root .. 'departed:' .. lane end
+local function virtual_time(lane) return redis.call('HGET', root .. 'virtual_time', lane) or '0' end
+
+local function pass_time(lane, to)
+  if tonumber(to) > tonumber(virtual_time(lane)) then redis.call('HSET', root .. 'virtual_time', lane, to) end
+end
+
+-- Nothing of the tenant's waits in the lane. Where nothing of anybody's does, all that was ahead of time is past.
+local function depart(lane, tenant, tag)
+  redis.call('ZREM', lane_key(lane), tenant)
+  if redis.call('EXISTS', lane_key(lane)) == 1 then
+    redis.call('ZADD', departed_key(lane), tag, tenant)
+    redis.call('ZREMRANGEBYSCORE', departed_key(lane), '-inf', virtual_time(lane))
+    return
+  end
+  pass_time(lane, tag)
+  local latest = redis.call('ZRANGE', departed_key(lane), -1, -1, 'WITHSCORES')[2]
+  if latest then
+    pass_time(lane, latest)
+    redis.call('UNLINK', departed_key(lane))
+  end
+end
+
+-- The part waits in the lane, in its tenant's order of submission.
 local function put_in_lane(part, lane, tenant, sequence)
-  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 1 then
-    redis.call('HINCRBY', root .. 'waiting', lane, 1)
-    redis.call('ZADD', lane_key(lane), 'NX', redis.call('HGET', root .. 'virtual_time', lane) or '0', tenant)
+  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 0 then return end
+  redis.call('HINCRBY', root .. 'waiting', lane, 1)
+  if redis.call('ZADD', lane_key(lane), 'NX', virtual_time(lane), tenant) == 0 then return end
+  local tag = redis.call('ZSCORE', departed_key(lane), tenant)
+  if tag then
+    redis.call('ZREM', departed_key(lane), tenant)
+    redis.call('ZADD', lane_key(lane), 'GT', tag, tenant)
   end
 end
 
@@ -31,7 +61,10 @@ local function remove_from_lane(part, lane, tenant)
   local queue = queue_key(lane, tenant)
   if redis.call('ZREM', queue, part) == 0 then return false end
   redis.call('HINCRBY', root .. 'waiting', lane, -1)
-  if redis.call('EXISTS', queue) == 0 then redis.call('ZREM', lane_key(lane), tenant) end
+  if redis.call('EXISTS', queue) == 0 then
+    local tag = redis.call('ZSCORE', lane_key(lane), tenant)
+    if tag then depart(lane, tenant, tag) end
+  end
   return true
 end
 
@@ -47,7 +80,7 @@ end
 local function let_go(part, key, token, holder)
   redis.call('ZREM', root .. 'leases', part)
   if holder then redis.call('HDEL', root .. 'hand:' .. holder, token) end
-  redis.call('HDEL', key, 'token', 'holder', 'begun')
+  redis.call('HDEL', key, 'token', 'holder', 'begun', 'together')
 end
 
 -- On one of 16 channels, so that nobody subscribes once a job.
@@ -55,11 +88,17 @@ local function tell(id, event)
   redis.call('PUBLISH', root .. 'events:' .. string.sub(redis.sha1hex(id), 1, 1), id .. ' ' .. event)
 end
 
+-- A job waits again with its only part; one that was split goes on with the others.
+local function tell_queued(part)
+  if is_page_part(part) then return end
+  redis.call('HSET', record_key(part), 'state', 'queued')
+  tell(part, 'queued')
+end
+
 -- Back into its lane at its old place, as if it had not been taken.
 local function back_to_lane(part, key, lane, tenant, sequence)
   redis.call('HSET', key, 'place', 'waiting')
-  if not is_page_part(part) then redis.call('HSET', key, 'state', 'queued') end
   put_in_lane(part, lane, tenant, sequence)
   ring(lane)
-  tell(job_of(part), 'queued')
+  tell_queued(part)
 end

@@ -1,0 +1,136 @@
+"""The parts of a document, one attempt at a time: what whole workers do not do at a moment of a test's choice."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from PIL import Image
+
+from ocrqueue.core import Hold, Outcome, Start, TakenPart, WorkerRegistry
+from ocrqueue.core.check import check
+from ocrqueue.errors import EngineTimeout
+from ocrqueue.job import Job
+from ocrqueue.storage import open_storage
+from ocrqueue_worker.broker.hand import Hand
+from ocrqueue_worker.broker.messages import PartMessage
+from ocrqueue_worker.engines.null import NullEngine
+from ocrqueue_worker.pipeline.attempt import Workplace
+from ocrqueue_worker.task.celery_request import PartRequest
+from ocrqueue_worker.task.delivery import Delivery
+from ocrqueue_worker.task.run_job import read_job
+from tests.support.moves import hold_of, job, submit, take
+from tests.support.pictures import tiff
+
+PAGES = 3
+
+
+class Document:
+    """One of three pages, as far as its pages are read."""
+
+    def __init__(self, registry: WorkerRegistry) -> None:
+        self.registry, self.storage = registry, open_storage(registry.settings)
+        pages = [Image.new("L", (60 + number, 40), 255) for number in range(PAGES)]
+        image = self.storage.put("inputs/pages.tiff", tiff(*pages), "image/tiff")
+        self.job: Job = job(image=image, options={"split": True})
+        self.workplace = Workplace(registry.settings, registry, self.storage, lambda _: NullEngine(registry.settings))
+        submit(registry, self.job)
+        self.end(hold_of(registry))
+        for _ in range(PAGES):
+            self.last = hold_of(registry)
+            closing = self.end(self.last)
+        assert closing is not None
+        self.closing = closing
+
+    def delivery(self, hold: Hold) -> Delivery:
+        return Delivery(self.job, hold, self.workplace, "worker@host")
+
+    def read(self, hold: Hold) -> tuple[Start, Outcome]:
+        start = self.delivery(hold).begin()
+        return start, cast("Outcome", read_job(self.job, hold, start, self.workplace))
+
+    def end(self, hold: Hold) -> Delivery | None:
+        start, outcome = self.read(hold)
+        return self.delivery(hold).end(outcome, start)
+
+    def stored(self) -> set[str]:
+        """The folders and files of the job."""
+        folder = f"results/{self.job.id}/"
+        return {key.removeprefix(folder).partition("/")[0] for key in self.storage.list(folder)}
+
+
+@pytest.fixture
+def document(registry: WorkerRegistry) -> Document:
+    return Document(registry)
+
+
+def test_the_closing_part_gathers_what_the_pages_have_left(document: Document, registry: WorkerRegistry) -> None:
+    assert document.closing.hold == document.last.closing
+    assert document.stored() == {"pages", "crops"}
+    document.end(document.closing.hold)
+    assert document.stored() == {"result.json", "crops"}
+    assert registry.status(document.job.id).state == "succeeded"
+    assert check(registry) == []
+
+
+def test_a_closing_part_that_was_lost_after_it_had_stored_the_result_only_says_so(
+    document: Document, registry: WorkerRegistry
+) -> None:
+    _, first = document.read(document.closing.hold)
+    assert registry.lost([document.closing.hold]) == ["requeued"]
+    # as if it had been lost a moment before
+    document.storage.put(f"results/{document.job.id}/pages/0123456789abcdef/00001.json", b"{}", "application/json")
+    (part,) = take(registry).parts
+    assert (part.closing, part.alone) == (True, True)
+    start, again = document.read(part.hold)
+    assert (start.number, start.may_be_stored, again.result) == (2, True, first.result)
+    assert document.stored() == {"result.json", "crops"}
+
+
+@pytest.mark.parametrize("limit", ["soft", "hard"])
+def test_gathering_that_runs_out_of_the_last_page_s_time_has_a_time_of_its_own(
+    document: Document, registry: WorkerRegistry, limit: str
+) -> None:
+    start = document.closing.begin()
+    if limit == "soft":
+        with pytest.raises(Ignore):
+            document.closing.outcome_of(start, SoftTimeLimitExceeded())
+    else:
+        page = PartMessage.of(TakenPart(document.last, document.job.model_dump_json()))
+        request = cast("PartRequest", SimpleNamespace(task=None, hostname="worker@host"))
+        PartRequest._close_begun(request, page, EngineTimeout(), registry)
+    assert registry.status(document.job.id).state == "queued"
+    (part,) = take(registry).parts
+    assert (part.hold.part, part.closing) == (document.job.id, True)
+    # of this time no page has used any
+    start = registry.begin(part.hold, "worker@host", "null")
+    ended = document.delivery(part.hold).outcome_of(start, SoftTimeLimitExceeded())
+    assert isinstance(ended, Outcome)
+    assert ended.error is not None
+    assert ended.error.code == "engine.timeout"
+
+
+def test_a_page_that_comes_too_late_leaves_nothing_in_storage(document: Document, registry: WorkerRegistry) -> None:
+    registry.cancel(document.job.id)
+    late = Hold(f"{document.job.id}:00001", "old")
+    closing = document.closing
+    closing.end(Outcome(job_id=document.job.id, state="cancelled"))
+    assert document.stored() == set()
+    document.storage.put(f"results/{document.job.id}/pages/0123456789abcdef/00001.json", b"{}", "application/json")
+    with pytest.raises(Ignore):
+        document.delivery(late).end(Outcome(job_id=document.job.id, state="succeeded", result="file:///page", pages=1))
+    assert document.stored() == set()
+
+
+def test_a_closing_part_stays_in_hand_when_celery_has_forgotten_its_page() -> None:
+    hand, page = Hand(), Hold("job:00001", "token")
+    hand.take("tag", (page, page.closing), 60)
+    hand.orphan_all_but(set())
+    # so Redis says of it as long as the page is being read
+    hand.note_gone(page.closing)
+    hand.note_gone(page)
+    assert page.closing in hand.holds()
+    hand.note_gone(page.closing)
+    assert hand.holds() == []
