@@ -1,4 +1,4 @@
-"""An installation as anybody meets it: by the command line, the public API, and Redis as docs say that it is laid out."""
+"""An installation as anybody meets it: by the command line, the public API, and Redis as its keys are documented."""
 
 from __future__ import annotations
 
