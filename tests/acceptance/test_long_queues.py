@@ -38,7 +38,7 @@ def end_pauses(outside: Outside) -> None:
 
 
 @pytest.mark.parametrize(
-    ("retries", "others", "rounds"), [(2050, 200, 60), pytest.param(5000, 5000, 200, marks=pytest.mark.all)]
+    ("retries", "others", "rounds"), [(2050, 200, 100), pytest.param(5000, 5000, 200, marks=pytest.mark.all)]
 )
 def test_recovery_in_a_queue_with_many_retries_adds_no_message_and_keeps_the_order(
     outside: Outside, retries: int, others: int, rounds: int

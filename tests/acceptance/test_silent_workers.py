@@ -40,7 +40,7 @@ def test_storage_that_does_not_answer_silences_no_worker(outside: Outside, gates
         )
         wait_until(lambda: gates.reached(61), 60, "the second engine has it")
         stands = outside.folder / "storage" / "results" / hung.id / "steps" / "1-standing.json"
-        stands.unlink()
+        aside = stands.rename(stands.with_name("aside"))
         # whoever opens it waits for somebody who writes
         os.mkfifo(stands)
         children, since = set(running.running_children()), last_sign(outside)
@@ -51,7 +51,9 @@ def test_storage_that_does_not_answer_silences_no_worker(outside: Outside, gates
         status = beside.status()
         assert (status.state, status.attempts) == ("running", 1)
 
-        stands.open("wb").close()
+        pipe = stands.rename(stands.with_name("pipe"))
+        aside.rename(stands)
+        os.close(os.open(pipe, os.O_RDWR))
         assert hung.wait(60).finished
         gates.open([60])
         status = beside.wait(60)
