@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, cast
 
 from redis.asyncio.client import PubSub
+from redis.exceptions import NoScriptError
 
 from ocrqueue.client import check_has_result
 from ocrqueue.core import JobStatus, State
@@ -16,10 +18,10 @@ from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.records import parse_record
 from ocrqueue.core.registry import cancelled_state, unknown
-from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
+from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
-from ocrqueue.document import Document
-from ocrqueue.errors import QueueFull
+from ocrqueue.document import Document, stored_document
+from ocrqueue.errors import BrokerUnavailable, NotReplicated, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
@@ -71,7 +73,7 @@ class AsyncOcrQueue:
         self.settings = settings or load_settings(**overrides)
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
-        self._submit = self.client.register_script(load_script("submit"))
+        self._submission = self.client.register_script(load_script("submit"))
         self._cancel = self.client.register_script(load_script("cancel"))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._router = Router(self.settings, self._read_engines_from_thread)
@@ -108,14 +110,33 @@ class AsyncOcrQueue:
             try:
                 while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
                     while admission.pending:
-                        with broker_errors():
-                            answer = await self._submit(args=admission.call())
-                        submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer)]
+                        answer, replicas = await self._submit(admission.call())
+                        submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer, replicas)]
                         await asyncio.sleep(admission.pause_s())
-            except QueueFull as full:
-                full.submitted = submitted
+                if (fault := admission.not_replicated()) is not None:
+                    raise fault
+            except (QueueFull, NotReplicated) as error:
+                error.submitted = submitted
                 raise
         return submitted
+
+    async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
+        """See Registry."""
+        with broker_errors():
+            if not self.settings.submit_replicas:
+                return await self._submission(args=arguments), 0
+            try:
+                return await self._submit_and_wait(arguments)
+            except NoScriptError:
+                await self.client.script_load(self._submission.script)
+                return await self._submit_and_wait(arguments)
+
+    async def _submit_and_wait(self, arguments: Arguments) -> tuple[list[Any], int]:
+        async with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.evalsha(self._submission.sha, 0, *arguments)
+            pipeline.wait(*self.arguments.wait())
+            answer, replicas = await pipeline.execute()
+        return answer, replicas
 
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
         chunk: list[Job] = []
@@ -195,19 +216,33 @@ class AsyncOcrQueue:
     ) -> AsyncIterator[tuple[AsyncSubmittedJob, JobStatus]]:
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
-        watch = Watch(self.arguments.keys, handles, timeout, progress=on_progress is not None)
+        watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
+        async with aclosing(self._read_patiently(watch)) as read:
+            async for status in read:
+                if on_progress is not None:
+                    await on_progress(status)
+                if status.finished:
+                    yield handles[status.id], status
+
+    async def _read_patiently(self, watch: Watch) -> AsyncGenerator[JobStatus]:
+        """What was read of the jobs, again and again, also through an outage of Redis."""
+        while watch.open:
+            try:
+                async with aclosing(self._read(watch)) as read:
+                    async for status in read:
+                        yield status
+            except BrokerUnavailable as error:
+                await asyncio.sleep(watch.bear(error))
+
+    async def _read(self, watch: Watch) -> AsyncGenerator[JobStatus]:
         async with self.client.pubsub(ignore_subscribe_messages=True) as events:
-            if watch.open:
-                with broker_errors():
-                    await events.subscribe(*watch.channels())
+            with broker_errors():
+                await events.subscribe(*watch.channels())
             while watch.open:
                 due = watch.take_due()
                 for job_id, found in zip(due, await self.statuses(due), strict=True):
-                    status = watch.settle(job_id, found)
-                    if on_progress is not None:
-                        await on_progress(status)
-                    if status.finished:
-                        yield handles[job_id], status
+                    yield watch.settle(job_id, found)
+                watch.note_answer()
                 with broker_errors():
                     await _listen(events, watch)
 
@@ -215,7 +250,7 @@ class AsyncOcrQueue:
         """The Document of a job with this status."""
         check_has_result(status)
         stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
-        return Document.model_validate_json(stored).bind(self.storage)
+        return stored_document(stored).bind(self.storage)
 
 
 async def _listen(events: PubSub, watch: Watch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import TracebackType
@@ -12,8 +13,8 @@ from redis.client import PubSub
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.dead_letters import DeadLetters
-from ocrqueue.document import Document
-from ocrqueue.errors import JobCancelled, JobNotFinished, QueueFull, error_from_info
+from ocrqueue.document import Document, stored_document
+from ocrqueue.errors import BrokerUnavailable, JobCancelled, JobNotFinished, NotReplicated, QueueFull, error_from_info
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
@@ -101,8 +102,8 @@ class OcrQueue:
         A path or bytes are uploaded to storage first, once for the same content. Where the queue is full, waits for
         room for `wait_for_room` seconds (0: not at all, None: without limit). Raises JobMalformed, EngineUnknown,
         LanguageUnsupported, SourceNotFound, QueueFull, StorageUnavailable; then nothing was queued. After
-        BrokerUnavailable it may have been: submitted again with the same idempotency key, or as the same Job, it is
-        still one job.
+        BrokerUnavailable it may have been, and after NotReplicated (see the setting `submit_replicas`) it is: submitted
+        again with the same idempotency key, or as the same Job, it is still one job.
         """
         (job,) = self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
@@ -114,7 +115,8 @@ class OcrQueue:
 
         `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
         QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
-        from `images` after them. If anything else is raised midway, what was sent before is queued: submit again with
+        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. If
+        anything else is raised midway, what was sent before is queued: submit again with
         idempotency keys to be sure.
         """
         jobs = (build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields) for image in images)
@@ -123,8 +125,8 @@ class OcrQueue:
             try:
                 for job_id in self.registry.submit(jobs, wait_for_room):
                     submitted.append(SubmittedJob(self, job_id))
-            except QueueFull as full:
-                full.submitted = submitted
+            except (QueueFull, NotReplicated) as error:
+                error.submitted = submitted
                 raise
         return submitted
 
@@ -150,21 +152,32 @@ class OcrQueue:
     ) -> Iterator[tuple[SubmittedJob, JobStatus]]:
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
-        watch = Watch(self.registry.keys, handles, timeout, progress=on_progress is not None)
+        watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
+        for status in self._read_patiently(watch):
+            if on_progress is not None:
+                on_progress(status)
+            if status.finished:
+                yield handles[status.id], status
+
+    def _read_patiently(self, watch: Watch) -> Iterator[JobStatus]:
+        """What was read of the jobs, again and again, also through an outage of Redis."""
+        while watch.open:
+            try:
+                yield from self._read(watch)
+            except BrokerUnavailable as error:
+                time.sleep(watch.bear(error))
+
+    def _read(self, watch: Watch) -> Iterator[JobStatus]:
         with self.registry.client.pubsub(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             ignore_subscribe_messages=True
         ) as events:
-            if watch.open:
-                with broker_errors():
-                    events.subscribe(*watch.channels())
+            with broker_errors():
+                events.subscribe(*watch.channels())
             while watch.open:
                 due = watch.take_due()
                 for job_id, found in zip(due, self.registry.statuses(due), strict=True):
-                    status = watch.settle(job_id, found)
-                    if on_progress is not None:
-                        on_progress(status)
-                    if status.finished:
-                        yield handles[job_id], status
+                    yield watch.settle(job_id, found)
+                watch.note_answer()
                 with broker_errors():
                     _listen(events, watch)
 
@@ -172,7 +185,7 @@ class OcrQueue:
         """The Document of a job with this status. Raises as SubmittedJob.result."""
         check_has_result(status)
         stored = self.storage.read_uri(status.result or "")
-        return Document.model_validate_json(stored).bind(self.storage)
+        return stored_document(stored).bind(self.storage)
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""

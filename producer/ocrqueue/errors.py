@@ -490,6 +490,15 @@ class StorageNotFound(OcrQueueError):
     remedy = "It was deleted, or a lifecycle rule of the bucket removed it; submit the image again."
 
 
+class ResultUnreadable(OcrQueueError):
+    """A result stands in storage that this version cannot read: a newer one may have written it. It stays."""
+
+    code = "result.unreadable"
+    remedy = (
+        "Upgrade what reads it, then replay the job; if the object is damaged, delete it and submit the image again."
+    )
+
+
 class CropMissing(OcrQueueError):
     """This word has no crop."""
 
@@ -512,6 +521,22 @@ class QueuedJob(Protocol):
     def id(self) -> str: ...
 
 
+class NotReplicated(OcrQueueError):
+    """The jobs are queued, and fewer replicas of Redis have them than were asked for: a failover may lose them.
+
+    `details`: wanted, and replicas (how many had all of the jobs in time).
+    """
+
+    code = "broker.not_replicated"
+    retryable = True
+    remedy = (
+        "Submit the same again, as the same Job or with the same idempotency_key: it stays one job, and the replicas "
+        "are waited for anew. If it persists, look at them, or at OCRQUEUE_SUBMIT_REPLICAS."
+    )
+    submitted: Sequence[QueuedJob] = ()
+    """The handles of all jobs of the call, which are queued: SubmittedJob, or AsyncSubmittedJob."""
+
+
 class QueueFull(OcrQueueError):
     """As many jobs wait for the engine as may.
 
@@ -530,6 +555,8 @@ class QueueFull(OcrQueueError):
     # of Job; typed loosely, since Job is built on these errors
     refused: Sequence[Any] = ()
     """The Jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""
+    not_replicated: NotReplicated | None = None
+    """Where it is true of those in `submitted`, too."""
 
     @property
     def retry_after_s(self) -> float:

@@ -144,7 +144,7 @@ def test_cancelling_one_of_a_batch_frees_its_child_and_gives_its_neighbours_back
     gates.open(WIDTHS)
     assert states(ends(queue, jobs)) == ["succeeded", "cancelled", "succeeded", "cancelled"]
     assert [job.status().attempts for job in jobs] == [2, 1, 1, 0]
-    assert not list(queue.storage.list(f"results/{jobs[1].id}/"))
+    wait_until(lambda: not list(queue.storage.list(f"results/{jobs[1].id}/")), 60, "nothing of it is left")
     hung = submit_batch(queue, [page(60)] * 2, together=2, fault="hang")
     wait_until(lambda: running(hung) == [0, 1], 60, "both run")
     for job in hung:

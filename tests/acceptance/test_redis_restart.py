@@ -64,6 +64,33 @@ def test_without_persistence_what_waited_is_unknown_and_what_ran_has_its_result(
             assert running.alive()
 
 
+def test_what_a_redis_that_has_lost_its_end_gives_out_again_is_not_read_again(tmp_path: Path, gates: Gates) -> None:
+    with redis_server(tmp_path) as server:
+        # whoever reclaims looks at it seldom: what tells is the lost connection
+        settings = installation(server.url, tmp_path) | {"lost_after_s": 120}
+        with (
+            worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
+            OcrQueue(load_settings(**settings)) as queue,
+            server.client() as client,
+        ):
+            key = queue.registry.keys.replication()
+            noted = int(client.hget(key, "changed_at") or 0)
+            wait_until(lambda: client.time()[0] * 1000 > noted, 60, "jobs are younger than the worker")
+            queue.submit(page(60), **gates.fields)
+            wait_until(lambda: gates.reached(60), 60, "the child has a page")
+            job = queue.submit(page(70), **gates.fields)
+            client.save()
+            gates.open([60, 70])
+            assert job.wait(60).state == "succeeded"
+            (gates.folder / "reached 70").unlink()
+            server.kill()
+            server.start()
+            assert job.status().state == "queued", "its end is lost"
+            assert (job.wait(60).state, job.status().attempts) == ("succeeded", 1)
+            assert not gates.reached(70), running.log_text()[-3000:]
+            assert "a result stands in storage" in running.log_text()
+
+
 def _known(queue: OcrQueue, job_id: str) -> bool:
     try:
         return queue.registry.status(job_id).finished

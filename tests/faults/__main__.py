@@ -20,6 +20,7 @@ from typing import Final
 
 from tests.faults.checks import Broken, broken_promises, end_of, worker_deaths
 from tests.faults.evidence import keep_histories, keep_logs
+from tests.faults.failing_over import FailingOver
 from tests.faults.forgetting import Forgetting
 from tests.faults.fuzzing import run_fuzzing
 from tests.faults.installation import installation
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     parts: list[Callable[[argparse.Namespace, Path], list[str]]] = [_rehearse]
     if not given.only:
-        parts += [_forget, _fuzz]
+        parts += [_fail_over, _forget, _fuzz]
     broken = [each for part in parts for each in part(given, folder)]
     print(f"\n{time.monotonic() - began:.0f} s in all")
     if not broken:
@@ -129,6 +130,20 @@ def _summary(rehearsal: Rehearsal, broken: Sequence[Broken]) -> str:
             f"wrongly refused {count['refused']}, workers that ended by themselves {count['worker died']}",
         ]
     )
+
+
+def _fail_over(given: argparse.Namespace, folder: Path) -> list[str]:
+    """A phase of its own with a Redis that has a replica, and Sentinels."""
+    failing_over = FailingOver(folder / "failing-over", given.seed)
+    broken = failing_over.run()
+    counted = ", ".join(f"{number} {what}" for what, number in failing_over.counted().most_common())
+    print(
+        f"\nRedis failed over {failing_over.failovers} times: {counted}; "
+        f"{len(failing_over.careful.accepted)} jobs were accepted with replicas asked for, "
+        f"{len(failing_over.careless.accepted)} without",
+        flush=True,
+    )
+    return list(map(str, broken))
 
 
 def _forget(given: argparse.Namespace, folder: Path) -> list[str]:

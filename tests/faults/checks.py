@@ -53,8 +53,9 @@ def broken_promises(rehearsal: Rehearsal) -> list[Broken]:
     for submission in rehearsal.submissions:
         broken += _of_submission(rehearsal, submission)
     broken += _of_poison(rehearsal)
-    broken += _left_in_storage(rehearsal)
+    # first, as it waits until what jobs have left is removed
     broken += _left_in_redis(rehearsal)
+    broken += _left_in_storage(rehearsal)
     broken += _of_producer(rehearsal)
     return broken
 
@@ -163,9 +164,10 @@ def _left_in_storage(rehearsal: Rehearsal) -> Iterator[Broken]:
 
 
 def _left_in_redis(rehearsal: Rehearsal) -> Iterator[Broken]:
-    """Nothing waits, is in a hand or pauses, and the keys agree with each other."""
+    """Nothing waits, is in a hand, pauses or is to be removed, and the keys agree with each other."""
     registry = rehearsal.into.observer.registry
-    at_work = (registry.keys.foreign("ocr."), *(registry.keys.root + name for name in _AT_WORK))
+    names = [registry.keys.foreign("ocr."), registry.keys.leftovers()]
+    at_work = (*names, *(registry.keys.root + name for name in _AT_WORK))
 
     def left() -> list[str]:
         return sorted(key for raw in registry.client.scan_iter(count=1000) if (key := raw.decode()).startswith(at_work))

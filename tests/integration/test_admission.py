@@ -20,12 +20,12 @@ from pydantic import SecretStr
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, QueueInfo, WorkerRegistry
-from ocrqueue.core.intake import take_in_foreign
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.faults.messages_envelopes import envelope
+from tests.support.moves import taken_in
 from tests.support.processes import as_environment, environment, redis_server, wait_until
 
 IMAGE = "s3://bucket/page.png"
@@ -188,7 +188,7 @@ def test_jobs_sent_by_name_count_and_are_not_refused(queue: OcrQueue) -> None:
     for number in range(5):
         message = envelope(f"job-{number}", kwargs={"job": {"image": IMAGE}})
         registry.client.lpush(registry.keys.foreign("ocr.tesseract"), json.dumps(message))
-    assert take_in_foreign(registry, lambda job: job) == {"taken_in": 5}
+    assert taken_in(registry, lambda job: job) == {"taken_in": 5}
     with pytest.raises(QueueFull) as refused:
         queue.submit(IMAGE)
     assert refused.value.info.details["waiting"] == 5

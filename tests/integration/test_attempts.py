@@ -13,10 +13,12 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
+from ocrqueue import OcrQueue
 from ocrqueue.core import Hold, Outcome, Start, WorkerRegistry
 from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
-from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerDiskFull
+from ocrqueue.errors import EngineTimeout, OcrQueueError, ResultUnreadable, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
+from ocrqueue.leftovers import tidy
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
@@ -237,3 +239,28 @@ def test_a_disk_that_is_full_while_the_engine_loads_is_worth_another_try(install
     workplace = Workplace(installation.settings, installation.registry, open_storage(installation.settings), load)
     with pytest.raises(WorkerDiskFull):
         read_job(job, installation.hold, Start("run", 1), workplace)
+
+
+@pytest.mark.parametrize("may_be_stored", [True, False], ids=["looked for", "met at the end"])
+@pytest.mark.parametrize(
+    "stands", [b'{"schema_version": 2, "pages": []}', b"", b"\xff{"], ids=["newer", "empty", "torn"]
+)
+def test_a_result_that_this_version_cannot_read_stays_with_all_that_is_stored(
+    installation: Installation, stands: bytes, may_be_stored: bool
+) -> None:
+    job, storage = installation.submit("objects"), open_storage(installation.settings)
+    folder = f"results/{job.id}/"
+    mine = {f"{folder}result.json", f"{folder}crops/of-another-life.png"}
+    for key in mine:
+        storage.put(key, stands, "application/json")
+    with pytest.raises(ResultUnreadable):
+        installation.attempt(job, shift=10, number=2 if may_be_stored else 1)
+    with OcrQueue(installation.settings) as queue:
+        outcome = Outcome(job_id=job.id, state="succeeded", result=storage.uri(f"{folder}result.json"))
+        with pytest.raises(ResultUnreadable):
+            queue.document(queue.job(job.id).status().model_copy(update=dict(outcome)))
+    failed = Outcome(job_id=job.id, state="failed", error=ResultUnreadable().info)
+    installation.registry.finish(installation.hold, job, failed)
+    tidy(installation.registry, storage)
+    assert installation.registry.leftovers(1) == []
+    assert mine <= set(storage.list(folder))

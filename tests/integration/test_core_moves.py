@@ -303,6 +303,30 @@ def test_no_more_page_parts_come_into_the_lane_than_have_room(registry: WorkerRe
     assert (sorted(hold.page or 0 for hold in done), state) == ([*range(1, 101)], "close")
 
 
+def test_whatever_ends_a_job_that_had_begun_says_that_something_may_be_stored(registry: WorkerRegistry) -> None:
+    kept, failed, cancelled, sent_on, forgotten = (job() for _ in range(5))
+    submit(registry, kept, failed, cancelled, sent_on, forgotten)
+    registry.finish(hold := begun(registry), kept, succeeded(hold))
+    error = SourceUnavailable().info
+    for given in (failed, cancelled):
+        hold, cancels = begun(registry), given is cancelled
+        if cancels:
+            registry.cancel(given.id)
+            assert registry.release(hold, None) == "cancelled"
+        else:
+            registry.finish(hold, given, Outcome(job_id=given.id, state="failed", error=error))
+    assert registry.send_on(begun(registry), sent_on, "null") == "sent"
+    registry.client.delete(registry.keys.record(forgotten.id))
+    lost = Outcome(job_id="lost", state="failed", error=error)
+    registry.finish(Hold("lost", "token"), job(id="lost"), lost)
+    assert registry.cancel(sent_on.id) == "cancelled"
+    assert take(registry) == Taken()
+    refused = registry.arguments.take_in("ocr.null", b"x", job(id="refused"), error, {})
+    registry.client.lpush(registry.keys.foreign("ocr.null"), b"x")
+    assert registry.run("take_in", refused) == b"refused"
+    assert set(registry.leftovers(100)) == {failed.id, cancelled.id, sent_on.id, "lost"}
+
+
 def test_what_a_job_has_stored_that_ends_with_no_worker_at_hand_is_removed_by_one_on_duty(
     registry: WorkerRegistry,
 ) -> None:

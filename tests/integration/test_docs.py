@@ -17,7 +17,8 @@ import redis
 
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.core.intake import take_in_foreign
+from ocrqueue.core.installation import live_workers
+from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, reclaim
 from ocrqueue.core.tenants import set_weights, tenants
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUnknown, QueueFull, error_classes
@@ -74,7 +75,7 @@ def test_the_snippet_in_the_readme_runs(installation: Installation, samples: Pat
     code, _ = next(snippets(ROOT / "README.md"))
     (samples / "readme.py").write_text(code, encoding="utf-8")
     printed = run_python(installation, samples, "readme.py").stdout.splitlines()
-    assert any(line.startswith("LANTERN (") and ".png" in line for line in printed)
+    assert any(line.startswith("LANTERN (") and "crops.zip" in line for line in printed)
     assert len(printed) > 200
 
 
@@ -91,7 +92,7 @@ def test_an_app_that_has_only_celery_reads_an_image_by_name(installation: Instal
 
 
 def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Installation, tmp_path: Path) -> None:
-    _, (code, _) = snippets(DOCS / "celery.md")
+    _, (code, _), *_ = snippets(DOCS / "celery.md")
     (tmp_path / "replies.py").write_text(code, encoding="utf-8")
     log = tmp_path / "replies.log"
     with log.open("wb") as out:
@@ -294,7 +295,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         operator = WorkerRegistry(load_settings(**for_worker))
         note_replication(operator)
         reclaim(operator)
-        take_in_foreign(operator, Router(operator.settings, lambda: read_engines(operator)).prepare)
+        router = Router(operator.settings, lambda: read_engines(operator))
+        take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
         operator.close()
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)

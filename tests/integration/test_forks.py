@@ -18,13 +18,16 @@ from ocrqueue.errors import StorageUnavailable
 from ocrqueue.settings import process_settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.app import app
-from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 
 celeryd_init.send(sender="worker@host", instance=None, conf=app.conf, options={})
 before = set(sys.modules)
 storage = open_storage(process_settings())
-remove_all(storage, "job")
-for ask in (lambda: storage.get("a"), lambda: storage.put("a", b"", "text/plain"), lambda: list(storage.list("a"))):
+for ask in (
+    lambda: storage.get("a"),
+    lambda: storage.put("a", b"", "text/plain"),
+    lambda: list(storage.list("a")),
+    lambda: storage.delete(["a"]),
+):
     try:
         ask()
     except StorageUnavailable:

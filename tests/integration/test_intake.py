@@ -12,15 +12,27 @@ from typing import Any
 
 import pytest
 
-from ocrqueue.core import Outcome, Taken, WorkerRegistry, queues
+from ocrqueue.core import Outcome, Taken, WorkerRegistry, intake, queues
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
-from ocrqueue.core.intake import take_in_foreign
+from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 from tests.faults.messages import message_case
 from tests.faults.messages_envelopes import envelope
-from tests.support.moves import LANE, LANES, all_parts, begun, end_pauses, job, reclaimed, submit, succeeded, take
+from tests.support.moves import (
+    LANE,
+    LANES,
+    all_parts,
+    begun,
+    end_pauses,
+    job,
+    reclaimed,
+    submit,
+    succeeded,
+    take,
+    taken_in,
+)
 
 JOB = {"image": "s3://b/k", "engine": "null"}
 
@@ -49,8 +61,8 @@ def result_of(registry: WorkerRegistry, task_id: str) -> dict[str, Any]:
 def test_messages_become_jobs_in_their_order(registry: WorkerRegistry) -> None:
     for number in range(120):
         push(registry, call(f"job-{number}"))
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 120}
-    assert take_in_foreign(registry, as_it_is) == {}
+    assert taken_in(registry, as_it_is) == {"taken_in": 120}
+    assert taken_in(registry, as_it_is) == {}
     assert registry.client.exists(registry.keys.foreign(LANE)) == 0
     assert all_parts(registry) == [f"job-{number}" for number in range(120)]
 
@@ -59,20 +71,20 @@ def test_messages_become_jobs_in_their_order(registry: WorkerRegistry) -> None:
 @pytest.mark.parametrize("suffix", ["", "\x06\x163", "\x06\x166", "\x06\x169"], ids=["0", "3", "6", "9"])
 def test_every_list_that_kombu_knows_is_looked_at(registry: WorkerRegistry, queue: str, suffix: str) -> None:
     push(registry, call("x"), queue + suffix)
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
     assert registry.status("x").state == "queued"
 
 
 def test_a_key_of_another_type_in_the_place_of_a_list_holds_up_no_other(registry: WorkerRegistry) -> None:
     registry.client.set(registry.keys.foreign("ocr.null.high"), "no list")
     push(registry, call("x"))
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
     assert [(info.waiting, info.foreign) for info in queues(registry) if info.name == LANE] == [(1, 0)]
 
 
 def test_the_job_is_prepared_as_a_client_does(registry: WorkerRegistry) -> None:
     push(registry, call("x"))
-    assert take_in_foreign(registry, lambda job: job.model_copy(update={"tenant": "acme"})) == {"taken_in": 1}
+    assert taken_in(registry, lambda job: job.model_copy(update={"tenant": "acme"})) == {"taken_in": 1}
     assert registry.status("x").tenant == "acme"
 
 
@@ -81,7 +93,7 @@ def test_what_a_client_would_refuse_ends_with_its_code(registry: WorkerRegistry)
         raise EngineUnknown("No engine mine.")
 
     push(registry, envelope("x", kwargs={"job": {**JOB, "reply_to": "theirs"}}, headers={"ignore_result": False}))
-    assert take_in_foreign(registry, refuse) == {"refused": 1}
+    assert taken_in(registry, refuse) == {"refused": 1}
     status = registry.status("x")
     assert (status.state, status.error and status.error.code) == ("failed", "engine.unknown")
     result = result_of(registry, "x")
@@ -96,8 +108,8 @@ def test_where_the_check_cannot_be_made_now_the_message_stays(registry: WorkerRe
 
     push(registry, call("x"))
     with pytest.raises(BrokerUnavailable):
-        take_in_foreign(registry, unavailable)
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+        taken_in(registry, unavailable)
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
 
 
 def test_a_check_that_fails_by_a_fault_of_ours_ends_its_job_and_holds_up_no_other(registry: WorkerRegistry) -> None:
@@ -108,7 +120,7 @@ def test_a_check_that_fails_by_a_fault_of_ours_ends_its_job_and_holds_up_no_othe
 
     push(registry, call("x"))
     push(registry, call("y"))
-    assert take_in_foreign(registry, fails_on_x) == {"refused": 1, "taken_in": 1}
+    assert taken_in(registry, fails_on_x) == {"refused": 1, "taken_in": 1}
     error = registry.status("x").error
     assert error is not None
     assert error.code == "internal.error"
@@ -128,7 +140,7 @@ def test_what_is_malformed_or_expired_is_a_job_that_has_failed(
     registry: WorkerRegistry, message: dict[str, Any], code: str
 ) -> None:
     push(registry, message)
-    assert take_in_foreign(registry, as_it_is) == {"refused": 1}
+    assert taken_in(registry, as_it_is) == {"refused": 1}
     error = registry.status("x").error
     assert error is not None
     assert error.code == code
@@ -138,12 +150,12 @@ def test_what_is_malformed_or_expired_is_a_job_that_has_failed(
 def test_what_is_no_message_is_dropped(registry: WorkerRegistry, entry: bytes) -> None:
     push(registry, entry)
     push(registry, call("x"))
-    assert take_in_foreign(registry, as_it_is) == {"dropped": 1, "taken_in": 1}
+    assert taken_in(registry, as_it_is) == {"dropped": 1, "taken_in": 1}
 
 
 def test_whose_task_id_can_be_no_jobs_hears_of_it_all_the_same(registry: WorkerRegistry) -> None:
     push(registry, call("../x"))
-    assert take_in_foreign(registry, as_it_is) == {"refused": 1}
+    assert taken_in(registry, as_it_is) == {"refused": 1}
     answer = result_of(registry, "../x")
     assert (answer["status"], answer["task_id"]) == ("FAILURE", "../x")
     assert answer["result"]["exc_message"][0].startswith("job.malformed")
@@ -152,7 +164,7 @@ def test_whose_task_id_can_be_no_jobs_hears_of_it_all_the_same(registry: WorkerR
 def test_nothing_of_a_refused_message_stays_in_memory(registry: WorkerRegistry) -> None:
     for number in range(10):
         push(registry, envelope(f"x-{number}", kwargs={"job": {**JOB, "reply_to": "ocrqueue:dead"}}))
-    assert take_in_foreign(registry, as_it_is) == {"refused": 10}
+    assert taken_in(registry, as_it_is) == {"refused": 10}
     gc.collect()
     assert [thing for thing in gc.get_objects() if isinstance(thing, Job) and thing.id.startswith("x-")] == []
 
@@ -165,7 +177,7 @@ def test_what_is_too_large_for_a_job_is_dropped_without_being_fetched(registry: 
         push(registry, b"y" * (MAX_ENTRY_BYTES + 1), "ocr.null.low")
     push(registry, call("after"))
     before = registry.client.info("stats")["total_net_output_bytes"]
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 61, "dropped": 120}
+    assert taken_in(registry, as_it_is) == {"taken_in": 61, "dropped": 120}
     assert registry.client.info("stats")["total_net_output_bytes"] - before < MAX_ENTRY_BYTES
     assert registry.client.exists(registry.keys.foreign(LANE), registry.keys.foreign("ocr.null.low")) == 0
     assert all_parts(registry) == [*(f"before-{number}" for number in range(60)), "after"]
@@ -175,20 +187,20 @@ def test_messages_as_large_as_may_be_are_all_taken_in(registry: WorkerRegistry) 
     for number in range(10):
         message = json.dumps(call(f"large-{number}"))
         push(registry, f"{message[:-1]}, {json.dumps('x' * (MAX_ENTRY_BYTES - len(message) - 20))}: 1}}".encode())
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 10}
+    assert taken_in(registry, as_it_is) == {"taken_in": 10}
 
 
 def test_a_key_that_is_no_list_holds_up_no_other(registry: WorkerRegistry) -> None:
     registry.client.set(registry.keys.foreign("ocr.null.high"), "no list")
     push(registry, call("x"))
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
 
 
 def test_an_eta_is_a_pause_that_a_cancel_ends(registry: WorkerRegistry) -> None:
     when = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     for task_id in "xy":
         push(registry, call(task_id, eta=when))
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 2}
+    assert taken_in(registry, as_it_is) == {"taken_in": 2}
     assert (take(registry), reclaimed(registry).due) == (Taken(), 0)
     assert registry.cancel("x") == "cancelled"
     end_pauses(registry)
@@ -199,7 +211,7 @@ def test_an_eta_is_a_pause_that_a_cancel_ends(registry: WorkerRegistry) -> None:
 def test_an_eta_of_the_farthest_future_or_past_is_no_fault(registry: WorkerRegistry) -> None:
     push(registry, call("x", eta="9999-12-31T23:59:59+00:00"))
     push(registry, call("y", eta="0001-01-01T00:00:00+00:00"))
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 2}
+    assert taken_in(registry, as_it_is) == {"taken_in": 2}
     assert all_parts(registry) == ["y"]
 
 
@@ -207,14 +219,14 @@ def test_an_id_that_has_ended_or_waits_is_not_a_second_job(registry: WorkerRegis
     given = job(id="x")
     submit(registry, given)
     push(registry, call("x"))
-    assert take_in_foreign(registry, as_it_is) == {"known": 1}
+    assert taken_in(registry, as_it_is) == {"known": 1}
     hold = begun(registry)
     registry.finish(hold, given, succeeded(hold))
     push(registry, call("x"))
-    assert take_in_foreign(registry, as_it_is) == {"known": 1}
+    assert taken_in(registry, as_it_is) == {"known": 1}
     registry.client.delete(registry.keys.record("x"))
     push(registry, call("x"))
-    assert take_in_foreign(registry, as_it_is) == {"known": 1}
+    assert taken_in(registry, as_it_is) == {"known": 1}
     assert take(registry) == Taken()
 
 
@@ -226,7 +238,7 @@ def test_several_who_take_in_at_once_take_each_once(settings: Settings, registry
 
     def run(_: int) -> Counter[str]:
         with closing(WorkerRegistry(settings)) as own:
-            return Counter(dict(take_in_foreign(own, as_it_is)))
+            return Counter(dict(taken_in(own, as_it_is)))
 
     with ThreadPoolExecutor(4) as pool:
         became = sum(pool.map(run, range(4)), Counter[str]())
@@ -241,9 +253,9 @@ def test_who_dies_before_the_last_step_leaves_the_message(
     with monkeypatch.context() as death:
         death.setattr(registry, "run", _raise)
         with pytest.raises(KeyboardInterrupt):
-            take_in_foreign(registry, as_it_is)
+            taken_in(registry, as_it_is)
     assert registry.client.llen(registry.keys.foreign(LANE)) == 1
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
 
 
 def _raise(*_: object) -> None:
@@ -253,7 +265,7 @@ def _raise(*_: object) -> None:
 def test_the_trace_of_the_sender_goes_on(registry: WorkerRegistry) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     push(registry, call("x", traceparent=trace))
-    take_in_foreign(registry, as_it_is)
+    taken_in(registry, as_it_is)
     (part,) = take(registry).parts
     assert (part.trace, part.by_name) == (trace, True)
 
@@ -261,7 +273,7 @@ def test_the_trace_of_the_sender_goes_on(registry: WorkerRegistry) -> None:
 @pytest.mark.parametrize("end", ["finish", "cancel", "poison"])
 def test_the_result_goes_by_the_task_id_however_the_job_ends(registry: WorkerRegistry, end: str) -> None:
     push(registry, envelope("task", kwargs={"job": {**JOB, "id": "own"}}, headers={"ignore_result": False}))
-    take_in_foreign(registry, as_it_is)
+    taken_in(registry, as_it_is)
     (given,) = registry.jobs(["own"])
     assert given is not None
     with registry.client.pubsub(ignore_subscribe_messages=True) as heard:
@@ -293,7 +305,7 @@ def _end(registry: WorkerRegistry, given: Job, how: str) -> None:
 
 def test_who_wants_no_result_gets_none(registry: WorkerRegistry) -> None:
     push(registry, call("x", ignore_result=True))
-    take_in_foreign(registry, as_it_is)
+    taken_in(registry, as_it_is)
     registry.cancel("x")
     assert not registry.client.exists(f"{registry.settings.key_prefix}celery-task-meta-x")
 
@@ -303,10 +315,10 @@ def test_at_the_memory_limit_messages_stay_where_they_are(registry: WorkerRegist
     registry.client.config_set("maxmemory", 1)
     try:
         with pytest.raises(BrokerUnavailable, match="memory limit"):
-            take_in_foreign(registry, as_it_is)
+            taken_in(registry, as_it_is)
     finally:
         registry.client.config_set("maxmemory", 0)
-    assert take_in_foreign(registry, as_it_is) == {"taken_in": 1}
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -314,7 +326,7 @@ def test_no_hostile_message_holds_up_the_others(registry: WorkerRegistry, seed: 
     for number in range(300):
         push(registry, message_case(seed, number).entry)
     push(registry, call("the-last"))
-    became = take_in_foreign(registry, as_it_is)
+    became = taken_in(registry, as_it_is)
     assert sum(became.values()) == 301
     assert registry.status("the-last").state == "queued"
     for part in all_parts(registry):
@@ -335,7 +347,31 @@ def test_no_hostile_message_holds_up_the_others(registry: WorkerRegistry, seed: 
 )
 def test_no_value_of_a_job_is_more_than_the_scripts_can_hold(registry: WorkerRegistry, field: dict[str, Any]) -> None:
     push(registry, envelope("x", kwargs={"job": {**JOB, **field}}))
-    became = take_in_foreign(registry, as_it_is)
+    became = taken_in(registry, as_it_is)
     assert sum(became.values()) == 1
     assert registry.status("x").state in ("queued", "failed")
     registry.cancel("x")
+
+
+def test_a_round_takes_in_some_hundred_and_says_that_more_waits(registry: WorkerRegistry) -> None:
+    for number in range(1200):
+        push(registry, call(f"job-{number}"))
+    push(registry, call("of-another-list"), "ocr.null.high")
+    lists = foreign_lists([], registry.settings)
+    first = take_in_foreign(registry, as_it_is, lists)
+    assert (first.more, 0 < first.became["taken_in"] <= 500) == (True, True)
+    assert registry.status("of-another-list").state == "queued", "the longer list is not first"
+    assert taken_in(registry, as_it_is) == {"taken_in": 1201 - first.became["taken_in"]}
+    assert all_parts(registry) == ["of-another-list", *(f"job-{number}" for number in range(1200))]
+
+
+def test_a_round_is_over_after_its_time_however_slow_the_checks_are(
+    registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_ROUND_S", 0.0)
+    for number in range(3):
+        push(registry, call(f"job-{number}"))
+    found = take_in_foreign(registry, as_it_is, foreign_lists([], registry.settings))
+    assert (dict(found.became), found.more) == ({}, True)
+    monkeypatch.undo()
+    assert taken_in(registry, as_it_is) == {"taken_in": 3}

@@ -164,7 +164,8 @@ def test_a_failed_job_raises_its_own_error(queue: OcrQueue, installation: Instal
     assert job.wait(60).state == "failed"
     with pytest.raises(EngineFailed, match="told to fail"):
         job.result()
-    assert list(open_storage(installation.settings).list(f"results/{job.id}/")) == []
+    storage = open_storage(installation.settings)
+    wait_until(lambda: not list(storage.list(f"results/{job.id}/")), 60, "the worker on duty has removed its crops")
 
 
 def test_a_retryable_error_is_tried_again_and_counted(queue: OcrQueue) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import billiard
 import pytest
 from celery import _state, current_app
-from celery.utils import sysinfo
 
 from ocrqueue.errors import EngineDeviceMissing, EngineUnavailable
 from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.keras import devices
 from ocrqueue_worker.engines.keras.devices import CPU, Device, device_of_child, resolve_devices
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
+from ocrqueue_worker.limits.cpus import usable_cores
 from tests.support.processes import wait_until
 
 H100 = "0, GPU-11111111-aaaa, 81559, NVIDIA H100 80GB HBM3"
@@ -146,7 +146,7 @@ def test_outside_of_a_pool_the_first_device_and_no_siblings() -> None:
 
 def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = os.sched_getaffinity(0)
-    assert threads_of_child(0, children=1) == sysinfo.cpu_budget().count <= len(cores)
+    assert threads_of_child(0, children=1) == usable_cores() <= len(cores)
     assert threads_of_child(0, children=1000) == 1
     assert threads_of_child(7, children=2) == 7
     os.sched_setaffinity(0, {min(cores)})
@@ -154,25 +154,6 @@ def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.Monk
         assert threads_of_child(0, children=1) == 1
     finally:
         os.sched_setaffinity(0, cores)
-
-
-@pytest.mark.parametrize(
-    ("hierarchy", "file", "content"),
-    [("0::/job", "job/cpu.max", "100000 100000"), ("3:cpu:/job", "cpu/job/cpu.cfs_quota_us", "50000")],
-)
-def test_threads_obey_the_quota_of_a_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hierarchy: str, file: str, content: str
-) -> None:
-    """cgroup version 2, then version 1: one core of however many there are."""
-    limit = tmp_path / file
-    limit.parent.mkdir(parents=True)
-    limit.write_text(content)
-    (limit.parent / "cpu.cfs_period_us").write_text("100000")
-    (tmp_path / "self").write_text(f"{hierarchy}\n")
-    monkeypatch.setattr(sysinfo, "CGROUP_ROOT", str(tmp_path))
-    monkeypatch.setattr(sysinfo, "PROC_SELF_CGROUP", str(tmp_path / "self"))
-    monkeypatch.setattr(sysinfo, "available_cpu_count", lambda: 64)
-    assert threads_of_child(0, children=1) == 1
 
 
 def test_without_tensorflow_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

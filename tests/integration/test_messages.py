@@ -17,10 +17,9 @@ from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.celery_messages import TASK, call_message
 from ocrqueue.core.endings import FINISHED_TASK
 from ocrqueue.core.foreign_messages import read_entry
-from ocrqueue.core.intake import take_in_foreign
 from ocrqueue.errors import EngineFailed
 from ocrqueue.job import Job
-from tests.support.moves import begun, job, submit, succeeded
+from tests.support.moves import begun, job, submit, succeeded, taken_in
 from tests.support.processes import RedisServer
 
 QUEUE = "theirs"
@@ -111,7 +110,7 @@ def test_a_message_shows_monitors_no_argument() -> None:
 def test_a_result_has_the_shape_of_celerys_own(registry: WorkerRegistry, redis: RedisServer, state: str) -> None:
     with their_app(redis, registry.settings.key_prefix) as app:
         sent = app.send_task(TASK, kwargs={"job": {"image": "s3://b/k", "engine": "null"}}, queue="ocr.null")
-        assert take_in_foreign(registry, lambda made: made) == {"taken_in": 1}
+        assert taken_in(registry, lambda made: made) == {"taken_in": 1}
         (given,) = registry.jobs([sent.id])
         assert given is not None
         hold = begun(registry)

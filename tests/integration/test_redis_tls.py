@@ -12,9 +12,10 @@ import redis
 from celery import Celery
 
 from ocrqueue import OcrQueue
+from ocrqueue.core.pools import async_connection_pool, connection_pool
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.app import tls_options
+from tests.support.certificates import make_certificate
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, free_port, need_program, wait_until, worker
 
@@ -25,17 +26,7 @@ HELLO = png(text_picture("Hello 42"))
 def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis that speaks TLS only; the URL trusts the authority that signed its certificate."""
     folder = tmp_path_factory.mktemp("tls")
-    authority, key, request, certificate = (folder / name for name in ("ca.pem", "key.pem", "csr.pem", "cert.pem"))
-    openssl = need_program("openssl")
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    addition = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    sign = ["-CA", authority, "-CAkey", folder / "ca.key", "-CAcreateserial", "-copy_extensions", "copy"]
-    for command in (
-        ["req", "-x509", *new_key, "-keyout", folder / "ca.key", "-out", authority, "-subj", "/CN=test authority"],
-        ["req", *new_key, "-keyout", key, "-out", request, "-subj", "/CN=127.0.0.1", *addition],
-        ["x509", "-req", "-in", request, *sign, "-out", certificate],
-    ):
-        subprocess.run([openssl, *map(str, command)], check=True, capture_output=True)
+    made = make_certificate(folder)
     port = free_port()
     configuration = folder / "redis.conf"
     configuration.write_text(
@@ -43,9 +34,9 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port 0
         tls-port {port}
         tls-auth-clients no
-        tls-cert-file {certificate}
-        tls-key-file {key}
-        tls-ca-cert-file {authority}
+        tls-cert-file {made.certificate}
+        tls-key-file {made.key}
+        tls-ca-cert-file {made.authority}
         user default off
         user ocr on >s3cret ~* &* +@all
         save ""
@@ -54,7 +45,7 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         """
     )
     process = subprocess.Popen([need_program("redis-server"), str(configuration)])
-    url = f"rediss://ocr:s3cret@127.0.0.1:{port}/0?ssl_ca_certs={authority}"
+    url = f"rediss://ocr:s3cret@127.0.0.1:{port}/0?ssl_ca_certs={made.authority}"
     try:
         with redis.Redis.from_url(url) as client:
             wait_until(lambda: answers(client), 60, "redis-server answers")
@@ -83,7 +74,8 @@ def test_a_job_goes_all_the_way_over_tls(tls_url: str, tmp_path: Path) -> None:
     with worker(as_environment(settings), tmp_path, "-e", "null", "-c", "1") as running, OcrQueue(settings) as queue:
         assert queue.submit(HELLO, engine="null").wait(100).state == "succeeded"
         app = Celery("theirs", broker=tls_url, backend=tls_url, set_as_current=False)
-        app.conf.update(broker_use_ssl=tls_options(tls_url), redis_backend_use_ssl=tls_options(tls_url))
+        checked = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": tls_url.partition("ssl_ca_certs=")[2]}
+        app.conf.update(broker_use_ssl=checked, redis_backend_use_ssl=checked)
         job = {"image": (tmp_path / "hello.png").as_uri(), "engine": "null"}
         sent = app.send_task("ocrqueue.recognize", kwargs={"job": job}, queue="ocr.null")
         assert sent.get(timeout=100)["pages"] == 1
@@ -106,14 +98,31 @@ def test_a_wrong_password_is_refused(tls_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    ("url", "requirement", "authority"),
     [
-        ("redis://h", None),
-        ("rediss://h", {"ssl_cert_reqs": ssl.CERT_REQUIRED}),
-        ("rediss://h?ssl_cert_reqs=nonsense", {"ssl_cert_reqs": ssl.CERT_REQUIRED}),
-        ("rediss://h?ssl_cert_reqs=none", {"ssl_cert_reqs": ssl.CERT_NONE}),
-        ("rediss://h/1?ssl_ca_certs=/ca.pem&db=1", {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": "/ca.pem"}),
+        ("rediss://h", ssl.CERT_REQUIRED, None),
+        ("rediss://h?ssl_cert_reqs=none", ssl.CERT_NONE, None),
+        ("rediss://h/1?ssl_ca_certs=/ca.pem&db=1", ssl.CERT_REQUIRED, "/ca.pem"),
+        ("sentinels://h/name", ssl.CERT_REQUIRED, None),
+        ("sentinels://h/name?ssl_ca_certs=/ca.pem", ssl.CERT_REQUIRED, "/ca.pem"),
     ],
 )
-def test_how_celery_is_to_encrypt(url: str, expected: dict[str, object] | None) -> None:
-    assert tls_options(url) == expected
+def test_certificates_are_checked_unless_the_url_says_otherwise(
+    url: str, requirement: ssl.VerifyMode, authority: str | None
+) -> None:
+    settings = load_settings(redis_url=url)
+    pools = [connection_pool(settings), async_connection_pool(settings)]
+    pools += [
+        each.connection_pool
+        for pool in pools
+        for each in getattr(getattr(pool, "sentinel_manager", None), "sentinels", [])
+    ]
+    for pool in pools:
+        made = pool.make_connection()
+        found = made if isinstance(made, redis.Connection) else made.ssl_context
+        assert (found.cert_reqs, found.ca_certs) == (requirement, authority)
+
+
+def test_a_requirement_that_is_none_is_refused() -> None:
+    with pytest.raises(redis.RedisError, match="nonsense"):
+        connection_pool(load_settings(redis_url="rediss://h?ssl_cert_reqs=nonsense")).make_connection()

@@ -357,12 +357,12 @@ def test_workers_announce_themselves_and_are_forgotten(registry: WorkerRegistry)
     dismiss_worker(registry, "one")
     assert [found.name for found in live_workers(registry)] == ["mine-1@host"]
     registry.heartbeat("three", text, [])
-    note_children(registry)
+    note_children(registry, live_workers(registry))
     assert registry.client.hgetall(registry.keys.children()) == {b"ocr.mine": b"4"}
     dismiss_worker(registry, "two")
     dismiss_worker(registry, "three")
     assert live_workers(registry) == []
-    note_children(registry)
+    note_children(registry, live_workers(registry))
     assert not registry.client.exists(registry.keys.children())
 
 

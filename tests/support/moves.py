@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from ocrqueue.core import Hold, Outcome, Taken, WorkerRegistry
+from ocrqueue.core.installation import live_workers
+from ocrqueue.core.intake import Prepare, foreign_lists, take_in_foreign
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.job import Job
 
@@ -70,3 +74,15 @@ def reclaimed(registry: WorkerRegistry) -> Reclaimed:
     """One step of reclaiming that is not the first for long."""
     was_reclaiming(registry)
     return registry.reclaim()
+
+
+def taken_in(registry: WorkerRegistry, prepare: Prepare) -> Mapping[str, int]:
+    """What became of all that foreign apps have sent, in as many rounds as it takes."""
+    became: Counter[str] = Counter()
+    lists = foreign_lists(live_workers(registry), registry.settings)
+    more = True
+    while more:
+        found = take_in_foreign(registry, prepare, lists)
+        became.update(found.became)
+        more = found.more
+    return dict(became)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ocrqueue.core.records import parse_record, stored_job
+import pytest
+
+from ocrqueue.core.records import is_readable, parse_record, stored_job
 
 KNOWN = {"image": "s3://bucket/page.png", "engine": "null", "tag": "mine"}
 
@@ -35,3 +37,24 @@ def test_a_record_that_is_no_record_is_one_of_which_nothing_is_known() -> None:
     for written in ({b"job": b"\xff{"}, {b"state": b""}, {b"job": b"[]", b"history": b"7", b"outcome": b"{"}):
         assert parse_record("1", written).state == "unknown"
     assert stored_job("1", "nonsense").id == "1"
+
+
+@pytest.mark.parametrize("job_id", ["x" * 65, "an id of the future", "../../x", "", "\ud800", "é"])
+@pytest.mark.parametrize("with_id", [True, False])
+def test_an_id_that_no_job_has_makes_a_job_that_cannot_be_read(job_id: str, with_id: bool) -> None:
+    fields = KNOWN | ({"id": job_id} if with_id else {})
+    job = stored_job(job_id, json.dumps(fields))
+    assert (is_readable(job), job.engine, job.tag) == (False, "null", "mine")
+    assert job.id != stored_job(f"{job_id}2!", json.dumps(fields)).id, "two of one batch are told apart"
+    assert job == stored_job(job_id, json.dumps(fields)).model_copy(update={"submitted_at": job.submitted_at})
+    assert parse_record(job_id, record(fields)).id == job_id
+
+
+def test_the_job_has_the_id_under_which_its_record_is() -> None:
+    job = stored_job("mine", json.dumps(KNOWN | {"id": "anothers"}))
+    assert (job.id, job.image, is_readable(job)) == ("mine", "s3://bucket/page.png", True)
+
+
+def test_a_job_without_an_image_cannot_be_read() -> None:
+    for text in ("nonsense", "[]", json.dumps({"image": 7, "engine": "null"}), json.dumps({"image": ""})):
+        assert not is_readable(stored_job("1", text))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import ssl
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 # Tesseract's own threads cost more than they bring (tesseract#3109); OpenMP reads this once, when it is loaded
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
@@ -24,6 +22,7 @@ from celery.signals import (
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import queue_name
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue.settings.redis_url import place_of, sentinels_of
 from ocrqueue.storage import open_storage
 from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker.broker.transport import Channel
@@ -33,6 +32,7 @@ from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
+from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_freed_memory
 from ocrqueue_worker.task.celery_task import RecognizeTask
@@ -42,33 +42,19 @@ from ocrqueue_worker.telemetry.logs import configure_logging
 _HEALTH_CHECK_INTERVAL_S: Final = 30
 """How often the channel of remote control is tried; how long the answer to a question for bells may be overdue."""
 _LEAST_SOCKET_TIMEOUT_S: Final = 2.0
-_CERTIFICATE_REQUIREMENTS: Final = {
-    "none": ssl.CERT_NONE,
-    "optional": ssl.CERT_OPTIONAL,
-    "required": ssl.CERT_REQUIRED,
-}
 
 
-def tls_options(redis_url: str) -> dict[str, Any] | None:
-    """How Celery is to encrypt the connection to a rediss:// URL; None for redis://.
-
-    Certificates are checked unless the URL says otherwise. Its parameters are those of redis-py, which the records use.
-    """
-    parts = urlsplit(redis_url)
-    if parts.scheme != "rediss":
-        return None
-    given = {name: value for name, value in parse_qsl(parts.query) if name.startswith("ssl_")}
-    requirement = given.pop("ssl_cert_reqs", "required").lower()
-    return {**given, "ssl_cert_reqs": _CERTIFICATE_REQUIREMENTS.get(requirement, ssl.CERT_REQUIRED)}
+def broker_shown(redis_url: str) -> str:
+    """What Celery may know of its broker, and tells to whoever asks: of several Sentinels it can show one."""
+    hosts, _, path = place_of(redis_url).partition("/")
+    return f"{'sentinel' if sentinels_of(redis_url) else 'redis'}://{hosts.partition(',')[0]}/{path}"
 
 
 def celery_settings(settings: Settings) -> dict[str, Any]:
     """Celery's configuration. Why each is as it is: docs/workers.md."""
-    redis_url = settings.redis_url.get_secret_value()
-    tls = tls_options(redis_url)
     return {
-        "broker_url": redis_url,
-        "broker_use_ssl": tls,
+        # for Celery to show: the transport makes its connections by itself
+        "broker_url": broker_shown(settings.redis_url.get_secret_value()),
         "broker_transport": "ocrqueue_worker.broker.transport:Transport",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -116,6 +102,7 @@ def make_app(settings: Settings) -> Celery:
 
 
 app = make_app(process_settings())
+limit_remote_control()
 
 
 def _task(celery: Celery) -> RecognizeTask:

@@ -20,6 +20,7 @@ class ExitStatus(IntEnum):
     CANCELLED = 6
     PARTIAL = 7
     FULL = 8
+    NOT_REPLICATED = 9
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -35,6 +36,7 @@ MEANINGS: Final[Mapping[ExitStatus, str]] = MappingProxyType(
         ExitStatus.CANCELLED: "The job was cancelled.",
         ExitStatus.PARTIAL: "There is a result, but some pages could not be read.",
         ExitStatus.FULL: "The queue is full: some images, or all, are not queued.",
+        ExitStatus.NOT_REPLICATED: "The images are queued, and fewer replicas of Redis have them than are asked for.",
         ExitStatus.INTERRUPTED: "Interrupted by Ctrl-C; submitted jobs go on.",
         ExitStatus.BROKEN_PIPE: "The reader of the output has gone away.",
     }
@@ -55,6 +57,7 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "job.not_finished": ExitStatus.TIMEOUT,
         "job.cancelled": ExitStatus.CANCELLED,
         "broker.unavailable": ExitStatus.UNAVAILABLE,
+        "broker.not_replicated": ExitStatus.NOT_REPLICATED,
         "queue.full": ExitStatus.FULL,
         "storage.unavailable": ExitStatus.UNAVAILABLE,
         "storage.denied": ExitStatus.UNAVAILABLE,

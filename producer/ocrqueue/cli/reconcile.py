@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from types import FrameType
 
@@ -12,12 +12,15 @@ import click
 
 from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.core.intake import take_in_foreign
+from ocrqueue.core.installation import live_workers
+from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
+from ocrqueue.leftovers import Tidying, tidy
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import load_settings
+from ocrqueue.storage import open_storage
 
 
 @click.command()
@@ -26,33 +29,44 @@ from ocrqueue.settings import load_settings
 def reconcile(loop: bool, as_json: bool) -> None:
     """Queue again what is lost, take in what came by name.
 
-    What lost workers had in hand goes back to its place, pauses that are over end, and messages of Celery apps become
-    jobs. Every worker does so too, in turn with the others: this is for the time when no worker is up. Where nobody has
-    done so for a while, workers are given OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do
-    no harm. With --json, one object a round: ids, and what became of how many messages.
+    What lost workers had in hand goes back to its place, pauses that are over end, messages of Celery apps become jobs,
+    some hundred a round, and what jobs without a result have stored is removed. Every worker does so too, in turn with
+    the others: this is for the time when no worker is up. Where nobody has done so for a while, workers are given
+    OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do no harm. With --json, one object a
+    round: ids, and what became of how many messages.
     """
     settings = load_settings()
     with closing(WorkerRegistry(settings)) as registry:
-        router = Router(settings, lambda: read_engines(registry))
+        router, tidying = Router(settings, lambda: read_engines(registry)), Tidying(settings)
 
-        def once(reclaim_lost: Callable[[WorkerRegistry], Reclaimed], *, always: bool) -> None:
-            # what came by name first: it has nobody's lease to wait for
-            taken_in = take_in_foreign(registry, router.prepare)
-            _report(reclaim_lost(registry), taken_in, as_json, always=always)
+        def once() -> bool:
+            """Returns whether more came by name than one round takes in."""
+            # first: it has nobody's lease to wait for
+            taken_in = take_in_foreign(registry, router.prepare, foreign_lists(live_workers(registry), settings))
+            is_last = not loop and not taken_in.more
+            found = reclaim_patiently(registry) if is_last else reclaim(registry)
+            _report(found, taken_in.became, as_json, always=is_last)
+            if loop and found.leftovers:
+                tidying.ask()
+            return taken_in.more
 
         if not loop:
-            once(reclaim_patiently, always=True)
+            while once():
+                pass
+            tidy(registry, open_storage(settings))
             return
         signal.signal(signal.SIGTERM, _interrupt)
         while True:
+            more = False
             try:
                 note_replication(registry)
-                once(reclaim, always=False)
+                more = once()
             except OcrQueueError as error:
                 if not error.retryable:
                     raise
                 say_error(error.info)
-            time.sleep(pause_between_rounds_s(settings))
+            if not more:
+                time.sleep(pause_between_rounds_s(settings))
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

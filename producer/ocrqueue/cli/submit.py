@@ -22,7 +22,7 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
-from ocrqueue.errors import QueueFull
+from ocrqueue.errors import NotReplicated, QueueFull
 from ocrqueue.job import CropMode
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
@@ -80,7 +80,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     metavar="KEY=VALUE",
     help="Option of the engine; with several engines or auto ENGINE.KEY=VALUE. Repeatable.",
 )
-@click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: objects]")
+@click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: archive]")
 @click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
 @click.option("--tenant", metavar="NAME", help="Whose jobs they are: tenants share the lanes by weight.")
@@ -197,21 +197,33 @@ def submit_in_chunks(
 def _submitted(
     queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending
 ) -> Iterator[tuple[str, str]]:
-    told = False
+    told, fault = False, None
     while chunk := list(islice(names, PIPELINE)):
         shown = map(shown_name, chunk)
         try:
             yield from zip([job.id for job in queue.submit_many(chunk, **fields)], shown, strict=True)
+        except NotReplicated as error:
+            fault = error
+            yield from zip([job.id for job in error.submitted], shown, strict=True)
         except QueueFull as full:
+            fault = full.not_replicated or fault
             yield from zip([job.id for job in full.submitted], shown, strict=False)
             if not sending.wait_for_room:
+                if fault is not None:
+                    say(f"warning: {fault.message}")
                 raise
             if not told:
                 say(f"waiting for room: {full.message}")
             told = True
             # one by one, as they are queued: whoever loses patience is to have the ids
             late = queue.registry.submit(full.refused, sending.wait_for_room)
-            yield from zip(late, shown, strict=True)
+            try:
+                yield from zip(late, shown, strict=True)
+            except NotReplicated as error:
+                fault = error
+    if fault is not None:
+        # told last: all are queued
+        raise fault
 
 
 def shown_name(image: str) -> str:

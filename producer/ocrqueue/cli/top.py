@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -20,6 +19,7 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.settings import Settings
+from ocrqueue.settings.redis_url import place_of
 
 
 @click.command()
@@ -63,9 +63,8 @@ def _watch(queue: OcrQueue, place: str, target: Console, interval: float) -> Non
 
 def _place(settings: Settings) -> str:
     """Where the installation is, without user and password."""
-    parts = urlsplit(settings.redis_url.get_secret_value())
-    where = parts.netloc.rpartition("@")[2] or "127.0.0.1"
-    return f"{where}{parts.path if parts.path not in ('', '/', '/0') else ''} {settings.key_prefix}".rstrip()
+    where = place_of(settings.redis_url.get_secret_value()).removesuffix("/0")
+    return f"{where} {settings.key_prefix}".rstrip()
 
 
 @contextmanager

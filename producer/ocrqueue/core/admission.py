@@ -3,6 +3,9 @@
 Jobs are sent in order, up to 500 at once, and Redis takes them up to the first that finds its queue full, in one step:
 what is queued of a submission is always its first jobs. Whoever waits for room asks with a single job, and with twice
 as many after each success, so that waiting costs Redis little.
+
+Replicas of Redis are waited for (WAIT) by the connection that brought the jobs, and in the same round trip: on another
+connection, such as one to a primary that has taken over meanwhile, WAIT would answer of nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any, Final
 
 from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
-from ocrqueue.errors import QueueFull
+from ocrqueue.errors import NotReplicated, QueueFull
 from ocrqueue.job import Job
 
 _LONGEST_PAUSE_S: Final = 15.0
@@ -47,6 +50,8 @@ class Admission:
         self._queued = 0
         self._at_once = PIPELINE
         self._refusal: Refusal | None = None
+        self._replicas_wanted = arguments.settings.submit_replicas
+        self._fewest_replicas = self._replicas_wanted
 
     def take(self, jobs: Iterable[Job]) -> bool:
         """Take the next jobs, 500 at most; false if there are none."""
@@ -57,9 +62,13 @@ class Admission:
         """Of SUBMIT, for the next of the pending jobs."""
         return self._arguments.submit(self.pending[: self._at_once])
 
-    def settle(self, answer: list[Any]) -> list[str]:
-        """Take in SUBMIT's answer; returns the ids of the jobs that now stand for the first of the pending ones."""
+    def settle(self, answer: list[Any], replicas: int) -> list[str]:
+        """Take in SUBMIT's answer, and how many replicas had the jobs in time.
+
+        Returns the ids of the jobs that now stand for the first of the pending ones.
+        """
         ids, *refused = answer
+        self._fewest_replicas = min(self._fewest_replicas, replicas) if ids else self._fewest_replicas
         self.pending = self.pending[len(ids) :]
         self._queued += len(ids)
         if ids:
@@ -86,11 +95,24 @@ class Admission:
         if self._give_up_at is None:
             self._give_up_at = now + self._patience
         if now >= self._give_up_at:
-            raise self._full(self._refusal)
+            full = self._full(self._refusal)
+            full.not_replicated = self.not_replicated()
+            raise full
         # for half a queue at most: it is not to run dry meanwhile
         enough = min(len(self.pending), max(1, self._refusal.limit // 2))
         pause = min(self._refusal.retry_after_s(enough), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
         return min(pause, self._give_up_at - now)
+
+    def not_replicated(self) -> NotReplicated | None:
+        """The error for the jobs that are queued by now, where too few replicas had some of them in time."""
+        if self._fewest_replicas >= self._replicas_wanted:
+            return None
+        return NotReplicated(
+            f"{self._queued} jobs are queued, and {self._fewest_replicas} of the {self._replicas_wanted} replicas that "
+            "were waited for have all of them.",
+            wanted=self._replicas_wanted,
+            replicas=self._fewest_replicas,
+        )
 
     def _full(self, refusal: Refusal) -> QueueFull:
         retry_after = refusal.retry_after_s(len(self.pending))

@@ -52,6 +52,8 @@ class _Look:
         self.queues = {name: parts for name, parts in self._queues() if parts}
         self.leases, self.delayed = self._sorted("leases"), self._sorted("delayed")
         self.dead = self._sorted("dead")
+        left = cast("set[bytes]", self.client.smembers(self.keys.leftovers()))
+        self.leftovers = {job_id.decode(errors="replace") for job_id in left}
         seconds, _ = self.client.time()
         self.now_ms, self.ended_ttl_ms = seconds * 1000, registry.settings.ended_ttl_s * 1000
         days = [day.decode() for day in cast("set[bytes]", self.client.smembers(self.keys.ended_days()))]
@@ -141,6 +143,9 @@ class _Look:
         for job_id in self.dead:
             if job_id in self.records and self.records[job_id].get("state") != "failed":
                 yield f"{job_id} is {self.records[job_id].get('state')}, and a dead letter"
+        for job_id in self.leftovers:
+            if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
+                yield f"{job_id} is {self.records[job_id].get('state')}, and what it has stored is to be removed"
         for job_id in self.ended:
             if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
                 yield f"{job_id} is {self.records[job_id].get('state')}, and remembered as ended"

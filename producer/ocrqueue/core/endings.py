@@ -86,7 +86,7 @@ def is_dead_letter(error: ErrorInfo) -> bool:
     """Whether a replay may help: the cause is not in the job or its image, which would fail the same way."""
     group, _, _ = error.code.partition(".")
     named = error.code in {"job.poison", "source.changed"}
-    return error.retryable or named or group in {"engine", "internal", "storage"}
+    return error.retryable or named or group in {"engine", "internal", "result", "storage"}
 
 
 def celery_result(outcome: Outcome) -> dict[str, Any]:

@@ -71,8 +71,13 @@ def live_workers(registry: Registry) -> list[WorkerInfo]:
 
 def parse_live_workers(stored: Mapping[bytes, bytes], now_s: float, settings: Settings) -> list[WorkerInfo]:
     """The workers whose last heartbeat is recent, from the hash as Redis returns it; `now_s` is by Redis's clock."""
-    oldest = now_s - settings.worker_heartbeat_s * _MISSED_HEARTBEATS
-    return sorted((worker for worker in _announced(stored) if worker.seen_at >= oldest), key=lambda worker: worker.name)
+    live = (worker for worker in _announced(stored) if is_live(worker, now_s, settings))
+    return sorted(live, key=lambda worker: worker.name)
+
+
+def is_live(worker: WorkerInfo, now_s: float, settings: Settings) -> bool:
+    """Whether its last heartbeat is recent; `now_s` is by Redis's clock."""
+    return worker.seen_at >= now_s - settings.worker_heartbeat_s * _MISSED_HEARTBEATS
 
 
 def _seen_at_s(text: bytes) -> float:
@@ -91,10 +96,10 @@ def _announced(stored: Mapping[bytes, bytes]) -> list[WorkerInfo]:
     return found
 
 
-def note_children(registry: Registry) -> None:
-    """Count the children that take from each lane, for TAKE to share out what waits among them."""
+def note_children(registry: Registry, workers: Iterable[WorkerInfo]) -> None:
+    """Count the live workers' children that take from each lane, for TAKE to share out what waits among them."""
     children: Counter[str] = Counter()
-    for worker in live_workers(registry):
+    for worker in workers:
         children.update(dict.fromkeys(worker.queues, worker.concurrency))
     key = registry.keys.children()
     with broker_errors():
@@ -108,14 +113,13 @@ def note_children(registry: Registry) -> None:
             pipeline.execute()
 
 
-def engines_seen(registry: Registry, within_s: float) -> set[str]:
-    """The engines of which a worker was heard of within so many seconds, and has not said that it stops."""
+def workers_heard_of(registry: Registry) -> tuple[list[WorkerInfo], float]:
+    """All that have not said that they stop, however long they have been silent; and now, by Redis's clock."""
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.hgetall(registry.keys.workers())
         (seconds, _), stored = pipeline.execute()
-    seen = (worker for worker in _announced(stored) if worker.seen_at >= seconds - within_s)
-    return {offer.name for worker in seen for offer in worker.engines}
+    return _announced(stored), seconds
 
 
 def known_engines(registry: Registry) -> dict[str, list[WorkerInfo]]:

@@ -7,60 +7,95 @@ where it was, and several who take in at once take each once.
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 from ocrqueue.core.celery_messages import lists_of, queue_of
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry
-from ocrqueue.core.installation import known_engines
+from ocrqueue.core.installation import workers_by_engine
+from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.worker_registry import WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable, InternalError, OcrQueueError
 from ocrqueue.job import Job, engine_queues
 from ocrqueue.job.names import AUTO
+from ocrqueue.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 50
 _BYTES_AT_ONCE: Final = 2 << 20
 """Of a list."""
+_ROUND: Final = 500
+_ROUND_S: Final = 0.5
+"""Whoever takes in has other duties too, such as reclaiming: a round is over after so many messages, or seconds."""
 
 Prepare = Callable[[Job], Job]
 """What a client does to its jobs before they are queued: checks, and the route. Raises OcrQueueError."""
 
 
-def foreign_lists(registry: WorkerRegistry) -> list[str]:
-    """Every list that a foreign app can have pushed a job to."""
-    engines = [*known_engines(registry), AUTO]
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What one round did."""
+
+    became: Mapping[str, int]
+    """How many messages became what."""
+    more: bool = False
+    """Others wait: the next round is due at once."""
+
+
+def foreign_lists(workers: Iterable[WorkerInfo], settings: Settings) -> list[str]:
+    """Every list that a foreign app can have pushed a job to, where these are the live workers."""
+    engines = [*workers_by_engine(workers, settings), AUTO]
     return [name for engine in engines for queue in engine_queues(engine) for name in lists_of(queue)]
 
 
-def take_in_foreign(
-    registry: WorkerRegistry, prepare: Prepare, lists: Sequence[str] | None = None
-) -> Mapping[str, int]:
-    """One round over all lists: what became of how many messages. Raises BrokerUnavailable.
-
-    `lists`: those that foreign_lists() has found; whoever looks often need not ask for them each time.
-    """
-    if lists is None:
-        lists = foreign_lists(registry)
+def take_in_foreign(registry: WorkerRegistry, prepare: Prepare, lists: Sequence[str]) -> TakenIn:
+    """One round over the lists that foreign_lists() has found. Raises BrokerUnavailable."""
     became: Counter[str] = Counter()
     with broker_errors():
         # one question, as most of the time there is nothing
         if not registry.client.exists(*map(registry.keys.foreign, lists)):
-            return {}
-    while True:
+            return TakenIn({})
+    # a round that ends early is not to leave the same lists over each time
+    lists = random.sample(lists, len(lists))
+    deadline = time.monotonic() + _ROUND_S
+    seen = 0
+
+    def is_over() -> bool:
+        return seen >= _ROUND or time.monotonic() >= deadline
+
+    while lists and not is_over():
         found = registry.run("peek", registry.arguments.peek(lists, _AT_ONCE, _BYTES_AT_ONCE, MAX_ENTRY_BYTES))
-        for name, (too_large, *entries) in zip(lists, found, strict=True):
+        for name, (too_large, *_) in zip(lists, found, strict=True):
             became["dropped"] += too_large
+            seen += too_large
             for _ in range(too_large):
                 _log.error("dropped what is no message from %s: it has more than %d bytes", name, MAX_ENTRY_BYTES)
-            for entry in entries:
-                became[_take_in(registry, name, entry, prepare)] += 1
-        lists = [name for name, seen in zip(lists, found, strict=True) if _may_be_more(*seen)]
-        if not lists:
-            return {what.replace(" ", "_"): count for what, count in became.items() if count}
+        for name, entry in _in_turn(lists, [entries for _, *entries in found]):
+            if is_over():
+                return TakenIn(_named(became), more=True)
+            became[_take_in(registry, name, entry, prepare)] += 1
+            seen += 1
+        lists = [name for name, answer in zip(lists, found, strict=True) if _may_be_more(*answer)]
+    return TakenIn(_named(became), more=bool(lists))
+
+
+def _in_turn(lists: Sequence[str], entries: Sequence[Sequence[bytes]]) -> Iterator[tuple[str, bytes]]:
+    """One of each list, then the next of each: none has to wait until a longer one is done."""
+    for each in zip_longest(*entries):
+        for name, entry in zip(lists, each, strict=True):
+            if entry is not None:
+                yield name, entry
+
+
+def _named(became: Counter[str]) -> dict[str, int]:
+    return {what.replace(" ", "_"): count for what, count in became.items() if count}
 
 
 def _may_be_more(too_large: int, *entries: bytes) -> bool:

@@ -23,7 +23,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
 | `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970, never to run again | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
-| `ocrqueue:leftovers` | set | ids that ended with no worker at hand to remove what they had stored | until one has |
+| `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |

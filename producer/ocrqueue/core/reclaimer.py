@@ -66,7 +66,7 @@ def note_replication(registry: WorkerRegistry) -> None:
     key = registry.keys.replication()
     with broker_errors():
         current = str(registry.client.info("replication").get("master_replid", ""))
-        seconds, _ = registry.client.time()
         known = cast("bytes | None", registry.client.hget(key, "id"))
         if known is None or known.decode() != current:
+            seconds, _ = registry.client.time()
             registry.client.hset(key, mapping={"id": current, "changed_at": (seconds + 1) * 1000})

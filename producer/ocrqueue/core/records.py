@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, Self, TypeVar, get_args
@@ -11,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ocrqueue.document import Confidence, Document, Timings
 from ocrqueue.errors import ErrorInfo
-from ocrqueue.job import Job
+from ocrqueue.job import JOB_ID, Job
 from ocrqueue.job.references import redact_uri
 from ocrqueue.job.route import Route, Share, Step
 
@@ -108,6 +110,8 @@ class JobStatus(BaseModel):
 _KNOWN_STATES: Final = frozenset(get_args(State))
 _MOST_DIGITS: Final = 15
 """Of a number or a time in a record; what has more was not written by us."""
+_UNREADABLE: Final = "unreadable:"
+"""The image of a job whose record names none."""
 _HISTORY: Final = TypeAdapter(tuple[Outcome, ...])
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -157,9 +161,15 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
 
 
 def stored_job(job_id: str, text: str) -> Job:
-    """The Job of a record; fields that this version does not know, or has other values for, are as if not given."""
+    """The Job of a record; fields that this version does not know, or has other values for, are as if not given.
+
+    Without an image, or under an id that no job of this version has, it is one that is_readable() is not said of: such
+    an id could lead out of the job's folder in storage.
+    """
     try:
-        return Job.model_validate_json(text)
+        job = Job.model_validate_json(text)
+        if job.id == job_id:
+            return job
     except ValidationError:
         pass
     try:
@@ -169,13 +179,22 @@ def stored_job(job_id: str, text: str) -> Job:
     fields = (
         {name: value for name, value in given.items() if name in Job.model_fields} if isinstance(given, dict) else {}
     )
+    fixed = {"id": job_id}
+    if not re.fullmatch(JOB_ID, job_id):
+        name = hashlib.sha256(job_id.encode(errors="replace")).hexdigest()[:32]
+        fixed = {"id": f"unreadable-{name}", "image": _UNREADABLE}
     while True:
         try:
-            return Job.model_validate({"id": job_id, "image": "unreadable:", **fields})
+            return Job.model_validate({"image": _UNREADABLE, **fields, **fixed})
         except ValidationError as error:
             wrong = {str(item["loc"][0]) for item in error.errors() if item["loc"]} & fields.keys()
             # what does not fit together without one field at fault is dropped as a whole
             fields = {name: value for name, value in fields.items() if wrong and name not in wrong}
+
+
+def is_readable(job: Job) -> bool:
+    """Whether its record says what is to be read."""
+    return job.image != _UNREADABLE
 
 
 def _parsed(model: type[Parsed], text: str | None) -> Parsed | None:

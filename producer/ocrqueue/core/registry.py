@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final, cast
 
 import redis
+from redis.exceptions import NoScriptError
 
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect
@@ -53,14 +54,36 @@ class Registry:
 
         The id differs from the job's where its idempotency key belongs to an earlier job. Raises QueueFull at the first
         job that finds its queue full, once no room was found for `wait_for_room` seconds (None: waits without limit);
-        a job that is queued or has ended already is never refused.
+        a job that is queued or has ended already is never refused. Raises NotReplicated in the end where the setting
+        `submit_replicas` asks for more replicas than had the jobs in time.
         """
         remaining = iter(jobs)
         admission = Admission(self.arguments, wait_for_room)
         while admission.take(islice(remaining, PIPELINE)):
             while admission.pending:
-                yield from admission.settle(self.run("submit", admission.call()))
+                yield from admission.settle(*self._submit(admission.call()))
                 time.sleep(admission.pause_s())
+        if (fault := admission.not_replicated()) is not None:
+            raise fault
+
+    def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
+        """SUBMIT's answer, and how many replicas have the jobs, as far as the settings ask for any."""
+        if not self.settings.submit_replicas:
+            return self.run("submit", arguments), 0
+        script = self._scripts["submit"]
+        with broker_errors():
+            try:
+                return self._submit_and_wait(script.sha, arguments)
+            except NoScriptError:
+                self.client.script_load(script.script)
+                return self._submit_and_wait(script.sha, arguments)
+
+    def _submit_and_wait(self, sha: str, arguments: Arguments) -> tuple[list[Any], int]:
+        with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.evalsha(sha, 0, *arguments)
+            pipeline.wait(*self.arguments.wait())
+            answer, replicas = pipeline.execute()
+        return answer, replicas
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobUnknown, and JobEnded where only that is remembered."""

@@ -83,6 +83,10 @@ class ScriptArguments:
         entries = [self._entry(job, text, trace) for job, text in zip(jobs, texts, strict=True)]
         return [self.keys.root, _compact(options), _compact(entries), *texts]
 
+    def wait(self) -> tuple[int, int]:
+        """Of WAIT: replicas, and milliseconds, of which 0 would be for ever."""
+        return self.settings.submit_replicas, max(1, round(self.settings.submit_replicas_timeout_s * 1000))
+
     def _entry(self, job: Job, text: str, trace: str | None) -> dict[str, Any]:
         entry = endings.entry_of(job)
         if job.idempotency_key:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal, cast
 
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.records import Outcome, State
+from ocrqueue.core.records import FINAL_STATES, Outcome, State
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
@@ -196,6 +196,27 @@ class WorkerRegistry(Registry):
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""
         requeued, poisonous, due, granted, leftovers = self.run("reclaim", self.arguments.reclaim(most))
         return Reclaimed(_names(requeued), _names(poisonous), int(due), bool(granted), _names(leftovers))
+
+    def leftovers(self, most: int) -> list[str]:
+        """Some of the jobs that had begun and ended without a result, and may have left something in storage."""
+        with broker_errors():
+            found = cast("list[bytes]", self.client.srandmember(self.keys.leftovers(), most))
+        return [job_id.decode(errors="replace") for job_id in found]
+
+    def has_left(self, job_id: str) -> bool:
+        """Whether the job is one of those still, and has not begun anew."""
+        with broker_errors(), self.client.pipeline(transaction=True) as pipeline:
+            pipeline.sismember(self.keys.leftovers(), job_id)
+            pipeline.hget(self.keys.record(job_id), "state")
+            is_listed, state = pipeline.execute()
+        return bool(is_listed) and (state is None or state.decode() in FINAL_STATES)
+
+    def note_leftovers(self, job_id: str) -> None:
+        """Something was stored for the job after its end."""
+        with broker_errors():
+            state = cast("bytes | None", self.client.hget(self.keys.record(job_id), "state"))
+            if state is not None and state.decode() in FINAL_STATES:
+                self.client.sadd(self.keys.leftovers(), job_id)
 
     def forget_leftovers(self, job_ids: Sequence[str]) -> None:
         """What these jobs had stored is removed."""

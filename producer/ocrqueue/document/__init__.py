@@ -27,6 +27,7 @@ from ocrqueue.document.model import (
     mean_confidence,
     polygon_of,
 )
+from ocrqueue.document.stored import stored_document
 
 __all__ = [
     "Block",
@@ -51,4 +52,5 @@ __all__ = [
     "json_schema",
     "mean_confidence",
     "polygon_of",
+    "stored_document",
 ]

@@ -26,6 +26,9 @@ _RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-tas
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
 
 
+_LANE: Final = re.compile(rf"ocr\.{ENGINE_NAME.strip('^$')}(\.high|\.low)?")
+
+
 def new_job_id() -> str:
     """A UUIDv7 (RFC 9562): ids sort by the time of submission."""
     return str(uuid_utils.uuid7())
@@ -67,8 +70,8 @@ class Job(BaseModel):
         "{engine: {option: value}}.",
     )
     crops: CropMode = Field(
-        default="objects",
-        description="objects: one PNG a word. archive: one stored ZIP, read by ranged GET. none: no crops.",
+        default="archive",
+        description="archive: one stored ZIP, read by ranged GET. objects: one PNG a word. none: no crops.",
     )
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."
@@ -205,6 +208,11 @@ def queue_name(engine: str, priority: Priority = "normal") -> str:
 def engine_queues(engine: str) -> tuple[str, ...]:
     """The three lanes of an engine, in the order in which they are drained."""
     return tuple(queue_name(engine, lane) for lane in LANES)
+
+
+def is_lane(queue: str) -> bool:
+    """Whether jobs of some engine wait in a queue of this name."""
+    return _LANE.fullmatch(queue) is not None
 
 
 def parse_job(message: object, default_id: str) -> Job:

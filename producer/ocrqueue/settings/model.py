@@ -25,8 +25,11 @@ from pydantic_settings import (
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings.per_engine import PerEngine
+from ocrqueue.settings.redis_url import sentinels_of
 
 _MIB: Final = 1024 * 1024
+_USUAL_FAILOVER_S: Final = 60.0
+"""Sentinels need their down-after-milliseconds, 30 s by default, and some seconds to agree and to promote a replica."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Written as a comma-separated list in the environment."""
@@ -47,7 +50,8 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any.",
+        description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any; "
+        "sentinel://host:26379,host:26379/NAME or, encrypted, sentinels:// where Sentinels know the primary.",
     )
     key_prefix: str = Field(
         default="",
@@ -56,6 +60,21 @@ class Settings(BaseSettings):
     )
     redis_timeout_s: float = Field(
         default=5.0, gt=0, description="A Redis that has not answered by then is broker.unavailable."
+    )
+    redis_failover_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="Who waits for jobs waits on while Redis is away for so long; absent: 60 with Sentinels, else 0.",
+    )
+    submit_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Replicas of Redis that are to have a job when its submission returns: WAIT. Where fewer have, the "
+        "job is queued all the same, and the app is told broker.not_replicated. 0: none is waited for.",
+    )
+    submit_replicas_timeout_s: float = Field(
+        default=1.0, gt=0, description="How long they are waited for, up to 500 jobs at a time."
     )
     record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
     ended_ttl_s: int = Field(
@@ -345,8 +364,9 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: SecretStr) -> SecretStr:
-        if _split(value.get_secret_value()).scheme not in {"redis", "rediss"}:
-            raise ValueError("must begin with redis:// or rediss://")
+        url = value.get_secret_value()
+        if sentinels_of(url) is None and _split(url).scheme not in {"redis", "rediss"}:
+            raise ValueError("must begin with redis://, rediss://, sentinel:// or sentinels://")
         return value
 
     @model_validator(mode="after")
@@ -363,6 +383,11 @@ class Settings(BaseSettings):
                 f"lost_after_s ({self.lost_after_s}) must be at least twice worker_heartbeat_s "
                 f"({self.worker_heartbeat_s}), or a healthy job is taken for lost"
             )
+        if self.submit_replicas and self.submit_replicas_timeout_s * 4 > self.redis_timeout_s:
+            raise ValueError(
+                f"submit_replicas_timeout_s ({self.submit_replicas_timeout_s}) must be at most a quarter of "
+                f"redis_timeout_s ({self.redis_timeout_s}), or a wait for replicas is taken for a Redis that is silent"
+            )
         return self
 
     def _check_time_limits(self, engine: str) -> None:
@@ -373,6 +398,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"soft_time_limit_s ({soft}){where} must be below hard_time_limit_s ({hard}), and at least 1"
             )
+
+    @property
+    def longest_outage_s(self) -> float:
+        """For which who waits for jobs waits on."""
+        if self.redis_failover_s is not None:
+            return self.redis_failover_s
+        return _USUAL_FAILOVER_S if sentinels_of(self.redis_url.get_secret_value()) else 0.0
 
     def masked(self) -> dict[str, str]:
         """Every setting as text, passwords replaced by ***."""

@@ -1,6 +1,7 @@
 """Celery's Redis transport over the core: parts are taken from their lanes, one message of Celery's for each handful.
 
-kombu's own queues (broadcasts of remote control, replies) go their usual way. For lanes there is neither BRPOP of
+Other queues (the answers that a process waits for which asks workers by remote control) go kombu's usual way, each on a
+channel of its own. For lanes there is neither BRPOP of
 messages nor a book of what is not acknowledged: TAKE gives parts into this process's hand, and the moves of the task
 end that. An idle worker listens for a bell, and asks anyway now and then, since a ring can be lost.
 """
@@ -16,11 +17,14 @@ from typing import Any, Final
 
 import structlog
 from kombu.transport import redis, virtual
+from redis import ConnectionPool
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.pools import connection_pool
 from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.job import is_lane
 from ocrqueue.settings import Settings, process_settings
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.lanes import LaneCycle
@@ -33,17 +37,35 @@ _log = structlog.get_logger(__name__)
 _SHORTEST_LISTENING_S: Final = 15.0
 _LONGEST_LISTENING_S: Final = 20.0
 """Without a ring, until lanes are looked at again: at random, so that workers do not ask all at once."""
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 15.0
+"""After an error of Redis's that is no outage: it doubles while the error stays."""
+
+_OF_CONNECTIONS: Final = ("socket_timeout", "socket_connect_timeout", "socket_keepalive", "health_check_interval")
+"""What Celery's `broker_transport_options` say of connections."""
 
 BatchSize = Callable[[str], int]
 """Lane -> how many parts of one kind its engine likes to have at once."""
+
+
+def _polled(connection_class: type[Any], channel: Any) -> type[Any]:
+    """Connections of which the event loop forgets the socket when they end, as with kombu's own."""
+
+    class Connection(connection_class):  # type: ignore[misc]  # which class it is, the URL says
+        def disconnect(self, *arguments: Any, **options: Any) -> None:
+            super().disconnect(*arguments, **options)
+            if channel._registered:
+                channel._on_connection_disconnect(self)
+
+    return Connection
 
 
 class QoS(virtual.QoS):
     """How many messages Celery may have, by what the process has in hand. Settling asks Redis nothing."""
 
     def can_consume(self) -> bool:
-        # the channel of remote control has no lanes, and is always to be heard
-        return not self.channel.active_queues or HAND.has_room()
+        # a channel of remote control has no lanes, and is always to be heard
+        return not any(map(is_lane, self.channel.active_queues)) or HAND.has_room()
 
     def can_consume_max_estimate(self) -> int:
         return 1 if self.can_consume() else 0
@@ -73,6 +95,7 @@ class Channel(redis.Channel):
     """Takes from lanes; other queues are kombu's."""
 
     brpop_timeout: float
+    keyprefix_fanout: str
     _in_poll: Any
     _brpop_sent_at: Any
     QoS = QoS  # type: ignore[assignment]  # kombu's own keeps a book in Redis
@@ -80,9 +103,25 @@ class Channel(redis.Channel):
     """Set by the app, which knows the engines."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        # kombu connects right away
         self._settings: Settings = process_settings()
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
         self._queue_cycle = LaneCycle(self._settings.low_lane_share)
+        self._listens = False
+        """For bells, or for the end of a pause; and not for messages of kombu's."""
+        self._pause_s = 0.0
+
+    def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
+        """Connections as all of ocrqueue makes them, in place of kombu's own reading of a URL.
+
+        So they find the primary by its Sentinels, and Celery, which tells what it knows of its broker to who asks by
+        remote control, knows no password.
+        """
+        pool = connection_pool(self._settings, retry=None, **{name: getattr(self, name) for name in _OF_CONNECTIONS})
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=pool.connection_kwargs.get("db") or 0)
+        if asynchronous:
+            pool.connection_class = _polled(pool.connection_class, self)
+        return pool
 
     @cached_property
     def _registry(self) -> WorkerRegistry:
@@ -93,26 +132,49 @@ class Channel(redis.Channel):
 
         One in a round of the loop: a solo worker works on it in here, and is to hear of a shutdown in between.
         """
-        lanes: list[str] = self._queue_cycle.consume(len(self.active_queues))
-        if not lanes or is_stopping():
+        queues: list[str] = self._queue_cycle.consume(len(self.active_queues))
+        lanes = list(filter(is_lane, queues))
+        if not lanes:
+            super()._brpop_start(timeout)  # type: ignore[no-untyped-call]  # kombu has no types
             return
-        taken = self._take(lanes)
+        if is_stopping():
+            return
+        try:
+            taken = self._take(lanes)
+        except ResponseError as error:
+            self._pause(error)
+            return
+        self._pause_s = 0.0
         if taken.parts:
             self._queue_cycle.rotate(taken.lane)
             self._deliver_parts(taken)
             return
         HAND.next_token = uuid.uuid4().hex
+        self._listen([f"bell:{lane}" for lane in lanes], random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S))  # noqa: S311  # spreads load
+
+    def _pause(self, error: ResponseError) -> None:
+        """What Redis says of a key that others have put something else at, say: it may be another's next time, and is
+        no reason to end."""
+        self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
+        _log.error("cannot take from the lanes; pauses", error=str(error), pause_s=self._pause_s)
+        # nobody rings there: the loop goes on meanwhile
+        self._listen([f"bell::{HAND.holder}"], self._pause_s)
+
+    def _listen(self, bells: list[str], seconds: float) -> None:
         prefix = self._settings.key_prefix
-        bells = [f"{prefix}ocrqueue:bell:{lane}" for lane in lanes]
-        self.brpop_timeout = random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S)  # noqa: S311  # spreads load
+        self.brpop_timeout = seconds
+        self._listens = True
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()
         # past kombu's client, which would put its prefix before the keys
         # an answer that is overdue tells of a dead connection, without a PING before each question
-        self.client.connection.send_command("BRPOP", *bells, f"{self.brpop_timeout:.1f}", check_health=False)
+        keys = [f"{prefix}ocrqueue:{bell}" for bell in bells]
+        self.client.connection.send_command("BRPOP", *keys, f"{seconds:.1f}", check_health=False)
 
-    def _brpop_read(self, **_: Any) -> None:
+    def _brpop_read(self, **options: Any) -> Any:
         """A bell rang, or none did for long enough: the next turn of the loop looks at the lanes."""
+        if not self._listens:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]  # kombu has no types
         connection = self.client.connection
         try:
             connection.read_response()
@@ -123,6 +185,8 @@ class Channel(redis.Channel):
         finally:
             self._in_poll = None
             self._brpop_sent_at = None
+            self._listens = False
+        return None
 
     def _take(self, lanes: list[str]) -> Taken:
         """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""

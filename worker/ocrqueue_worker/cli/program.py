@@ -59,7 +59,10 @@ def health() -> None:
 )
 @click.option("--engine", "-e", "engines", multiple=True, default=("tesseract",), show_default=True, help="Repeatable.")
 @click.option(
-    "--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time.  [one a core; keras: one a device]"
+    "--concurrency",
+    "-c",
+    type=click.IntRange(1, 256),
+    help="Jobs at a time.  [one a core that it may use; keras: one a device]",
 )
 @click.option("--device", help="Of the keras engine: auto, cpu, gpu:0, or gpu:0,gpu:1.  [OCRQUEUE_KERAS_DEVICE, auto]")
 @click.option("--queues", "-Q", help="Other lanes than the engines' three, comma-separated.")
@@ -134,8 +137,10 @@ def worker_arguments(
 
 def _usual_concurrency(engines: list[Engine[Any]]) -> int:
     """What suits the engine that needs most of the machine for a job."""
+    from ocrqueue_worker.limits.cpus import usable_cores
+
     stated = [number for engine in engines if (number := engine.concurrency()) is not None]
-    return min(stated, default=len(os.sched_getaffinity(0)))
+    return min(stated, default=usable_cores())
 
 
 def _memory_per_child_mib(engines: list[Engine[Any]], settings: Settings) -> int:

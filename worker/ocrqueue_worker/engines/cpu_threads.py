@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from billiard import current_process
 from celery import current_app
-from celery.utils.sysinfo import cpu_budget
+
+from ocrqueue_worker.limits.cpus import usable_cores
 
 
 def threads_of_child(setting: int, children: int) -> int:
@@ -12,7 +13,7 @@ def threads_of_child(setting: int, children: int) -> int:
 
     At least 1.
     """
-    return setting or max(1, cpu_budget().count // children)
+    return setting or max(1, usable_cores() // children)
 
 
 def children_of_worker() -> int:

@@ -22,10 +22,8 @@ from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import BrokerUnavailable, WorkerLost
 from ocrqueue.settings import Settings
-from ocrqueue.storage import open_storage
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.lifecycle.readiness import Readiness
-from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
@@ -101,5 +99,4 @@ def _kill_child_of(hold: Hold) -> None:
 
 def _settle(holds: list[Hold], alone: bool, registry: WorkerRegistry) -> None:
     for hold in holds:
-        if registry.release(hold, WorkerLost().info, alone=alone) == "cancelled":
-            remove_all(open_storage(registry.settings), hold.job_id)
+        registry.release(hold, WorkerLost().info, alone=alone)

@@ -1,4 +1,5 @@
-"""What one worker does for all: what lost workers had goes back, pauses end, messages of foreign apps are taken in.
+"""What one worker does for all: what lost workers had goes back, pauses end, messages of foreign apps are taken in,
+and what jobs have stored that ended without a result is removed.
 
 Whose heartbeat finds the duties free has them; a thread of its own does them, for they can take a while.
 """
@@ -6,20 +7,20 @@ Whose heartbeat finds the duties free has them; a thread of its own does them, f
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 from typing import Final
 
 import structlog
 
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.core.installation import note_children
+from ocrqueue.core.installation import live_workers, note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, reclaim
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
+from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import Settings
-from ocrqueue.storage import open_storage
-from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 
 _log = structlog.get_logger(__name__)
 
@@ -27,9 +28,9 @@ _EVERY_S: Final = 1.5
 _ROUNDS_A_LEASE: Final = 4
 """At least: who reclaims less than twice a lease grants leases anew instead."""
 _SELDOM: Final = 15
-"""Rounds, until Redis is asked again whether its data has become another's, and which engines there are."""
-_CHILDREN_COUNTED: Final = 6
-"""Rounds, until the children of all workers are counted again."""
+"""Rounds' time, until Redis is asked again whether its data has become another's."""
+_WORKERS_READ: Final = 3
+"""The same for who is there: which engines foreign apps may send to, and how many children share a lane."""
 
 
 class SharedDuties:
@@ -39,9 +40,10 @@ class SharedDuties:
         self._settings = settings
         self._ours, self._stopped = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self._rounds = 0
         self._every_s = min(_EVERY_S, settings.lost_after_s / _ROUNDS_A_LEASE)
+        self._replication, self._workers = _Again(_SELDOM * self._every_s), _Again(_WORKERS_READ * self._every_s)
         self._lists: list[str] = []
+        self._tidying = Tidying(settings)
 
     def are_ours(self, ours: bool) -> None:
         if not ours:
@@ -57,33 +59,40 @@ class SharedDuties:
         self._ours.set()
 
     def _run(self) -> None:
+        more = False
         with closing(WorkerRegistry(self._settings)) as registry:
-            while not self._stopped.wait(self._every_s):
+            router = Router(self._settings, lambda: read_engines(registry))
+            while not self._stopped.wait(0 if more else self._every_s):
                 self._ours.wait()
                 if self._stopped.is_set():
                     return
+                more = False
                 try:
-                    self._do(registry)
+                    more = self._do(registry, router)
                 except BrokerUnavailable:
-                    continue  # the heartbeat tells of it
+                    # the heartbeat tells of it; what answers next may be another Redis
+                    self._rounds = 0
                 except OcrQueueError as error:
                     _log.warning("cannot do the shared duties", error=error.code)
                 except Exception as error:
                     # let through, it would end this for as long as the worker lives
                     _log.error("met an unexpected error", exc_info=error)
 
-    def _do(self, registry: WorkerRegistry) -> None:
-        if self._rounds % _SELDOM == 0:
+    def _do(self, registry: WorkerRegistry, router: Router) -> bool:
+        """One round. Returns whether the next is due at once."""
+        if self._replication.is_due():
             note_replication(registry)
-            self._lists = foreign_lists(registry)
-        if self._rounds % _CHILDREN_COUNTED == 0:
-            note_children(registry)
-        self._rounds += 1
+            self._replication.done()
         self._reclaim(registry)
-        router = Router(self._settings, lambda: read_engines(registry))
+        if self._workers.is_due():
+            workers = live_workers(registry)
+            self._lists = foreign_lists(workers, self._settings)
+            note_children(registry, workers)
+            self._workers.done()
         taken_in = take_in_foreign(registry, router.prepare, self._lists)
-        if taken_in:
-            _log.info("messages of foreign apps are jobs now", **taken_in)
+        if taken_in.became:
+            _log.info("messages of foreign apps are jobs now", **taken_in.became)
+        return taken_in.more
 
     def _reclaim(self, registry: WorkerRegistry) -> None:
         found = reclaim(registry)
@@ -91,7 +100,19 @@ class SharedDuties:
             _log.warning("parts of lost workers are back in their lanes", parts=found.requeued)
         for part in found.poisonous:
             _log.error("part took its workers down too often", part=part)
-        for job_id in found.leftovers:
-            remove_all(open_storage(self._settings), job_id)
         if found.leftovers:
-            registry.forget_leftovers(found.leftovers)
+            self._tidying.ask()
+
+
+class _Again:
+    """Due at first, and so many seconds after each time that it was done."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due_at = 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due_at
+
+    def done(self) -> None:
+        self._due_at = time.monotonic() + self._seconds

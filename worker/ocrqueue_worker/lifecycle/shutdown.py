@@ -10,13 +10,15 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
+import click
 import structlog
 from billiard import active_children
 from celery.apps.worker import Worker
 
 from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.core.installation import dismiss_worker
-from ocrqueue.errors import BrokerUnavailable, WorkerStopping
+from ocrqueue.errors import BrokerUnavailable, SettingsInvalid, WorkerStopping
+from ocrqueue.job import is_lane
 from ocrqueue.settings import process_settings
 from ocrqueue.tracing import send_last_spans
 from ocrqueue_worker.broker.hand import HAND
@@ -51,6 +53,16 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         # workers tell each other nothing by Celery: the core knows who is there, and an idle worker asks Redis little
         options.update(without_gossip=True, without_mingle=True, without_heartbeat=True)
         super().__init__(*arguments, **options)
+
+    def setup_queues(self, include: Any, exclude: Any = None) -> None:
+        """Raises SystemExit for a queue that no job can wait in."""
+        super().setup_queues(include, exclude)
+        unknown = [queue for queue in self.app.amqp.queues.consume_from if not is_lane(queue)]
+        if unknown:
+            names = "ocr.ENGINE, ocr.ENGINE.high or ocr.ENGINE.low"
+            error = SettingsInvalid(f"No jobs wait in a queue {unknown[0]!r}.", remedy=f"Name lanes: {names}.")
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
 
     def wait_for_soft_shutdown(self) -> None:
         """Runs in a signal handler, with the event loop at rest: only Redis tells what has become of the parts."""

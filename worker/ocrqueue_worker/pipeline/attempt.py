@@ -12,8 +12,9 @@ import structlog
 from billiard import current_process
 
 from ocrqueue.core import Hold, Start, WorkerRegistry
+from ocrqueue.core.records import is_readable
 from ocrqueue.document import Timings
-from ocrqueue.errors import BrokerUnavailable, JobCancelled
+from ocrqueue.errors import BrokerUnavailable, JobCancelled, JobMalformed
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
@@ -88,6 +89,11 @@ class Attempt:
 
     def timings(self, before: Timings | None = None) -> Timings:
         return self.watch.timings(self.start.queue_wait_s, before)
+
+    def check_readable(self) -> None:
+        """Raises JobMalformed where the record does not say what is to be read."""
+        if not is_readable(self.job):
+            raise JobMalformed("The job's record cannot be read, or its id is none that a job can have.")
 
     def check_cancelled(self, done: int, pages: int) -> None:
         """Note the progress in pages. Raises JobCancelled if the job is to stop, JobElsewhere if it has ended or left.

@@ -7,8 +7,8 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ocrqueue.document import Document, EngineInfo, InputInfo
-from ocrqueue.errors import BrokerUnavailable, StorageNotFound
+from ocrqueue.document import Document, EngineInfo, InputInfo, stored_document
+from ocrqueue.errors import BrokerUnavailable, ResultUnreadable, StorageNotFound
 from ocrqueue.job import SCHEMA_VERSION, Job
 from ocrqueue_worker.engines.engine import EngineOptions
 from ocrqueue_worker.pipeline.attempt import Attempt
@@ -34,7 +34,8 @@ def cache_key(image_sha256: str, engine: EngineInfo, job: Job, options: EngineOp
 
 
 def earlier_reading(attempt: Attempt, key: str) -> Document | None:
-    """The Document of an image that was read before under this key; None if there is none, or it was deleted."""
+    """The Document of an image that was read before under this key; None if there is none, or it was deleted,
+    or a newer version has written it."""
     try:
         uri = attempt.workplace.registry.earlier_reading(key)
     except BrokerUnavailable:
@@ -42,8 +43,8 @@ def earlier_reading(attempt: Attempt, key: str) -> Document | None:
     if uri is None or not attempt.storage.owns(uri):
         return None
     try:
-        return Document.model_validate_json(attempt.storage.read_uri(uri))
-    except StorageNotFound:
+        return stored_document(attempt.storage.read_uri(uri))
+    except (StorageNotFound, ResultUnreadable):
         return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document, InputInfo, Page, Timings
+from ocrqueue.document import Document, InputInfo, Page, Timings, stored_document
 from ocrqueue.errors import ErrorInfo, SourceChanged, StorageNotFound, error_from_info
 from ocrqueue_worker.pipeline.attempt import Attempt
 
@@ -85,11 +85,11 @@ def _spent(read: Sequence[Document]) -> Timings:
 
 
 def _read_page(attempt: Attempt, number: int) -> Document:
-    return Document.model_validate_json(attempt.storage.get(_page_key(attempt, number)))
+    return stored_document(attempt.storage.get(_page_key(attempt, number)))
 
 
 def _outcome(attempt: Attempt, stored: bytes) -> Outcome:
-    document = Document.model_validate_json(stored)
+    document = stored_document(stored)
     return Outcome.of(document, attempt.storage.uri(_own_key(attempt)), attempt.timings())
 
 

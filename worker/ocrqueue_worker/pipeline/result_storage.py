@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document, Timings
+from ocrqueue.document import Document, Timings, stored_document
+from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.pipeline.attempt import Attempt
-from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ def store_result(attempt: Attempt, document: Document, before: Timings | None = 
     adopted = standing != written
     if adopted:
         _log.info("the result of another attempt stands")
-        document = Document.model_validate_json(standing)
+        document = stored_document(standing)
     if adopted or attempt.is_closing or attempt.start.number > 1 or len(document.trail) > 1:
         remove_leftovers(storage, job_id, document)
     return Stored(document, uri, Outcome.of(document, uri, attempt.timings(before)), adopted)

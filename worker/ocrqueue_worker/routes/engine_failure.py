@@ -16,13 +16,14 @@ from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.final_document import end_comparison
-from ocrqueue_worker.routes.steps import Onward, compared_documents, onward, open_route, standing_document
+from ocrqueue_worker.routes.next_engine import Onward, onward, open_route
+from ocrqueue_worker.routes.steps import compared_documents, standing_document
 from ocrqueue_worker.sources import fetch
 
 _log = structlog.get_logger(__name__)
 
 _ENGINES_OWN: Final = ("engine", "language", "option", "internal")
-_NOBODYS: Final = ("storage", "broker", "worker", "settings")
+_NOBODYS: Final = ("storage", "result", "broker", "worker", "settings")
 """Groups of codes after which the job fails, to be replayed."""
 
 

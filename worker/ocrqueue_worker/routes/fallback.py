@@ -24,17 +24,8 @@ from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
-from ocrqueue_worker.routes.steps import (
-    Onward,
-    alone_key,
-    compared_before,
-    compared_documents,
-    onward,
-    open_route,
-    reads_lines,
-    standing_document,
-    standing_key,
-)
+from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
+from ocrqueue_worker.routes.steps import alone_key, compared_before, compared_documents, standing_document, standing_key
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.telemetry import metrics
 

@@ -142,6 +142,7 @@ class BatchReading:
         return None
 
     def _open(self, reader: JobReader) -> None:
+        reader.attempt.check_readable()
         reader.open(self._engine_of(reader))
 
     def _engine_of(self, reader: JobReader) -> Engine[Any]:

@@ -28,7 +28,7 @@ from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
-from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.celery_request import PartRequest
@@ -196,7 +196,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             with suppress(StorageUnavailable, StorageDenied):
                 instead = instead_of_failing(job, part.hold, start, workplace, error, with_missing_crops=False)
         with suppress(Ignore):
-            closing = delivery.end(instead or failed(job.id, error))
+            closing = delivery.end(instead or failed(part.hold.job_id, error))
             if closing is not None:
                 # this process reads nothing
                 closing.give_back(error)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from ocrqueue.core import FINAL_STATES, Hold, Outcome, Start, Used, WorkerRegistry
+from ocrqueue.core import Hold, Outcome, Start, Used, WorkerRegistry
 from ocrqueue.errors import (
     BrokerUnavailable,
     EngineOutOfMemory,
@@ -23,13 +23,11 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
-from ocrqueue.storage import open_storage
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
-from ocrqueue_worker.pipeline.orphaned_objects import remove_all
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
-from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.task.redis_outage import until_redis_answers
 from ocrqueue_worker.telemetry import metrics, tracing
 
@@ -85,9 +83,9 @@ class Delivery:
         match error:
             case JobElsewhere():
                 _log.info("job is in other hands")
-                raise Ignore
+                raise self._overtaken()
             case JobCancelled():
-                return Outcome(job_id=job.id, state="cancelled")
+                return self._cancelled()
             case OcrQueueError():
                 if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(start, error)
@@ -108,17 +106,25 @@ class Delivery:
     def _without(self, start: Start, error: OcrQueueError, with_missing_crops: bool = True) -> Outcome | Onward:
         """How the job ends, or goes on, whose engine failed for good."""
         if self.job.route is None:
-            return failed(self.job.id, error)
+            return failed(self.hold.job_id, error)
         try:
             instead = instead_of_failing(self.job, self.hold, start, self.workplace, error, with_missing_crops)
         except JobCancelled:
-            return Outcome(job_id=self.job.id, state="cancelled")
+            return self._cancelled()
         except JobElsewhere:
-            raise Ignore from None
+            raise self._overtaken() from None
         except OcrQueueError as another:
             _log.warning("what stands cannot be made the result", error=another.code)
             instead = None
-        return instead or failed(self.job.id, error)
+        return instead or failed(self.hold.job_id, error)
+
+    def _cancelled(self) -> Outcome:
+        return Outcome(job_id=self.hold.job_id, state="cancelled")
+
+    def _overtaken(self) -> Ignore:
+        """Whoever has ended the job, if it has ended, did not know what this attempt would still store."""
+        self._until_redis_answers(lambda: self.registry.note_leftovers(self.hold.job_id))
+        return Ignore()
 
     def _try_again(self, start: Start, error: OcrQueueError) -> None:
         """Release the part, to be tried again after exponential backoff with full jitter above half.
@@ -134,8 +140,6 @@ class Delivery:
         if done == "released":
             metrics.job_retried(self.job, error.info)
             tracing.attempt_failed(error.code)
-        if done == "cancelled":
-            remove_all(open_storage(self.settings), self.job.id)
         raise Ignore
 
     def give_back(self, error: OcrQueueError, *, alone: bool = True) -> None:
@@ -144,7 +148,7 @@ class Delivery:
         _log.info("part goes back to its lane", error=error.code, part_is=done)
 
     def end(self, outcome: Outcome | Onward | Split, start: Start | None = None) -> Delivery | None:
-        """Close the record, and remove what a job without a result left in storage. Raises Ignore.
+        """Close the record. Raises Ignore.
 
         A job that goes on to the next engine, or in parts, does not end. Of the last page part the closing part is
         returned, which is in this hand too.
@@ -169,9 +173,7 @@ class Delivery:
             stands = self._finish(outcome, start)
         if stands != outcome.state:
             _log.info("job is not this worker's any more", state=stands)
-            raise Ignore
-        if outcome.result is None:
-            remove_all(open_storage(self.settings), job.id)
+            raise self._overtaken()
         metrics.job_ended(job, outcome, start.number if start else 0, in_parts=bool(start and start.pages))
         tracing.job_ended(outcome)
         _log.info(
@@ -188,10 +190,7 @@ class Delivery:
         stands = self._finish(outcome, start)
         if stands not in ("done", "close"):
             _log.info("page is not this worker's any more", state=stands)
-            if stands in FINAL_STATES:
-                # whoever ended the job, or will, did not know of this page
-                remove_all(open_storage(self.settings), self.job.id)
-            raise Ignore
+            raise self._overtaken()
         metrics.page_read(self.job, outcome)
         _log.info(
             "page is done",
@@ -211,8 +210,6 @@ class Delivery:
     def _split(self, split: Split) -> None:
         """Put the job's pages in its lane, each a part of its own."""
         done = self._until_redis_answers(lambda: self.registry.split(self.hold, split.pages, split.pin))
-        if done == "cancelled":
-            remove_all(open_storage(self.settings), self.job.id)
         _log.info("job goes on in parts", pages=split.pages, job=done)
 
     def send_on(self, onward: Onward) -> None:
@@ -222,8 +219,6 @@ class Delivery:
         )
         if done == "sent":
             metrics.job_sent_on(self.job, onward.job, onward.pages)
-        if done == "cancelled":
-            remove_all(open_storage(self.settings), self.job.id)
         _log.info("job goes on", to=onward.job.engine, lane=onward.job.queue, job=done)
 
     def _until_redis_answers(self, call: Callable[[], Answer]) -> Answer:

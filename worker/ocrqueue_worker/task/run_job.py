@@ -8,9 +8,10 @@ from typing import Any
 import structlog
 
 from ocrqueue.core import Hold, Outcome, Start
-from ocrqueue.document import Document
+from ocrqueue.document import stored_document
 from ocrqueue.errors import StorageNotFound
 from ocrqueue.job import Job
+from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.limits.memory_limit import job_memory_limit
 from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
@@ -18,11 +19,10 @@ from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
-from ocrqueue_worker.pipeline.orphaned_objects import remove_leftovers
 from ocrqueue_worker.pipeline.page_parts import Split, stored_page
 from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.fallback import Turn
-from ocrqueue_worker.routes.steps import Onward
+from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +37,7 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
     error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
     """
     attempt = Attempt(job, hold, start, workplace)
+    attempt.check_readable()
     if start.may_be_stored and (stored := _stored(attempt)):
         _log.info("a result stands in storage")
         return stored
@@ -65,7 +66,7 @@ def _stored(attempt: Attempt) -> Outcome | None:
         return stored_page(attempt)
     key = result_key(attempt.job.id)
     try:
-        document = Document.model_validate_json(attempt.storage.get(key))
+        document = stored_document(attempt.storage.get(key))
     except StorageNotFound:
         return None
     if attempt.is_closing:

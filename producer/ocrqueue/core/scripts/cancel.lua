@@ -24,14 +24,11 @@ local function stop(part)
   return true
 end
 
-local state, place, attempts = unpack(redis.call('HMGET', record, 'state', 'place', 'attempts'))
+local state, place = unpack(redis.call('HMGET', record, 'state', 'place'))
 if not state then return has_ended(id) and 'ended' or false end
 if is_final(state) then return state end
 if place ~= 'split' then
-  if stop(id) then
-    if attempts then leave_leftovers(id) end
-    return end_job(id, cancelled)
-  end
+  if stop(id) then return end_job(id, cancelled) end
   redis.call('HSET', record, 'cancel', '1')
   return state
 end
@@ -39,8 +36,5 @@ redis.call('HSET', record, 'cancel', '1')
 for _, part in ipairs(redis.call('SMEMBERS', root .. 'open:' .. id)) do
   if stop(part) then page_part_done(part, '') end
 end
-if end_if_nobody_works_on(id, cancelled) then
-  leave_leftovers(id)
-  return 'cancelled'
-end
+if end_if_nobody_works_on(id, cancelled) then return 'cancelled' end
 return state

@@ -70,8 +70,9 @@ local function take_from(lane, most)
     for _, part in ipairs(redis.call('ZRANGE', queue_key(lane, tenant), 0, most == 1 and 0 or 4 * most - 1)) do
       if #parts == most or looked_at == 4 * most then break end
       looked_at = looked_at + 1
-      local own = redis.call('HMGET', part_key(part), 'place', 'kind', 'alone')
-      if own[1] ~= 'waiting' or redis.call('EXISTS', record_key(job_of(part))) == 0 then
+      -- of a key at which others have put something else this is an error, without a place
+      local own = redis.pcall('HMGET', part_key(part), 'place', 'kind', 'alone')
+      if own[1] ~= 'waiting' or redis.call('TYPE', record_key(job_of(part))).ok ~= 'hash' then
         -- its record is gone: there is nothing to do about it
         remove_from_lane(part, lane, tenant)
         if is_page_part(part) then redis.call('DEL', part_key(part)) end

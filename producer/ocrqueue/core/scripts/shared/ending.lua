@@ -22,7 +22,7 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name = unpack(redis.call('HMGET', record, 'reply_to', 'by_name'))
+  local reply_to, by_name, begun = unpack(redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at'))
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
     'finished_at', as_text(now), 'place', 'done')
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'error',
@@ -30,6 +30,10 @@ local function end_job(id, ending)
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
   redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
   remember_ended(id, ending.ended_ttl_ms)
+  -- what its attempts have stored no result names: whoever is on duty removes it
+  if begun and (ending.state == 'failed' or ending.state == 'cancelled') then
+    redis.call('SADD', root .. 'leftovers', id)
+  end
   if ending.dead then redis.call('ZADD', root .. 'dead', as_text(now), id) end
   if by_name and ending.celery_result then answer_celery(id, by_name, ending) end
   if reply_to and ending.reply then

@@ -1,8 +1,5 @@
 -- Parts that end without a result of their own. Needs places, ending, page_parts.
 
--- The job has ended and no worker is at hand to remove what its attempts have stored: one on duty will.
-local function leave_leftovers(id) redis.call('SADD', root .. 'leftovers', id) end
-
 -- Nobody works on the job any more, which was asked to stop: true once it has ended.
 local function end_if_nobody_works_on(id, cancelled)
   if redis.call('SCARD', root .. 'open:' .. id) > 0 then return false end
@@ -40,7 +37,6 @@ local function leave_poisonous(part, poison)
   end
   local engine = string.match(own[1] or '', '^ocr%.([^.]+)') or ''
   end_job(id, poison)
-  leave_leftovers(id)
   count_turn(engine, 0, poison.code)
 end
 
@@ -52,10 +48,7 @@ local function lose(part, policy)
   let_go(part, key, own[1] or '', own[2])
   local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
   if not job[1] or is_final(job[1]) then return 'ended' end
-  if job[2] then
-    leave_leftovers(id)
-    return leave_cancelled(part, policy.cancelled)
-  end
+  if job[2] then return leave_cancelled(part, policy.cancelled) end
   if own[3] and own[8] then
     -- any of those it was read with may have been the cause: it does not count, and shows by itself who it was
     own[4] = redis.call('HINCRBY', key, 'deliveries', -1)

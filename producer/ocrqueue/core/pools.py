@@ -1,0 +1,122 @@
+"""Pools of connections to Redis: whatever here speaks to Redis has its connections from one of these.
+
+Whoever asks is told within the setting `redis_timeout_s` that Redis does not answer. One attempt takes a third of it,
+so that a connection that has died unnoticed (an idle one that a firewall forgot) costs time and no error: the second
+attempt goes through a new one. Every script may therefore run twice, and is written for it.
+
+Which server is the primary can change: by Sentinels, or by a name that resolves anew. A connection to one that takes no
+writes any more is given up like one that is lost, and the next one goes to whoever is the primary by then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import MasterDownError, ReadOnlyError
+from redis.retry import Retry
+
+from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
+from ocrqueue.settings import Settings
+from ocrqueue.settings.redis_url import sentinels_of
+
+Answer = TypeVar("Answer")
+
+_RETRIES: Final = 1
+_ONE_ATTEMPT: Final = 0.33
+"""Share of `redis_timeout_s` in which a connection must be made, and the same for an answer."""
+_NO_PRIMARY: Final = [ReadOnlyError, MasterDownError]
+"""Errors of a server that is a replica now: its connection is closed, and a new one tried, as with a lost one."""
+
+
+class _Budget:
+    """Time for a call and its retries: redis-py retries connecting, health checks and commands, one in the other.
+
+    Each connection has a copy of its own, and one call at a time.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._seconds = settings.redis_timeout_s * (1 - _ONE_ATTEMPT)
+        self._depth = 0
+        self._last_start = 0.0
+
+    def enough(self, _: Exception) -> bool:
+        """Whether another attempt would end in time."""
+        return time.monotonic() <= self._last_start
+
+    def __enter__(self) -> None:
+        if self._depth == 0:
+            self._last_start = time.monotonic() + self._seconds
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+
+
+class _RetryInTime(Retry):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_backoff(), _RETRIES)
+        self.update_supported_errors(_NO_PRIMARY)
+        self._budget = _Budget(settings)
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Answer],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Answer:
+        with self._budget:
+            return super().call_with_retry(do, fail, is_retryable or self._budget.enough, with_failure_count)
+
+
+class _AsyncRetryInTime(AsyncRetry):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_backoff(), _RETRIES)
+        self.update_supported_errors(_NO_PRIMARY)
+        self._budget = _Budget(settings)
+
+    async def call_with_retry(
+        self,
+        do: Callable[[], Awaitable[Answer]],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Answer:
+        with self._budget:
+            return await super().call_with_retry(do, fail, is_retryable or self._budget.enough, with_failure_count)
+
+
+def _backoff() -> ExponentialWithJitterBackoff:
+    return ExponentialWithJitterBackoff(base=0.1, cap=0.2)
+
+
+def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
+    """Connects at the first command. `options` of its connections stand in for the usual ones."""
+    url = settings.redis_url.get_secret_value()
+    given = {**_timeouts(settings), "retry": _RetryInTime(settings), **options}
+    if (sentinels := sentinels_of(url)) is None:
+        return redis.ConnectionPool.from_url(url, **given)
+    return sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+
+
+def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
+    """The same for asyncio."""
+    url = settings.redis_url.get_secret_value()
+    given = {**_timeouts(settings), "retry": _AsyncRetryInTime(settings)}
+    if (sentinels := sentinels_of(url)) is None:
+        return redis.asyncio.ConnectionPool.from_url(url, **given)
+    return async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+
+
+def _timeouts(settings: Settings) -> dict[str, Any]:
+    return {
+        "socket_connect_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
+        "socket_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
+        "health_check_interval": 25,
+    }

@@ -1,0 +1,143 @@
+"""redis-py's Sentinel support, with what it leaves open.
+
+A primary that was cut off or frozen takes itself for one when it is back, for some ten seconds, until a Sentinel tells
+it. Who was about to connect to it meanwhile, or had a question on its way, must not go on with it: it knows nothing of
+what the next primary was told. So the Sentinels are asked once more when a connection stands, and a connection to
+another server than the primary of the moment is not used again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from redis.asyncio import sentinel as aio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.exceptions import ConnectionError as LostConnection
+from redis.retry import Retry
+from redis.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+
+from ocrqueue.settings.redis_url import Sentinels
+
+_UNNAMED: Final = "No Sentinel names a primary that is up."
+_CHANGED: Final = "Another server has become the primary meanwhile."
+
+
+class _Sentinels(Sentinel):
+    """They are asked when a connection is made, which is seldom: none to them is kept that could die unnoticed."""
+
+    def discover_master(self, service_name: str) -> Any:
+        try:
+            return super().discover_master(service_name)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        except MasterNotFoundError:
+            # its own text shows whole connections, and that ends in logs
+            raise MasterNotFoundError(_UNNAMED) from None
+        finally:
+            for each in self.sentinels:
+                # another thread may be in the middle of the same question
+                each.connection_pool.disconnect(inuse_connections=False)
+
+
+class _AsyncSentinels(aio.Sentinel):
+    """The same for asyncio."""
+
+    async def discover_master(self, service_name: str) -> Any:
+        try:
+            return await super().discover_master(service_name)
+        except aio.MasterNotFoundError:
+            raise aio.MasterNotFoundError(_UNNAMED) from None
+        finally:
+            for each in self.sentinels:
+                await each.connection_pool.disconnect(inuse_connections=False)
+
+
+class _Connection(SentinelManagedConnection):
+    """Stands once the Sentinels have named its server before and after."""
+
+    def connect_to(self, address: tuple[str, int]) -> None:
+        super().connect_to(address)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        try:
+            if self.connection_pool.get_master_address() != address:
+                raise LostConnection(_CHANGED)
+        except BaseException:
+            self.disconnect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+            raise
+
+
+class _EncryptedConnection(_Connection, SentinelManagedSSLConnection):
+    pass
+
+
+class _AsyncConnection(aio.SentinelManagedConnection):
+    """The same for asyncio."""
+
+    async def connect_to(self, address: tuple[str, int]) -> None:
+        await super().connect_to(address)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        try:
+            if await self.connection_pool.get_master_address() != address:
+                raise LostConnection(_CHANGED)
+        except BaseException:
+            await self.disconnect()
+            raise
+
+
+class _EncryptedAsyncConnection(_AsyncConnection, aio.SentinelManagedSSLConnection):
+    pass
+
+
+class _AsyncPool(aio.SentinelConnectionPool):
+    """Keeps no connection to a server that is not the primary any more: the blocking one does so by itself."""
+
+    async def release(self, connection: Any) -> None:
+        if self.master_address != (connection.host, connection.port):
+            await connection.disconnect()
+        await super().release(connection)
+
+
+def sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> redis.ConnectionPool:
+    """Of connections to the primary of the moment. `timeout_s`: in which all Sentinels together are to answer."""
+    of_servers, of_sentinels = _options(sentinels, timeout_s)
+    asked = _Sentinels(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": Retry(NoBackoff(), 0)}
+    )
+    made = _EncryptedConnection if sentinels.encrypted else _Connection
+    return SentinelConnectionPool(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        sentinels.service, asked, **{**of_servers, **options, "connection_class": made}
+    )
+
+
+def async_sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> redis.asyncio.ConnectionPool:
+    """The same for asyncio."""
+    of_servers, of_sentinels = _options(sentinels, timeout_s)
+    asked = _AsyncSentinels(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": AsyncRetry(NoBackoff(), 0)}
+    )
+    made = _EncryptedAsyncConnection if sentinels.encrypted else _AsyncConnection
+    return _AsyncPool(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        sentinels.service, asked, **{**of_servers, **options, "connection_class": made}
+    )
+
+
+def _options(sentinels: Sentinels, timeout_s: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """For connections to the servers, and to the Sentinels, by the names that redis-py has for them."""
+    servers: dict[str, Any] = parse_url(sentinels.servers)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    # one is asked after the other
+    each_s = timeout_s / len(sentinels.addresses)
+    asked = {
+        "username": servers.pop("sentinel_username", None),
+        "password": servers.pop("sentinel_password", None),
+        "socket_connect_timeout": each_s,
+        "socket_timeout": each_s,
+        "ssl": sentinels.encrypted,
+        **{name: value for name, value in servers.items() if name.startswith("ssl_")},
+    }
+    return servers, asked

@@ -1,0 +1,95 @@
+"""Celery's own commands, given with the workers' app as an operator does: they are answered, and none does harm."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue import OcrQueue
+from ocrqueue.core.check import check
+from ocrqueue.settings import Settings
+from tests.support.brokers import celery_app
+from tests.support.pictures import png, text_picture
+from tests.support.processes import Worker, as_environment, environment, worker
+
+HELLO = png(text_picture("Hello 42"))
+NODE = "mine@here"
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator[OcrQueue]:
+    with OcrQueue(settings) as queue:
+        yield queue
+        assert check(queue.registry) == []
+
+
+@pytest.fixture
+def running(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
+    command = ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-c", "1", "-Q", "ocr.null", "-n", NODE)
+    with worker(as_environment(settings), tmp_path, command=command) as started:
+        yield started
+
+
+def celery(settings: Settings, *arguments: str, within_s: float = 100) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "ocrqueue_worker.app", *arguments],
+        env=environment(as_environment(settings)),
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+        check=False,
+    )
+
+
+def ask(settings: Settings, *arguments: str) -> str:
+    """The answer of the one worker: it is named, so that nobody waits for others."""
+    asked = celery(settings, *arguments, "-d", NODE, "-t", "60")
+    return asked.stdout + asked.stderr
+
+
+def works(queue: OcrQueue, **fields: object) -> None:
+    job = queue.submit(HELLO, engine="null", crops="none", **fields)  # type: ignore[arg-type]
+    assert job.wait(60).state == "succeeded"
+
+
+def test_the_workers_own_app_asks_and_ends_a_worker(settings: Settings, queue: OcrQueue, running: Worker) -> None:
+    assert "pong" in ask(settings, "inspect", "ping")
+    assert f"{NODE}: OK" in ask(settings, "inspect", "active")
+    works(queue)
+    # nobody answers it
+    celery(settings, "control", "shutdown", "-d", NODE, "-t", "0.1")
+    assert running.process.wait(60) == 0
+
+
+def test_a_queue_that_is_no_lane_is_refused_and_the_worker_goes_on(
+    settings: Settings, queue: OcrQueue, running: Worker
+) -> None:
+    for name in ("scans", "ocr.", "ocr.null.normal", "ocr", "celery"):
+        assert "no lane of an engine" in ask(settings, "control", "add_consumer", name)
+    works(queue)
+    assert "pong" in ask(settings, "inspect", "ping")
+    assert "add consumer" in ask(settings, "control", "add_consumer", "ocr.null.low")
+    works(queue, priority="low")
+    assert running.alive()
+
+
+def test_a_rate_limit_is_no_command_and_holds_no_part_back(
+    settings: Settings, queue: OcrQueue, running: Worker
+) -> None:
+    with celery_app(settings) as theirs:
+        answers = theirs.control.rate_limit("ocrqueue.recognize", "1/h", reply=True, timeout=60, destination=[NODE])
+    assert [list(answer[NODE]) for answer in answers] == [["error"]]
+    for _ in range(3):
+        works(queue)
+
+
+@pytest.mark.parametrize("queues", ["scans", "ocr.null,scans", "ocr.null.normal"])
+def test_a_worker_for_a_queue_that_is_no_lane_does_not_start(settings: Settings, queues: str) -> None:
+    refused = celery(settings, "worker", "-P", "solo", "-Q", queues)
+    assert refused.returncode == 2
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith("error: settings.invalid: No jobs wait in a queue '")

@@ -1,0 +1,158 @@
+"""What jobs without a result have stored is removed, by whoever is on duty, and nothing else is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ocrqueue.core import Outcome, WorkerRegistry
+from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.document import Document, EngineInfo, InputInfo
+from ocrqueue.errors import EngineFailed, StorageDenied, StorageUnavailable
+from ocrqueue.job import Job
+from ocrqueue.leftovers import Tidying, tidy
+from ocrqueue.settings import Settings
+from ocrqueue.storage import Storage, open_storage
+from tests.support.moves import begun, job, submit
+from tests.support.processes import wait_until
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings)
+
+
+def ended(registry: WorkerRegistry, storage: Storage, **fields: object) -> Job:
+    """A job that has failed, and whose attempt has stored two crops."""
+    given = job(**fields)
+    submit(registry, given)
+    hold = begun(registry)
+    store(storage, given)
+    registry.finish(hold, given, Outcome(job_id=given.id, state="failed", error=EngineFailed().info))
+    return given
+
+
+def store(storage: Storage, given: Job) -> None:
+    for name in ("a", "b"):
+        storage.put(f"results/{given.id}/crops/{name}.png", b"crop", "image/png")
+
+
+def left(storage: Storage, given: Job) -> list[str]:
+    return sorted(key.rpartition("/")[2] for key in storage.list(f"results/{given.id}/"))
+
+
+def test_what_is_left_is_removed_once(registry: WorkerRegistry, storage: Storage) -> None:
+    jobs = [ended(registry, storage) for _ in range(3)]
+    other = job()
+    store(storage, other)
+    tidy(registry, storage)
+    assert [left(storage, given) for given in (*jobs, other)] == [[], [], [], ["a.png", "b.png"]]
+    assert registry.leftovers(10) == []
+    tidy(registry, storage)
+
+
+def test_a_result_of_another_life_stays_with_what_it_names(registry: WorkerRegistry, storage: Storage) -> None:
+    given = ended(registry, storage)
+    document = Document(
+        job_id=given.id,
+        status="succeeded",
+        input=InputInfo(uri="s3://b/k", sha256=None, format="PNG", bytes=1),
+        engine=EngineInfo(name="null", version="1", model="m"),
+        languages=("eng",),
+        options={},
+        attempts=1,
+        finished_at="2026-01-01T00:00:00Z",
+        pages=(),
+        trail=({"engine": "null", "result": storage.uri(f"results/{given.id}/crops/b.png")},),
+    )
+    storage.put(f"results/{given.id}/result.json", document.model_dump_json().encode(), "application/json")
+    tidy(registry, storage)
+    assert left(storage, given) == ["b.png", "result.json"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after the look"])
+def test_what_a_replayed_job_stores_stays(
+    registry: WorkerRegistry, storage: Storage, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ended(registry, storage)
+    look = storage.list
+
+    def looked_and_replayed(prefix: str) -> Iterator[str]:
+        found = list(look(prefix))
+        DeadLetters(registry).replay(given.id)
+        begun(registry)
+        return iter(found)
+
+    if moment == "before":
+        DeadLetters(registry).replay(given.id)
+    else:
+        monkeypatch.setattr(storage, "list", looked_and_replayed)
+    tidy(registry, storage)
+    monkeypatch.undo()
+    assert left(storage, given) == ["a.png", "b.png"]
+    assert registry.leftovers(1) == []
+
+
+def test_while_storage_is_away_nothing_is_forgotten(
+    registry: WorkerRegistry, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ended(registry, storage)
+
+    def away(*_: object) -> None:
+        raise StorageUnavailable
+
+    for method in ("list", "delete"):
+        with monkeypatch.context() as outage:
+            outage.setattr(storage, method, away)
+            with pytest.raises(StorageUnavailable):
+                tidy(registry, storage)
+        assert registry.leftovers(10) == [given.id]
+    tidy(registry, storage)
+    assert left(storage, given) == []
+
+
+def test_what_storage_does_not_let_go_of_is_given_up(
+    registry: WorkerRegistry, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(registry, storage)
+
+    def denied(*_: object) -> None:
+        raise StorageDenied
+
+    monkeypatch.setattr(storage, "delete", denied)
+    tidy(registry, storage)
+    assert registry.leftovers(10) == []
+
+
+def test_an_id_that_leads_elsewhere_is_left_alone(registry: WorkerRegistry, storage: Storage) -> None:
+    other = job(id="another")
+    store(storage, other)
+    registry.client.sadd(registry.keys.leftovers(), "x/../another", "../results", "")
+    tidy(registry, storage)
+    assert left(storage, other) == ["a.png", "b.png"]
+    assert registry.leftovers(10) == []
+
+
+def test_slow_storage_holds_up_nobody_who_asks(
+    registry: WorkerRegistry, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ended(registry, storage)
+    gate, looks, look = threading.Event(), [], type(storage).list
+
+    def slow(own: Storage, prefix: str) -> Iterator[str]:
+        looks.append(prefix)
+        assert gate.wait(60)
+        return look(own, prefix)
+
+    monkeypatch.setattr(type(storage), "list", slow)
+    tidying = Tidying(registry.settings)
+    for _ in range(5):
+        tidying.ask()
+    wait_until(lambda: looks, 60, "it looks")
+    tidying.ask()
+    assert len(looks) == 1, "one thread at a time"
+    gate.set()
+    wait_until(lambda: registry.leftovers(1) == [], 60, "it is removed")
+    assert left(storage, given) == []
