@@ -1,0 +1,86 @@
+"""A worker keeps what it has while storage keeps it waiting, and has nothing of another's, whatever they are called."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocrqueue.settings import Settings
+from tests.support.gates import Gates, page, with_gated
+from tests.support.outside import HASTY, Outside, from_outside
+from tests.support.processes import wait_until
+
+UNSURE = {"confidence": 0.3, "words": 4}
+LONG_S = 2 + 2 * HASTY["lost_after_s"]
+"""A child is killed a second after a limit of one, and its worker could be lost by then."""
+
+
+@pytest.fixture
+def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+    with from_outside(with_gated(settings.model_copy(update=HASTY)), tmp_path) as outside:
+        yield outside
+
+
+def test_storage_that_does_not_answer_silences_no_worker(outside: Outside, gates: Gates) -> None:
+    """It is asked for what stands of a job whose second engine was killed."""
+    limits = {"soft_time_limit_s": 100, "hard_time_limit_s": 101}
+    with outside.worker("--engine", "null", "--engine", "gated", "-c", "2", **limits) as running:
+        beside = outside.queue.submit(page(60), **gates.fields)
+        hung = outside.queue.submit(
+            page(61),
+            engine="null",
+            fallback=["gated"],
+            options={"null": UNSURE, "gated": {**gates.fields["options"], "fault": "hang"}},
+            crops="none",
+            time_limit_s=1,
+        )
+        wait_until(lambda: gates.reached(61), 60, "the second engine has it")
+        stands = outside.folder / "storage" / "results" / hung.id / "steps" / "1-standing.json"
+        aside = stands.rename(stands.with_name("aside"))
+        # whoever opens it waits for somebody who writes
+        os.mkfifo(stands)
+        children, since = set(running.running_children()), last_sign(outside)
+        gates.open([61])
+        wait_until(lambda: last_sign(outside) > since + LONG_S, 60, "the worker says that it lives")
+        wait_until(lambda: children - set(running.running_children()), 60, "the child has been killed")
+        outside.command("reconcile")
+        status = beside.status()
+        assert (status.state, status.attempts) == ("running", 1)
+
+        pipe = stands.rename(stands.with_name("pipe"))
+        aside.rename(stands)
+        os.close(os.open(pipe, os.O_RDWR))
+        assert hung.wait(60).finished
+        gates.open([60])
+        status = beside.wait(60)
+        assert (status.state, status.attempts) == ("succeeded", 1)
+
+
+def last_sign(outside: Outside) -> float:
+    """When the only worker said that it lives, in seconds; 0 if that was too long ago."""
+    return max((worker.seen_at for worker in outside.queue.engines()["gated"]), default=0.0)
+
+
+def test_workers_of_one_name_take_nothing_from_each_other(outside: Outside, gates: Gates) -> None:
+    """The first stands still until its job is the second's, and then sees that its own child has died over it."""
+    called = ("--engine", "gated", "-c", "1", "-n", "gated-7@container")
+    with outside.worker(*called) as first:
+        job = outside.queue.submit(page(60), **gates.fields)
+        wait_until(lambda: gates.reached(60), 60, "the first reads it")
+        (child,) = first.running_children()
+        with outside.worker(*called):
+            os.kill(first.pid, signal.SIGSTOP)
+            os.kill(child, signal.SIGKILL)
+            wait_until(lambda: job.status().attempts == 2, 60, "the second reads it")
+            os.kill(first.pid, signal.SIGCONT)
+            another = outside.queue.submit(page(61), **gates.fields)
+            wait_until(lambda: gates.reached(61) or job.status().attempts > 2, 60, "the first has a new child")
+            gates.open([60, 61])
+            assert another.wait(60).state == "succeeded"
+            status = job.wait(60)
+            assert (status.state, status.attempts) == ("succeeded", 2)
+            assert len(outside.queue.engines()["gated"]) == 2
