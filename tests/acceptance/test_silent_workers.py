@@ -50,11 +50,14 @@ def test_storage_that_does_not_answer_silences_no_worker(outside: Outside, gates
         outside.command("reconcile")
         status = beside.status()
         assert (status.state, status.attempts) == ("running", 1)
+        assert hung.status().attempts == 2, "one for each engine: it is being settled, and nobody else's"
 
         pipe = stands.rename(stands.with_name("pipe"))
         aside.rename(stands)
         os.close(os.open(pipe, os.O_RDWR))
-        assert hung.wait(60).finished
+        status = hung.wait(60)
+        assert status.finished
+        assert status.attempts == 2
         gates.open([60])
         status = beside.wait(60)
         assert (status.state, status.attempts) == ("succeeded", 1)

@@ -94,7 +94,7 @@ def _kill_child_of(hold: Hold) -> None:
             _log.info("killing the child of a cancelled job", job_id=hold.job_id, child=request.worker_pid)
             with suppress(ProcessLookupError):
                 os.kill(request.worker_pid, signal.SIGKILL)
-            SETTLEMENT.ask(partial(_settle, request.holds, len(request.parts) > 1))
+            SETTLEMENT.ask(partial(_settle, request.holds, len(request.parts) > 1), request.holds)
 
 
 def _settle(holds: list[Hold], alone: bool, registry: WorkerRegistry) -> None:

@@ -25,6 +25,7 @@ from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
+from ocrqueue_worker.task.settlement import SETTLEMENT
 from ocrqueue_worker.telemetry.memory_use import worker_bytes
 
 _log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ class _Beat:
         self._duty_s = task.settings.worker_heartbeat_s * _DUTY_BEATS
 
     def send(self, registry: WorkerRegistry) -> Pulse:
-        holds = HAND.holds()
+        holds = list(dict.fromkeys([*HAND.holds(), *SETTLEMENT.holds()]))
         load = {"running": len(running_requests()), "memory_bytes": worker_bytes(self._controller)}
         announcement = self._worker.model_copy(update=load).model_dump_json(exclude={"seen_at"})
         pulse = registry.heartbeat(HAND.holder, announcement, holds, self._duty_s)

@@ -39,7 +39,7 @@ class AfterLostConnection(bootsteps.StartStopStep):  # type: ignore[misc]  # cel
         known = {hold for request in running_requests() for hold in request.holds}
         forgotten = HAND.orphan_all_but(known)
         if forgotten:
-            SETTLEMENT.ask(partial(_give_back, forgotten))
+            SETTLEMENT.ask(partial(_give_back, forgotten), forgotten)
 
 
 def _give_back(holds: Sequence[Hold], registry: WorkerRegistry) -> None:

@@ -59,15 +59,15 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
         """Revoked by Celery's remote control, in this worker alone: the job is cancelled, for all of them."""
         super()._announce_revoked(*args, **options)
         for part in self.parts:
-            SETTLEMENT.ask(partial(_cancel, part.holds))
+            SETTLEMENT.ask(partial(_cancel, part.holds), part.holds)
 
     def _close(self, error: OcrQueueError) -> None:
         """The child was killed for good. Parts that were read together go back, to be read one by one."""
         if len(self.parts) > 1:
-            SETTLEMENT.ask(partial(_give_back, self.holds, error))
+            SETTLEMENT.ask(partial(_give_back, self.holds, error), self.holds)
         else:
             for part in self.parts:
-                SETTLEMENT.ask(partial(self._close_begun, part, error))
+                SETTLEMENT.ask(partial(self._close_begun, part, error), part.holds)
 
     def _close_begun(self, part: PartMessage, error: OcrQueueError, registry: WorkerRegistry) -> None:
         """What has not begun has met nothing that its image could have done."""
@@ -79,9 +79,9 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
 
     def _lose(self) -> None:
         if len(self.parts) > 1:
-            SETTLEMENT.ask(partial(_give_back, self.holds, WorkerLost()))
+            SETTLEMENT.ask(partial(_give_back, self.holds, WorkerLost()), self.holds)
         else:
-            SETTLEMENT.ask(partial(_lost, self.holds))
+            SETTLEMENT.ask(partial(_lost, self.holds), self.holds)
 
 
 def _give_back(holds: list[Hold], error: OcrQueueError, registry: WorkerRegistry) -> None:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Final
 
 import structlog
 
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.settings import process_settings
 
 _log = structlog.get_logger(__name__)
 
 _PAUSE_S: Final = 0.5
+
+_LONGEST_S: Final = 120.0
+"""From the question to its end, with what was asked before it. Later the heartbeat does not name its parts any more."""
 
 Step = Callable[[WorkerRegistry], object]
 
@@ -30,17 +33,29 @@ class Settlement:
     """Steps in the order in which they were asked for; each again until Redis answers, for as long as a lease lasts."""
 
     def __init__(self) -> None:
-        self._steps: queue.Queue[Step] = queue.Queue()
+        self._steps: queue.Queue[tuple[Step, object]] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._under_way: dict[object, tuple[tuple[Hold, ...], float]] = {}
+        """Parts that are being settled, and when that was asked for, by time.monotonic()."""
 
-    def ask(self, step: Step) -> None:
+    def ask(self, step: Step, holds: Sequence[Hold]) -> None:
+        """`holds`: the parts that it settles. Celery has forgotten them by then, and their leases are to last."""
+        number = object()
         with self._lock:
+            self._under_way[number] = (tuple(holds), time.monotonic())
             if self._thread is None:
                 # not before there is something to do: what is forked until then has no thread to miss
                 self._thread = threading.Thread(target=self._run, name="settlement", daemon=True)
                 self._thread.start()
-        self._steps.put(step)
+        self._steps.put((step, number))
+
+    def holds(self) -> list[Hold]:
+        """Parts that are not settled yet: a step may wait for storage for longer than a lease."""
+        now = time.monotonic()
+        with self._lock:
+            under_way = list(self._under_way.values())
+        return [hold for holds, asked_at in under_way if now - asked_at < _LONGEST_S for hold in holds]
 
     def finish(self, timeout_s: float) -> None:
         """Wait until all that was asked for is done, `timeout_s` seconds at most."""
@@ -52,7 +67,7 @@ class Settlement:
         settings = process_settings()
         with closing(WorkerRegistry(settings)) as registry:
             while True:
-                step = self._steps.get()
+                step, number = self._steps.get()
                 try:
                     _persistently(step, registry, settings.lost_after_s)
                 except OcrQueueError as error:
@@ -61,6 +76,8 @@ class Settlement:
                     # let through, it would end this for as long as the worker lives
                     _log.error("met an unexpected error", exc_info=error)
                 finally:
+                    with self._lock:
+                        del self._under_way[number]
                     self._steps.task_done()
 
 
