@@ -44,7 +44,9 @@ def test_poison(queue: OcrQueue) -> None:
 
 
 def test_a_job_that_is_cancelled_in_its_pause(queue: OcrQueue) -> None:
-    job = queue.submit(DOCUMENT, engine="null", options={"fault": "retryable", "fault_page": 3, "words": 5})
+    job = queue.submit(
+        DOCUMENT, engine="null", crops="objects", options={"fault": "retryable", "fault_page": 3, "words": 5}
+    )
     wait_until(lambda: job.status().error is not None, 60, "it pauses")
     assert stored(queue, job), "the pages before"
     assert job.cancel() == "cancelled"

@@ -13,6 +13,7 @@ from ocrqueue.core import Hold, Outcome, Start, TakenPart, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.errors import EngineTimeout
 from ocrqueue.job import Job
+from ocrqueue.leftovers import tidy
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.broker.hand import Hand
 from ocrqueue_worker.broker.messages import PartMessage
@@ -117,10 +118,12 @@ def test_a_page_that_comes_too_late_leaves_nothing_in_storage(document: Document
     late = Hold(f"{document.job.id}:00001", "old")
     closing = document.closing
     closing.end(Outcome(job_id=document.job.id, state="cancelled"))
+    tidy(registry, document.storage)
     assert document.stored() == set()
     document.storage.put(f"results/{document.job.id}/pages/0123456789abcdef/00001.json", b"{}", "application/json")
     with pytest.raises(Ignore):
         document.delivery(late).end(Outcome(job_id=document.job.id, state="succeeded", result="file:///page", pages=1))
+    tidy(registry, document.storage)
     assert document.stored() == set()
 
 
