@@ -272,7 +272,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_other_pages_to_others(
         wait_until(gates.worker_stops, 60, "it has heard it")
         gates.open(WIDTHS)
         stopped.process.wait(90)
-    assert list(pages_done(stopped, job)) == [1]
+    # not by its log: the worker ends once Redis knows of the page, and its child may not come to say so
     assert job.status().pages_done == 1
     with worker(patient, tmp_path, "--engine", ENGINE, "-c", "1") as other:
         assert job.wait(100).state == "succeeded"
