@@ -3,6 +3,7 @@ replication had not carried, and every loss is an unknown id."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -42,8 +43,11 @@ class FailingOver:
     careful: Load = field(init=False)
     """That of an app that asks for replicas."""
     careless: Load = field(init=False)
-    carried: set[str] = field(default_factory=set)
-    """Ids of jobs that the replica had when its primary was lost."""
+    carried: dict[str, float] = field(default_factory=dict)
+    """Ids of jobs that a replica had when its primary was lost -> time.monotonic() of the first time.
+
+    What is lost can come later: a worker that has it in hand tells how it ended.
+    """
 
     def run(self) -> list[Broken]:
         random = Random(self.seed)
@@ -87,7 +91,8 @@ class FailingOver:
         with servers.replica().client() as replica:
             replica.select(DATABASE)
             record = Keys().record("")
-            self.carried |= {key.removeprefix(record) for key in replica.scan_iter(match=f"{record}*", count=1000)}
+            for key in replica.scan_iter(match=f"{record}*", count=1000):
+                self.carried.setdefault(key.removeprefix(record), time.monotonic())
         before = lose(servers)
         servers.wait_for_failover(before)
         if before.process is None:
@@ -103,10 +108,12 @@ class FailingOver:
                     yield Broken("untrue", f"a healthy job: {told}", job_id)
 
     def _lost(self) -> Iterator[Broken]:
-        for load, spared in ((self.careful, set(self.careful.accepted)), (self.careless, self.carried)):
-            for job_id, told in load.told.items():
-                if told == UNKNOWN and job_id in spared:
-                    yield Broken("lost", "unknown, and a replica had it", job_id)
+        for job_id, told in self.careful.told.items():
+            if told == UNKNOWN:
+                yield Broken("lost", "unknown, and a replica was to have it", job_id)
+        for job_id, told in self.careless.told.items():
+            if told == UNKNOWN and self.carried.get(job_id, math.inf) < self.careless.told_at[job_id]:
+                yield Broken("lost", "unknown, and a replica had it", job_id)
 
     def _disagreeing(self, queue: OcrQueue) -> Iterator[Broken]:
         yield from (Broken("disagreeing", sentence) for sentence in check(queue.registry))

@@ -35,6 +35,8 @@ class Load:
     accepted: list[str] = field(default_factory=list)
     told: dict[str, str] = field(default_factory=dict)
     """By job id: the state that who waits for it was told, "unknown", or any other error."""
+    told_at: dict[str, float] = field(default_factory=dict)
+    """time.monotonic()"""
     refusals: Counter[str] = field(default_factory=Counter)
     """By code."""
     _enough: threading.Event = field(default_factory=threading.Event)
@@ -74,11 +76,15 @@ class Load:
 
     def _wait(self, queue: OcrQueue, job_id: str) -> None:
         try:
-            self.told[job_id] = queue.job(job_id).wait(self.patient_s).state
+            self._note(job_id, queue.job(job_id).wait(self.patient_s).state)
         except JobUnknown:
-            self.told[job_id] = UNKNOWN
+            self._note(job_id, UNKNOWN)
         except Exception as error:
-            self.told[job_id] = repr(error)
+            self._note(job_id, repr(error))
+
+    def _note(self, job_id: str, told: str) -> None:
+        self.told_at[job_id] = time.monotonic()
+        self.told[job_id] = told
 
     async def _asyncio(self) -> None:
         async with AsyncOcrQueue(self.settings) as queue, asyncio.TaskGroup() as waiting:
@@ -100,11 +106,11 @@ class Load:
 
     async def _wait_async(self, queue: AsyncOcrQueue, job_id: str) -> None:
         try:
-            self.told[job_id] = (await queue.job(job_id).wait(self.patient_s)).state
+            self._note(job_id, (await queue.job(job_id).wait(self.patient_s)).state)
         except JobUnknown:
-            self.told[job_id] = UNKNOWN
+            self._note(job_id, UNKNOWN)
         except Exception as error:
-            self.told[job_id] = repr(error)
+            self._note(job_id, repr(error))
 
 
 @dataclass
