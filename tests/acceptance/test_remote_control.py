@@ -12,7 +12,7 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.settings import Settings
-from tests.support.brokers import celery_app
+from tests.support.brokers import celery_app, wait_for_remote_control
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, worker
 
@@ -31,6 +31,8 @@ def queue(settings: Settings) -> Iterator[OcrQueue]:
 def running(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
     command = ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-c", "1", "-Q", "ocr.null", "-n", NODE)
     with worker(as_environment(settings), tmp_path, command=command) as started:
+        with celery_app(settings) as theirs:
+            wait_for_remote_control(theirs)
         yield started
 
 

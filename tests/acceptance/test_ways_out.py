@@ -13,7 +13,7 @@ import pytest
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
 from ocrqueue.settings import Settings
-from tests.support.brokers import celery_app
+from tests.support.brokers import celery_app, wait_for_remote_control
 from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, wait_until, worker
@@ -184,6 +184,7 @@ def test_a_revoke_is_a_cancel(place: Place, gates: Gates) -> None:
     wait_until(lambda: gates.reached(60), 60, "a page is read")
     waiting = submit(place)
     with celery_app(place.settings) as theirs:
+        wait_for_remote_control(theirs)
         ((_, answer),) = theirs.control.revoke(waiting.id, reply=True, timeout=60, limit=1)[0].items()
         assert "ok" in answer
     gates.open([60])
@@ -197,6 +198,7 @@ def test_a_revoke_that_terminates_is_a_cancel_of_what_runs(place: Place, gates: 
     job = place.queue.submit(page(60), **gates.fields)
     wait_until(lambda: gates.reached(60), 60, "a page is read")
     with celery_app(place.settings) as theirs:
+        wait_for_remote_control(theirs)
         theirs.control.revoke(job.id, terminate=True, signal="SIGKILL")
         assert job.wait(60).state == "cancelled"
     place.settled()
@@ -204,6 +206,7 @@ def test_a_revoke_that_terminates_is_a_cancel_of_what_runs(place: Place, gates: 
 
 def test_remote_control_answers_and_ends_a_worker(place: Place, gates: Gates, pool: str) -> None:
     with celery_app(place.settings) as theirs:
+        wait_for_remote_control(theirs)
         ((name, answer),) = theirs.control.ping(timeout=60, limit=1)[0].items()
         assert answer == {"ok": "pong"}
         if pool != "solo":

@@ -17,7 +17,7 @@ from PIL import Image
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.settings import Settings
-from tests.support.brokers import Messages, celery_app
+from tests.support.brokers import Messages, celery_app, wait_for_remote_control
 from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import Worker, as_environment, environment, wait_until, worker
@@ -52,6 +52,7 @@ def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Pa
         worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "3"),
         celery_app(settings) as app,
     ):
+        wait_for_remote_control(app)
         # the first answer ends the wait
         (configured,) = app.control.inspect(timeout=60, limit=1).conf().values()
     assert configured["worker_concurrency"] == 3

@@ -11,6 +11,7 @@ from celery import Celery
 from ocrqueue import OcrQueue
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.settings import Settings
+from tests.support.processes import wait_until
 
 
 @contextmanager
@@ -22,6 +23,11 @@ def celery_app(settings: Settings) -> Iterator[Celery]:
         app.conf.broker_transport_options = prefix
         app.conf.result_backend_transport_options = prefix
         yield app
+
+
+def wait_for_remote_control(app: Celery) -> None:
+    """A broadcast is published once: who has not subscribed yet never hears it, and a worker does so a moment later."""
+    wait_until(lambda: app.control.ping(timeout=2), 100, "the worker hears remote control")
 
 
 class Messages:
