@@ -7,29 +7,33 @@
 --   0 and ''.
 local part, token, worker, engine = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key, record = part_key(part), record_key(job_of(part))
-local own = redis.call('HMGET', key, 'place', 'token', 'begun', 'attempts', 'retries', 'holder')
+local own = redis.call('HMGET', key, 'place', 'token', 'begun', 'attempts', 'retries', 'holder', 'deliveries',
+  'queued_at', 'queue_wait_ms', 'replayed', 'parts', 'pin')
 if own[1] ~= 'hand' or own[2] ~= token then
   local state = redis.call('HGET', record, 'state')
   return {state and not is_final(state) and 'gone' or 'ended', 0, 0, 0, 0, 0, ''}
 end
-local attempt = tonumber(own[4] or 0)
+local job = {unpack(own, 8, 12)}
+if is_page_part(part) then
+  job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replayed', 'parts', 'pin')
+end
+local attempt, queued_at = tonumber(own[4] or 0), tonumber(job[1])
 if not own[3] then
   -- counted here and not when it is taken: whoever was lost before this met nothing that the part could have done
-  attempt = redis.call('HINCRBY', key, 'attempts', 1)
-  redis.call('HINCRBY', key, 'deliveries', 1)
-  redis.call('HSET', key, 'begun', as_text(now))
-  redis.call('HDEL', key, 'takes', 'error', 'progress')
-  redis.call('HDEL', root .. 'hand:' .. own[6], token)
-end
-local job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replayed', 'parts', 'pin')
-local queued_at = tonumber(job[1])
-if not own[3] then
+  attempt = attempt + 1
   if not job[2] then
     job[2] = as_text(math.max(0, now - queued_at))
-    redis.call('HSET', record, 'queue_wait_ms', job[2])
     count_wait(engine, tonumber(job[2]))
   end
-  redis.call('HSET', record, 'state', 'running', 'started_at', as_text(now), 'worker', worker)
+  local of_part = {'attempts', as_text(attempt), 'deliveries', as_text((own[7] or 0) + 1), 'begun', as_text(now)}
+  if is_page_part(part) then
+    redis.call('HSET', key, unpack(of_part))
+    of_part = {}
+  end
+  redis.call('HSET', record, 'state', 'running', 'started_at', as_text(now), 'worker', worker, 'queue_wait_ms', job[2],
+    unpack(of_part))
+  redis.call('HDEL', key, 'takes', 'error', 'progress')
+  redis.call('HDEL', root .. 'hand:' .. own[6], token)
   tell(job_of(part), 'running')
 end
 -- A UUIDv7 tells when it was made: of any other id, and of an old one, a life that nobody remembers may have stored one

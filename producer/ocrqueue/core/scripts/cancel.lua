@@ -19,7 +19,7 @@ local function stop(part)
   elseif own[1] == 'delayed' then
     redis.call('ZREM', root .. 'delayed', part)
   elseif own[1] == 'hand' then
-    let_go(part, key, own[3], own[4])
+    let_go(part, key, own[3], own[4], own[2])
   end
   return true
 end

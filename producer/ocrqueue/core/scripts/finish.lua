@@ -13,7 +13,7 @@ local part, token, ending, facts = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), cjso
 local lost_record = ARGV[6]
 local id, key = job_of(part), part_key(part)
 local record = record_key(id)
-local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token')
+local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token', 'holder', 'begun')
 if not job[1] then
   if is_page_part(part) or has_ended(id) then return 'gone' end
   if lost_record == '' then return 'unknown' end
@@ -23,7 +23,8 @@ if not job[1] then
   return end_job(id, ending)
 end
 if is_final(job[1]) then return job[1] end
-local own = redis.call('HMGET', key, 'token', 'holder')
+local own = {job[5], job[6], job[7]}
+if is_page_part(part) then own = redis.call('HMGET', key, 'token', 'holder', 'begun') end
 if own[1] ~= token then
   -- the answer to this very question was lost
   if is_page_part(part) then return job[5] == facts.next_token and 'close' or own[1] and 'gone' or 'done' end
@@ -35,11 +36,11 @@ if is_page_part(part) then facts.used.jobs = 0 end
 if job[4] then facts.used.pages, facts.used.cost = 0, 0 end
 count_usage(job[2] or '', facts.used)
 if not is_page_part(part) then
-  let_go(part, key, token, own[2])
+  end_lease(part, token, own[2], own[3])
   count_turn(facts.engine, job[4] and 0 or facts.pages, facts.code)
   return end_job(id, ending)
 end
-let_go(part, key, token, own[2])
+let_go(part, key, token, own[2], own[3])
 if job[3] then return leave_cancelled(part, facts.cancelled) end
 count_lately(root .. 'pages:' .. facts.engine, facts.pages)
 local left = page_part_done(part, facts.error)

@@ -14,7 +14,7 @@ if own[1] ~= token then
   return (not state or is_final(state)) and 'ended' or 'gone'
 end
 if options.only_unbegun and own[5] then return 'begun' end
-let_go(part, key, token, own[2])
+let_go(part, key, token, own[2], own[5])
 local job = redis.call('HMGET', record, 'cancel', 'tenant')
 if job[1] then return leave_cancelled(part, options.cancelled) end
 -- what was not begun has met nobody since it was last lost

@@ -7,13 +7,13 @@
 -- returns 'sent', 'cancelled', 'ended' or 'gone'
 local part, token, options, job = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local record = part_key(part)
-local own = redis.call('HMGET', record, 'token', 'holder', 'state', 'cancel', 'tenant', 'step')
+local own = redis.call('HMGET', record, 'token', 'holder', 'state', 'cancel', 'tenant', 'step', 'begun')
 if own[1] ~= token then
   if not own[3] or is_final(own[3]) then return 'ended' end
   -- the answer to this very question was lost
   return own[6] == as_text(options.step) and not own[1] and 'sent' or 'gone'
 end
-let_go(part, record, token, own[2])
+let_go(part, record, token, own[2], own[7])
 if own[4] then return leave_cancelled(part, options.cancelled) end
 local sequence = as_text(next_sequences(1))
 redis.call('HSET', record, 'job', job, 'step', as_text(options.step), 'lane', options.lane, 'kind', options.kind,

@@ -6,11 +6,11 @@
 -- returns 'split', also where it was before; 'changed' if it was with another pin; 'cancelled', 'ended' or 'gone'
 local part, token, parts, pin, cancelled = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], cjson.decode(ARGV[6])
 local record = record_key(part)
-local own = redis.call('HMGET', record, 'state', 'token', 'holder', 'parts', 'pin', 'lane', 'cancel')
+local own = redis.call('HMGET', record, 'state', 'token', 'holder', 'parts', 'pin', 'lane', 'cancel', 'begun')
 if not own[1] or is_final(own[1]) then return 'ended' end
 if own[4] then return own[5] == pin and 'split' or 'changed' end
 if own[2] ~= token then return 'gone' end
-let_go(part, record, token, own[3])
+let_go(part, record, token, own[3], own[8])
 -- its page parts would never come into the lane
 if own[7] then return leave_cancelled(part, cancelled) end
 redis.call('HSET', record, 'place', 'split', 'parts', as_text(parts), 'open', as_text(parts), 'next_part', '1',

@@ -11,16 +11,32 @@ local token, holder, lease_ms, lanes = ARGV[2], ARGV[3], tonumber(ARGV[4]), cjso
 local own_children = tonumber(ARGV[6])
 local hand = root .. 'hand:' .. holder
 
-local function described(parts)
+-- What is known of the part and its job: {place, kind, alone, takes, job, by_name, closing, poison, trace}. Without a
+-- place where that is gone, or others have put something else at its key.
+local function look_at(part)
+  local of_part = {'place', 'kind', 'alone', 'takes'}
+  local of_job = {'job', 'by_name', 'closing', 'poison', 'trace'}
+  if not is_page_part(part) then
+    for _, name in ipairs(of_job) do of_part[#of_part + 1] = name end
+    return redis.pcall('HMGET', record_key(part), unpack(of_part))
+  end
+  local own = redis.pcall('HMGET', part_key(part), unpack(of_part))
+  local job = redis.pcall('HMGET', record_key(job_of(part)), unpack(of_job))
+  if own.err or not job[1] then return {} end
+  for number, value in ipairs(job) do own[4 + number] = value end
+  return own
+end
+
+-- As TAKE's answer has them.
+local function described(parts, known_of)
   local found = {}
   for _, part in ipairs(parts) do
-    local own = redis.call('HGET', part_key(part), 'alone')
-    local known = redis.call('HMGET', record_key(job_of(part)), 'job', 'by_name', 'closing', 'poison', 'trace')
+    local known = known_of[part]
     if known[1] then
       found[#found + 1] = part
-      found[#found + 1] = known[1]
-      found[#found + 1] = (known[2] and 'n' or '') .. (own and 'a' or '') .. (known[3] and 'c' or '') ..
-        (known[4] and 'p' or '') .. ';' .. (known[5] or '')
+      found[#found + 1] = known[5] or ''
+      found[#found + 1] = (known[6] and 'n' or '') .. (known[3] and 'a' or '') .. (known[7] and 'c' or '') ..
+        (known[8] and 'p' or '') .. ';' .. (known[9] or '')
     end
   end
   return found
@@ -34,18 +50,12 @@ end
 -- The tenant's turn, which started at `tag`, is used up by so many parts.
 local function advance(lane, tenant, tag, parts)
   local after = string.format('%.17g', tag + parts / weight_of(tenant))
-  if redis.call('ZSCORE', lane_key(lane), tenant) then
-    redis.call('ZADD', lane_key(lane), after, tenant)
-  else
-    depart(lane, tenant, after)
-  end
+  if redis.call('ZADD', lane_key(lane), 'XX', 'CH', after, tenant) == 0 then depart(lane, tenant, after) end
 end
 
-local function take(part, lane, tenant)
-  local key = part_key(part)
+local function take(part, takes, lane, tenant)
   remove_from_lane(part, lane, tenant)
-  redis.call('HSET', key, 'place', 'hand', 'token', token, 'holder', holder)
-  redis.call('HINCRBY', key, 'takes', 1)
+  redis.call('HSET', part_key(part), 'place', 'hand', 'token', token, 'holder', holder, 'takes', as_text(takes + 1))
   redis.call('ZADD', root .. 'leases', as_text(now + lease_ms), part)
   if is_page_part(part) then
     count_idle(part, -1)
@@ -61,24 +71,25 @@ local function share(lane, most)
   return math.max(1, math.min(most, math.ceil(waiting / children)))
 end
 
--- Parts of one kind from the head of the lane; 4 times as many are looked at as may be taken.
+-- Parts of one kind from the head of the lane, what is known of each, and how many were looked at: 4 times as many as
+-- may be taken.
 local function take_from(lane, most)
-  local parts, kind, looked_at = {}, nil, 0
+  local parts, known_of, kind, looked_at = {}, {}, nil, 0
   local tenants = redis.call('ZRANGE', lane_key(lane), 0, most == 1 and 0 or 4 * most - 1, 'WITHSCORES')
   for number = 1, #tenants, 2 do
     local tenant, taken = tenants[number], 0
     for _, part in ipairs(redis.call('ZRANGE', queue_key(lane, tenant), 0, most == 1 and 0 or 4 * most - 1)) do
       if #parts == most or looked_at == 4 * most then break end
       looked_at = looked_at + 1
-      -- of a key at which others have put something else this is an error, without a place
-      local own = redis.pcall('HMGET', part_key(part), 'place', 'kind', 'alone')
-      if own[1] ~= 'waiting' or redis.call('TYPE', record_key(job_of(part))).ok ~= 'hash' then
-        -- its record is gone: there is nothing to do about it
+      local own = look_at(part)
+      if own[1] ~= 'waiting' then
+        -- there is nothing to do about it
         remove_from_lane(part, lane, tenant)
         if is_page_part(part) then redis.call('DEL', part_key(part)) end
       elseif kind == nil or (not own[3] and own[2] ~= '' and own[2] == kind) then
-        take(part, lane, tenant)
+        take(part, own[4] or 0, lane, tenant)
         parts[#parts + 1] = part
+        known_of[part] = own
         taken = taken + 1
         -- false: by itself
         kind = not own[3] and own[2] ~= '' and own[2]
@@ -91,21 +102,25 @@ local function take_from(lane, most)
     end
     if #parts == most or looked_at == 4 * most or kind == false then break end
   end
-  return parts, looked_at
+  return parts, known_of, looked_at
 end
 
 local before = redis.call('HGET', hand, token)
 if before then
-  local lane, parts = string.match(before, '^(%S+) (.*)$'), {}
-  for part in string.gmatch(string.match(before, ' (.*)$'), '%S+') do parts[#parts + 1] = part end
-  return {lane, 0, described(parts)}
+  local lane, names = string.match(before, '^(%S+) (.*)$')
+  local parts, known_of = {}, {}
+  for part in string.gmatch(names, '%S+') do
+    parts[#parts + 1] = part
+    known_of[part] = look_at(part)
+  end
+  return {lane, 0, described(parts, known_of)}
 end
 for _, asked in ipairs(lanes) do
   local lane = asked[1]
   local most = share(lane, asked[2])
-  local parts, looked_at
+  local parts, known_of, looked_at
   repeat
-    parts, looked_at = take_from(lane, most)
+    parts, known_of, looked_at = take_from(lane, most)
     -- only what has no record was met
   until #parts > 0 or looked_at == 0
   if #parts > 0 then
@@ -115,7 +130,7 @@ for _, asked in ipairs(lanes) do
     end
     local left = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
     if left > 0 then ring(lane) end
-    return {lane, left, described(parts)}
+    return {lane, left, described(parts, known_of)}
   end
 end
 return {}

@@ -16,23 +16,34 @@ local function count_lately(key, amount, kind)
   if amount == 0 then return end
   local period = math.floor(now / period_ms)
   local field = as_text(period) .. (kind and ':' .. kind or '')
-  if redis.call('HINCRBY', key, field, as_text(amount)) == amount then forget_old_periods(key, period) end
-  redis.call('PEXPIRE', key, as_text(kept_periods * period_ms))
+  if redis.call('HINCRBY', key, field, as_text(amount)) == amount then
+    forget_old_periods(key, period)
+    -- from the first count of a period, which may be one period before its last
+    redis.call('PEXPIRE', key, as_text((kept_periods + 1) * period_ms))
+  end
 end
 
 local function count_in_minute(engine, what, amount)
   local key = root .. 'minute:' .. as_text(math.floor(now / 60000))
-  redis.call('HINCRBY', key, engine .. ':' .. what, as_text(amount))
-  redis.call('PEXPIRE', key, '90000000')
+  if redis.call('HINCRBY', key, engine .. ':' .. what, as_text(amount)) == amount then
+    redis.call('PEXPIRE', key, '90000000')
+  end
 end
+
+local is_counted_whole = {jobs = true, pages = true, bytes = true}
 
 -- `used`: name -> number
 local function count_usage(tenant, used)
   local key = root .. 'usage:' .. as_text(math.floor(now / 86400000)) .. ':' .. tenant
+  local has_begun = false
   for name, amount in pairs(used) do
-    if amount ~= 0 then redis.call('HINCRBYFLOAT', key, name, string.format('%.15g', amount)) end
+    if amount ~= 0 then
+      local increment = is_counted_whole[name] and 'HINCRBY' or 'HINCRBYFLOAT'
+      local sum = redis.call(increment, key, name, string.format('%.15g', amount))
+      has_begun = has_begun or tonumber(sum) == amount
+    end
   end
-  redis.call('PEXPIRE', key, '34560000000')
+  if has_begun then redis.call('PEXPIRE', key, '34560000000') end
 end
 
 -- Two buckets for each doubling; ocrqueue.core.recent_counts reads them.

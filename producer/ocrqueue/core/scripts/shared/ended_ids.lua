@@ -7,7 +7,8 @@ local function ended_key(day) return root .. 'ended_ids:' .. day end
 
 local function remember_ended(id, life_ms)
   local day = as_text(math.floor(now / day_ms))
-  redis.call('SADD', ended_key(day), id)
+  -- only the first of a day says how long it is kept: the last one of the day is remembered for `life_ms` all the same
+  if redis.call('SADD', ended_key(day), id) == 1 and redis.call('SCARD', ended_key(day)) > 1 then return end
   redis.call('SADD', root .. 'ended_days', day)
   redis.call('PEXPIRE', ended_key(day), as_text(life_ms + day_ms))
 end

@@ -22,13 +22,17 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun = unpack(redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at'))
+  local reply_to, by_name, begun, parts = unpack(redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at',
+    'parts'))
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
     'finished_at', as_text(now), 'place', 'done')
-  redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'error',
-    'retries', 'lane', 'sequence', 'alone', 'open', 'next_part', 'idle', 'closing', 'poison')
+  redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
+    'error', 'retries', 'lane', 'sequence', 'alone', 'poison')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
-  redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
+  if parts then
+    redis.call('HDEL', record, 'open', 'next_part', 'idle', 'closing')
+    redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
+  end
   remember_ended(id, ending.ended_ttl_ms)
   -- what its attempts have stored no result names: whoever is on duty removes it
   if begun and (ending.state == 'failed' or ending.state == 'cancelled') then

@@ -45,7 +45,7 @@ local function lose(part, policy)
   local id, key = job_of(part), part_key(part)
   local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence',
     'together')
-  let_go(part, key, own[1] or '', own[2])
+  let_go(part, key, own[1] or '', own[2], own[3])
   local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
   if not job[1] or is_final(job[1]) then return 'ended' end
   if job[2] then return leave_cancelled(part, policy.cancelled) end

@@ -76,10 +76,15 @@ local function next_sequences(count)
   return first
 end
 
--- It is in nobody's hand any more.
-local function let_go(part, key, token, holder)
+-- Its lease has ended. `begun` as its record has it: BEGIN has taken it out of the hand's book already.
+local function end_lease(part, token, holder, begun)
   redis.call('ZREM', root .. 'leases', part)
-  if holder then redis.call('HDEL', root .. 'hand:' .. holder, token) end
+  if holder and not begun then redis.call('HDEL', root .. 'hand:' .. holder, token) end
+end
+
+-- It is in nobody's hand any more.
+local function let_go(part, key, token, holder, begun)
+  end_lease(part, token, holder, begun)
   redis.call('HDEL', key, 'token', 'holder', 'begun', 'together')
 end
 
