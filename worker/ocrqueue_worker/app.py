@@ -34,7 +34,7 @@ from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
-from ocrqueue_worker.limits.heap import collect_cycles_soon, return_freed_memory
+from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
@@ -139,7 +139,7 @@ def _load_engines(**_: Any) -> None:
 
 
 def _after_job(**_: Any) -> None:
-    return_freed_memory()
+    return_memory_of_jobs()
 
 
 def _close_engines(**_: Any) -> None:

@@ -39,11 +39,12 @@ def _protocol() -> Celery:
     return Celery("ocrqueue", set_as_current=False, broker="memory://")
 
 
-def call_message(task: str, task_id: str, queue: str, *, ignore_result: bool = True) -> dict[str, Any]:
-    """The envelope of a call, without its body."""
+@cache
+def _headers(task: str, ignore_result: bool) -> dict[str, Any]:
+    """Of every call of the task, but for its ids."""
     made = _protocol().amqp.as_task_v2(
         # what monitors show and workers may log: never an argument, it can hold a presigned URL
-        task_id,
+        "",
         task,
         argsrepr="()",
         kwargsrepr="{}",
@@ -52,10 +53,23 @@ def call_message(task: str, task_id: str, queue: str, *, ignore_result: bool = T
     # what is null is left out: Celery reads it as such
     headers = {name: value for name, value in _without_nulls(made.headers).items() if value != [None, None]}
     headers.pop("stamped_headers", None)
+    return headers
+
+
+def call_message(
+    task: str,
+    task_id: str,
+    queue: str,
+    *,
+    ignore_result: bool = True,
+    time_limits_s: tuple[float, float] | None = None,
+) -> dict[str, Any]:
+    """The envelope of a call, without its body. `time_limits_s`: the hard one and the soft one."""
+    limits = {} if time_limits_s is None else {"timelimit": list(time_limits_s)}
     return {
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": headers,
+        "headers": {**_headers(task, ignore_result), "id": task_id, "root_id": task_id, **limits},
         "properties": {
             "correlation_id": task_id,
             "reply_to": "",

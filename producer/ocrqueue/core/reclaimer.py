@@ -16,6 +16,8 @@ from ocrqueue.settings import Settings
 _AT_ONCE: Final = 100
 """Of each kind in one step, so that none holds Redis up for long."""
 _MOST_STEPS: Final = 100
+_NEW: Final = b"new"
+"""What the first SUBMIT calls the data of a Redis that knows no job yet."""
 
 
 def reclaim(registry: WorkerRegistry) -> Reclaimed:
@@ -61,12 +63,14 @@ def pause_between_rounds_s(settings: Settings) -> float:
 def note_replication(registry: WorkerRegistry) -> None:
     """Remember when Redis's data became another's: a restart or a failover may have lost what it knew.
 
-    For every job that was submitted before, a result may be in storage already.
+    For every job that was submitted before, a result may be in storage already. Not so where the data has just begun.
     """
     key = registry.keys.replication()
     with broker_errors():
         current = str(registry.client.info("replication").get("master_replid", ""))
         known = cast("bytes | None", registry.client.hget(key, "id"))
-        if known is None or known.decode() != current:
+        if known == _NEW:
+            registry.client.hset(key, "id", current)
+        elif known is None or known.decode() != current:
             seconds, _ = registry.client.time()
             registry.client.hset(key, mapping={"id": current, "changed_at": (seconds + 1) * 1000})

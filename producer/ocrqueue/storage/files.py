@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -34,7 +34,7 @@ class FileStorage(Storage):
 
     def put(self, key: str, data: bytes, content_type: str) -> str:
         path = self._path(key)
-        self._write(key, path, data, Path.replace)
+        self._write(key, path, data, os.replace)
         return path.as_uri()
 
     def _create(self, key: str, data: bytes, content_type: str) -> bool:
@@ -44,15 +44,19 @@ class FileStorage(Storage):
             return False
         return True
 
-    def _write(self, key: str, path: Path, data: bytes, place: Callable[[Path, Path], object]) -> None:
+    def _write(self, key: str, path: Path, data: bytes, place: Callable[[str, str], object]) -> None:
         with self._errors(key):
             # result.json says that a job is complete: it must not be lost once it was reported.
             durable = path.name == RESULT
+            if durable:
+                # a folder of its own, which mostly is not there yet
+                with suppress(FileExistsError, FileNotFoundError):
+                    os.mkdir(path.parent)  # noqa: PTH102
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
                     if attempt > 1:
                         path.parent.mkdir(parents=True, exist_ok=True)
-                    _write_atomically(path, data, place, durable=durable)
+                    _write_atomically(str(path), data, place, durable=durable)
                     break
                 except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
                     # A root that vanished is an unmounted share: making it anew would fill the disk below it.
@@ -178,41 +182,58 @@ def file_uri_path(uri: str) -> str:
     return os.fsdecode(path)
 
 
-def _write_atomically(path: Path, data: bytes, place: Callable[[Path, Path], object], *, durable: bool) -> None:
+# Texts instead of Paths, and calls of the system instead of file objects: a job's end waits for this, and would spend
+# more on those than on the disk.
+def _write_atomically(path: str, data: bytes, place: Callable[[str, str], object], *, durable: bool) -> None:
     """Write a temporary file and `place` it at `path`."""
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    folder = os.path.dirname(path)  # noqa: PTH120
+    temporary = f"{folder}/{_TEMPORARY}{secrets.token_hex(8)}"
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+        _write_new(temporary, data, durable=durable)
         place(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
         raise
     if durable:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(folder)
 
 
-def _link(temporary: Path, path: Path) -> None:
+def _write_new(path: str, data: bytes, *, durable: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _link(temporary: str, path: str) -> None:
     """Give the file its name, unless the name is taken. Raises _ThereAlready."""
     try:
-        path.hardlink_to(temporary)
+        os.link(temporary, path)
     except FileExistsError:
         raise _ThereAlready from None
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110
             raise _ThereAlready from None
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105
     else:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
 
 
 def _unless_absent(error: OSError) -> None:

@@ -33,6 +33,8 @@ class Hand:
         """The instance of this process. Names of workers repeat: process ids do in containers."""
         self.capacity: Callable[[], int] = lambda: 1
         """Messages that it may have at once: its children that have loaded their engines, or its threads."""
+        self.send_on: Callable[[], None] = lambda: None
+        """Sends what Celery has to an idle child, in a pool that would do so in a later round of the loop."""
         self.next_token = uuid.uuid4().hex
         """Of the next TAKE, until what it took is in here."""
         # a signal's handler looks in here too, and may have interrupted its own thread in the middle of a change

@@ -63,8 +63,8 @@ def part_message(taken: Taken, settings: Settings) -> tuple[dict[str, Any], tupl
     parts = [PartMessage.of(part) for part in taken.parts]
     task_id = parts[0].part if len(parts) == 1 else f"batch-{uuid.uuid4()}"
     kwargs = {"parts": [part.model_dump(exclude_defaults=True) for part in parts]}
-    envelope = call_message(TASK, task_id, taken.lane)
     limits = group_time_limits(settings, [part.read_job() for part in parts])
+    envelope = call_message(TASK, task_id, taken.lane, time_limits_s=(limits.hard_s, limits.soft_s))
     longest_s = limits.hard_s + settings.shutdown_grace_s + settings.engine_load_timeout_s + _MARGIN_S
     message = {"body": json.dumps([[], kwargs, {}]), **envelope}
     return message, tuple(hold for part in parts for hold in part.holds), longest_s

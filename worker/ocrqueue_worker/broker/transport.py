@@ -76,7 +76,7 @@ class QoS(virtual.QoS):
     def ack(self, delivery_tag: str) -> None:
         HAND.let_go(delivery_tag)
         self._delivered.pop(delivery_tag, None)
-        WAKER.wake()
+        WAKER.wake_from_elsewhere()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         self.ack(delivery_tag)
@@ -209,9 +209,10 @@ class Channel(redis.Channel):
         except BaseException:
             HAND.let_go(tag)
             raise
-        # the pool may have had its turn in this round of the loop, and is to send the message to its child now; and the
-        # lanes are to be looked at again
-        WAKER.wake()
+        HAND.send_on()
+        if HAND.has_room():
+            # the lanes are to be looked at again, and a message that could not be sent yet has another round
+            WAKER.wake()
 
     def close(self) -> None:
         if self._in_poll:

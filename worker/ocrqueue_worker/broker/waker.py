@@ -7,6 +7,7 @@ on parts of the one before settle them.
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -18,10 +19,17 @@ class Waker:
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
+        self._loops_thread = 0
 
     def listen(self, loop: Any) -> None:
-        """Have the event loop hear; again after it was reset."""
+        """Have the event loop hear; again after it was reset. Called in its thread."""
+        self._loops_thread = threading.get_ident()
         loop.add_reader(self._reading, self._hear)
+
+    def wake_from_elsewhere(self) -> None:
+        """Wake the loop, unless this is its own thread, where what an event has led to comes before the next round."""
+        if threading.get_ident() != self._loops_thread:
+            self.wake()
 
     def wake(self) -> None:
         # a full pipe has told it often enough

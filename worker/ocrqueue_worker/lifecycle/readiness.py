@@ -56,6 +56,7 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
                 break
         loaded.done = True
         HAND.capacity = partial(_ready_children, parent)
+        HAND.send_on = partial(_send_to_children, parent)
         seconds = round(time.monotonic() - begin, 1)
         if ready < parent.concurrency:
             _log.warning("engines are not loaded yet", children=parent.concurrency - ready, seconds=seconds)
@@ -70,6 +71,15 @@ def _ready_children(worker: Any) -> int:
     loaded = _children_loaded(worker)
     loaded.read()
     return loaded.among(_child_ids(worker))
+
+
+def _send_to_children(worker: Any) -> None:
+    """Celery's pool would have the event loop look for children that can be written to, and write in its next round.
+    Each round costs as much as a move in Redis."""
+    pool = worker.pool._pool if worker.pool else None
+    write = worker.hub.consolidate_callback if worker.hub else None
+    if pool is not None and write is not None and pool.outbound_buffer:
+        write(list(pool._all_inqueues))
 
 
 def _child_ids(worker: Any) -> list[int]:

@@ -71,7 +71,7 @@ class SharedDuties:
                     more = self._do(registry, router)
                 except BrokerUnavailable:
                     # the heartbeat tells of it; what answers next may be another Redis
-                    self._rounds = 0
+                    self._replication.make_due()
                 except OcrQueueError as error:
                     _log.warning("cannot do the shared duties", error=error.code)
                 except Exception as error:
@@ -113,6 +113,9 @@ class _Again:
 
     def is_due(self) -> bool:
         return time.monotonic() >= self._due_at
+
+    def make_due(self) -> None:
+        self._due_at = 0.0
 
     def done(self) -> None:
         self._due_at = time.monotonic() + self._seconds

@@ -23,8 +23,26 @@ def return_freed_memory() -> None:
 
     Otherwise one small object behind a large image keeps the image's memory.
     """
+    _used.clear()
     if _TRIM is not None:
         _TRIM(0)
+
+
+def note_use(size_bytes: int) -> None:
+    """A job has used so much memory, by what it has fetched and decoded."""
+    _used.append(size_bytes)
+
+
+def return_memory_of_jobs() -> None:
+    """The same, once it is worth the time: small images leave little behind."""
+    note_use(_LEAST_OF_A_JOB)
+    if sum(_used) >= _WORTH_RETURNING:
+        return_freed_memory()
+
+
+_WORTH_RETURNING: Final = 4 * 1024 * 1024
+_LEAST_OF_A_JOB: Final = 128 * 1024
+_used: Final[list[int]] = []
 
 
 def _malloc_trim() -> Any:

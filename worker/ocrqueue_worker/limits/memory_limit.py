@@ -10,10 +10,10 @@ process that the engine starts meanwhile inherits it, and is counted by itself.
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from billiard import current_process
 
@@ -59,5 +59,10 @@ def held_to(allowed_bytes: int | None) -> Iterator[None]:
 
 def _data_bytes() -> int:
     """`VmData`: private writable memory of this process (proc_pid_status(5), in kB of 1024 bytes)."""
-    status = Path("/proc/self/status").read_text("ascii", errors="replace")
-    return int(status.partition("VmData:")[2].split(maxsplit=1)[0]) * 1024
+    descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # the kernel writes all of it in one answer
+        status = os.read(descriptor, 8192)
+    finally:
+        os.close(descriptor)
+    return int(status.partition(b"VmData:")[2].split(maxsplit=1)[0]) * 1024

@@ -28,6 +28,7 @@ from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.greyscale import without_empty_color
 from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.limits.heap import note_use
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
@@ -93,6 +94,7 @@ class JobReader:
         with self.attempt.watch.measure("fetch_s"):
             data = fetch(job.image, workplace.settings, workplace.storage)
         metrics.image_fetched(job.engine, len(data))
+        note_use(len(data))
         self._source = source_of(job, data)
         check_pin(self.attempt, self._source)
         self._engine = engine.info(job.languages)
@@ -123,6 +125,7 @@ class JobReader:
         numbers = [self._to_decode.popleft() for _ in range(min(most, len(self._to_decode)))]
         with self.attempt.watch.measure("decode_s"):
             decoded, failed = decode_pages(self._image, numbers)
+        note_use(sum(page.image.width * page.image.height * len(page.image.getbands()) for page in decoded))
         self._pages += failed
         return decoded
 

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from ocrqueue.errors import (
@@ -34,6 +33,8 @@ _ERRORS: Final[dict[int, type[OcrQueueError]]] = {
     errno.ENODEV: SourceInvalid,
 }
 
+_LEAST_AT_ONCE: Final = 64 * 1024
+
 
 def fetch_file(uri: str, settings: Settings, storage: Storage, deadline: Deadline) -> bytes:
     """The file's bytes. Raises as fetch() does."""
@@ -55,17 +56,26 @@ def _read(path: str, folders: Sequence[str], max_bytes: int) -> bytes:
     # O_NONBLOCK: opening a FIFO would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        _check_inside(str(Path(f"/proc/self/fd/{descriptor}").readlink()), roots)
+        _check_inside(os.readlink(f"/proc/self/fd/{descriptor}"), roots)  # noqa: PTH115
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SourceInvalid("The reference names a folder, device or pipe, not a regular file.")
-        with open(descriptor, "rb", closefd=False) as file:
-            # What is read counts too: the file may grow, and some file systems report no size.
-            if status.st_size > max_bytes or len(data := file.read(max_bytes + 1)) > max_bytes:
-                raise SourceTooLarge(f"The file is larger than {max_bytes} bytes.")
-            return data
+        # What is read counts too: the file may grow, and some file systems report no size.
+        if status.st_size > max_bytes or len(data := _read_all(descriptor, status.st_size, max_bytes)) > max_bytes:
+            raise SourceTooLarge(f"The file is larger than {max_bytes} bytes.")
+        return data
     finally:
         os.close(descriptor)
+
+
+def _read_all(descriptor: int, size: int, max_bytes: int) -> bytes:
+    """The file to its end, which should come after `size` bytes; of a larger one than allowed, a byte too many."""
+    pieces: list[bytes] = []
+    left, at_once = max_bytes + 1, max(size + 1, _LEAST_AT_ONCE)
+    while left > 0 and (piece := os.read(descriptor, min(left, at_once))):
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _check_inside(real_path: str, roots: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import structlog
@@ -15,9 +15,7 @@ from pydantic import TypeAdapter
 
 from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.errors import EngineOutOfMemory, EngineTimeout, OcrQueueError, WorkerLost
-from ocrqueue.settings import process_settings
 from ocrqueue_worker.broker.messages import PartMessage
-from ocrqueue_worker.limits.time_limits import group_time_limits
 from ocrqueue_worker.task.settlement import SETTLEMENT
 
 _log = structlog.get_logger(__name__)
@@ -28,11 +26,9 @@ _PARTS = TypeAdapter(tuple[PartMessage, ...])
 class PartRequest(Request):  # type: ignore[misc]  # celery has no types
     """One message with the parts that a child has. docs/celery.md says which way out of a task is which move."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.parts = _PARTS.validate_python(self.kwargs.get("parts", ()))
-        limits = group_time_limits(process_settings(), [part.read_job() for part in self.parts])
-        self.time_limits = (limits.hard_s, limits.soft_s)
+    @cached_property
+    def parts(self) -> tuple[PartMessage, ...]:
+        return _PARTS.validate_python(self.kwargs.get("parts", ()))
 
     @property
     def holds(self) -> list[Hold]:

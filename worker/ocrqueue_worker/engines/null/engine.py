@@ -102,7 +102,8 @@ class NullEngine(Engine[NullOptions]):
             error = FAULTS[options.fault]()
             if error is not None:
                 return error
-        time.sleep(max(0.0, min(options.delay_s, reading.seconds_left())))
+        if options.delay_s > 0:
+            time.sleep(max(0.0, min(options.delay_s, reading.seconds_left())))
         if reading.seconds_left() <= 0:
             return EngineTimeout()
         width, height = page.image.size
