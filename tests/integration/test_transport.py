@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from kombu import Connection
 from kombu.transport.virtual import Message
 
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import Settings
 from ocrqueue_worker.broker import transport
+from ocrqueue_worker.broker.finishing import Finishing
 from ocrqueue_worker.broker.hand import Hand
 from ocrqueue_worker.broker.messages import part_message
 from tests.support.moves import LANE, end_lease, job, submit
@@ -82,6 +85,42 @@ def test_what_waits_is_taken_as_far_as_there_is_room(
     heard[0].ack()
     assert look(channel)
     assert parts_of(heard[2]) == [jobs[1].id]
+
+
+def test_what_comes_next_is_taken_while_a_part_ends(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry
+) -> None:
+    jobs = [job() for _ in range(4)]
+    submit(registry, *jobs)
+    assert [look(channel) for _ in range(3)] == [True, True, False]
+    hand.note_ending(hand.holds()[0].token)
+    assert [look(channel), look(channel)] == [True, False], "for the one child that is about to be idle"
+    heard[0].ack()
+    assert not look(channel), "its child has work already"
+    heard[1].ack()
+    assert look(channel)
+    assert [parts_of(message) for message in heard] == [[job.id] for job in jobs]
+
+
+def test_a_child_says_that_its_part_is_about_to_end(hand: Hand) -> None:
+    class Loop:
+        def add_reader(self, file: int, callback: Callable[..., None], *arguments: object) -> None:
+            self.read = partial(callback, *arguments)
+
+    finishing, loop = Finishing(), Loop()
+    heard: list[str] = []
+    finishing.listen(loop, heard.append)
+    holds = [Hold("a", 32 * "1"), Hold("b", 32 * "2")]
+    finishing.note(holds[0])
+    loop.read()
+    assert heard == [], "in the main process nobody is told"
+    if (child := os.fork()) == 0:
+        for hold in holds:
+            finishing.note(hold)
+        os._exit(0)
+    os.waitpid(child, 0)
+    loop.read()
+    assert heard == [hold.token for hold in holds]
 
 
 def test_settling_a_message_asks_redis_nothing(

@@ -40,11 +40,20 @@ class Hand:
         # a signal's handler looks in here too, and may have interrupted its own thread in the middle of a change
         self._lock = threading.RLock()
         self._handfuls: dict[str, Handful] = {}
+        self._ending: set[str] = set()
+        """Messages whose one part is about to end: their children are as good as idle."""
         self._orphans: dict[str, set[Hold]] = {}
         """Of messages that Celery has forgotten: the parts of which Redis has not said that they are gone."""
 
     def has_room(self) -> bool:
-        return len(self._handfuls) < self.capacity()
+        return len(self._handfuls) - len(self._ending) < self.capacity()
+
+    def note_ending(self, token: str) -> None:
+        """The only part of that TAKE is about to end."""
+        with self._lock:
+            for tag, handful in self._handfuls.items():
+                if [hold.token for hold in handful.holds] == [token]:
+                    self._ending.add(tag)
 
     def take(self, tag: str, holds: Sequence[Hold], longest_s: float) -> None:
         """`tag` names the message that they travel in."""
@@ -55,6 +64,7 @@ class Hand:
         """The message is settled as far as Celery goes. Returns what was in it."""
         with self._lock:
             handful = self._handfuls.pop(tag, None)
+            self._ending.discard(tag)
             self._orphans.pop(tag, None)
         return handful.holds if handful else ()
 
@@ -79,6 +89,7 @@ class Hand:
                 holds.discard(hold)
                 if not holds:
                     del self._orphans[tag], self._handfuls[tag]
+                    self._ending.discard(tag)
 
     def holds(self) -> list[Hold]:
         """All, but for what has been here for longer than any time limit."""

@@ -34,7 +34,7 @@ class PartMessage(BaseModel):
 
     @classmethod
     def of(cls, taken: TakenPart) -> PartMessage:
-        return cls(
+        return cls.model_construct(
             part=taken.hold.part,
             token=taken.hold.token,
             job=taken.job,

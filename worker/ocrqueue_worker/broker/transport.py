@@ -26,6 +26,7 @@ from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.job import is_lane
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker.broker.finishing import FINISHING
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.lanes import LaneCycle
 from ocrqueue_worker.broker.messages import part_message
@@ -76,7 +77,9 @@ class QoS(virtual.QoS):
     def ack(self, delivery_tag: str) -> None:
         HAND.let_go(delivery_tag)
         self._delivered.pop(delivery_tag, None)
-        WAKER.wake_from_elsewhere()
+        if not WAKER.wake_from_elsewhere():
+            # what was taken while this ended
+            HAND.send_on()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         self.ack(delivery_tag)
@@ -234,3 +237,4 @@ class Transport(redis.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]  # kombu has no types
         WAKER.listen(loop)
+        FINISHING.listen(loop, HAND.note_ending)

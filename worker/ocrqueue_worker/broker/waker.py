@@ -26,10 +26,13 @@ class Waker:
         self._loops_thread = threading.get_ident()
         loop.add_reader(self._reading, self._hear)
 
-    def wake_from_elsewhere(self) -> None:
-        """Wake the loop, unless this is its own thread, where what an event has led to comes before the next round."""
-        if threading.get_ident() != self._loops_thread:
+    def wake_from_elsewhere(self) -> bool:
+        """Wake the loop, unless this is its own thread, where what an event has led to comes before the next round.
+        Returns whether it was woken."""
+        is_elsewhere = threading.get_ident() != self._loops_thread
+        if is_elsewhere:
             self.wake()
+        return is_elsewhere
 
     def wake(self) -> None:
         # a full pipe has told it often enough
