@@ -165,6 +165,21 @@ def test_a_worker_that_dies_before_it_begins_brings_nobody_nearer_to_poison(regi
     assert registry.lost([hold]) == ["requeued"]
 
 
+def test_what_others_have_put_in_a_records_place_holds_up_no_recovery(registry: WorkerRegistry) -> None:
+    client, keys = registry.client, registry.keys
+    submit(registry, given := job())
+    end_lease(registry, hold_of(registry))
+    for index in (keys.leases(), keys.delayed()):
+        client.zadd(index, {"string": 1, "string:00001": 1, "gone": 1})
+    client.set(keys.record("string"), "theirs")
+    strange = [Hold("string", "token"), Hold("string:00001", "token")]
+    assert registry.heartbeat("holder", "", strange).answers == ("gone", "gone")
+    assert reclaimed(registry).requeued == (given.id,)
+    assert (client.zcard(keys.leases()), client.zcard(keys.delayed())) == (0, 0)
+    assert check(registry) == ["job:string is no hash: something else than ocrqueue has written it"]
+    client.delete(keys.record("string"))
+
+
 def test_after_a_pause_of_all_who_reclaim_leases_are_granted_first(registry: WorkerRegistry) -> None:
     given = job()
     submit(registry, given)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.records import FINAL_STATES
 from ocrqueue.core.registry import Registry
 
@@ -39,6 +39,7 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.lanes()
         yield from look.indexes()
         yield from look.orphans()
+        yield from look.of_others()
 
 
 class _Look:
@@ -47,6 +48,8 @@ class _Look:
     def __init__(self, registry: Registry) -> None:
         self.client, self.keys = registry.client, registry.keys
         self.root = self.keys.root
+        self.strange: list[str] = []
+        """Keys that others have put something else at."""
         self.records = dict(self._hashes("job:"))
         self.page_parts = dict(self._hashes("part:"))
         self.queues = {name: parts for name, parts in self._queues() if parts}
@@ -150,6 +153,10 @@ class _Look:
             if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
                 yield f"{job_id} is {self.records[job_id].get('state')}, and remembered as ended"
 
+    def of_others(self) -> Iterator[str]:
+        for name in self.strange:
+            yield f"{name} is no hash: something else than ocrqueue has written it"
+
     def orphans(self) -> Iterator[str]:
         for what in ("open:", "parts:"):
             for job_id in self._names(what):
@@ -181,9 +188,12 @@ class _Look:
             with self.client.pipeline(transaction=False) as pipeline:
                 for name in chunk:
                     pipeline.hgetall(f"{self.root}{beginning}{name}")
-                for name, fields in zip(chunk, pipeline.execute(), strict=True):
-                    if fields:
-                        yield name, {key.decode(): value.decode(errors="replace") for key, value in fields.items()}
+                answers = of_right_type(pipeline.execute(raise_on_error=False), None)
+            for name, fields in zip(chunk, answers, strict=True):
+                if fields is None:
+                    self.strange.append(f"{beginning}{name}")
+                elif fields:
+                    yield name, {key.decode(): value.decode(errors="replace") for key, value in fields.items()}
 
     def _queues(self) -> Iterator[tuple[str, set[str]]]:
         names = self._names("queue:")

@@ -20,6 +20,7 @@ from ocrqueue.core.worker_registry import Pulse
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
@@ -102,7 +103,17 @@ class Announcement(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has
     requires = ("celery.worker.consumer.tasks:Tasks", "celery.worker.consumer.control:Control")
 
     def start(self, parent: Any) -> None:
-        parent.controller.ocrqueue_heartbeat.begin()
+        begin = parent.controller.ocrqueue_heartbeat.begin
+        if parent.hub is None:
+            begin()
+            return
+
+        def begin_after_this_round() -> None:
+            parent.hub.call_soon(begin)
+            WAKER.wake()
+
+        # in its first round the event loop subscribes to remote control: before that nobody is answered
+        parent.hub.call_soon(begin_after_this_round)
 
 
 class _Beat:

@@ -17,9 +17,10 @@ local answers = {}
 for number = 1, #named, 2 do
   local part, token = named[number], named[number + 1]
   local answer = 'gone'
-  if redis.call('HGET', part_key(part), 'token') == token then
+  -- where others have put something else at its key, it is nobody's
+  if redis.pcall('HGET', part_key(part), 'token') == token then
     redis.call('ZADD', root .. 'leases', 'XX', as_text(now + options.lease_ms), part)
-    answer = redis.call('HEXISTS', record_key(job_of(part)), 'cancel') == 1 and 'stop' or 'yours'
+    answer = redis.pcall('HEXISTS', record_key(job_of(part)), 'cancel') == 1 and 'stop' or 'yours'
   end
   answers[#answers + 1] = answer
 end

@@ -7,8 +7,22 @@
 -- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew, jobs that
 --   have ended and of which something may be left in storage}
 local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])
+local function is_strange(key)
+  local kind = redis.call('TYPE', key).ok
+  return kind ~= 'hash' and kind ~= 'none'
+end
+
+-- Where others have put something else at its key, it is nobody's, and is dropped.
 local function due(index)
-  return redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now), 'LIMIT', 0, most)
+  local found = {}
+  for _, part in ipairs(redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now), 'LIMIT', 0, most)) do
+    if is_strange(part_key(part)) or is_strange(record_key(job_of(part))) then
+      redis.call('ZREM', root .. index, part)
+    else
+      found[#found + 1] = part
+    end
+  end
+  return found
 end
 
 local function forget(index, older_than_ms)
