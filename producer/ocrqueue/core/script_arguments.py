@@ -173,6 +173,8 @@ class ScriptArguments:
     ) -> Arguments:
         """`is_lost`: Redis has said that it does not know the job."""
         made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name=by_name)
+        # by itself: JSON in JSON takes long to read
+        outcome_json = made.pop("outcome")
         error = outcome.error if outcome.state == "failed" else None
         facts: dict[str, Any] = {
             "engine": job.engine,
@@ -187,7 +189,7 @@ class ScriptArguments:
             facts["cancelled"] = endings.cancelled(self.settings)
             facts["error"] = error.model_dump_json(exclude_defaults=True) if error else ""
         record = _compact(_lost_record(job, by_name=by_name)) if is_lost else ""
-        return [self.keys.root, hold.part, hold.token, _compact(made), _compact(facts), record]
+        return [self.keys.root, hold.part, hold.token, _compact(made), outcome_json, _compact(facts), record]
 
     def cancel(self, job_id: str) -> Arguments:
         return [self.keys.root, job_id, _compact(endings.cancelled(self.settings))]
