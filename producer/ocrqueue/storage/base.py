@@ -51,6 +51,13 @@ class Storage(ABC):
         """Store `data` unless there is an object already, or may be; whether it was stored for certain."""
 
     @abstractmethod
+    def copy(self, source: str, key: str) -> str:
+        """Store what is under the key `source` under `key` too, all of it or nothing. Returns the new URI.
+
+        The storage does it by itself: the bytes do not pass through here. Either may be deleted without the other.
+        """
+
+    @abstractmethod
     def exists(self, key: str) -> bool: ...
 
     @abstractmethod
@@ -97,17 +104,28 @@ class Storage(ABC):
         """Whether `uri` names an object below this storage's root (it need not exist)."""
         return self._key(uri) is not None
 
-    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
-        """The bytes behind a URI of this storage: `length` of them from `offset` on (a ranged GET), or all.
+    def copy_uri(self, uri: str, key: str) -> str:
+        """Store what is behind a URI of this storage under `key` too. Returns the new URI.
 
-        Raises StorageDenied for a URI outside this storage, StorageNotFound where the object ends before the range.
+        Raises StorageDenied for a URI outside this storage.
         """
+        return self.copy(self._own_key(uri), key)
+
+    def _own_key(self, uri: str) -> str:
         key = self._key(uri)
         if key is None:
             raise StorageDenied(
                 "The URI is not in the storage of these settings.",
                 remedy="Read it with the OCRQUEUE_STORAGE with which it was written.",
             )
+        return key
+
+    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+        """The bytes behind a URI of this storage: `length` of them from `offset` on (a ranged GET), or all.
+
+        Raises StorageDenied for a URI outside this storage, StorageNotFound where the object ends before the range.
+        """
+        key = self._own_key(uri)
         offset = offset or 0
         if offset < 0 or (length is not None and length < 0):
             raise StorageNotFound(f"There is no byte range of offset {offset} and length {length}.")

@@ -65,6 +65,15 @@ class S3Storage(Storage):
             self.put(key, data, content_type)
         return True
 
+    def copy(self, source: str, key: str) -> str:
+        with self._errors(source):
+            self._client.copy_object(
+                Bucket=self.bucket,
+                Key=self.prefix + check_key(key),
+                CopySource={"Bucket": self.bucket, "Key": self.prefix + check_key(source)},
+            )
+        return self._root + key
+
     def exists(self, key: str) -> bool:
         try:
             with self._errors(key):
