@@ -119,7 +119,8 @@ class OcrQueue:
         anything else is raised midway, what was sent before is queued: submit again with
         idempotency keys to be sure.
         """
-        jobs = (build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields) for image in images)
+        prepare, announce = self._router.prepare, self.registry.announce_input
+        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in images)
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:

@@ -35,6 +35,9 @@ MOVES: Final = (
     "reclaim",
     "heartbeat",
     "replay",
+    "announce_input",
+    "claim_removal",
+    "end_removal",
 )
 """A script each."""
 
@@ -139,6 +142,11 @@ class Registry:
         with broker_errors():
             uri = cast("bytes | None", self.client.get(self.keys.read(cache_key)))
         return uri.decode() if uri else None
+
+    def announce_input(self, name: str, job_id: str) -> bool:
+        """A job that is about to be submitted will refer to an image of this name, which is uploaded or is next:
+        it stays. False where the image is being removed at this moment."""
+        return bool(self.run("announce_input", self.arguments.announce_input(name, job_id)))
 
     def close(self) -> None:
         self.client.close()

@@ -18,7 +18,6 @@ from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
-_INPUT_FOLDER: Final = "/inputs/"
 
 Arguments = list[str | bytes | int]
 """ARGV of one script. The keys are made in it, since which parts it meets is known there only."""
@@ -92,8 +91,6 @@ class ScriptArguments:
         if job.idempotency_key:
             entry["once"] = once_hash(job.tenant, job.idempotency_key)
             entry["fingerprint"] = _fingerprint(job)
-        if _INPUT_FOLDER in job.image:
-            entry["input"] = f"inputs/{job.image.rpartition(_INPUT_FOLDER)[2]}"
         if trace is not None:
             entry["trace"] = trace
         return entry
@@ -197,6 +194,17 @@ class ScriptArguments:
     def lost(self, holds: Sequence[Hold]) -> Arguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, endings.policy(self.settings), *named]
+
+    def announce_input(self, name: str, job_id: str) -> Arguments:
+        return [self.keys.root, name, job_id]
+
+    def claim_removal(
+        self, token: str, seconds: float, inputs: Sequence[tuple[str, str]], job_ids: Sequence[str]
+    ) -> Arguments:
+        return [self.keys.root, token, int(seconds * 1000), _compact(inputs), _compact(job_ids)]
+
+    def end_removal(self, token: str, names: Sequence[str]) -> Arguments:
+        return [self.keys.root, token, _compact(names)]
 
     def reclaim(self, most: int) -> Arguments:
         return [self.keys.root, endings.policy(self.settings), most]

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
@@ -17,6 +18,16 @@ RESULT: Final = "result.json"
 _CREATIONS: Final = 5
 _CREATION_PAUSE_S: Final = 0.1
 """The first pause between tries to create what neither could be created nor was there; doubles."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What is known of an object without its content."""
+
+    key: str
+    modified_at: float
+    """Seconds since 1970, by the storage's clock."""
+    size_bytes: int
 
 
 class Storage(ABC):
@@ -57,12 +68,23 @@ class Storage(ABC):
         The storage does it by itself: the bytes do not pass through here. Either may be deleted without the other.
         """
 
+    def exists(self, key: str) -> bool:
+        return self.modified_at(key) is not None
+
     @abstractmethod
-    def exists(self, key: str) -> bool: ...
+    def modified_at(self, key: str) -> float | None:
+        """When the object was stored last, in seconds since 1970 by the storage's clock; None where there is none."""
 
     @abstractmethod
     def list(self, prefix: str) -> Iterator[str]:
         """The keys below the folder `prefix` ("" for all), in no promised order."""
+
+    @abstractmethod
+    def stored(self, prefix: str) -> Iterator[StoredObject]:
+        """All below the folder `prefix`, what is in one folder below it together, as it is found."""
+
+    def remove_empty_folders(self, prefixes: Iterable[str]) -> None:  # noqa: B027  # most have no folders
+        """After what was in them is deleted."""
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job.references import split_uri
-from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
+from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 
 _TEMPORARY = ".ocrqueue-put-"
 _ATTEMPTS = 50
@@ -81,6 +82,25 @@ class FileStorage(Storage):
         path = self._path(key)
         with self._errors(key):
             return path.is_file()
+
+    def modified_at(self, key: str) -> float | None:
+        path = self._path(key)
+        with self._errors(key), suppress(FileNotFoundError, NotADirectoryError):
+            found = path.stat()
+            return found.st_mtime if stat.S_ISREG(found.st_mode) else None
+        return None
+
+    def stored(self, prefix: str) -> Iterator[StoredObject]:
+        for key in self.list(prefix):
+            with self._errors(key), suppress(FileNotFoundError):
+                found = self._path(key).lstat()
+                yield StoredObject(key, found.st_mtime, found.st_size)
+
+    def remove_empty_folders(self, prefixes: Iterable[str]) -> None:
+        for prefix in prefixes:
+            below = self._path(folder_prefix(prefix).rstrip("/"))
+            for folder, _, _ in os.walk(below, topdown=False):
+                _remove_folder(Path(folder))
 
     def list(self, prefix: str) -> Iterator[str]:
         below = self._path(folder_prefix(prefix).rstrip("/")) if prefix else self.root

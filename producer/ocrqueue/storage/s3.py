@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.settings import Settings
-from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
+from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_client, s3_failure
 
 if TYPE_CHECKING:
@@ -74,15 +74,19 @@ class S3Storage(Storage):
             )
         return self._root + key
 
-    def exists(self, key: str) -> bool:
+    def modified_at(self, key: str) -> float | None:
         try:
             with self._errors(key):
-                self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
+                found = self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
         except StorageNotFound:
-            return False
-        return True
+            return None
+        return found["LastModified"].timestamp()
 
     def list(self, prefix: str) -> Iterator[str]:
+        return (found.key for found in self.stored(prefix))
+
+    def stored(self, prefix: str) -> Iterator[StoredObject]:
+        # S3 lists in the order of the keys
         for page in self._pages(folder_prefix(prefix) if prefix else ""):
             yield from page
 
@@ -105,7 +109,7 @@ class S3Storage(Storage):
                 self._client.delete_object(Bucket=self.bucket, Key=self.prefix + result)
             deleted += 1
         for page in self._pages(folder_prefix(prefix)):
-            self.delete(page)
+            self.delete(found.key for found in page)
             deleted += len(page)
         return deleted
 
@@ -148,13 +152,18 @@ class S3Storage(Storage):
         except StorageDenied:
             return None
 
-    def _pages(self, prefix: str) -> Iterator[tuple[str, ...]]:
-        """Keys below the prefix, up to 1000 at a time."""
+    def _pages(self, prefix: str) -> Iterator[tuple[StoredObject, ...]]:
+        """What is below the prefix, up to 1000 at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         with self._errors(prefix):
             for page in pages:
                 if found := page.get("Contents"):
-                    yield tuple(item["Key"].removeprefix(self.prefix) for item in found)
+                    yield tuple(
+                        StoredObject(
+                            item["Key"].removeprefix(self.prefix), item["LastModified"].timestamp(), item["Size"]
+                        )
+                        for item in found
+                    )
 
     @property
     def _client(self) -> S3Client:

@@ -1,5 +1,5 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, counts, ending, submission
+-- uses: root, clock, as_text, ended_ids, places, counts, inputs, ending, submission
 -- TAKE_IN: exactly this entry leaves the list that a foreign app pushed it to, and is a job from then on.
 -- ARGV root, list, message (the entry as it stands in the list), entry (as submit.lua has it, or '' to drop it), job
 --   (JSON), ending (of a job that is refused, or '')
