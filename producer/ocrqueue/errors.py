@@ -490,6 +490,16 @@ class StorageNotFound(OcrQueueError):
     remedy = "It was deleted, or a lifecycle rule of the bucket removed it; submit the image again."
 
 
+class CleaningRefused(OcrQueueError):
+    """Redis knows of no job at all, and storage has what jobs have stored: nothing is removed."""
+
+    code = "storage.cleaning_refused"
+    remedy = (
+        "Check OCRQUEUE_REDIS_URL and OCRQUEUE_KEY_PREFIX: they are to name the Redis whose jobs have stored it. If it "
+        "was emptied on purpose, submit a job first."
+    )
+
+
 class ResultUnreadable(OcrQueueError):
     """A result stands in storage that this version cannot read: a newer one may have written it. It stays."""
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import Settings
@@ -62,6 +63,26 @@ def removal(
             # it ends by itself in a while
             with suppress(BrokerUnavailable):
                 registry.run("end_removal", registry.arguments.end_removal(token, claimed))
+
+
+def needed_results(registry: Registry, job_ids: Sequence[str]) -> set[str]:
+    """Those of the jobs that have a record: what they have stored would not be claimed. Asks, and claims nothing."""
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        for job_id in job_ids:
+            pipeline.exists(registry.keys.record(job_id))
+        found = pipeline.execute()
+    return {job_id for job_id, has_record in zip(job_ids, found, strict=True) if has_record}
+
+
+def needed_inputs(registry: Registry, names: Sequence[str]) -> set[str]:
+    """Those of the images that a job refers to."""
+    with broker_errors():
+        seconds, _ = registry.client.time()
+        with registry.client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.zrangebyscore(registry.keys.input(name), f"({seconds * 1000}", "+inf", 0, 1)
+            found = pipeline.execute()
+    return {name for name, referring in zip(names, found, strict=True) if referring}
 
 
 def _longest_request_s(settings: Settings) -> float:

@@ -8,7 +8,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ocrqueue.errors import SourceInvalid
 
-_INPUT: Final = re.compile(r"/inputs/([0-9a-f]{64}\.[a-z]{2,4})$")
+INPUT_NAME: Final = r"[0-9a-f]{64}\.[a-z]{2,4}"
+"""Of an uploaded image, below inputs/: the sum of its content."""
+_INPUT: Final = re.compile(rf"/inputs/({INPUT_NAME})$")
 
 SCHEMES = ("s3", "gs", "https", "http", "file")
 

@@ -68,8 +68,8 @@ class Storage(ABC):
         The storage does it by itself: the bytes do not pass through here. Either may be deleted without the other.
         """
 
-    def exists(self, key: str) -> bool:
-        return self.modified_at(key) is not None
+    @abstractmethod
+    def exists(self, key: str) -> bool: ...
 
     @abstractmethod
     def modified_at(self, key: str) -> float | None:
@@ -83,8 +83,8 @@ class Storage(ABC):
     def stored(self, prefix: str) -> Iterator[StoredObject]:
         """All below the folder `prefix`, what is in one folder below it together, as it is found."""
 
-    def remove_empty_folders(self, prefixes: Iterable[str]) -> None:  # noqa: B027  # most have no folders
-        """After what was in them is deleted."""
+    def remove_folders(self, prefixes: Iterable[str]) -> None:  # noqa: B027  # S3 has no folders
+        """After all objects in them are deleted: the folders, and what writers that were killed have left in them."""
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:

@@ -96,11 +96,15 @@ class FileStorage(Storage):
                 found = self._path(key).lstat()
                 yield StoredObject(key, found.st_mtime, found.st_size)
 
-    def remove_empty_folders(self, prefixes: Iterable[str]) -> None:
+    def remove_folders(self, prefixes: Iterable[str]) -> None:
         for prefix in prefixes:
             below = self._path(folder_prefix(prefix).rstrip("/"))
-            for folder, _, _ in os.walk(below, topdown=False):
-                _remove_folder(Path(folder))
+            with self._errors(prefix):
+                for folder, _, names in os.walk(below, topdown=False):
+                    for name in names:
+                        if name.startswith(_TEMPORARY):
+                            (Path(folder) / name).unlink(missing_ok=True)
+                    _remove_folder(Path(folder))
 
     def list(self, prefix: str) -> Iterator[str]:
         below = self._path(folder_prefix(prefix).rstrip("/")) if prefix else self.root

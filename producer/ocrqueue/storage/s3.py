@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
@@ -17,6 +17,7 @@ from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_clie
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.literals import BucketLocationConstraintType
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
 
 _MOST_AT_ONCE: Final = 1000
 """Keys in one DeleteObjects request."""
@@ -74,21 +75,29 @@ class S3Storage(Storage):
             )
         return self._root + key
 
+    def exists(self, key: str) -> bool:
+        return self._head(key) is not None
+
     def modified_at(self, key: str) -> float | None:
+        found = self._head(key)
+        return None if found is None else found["LastModified"].timestamp()
+
+    def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
         try:
             with self._errors(key):
-                found = self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
+                return self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
         except StorageNotFound:
             return None
-        return found["LastModified"].timestamp()
 
     def list(self, prefix: str) -> Iterator[str]:
-        return (found.key for found in self.stored(prefix))
+        for page in self._pages(folder_prefix(prefix) if prefix else ""):
+            yield from map(self._key_of, page)
 
     def stored(self, prefix: str) -> Iterator[StoredObject]:
         # S3 lists in the order of the keys
         for page in self._pages(folder_prefix(prefix) if prefix else ""):
-            yield from page
+            for item in page:
+                yield StoredObject(self._key_of(item), item["LastModified"].timestamp(), item["Size"])
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -109,7 +118,7 @@ class S3Storage(Storage):
                 self._client.delete_object(Bucket=self.bucket, Key=self.prefix + result)
             deleted += 1
         for page in self._pages(folder_prefix(prefix)):
-            self.delete(found.key for found in page)
+            self.delete(map(self._key_of, page))
             deleted += len(page)
         return deleted
 
@@ -152,18 +161,16 @@ class S3Storage(Storage):
         except StorageDenied:
             return None
 
-    def _pages(self, prefix: str) -> Iterator[tuple[StoredObject, ...]]:
+    def _key_of(self, item: ObjectTypeDef) -> str:
+        return item["Key"].removeprefix(self.prefix)
+
+    def _pages(self, prefix: str) -> Iterator[Sequence[ObjectTypeDef]]:
         """What is below the prefix, up to 1000 at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         with self._errors(prefix):
             for page in pages:
                 if found := page.get("Contents"):
-                    yield tuple(
-                        StoredObject(
-                            item["Key"].removeprefix(self.prefix), item["LastModified"].timestamp(), item["Size"]
-                        )
-                        for item in found
-                    )
+                    yield found
 
     @property
     def _client(self) -> S3Client:
