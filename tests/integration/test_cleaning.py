@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -103,7 +104,7 @@ def test_what_is_stored_without_a_record_for_long_goes_and_all_else_stays(
 
 
 def image_name(number: int = 0) -> str:
-    return f"{number:064x}.png"
+    return f"{hashlib.sha256(bytes([number])).hexdigest()}.png"
 
 
 def test_images_that_no_record_has_referred_to_for_an_hour_go(

@@ -165,7 +165,7 @@ class _Look:
         wanted = {job_id: _input_of(fields) for job_id, fields in self.records.items() if "input" in fields}
         for name in self._names("input:"):
             for job_id, until_ms in self._sorted(f"input:{name}").items():
-                is_its = wanted.get(job_id) == name
+                is_its = (wanted.get(job_id) or "")[:32] == name
                 at_work = is_its and self.records[job_id].get("state") not in FINAL_STATES
                 if is_its:
                     del wanted[job_id]

@@ -3,7 +3,8 @@
 -- whose image was uploaded and that was not submitted yet for a day. While its key is there nobody removes the image.
 local hour_ms = 3600000
 
-local function input_key(name) return root .. 'input:' .. name end
+-- The first half of the sum that the name is made of tells images apart, and takes half the memory.
+local function input_key(name) return root .. 'input:' .. string.sub(name, 1, 32) end
 -- While somebody removes what has this name from storage: an image, or all that a job has stored.
 local function removal_key(name) return root .. 'removal:' .. name end
 
