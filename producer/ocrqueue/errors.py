@@ -524,6 +524,24 @@ class BrokerUnavailable(OcrQueueError):
     remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
 
 
+class IntakeUnavailable(OcrQueueError):
+    """The server that jobs by name are taken in from does not answer."""
+
+    code = "intake.unavailable"
+    retryable = True
+    remedy = "Check the address that `ocrqueue intake` was given, and the server."
+
+
+class IntakeDenied(OcrQueueError):
+    """The server that jobs by name are taken in from refuses access."""
+
+    code = "intake.denied"
+    remedy = (
+        "Check the user, password and virtual host in the address that `ocrqueue intake` was given; the user needs to "
+        "read the queues ocr.<engine>, and nothing else."
+    )
+
+
 class QueuedJob(Protocol):
     """Whatever stands for a job by its id."""
 

@@ -30,7 +30,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:replication` | hash | its `id` (first `new`), `changed_at`: what it knew before may be lost | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
-| `ocrqueue:input:<half of its sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
+| `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
 | `ocrqueue:removal:<name>` | string | of an image, or a job's results: who removes them from storage | until done |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |

@@ -99,18 +99,20 @@ class ScriptArguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
     def take_in(
-        self, queue: str, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
+        self, queue: str | None, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
     ) -> Arguments:
-        """`more`: what the entry has beside the job, such as by_name."""
+        """`queue`: None where the message is in no list of Redis. `more`: what the entry has beside the job, such as
+        by_name."""
+        held = [self.keys.foreign(queue), message] if queue is not None else ["", ""]
         if job is None:
-            return [self.keys.root, self.keys.foreign(queue), message, "", "", ""]
+            return [self.keys.root, *held, "", "", ""]
         entry = {**endings.entry_of(job), **more}
         ending = ""
         if refusal is not None:
             outcome = Outcome(job_id=job.id, state="failed", error=refusal)
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
             ending = _compact(made)
-        return [self.keys.root, self.keys.foreign(queue), message, _compact(entry), job_json(job), ending]
+        return [self.keys.root, *held, _compact(entry), job_json(job), ending]
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int) -> Arguments:
         return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes), children]
