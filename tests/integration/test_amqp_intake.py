@@ -234,6 +234,7 @@ def test_the_command(rabbit: RabbitServer, registry: WorkerRegistry) -> None:
     assert (done.exit_code, done.stdout) == (0, "3 messages  taken in\n")
     done = CliRunner().invoke(program, ["intake", "--once", "--json"], env=settings)
     assert (done.exit_code, json.loads(done.stdout)) == (0, {})
+    assert CliRunner().invoke(program, ["intake"], env={"OCRQUEUE_INTAKE_URL": ""}).exit_code == 2
     done = CliRunner().invoke(program, ["intake", "--once", rabbit.url.replace("guest@", "wrong@")], env=settings)
     assert (done.exit_code, "intake.denied" in done.stderr) == (5, True)
 

@@ -23,20 +23,23 @@ _EVERY_S: Final = 10.0
 
 
 @click.command()
-@click.argument("url", metavar="URL", envvar="OCRQUEUE_INTAKE_URL")
+@click.argument("url", metavar="[URL]", default="")
 @click.option("--queue", "queues", multiple=True, help="Only from this queue; may be given several times.")
 @click.option("--once", is_flag=True, help="End when the queues are empty.")
 @json_option
 def intake(url: str, queues: tuple[str, ...], once: bool, as_json: bool) -> None:
     """Take in jobs that were sent by name to RabbitMQ.
 
-    URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS; OCRQUEUE_INTAKE_URL holds it where a password is
-    not to be seen among the processes. Messages are those that Celery's send_task makes, in the queues ocr.ENGINE,
+    URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS. Without it OCRQUEUE_INTAKE_URL is taken, where a
+    password is not seen among the processes. Messages are those of Celery's send_task, in the queues ocr.ENGINE,
     ocr.ENGINE.high and ocr.ENGINE.low. Each is acknowledged once it is a job. It goes on until SIGTERM or Ctrl-C,
     through outages of either side; any number may run beside each other. With --json, one object for each report.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     settings = load_settings()
+    url = url or settings.intake_url.get_secret_value()
+    if not url:
+        raise click.UsageError("Give the URL of a RabbitMQ, or set OCRQUEUE_INTAKE_URL.")
     with closing(WorkerRegistry(settings)) as registry:
         router = Router(settings, lambda: read_engines(registry))
         report = _Report(as_json)
