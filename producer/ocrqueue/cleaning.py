@@ -67,6 +67,7 @@ class Cleaning:
     storage: Storage
     dry_run: bool
     results_older_than_s: float
+    least_age_s: float = LEAST_AGE_S
     on_step: Callable[[Cleaned], None] = lambda _: None
     done: Cleaned = field(default=Cleaned(), init=False)
     _now_s: float = field(default=0.0, init=False)
@@ -88,7 +89,7 @@ class Cleaning:
     # --- results ---------------------------------------------------------------------------------------------------
 
     def _expired(self) -> Iterator[_Expired]:
-        latest = self._now_s - max(self.results_older_than_s, LEAST_AGE_S)
+        latest = self._now_s - max(self.results_older_than_s, self.least_age_s)
         for job_id, found in groupby(self.storage.stored("results"), lambda stored: stored.key.split("/")[1]):
             objects = sorted(found, key=lambda stored: stored.key != _result_key(job_id))
             if re.fullmatch(JOB_ID, job_id) and all(stored.modified_at <= latest for stored in objects):
@@ -117,7 +118,7 @@ class Cleaning:
     def _old_inputs(self) -> Iterator[StoredObject]:
         for stored in self.storage.stored("inputs"):
             is_one = re.fullmatch(INPUT_NAME, stored.key.removeprefix("inputs/"))
-            if is_one and stored.modified_at <= self._now_s - LEAST_AGE_S:
+            if is_one and stored.modified_at <= self._now_s - self.least_age_s:
                 yield stored
 
     def _remove_inputs(self, images: Sequence[StoredObject]) -> Amount:

@@ -107,9 +107,7 @@ def image_name(number: int = 0) -> str:
     return f"{hashlib.sha256(bytes([number])).hexdigest()}.png"
 
 
-def test_images_that_no_record_has_referred_to_for_an_hour_go(
-    registry: WorkerRegistry, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_that_no_record_has_referred_to_for_an_hour_go(registry: WorkerRegistry, storage: Storage) -> None:
     for number in range(4):
         storage.put(f"inputs/{image_name(number)}", b"image", "image/png")
     storage.put("inputs/of-another-name.png", b"image", "image/png")
@@ -120,22 +118,13 @@ def test_images_that_no_record_has_referred_to_for_an_hour_go(
     registry.finish(hold, ended, succeeded(hold))
     assert registry.announce_input(image_name(2), "to-come")
     assert clean(registry, storage) == Cleaned(), "they are new"
-    plain = Cleaning._old_inputs
-    an_hour_later = lambda self: plain(replace_now(self))  # noqa: E731
-    monkeypatch.setattr(Cleaning, "_old_inputs", an_hour_later)
     expected = Cleaned(inputs=Amount(1, 1, 5))
-    assert clean(registry, storage, dry_run=True) == expected
-    assert clean(registry, storage) == expected
+    assert clean(registry, storage, least_age_s=-60, dry_run=True) == expected
+    assert clean(registry, storage, least_age_s=-60) == expected
     assert left(storage) == {image_name(0), image_name(1), image_name(2), "of-another-name.png"}
     registry.client.delete(registry.keys.record(ended.id), registry.keys.input(image_name(1)))
-    assert clean(registry, storage) == expected
+    assert clean(registry, storage, least_age_s=-60) == expected
     assert left(storage) == {image_name(0), image_name(2), "of-another-name.png"}
-
-
-def replace_now(cleaning: Cleaning) -> Cleaning:
-    later = Cleaning(cleaning.registry, cleaning.storage, cleaning.dry_run, cleaning.results_older_than_s)
-    later._now_s = cleaning._now_s + 3700
-    return later
 
 
 def test_more_than_one_claim_and_one_request_take(
@@ -229,17 +218,14 @@ def test_a_redis_that_has_never_had_a_job_is_not_believed(registry: WorkerRegist
 
 
 @pytest.mark.parametrize("settings", ["file"], indirect=True)
-def test_no_image_is_removed_from_under_a_job(
-    settings: Settings, registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_image_is_removed_from_under_a_job(settings: Settings, registry: WorkerRegistry) -> None:
     """The same image again and again, each time of the only job there is, beside one who cleans without a pause."""
-    monkeypatch.setattr("ocrqueue.cleaning.LEAST_AGE_S", -60)
     removed, stop = [0], threading.Event()
 
     def clean_on() -> None:
         with closing(WorkerRegistry(settings)) as own:
             while not stop.is_set():
-                removed[0] += clean(own, open_storage(settings)).inputs.count
+                removed[0] += clean(own, open_storage(settings), least_age_s=-60).inputs.count
 
     cleaner = threading.Thread(target=clean_on)
     with OcrQueue(settings) as queue:

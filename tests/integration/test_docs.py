@@ -25,7 +25,6 @@ from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUn
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import load_settings
-from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
@@ -167,15 +166,6 @@ def test_a_crop_is_a_byte_range_of_the_archive(installation: Installation, tmp_p
     assert word.crop is not None
     assert word.crop.offset
     assert done.stdout == word.crop.open().read()
-
-
-def test_the_lifecycle_rules_are_accepted(s3_endpoint: str, s3_bucket: str) -> None:
-    client = s3_client(load_settings(s3_endpoint=s3_endpoint))
-    rules = json.loads(block_after(DOCS / "storage.md", "Let lifecycle rules", "json"))
-    client.put_bucket_lifecycle_configuration(Bucket=s3_bucket, LifecycleConfiguration=rules)
-    kept = client.get_bucket_lifecycle_configuration(Bucket=s3_bucket)["Rules"]
-    assert {rule["ID"] for rule in kept} == {"ocr-results", "ocr-inputs", "ocr-uploads"}
-    client.delete_bucket_lifecycle(Bucket=s3_bucket)
 
 
 # --- an engine of one's own ------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def clean(dry_run: bool, older_than: int | None, lifecycle: bool, as_json: bool)
         return
     with closing(Registry(settings)) as registry:
         age_s = results_life_s(settings) if older_than is None else older_than
-        done = Cleaning(registry, open_storage(settings), dry_run, age_s, _reporter(dry_run)).run()
+        done = Cleaning(registry, open_storage(settings), dry_run, age_s, on_step=_reporter(dry_run)).run()
     if as_json:
         results, inputs = done.results, done.inputs
         print_json(
