@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -12,8 +12,9 @@ from typing import Any, Self, TypeVar, cast
 from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError
 
+from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import check_has_result
-from ocrqueue.core import JobStatus, State
+from ocrqueue.core import JobStatus, Registry, State
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.records import parse_record
@@ -265,6 +266,16 @@ class AsyncOcrQueue:
         check_has_result(status)
         stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
         return stored_document(stored).bind(self.storage)
+
+    async def clean(self, *, older_than_s: float | None = None, dry_run: bool = False) -> Cleaned:
+        """See OcrQueue.clean; it runs in a thread."""
+
+        def run() -> Cleaned:
+            with closing(Registry(self.settings)) as registry:
+                age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
+                return Cleaning(registry, self.storage, dry_run, age_s).run()
+
+        return await asyncio.to_thread(run)
 
 
 async def _listen(events: PubSub, watch: Watch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ocrqueue import OcrQueue
+from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.cleaning import Amount, Cleaned, Cleaning, lifecycle_rules, results_life_s
 from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, WorkerRegistry
@@ -262,6 +263,25 @@ def run(settings: Settings, *arguments: str) -> Result:
     result = CliRunner().invoke(program, ["clean", *arguments], env=environment(as_environment(settings)))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_apps_clean_too(registry: WorkerRegistry, storage: Storage, face: str) -> None:
+    store(storage, "old-1")
+    submit(registry, job())
+
+    async def in_loop(dry_run: bool) -> Cleaned:
+        async with AsyncOcrQueue(registry.settings) as queue:
+            return await queue.clean(dry_run=dry_run)
+
+    def run(dry_run: bool) -> Cleaned:
+        if face == "async":
+            return asyncio.run(in_loop(dry_run))
+        with OcrQueue(registry.settings) as queue:
+            return queue.clean(dry_run=dry_run)
+
+    assert (run(True).results.count, left(storage)) == (1, {"old-1"})
+    assert (run(False).results.count, left(storage)) == (1, set())
 
 
 @pytest.mark.parametrize("settings", ["file"], indirect=True)
