@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from ocrqueue import OcrQueue
+from ocrqueue.cleaning import Cleaning
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
@@ -287,6 +288,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         reclaim(operator)
         router = Router(operator.settings, lambda: read_engines(operator))
         take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
+        for dry_run in (True, False):
+            Cleaning(operator, queue.storage, dry_run, results_older_than_s=-60, least_age_s=-60).run()
         operator.close()
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)

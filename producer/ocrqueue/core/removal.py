@@ -18,7 +18,7 @@ from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import Settings
 
-MOST_AT_ONCE: Final = 200
+MOST_AT_ONCE: Final = 100
 """Images and jobs in one claim, so that none holds Redis up for long."""
 _SPARE_S: Final = 60.0
 
@@ -41,7 +41,7 @@ class Removal:
 def removal(
     registry: Registry, inputs: Sequence[tuple[str, str]] = (), job_ids: Sequence[str] = ()
 ) -> Iterator[Removal]:
-    """Claim what nobody refers to, some 200 things at most, for as long as the block lasts.
+    """Claim what nobody refers to, some 100 things at most, for as long as the block lasts.
 
     `inputs`: names of uploaded images, each with the id of a job whose reference to it ends now, or "".
     `job_ids`: jobs without a record, of which all that is stored is to go. Raises BrokerUnavailable.

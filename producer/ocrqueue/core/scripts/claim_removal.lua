@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, places, inputs
--- CLAIM_REMOVAL: what nobody refers to is the caller's to remove from storage, for a while. A few hundred at most.
+-- CLAIM_REMOVAL: what nobody refers to is the caller's to remove from storage, for a while. Some 100 at most.
 -- ARGV root, token (random, of this call), for how long (ms), images [[name, id of a job whose reference is to end now,
 --   or ''], ...], ids of jobs of which all that is stored is to go
 -- returns 1 or 0 for each image, then for each job: whether it is the caller's. An image that a job refers to is not,
