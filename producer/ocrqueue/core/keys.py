@@ -30,7 +30,8 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:replication` | hash | its `id` (first `new`), `changed_at`: what it knew before may be lost | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
-| `ocrqueue:inputs` | sorted set | key of an uploaded image -> when a job last referred to it | `ended_ttl_s` |
+| `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
+| `ocrqueue:removal:<name>` | string | of an image, or a job's results: who removes them from storage | until done |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |
 | `ocrqueue:waits:<engine>` | hash | `<period>:<bucket>` -> jobs by how long they waited: `recent_counts` | 5 minutes |
@@ -59,6 +60,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
 | `routed` | 1: more than one engine may read it | always, for such a job |
 | `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
+| `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
 | `trace` | the traceparent of the span that submitted it | always, for such a job |
 | `started_at` | time of the newest start | once started |
 | `finished_at` | time of the end | after the end |
@@ -201,8 +203,12 @@ class Keys:
     def workers(self) -> str:
         return f"{self.root}workers"
 
-    def inputs(self) -> str:
-        return f"{self.root}inputs"
+    def input(self, name: str) -> str:
+        """The first half of the sum that the name is made of tells images apart, and takes half the memory."""
+        return f"{self.root}input:{name[:32]}"
+
+    def removal(self, name: str) -> str:
+        return f"{self.root}removal:{name}"
 
     def departed(self, lane: str) -> str:
         return f"{self.root}departed:{lane}"

@@ -18,7 +18,6 @@ from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
-_INPUT_FOLDER: Final = "/inputs/"
 
 Arguments = list[str | bytes | int]
 """ARGV of one script. The keys are made in it, since which parts it meets is known there only."""
@@ -92,8 +91,6 @@ class ScriptArguments:
         if job.idempotency_key:
             entry["once"] = once_hash(job.tenant, job.idempotency_key)
             entry["fingerprint"] = _fingerprint(job)
-        if _INPUT_FOLDER in job.image:
-            entry["input"] = f"inputs/{job.image.rpartition(_INPUT_FOLDER)[2]}"
         if trace is not None:
             entry["trace"] = trace
         return entry
@@ -102,18 +99,20 @@ class ScriptArguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
     def take_in(
-        self, queue: str, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
+        self, queue: str | None, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
     ) -> Arguments:
-        """`more`: what the entry has beside the job, such as by_name."""
+        """`queue`: None where the message is in no list of Redis. `more`: what the entry has beside the job, such as
+        by_name."""
+        held = [self.keys.foreign(queue), message] if queue is not None else ["", ""]
         if job is None:
-            return [self.keys.root, self.keys.foreign(queue), message, "", "", ""]
+            return [self.keys.root, *held, "", "", ""]
         entry = {**endings.entry_of(job), **more}
         ending = ""
         if refusal is not None:
             outcome = Outcome(job_id=job.id, state="failed", error=refusal)
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
             ending = _compact(made)
-        return [self.keys.root, self.keys.foreign(queue), message, _compact(entry), job_json(job), ending]
+        return [self.keys.root, *held, _compact(entry), job_json(job), ending]
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int) -> Arguments:
         return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes), children]
@@ -197,6 +196,17 @@ class ScriptArguments:
     def lost(self, holds: Sequence[Hold]) -> Arguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, endings.policy(self.settings), *named]
+
+    def announce_input(self, name: str, job_id: str) -> Arguments:
+        return [self.keys.root, name, job_id]
+
+    def claim_removal(
+        self, token: str, seconds: float, inputs: Sequence[tuple[str, str]], job_ids: Sequence[str]
+    ) -> Arguments:
+        return [self.keys.root, token, int(seconds * 1000), _compact(inputs), _compact(job_ids)]
+
+    def end_removal(self, token: str, names: Sequence[str]) -> Arguments:
+        return [self.keys.root, token, _compact(names)]
 
     def reclaim(self, most: int) -> Arguments:
         return [self.keys.root, endings.policy(self.settings), most]

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
 -- ARGV root, id, cancelled (the ending)
 -- returns the record's state after it; false for no record, 'ended' where only the end is remembered

@@ -1,14 +1,16 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, counts, ending, submission
+-- uses: root, clock, as_text, ended_ids, places, counts, inputs, ending, submission
 -- TAKE_IN: exactly this entry leaves the list that a foreign app pushed it to, and is a job from then on.
--- ARGV root, list, message (the entry as it stands in the list), entry (as submit.lua has it, or '' to drop it), job
---   (JSON), ending (of a job that is refused, or '')
+-- ARGV root, list (or '' for a message of another server, which stays there), message (the entry as it stands in the
+--   list), entry (as submit.lua has it, or '' to drop it), job (JSON), ending (of a job that is refused, or '')
 -- returns 'taken in', 'refused', 'known' (it is a job already, or has ended), 'dropped', or 'gone' (somebody else has
 -- removed it)
 local list, message, entry, job, ending = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 -- where PEEK saw it, at the end: who looked for it in all the list would hold Redis up
-if not redis.call('LPOS', list, message, 'RANK', -1, 'MAXLEN', 1000) then return 'gone' end
-redis.call('LREM', list, -1, message)
+if list ~= '' then
+  if not redis.call('LPOS', list, message, 'RANK', -1, 'MAXLEN', 1000) then return 'gone' end
+  redis.call('LREM', list, -1, message)
+end
 if entry == '' then return 'dropped' end
 entry = cjson.decode(entry)
 if is_known(entry.id) then return 'known' end
