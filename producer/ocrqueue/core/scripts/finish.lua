@@ -9,9 +9,9 @@
 --   also where that was asked for; 'unknown' where Redis has lost the job, and no record is given; of a page part
 --   'done', or 'close': its worker is to gather the pages, with next_token; 'stop' for a failure of a job that was
 --   asked to stop: nothing has happened, and it is to end as cancelled. A result that is stored comes before a cancel.
-local part, token, ending, facts = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[6])
-ending.outcome = ARGV[5]
-local lost_record = ARGV[7]
+local part, token, ending, outcome = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
+local facts, lost_record = cjson.decode(ARGV[6]), ARGV[7]
+ending.outcome = outcome
 local id, key = job_of(part), part_key(part)
 local record = record_key(id)
 local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token', 'holder', 'begun')
