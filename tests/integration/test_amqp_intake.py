@@ -173,6 +173,35 @@ def test_while_redis_takes_nothing_the_message_stays(rabbit: RabbitServer, regis
     assert all_parts(registry) == ["x"]
 
 
+def test_who_goes_on_waits_for_redis(
+    rabbit: RabbitServer, registry: WorkerRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    with celery_app(rabbit, registry.settings) as app:
+        app.send_task(TASK, kwargs={"job": JOB}, queue=LANE, task_id="x")
+    intake = AmqpIntake(rabbit.url, registry, as_it_is)
+    thread = threading.Thread(target=intake.run)
+    registry.client.config_set("maxmemory", 1)
+    try:
+        thread.start()
+        wait_until(lambda: "broker.unavailable" in caplog.text, 60, "it says so")
+    finally:
+        registry.client.config_set("maxmemory", 0)
+    wait_until(lambda: intake.became["taken_in"], 60, "it goes on")
+    intake.stop()
+    thread.join(60)
+    assert (thread.is_alive(), waiting(rabbit)) == (False, 0)
+
+
+def test_a_quorum_queue_is_taken_from_too(rabbit: RabbitServer, registry: WorkerRegistry) -> None:
+    with Connection(rabbit.url) as connection, connection.channel() as channel:
+        channel.queue_declare(LANE, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+        body = json.dumps([[], {"job": JOB}, {}])
+        headers = {"task": TASK, "id": "x"}
+        Producer(channel).publish(body, routing_key=LANE, content_type="application/json", headers=headers)
+    assert taken_in(rabbit, registry) == {"taken_in": 1}
+    assert all_parts(registry) == ["x"]
+
+
 def test_what_too_few_replicas_have_is_not_acknowledged(rabbit: RabbitServer, registry: WorkerRegistry) -> None:
     with celery_app(rabbit, registry.settings) as app:
         app.send_task(TASK, kwargs={"job": JOB}, queue=LANE, task_id="x")
