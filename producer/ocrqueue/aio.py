@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError
@@ -16,14 +16,18 @@ from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import check_has_result
 from ocrqueue.core import JobStatus, Registry, State
 from ocrqueue.core.admission import Admission
+from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.records import parse_record
 from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
+from ocrqueue.core.steps import Call, Commands, Move, Pause, Request, Steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import BrokerUnavailable, NotReplicated, QueueFull
 from ocrqueue.job import Job
+from ocrqueue.operations.faces import AsyncManyJobs, Result
+from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
@@ -33,6 +37,7 @@ from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
 Answer = TypeVar("Answer")
+_MOVES: Final = ("cancel", "replay", "drop", "delete", "find")
 AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
 
 
@@ -66,8 +71,20 @@ class AsyncSubmittedJob:
         """Raises JobUnknown."""
         return await self._queue.cancel(self.id)
 
+    async def replay(self) -> None:
+        """Raises JobUnknown, JobNotFailed."""
+        await self._queue.replay(self.id)
 
-class AsyncOcrQueue:
+    async def history(self) -> tuple[Attempt, ...]:
+        """Raises JobUnknown, JobEnded."""
+        return await self._queue.history(self.id)
+
+    async def delete(self) -> bool:
+        """Raises JobUnknown, StorageUnavailable, StorageDenied."""
+        return await self._queue.delete(self.id)
+
+
+class AsyncOcrQueue(AsyncManyJobs):
     """A connection to one installation, for one event loop."""
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
@@ -77,7 +94,7 @@ class AsyncOcrQueue:
         self.client = connect_async(self.settings)
         self._submission = self.client.register_script(load_script("submit"))
         self._announce_input = self.client.register_script(load_script("announce_input"))
-        self._cancel = self.client.register_script(load_script("cancel"))
+        self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._router = Router(self.settings, self._read_engines_from_thread)
 
@@ -95,6 +112,39 @@ class AsyncOcrQueue:
     @cached_property
     def storage(self) -> Storage:
         return open_storage(self.settings)
+
+    @cached_property
+    def _operations(self) -> Operations:
+        return Operations(self.arguments, lambda: self.storage)
+
+    async def _do(self, steps: Steps[Result]) -> Result:
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                request = steps.send(answer) if error is None else steps.throw(error)
+            except StopIteration as stop:
+                return cast("Result", stop.value)
+            try:
+                answer, error = await self._answer(request), None
+            except BaseException as raised:
+                error = raised
+
+    async def _answer(self, request: Request) -> Any:
+        match request:
+            case Move(name, arguments):
+                with broker_errors():
+                    return await self._scripts[name](args=arguments)
+            case Commands(commands):
+                with broker_errors():
+                    async with self.client.pipeline(transaction=False) as pipeline:
+                        for command in commands:
+                            pipeline.execute_command(*command)
+                        return await pipeline.execute()
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
+            case Call(function):
+                return await asyncio.to_thread(function)
 
     async def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> AsyncSubmittedJob:
         """Queue one image; see OcrQueue.submit."""
@@ -210,8 +260,12 @@ class AsyncOcrQueue:
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
         with broker_errors():
-            answer = await self._cancel(args=self.arguments.cancel(job_id))
+            (answer,) = await self._scripts["cancel"](args=self.arguments.cancel([job_id]))
         return cancelled_state(job_id, answer)
+
+    async def replay(self, job_id: str) -> None:
+        """Queue a job that has failed again. Raises JobUnknown, JobNotFailed."""
+        await self._do(self._operations.replay_one(job_id))
 
     async def as_completed(
         self,

@@ -12,10 +12,14 @@ from redis.client import PubSub
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
+from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import BrokerUnavailable, JobCancelled, JobNotFinished, NotReplicated, QueueFull, error_from_info
+from ocrqueue.operations.faces import ManyJobs, Result
+from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
@@ -63,8 +67,20 @@ class SubmittedJob:
         state in which it has ended. Raises JobUnknown."""
         return self._queue.registry.cancel(self.id)
 
+    def replay(self) -> None:
+        """Queue the job, which has failed, again. Raises JobUnknown, JobNotFailed."""
+        self._queue.dead_letters.replay(self.id)
 
-class OcrQueue:
+    def history(self) -> tuple[Attempt, ...]:
+        """See OcrQueue.history."""
+        return self._queue.history(self.id)
+
+    def delete(self) -> bool:
+        """See OcrQueue.delete."""
+        return self._queue.delete(self.id)
+
+
+class OcrQueue(ManyJobs):
     """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
@@ -92,8 +108,15 @@ class OcrQueue:
         return open_storage(self.settings)
 
     @cached_property
+    def _operations(self) -> Operations:
+        return Operations(self.registry.arguments, lambda: self.storage)
+
+    def _do(self, steps: Steps[Result]) -> Result:
+        return run_steps(self.registry, steps)
+
+    @cached_property
     def dead_letters(self) -> DeadLetters:
-        """The jobs that failed for a reason that may pass: list, get, replay, drop."""
+        """The jobs that failed for a reason that may pass: list, get, replay, drop. Others can be replayed, too."""
         return DeadLetters(self.registry)
 
     def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> SubmittedJob:

@@ -100,6 +100,27 @@ class JobEnded(JobUnknown):
     remedy = "Its result, if it had one, may still be in storage: results/<id>/result.json."
 
 
+class JobNotFailed(OcrQueueError):
+    """Only a job that has failed can be replayed."""
+
+    code = "job.not_failed"
+    remedy = "Wait until it has ended; what has succeeded or was cancelled is submitted again as a new job."
+
+
+class FilterMissing(OcrQueueError):
+    """An action on many jobs names none of them."""
+
+    code = "filter.missing"
+    remedy = "Name a tag, a tenant, a state, an error's code or a time; or ask for all jobs outright."
+
+
+class CursorInvalid(OcrQueueError):
+    """A list of jobs does not go on at such a place."""
+
+    code = "cursor.invalid"
+    remedy = "Give what the page before said is next, or begin anew."
+
+
 class JobNotFinished(OcrQueueError):
     """The job has no result yet."""
 

@@ -18,6 +18,7 @@ from ocrqueue.core import WorkerRegistry
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import OcrQueueError, ResultUnreadable, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job import JOB_ID
+from ocrqueue.operations.deletion import remove_stored
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
 
@@ -57,7 +58,7 @@ class Tidying:
 
 
 def tidy(registry: WorkerRegistry, storage: Storage) -> None:
-    """Remove what jobs have left, until nothing is known to be left.
+    """Remove what jobs have left, those that were deleted among them, until nothing is known to be left.
 
     Raises StorageUnavailable, BrokerUnavailable: the rest is for the next time.
     """
@@ -66,6 +67,8 @@ def tidy(registry: WorkerRegistry, storage: Storage) -> None:
             if re.fullmatch(JOB_ID, job_id):
                 _tidy_job(registry, storage, job_id)
             registry.forget_leftovers([job_id])
+    while deleted := registry.deleted(_AT_ONCE):
+        remove_stored(registry, storage, deleted)
 
 
 def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> None:

@@ -244,6 +244,19 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
+def work_with_many_jobs(queue: OcrQueue, ended: str) -> None:
+    page = queue.jobs(limit=1)
+    assert queue.jobs(limit=1, after=page.next) != page
+    queue.history(ended)
+    assert queue.job(ended).cancel() == "cancelled"
+    submitted = queue.submit(HELLO, engine="null", tag="many", tenant="acme")
+    for act in (queue.replay_many, queue.drop_many, queue.cancel_many, queue.delete_many):
+        act(tag="many")
+    with pytest.raises(JobUnknown):
+        submitted.status()
+    assert len(queue.audit()) == 4
+
+
 def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_redis: int, tmp_path: Path) -> None:
     def url(user: str, password: str) -> str:
         return f"redis://{user}:{password}@127.0.0.1:{guarded_redis}/0"
@@ -293,7 +306,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         operator.close()
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)
-        assert queue.job(dead).cancel() == "cancelled"
+        work_with_many_jobs(queue, dead)
         with worker(for_worker, tmp_path, *arguments):
             assert sent_by_name(url("ocr-by-name", "BY-NAME-PASSWORD"), tmp_path) == "succeeded"
             assert interrupted.wait(100).attempts == 2

@@ -153,7 +153,7 @@ def test_the_memory_of_ends_and_dead_letters_goes_in_time(registry: WorkerRegist
     client.delete(keys.ended_ids(day.decode()))
     reclaimed(registry)
     assert (client.scard(keys.ended_days()), client.zcard(keys.dead())) == (0, 0)
-    client.delete(keys.record(given.id))
+    client.delete(keys.record(given.id), keys.by_state("succeeded"))
 
 
 # --- what storage may hold --------------------------------------------------------------------------------------------

@@ -183,6 +183,7 @@ def test_a_page_part_whose_job_is_gone_is_never_run(registry: WorkerRegistry) ->
     registry.split(begun(registry), 3, "sha256")
     submit(registry, kept)
     registry.client.delete(registry.keys.record(gone.id), registry.keys.open_parts(gone.id))
+    registry.client.zrem(registry.keys.split(), gone.id)
     assert all_parts(registry) == [kept.id]
 
 
@@ -212,6 +213,7 @@ def test_an_idempotency_key_holds_for_as_long_as_its_job_is_remembered(registry:
     assert submit(registry, second) == [first.id], "its record has expired, and its end is remembered"
     for day in registry.client.smembers(registry.keys.ended_days()):
         registry.client.delete(registry.keys.ended_ids(int(day)))
+    registry.client.delete(registry.keys.by_state("cancelled"))
     assert submit(registry, second) == [second.id]
 
 
@@ -397,7 +399,7 @@ def test_a_key_prefix_is_before_every_key(registry: WorkerRegistry, given: Job) 
     hold = begun(registry)
     registry.finish(hold, given, succeeded(hold), Used(1))
     reclaimed(registry)
-    registry.remember_reading("k", "s3://b/r.json")
+    registry.remember_reading("k", "s3://b/r.json", given.id)
     assert registry.earlier_reading("k") == "s3://b/r.json"
     prefix = registry.settings.key_prefix.encode()
     assert prefix
@@ -459,12 +461,17 @@ def test_a_replay_queues_the_job_anew_and_keeps_its_history(registry: WorkerRegi
 def test_a_dropped_letter_is_gone_and_its_record_stays(registry: WorkerRegistry) -> None:
     made, letters = fail(registry, EngineFailed), DeadLetters(registry)
     assert letters.get(made.id).id == made.id
-    letters.drop(made.id)
+    assert letters.drop(made.id)
     assert letters.list() == []
     assert registry.status(made.id).state == "failed"
-    for call in (letters.drop, letters.replay, letters.get):
+    assert not letters.drop(made.id), "it was dropped before"
+    with pytest.raises(JobUnknown):
+        letters.get(made.id)
+    for call in (letters.drop, letters.replay):
         with pytest.raises(JobUnknown):
-            call(made.id)
+            call("nobody")
+    letters.replay(made.id)
+    assert registry.status(made.id).state == "queued"
 
 
 def test_a_letter_whose_record_has_expired_is_forgotten(registry: WorkerRegistry) -> None:

@@ -128,19 +128,19 @@ def check_command(text: str) -> None:
         assert words[1] in COMMANDS, text
         command = program.get_command(click.Context(program), words[1])
         assert command is not None
-        check_options(command, words[2:])
+        check_subcommand(command, words[2:])
     elif words[:1] == ["ocrqueue-worker"]:
-        check_worker_command(worker_program, words[1:])
+        check_subcommand(worker_program, words[1:])
 
 
-def check_worker_command(command: click.Command, words: list[str]) -> None:
+def check_subcommand(command: click.Command, words: list[str]) -> None:
     """Down to the subcommand that `words` name."""
     if not isinstance(command, click.Group) or not words or words[0].startswith("-"):
         check_options(command, words)
         return
     subcommand = command.get_command(click.Context(command), words[0])
     assert subcommand is not None, (command.name, words)
-    check_worker_command(subcommand, words[1:])
+    check_subcommand(subcommand, words[1:])
 
 
 def check_options(command: click.Command, words: list[str]) -> None:

@@ -79,9 +79,9 @@ def test_a_piece_that_does_not_exist_is_an_error() -> None:
 
 
 def surplus(script: str, pieces: dict[str, str]) -> list[str]:
-    """The pieces that a script's line `-- uses:` names, and neither it nor a later piece builds on; or names twice."""
-    found = re.search(r"^-- uses: (.+)$", script, re.MULTILINE)
-    named = found[1].split(", ") if found else []
+    """The pieces that a script's lines `-- uses:` name, and neither it nor a later piece builds on; or names twice."""
+    lines = re.findall(r"^-- uses: (.+)$", script, re.MULTILINE)
+    named = [name for line in lines for name in line.split(", ")]
     texts = [*(pieces[name] for name in named), script]
     code = [re.sub(r"--.*", "", text) for text in texts]
     listed = []

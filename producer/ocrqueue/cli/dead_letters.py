@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import click
 
-from ocrqueue.cli.exit_codes import ExitStatus
+from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
+from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
 from ocrqueue.cli.inputs import expand_ids
-from ocrqueue.cli.jobs import ids_argument, print_status
+from ocrqueue.cli.jobs import print_status
 from ocrqueue.cli.output import json_option, moment, print_json, print_table, say, say_error
 from ocrqueue.client import OcrQueue
-from ocrqueue.errors import JobUnknown
+from ocrqueue.errors import JobNotFailed, JobUnknown
 
 
 @click.group()
@@ -20,7 +22,8 @@ def dead() -> None:
     """Look at failed jobs, and queue them again.
 
     A job that failed for a reason that may pass (its worker was killed, an engine broke, storage was away) is kept as
-    a dead letter for OCRQUEUE_DEAD_LETTER_TTL_S seconds. One whose image or options are at fault is not.
+    a dead letter for OCRQUEUE_DEAD_LETTER_TTL_S seconds. One whose image or options are at fault is none, and can be
+    replayed all the same, once the cause is gone: `ocrqueue list --state failed` shows all.
     """
 
 
@@ -74,38 +77,68 @@ def show(job_id: str, as_json: bool) -> None:
 
 
 @dead.command()
-@ids_argument
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@filter_options(states=False)
+@bulk_options
 @json_option
 @click.pass_context
-def replay(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
-    """Queue dead letters again, under their ids.
+def replay(
+    context: click.Context, /, ids: tuple[str, ...], all_jobs: bool, dry_run: bool, as_json: bool, **given: Any
+) -> None:
+    """Queue failed jobs again, under their ids: dead letters, and any other failure.
 
-    `-` reads ids from stdin. With --json, one object a line.
+    By id, or all that the filters mean: `--code language.missing`. `-` reads ids from stdin. With --json, one object a
+    line.
     """
+    asked = wanted(given)
+    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
+        raise click.UsageError("Give ids, or filters, or --all.")
     with OcrQueue() as queue:
-        _each(context, expand_ids(ids, sys.stdin), queue.dead_letters.replay, "queued", as_json)
+        if not ids:
+            act(queue.replay_many, asked, "queued", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)
+            return
+
+        def again(job_id: str) -> str:
+            queue.dead_letters.replay(job_id)
+            return "queued"
+
+        _each(context, expand_ids(ids, sys.stdin), again, as_json)
 
 
 @dead.command()
-@ids_argument
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@filter_options(states=False)
+@bulk_options
 @json_option
 @click.pass_context
-def drop(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
-    """Take dead letters off the list.
+def drop(
+    context: click.Context, /, ids: tuple[str, ...], all_jobs: bool, dry_run: bool, as_json: bool, **given: Any
+) -> None:
+    """Take dead letters off the list: by id, or all that the filters mean.
 
-    `-` reads ids from stdin. With --json, one object a line.
+    Their records stay, and can be replayed. `-` reads ids from stdin. With --json, one object a line.
     """
+    asked = wanted(given)
+    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
+        raise click.UsageError("Give ids, or filters, or --all.")
     with OcrQueue() as queue:
-        _each(context, expand_ids(ids, sys.stdin), queue.dead_letters.drop, "dropped", as_json)
+        if not ids:
+            act(queue.drop_many, asked, "dropped", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)
+            return
+
+        def off_the_list(job_id: str) -> str:
+            return "dropped" if queue.dead_letters.drop(job_id) else "not on the list"
+
+        _each(context, expand_ids(ids, sys.stdin), off_the_list, as_json)
 
 
-def _each(context: click.Context, job_ids: list[str], action: Callable[[str], None], done: str, as_json: bool) -> None:
-    missing = False
+def _each(context: click.Context, job_ids: list[str], action: Callable[[str], str], as_json: bool) -> None:
+    status = ExitStatus.OK
     for job_id in job_ids:
         try:
-            action(job_id)
-        except JobUnknown as error:
-            missing = True
+            done = action(job_id)
+        except (JobUnknown, JobNotFailed) as error:
+            status = exit_of_error(error.code)
             if as_json:
                 print_json({"id": job_id, "error": error.info.model_dump(mode="json")})
             say_error(error.info)
@@ -114,4 +147,4 @@ def _each(context: click.Context, job_ids: list[str], action: Callable[[str], No
             print_json({"id": job_id, "done": done})
         else:
             click.echo(f"{job_id}  {done}")
-    context.exit(ExitStatus.UNKNOWN if missing else ExitStatus.OK)
+    context.exit(status)

@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
+from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.output import (
     json_option,
@@ -94,17 +95,34 @@ def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as
 
 
 @click.command()
-@ids_argument
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@filter_options(states=True)
+@bulk_options
 @json_option
 @click.pass_context
-def cancel(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
+def cancel(
+    context: click.Context, /, ids: tuple[str, ...], all_jobs: bool, dry_run: bool, as_json: bool, **given: Any
+) -> None:
     """Stop jobs.
 
-    A queued job is cancelled at once, a running one stops at its next step, one that has ended stays as it is.
-    `-` reads ids from stdin. With --json, one object a line: id and state after it.
+    By id, or all that the filters mean. A queued job is cancelled at once, a running one stops at its next step, one
+    that has ended stays as it is. `-` reads ids from stdin. With --json, one object a line: id and state after it.
     """
     missing = False
+    asked = wanted(given)
+    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
+        raise click.UsageError("Give ids, or filters, or --all.")
     with OcrQueue() as queue:
+        if not ids:
+            act(
+                queue.cancel_many,
+                asked,
+                "cancelled or asked to stop",
+                all_jobs=all_jobs,
+                dry_run=dry_run,
+                as_json=as_json,
+            )
+            return
         for job_id in expand_ids(ids, sys.stdin):
             try:
                 state = queue.job(job_id).cancel()

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
+from ocrqueue.core.check_lists import Lists
 from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.records import FINAL_STATES, stored_job
 from ocrqueue.core.registry import Registry
@@ -41,6 +42,7 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.lanes()
         yield from look.indexes()
         yield from look.inputs()
+        yield from look.lists().faults()
         yield from look.orphans()
         yield from look.of_others()
 
@@ -173,6 +175,17 @@ class _Look:
                     yield f"{job_id} refers to the image {name} until {until_ms:.0f}, and is no job at work with it"
         for job_id, image in wanted.items():
             yield f"{job_id} does not refer to its image {image}"
+
+    def lists(self) -> Lists:
+        return Lists(
+            self.records,
+            {state: self._sorted(f"by_state:{state}") for state in sorted(FINAL_STATES)},
+            {name: self._sorted(f"by_tag:{name}") for name in self._names("by_tag:")},
+            {name: self._sorted(f"by_tenant:{name}") for name in self._names("by_tenant:")},
+            self._sorted("split"),
+            self._sorted("deleted"),
+            self.ended,
+        )
 
     def orphans(self) -> Iterator[str]:
         for what in ("open:", "parts:"):

@@ -7,7 +7,7 @@ from typing import cast
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.registry import Registry
-from ocrqueue.errors import JobUnknown
+from ocrqueue.errors import JobNotFailed, JobUnknown
 
 
 class DeadLetters:
@@ -40,15 +40,24 @@ class DeadLetters:
         return self.registry.status(job_id)
 
     def replay(self, job_id: str) -> None:
-        """Queue the job again under its id; how it ended before is kept in its history. Raises JobUnknown."""
-        (job,) = self.registry.jobs([job_id])
-        if job is None or not self.registry.run("replay", self.registry.arguments.replay(job)):
-            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+        """Queue a job that failed again, a dead letter or not, under its id; its history tells how it ended before.
 
-    def drop(self, job_id: str) -> None:
-        """Forget the dead letter; its record stays for as long as it was to be kept. Raises JobUnknown."""
-        if not self._forget(job_id):
-            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
+        Raises JobUnknown, JobEnded, JobNotFailed.
+        """
+        status = self.registry.status(job_id)
+        (job,) = self.registry.jobs([job_id])
+        if job is None or not self.registry.run("replay", self.registry.arguments.replay([job]))[0]:
+            raise JobNotFailed(f"Job {job_id} is {status.state}.")
+
+    def drop(self, job_id: str) -> bool:
+        """Take the dead letter off the list; its record stays for as long as it was to be kept.
+
+        False where it was not on it: it was dropped before, or is no dead letter. Raises JobUnknown, JobEnded.
+        """
+        if self._forget(job_id):
+            return True
+        self.registry.status(job_id)
+        return False
 
     def _forget(self, job_id: str) -> bool:
         with broker_errors():

@@ -33,16 +33,18 @@ Ending = dict[str, Any]
 
 def ending(outcome: Outcome, settings: Settings, *, reply_to: str | None = None, by_name: bool = False) -> Ending:
     """Of this very job. `by_name`: an AsyncResult may wait for it."""
-    is_dead = outcome.error is not None and outcome.state == "failed" and is_dead_letter(outcome.error)
+    failure = outcome.error if outcome.state == "failed" else None
     made: Ending = {
         "state": outcome.state,
         "outcome": outcome.model_dump_json(exclude_defaults=True),
-        "life_ms": (settings.dead_letter_ttl_s if is_dead else settings.record_ttl_s) * 1000,
+        "life_ms": (settings.dead_letter_ttl_s if outcome.state == "failed" else settings.record_ttl_s) * 1000,
         "ended_ttl_ms": settings.ended_ttl_s * 1000,
         "celery_life_ms": settings.record_ttl_s * 1000,
     }
-    if is_dead:
-        made["dead"] = True
+    if failure is not None:
+        made["code"] = failure.code
+        if is_dead_letter(failure):
+            made["dead"] = True
     if by_name:
         made["celery_result"] = json.dumps(celery_result(outcome), separators=(",", ":"))
     if reply_to:
@@ -67,6 +69,7 @@ def policy(settings: Settings) -> str:
     return json.dumps(
         {
             "lease_ms": int(settings.lost_after_s * 1000),
+            "record_ttl_ms": settings.record_ttl_s * 1000,
             "dead_letter_ttl_ms": settings.dead_letter_ttl_s * 1000,
             "ended_ttl_ms": settings.ended_ttl_s * 1000,
             "delivery_cap": settings.delivery_cap,
@@ -80,7 +83,7 @@ def policy(settings: Settings) -> str:
 
 def _failure(error: ErrorInfo, settings: Settings) -> Ending:
     outcome = Outcome(job_id=_ID, state="failed", error=error)
-    return {**template(outcome, settings), "code": error.code, "error": error.model_dump_json(exclude_defaults=True)}
+    return {**template(outcome, settings), "error": error.model_dump_json(exclude_defaults=True)}
 
 
 def is_dead_letter(error: ErrorInfo) -> bool:

@@ -24,6 +24,12 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970, never to run again | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
 | `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
+| `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant> <code> <tag>` -> when it ended | as its record |
+| `ocrqueue:by_tag:<tag>` | sorted set | id of a job -> when it was submitted, and then when it ended | as its record |
+| `ocrqueue:by_tenant:<tenant>` | sorted set | the same | as its record |
+| `ocrqueue:split` | sorted set | id of a job that was split -> when | until the job's end |
+| `ocrqueue:audit` | hash | `<run>` -> an action on many jobs, `<run>:jobs`, `<run>:ended`: `audit` | the last 1000 |
+| `ocrqueue:deleted` | sorted set | `<id> <image's name>` of a deleted job, in storage still -> when | until then |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
@@ -70,7 +76,10 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `step` | how many engines of the job's route have had their turn | once one has |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
-| `history` | JSON list of the Outcomes before each replay | once replayed |
+| `read` | cache keys under which readings of its are remembered | once one is |
+| `code` | the error's, of a job that failed | after such an end |
+| `history` | JSON of the Outcomes before each replay, a line each, the newest 20 | once replayed |
+| `log` | JSON of the attempts before the last one, and of replays, a line each, the newest 32 | once there is one |
 | `replayed` | 1: its storage may hold what an earlier life left | once replayed |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
 | `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |
@@ -92,6 +101,7 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `retries` | attempts that ended with a retryable error | once one has |
 | `error` | JSON of the error that the next attempt is for | while waiting for it |
 | `together` | 1: taken with others of its kind, in a batch | in a hand |
+| `worker` | of a page part: name of the worker of its newest attempt | once started |
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
 """
 
@@ -160,6 +170,24 @@ class Keys:
 
     def leftovers(self) -> str:
         return f"{self.root}leftovers"
+
+    def by_state(self, state: str) -> str:
+        return f"{self.root}by_state:{state}"
+
+    def by_tag(self, tag: str) -> str:
+        return f"{self.root}by_tag:{tag}"
+
+    def by_tenant(self, tenant: str) -> str:
+        return f"{self.root}by_tenant:{tenant}"
+
+    def split(self) -> str:
+        return f"{self.root}split"
+
+    def audit(self) -> str:
+        return f"{self.root}audit"
+
+    def deleted(self) -> str:
+        return f"{self.root}deleted"
 
     def dead(self) -> str:
         return f"{self.root}dead"

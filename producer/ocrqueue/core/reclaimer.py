@@ -34,11 +34,13 @@ def reclaim(registry: WorkerRegistry) -> Reclaimed:
         sum(each.due for each in rounds),
         any(each.leases_granted for each in rounds),
         tuple(dict.fromkeys(job_id for each in rounds for job_id in each.leftovers)),
+        sum(each.unlisted for each in rounds),
+        rounds[-1].deleted,
     )
 
 
 def _was_full(found: Reclaimed) -> bool:
-    return max(len(found.requeued) + len(found.poisonous), found.due) >= _AT_ONCE
+    return max(len(found.requeued) + len(found.poisonous), found.due, found.unlisted) >= _AT_ONCE
 
 
 def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:

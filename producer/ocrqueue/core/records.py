@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.document import Confidence, Document, Timings
 from ocrqueue.errors import ErrorInfo
@@ -100,7 +100,7 @@ class JobStatus(BaseModel):
     timings: Timings = Timings()
     error: ErrorInfo | None = None
     history: tuple[Outcome, ...] = ()
-    """How the job ended before each replay, oldest first."""
+    """How the job ended before each replay, oldest first; the newest 20."""
 
     @property
     def finished(self) -> bool:
@@ -112,7 +112,6 @@ _MOST_DIGITS: Final = 15
 """Of a number or a time in a record; what has more was not written by us."""
 _UNREADABLE: Final = "unreadable:"
 """The image of a job whose record names none."""
-_HISTORY: Final = TypeAdapter(tuple[Outcome, ...])
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 
@@ -207,10 +206,8 @@ def _parsed(model: type[Parsed], text: str | None) -> Parsed | None:
 
 
 def _history(text: str | None) -> tuple[Outcome, ...]:
-    try:
-        return _HISTORY.validate_json(text) if text else ()
-    except ValidationError:
-        return ()
+    found = [_parsed(Outcome, line) for line in (text or "").splitlines()]
+    return tuple(outcome for outcome in found if outcome is not None)
 
 
 def _number(text: str | None) -> int:

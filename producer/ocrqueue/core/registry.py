@@ -38,6 +38,10 @@ MOVES: Final = (
     "announce_input",
     "claim_removal",
     "end_removal",
+    "find",
+    "drop",
+    "delete",
+    "remember_reading",
 )
 """A script each."""
 
@@ -120,7 +124,8 @@ class Registry:
 
         Returns the state after it. Raises JobUnknown, JobEnded.
         """
-        return cancelled_state(job_id, self.run("cancel", self.arguments.cancel(job_id)))
+        (answer,) = self.run("cancel", self.arguments.cancel([job_id]))
+        return cancelled_state(job_id, answer)
 
     def jobs(self, job_ids: Sequence[str]) -> list[Job | None]:
         """The jobs as they were submitted; None where there is no record."""
@@ -133,10 +138,9 @@ class Registry:
             for job_id, text in zip(job_ids, stored, strict=True)
         ]
 
-    def remember_reading(self, cache_key: str, result_uri: str) -> None:
-        """The result of an image is at `result_uri`, should the same be asked again."""
-        with broker_errors():
-            self.client.set(self.keys.read(cache_key), result_uri, ex=self.settings.cache_ttl_s)
+    def remember_reading(self, cache_key: str, result_uri: str, job_id: str) -> None:
+        """The result of an image, which the job has read, is at `result_uri`, should the same be asked again."""
+        self.run("remember_reading", self.arguments.remember_reading(cache_key, result_uri, job_id))
 
     def earlier_reading(self, cache_key: str) -> str | None:
         with broker_errors():
@@ -147,6 +151,11 @@ class Registry:
         """A job that is about to be submitted will refer to an image of this name, which is uploaded or is next:
         it stays. False where the image is being removed at this moment."""
         return bool(self.run("announce_input", self.arguments.announce_input(name, job_id)))
+
+    def forget_deleted(self, jobs: Sequence[tuple[str, str | None]]) -> None:
+        """What these deleted jobs, each with its uploaded image's name, had stored is removed."""
+        with broker_errors():
+            self.client.zrem(self.keys.deleted(), *(f"{job_id} {name or ''}" for job_id, name in jobs))
 
     def close(self) -> None:
         self.client.close()

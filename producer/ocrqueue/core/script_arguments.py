@@ -13,6 +13,7 @@ from ocrqueue.core.keys import Keys, once_hash
 from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
+from ocrqueue.job.references import input_name
 from ocrqueue.settings import Settings
 from ocrqueue.tracing import current_traceparent
 
@@ -190,8 +191,29 @@ class ScriptArguments:
         record = _compact(_lost_record(job, by_name=by_name)) if is_lost else ""
         return [self.keys.root, hold.part, hold.token, _compact(made), outcome_json, _compact(facts), record]
 
-    def cancel(self, job_id: str) -> Arguments:
-        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings))]
+    def cancel(self, job_ids: Sequence[str], run: str = "") -> Arguments:
+        return [self.keys.root, run, _compact(endings.cancelled(self.settings)), *job_ids]
+
+    def delete(self, jobs: Sequence[tuple[str, Job | None]], run: str) -> Arguments:
+        """Each with its id, for a job without a record too."""
+        entries = [
+            (
+                job_id,
+                once_hash(job.tenant, job.idempotency_key) if job and job.idempotency_key else "",
+                (input_name(job.image) if job else None) or "",
+            )
+            for job_id, job in jobs
+        ]
+        return [self.keys.root, run, self.settings.ended_ttl_s * 1000, _compact(entries)]
+
+    def drop(self, job_ids: Sequence[str], run: str) -> Arguments:
+        return [self.keys.root, run, *job_ids]
+
+    def remember_reading(self, cache_key: str, result_uri: str, job_id: str) -> Arguments:
+        return [self.keys.root, cache_key, result_uri, self.settings.cache_ttl_s, job_id]
+
+    def find(self, name: str, options: Mapping[str, Any]) -> Arguments:
+        return [self.keys.root, name, _compact(options)]
 
     def lost(self, holds: Sequence[Hold]) -> Arguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
@@ -216,10 +238,11 @@ class ScriptArguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, holder, announcement, _compact(options), *named]
 
-    def replay(self, failed: Job) -> Arguments:
+    def replay(self, failed: Sequence[Job], run: str = "") -> Arguments:
         # what its engines left to each other is gone
-        job = failed.from_its_first_engine()
-        return [self.keys.root, job.id, _compact({"lane": job.queue, "kind": job.kind}), job_json(job)]
+        jobs = [(job.from_its_first_engine(), job.engine) for job in failed]
+        entries = [(job.id, job.queue, job.kind, engine) for job, engine in jobs]
+        return [self.keys.root, run, _compact(entries), *(job_json(job) for job, _ in jobs)]
 
 
 def _lost_record(job: Job, *, by_name: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
@@ -14,6 +14,8 @@ from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 
+_DELETING_S: Final = 60
+"""Whoever deletes a job has removed what it stored by then, or was killed."""
 Gone = Literal["gone"]
 """The part is another's: its lease had run out, or it was cancelled and begun anew."""
 
@@ -90,6 +92,10 @@ class Reclaimed:
     """The round before was too long ago: who holds parts has time to say so, and none was reclaimed."""
     leftovers: tuple[str, ...] = ()
     """Jobs that ended with no worker at hand: what they have stored is to be removed."""
+    unlisted: int = 0
+    """Entries of jobs whose record has expired, in the list of the state that had most."""
+    deleted: int = 0
+    """Jobs that were deleted a while ago, by somebody who has not removed what they had stored."""
 
 
 class WorkerRegistry(Registry):
@@ -203,14 +209,32 @@ class WorkerRegistry(Registry):
 
     def reclaim(self, most: int = 100) -> Reclaimed:
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""
-        requeued, poisonous, due, granted, leftovers = self.run("reclaim", self.arguments.reclaim(most))
-        return Reclaimed(_names(requeued), _names(poisonous), int(due), bool(granted), _names(leftovers))
+        answer = self.run("reclaim", self.arguments.reclaim(most))
+        requeued, poisonous, due, granted, leftovers, unlisted, deleted = answer
+        return Reclaimed(
+            _names(requeued),
+            _names(poisonous),
+            int(due),
+            bool(granted),
+            _names(leftovers),
+            int(unlisted),
+            int(deleted),
+        )
 
     def leftovers(self, most: int) -> list[str]:
         """Some of the jobs that had begun and ended without a result, and may have left something in storage."""
         with broker_errors():
             found = cast("list[bytes]", self.client.srandmember(self.keys.leftovers(), most))
         return [job_id.decode(errors="replace") for job_id in found]
+
+    def deleted(self, most: int) -> list[tuple[str, str | None]]:
+        """Some jobs that were deleted a while ago, and are in storage still; each with its uploaded image's name."""
+        with broker_errors():
+            seconds, _ = self.client.time()
+            before_ms = (seconds - _DELETING_S) * 1000
+            found = self.client.zrange(self.keys.deleted(), "-inf", before_ms, byscore=True, offset=0, num=most)
+        parted = [entry.decode(errors="replace").partition(" ") for entry in cast("list[bytes]", found)]
+        return [(job_id, name or None) for job_id, _, name in parted]
 
     def has_left(self, job_id: str) -> bool:
         """Whether the job is one of those still, and has not begun anew."""

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     )
     idempotency_ttl_s: int = Field(default=86_400, ge=1, description="An idempotency key is remembered this long.")
     dead_letter_ttl_s: int = Field(
-        default=2_592_000, ge=60, description="A dead letter is kept this long, to be looked at and replayed."
+        default=2_592_000, ge=60, description="A failed job is kept this long, to be looked at and replayed."
     )
     cache_ttl_s: int = Field(
         default=604_800, ge=0, description="A read image is remembered this long; 0 turns the cache off."

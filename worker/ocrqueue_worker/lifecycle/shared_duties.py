@@ -100,7 +100,7 @@ class SharedDuties:
             _log.warning("parts of lost workers are back in their lanes", parts=found.requeued)
         for part in found.poisonous:
             _log.error("part took its workers down too often", part=part)
-        if found.leftovers:
+        if found.leftovers or found.deleted:
             self._tidying.ask()
 
 

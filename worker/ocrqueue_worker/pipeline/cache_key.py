@@ -51,7 +51,7 @@ def earlier_reading(attempt: Attempt, key: str) -> Document | None:
 def remember_reading(attempt: Attempt, key: str, uri: str) -> None:
     """The Document of this image is at `uri`, should the same be asked again; not while Redis is away."""
     with suppress(BrokerUnavailable):
-        attempt.workplace.registry.remember_reading(key, uri)
+        attempt.workplace.registry.remember_reading(key, uri, attempt.job.id)
 
 
 def as_cached(document: Document, job: Job, source: InputInfo, attempt: int) -> Document:

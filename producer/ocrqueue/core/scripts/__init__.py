@@ -1,7 +1,7 @@
 """The Lua scripts by which Redis moves a job on: each is one step that is taken as a whole, by Redis's own clock.
 
 A script is a file of its own. Its head says what it is given and what it returns, and binds KEYS and ARGV to names.
-Pieces that scripts share are in `shared/`; a script names those that it needs in a line `-- uses: clock, count`, each
+Pieces that scripts share are in `shared/`; a script names those that it needs in lines `-- uses: clock, count`, each
 after those that it builds on.
 
 A state once final is never left: `finish` and `cancel` look before they write. What ends or goes on with a job works
@@ -32,8 +32,8 @@ def load_script(name: str, package: str = _CORE) -> str:
 def expand(script: str) -> str:
     """Put the shared pieces that a script names after its first line, which is to stay the first."""
     first_line, _, rest = script.partition("\n")
-    uses = _USES.search(rest)
-    pieces = [_read(_CORE, "shared", f"{name}.lua") for name in uses[1].split(", ")] if uses else []
+    names = [name for line in _USES.findall(rest) for name in line.split(", ")]
+    pieces = [_read(_CORE, "shared", f"{name}.lua") for name in names]
     return "\n".join([first_line, *pieces, rest])
 
 

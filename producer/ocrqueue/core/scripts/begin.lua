@@ -28,7 +28,7 @@ if not own[3] then
   end
   local of_part = {'attempts', as_text(attempt), 'deliveries', as_text((own[7] or 0) + 1), 'begun', as_text(now)}
   if is_page_part(part) then
-    redis.call('HSET', key, unpack(of_part))
+    redis.call('HSET', key, 'worker', worker, unpack(of_part))
     of_part = {}
   end
   redis.call('HSET', record, 'state', 'running', 'started_at', as_text(now), 'worker', worker, 'queue_wait_ms', job[2],

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
+-- uses: job_lists, ending, page_parts, attempts, leaving
 -- RECLAIM: what was in the hand of somebody who has been silent for longer than its lease goes back to its place; what
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
--- ARGV root, policy (lease_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison, never_begun,
---   cancelled), how many of each at most
+-- ARGV root, policy (lease_ms, record_ttl_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison,
+--   never_begun, cancelled), how many of each at most
 -- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew, jobs that
---   have ended and of which something may be left in storage}
+--   have ended and of which something may be left in storage, the most entries that left a list of jobs, jobs
+--   that were deleted a while ago and have something in storage}
 local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])
 local function is_strange(key)
   local kind = redis.call('TYPE', key).ok
@@ -62,13 +64,38 @@ for _, part in ipairs(due('delayed')) do
 end
 forget_expired_days()
 forget('dead', policy.dead_letter_ttl_ms)
+
+-- Those whose records have expired leave the lists. How many of them were looked at.
+local function unlist_expired(state, life_ms)
+  local before = '(' .. as_text(now - life_ms)
+  local entries = redis.call('ZRANGEBYSCORE', state_list(state), '-inf', before, 'LIMIT', 0, most)
+  for _, entry in ipairs(entries) do
+    local left_ms = redis.call('PTTL', record_key((names_in(entry))))
+    if left_ms >= 0 then
+      -- it ended when records were kept for longer
+      redis.call('ZADD', state_list(state), as_text(now - life_ms + left_ms), entry)
+    elseif left_ms == -2 then
+      unlist_entry(state, entry)
+    else
+      redis.call('ZREM', state_list(state), entry)
+    end
+  end
+  return #entries
+end
+
+local unlisted = unlist_expired('failed', policy.dead_letter_ttl_ms)
+for _, state in ipairs({'succeeded', 'partial', 'cancelled'}) do
+  unlisted = math.max(unlisted, unlist_expired(state, policy.record_ttl_ms))
+end
 shorten_leases()
+-- whoever deletes a job removes what it has stored at once; where it did not come to that, somebody else is to
+local deleted = redis.call('ZCOUNT', root .. 'deleted', '-inf', as_text(now - 60000))
 local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)
-if has_grace() then return {{}, {}, released, 1, leftovers} end
+if has_grace() then return {{}, {}, released, 1, leftovers, unlisted, deleted} end
 local reclaimed, poisonous = {}, {}
 for _, part in ipairs(due('leases')) do
   local became = lose(part, policy)
   if became == 'requeued' then reclaimed[#reclaimed + 1] = part end
   if became == 'poison' then poisonous[#poisonous + 1] = part end
 end
-return {reclaimed, poisonous, released, 0, leftovers}
+return {reclaimed, poisonous, released, 0, leftovers, unlisted, deleted}

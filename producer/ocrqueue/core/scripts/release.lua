@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
+-- uses: job_lists, ending, page_parts, attempts, leaving
 -- RELEASE: an attempt is over in order, or never began, and the part is to have another.
 -- ARGV root, part, token, options, error (JSON, or '')
 --   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),
@@ -8,7 +9,7 @@
 local part, token, options, error = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local id, key = job_of(part), part_key(part)
 local record = record_key(id)
-local own = redis.call('HMGET', key, 'token', 'holder', 'lane', 'sequence', 'begun')
+local own = redis.call('HMGET', key, 'token', 'holder', 'lane', 'sequence', 'begun', 'attempts', 'worker')
 if own[1] ~= token then
   local state = redis.call('HGET', record, 'state')
   return (not state or is_final(state)) and 'ended' or 'gone'
@@ -18,7 +19,11 @@ let_go(part, key, token, own[2], own[5])
 local job = redis.call('HMGET', record, 'cancel', 'tenant')
 if job[1] then return leave_cancelled(part, options.cancelled) end
 -- what was not begun has met nobody since it was last lost
-if own[5] then redis.call('HDEL', key, 'deliveries') end
+if own[5] then
+  redis.call('HDEL', key, 'deliveries')
+  local attempt = {number = own[6], started = own[5], worker = own[7], engine = engine_of(own[3])}
+  note_attempt(part, attempt, options.is_retry and 'retried' or 'given back', error)
+end
 redis.call('HDEL', key, 'takes', 'progress')
 if error ~= '' then redis.call('HSET', key, 'error', error) end
 if options.alone then redis.call('HSET', key, 'alone', '1') end

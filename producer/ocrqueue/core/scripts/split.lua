@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
+-- uses: job_lists, ending, page_parts, attempts, leaving
 -- SPLIT: the opening part has seen that the job has so many page parts, which take its place in the lane.
 -- ARGV root, part (the opening one), token, how many page parts, pin (the source's sha256 or ETag), cancelled (the
 --   ending of a job that was asked to stop)
@@ -17,6 +18,7 @@ redis.call('HSET', record, 'place', 'split', 'parts', as_text(parts), 'open', as
   'pin', pin, 'progress', '0/' .. as_text(parts))
 redis.call('HDEL', record, 'deliveries', 'takes', 'retries', 'alone')
 for _ = 1, math.min(parts, most_waiting) do open_next_part(part) end
+redis.call('ZADD', root .. 'split', as_text(now), part)
 ring(own[6])
 tell(part, 'running 0/' .. as_text(parts))
 return 'split'

@@ -1,5 +1,5 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, inputs, submission
+-- uses: root, clock, as_text, ended_ids, places, inputs, job_lists, submission
 -- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full.
 -- ARGV root, options, entries, and the JSON text of each job
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)

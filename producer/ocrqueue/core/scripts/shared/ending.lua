@@ -1,10 +1,10 @@
 -- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts,
--- inputs.
+-- inputs, job_lists.
 --
 -- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
--- may help; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms, for a job that came by name; reply, the
--- message for the job's reply queue. Where `is_template`, the texts hold names such as @ID@ in place of what is the
--- job's own.
+-- may help; code, of the error of a job that failed; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms,
+-- for a job that came by name; reply, the message for the job's reply queue. Where `is_template`, the texts hold names
+-- such as @ID@ in place of what is the job's own.
 local function filled(ending, name, id, reply_to)
   if not ending.is_template then return ending[name] end
   local own = {ID = id, REPLY = reply_to, TASK = id .. '-' .. as_text(now)}
@@ -23,17 +23,19 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts, input = unpack(redis.call('HMGET', record, 'reply_to', 'by_name',
-    'started_at', 'parts', 'input'))
+  local reply_to, by_name, begun, parts, input, tenant, tag = unpack(redis.call('HMGET', record, 'reply_to', 'by_name',
+    'started_at', 'parts', 'input', 'tenant', 'tag'))
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
-    'finished_at', as_text(now), 'place', 'done')
+    'finished_at', as_text(now), 'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
     'error', 'retries', 'lane', 'sequence', 'alone', 'poison')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
   if parts then
     redis.call('HDEL', record, 'open', 'next_part', 'idle', 'closing')
     redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
+    redis.call('ZREM', root .. 'split', id)
   end
+  list_ended(id, tenant, ending.code, tag, ending.state)
   if input then
     local until_ms = now + ending.life_ms + hour_ms
     refer_to_input(input_of(redis.call('HGET', record, 'job')), id, until_ms)

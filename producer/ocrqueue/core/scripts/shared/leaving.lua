@@ -1,4 +1,4 @@
--- Parts that end without a result of their own. Needs places, ending, page_parts.
+-- Parts that end without a result of their own. Needs places, ending, page_parts, attempts.
 
 -- Nobody works on the job any more, which was asked to stop: true once it has ended.
 local function end_if_nobody_works_on(id, cancelled)
@@ -35,7 +35,7 @@ local function leave_poisonous(part, poison)
     redis.call('HDEL', record_key(id), 'deliveries', 'takes')
     return back_to_lane(part, record_key(id), own[1], own[4] or '', own[5])
   end
-  local engine = string.match(own[1] or '', '^ocr%.([^.]+)') or ''
+  local engine = engine_of(own[1]) or ''
   end_job(id, poison)
   count_turn(engine, 0, poison.code)
 end
@@ -44,11 +44,14 @@ end
 local function lose(part, policy)
   local id, key = job_of(part), part_key(part)
   local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence',
-    'together')
+    'together', 'attempts', 'worker')
   let_go(part, key, own[1] or '', own[2], own[3])
   local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
   if not job[1] or is_final(job[1]) then return 'ended' end
   if job[2] then return leave_cancelled(part, policy.cancelled) end
+  if own[3] then
+    note_attempt(part, {number = own[9], started = own[3], worker = own[10], engine = engine_of(own[6])}, 'lost')
+  end
   if own[3] and own[8] then
     -- any of those it was read with may have been the cause: it does not count, and shows by itself who it was
     own[4] = redis.call('HINCRBY', key, 'deliveries', -1)

@@ -1,4 +1,4 @@
--- A new job comes into its lane, or into its pause. Needs places, inputs. `entry`: see submit.lua.
+-- A new job comes into its lane, or into its pause. Needs places, inputs, job_lists. `entry`: see submit.lua.
 local function record_of(entry, job, sequence, place)
   local fields = {'state', 'queued', 'place', place, 'job', job, 'queued_at', as_text(now), 'lane', entry.lane,
     'sequence', sequence, 'kind', entry.kind}
@@ -22,6 +22,7 @@ local function add_job(entry, job, sequence)
   local place = due_at > now and 'delayed' or 'waiting'
   redis.call('HSET', record, unpack(record_of(entry, job, sequence, place)))
   if entry.input then refer_to_input(entry.input, entry.id) end
+  list_by_names(entry.id, entry.tenant, entry.tag)
   if place == 'delayed' then
     redis.call('ZADD', root .. 'delayed', as_text(due_at), entry.id)
     return false

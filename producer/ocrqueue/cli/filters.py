@@ -1,0 +1,131 @@
+"""Options that say which jobs are meant, the same for every command that takes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast, get_args
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ocrqueue.cli.output import NO_NAME, console, print_json, say
+from ocrqueue.core import State
+from ocrqueue.core.bulk import BulkResult
+from ocrqueue.core.job_filter import Wanted
+
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
+_OPTIONS: Final = ("tag", "tenant", "state", "code", "since")
+Act = Callable[..., BulkResult]
+
+
+class Since(click.ParamType[datetime]):
+    """An age such as 90m, 12h or 7d, or a time as in RFC 3339."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if age := _AGE.fullmatch(value):
+            return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither an age such as 12h or 7d, nor a time such as 2026-05-01T12:00.", param)
+
+
+def filter_options(*, states: bool) -> Callable[[Any], Any]:
+    """--tag, --tenant, --code, --since, and --state where `states`."""
+
+    def decorate(command: Any) -> Any:
+        options = [
+            click.option("--tag", metavar="TEXT", help="Jobs with this tag."),
+            click.option("--tenant", metavar="NAME", help=f"Jobs of this tenant; {NO_NAME} for those without one."),
+            *([_state_option] if states else []),
+            click.option("--code", metavar="CODE", help="Jobs that failed with this error, such as language.missing."),
+            click.option(
+                "--since",
+                type=Since(),
+                metavar="TIME",
+                help="Jobs submitted, or ended if they have, since then: 90m, 12h, 7d, or 2026-05-01T12:00.",
+            ),
+        ]
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_state_option = click.option(
+    "--state",
+    type=click.Choice(STATES),
+    multiple=True,
+    metavar="STATE",
+    help=f"Jobs that are {', '.join(STATES)}.",
+)
+
+
+def bulk_options(command: Any) -> Any:
+    command = click.option("--dry-run", is_flag=True, help="Count them, and change nothing.")(command)
+    return click.option("--all", "all_jobs", is_flag=True, help="All jobs, where no filter is given.")(command)
+
+
+def wanted(given: dict[str, Any]) -> Wanted:
+    """The filter in a command's options, which leave `given`."""
+    taken = {name: given.pop(name, None) for name in _OPTIONS}
+    if taken["tenant"] == NO_NAME:
+        taken["tenant"] = ""
+    return cast("Wanted", {name: value for name, value in taken.items() if value is not None and value != ()})
+
+
+def names_jobs(asked: Wanted, *, all_jobs: bool, dry_run: bool) -> bool:
+    """Whether jobs are meant by what they are, and not by their ids."""
+    return bool(asked) or all_jobs or dry_run
+
+
+def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool, as_json: bool) -> BulkResult:
+    """Do it, with a progress bar where there is a terminal, and print what came of it. `done`: as in `3 jobs done`."""
+    if dry_run:
+        result = action(**asked, all_jobs=all_jobs, dry_run=True)
+    else:
+        with _progress(action, asked, all_jobs=all_jobs) as on_progress:
+            result = action(**asked, all_jobs=all_jobs, on_progress=on_progress)
+    if as_json:
+        print_json(
+            {"done": done, "jobs": result.jobs, "still_running": result.still_running, "dry_run": result.dry_run}
+        )
+    else:
+        jobs = f"{result.jobs} job{'' if result.jobs == 1 else 's'}"
+        click.echo(f"{jobs} would be {done}" if dry_run else f"{jobs} {done}")
+        if result.still_running:
+            say(f"{result.still_running} jobs have not stopped yet; the same command deletes them later")
+    return result
+
+
+@contextmanager
+def _progress(action: Act, asked: Wanted, *, all_jobs: bool) -> Iterator[Callable[[int], None] | None]:
+    stderr = console(stderr=True)
+    if not stderr.is_terminal:
+        yield None
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("jobs"),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        redirect_stdout=False,
+    )
+    with bar:
+        task = bar.add_task("counting", total=None)
+        total = action(**asked, all_jobs=all_jobs, dry_run=True).jobs
+        bar.update(task, description="working", total=total)
+        yield lambda done: bar.update(task, completed=done)

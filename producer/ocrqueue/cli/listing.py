@@ -1,0 +1,106 @@
+"""`ocrqueue list`, `history` and `audit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ocrqueue.cli.exit_codes import ExitStatus
+from ocrqueue.cli.filters import filter_options, wanted
+from ocrqueue.cli.jobs import print_statuses
+from ocrqueue.cli.output import json_option, moment, number, print_json, print_table, say
+from ocrqueue.client import OcrQueue
+
+
+@click.command("list")
+@filter_options(states=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="So many a page.")
+@click.option("--after", metavar="CURSOR", help="The page after the one that named this as its next.")
+@json_option
+def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
+    """List jobs by tag, tenant, state, error and time.
+
+    Those at work come first, then those that have ended, each the newest first. Filters add up; --state may be given
+    several times. A full page ends with how to get the next, on stderr. With --json, one object: `jobs` and `next`.
+    """
+    with OcrQueue() as queue:
+        page = queue.jobs(limit=limit, after=after, **wanted(given))
+    if as_json:
+        print_json({"jobs": [job.model_dump(mode="json") for job in page.jobs], "next": page.next})
+        return
+    if page.jobs:
+        print_statuses(page.jobs)
+    else:
+        say("no such job")
+    if page.next:
+        say(f"more: --after {page.next}")
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+@click.pass_context
+def history(context: click.Context, job_id: str, as_json: bool) -> None:
+    """Show every attempt at a job.
+
+    The newest 32, with the replays among them. With --json, one object a line.
+    """
+    with OcrQueue() as queue:
+        found = queue.history(job_id)
+    if as_json:
+        for attempt in found:
+            print_json(attempt.model_dump(mode="json"))
+    elif not found:
+        say("no attempt has ended or begun")
+    else:
+        print_table(
+            ["attempt>", "page>", "engine", "worker", "began", "ended", "became", "error"],
+            (
+                [
+                    number(attempt.number),
+                    number(attempt.page),
+                    attempt.engine or "-",
+                    attempt.worker or "-",
+                    moment(attempt.started_at),
+                    moment(attempt.ended_at),
+                    attempt.became,
+                    f"{attempt.error.code}: {attempt.error.message}" if attempt.error else "",
+                ]
+                for attempt in found
+            ),
+        )
+    context.exit(ExitStatus.OK)
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="The newest so many.")
+@json_option
+def audit(limit: int, as_json: bool) -> None:
+    """Show what was done to many jobs at once.
+
+    Who did it, when, to which jobs and to how many. The last 1000 actions are kept. With --json, one object a line.
+    """
+    with OcrQueue() as queue:
+        entries = queue.audit(limit)
+    if as_json:
+        for entry in entries:
+            print_json(entry.model_dump(mode="json"))
+        return
+    if not entries:
+        say("nothing was done to many jobs at once")
+        return
+    print_table(
+        ["when", "who", "action", "jobs>", "ended", "filter"],
+        (
+            [
+                moment(entry.at),
+                entry.who,
+                entry.action,
+                str(entry.jobs),
+                entry.ended or "not yet, or killed",
+                ", ".join(f"{name}={value}" for name, value in entry.filter.items()) or "all",
+            ]
+            for entry in entries
+        ),
+    )

@@ -1,0 +1,68 @@
+"""What became of a job's attempts, and when it was replayed; see scripts/shared/attempts.lua."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ocrqueue.core.records import JobStatus, parse_record
+from ocrqueue.errors import ErrorInfo
+
+
+class Attempt(BaseModel):
+    """One attempt at a job, or at a page of it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    became: str
+    """retried, given back (its worker stopped), lost (its worker did not answer), sent on (to the next engine of its
+    route), replayed (it was the last before a replay, which was at `ended_at`), running, or the state in which the job
+    has ended."""
+    number: int | None = None
+    """From 1; begins anew with a replay."""
+    page: int | None = None
+    worker: str | None = None
+    engine: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: ErrorInfo | None = None
+
+
+def attempts(job_id: str, record: Mapping[bytes, bytes]) -> tuple[Attempt, ...]:
+    """In order, the newest 32 and the last; from a record's hash as Redis returns it (not empty)."""
+    lines = record.get(b"log", b"").decode(errors="replace").splitlines()
+    found = [attempt for line in lines if (attempt := _parsed(line)) is not None]
+    status = parse_record(job_id, record)
+    is_under_way = status.state == "running" and b"begun" in record
+    if status.attempts and (status.finished or is_under_way):
+        found.append(_last(status))
+    return tuple(found)
+
+
+def _last(status: JobStatus) -> Attempt:
+    return Attempt(
+        became=status.state,
+        number=status.attempts,
+        worker=status.worker,
+        engine=status.engine,
+        started_at=status.started_at,
+        ended_at=status.finished_at,
+        error=status.error,
+    )
+
+
+def _parsed(line: str) -> Attempt | None:
+    try:
+        told: dict[str, Any] = json.loads(line)
+        times = {f"{name}_at": _time(told.get(name)) for name in ("started", "ended")}
+        return Attempt.model_validate({**told, **times})
+    except (ValueError, TypeError, AttributeError, ValidationError):
+        return None
+
+
+def _time(milliseconds: str | None) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None

@@ -1,0 +1,85 @@
+"""What was done to many jobs at once: who, when, to which, and to how many; the last 1000 actions.
+
+The steps of an action count in Redis what they have done as they do it: it is right also of one that was killed.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import secrets
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from ocrqueue.core.keys import Keys
+from ocrqueue.core.steps import Commands, Steps
+
+Action = Literal["cancel", "replay", "drop", "delete"]
+_KEPT: Final = 1000
+_FIELDS: Final = 3
+"""Of one action: what it was, what it has counted, how it ended."""
+
+
+class AuditEntry(BaseModel):
+    """One action on many jobs, or the deletion of some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    at: datetime
+    """By Redis's clock."""
+    who: str
+    action: Action
+    filter: Mapping[str, JsonValue] = {}
+    """What it was asked for, empty for all jobs; `ids`: how many were named."""
+    jobs: int = 0
+    """How many it has changed."""
+    ended: Literal["done", "interrupted"] | None = None
+    """None while it goes on, and where it was killed."""
+
+
+def who_asks() -> str:
+    """The user and the machine, as they call themselves."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def begin_run(keys: Keys, action: Action, filter_: Mapping[str, Any], who: str, now_ms: int) -> Steps[str]:
+    """Note what is about to be done; returns the name under which its steps count."""
+    run = f"{now_ms:015d}-{secrets.token_hex(4)}"
+    told = json.dumps({"who": who, "action": action, "filter": dict(filter_)}, separators=(",", ":"))
+    _, fields = yield Commands([("HSET", keys.audit(), run, told), ("HLEN", keys.audit())])
+    if fields > _FIELDS * (_KEPT + 1):
+        (names,) = yield Commands([("HKEYS", keys.audit())])
+        runs = sorted({name.decode().partition(":")[0] for name in names})
+        old = [field for name in runs[:-_KEPT] for field in (name, f"{name}:jobs", f"{name}:ended")]
+        if old:
+            yield Commands([("HDEL", keys.audit(), *old)])
+    return run
+
+
+def end_run(keys: Keys, run: str, how: Literal["done", "interrupted"]) -> Steps[None]:
+    yield Commands([("HSET", keys.audit(), f"{run}:ended", how)])
+
+
+def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:
+    """The newest first."""
+    (stored,) = yield Commands([("HGETALL", keys.audit())])
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in stored.items()}
+    runs = sorted((name for name in fields if ":" not in name), reverse=True)
+    return [entry for run in runs[:limit] if (entry := _entry(run, fields)) is not None]
+
+
+def _entry(run: str, fields: Mapping[str, str]) -> AuditEntry | None:
+    try:
+        at = datetime.fromtimestamp(int(run.partition("-")[0]) / 1000, UTC)
+        told = {**json.loads(fields[run]), "at": at, "jobs": fields.get(f"{run}:jobs", 0)}
+        return AuditEntry.model_validate({**told, "ended": fields.get(f"{run}:ended")})
+    except (ValueError, TypeError, ValidationError):
+        return None

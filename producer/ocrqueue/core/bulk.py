@@ -1,0 +1,251 @@
+"""Cancel, replay, drop or delete all jobs that are meant: in steps of a few, none of which holds Redis up.
+
+Jobs that were submitted after an action began are not its. One that was interrupted is begun again by the same call:
+what it had done before is as it should be, and is not met again.
+
+The lists are walked from the oldest job on, for whatever becomes of one puts it further on. Where jobs are looked for
+at their places they may slip from one that is still to come into one that was looked at: so the walk is done again
+until it meets none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from ocrqueue.core.audit import Action, begin_run, end_run
+from ocrqueue.core.job_filter import AT_WORK, JobFilter
+from ocrqueue.core.job_lists import FoundJob, Group, Place, find, groups
+from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
+from ocrqueue.core.script_arguments import ScriptArguments
+from ocrqueue.core.steps import Call, Commands, Move, Pause, Request, Steps
+from ocrqueue.errors import FilterMissing
+from ocrqueue.job import Job
+from ocrqueue.job.references import input_name
+
+_FOUND_AT_ONCE: Final = 100
+_AT_ONCE: Final = 20
+"""Jobs changed in one step, which takes Redis a millisecond or two."""
+_DROPPED_AT_ONCE: Final = 100
+_REST_S: Final = 0.001
+"""After each step: who has asked for something meanwhile has its turn first."""
+_WAIT_S: Final = 0.2
+"""Until jobs that were asked to stop are looked at again."""
+_STATES: Final[Mapping[Action, frozenset[State]]] = {
+    "cancel": AT_WORK,
+    "replay": frozenset({"failed"}),
+    "drop": frozenset({"failed"}),
+    "delete": AT_WORK | FINAL_STATES,
+}
+_GONE: Final = ("deleted", "forgotten")
+Item = TypeVar("Item")
+ProgressCallback = Callable[[int], None]
+RemoveStored = Callable[[Sequence[tuple[str, str | None]]], None]
+"""Removes from storage what deleted jobs have there, each with its image's name; see ocrqueue.operations.deletion."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """What came of it."""
+
+    action: Action
+    jobs: int
+    """How many it has changed, or would change."""
+    still_running: int = 0
+    """Of a deletion: jobs that were asked to stop, and had not in time. The same call deletes them later."""
+    dry_run: bool = False
+
+
+class Actor(Protocol):
+    def __call__(self, jobs: Sequence[FoundJob]) -> Steps[tuple[int, int]]:
+        """How many jobs were changed, and how many have to be met again."""
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """One action on the jobs of a filter, or on those of given ids."""
+
+    arguments: ScriptArguments
+    action: Action
+    who: str
+    remove_stored: RemoveStored
+    on_progress: ProgressCallback = lambda done: None
+    patience_s: float = 60.0
+    """For how long a deletion waits for running jobs to stop, while nothing else is left to do."""
+
+    def run(self, wanted: JobFilter, *, all_jobs: bool = False, dry_run: bool = False) -> Steps[BulkResult]:
+        """Raises FilterMissing where the filter means all jobs and `all_jobs` does not say so."""
+        if not wanted.names_any and not all_jobs:
+            raise FilterMissing(f"To {self.action} jobs, say which.")
+        meant = wanted.only(_STATES[self.action])
+        if meant is None:
+            return BulkResult(self.action, 0, dry_run=dry_run)
+        now_ms = yield from _now_ms()
+        options = {**meant.to_options(), "until_ms": now_ms}
+        if dry_run:
+            ids: set[str] = set()
+            yield from self._walk(meant, options, _Counter(ids, self.action))
+            return BulkResult(self.action, len(ids), dry_run=True)
+        run = yield from begin_run(self.arguments.keys, self.action, wanted.to_message(), self.who, now_ms)
+        done, waiting = yield from self._audited(run, self._passes(meant, options, self._actor(run)))
+        return BulkResult(self.action, done, waiting)
+
+    def delete_ids(self, job_ids: Sequence[str]) -> Steps[tuple[BulkResult, list[str]]]:
+        """Of a deletion: these very jobs. Returns the ids that are not known, too."""
+        now_ms = yield from _now_ms()
+        run = yield from begin_run(self.arguments.keys, self.action, {"ids": len(job_ids)}, self.who, now_ms)
+        unknown: list[str] = []
+        done, waiting = yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), unknown))
+        return BulkResult(self.action, done, waiting), unknown
+
+    def _audited(self, run: str, steps: Steps[tuple[int, int]]) -> Steps[tuple[int, int]]:
+        try:
+            came_to = yield from steps
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield from end_run(self.arguments.keys, run, "interrupted")
+            raise
+        yield from end_run(self.arguments.keys, run, "done")
+        return came_to
+
+    def _passes(self, meant: JobFilter, options: Mapping[str, Any], actor: Actor) -> Steps[tuple[int, int]]:
+        total, waited_s = 0, 0.0
+        while True:
+            done, again = yield from self._walk(meant, options, actor, total)
+            total += done
+            if not done and not again:
+                return total, 0
+            if not done:
+                if waited_s >= self.patience_s:
+                    return total, again
+                waited_s += _WAIT_S
+                yield Pause(_WAIT_S)
+
+    def _walk(
+        self, meant: JobFilter, options: Mapping[str, Any], actor: Actor, done_before: int = 0
+    ) -> Steps[tuple[int, int]]:
+        """All lists once."""
+        total, again = 0, 0
+        of_dead = [Group("9", ("dead",))]
+        for group in of_dead if self.action == "drop" else (yield from groups(self.arguments, meant)):
+            for name in group.lists:
+                after: Place | None = None
+                while True:
+                    found = yield from find(self.arguments, name, options, after, _FOUND_AT_ONCE)
+                    if found.jobs:
+                        done, later = yield from actor(found.jobs)
+                        total, again = total + done, again + later
+                        self.on_progress(done_before + total)
+                    if (after := found.after) is None:
+                        break
+                    yield Pause(_REST_S)
+        return total, again
+
+    def _actor(self, run: str) -> Actor:
+        match self.action:
+            case "cancel":
+                return lambda jobs: self._cancel(run, [job.id for job in jobs if not job.asked_to_stop])
+            case "replay":
+                return lambda jobs: self._replay(run, [job.id for job in jobs])
+            case "drop":
+                return lambda jobs: self._drop(run, [job.id for job in jobs])
+            case "delete":
+                return lambda jobs: self._delete(run, [(job.id, job.state in AT_WORK) for job in jobs])
+
+    def _cancel(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
+        rest, done = list(job_ids), 0
+        while rest:
+            answers = yield Move("cancel", self.arguments.cancel(rest[:_AT_ONCE], run))
+            done += sum(answer in (b"cancelled", b"running", b"queued") for answer in answers)
+            rest = rest[len(answers) :]
+            yield Pause(_REST_S)
+        return done, 0
+
+    def _replay(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
+        done = 0
+        for chunk in _chunks(job_ids, _AT_ONCE):
+            jobs = [job for _, job in (yield from self._jobs(chunk)) if job is not None and is_readable(job)]
+            if jobs:
+                answers = yield Move("replay", self.arguments.replay(jobs, run))
+                done += sum(answers)
+            yield Pause(_REST_S)
+        return done, 0
+
+    def _drop(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
+        dropped = yield Move("drop", self.arguments.drop(job_ids[:_DROPPED_AT_ONCE], run))
+        return dropped, 0
+
+    def _delete(self, run: str, jobs: Sequence[tuple[str, bool]]) -> Steps[tuple[int, int]]:
+        """Each with whether it may be at work: it is to stop first."""
+        done, later = 0, 0
+        for chunk in _chunks(jobs, _AT_ONCE):
+            yield from self._stop([job_id for job_id, at_work in chunk if at_work])
+            answers = yield from self._delete_ended(run, [job_id for job_id, _ in chunk])
+            done += sum(answer in _GONE for answer in answers.values())
+            later += sum(answer in AT_WORK for answer in answers.values())
+            yield Pause(_REST_S)
+        return done, later
+
+    def _stop(self, job_ids: list[str]) -> Steps[None]:
+        while job_ids:
+            answers = yield Move("cancel", self.arguments.cancel(job_ids))
+            job_ids = job_ids[len(answers) :]
+
+    def _delete_ended(self, run: str, job_ids: Sequence[str]) -> Steps[dict[str, str]]:
+        jobs = yield from self._jobs(job_ids)
+        told = yield Move("delete", self.arguments.delete(jobs, run))
+        answers = {job_id: answer.decode() for job_id, answer in zip(job_ids, told, strict=True)}
+        gone = [
+            (job_id, input_name(job.image) if job else None) for job_id, job in jobs if answers[job_id] == "deleted"
+        ]
+        if gone:
+            yield Call(lambda: self.remove_stored(gone))
+        return answers
+
+    def _delete_named(self, run: str, job_ids: list[str], unknown: list[str]) -> Steps[tuple[int, int]]:
+        done, waited_s = 0, 0.0
+        while True:
+            again: list[str] = []
+            for chunk in _chunks(job_ids, _AT_ONCE):
+                yield from self._stop(list(chunk))
+                answers = yield from self._delete_ended(run, chunk)
+                done += sum(answer in _GONE for answer in answers.values())
+                unknown += [job_id for job_id, answer in answers.items() if answer == "unknown"]
+                again += [job_id for job_id, answer in answers.items() if answer in AT_WORK]
+                self.on_progress(done)
+            if not again or waited_s >= self.patience_s:
+                return done, len(again)
+            job_ids = again
+            waited_s += _WAIT_S
+            yield Pause(_WAIT_S)
+
+    def _jobs(self, job_ids: Sequence[str]) -> Steps[list[tuple[str, Job | None]]]:
+        texts = yield Commands([("HGET", self.arguments.keys.record(job_id), "job") for job_id in job_ids])
+        return [
+            (job_id, stored_job(job_id, text.decode(errors="replace")) if text else None)
+            for job_id, text in zip(job_ids, texts, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """Changes nothing."""
+
+    ids: set[str]
+    action: Action
+
+    def __call__(self, jobs: Sequence[FoundJob]) -> Generator[Request, Any, tuple[int, int]]:
+        self.ids.update(job.id for job in jobs if not (self.action == "cancel" and job.asked_to_stop))
+        return 0, 0
+        yield Pause(0)  # what makes it a generator
+
+
+def _now_ms() -> Steps[int]:
+    ((seconds, microseconds),) = yield Commands([("TIME",)])
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,197 @@
+"""Jobs by tag, tenant, state, error and time, read from the lists that Redis keeps of them; see scripts/find.lua.
+
+A list is looked through in steps of a few hundred entries, so that none holds Redis up. A job with a tag or a tenant is
+in the list of that, whatever its state; of the lists that have all that is asked for, the shortest is looked through.
+Where neither is asked for, jobs at work are found at their places, and those that have ended by their state.
+
+Lists that are in the same order are looked through side by side, as one: a group. Groups come one after the other.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ocrqueue.core.job_filter import JobFilter
+from ocrqueue.core.records import JobStatus, State, parse_record
+from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
+from ocrqueue.core.steps import Commands, Move, Steps
+from ocrqueue.errors import CursorInvalid
+
+_LOOK_AT: Final = 300
+"""Entries in one step, which takes Redis about a millisecond."""
+Place = tuple[str, str]
+"""Score and member of an entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs of a list, and where it goes on."""
+
+    jobs: tuple[JobStatus, ...]
+    next: str | None
+    """To be given as `after`; None: these were the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lists in the same order. `name` tells where it comes among the groups."""
+
+    name: str
+    lists: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    id: str
+    state: State
+    place: Place
+    member_of: str
+    asked_to_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a step found, and where the list goes on after it; None: nowhere."""
+
+    jobs: tuple[FoundJob, ...]
+    after: Place | None
+
+
+def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
+    """The lists to look through, in order."""
+    if wanted.states is not None and not wanted.states:
+        return []
+    keys = arguments.keys
+    of_names = [f"by_tag:{wanted.tag}"] if wanted.tag else []
+    of_names += [f"by_tenant:{wanted.tenant}"] if wanted.tenant else []
+    others = yield from _at_work(arguments, wanted)
+    if wanted.ended_states:
+        others.append(Group("9", tuple(f"by_state:{state}" for state in wanted.ended_states)))
+    if not of_names:
+        return others
+    names = [*of_names, *(name for group in others for name in group.lists)]
+    lengths = yield Commands([("ZCARD", keys.root + name) for name in names])
+    shortest = min(range(len(of_names)), key=lengths.__getitem__)
+    if lengths[shortest] <= sum(lengths[len(of_names) :]):
+        return [Group("9", (of_names[shortest],))]
+    return others
+
+
+def _at_work(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
+    """Where jobs that are queued or running are found."""
+    found: list[Group] = []
+    if wanted.may_be_at_work:
+        found.append(Group("1", ("leases",)))
+    if wanted.may_be("running"):
+        found.append(Group("2", ("split",)))
+    if wanted.may_be("queued"):
+        queues = yield from _queues(arguments, wanted.tenant)
+        found += [Group("3", ("delayed",)), *(Group(f"4{name}", (name,)) for name in queues)]
+    return found
+
+
+def _queues(arguments: ScriptArguments, tenant: str | None) -> Steps[list[str]]:
+    """Where parts wait, by lane and tenant, in order; only those of a tenant where one is given."""
+    keys = arguments.keys
+    (lanes,) = yield Commands([("HKEYS", keys.waiting())])
+    names = sorted(lane.decode() for lane in lanes)
+    if tenant is not None:
+        return [f"queue:{lane}:{tenant}" for lane in names]
+    tenants = (yield Commands([("ZRANGE", keys.lane(lane), 0, -1) for lane in names])) if names else []
+    pairs = [(lane, each.decode()) for lane, found in zip(names, tenants, strict=True) for each in found]
+    return sorted(f"queue:{lane}:{name}" for lane, name in pairs)
+
+
+def find(
+    arguments: ScriptArguments,
+    name: str,
+    wanted: Mapping[str, Any],
+    after: Place | None,
+    most: int,
+    *,
+    newest: bool = False,
+) -> Steps[Found]:
+    """One step along one list. `wanted`: of JobFilter.to_options()."""
+    options = {**wanted, "look_at": _LOOK_AT, "most": most}
+    if after is not None:
+        options["after"] = after
+    if newest:
+        options["newest"] = True
+    last, *told = yield Move("find", arguments.find(name, options))
+    jobs = [
+        FoundJob(job_id.decode(), state.decode(), (score.decode(), member.decode(errors="replace")), name, stop == b"1")
+        for job_id, score, member, state, stop in zip(*(told[number::5] for number in range(5)), strict=True)
+    ]
+    return Found(tuple(jobs), (last[0].decode(), last[1].decode(errors="replace")) if last else None)
+
+
+def page(arguments: ScriptArguments, wanted: JobFilter, limit: int, after: str | None) -> Steps[JobPage]:
+    """The newest jobs first within each group. Raises CursorInvalid."""
+    group_name, place = _parse_cursor(after)
+    options = wanted.to_options()
+    found: list[FoundJob] = []
+    for group in (yield from groups(arguments, wanted)):
+        if group.name < group_name:
+            continue
+        begin = place if group.name == group_name else None
+        while len(found) < limit:
+            jobs, begin = yield from _merged(arguments, group, options, begin, limit - len(found))
+            found += jobs
+            if begin is None:
+                break
+        if len(found) == limit:
+            return JobPage((yield from _statuses(arguments, found)), _cursor(group.name, begin))
+    return JobPage((yield from _statuses(arguments, found)), None)
+
+
+def _merged(
+    arguments: ScriptArguments, group: Group, options: Mapping[str, Any], after: Place | None, most: int
+) -> Steps[tuple[list[FoundJob], Place | None]]:
+    """One step along each list of a group: what comes first of what was found, and the place of the last of that."""
+    steps = []
+    for name in group.lists:
+        steps.append((yield from find(arguments, name, options, after, most, newest=True)))
+    jobs = sorted((job for step in steps for job in step.jobs), key=lambda job: _order(job.place), reverse=True)
+    # beyond where one list was looked through, it may have what comes before what another has
+    seen_to = max((step.after for step in steps if step.after is not None), key=_order, default=None)
+    certain = [job for job in jobs if seen_to is None or _order(job.place) >= _order(seen_to)][:most]
+    if len(certain) == most:
+        return certain, certain[-1].place
+    return certain, seen_to
+
+
+def _order(place: Place) -> tuple[float, bytes]:
+    """As Redis has it."""
+    return float(place[0]), place[1].encode(errors="replace")
+
+
+def _statuses(arguments: ScriptArguments, found: Sequence[FoundJob]) -> Steps[tuple[JobStatus, ...]]:
+    statuses: list[JobStatus] = []
+    ids = list(dict.fromkeys(job.id for job in found))
+    for start in range(0, len(ids), PIPELINE):
+        chunk = ids[start : start + PIPELINE]
+        records = yield Commands([("HGETALL", arguments.keys.record(job_id)) for job_id in chunk])
+        statuses += [parse_record(job_id, record) for job_id, record in zip(chunk, records, strict=True) if record]
+    return tuple(statuses)
+
+
+def _cursor(group: str, place: Place | None) -> str:
+    return base64.urlsafe_b64encode(json.dumps([group, place], separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _parse_cursor(text: str | None) -> tuple[str, Place | None]:
+    if text is None:
+        return "", None
+    try:
+        group, place = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if place is not None:
+            score, member = place
+            float(score)
+            place = (str(score), str(member))
+        return str(group), place
+    except (ValueError, TypeError):
+        raise CursorInvalid("This is no place in a list of jobs.") from None

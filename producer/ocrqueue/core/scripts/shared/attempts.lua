@@ -1,0 +1,29 @@
+-- What became of attempts that did not end their job, and of replays: the newest 32, a line of JSON each, in the job's
+-- record. The last attempt is told by the record's own fields. Needs root, now, as_text, places.
+--
+-- `attempt`: number, started (ms), worker, engine; `error`: JSON, or nil
+-- `lines`, which may be nil, with one more; the first ones go where they would be more than `most`.
+local function with_line(lines, line, most)
+  lines = lines and (lines .. '\n' .. line) or line
+  local _, breaks = string.gsub(lines, '\n', '')
+  for _ = most, breaks do lines = string.match(lines, '\n(.*)$') end
+  return lines
+end
+
+local function engine_of(lane) return string.match(lane or '', '^ocr%.([^.]+)') end
+
+local function note_attempt(part, attempt, became, error)
+  local record = record_key(job_of(part))
+  local told = {
+    became = became,
+    number = tonumber(attempt.number),
+    page = is_page_part(part) and tonumber(string.match(part, ':(%d+)$')) or nil,
+    worker = attempt.worker or nil,
+    engine = attempt.engine,
+    started = attempt.started or nil,
+    ended = as_text(now),
+  }
+  local line = cjson.encode(told)
+  if error and error ~= '' then line = string.sub(line, 1, -2) .. ',"error":' .. error .. '}' end
+  redis.call('HSET', record, 'log', with_line(redis.call('HGET', record, 'log') or nil, line, 32))
+end

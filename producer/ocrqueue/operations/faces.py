@@ -1,0 +1,117 @@
+"""What both clients do with many jobs at once, and what they tell of one job's past."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TypeVar, Unpack
+
+from ocrqueue.core.attempts import Attempt
+from ocrqueue.core.audit import AuditEntry
+from ocrqueue.core.bulk import BulkResult
+from ocrqueue.core.job_filter import JobFilter, Wanted
+from ocrqueue.core.job_lists import JobPage
+from ocrqueue.core.steps import Steps
+from ocrqueue.operations.plan import Given, Operations
+
+Result = TypeVar("Result")
+
+
+class ManyJobs(ABC):
+    """What OcrQueue does with many jobs, in steps that never hold Redis up; each action leaves a line in the audit."""
+
+    @cached_property
+    @abstractmethod
+    def _operations(self) -> Operations: ...
+
+    @abstractmethod
+    def _do(self, steps: Steps[Result]) -> Result: ...
+
+    def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
+        """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
+
+        `after`: the `next` of the page before. A job that moves on between two pages may be on both, or on neither.
+        Raises CursorInvalid.
+        """
+        return self._do(self._operations.jobs(JobFilter.of(**wanted), limit, after))
+
+    def cancel_many(self, **given: Unpack[Given]) -> BulkResult:
+        """Cancel those that wait, ask those that run to stop.
+
+        `all_jobs`: where no filter is given; else FilterMissing is raised. `dry_run`: only count. `who`: for the audit,
+        user@host if not given. `on_progress` gets the number of jobs changed so far. What was interrupted is begun
+        again by the same call.
+        """
+        return self._do(self._operations.act("cancel", **given))
+
+    def replay_many(self, **given: Unpack[Given]) -> BulkResult:
+        """Queue those that failed again, under their ids: dead letters, and any other failure. See cancel_many."""
+        return self._do(self._operations.act("replay", **given))
+
+    def drop_many(self, **given: Unpack[Given]) -> BulkResult:
+        """Take dead letters off their list; their records stay. See cancel_many."""
+        return self._do(self._operations.act("drop", **given))
+
+    def delete_many(self, **given: Unpack[Given]) -> BulkResult:
+        """Delete them: record, result, crops, and the uploaded image if no other job has it. Those at work are
+        cancelled first, and waited for; see BulkResult.still_running. See cancel_many, too.
+        """
+        return self._do(self._operations.act("delete", **given))
+
+    def delete(self, job_id: str, who: str | None = None) -> bool:
+        """Delete one job as delete_many does. False where it was running, and has not stopped within a minute.
+
+        Raises JobUnknown; and StorageUnavailable, StorageDenied: then a worker removes what it had stored in a while.
+        """
+        return self._do(self._operations.delete_one(job_id, who))
+
+    def history(self, job_id: str) -> tuple[Attempt, ...]:
+        """The attempts at a job so far, and its replays: the newest 32, in order. Raises JobUnknown, JobEnded."""
+        return self._do(self._operations.history(job_id))
+
+    def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """What was done to many jobs at once, the newest first; the last 1000 actions are kept."""
+        return self._do(self._operations.audit(limit))
+
+
+class AsyncManyJobs(ABC):
+    """The same, awaitable."""
+
+    @cached_property
+    @abstractmethod
+    def _operations(self) -> Operations: ...
+
+    @abstractmethod
+    async def _do(self, steps: Steps[Result]) -> Result: ...
+
+    async def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
+        """See OcrQueue.jobs."""
+        return await self._do(self._operations.jobs(JobFilter.of(**wanted), limit, after))
+
+    async def cancel_many(self, **given: Unpack[Given]) -> BulkResult:
+        """See OcrQueue.cancel_many."""
+        return await self._do(self._operations.act("cancel", **given))
+
+    async def replay_many(self, **given: Unpack[Given]) -> BulkResult:
+        """See OcrQueue.replay_many."""
+        return await self._do(self._operations.act("replay", **given))
+
+    async def drop_many(self, **given: Unpack[Given]) -> BulkResult:
+        """See OcrQueue.drop_many."""
+        return await self._do(self._operations.act("drop", **given))
+
+    async def delete_many(self, **given: Unpack[Given]) -> BulkResult:
+        """See OcrQueue.delete_many."""
+        return await self._do(self._operations.act("delete", **given))
+
+    async def delete(self, job_id: str, who: str | None = None) -> bool:
+        """See OcrQueue.delete."""
+        return await self._do(self._operations.delete_one(job_id, who))
+
+    async def history(self, job_id: str) -> tuple[Attempt, ...]:
+        """See OcrQueue.history."""
+        return await self._do(self._operations.history(job_id))
+
+    async def audit(self, limit: int = 100) -> list[AuditEntry]:
+        """See OcrQueue.audit."""
+        return await self._do(self._operations.audit(limit))

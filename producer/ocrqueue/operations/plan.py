@@ -1,0 +1,97 @@
+"""What operators do with many jobs, and ask of one: as steps, the same for OcrQueue and AsyncOcrQueue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Unpack, cast
+
+from ocrqueue.core import Registry
+from ocrqueue.core.attempts import Attempt, attempts
+from ocrqueue.core.audit import Action, AuditEntry, audit, who_asks
+from ocrqueue.core.bulk import Bulk, BulkResult, ProgressCallback
+from ocrqueue.core.job_filter import JobFilter, Wanted
+from ocrqueue.core.job_lists import JobPage, page
+from ocrqueue.core.records import parse_record, stored_job
+from ocrqueue.core.registry import unknown
+from ocrqueue.core.script_arguments import ScriptArguments
+from ocrqueue.core.steps import Commands, Move, Steps
+from ocrqueue.errors import JobNotFailed, JobUnknown
+from ocrqueue.operations.deletion import remove_stored
+from ocrqueue.storage import Storage
+
+
+class Given(Wanted, total=False):
+    """What an action on many jobs is given."""
+
+    all_jobs: bool
+    dry_run: bool
+    who: str | None
+    on_progress: ProgressCallback | None
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Of one installation."""
+
+    arguments: ScriptArguments
+    storage: Callable[[], Storage]
+
+    def jobs(self, wanted: JobFilter, limit: int, after: str | None) -> Steps[JobPage]:
+        return page(self.arguments, wanted, limit, after)
+
+    def act(
+        self,
+        action: Action,
+        *,
+        all_jobs: bool = False,
+        dry_run: bool = False,
+        who: str | None = None,
+        on_progress: ProgressCallback | None = None,
+        **wanted: Unpack[Wanted],
+    ) -> Steps[BulkResult]:
+        bulk = self._bulk(action, who, on_progress)
+        return bulk.run(JobFilter.of(**wanted), all_jobs=all_jobs, dry_run=dry_run)
+
+    def delete(
+        self, job_ids: Sequence[str], who: str | None, on_progress: ProgressCallback | None = None
+    ) -> Steps[tuple[BulkResult, list[str]]]:
+        return self._bulk("delete", who, on_progress).delete_ids(job_ids)
+
+    def delete_one(self, job_id: str, who: str | None) -> Steps[bool]:
+        """Whether it is gone. Raises JobUnknown."""
+        came_to, not_known = yield from self.delete([job_id], who)
+        if not_known:
+            raise JobUnknown(f"No job {job_id}.")
+        return came_to.jobs == 1
+
+    def replay_one(self, job_id: str) -> Steps[None]:
+        """Raises JobUnknown, JobEnded, JobNotFailed."""
+        record = yield from self._record(job_id)
+        job = stored_job(job_id, record.get(b"job", b"").decode(errors="replace"))
+        (is_queued,) = yield Move("replay", self.arguments.replay([job]))
+        if not is_queued:
+            raise JobNotFailed(f"Job {job_id} is {parse_record(job_id, record).state}.")
+
+    def history(self, job_id: str) -> Steps[tuple[Attempt, ...]]:
+        """Raises JobUnknown, JobEnded."""
+        return attempts(job_id, (yield from self._record(job_id)))
+
+    def _record(self, job_id: str) -> Steps[dict[bytes, bytes]]:
+        keys = self.arguments.keys
+        record, days = yield Commands([("HGETALL", keys.record(job_id)), ("SMEMBERS", keys.ended_days())])
+        if record:
+            return cast("dict[bytes, bytes]", record)
+        ended = (yield Commands([("SISMEMBER", keys.ended_ids(day.decode()), job_id) for day in days])) if days else []
+        raise unknown(job_id, any(ended))
+
+    def audit(self, limit: int) -> Steps[list[AuditEntry]]:
+        return audit(self.arguments.keys, limit)
+
+    def _bulk(self, action: Action, who: str | None, on_progress: ProgressCallback | None) -> Bulk:
+        return Bulk(self.arguments, action, who or who_asks(), self._remove_stored, on_progress or (lambda done: None))
+
+    def _remove_stored(self, jobs: Sequence[tuple[str, str | None]]) -> None:
+        with closing(Registry(self.arguments.settings)) as registry:
+            remove_stored(registry, self.storage(), jobs)
