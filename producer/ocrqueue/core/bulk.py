@@ -25,8 +25,8 @@ from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
 
 _FOUND_AT_ONCE: Final = 100
-_AT_ONCE: Final = 20
-"""Jobs changed in one step, which takes Redis a millisecond or two."""
+_AT_ONCE: Final = 8
+"""Jobs changed in one step, which takes Redis about a millisecond."""
 _DROPPED_AT_ONCE: Final = 100
 _REST_S: Final = 0.001
 """After each step: who has asked for something meanwhile has its turn first."""

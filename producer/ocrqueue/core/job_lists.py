@@ -21,8 +21,8 @@ from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import CursorInvalid
 
-_LOOK_AT: Final = 300
-"""Entries in one step, which takes Redis about a millisecond."""
+_LOOK_AT: Final = 150
+"""Records in one step, which takes Redis about a millisecond."""
 Place = tuple[str, str]
 """Score and member of an entry."""
 
