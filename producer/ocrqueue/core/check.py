@@ -15,6 +15,7 @@ from typing import Final, cast
 from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.records import FINAL_STATES, stored_job
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.job.references import input_name
 
 _LOOKS: Final = 3
@@ -132,7 +133,7 @@ class _Look:
         tenants: defaultdict[str, set[str]] = defaultdict(set)
         for name, parts in self.queues.items():
             lane, _, tenant = name.partition(":")
-            waiting[lane] += len(parts)
+            waiting[lane_of(lane)] += len(parts)
             tenants[lane].add(tenant)
         for lane in sorted({*counted, *waiting}):
             if counted.get(lane, 0) != waiting[lane]:
@@ -144,6 +145,10 @@ class _Look:
                 yield f"in {lane} {both} have a turn, and have left"
             if departed and not with_turn:
                 yield f"in {lane} nobody waits, and {sorted(departed)} have left ahead of its time"
+
+        side_lanes = {name.decode() for name in cast("set[bytes]", self.client.smembers(self.keys.side_lanes()))}
+        for lane in sorted({lane for lane in tenants if lane_of(lane) != lane} - side_lanes):
+            yield f"parts wait in {lane}, and nobody is told of it"
 
     def indexes(self) -> Iterator[str]:
         for job_id in self.dead:

@@ -13,6 +13,7 @@ from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.side_lanes import lane_of, side_lanes
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
 from ocrqueue.settings import Settings
@@ -148,6 +149,7 @@ def queues(registry: Registry) -> list[QueueInfo]:
     names = [queue_name(engine, lane) for engine, lane in lanes]
     waiting, foreign, tenants = _lengths(registry, names)
     oldest = _oldest(registry, tenants)
+    tenants = _with_side_lanes(tenants)
     now_s, rates = _rates(registry, list(engines))
     found: list[QueueInfo] = []
     for (engine, lane), name in zip(lanes, names, strict=True):
@@ -178,14 +180,17 @@ def queues(registry: Registry) -> list[QueueInfo]:
 def _lengths(
     registry: Registry, lanes: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
-    """By lane: parts that wait, messages not taken in, and parts by tenant."""
+    """By lane: parts that wait, messages not taken in, and parts by tenant; of side lanes, at the end, parts alone."""
     keys = registry.keys
+    beside = [name for name in side_lanes(registry) if lane_of(name) in lanes]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.hmget(keys.waiting(), list(lanes))
         for lane in lanes:
             pipeline.zrange(keys.lane(lane), 0, _MOST_TENANTS - 1)
             for name in lists_of(lane):
                 pipeline.llen(keys.foreign(name))
+        for name in beside:
+            pipeline.zrange(keys.lane(name), 0, _MOST_TENANTS - 1)
         counted, *answers = of_right_type(pipeline.execute(raise_on_error=False), 0)
     remaining = iter(answers)
     of_lane: dict[str, list[str]] = {}
@@ -193,6 +198,8 @@ def _lengths(
     for lane in lanes:
         of_lane[lane] = [name.decode() for name in next(remaining)]
         foreign[lane] = sum(next(remaining) for _ in lists_of(lane))
+    for name in beside:
+        of_lane[name] = [tenant.decode() for tenant in next(remaining)]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         for lane, names in of_lane.items():
             for tenant in names:
@@ -203,6 +210,16 @@ def _lengths(
     return waiting, foreign, tenants
 
 
+def _with_side_lanes(tenants: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """What waits in a side lane waits in its lane, for those who look at that."""
+    found: dict[str, dict[str, int]] = {}
+    for name, parts in tenants.items():
+        of_lane = found.setdefault(lane_of(name), {})
+        for tenant, count in parts.items():
+            of_lane[tenant] = of_lane.get(tenant, 0) + count
+    return found
+
+
 def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[str, tuple[str | None, float | None]]:
     """By lane: the job that has waited longest, and since when, in seconds since 1970 by Redis's clock."""
     keys = registry.keys
@@ -211,7 +228,9 @@ def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[st
             for tenant in names:
                 pipeline.zrange(keys.queue(lane, tenant), 0, 0, withscores=True)
         answers = iter(pipeline.execute())
-    heads = {lane: [(score, part) for _ in names for part, score in next(answers)] for lane, names in tenants.items()}
+    heads: dict[str, list[tuple[float, bytes]]] = {lane: [] for lane in tenants}
+    for lane, names in tenants.items():
+        heads[lane_of(lane)] += [(score, part) for _ in names for part, score in next(answers)]
     jobs = {lane: min(found)[1].decode().partition(":")[0] for lane, found in heads.items() if found}
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         for job_id in jobs.values():

@@ -12,6 +12,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:queue:<lane>:<tenant>` | sorted set | part -> its sequence number | while one waits |
 | `ocrqueue:waiting` | hash | lane -> parts that wait in it | for good |
 | `ocrqueue:virtual_time` | hash | lane -> its virtual time | for good |
+| `ocrqueue:side_lanes` | set | lanes `<lane>/<who may take from it>`: `side_lanes` | while one waits there |
 | `ocrqueue:departed:<lane>` | sorted set | tenant that left the lane ahead of its time -> its tag | until then |
 | `ocrqueue:weights` | hash | tenant -> its share of a lane; 1 where none is given | for good |
 | `ocrqueue:sequence` | string | the last sequence number given | for good |
@@ -93,6 +94,8 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `error` | JSON of the error that the next attempt is for | while waiting for it |
 | `together` | 1: taken with others of its kind, in a batch | in a hand |
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
+| `sidesteps` | how often it was moved to a side lane | once it was |
+| `denied` | 1: a worker whose own access is as it should be was denied access for it | once it was |
 """
 
 from __future__ import annotations
@@ -136,6 +139,9 @@ class Keys:
 
     def bell(self, lane: str) -> str:
         return f"{self.root}bell:{lane}"
+
+    def side_lanes(self) -> str:
+        return f"{self.root}side_lanes"
 
     def leases(self) -> str:
         return f"{self.root}leases"

@@ -38,6 +38,7 @@ MOVES: Final = (
     "announce_input",
     "claim_removal",
     "end_removal",
+    "readmit",
 )
 """A script each."""
 

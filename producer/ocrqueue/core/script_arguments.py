@@ -136,6 +136,8 @@ class ScriptArguments:
         is_retry: bool = False,
         alone: bool = False,
         only_unbegun: bool = False,
+        side_lane: str = "",
+        denied: bool = False,
     ) -> Arguments:
         options: dict[str, Any] = {"pause_ms": int(pause_s * 1000), "cancelled": endings.cancelled(self.settings)}
         if is_retry:
@@ -144,6 +146,10 @@ class ScriptArguments:
             options["alone"] = True
         if only_unbegun:
             options["only_unbegun"] = True
+        if side_lane:
+            options["side_lane"] = side_lane
+        if denied:
+            options["denied"] = True
         error_json = error.model_dump_json(exclude_defaults=True) if error else ""
         return [self.keys.root, hold.part, hold.token, _compact(options), error_json]
 
@@ -215,6 +221,9 @@ class ScriptArguments:
         options = {"lease_ms": int(self.settings.lost_after_s * 1000), "duty_ms": int(duty_s * 1000)}
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, holder, announcement, _compact(options), *named]
+
+    def readmit(self, side_lane: str, most: int) -> Arguments:
+        return [self.keys.root, side_lane, most]
 
     def replay(self, failed: Job) -> Arguments:
         # what its engines left to each other is gone

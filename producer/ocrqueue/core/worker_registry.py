@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
@@ -13,6 +13,9 @@ from ocrqueue.core.registry import Registry
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
+
+_BELL_S: Final = 60
+"""A ring for a worker that is gone by then is nobody's."""
 
 Gone = Literal["gone"]
 """The part is another's: its lease had run out, or it was cancelled and begun anew."""
@@ -76,6 +79,8 @@ class Pulse:
     now_ms: int
     answers: tuple[Literal["yours", "stop", "gone"], ...]
     """For each of the parts that were named, in order."""
+    side_lanes: tuple[str, ...] = ()
+    """Those in which something waits, or has a moment ago; 100 of them, where there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,42 @@ class WorkerRegistry(Registry):
         arguments = self.arguments.release(hold, error, pause_s=pause_s, is_retry=is_retry, alone=alone)
         return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
 
+    def sidestep(
+        self, hold: Hold, error: ErrorInfo, side_lane: str, *, denied: bool = False
+    ) -> Literal["released", "cancelled", "ended", "gone"]:
+        """The part is to have another attempt by those who may take from a side lane: see ocrqueue.core.side_lanes."""
+        arguments = self.arguments.release(hold, error, side_lane=side_lane, denied=denied)
+        return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
+
+    def sidesteps(self, hold: Hold) -> tuple[int, bool]:
+        """How often the part was moved to a side lane, and whether a worker was denied access for it."""
+        with broker_errors():
+            found = cast("list[bytes | None]", self.client.hmget(self.keys.part(hold.part), ["sidesteps", "denied"]))
+        return int(found[0] or 0), found[1] is not None
+
+    def readmit(self, side_lane: str, most: int) -> int:
+        """Parts of a side lane go back to their lane, `most` at a time; one in which nothing waits is forgotten.
+
+        Returns how many went back.
+        """
+        return int(self.run("readmit", self.arguments.readmit(side_lane, most)))
+
+    def wake(self, holder: str) -> None:
+        """Have the worker look at its lanes at once."""
+        bell = self.keys.bell(f":{holder}")
+        with broker_errors(), self.client.pipeline(transaction=True) as pipeline:
+            pipeline.lpush(bell, "1")
+            pipeline.expire(bell, _BELL_S)
+            pipeline.execute()
+
+    def ring_again(self, lanes: Sequence[str]) -> None:
+        """Rings that a worker heard which takes nothing any more are for others."""
+        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+            for lane in lanes:
+                pipeline.lpush(self.keys.bell(lane), "1")
+                pipeline.ltrim(self.keys.bell(lane), 0, 0)
+            pipeline.execute()
+
     def give_back_unbegun(self, hold: Hold) -> Literal["released", "cancelled", "ended", "gone", "begun"]:
         """The part goes back to its place as if it had not been taken; not if its attempt was begun meanwhile."""
         answer = self.run("release", self.arguments.release(hold, None, only_unbegun=True))
@@ -198,8 +239,10 @@ class WorkerRegistry(Registry):
 
     def heartbeat(self, holder: str, announcement: str, holds: Sequence[Hold], duty_s: float = 0.0) -> Pulse:
         """The worker is there, and has these parts. `duty_s`: for how long it would take the shared duties."""
-        on_duty, now_ms, answers = self.run("heartbeat", self.arguments.heartbeat(holder, announcement, holds, duty_s))
-        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers))
+        on_duty, now_ms, answers, side_lanes = self.run(
+            "heartbeat", self.arguments.heartbeat(holder, announcement, holds, duty_s)
+        )
+        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers), _names(side_lanes))
 
     def reclaim(self, most: int = 100) -> Reclaimed:
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""

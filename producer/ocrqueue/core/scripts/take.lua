@@ -67,7 +67,7 @@ end
 local function share(lane, most)
   if most == 1 then return 1 end
   local children = math.max(own_children, tonumber(redis.call('HGET', root .. 'children', lane) or 0))
-  local waiting = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
+  local waiting = tonumber(redis.call('HGET', root .. 'waiting', counted_as(lane)) or 0)
   return math.max(1, math.min(most, math.ceil(waiting / children)))
 end
 
@@ -128,7 +128,7 @@ for _, asked in ipairs(lanes) do
     if #parts > 1 then
       for _, part in ipairs(parts) do redis.call('HSET', part_key(part), 'together', '1') end
     end
-    local left = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
+    local left = tonumber(redis.call('HGET', root .. 'waiting', counted_as(lane)) or 0)
     if left > 0 then ring(lane) end
     return {lane, left, described(parts, known_of)}
   end

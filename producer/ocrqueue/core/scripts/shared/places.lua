@@ -12,6 +12,9 @@ end
 local function lane_key(lane) return root .. 'lane:' .. lane end
 local function queue_key(lane, tenant) return root .. 'queue:' .. lane .. ':' .. tenant end
 
+-- A side lane, `<lane>/<who may take from it>`, is a lane as others are; what waits in it is counted as its lane's.
+local function counted_as(lane) return string.match(lane, '^[^/]*') end
+
 -- One ring at most waits: where one does, nobody listens at this moment, and whoever is free next asks anyway.
 local function ring(lane)
   local bell = root .. 'bell:' .. lane
@@ -47,8 +50,9 @@ end
 -- The part waits in the lane, in its tenant's order of submission.
 local function put_in_lane(part, lane, tenant, sequence)
   if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 0 then return end
-  redis.call('HINCRBY', root .. 'waiting', lane, 1)
+  redis.call('HINCRBY', root .. 'waiting', counted_as(lane), 1)
   if redis.call('ZADD', lane_key(lane), 'NX', virtual_time(lane), tenant) == 0 then return end
+  if counted_as(lane) ~= lane then redis.call('SADD', root .. 'side_lanes', lane) end
   local tag = redis.call('ZSCORE', departed_key(lane), tenant)
   if tag then
     redis.call('ZREM', departed_key(lane), tenant)
@@ -60,7 +64,7 @@ end
 local function remove_from_lane(part, lane, tenant)
   local queue = queue_key(lane, tenant)
   if redis.call('ZREM', queue, part) == 0 then return false end
-  redis.call('HINCRBY', root .. 'waiting', lane, -1)
+  redis.call('HINCRBY', root .. 'waiting', counted_as(lane), -1)
   if redis.call('EXISTS', queue) == 0 then
     local tag = redis.call('ZSCORE', lane_key(lane), tenant)
     if tag then depart(lane, tenant, tag) end
