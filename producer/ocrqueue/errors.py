@@ -149,6 +149,14 @@ class WorkerLost(OcrQueueError):
     remedy = "Nothing is to be done where it is read again; if not, look into the worker's log for what ended it."
 
 
+class WorkerAccessBroken(OcrQueueError):
+    """The worker cannot reach what every job needs; the job waits for another, or until it can again."""
+
+    code = "worker.access_broken"
+    retryable = True
+    remedy = "Nothing is to be done about the job. `ocrqueue top` and the worker's log say what is wrong with it."
+
+
 class WorkerDiskFull(OcrQueueError):
     """The worker could not write a temporary file: its disk or quota is full."""
 

@@ -10,6 +10,7 @@ from ocrqueue.core import EngineOffer, Hold, Trouble, WorkerInfo, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.installation import queues
 from ocrqueue.core.side_lanes import for_languages, for_others, lane_of, languages_of, may_take, side_lanes
+from ocrqueue.core.worker_registry import Sidesteps
 from ocrqueue.errors import LanguageMissing, QueueFull, SourceAccessDenied, StorageDenied
 from ocrqueue.settings.per_engine import PerEngine
 from tests.support.moves import (
@@ -64,10 +65,10 @@ def test_a_part_in_a_side_lane_is_out_of_the_way_of_those_behind_it(registry: Wo
 def test_it_does_not_count_as_a_delivery_and_is_remembered(registry: WorkerRegistry) -> None:
     submit(registry, job())
     hold = sidestep(registry, denied=True)
-    assert registry.sidesteps(hold) == (1, True)
+    assert registry.sidesteps(hold) == Sidesteps(FRENCH, 1, True)
     assert registry.client.hget(registry.keys.record(hold.part), "deliveries") is None
     assert registry.sidestep(hold, ERROR, FRENCH) == "gone", "asked for twice, it has happened once"
-    assert registry.sidesteps(hold) == (1, True)
+    assert registry.sidesteps(hold) == Sidesteps(FRENCH, 1, True)
 
 
 def test_it_comes_back_to_its_side_lane_from_a_pause_and_from_a_lost_worker(registry: WorkerRegistry) -> None:

@@ -26,6 +26,7 @@ from ocrqueue.settings.redis_url import place_of, sentinels_of
 from ocrqueue.storage import open_storage
 from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker.broker.transport import Channel
+from ocrqueue_worker.lifecycle.access_watch import AccessWatch
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
 from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
@@ -96,7 +97,7 @@ def make_app(settings: Settings) -> Celery:
     for name in set(made.tasks) - {RecognizeTask.name}:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
-    made.steps["worker"].update((Readiness, MetricsServer, Heartbeat, CancelWatch))
+    made.steps["worker"].update((Readiness, AccessWatch, MetricsServer, Heartbeat, CancelWatch))
     made.steps["consumer"].update((Liveness, AfterLostConnection, Announcement))
     return made
 

@@ -11,6 +11,7 @@ import click
 from ocrqueue.cli.output import NO_NAME, duration, json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
+from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.job.names import LANES
 from ocrqueue.routing import EngineStatus
 
@@ -109,6 +110,9 @@ def engines(as_json: bool) -> None:
     if told := [line for status in known for line in _offers(status)]:
         click.echo()
         print_fields(told)
+    for worker in {worker.holder or worker.name: worker for status in known for worker in status.workers}.values():
+        for trouble in worker.troubles:
+            say(f"{inline_text(worker.name)} {inline_text(str(trouble))}")
 
 
 def _offers(status: EngineStatus) -> list[tuple[str, str]]:

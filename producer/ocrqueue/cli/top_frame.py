@@ -27,6 +27,7 @@ _FIXED_LINES: Final = 6
 """Summary, two headings, the blank lines before each, and one for what is left out."""
 _LEAST_WORKERS: Final = 3
 _ERRORS_SHOWN: Final = 4
+_TROUBLES_SHOWN: Final = 4
 _NAME_CELLS: Final = 26
 
 
@@ -35,7 +36,7 @@ def frame(now: InstallationSnapshot, place: str, height: int | None = None) -> R
     lanes = _lanes_of(now)
     shown = [engine for engine in now.engines if _has_something(engine, lanes, now)]
     idle = [engine.name for engine in now.engines if engine not in shown]
-    errors = _errors(now)
+    errors = _troubles(now) + _errors(now)
     left = None if height is None else height - _FIXED_LINES - bool(idle) - len(errors) - bool(errors)
     engines_fit = len(shown) if left is None else max(1, min(len(shown), left - min(len(now.workers), _LEAST_WORKERS)))
     workers_fit = len(now.workers) if left is None else max(0, left - engines_fit)
@@ -114,6 +115,20 @@ def _worker_row(worker: WorkerInfo) -> list[str]:
         "-" if worker.memory_bytes is None else f"{worker.memory_bytes / (1 << 20):.0f} MiB",
         _cut(",".join(sorted(devices)) or "-"),
     ]
+
+
+def _troubles(now: InstallationSnapshot) -> list[Text]:
+    """What is wrong with workers, in a line each, under a heading."""
+    told = [(worker, trouble) for worker in now.workers for trouble in worker.troubles]
+    if not told:
+        return []
+    lines = [Text("something is wrong with workers", "bold")]
+    for worker, trouble in told[:_TROUBLES_SHOWN]:
+        text = f"{_cut(worker.name)}  {inline_text(str(trouble))}"
+        lines.append(Text(text, "red" if trouble.stops else "", no_wrap=True, overflow="ellipsis"))
+    if (rest := len(told) - _TROUBLES_SHOWN) > 0:
+        lines.append(Text(f"        and {rest} more", "dim"))
+    return lines
 
 
 def _errors(now: InstallationSnapshot) -> list[Text]:

@@ -39,6 +39,7 @@ class QueueInfo(BaseModel):
     limit: int | None
     """How many may wait in the engine's three lanes together, by these settings; None: any number, or `auto`."""
     workers: int
+    """That take from it: not those whose own access is broken."""
     oldest_job: str | None = None
     """The one that was submitted first."""
     oldest_wait_s: float | None = None
@@ -167,7 +168,7 @@ def queues(registry: Registry) -> list[QueueInfo]:
                 tenants=tenants[name],
                 foreign=foreign[name],
                 limit=None if engine == AUTO else registry.settings.max_queue_length.of(engine) or None,
-                workers=sum(name in worker.queues for worker in engines[engine]),
+                workers=sum(name in worker.queues and worker.takes(engine) for worker in engines[engine]),
                 oldest_job=job,
                 oldest_wait_s=None if since_s is None else max(0.0, now_s - since_s),
                 jobs_per_minute=rate and rate * 60,

@@ -28,8 +28,8 @@ def lane_of(name: str) -> str:
 def side_lanes(registry: Registry) -> list[str]:
     """Those in which something waits, or has a moment ago. Raises BrokerUnavailable."""
     with broker_errors():
-        found = cast("list[bytes]", registry.client.srandmember(registry.keys.side_lanes(), _MOST))
-    return [name.decode() for name in found]
+        found = cast("set[bytes]", registry.client.smembers(registry.keys.side_lanes()))
+    return sorted(name.decode() for name in found)[:_MOST]
 
 
 def for_languages(lane: str, languages: Iterable[str]) -> str:

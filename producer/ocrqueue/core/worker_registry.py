@@ -14,7 +14,7 @@ from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 
-_BELL_S: Final = 60
+_BELL_MS: Final = 60_000
 """A ring for a worker that is gone by then is nobody's."""
 
 Gone = Literal["gone"]
@@ -69,6 +69,17 @@ class Start:
     """What its source was then."""
     is_being_removed: bool = False
     """What may be stored is being removed: the attempt is to wait until that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sidesteps:
+    """Of a part that has gone back to be taken by others, or has not."""
+
+    lane: str
+    """Where it was taken from: its lane, or a side lane."""
+    count: int
+    denied: bool
+    """Whether a worker was denied access for it whose own access is as it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +174,15 @@ class WorkerRegistry(Registry):
         arguments = self.arguments.release(hold, error, side_lane=side_lane, denied=denied)
         return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
 
-    def sidesteps(self, hold: Hold) -> tuple[int, bool]:
-        """How often the part was moved to a side lane, and whether a worker was denied access for it."""
+    def sidesteps(self, hold: Hold) -> Sidesteps:
+        """What is known of the part's going back."""
         with broker_errors():
-            found = cast("list[bytes | None]", self.client.hmget(self.keys.part(hold.part), ["sidesteps", "denied"]))
-        return int(found[0] or 0), found[1] is not None
+            found = cast(
+                "list[bytes | None]",
+                self.client.hmget(self.keys.part(hold.part), ["lane", "sidesteps", "denied"]),
+            )
+        lane, count, denied = found
+        return Sidesteps((lane or b"").decode(), int(count or 0), denied is not None)
 
     def readmit(self, side_lane: str, most: int) -> int:
         """Parts of a side lane go back to their lane, `most` at a time; one in which nothing waits is forgotten.
@@ -181,15 +196,18 @@ class WorkerRegistry(Registry):
         bell = self.keys.bell(f":{holder}")
         with broker_errors(), self.client.pipeline(transaction=True) as pipeline:
             pipeline.lpush(bell, "1")
-            pipeline.expire(bell, _BELL_S)
+            pipeline.pexpire(bell, _BELL_MS)
             pipeline.execute()
 
     def ring_again(self, lanes: Sequence[str]) -> None:
         """Rings that a worker heard which takes nothing any more are for others."""
+        bells = [self.keys.bell(lane) for lane in lanes]
         with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
-            for lane in lanes:
-                pipeline.lpush(self.keys.bell(lane), "1")
-                pipeline.ltrim(self.keys.bell(lane), 0, 0)
+            for bell in bells:
+                pipeline.llen(bell)
+            for bell, rings in zip(bells, pipeline.execute(), strict=True):
+                if not rings:
+                    pipeline.lpush(bell, "1")
             pipeline.execute()
 
     def give_back_unbegun(self, hold: Hold) -> Literal["released", "cancelled", "ended", "gone", "begun"]:

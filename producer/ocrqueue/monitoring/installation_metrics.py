@@ -38,6 +38,12 @@ METRICS: Final = (
     ),
     Metric("ocrqueue_workers", "gauge", "Workers that are alive.", ("engine",)),
     Metric("ocrqueue_worker_slots", "gauge", "Jobs that these workers do at a time.", ("engine",)),
+    Metric(
+        "ocrqueue_workers_stopped",
+        "gauge",
+        "Those of ocrqueue_workers that take no jobs for the engine, as their own access is broken; by its error.",
+        ("engine", "error"),
+    ),
     Metric("ocrqueue_jobs_running", "gauge", "Parts of jobs that workers have in hand."),
     Metric("ocrqueue_jobs_delayed", "gauge", "Parts of jobs in a pause before their next attempt."),
     Metric("ocrqueue_dead_letters", "gauge", "Jobs that failed for a reason that may pass."),

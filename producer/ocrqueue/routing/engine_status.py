@@ -38,9 +38,20 @@ class EngineStatus(BaseModel):
     """Of these pages, in the currency of the setting engine_page_cost."""
 
     @property
+    def takes_jobs(self) -> bool:
+        """Whether one of its workers does: not one whose own access is broken."""
+        return any(worker.takes(self.name) for worker in self.workers)
+
+    @property
     def offers(self) -> tuple[EngineOffer, ...]:
-        """What its live workers say of it, one for each."""
-        return tuple(offer for worker in self.workers for offer in worker.engines if offer.name == self.name)
+        """What its live workers say of it, one for each; not of those where nothing can be read with it."""
+        return tuple(
+            offer
+            for worker in self.workers
+            if not any(trouble.stops and trouble.engine == self.name for trouble in worker.troubles)
+            for offer in worker.engines
+            if offer.name == self.name
+        )
 
     def waiting_before(self, lane: Priority) -> int:
         """How many jobs are ahead of one that joins this lane, the higher ones being drained first."""

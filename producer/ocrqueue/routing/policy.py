@@ -134,7 +134,7 @@ def _candidates(job: Job, settings: Settings, installation: EnginesNow) -> _Cand
         )
     lacking = {engine: str(abilities_of[engine]) for engine in found.able if abilities_of[engine].reads == "not now"}
     on_demand = settings.engines_on_demand
-    alive = {engine for engine in found.able if _status(engine, installation).workers or engine in on_demand}
+    alive = {engine for engine in found.able if _status(engine, installation).takes_jobs or engine in on_demand}
     if alive - set(lacking):
         for engine, why in lacking.items():
             found.leave_out(engine, why)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
 import structlog
 
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import WorkerInfo, WorkerRegistry
 from ocrqueue.core.installation import live_workers, note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.core.side_lanes import may_take, side_lanes
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
@@ -33,6 +35,12 @@ _WORKERS_READ: Final = 3
 """The same for who is there: which engines foreign apps may send to, and how many children share a lane."""
 
 
+_UNSERVED_S: Final = 30.0
+"""That a side lane may have nobody who takes from it: a worker that is started anew is back by then."""
+_READMITTED_AT_ONCE: Final = 50
+_MOST_READMITTED: Final = 1000
+
+
 class SharedDuties:
     """Off duty until told otherwise."""
 
@@ -44,6 +52,7 @@ class SharedDuties:
         self._replication, self._workers = _Again(_SELDOM * self._every_s), _Again(_WORKERS_READ * self._every_s)
         self._lists: list[str] = []
         self._tidying = Tidying(settings)
+        self._side_lanes = SideLaneDuty()
 
     def are_ours(self, ours: bool) -> None:
         if not ours:
@@ -88,6 +97,7 @@ class SharedDuties:
             workers = live_workers(registry)
             self._lists = foreign_lists(workers, self._settings)
             note_children(registry, workers)
+            self._side_lanes.sweep(registry, workers)
             self._workers.done()
         taken_in = take_in_foreign(registry, router.prepare, self._lists)
         if taken_in.became:
@@ -102,6 +112,36 @@ class SharedDuties:
             _log.error("part took its workers down too often", part=part)
         if found.leftovers:
             self._tidying.ask()
+
+
+class SideLaneDuty:
+    """Side lanes that nobody may take from any more, and those in which nothing waits."""
+
+    def __init__(self, unserved_s: float = _UNSERVED_S) -> None:
+        self._unserved_s = unserved_s
+        self._since: dict[str, float] = {}
+        """When it was first seen that nobody may take from it."""
+
+    def sweep(self, registry: WorkerRegistry, workers: Sequence[WorkerInfo]) -> None:
+        now, names = time.monotonic(), side_lanes(registry)
+        unserved = [name for name in names if not any(may_take(name, worker) for worker in workers)]
+        self._since = {name: self._since.get(name, now) for name in unserved}
+        for name in names:
+            if name not in self._since or now - self._since[name] < self._unserved_s:
+                registry.readmit(name, 0)
+            elif moved := _readmit_all(registry, name):
+                _log.warning("parts that nobody may take go back to their lane", waited_in=name, parts=moved)
+
+
+def _readmit_all(registry: WorkerRegistry, name: str) -> int:
+    """So many at a time that Redis is not held up, and so many in a round that leases are looked at meanwhile."""
+    moved = 0
+    for _ in range(_MOST_READMITTED // _READMITTED_AT_ONCE):
+        step = registry.readmit(name, _READMITTED_AT_ONCE)
+        moved += step
+        if step < _READMITTED_AT_ONCE:
+            break
+    return moved
 
 
 class _Again:
