@@ -238,8 +238,15 @@ class WorkerInfo(BaseModel):
     """Seconds since 1970 by Redis's clock."""
     running: int | None = None
     """Jobs that it works on, when it was last seen; None of a worker that does not say."""
+    draining: bool = False
+    """Whether it takes nothing any more, and ends once what it has in hand has ended."""
     memory_bytes: int | None = None
     """Resident memory of its processes then; what they share counts in each."""
+
+    @property
+    def doing(self) -> str:
+        """In a word."""
+        return "draining" if self.draining else "working" if self.running else "idle"
 
 
 class EngineOffer(BaseModel):

@@ -35,6 +35,9 @@ MOVES: Final = (
     "reclaim",
     "heartbeat",
     "replay",
+    "pause",
+    "resume",
+    "take_back",
 )
 """A script each."""
 

@@ -204,6 +204,15 @@ class ScriptArguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, holder, announcement, _compact(options), *named]
 
+    def pause(self, kind: str, name: str, note: str) -> Arguments:
+        return [self.keys.root, kind, name, note]
+
+    def resume(self, kind: str, name: str) -> Arguments:
+        return [self.keys.root, kind, name]
+
+    def take_back(self, cursor: str, most: int) -> Arguments:
+        return [self.keys.root, cursor, most]
+
     def replay(self, failed: Job) -> Arguments:
         # what its engines left to each other is gone
         job = failed.from_its_first_engine()

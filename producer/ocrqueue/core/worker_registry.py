@@ -74,6 +74,8 @@ class Pulse:
     now_ms: int
     answers: tuple[Literal["yours", "stop", "gone"], ...]
     """For each of the parts that were named, in order."""
+    drains: bool = False
+    """The worker is to end once what it has in hand has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,9 @@ class WorkerRegistry(Registry):
 
     def heartbeat(self, holder: str, announcement: str, holds: Sequence[Hold], duty_s: float = 0.0) -> Pulse:
         """The worker is there, and has these parts. `duty_s`: for how long it would take the shared duties."""
-        on_duty, now_ms, answers = self.run("heartbeat", self.arguments.heartbeat(holder, announcement, holds, duty_s))
-        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers))
+        arguments = self.arguments.heartbeat(holder, announcement, holds, duty_s)
+        on_duty, now_ms, answers, drains = self.run("heartbeat", arguments)
+        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers), bool(drains))
 
     def reclaim(self, most: int = 100) -> Reclaimed:
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""

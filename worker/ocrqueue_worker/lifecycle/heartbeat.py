@@ -21,8 +21,10 @@ from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
+from ocrqueue_worker.lifecycle.drain import Drain
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
+from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
@@ -123,14 +125,21 @@ class _Beat:
         self._worker = worker
         self._controller = controller
         self._duty_s = task.settings.worker_heartbeat_s * _DUTY_BEATS
+        self._drain = Drain(task.settings)
 
     def send(self, registry: WorkerRegistry) -> Pulse:
         holds = list(dict.fromkeys([*HAND.holds(), *SETTLEMENT.holds()]))
-        load = {"running": len(running_requests()), "memory_bytes": worker_bytes(self._controller)}
+        load = {
+            "running": len(running_requests()),
+            "memory_bytes": worker_bytes(self._controller),
+            "draining": is_stopping(),
+        }
         announcement = self._worker.model_copy(update=load).model_dump_json(exclude={"seen_at"})
         pulse = registry.heartbeat(HAND.holder, announcement, holds, self._duty_s)
         for hold, answer in zip(holds, pulse.answers, strict=True):
             self._heed(hold, answer)
+        if pulse.drains:
+            self._drain.begin()
         return pulse
 
     @staticmethod

@@ -21,6 +21,6 @@ redis.call('PERSIST', record)
 redis.call('SREM', root .. 'leftovers', id)
 is_to_live_again(id)
 put_in_lane(id, options.lane, known[3] or '', sequence)
-ring(options.lane)
+ring(options.lane, known[3] or '')
 tell(id, 'queued')
 return 1

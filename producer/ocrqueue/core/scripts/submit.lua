@@ -44,10 +44,11 @@ for number, entry in ipairs(entries) do
       redis.call('SET', root .. 'once:' .. entry.once, id .. ' ' .. entry.fingerprint,
         'PX', as_text(options.idempotency_ttl_ms))
     end
-    if add_job(entry, texts[number], as_text(sequence + number - 1)) then lanes[entry.lane] = true end
+    local waits, tenant = add_job(entry, texts[number], as_text(sequence + number - 1)), entry.tenant or ''
+    if waits and not is_paused(entry.lane, tenant) then lanes[entry.lane] = tenant end
     if waiting[engine] then waiting[engine] = waiting[engine] + 1 end
   end
   ids[number] = id
 end
-for lane in pairs(lanes) do ring(lane) end
+for lane, tenant in pairs(lanes) do ring(lane, tenant) end
 return {ids, unpack(refusal)}

@@ -17,5 +17,5 @@ if ending ~= '' then
   end_job(entry.id, cjson.decode(ending))
   return 'refused'
 end
-if add_job(entry, job, as_text(next_sequences(1))) then ring(entry.lane) end
+if add_job(entry, job, as_text(next_sequences(1))) then ring(entry.lane, entry.tenant or '') end
 return 'taken in'
