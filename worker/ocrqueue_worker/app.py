@@ -32,7 +32,7 @@ from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
-from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
+from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
 from ocrqueue_worker.task.celery_task import RecognizeTask
@@ -102,7 +102,7 @@ def make_app(settings: Settings) -> Celery:
 
 
 app = make_app(process_settings())
-limit_remote_control()
+fit_remote_control()
 
 
 def _task(celery: Celery) -> RecognizeTask:

@@ -196,6 +196,9 @@ class _Look:
         for holder in self._names("drain:"):
             if self.client.ttl(self.keys.drain(holder)) == -1:
                 yield f"that {holder} is to drain stays for good"
+        for job_id in self._names("revoked:"):
+            if self.client.ttl(self.keys.revoked(job_id)) == -1:
+                yield f"that {job_id} was revoked stays for good"
 
     def _names(self, beginning: str) -> list[str]:
         found = self.client.scan_iter(match=f"{_escaped(self.root + beginning)}*", count=1000)

@@ -19,7 +19,7 @@ from ocrqueue.core.celery_messages import lists_of, queue_of
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry
 from ocrqueue.core.installation import workers_by_engine
-from ocrqueue.core.records import WorkerInfo
+from ocrqueue.core.records import Outcome, WorkerInfo
 from ocrqueue.core.worker_registry import WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable, InternalError, OcrQueueError
 from ocrqueue.job import Job, engine_queues
@@ -34,6 +34,9 @@ _BYTES_AT_ONCE: Final = 2 << 20
 _ROUND: Final = 500
 _ROUND_S: Final = 0.5
 """Whoever takes in has other duties too, such as reclaiming: a round is over after so many messages, or seconds."""
+
+_BECAME: Final = {"failed": "refused"}
+"""What a state is called here in which a message has ended."""
 
 Prepare = Callable[[Job], Job]
 """What a client does to its jobs before they are queued: checks, and the route. Raises OcrQueueError."""
@@ -150,6 +153,9 @@ def _told(
     refusal: OcrQueueError | None,
     more: Mapping[str, Any],
 ) -> str:
-    arguments = registry.arguments.take_in(name, entry, job, refusal.info if refusal else None, more)
-    answer: bytes = registry.run("take_in", arguments)
-    return answer.decode()
+    outcome = Outcome(job_id=job.id, state="failed", error=refusal.info) if job and refusal else None
+    answer: bytes = registry.run("take_in", registry.arguments.take_in(name, entry, job, outcome, more))
+    if answer == b"revoked" and job is not None:
+        outcome = Outcome(job_id=job.id, state="cancelled")
+        answer = registry.run("take_in", registry.arguments.take_in(name, entry, job, outcome, more))
+    return _BECAME.get(answer.decode(), answer.decode())

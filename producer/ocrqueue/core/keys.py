@@ -42,6 +42,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
 | `ocrqueue:workers` | hash | holder -> `<ms when last seen> <JSON of WorkerInfo>` | pruned when read |
 | `ocrqueue:drain:<holder>` | string | 1: this worker is to end once what it has in hand has ended | `record_ttl_s` |
+| `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
 | `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
@@ -204,6 +205,9 @@ class Keys:
 
     def workers(self) -> str:
         return f"{self.root}workers"
+
+    def revoked(self, job_id: str) -> str:
+        return f"{self.root}revoked:{job_id}"
 
     def drain(self, holder: str) -> str:
         return f"{self.root}drain:{holder}"

@@ -19,6 +19,8 @@ from ocrqueue.tracing import current_traceparent
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
 _INPUT_FOLDER: Final = "/inputs/"
+_REVOKED_MS: Final = 86_400_000
+"""How long a message can wait to be taken in after it was revoked: far longer than it does while any worker is up."""
 
 Arguments = list[str | bytes | int]
 """ARGV of one script. The keys are made in it, since which parts it meets is known there only."""
@@ -102,15 +104,14 @@ class ScriptArguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
     def take_in(
-        self, queue: str, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
+        self, queue: str, message: bytes, job: Job | None, outcome: Outcome | None, more: Mapping[str, Any]
     ) -> Arguments:
-        """`more`: what the entry has beside the job, such as by_name."""
+        """`outcome`: of a job that is not to be worked on. `more`: what the entry has beside it, such as by_name."""
         if job is None:
             return [self.keys.root, self.keys.foreign(queue), message, "", "", ""]
         entry = {**endings.entry_of(job), **more}
         ending = ""
-        if refusal is not None:
-            outcome = Outcome(job_id=job.id, state="failed", error=refusal)
+        if outcome is not None:
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
             ending = _compact(made)
         return [self.keys.root, self.keys.foreign(queue), message, _compact(entry), job_json(job), ending]
@@ -190,7 +191,11 @@ class ScriptArguments:
         return [self.keys.root, hold.part, hold.token, _compact(made), _compact(facts), record]
 
     def cancel(self, job_id: str) -> Arguments:
-        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings))]
+        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings)), 0]
+
+    def revoke(self, job_id: str) -> Arguments:
+        """Of CANCEL, for whoever may be ahead of the job's message."""
+        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings)), _REVOKED_MS]
 
     def lost(self, holds: Sequence[Hold]) -> Arguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]

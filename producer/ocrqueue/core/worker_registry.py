@@ -185,6 +185,11 @@ class WorkerRegistry(Registry):
             done = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.parts_done(job_id)))
         return {int(number): ErrorInfo.model_validate_json(error) for number, error in sorted(done.items()) if error}
 
+    def revoke(self, job_id: str) -> State | Literal["ended"] | None:
+        """Cancel a job; one that is not known yet as soon as its message is taken in. Returns None for such a one."""
+        answer = cast("bytes | None", self.run("cancel", self.arguments.revoke(job_id)))
+        return None if answer is None else cast('State | Literal["ended"]', answer.decode())
+
     def lost(self, holds: Sequence[Hold]) -> list[str]:
         """The process that had the parts is gone: what became of each ("requeued", "poison", "cancelled", ...)."""
         return [answer.decode() for answer in self.run("lost", self.arguments.lost(holds))] if holds else []

@@ -18,7 +18,7 @@ from celery.worker import state
 
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import process_settings
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.stop_flag import begin_stopping
@@ -30,10 +30,9 @@ _LOOK_EVERY_S: Final = 0.1
 
 
 class Drain:
-    """Of this process; begun once."""
+    """Begun once."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
@@ -53,9 +52,13 @@ class Drain:
 
     def _give_back_what_came_late(self) -> None:
         """Of a TAKE whose answer was lost."""
-        with closing(WorkerRegistry(self._settings)) as registry:
+        with closing(WorkerRegistry(process_settings())) as registry:
             try:
                 for hold in registry.taken(HAND.holder, HAND.next_token):
                     registry.give_back_unbegun(hold)
             except BrokerUnavailable as error:
                 _log.warning("cannot give back what was taken last; its lease will end", error=error.code)
+
+
+DRAIN: Final = Drain()
+"""That of this process."""

@@ -21,7 +21,7 @@ from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
-from ocrqueue_worker.lifecycle.drain import Drain
+from ocrqueue_worker.lifecycle.drain import DRAIN
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from ocrqueue_worker.stop_flag import is_stopping
@@ -61,6 +61,11 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
     def begin(self) -> None:
         """The worker takes jobs from now on, and says that it is there."""
         self._begun.set()
+
+    def look_for_messages(self) -> None:
+        """Have messages by name taken in now, where that is this worker's duty."""
+        if self._duties is not None:
+            self._duties.look_now()
 
     def stop(self, parent: Any) -> None:
         self._stopped.set()
@@ -125,7 +130,6 @@ class _Beat:
         self._worker = worker
         self._controller = controller
         self._duty_s = task.settings.worker_heartbeat_s * _DUTY_BEATS
-        self._drain = Drain(task.settings)
 
     def send(self, registry: WorkerRegistry) -> Pulse:
         holds = list(dict.fromkeys([*HAND.holds(), *SETTLEMENT.holds()]))
@@ -139,7 +143,7 @@ class _Beat:
         for hold, answer in zip(holds, pulse.answers, strict=True):
             self._heed(hold, answer)
         if pulse.drains:
-            self._drain.begin()
+            DRAIN.begin()
         return pulse
 
     @staticmethod

@@ -38,7 +38,7 @@ class SharedDuties:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ours, self._stopped = threading.Event(), threading.Event()
+        self._ours, self._stopped, self._now = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._every_s = min(_EVERY_S, settings.lost_after_s / _ROUNDS_A_LEASE)
         self._replication, self._workers = _Again(_SELDOM * self._every_s), _Again(_WORKERS_READ * self._every_s)
@@ -54,15 +54,22 @@ class SharedDuties:
             self._thread = threading.Thread(target=self._run, daemon=True, name="shared duties")
             self._thread.start()
 
+    def look_now(self) -> None:
+        """The next round is not to wait for its time."""
+        self._now.set()
+
     def stop(self) -> None:
         self._stopped.set()
         self._ours.set()
+        self._now.set()
 
     def _run(self) -> None:
         more = False
         with closing(WorkerRegistry(self._settings)) as registry:
             router = Router(self._settings, lambda: read_engines(registry))
-            while not self._stopped.wait(0 if more else self._every_s):
+            while True:
+                self._now.wait(0 if more else self._every_s)
+                self._now.clear()
                 self._ours.wait()
                 if self._stopped.is_set():
                     return
