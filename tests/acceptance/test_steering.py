@@ -160,3 +160,25 @@ def test_drain_tells_who_has_not_ended_in_time(outside: Outside, gates: Gates) -
         gates.open([60])
         assert running.process.wait(60) == 0
     assert job.status().state == "succeeded"
+
+
+def test_children_are_replaced_after_so_many_jobs_and_nothing_is_lost(outside: Outside) -> None:
+    image = outside.stored_page()
+    fields = {"engine": "null", "cache": False, "crops": "none", "options": {"delay_s": 0.05}}
+    with outside.worker("-e", "null", "-c", "2", max_jobs_per_child=4) as running:
+        first = set(running.running_children())
+
+        def are_replaced() -> bool:
+            """Under load: each needs a job to be its last."""
+            for job in outside.queue.submit_many([image] * 20, **fields):
+                status = job.wait(60)
+                assert (status.state, status.attempts) == ("succeeded", 1)
+            # never both at a time
+            assert running.running_children()
+            return first.isdisjoint(running.running_children())
+
+        wait_until(are_replaced, 60, "both have been replaced")
+        jobs_done = [json.loads(line)["jobs"] for line in running.log_text().splitlines() if "done its jobs" in line]
+        assert len(jobs_done) >= 2
+        assert min(jobs_done) >= 4
+        assert "child of a part is lost" not in running.log_text()
