@@ -292,12 +292,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         waiting = queue.submit(HELLO, engine="null", reply_to="finished-scans")
         assert waiting.cancel() == "cancelled"
         read_installation(queue.registry)
-        operator = WorkerRegistry(load_settings(**for_worker))
-        note_replication(operator)
-        reclaim(operator)
-        router = Router(operator.settings, lambda: read_engines(operator))
-        take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
-        operator.close()
+        pause_and_resume(queue)
+        reconcile(WorkerRegistry(load_settings(**for_worker)))
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)
         assert queue.job(dead).cancel() == "cancelled"
@@ -307,6 +303,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             cancelled = queue.submit(HELLO, engine="null", options={"delay_s": 1})
             cancelled.cancel()
             assert cancelled.wait(100).state == "cancelled"
+            revoke_by_name(queue, admin, url("ocr-by-name", "BY-NAME-PASSWORD"))
+            drain_all(queue)
         denied = admin.acl_log()
         assert denied == []
         for client in (queue.registry.client, redis.Redis.from_url(str(for_worker["redis_url"]))):
@@ -325,6 +323,37 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
     ):
         other.submit("s3://b/k", engine="null")
     admin.close()
+
+
+def pause_and_resume(queue: OcrQueue) -> None:
+    for named in ({"engine": "null"}, {"lane": "ocr.null.low"}, {"tenant": "acme"}):
+        assert queue.pause(**named)
+        assert queue.resume(**named)
+
+
+def drain_all(queue: OcrQueue) -> None:
+    queue.drain(*(each.name for each in queue.workers()))
+    wait_until(lambda: not queue.workers(), 60, "they have ended")
+
+
+def reconcile(operator: WorkerRegistry) -> None:
+    note_replication(operator)
+    reclaim(operator)
+    router = Router(operator.settings, lambda: read_engines(operator))
+    take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
+    operator.close()
+
+
+def revoke_by_name(queue: OcrQueue, admin: redis.Redis, url: str) -> None:
+    """With what the page says that it takes beside the rule."""
+    from celery import Celery
+
+    job = queue.submit(HELLO, engine="null", options={"delay_s": 5})
+    admin.execute_command("ACL", "SETUSER", "ocr-by-name", "+publish", "&acme:/0.celery.pidbox")
+    with Celery("theirs", broker=url, set_as_current=False) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": "acme:"}
+        app.control.revoke(job.id)
+    assert job.wait(100).state == "cancelled"
 
 
 def sent_by_name(url: str, folder: Path) -> str:
