@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError
 
+from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import check_has_result
-from ocrqueue.core import JobStatus, State, WorkerInfo
+from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.connection import broker_errors, connect_async
@@ -34,9 +35,10 @@ from ocrqueue.submission import ImageInput, build_job
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
-_MOVES: Final = ("submit", "cancel", "pause", "resume", "take_back")
+_MOVES: Final = ("submit", "announce_input", "cancel", "pause", "resume", "take_back")
 """A script each."""
 
+Answer = TypeVar("Answer")
 AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
 
 
@@ -146,16 +148,28 @@ class AsyncOcrQueue:
     def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
         chunk: list[Job] = []
         for image in images:
-            chunk.append(build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields))
+            prepare, announce = self._router.prepare, self._announce_from_thread
+            chunk.append(build_job(image, self.settings, lambda: self.storage, prepare, announce, fields))
             if len(chunk) == PIPELINE:
                 break
         return chunk
 
+    def _announce_from_thread(self, name: str, job_id: str) -> bool:
+        """For `_build_chunk`; see Registry.announce_input."""
+        return self._wait_in_thread(self._announce(name, job_id))
+
+    async def _announce(self, name: str, job_id: str) -> bool:
+        with broker_errors():
+            return bool(await self._scripts["announce_input"](args=self.arguments.announce_input(name, job_id)))
+
     def _read_engines_from_thread(self) -> EnginesNow:
-        """For `_build_chunk`, which runs in a thread beside the event loop."""
+        return self._wait_in_thread(self._read_engines())
+
+    def _wait_in_thread(self, question: Coroutine[Any, Any, Answer]) -> Answer:
+        """In a thread beside the event loop, such as `_build_chunk` has."""
         if self._loop is None:
             raise RuntimeError("no submission is on its way")
-        return asyncio.run_coroutine_threadsafe(self._read_engines(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(question, self._loop).result()
 
     async def _read_engines(self) -> EnginesNow:
         engines = engines_to_measure(self.settings)
@@ -303,6 +317,16 @@ class AsyncOcrQueue:
         check_has_result(status)
         stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
         return stored_document(stored).bind(self.storage)
+
+    async def clean(self, *, older_than_s: float | None = None, dry_run: bool = False) -> Cleaned:
+        """See OcrQueue.clean; it runs in a thread."""
+
+        def run() -> Cleaned:
+            with closing(Registry(self.settings)) as registry:
+                age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
+                return Cleaning(registry, self.storage, dry_run, age_s).run()
+
+        return await asyncio.to_thread(run)
 
 
 async def _listen(events: PubSub, watch: Watch) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from redis.client import PubSub
 
+from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.connection import broker_errors
@@ -122,7 +123,8 @@ class OcrQueue:
         anything else is raised midway, what was sent before is queued: submit again with
         idempotency keys to be sure.
         """
-        jobs = (build_job(image, self.settings, lambda: self.storage, self._router.prepare, fields) for image in images)
+        prepare, announce = self._router.prepare, self.registry.announce_input
+        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in images)
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:
@@ -233,6 +235,15 @@ class OcrQueue:
         Raises WorkerUnknown, and then tells none.
         """
         return drain_workers(self.registry, names)
+
+    def clean(self, *, older_than_s: float | None = None, dry_run: bool = False) -> Cleaned:
+        """Remove from storage what jobs have left whose records have expired, and uploaded images that no job needs.
+
+        `older_than_s`: only results that were stored so long ago; None: as long as records and the cache last. With
+        `dry_run` it only counts. Raises CleaningRefused, StorageUnavailable, StorageDenied: what is removed by then is.
+        """
+        age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
+        return Cleaning(self.registry, self.storage, dry_run, age_s).run()
 
 
 def check_has_result(status: JobStatus) -> None:

@@ -497,6 +497,16 @@ class StorageNotFound(OcrQueueError):
     remedy = "It was deleted, or a lifecycle rule of the bucket removed it; submit the image again."
 
 
+class CleaningRefused(OcrQueueError):
+    """Redis knows of no job at all, and storage has what jobs have stored: nothing is removed."""
+
+    code = "storage.cleaning_refused"
+    remedy = (
+        "Check OCRQUEUE_REDIS_URL and OCRQUEUE_KEY_PREFIX: they are to name the Redis whose jobs have stored it. If it "
+        "was emptied on purpose, submit a job first."
+    )
+
+
 class ResultUnreadable(OcrQueueError):
     """A result stands in storage that this version cannot read: a newer one may have written it. It stays."""
 
@@ -519,6 +529,24 @@ class BrokerUnavailable(OcrQueueError):
     code = "broker.unavailable"
     retryable = True
     remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
+
+
+class IntakeUnavailable(OcrQueueError):
+    """The server that jobs by name are taken in from does not answer."""
+
+    code = "intake.unavailable"
+    retryable = True
+    remedy = "Check the address that `ocrqueue intake` was given, and the server."
+
+
+class IntakeDenied(OcrQueueError):
+    """The server that jobs by name are taken in from refuses access."""
+
+    code = "intake.denied"
+    remedy = (
+        "Check the user, password and virtual host in the address that `ocrqueue intake` was given; the user needs to "
+        "read the queues ocr.<engine>, and nothing else."
+    )
 
 
 class QueuedJob(Protocol):

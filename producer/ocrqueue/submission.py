@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,13 @@ from ocrqueue.storage import Storage
 
 ImageInput = str | Path | bytes | Job
 """A URI, a local path, the bytes of an image file, or a whole Job."""
+
+Announce = Callable[[str, str], bool]
+"""Says that a job will refer to an uploaded image: its name, and the job's id. False while that is being removed."""
+
+_PAUSE_S: Final = 0.05
+_FRESH_S: Final = 86_400.0
+"""An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
 
 _EXTENSIONS: Final = (
     (b"\x89PNG", "png"),
@@ -33,6 +41,7 @@ def build_job(
     settings: Settings,
     storage: Callable[[], Storage],
     prepare: Callable[[Job], Job],
+    announce: Announce,
     fields: dict[str, Any],
 ) -> Job:
     """The Job for `image`, with `fields` of Job and the settings' defaults, as `prepare` makes it ready.
@@ -51,7 +60,8 @@ def build_job(
         given["languages"] = tuple(given["languages"].split("+"))
     # checked before the upload, so that a bad job uploads nothing
     job = prepare(_validated({**defaults, **given, "image": "file:///"}))
-    return job.model_copy(update={"image": _validated({"image": _reference(image, storage)}).image})
+    reference = _reference(image, storage, lambda name: announce(name, job.id))
+    return job.model_copy(update={"image": _validated({"image": reference}).image})
 
 
 def _validated(fields: dict[str, Any]) -> Job:
@@ -62,10 +72,10 @@ def _validated(fields: dict[str, Any]) -> Job:
     raise JobMalformed(complaints)  # see parse_job
 
 
-def _reference(image: str | Path | bytes, storage: Callable[[], Storage]) -> str:
+def _reference(image: str | Path | bytes, storage: Callable[[], Storage], announce: Callable[[str], bool]) -> str:
     if isinstance(image, str) and is_reference(image):
         return image
-    return upload(image if isinstance(image, bytes) else _read(Path(image)), storage())
+    return upload(image if isinstance(image, bytes) else _read(Path(image)), storage(), announce)
 
 
 def _read(path: Path) -> bytes:
@@ -79,10 +89,19 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def upload(data: bytes, storage: Storage) -> str:
-    """Store image bytes under their content's hash, once; returns their URI."""
-    key = f"inputs/{hashlib.sha256(data).hexdigest()}.{_extension(data)}"
-    return storage.uri(key) if storage.exists(key) else storage.put(key, data, "application/octet-stream")
+def upload(data: bytes, storage: Storage, announce: Callable[[str], bool] | None = None) -> str:
+    """Store image bytes under their content's hash, once; returns their URI.
+
+    `announce`: see Announce, for the job that will refer to it. Without, it stays an hour, unless a job does.
+    """
+    name = f"{hashlib.sha256(data).hexdigest()}.{_extension(data)}"
+    while announce is not None and not announce(name):
+        time.sleep(_PAUSE_S)  # whoever removes it has some seconds for that, and not more than minutes
+    key = f"inputs/{name}"
+    stored_at = storage.modified_at(key)
+    if stored_at is not None and time.time() - stored_at < _FRESH_S:
+        return storage.uri(key)
+    return storage.put(key, data, "application/octet-stream")
 
 
 def _extension(data: bytes) -> str:

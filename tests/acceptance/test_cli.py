@@ -212,7 +212,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_job(run: Run, system: LocalSystem, bus
 
 
 def _subscribers(queue: OcrQueue) -> int:
-    counts = queue.registry.client.pubsub_numsub(*(f"ocrqueue:events:{part:x}" for part in range(16)))
+    counts = queue.registry.client.pubsub_numsub(*(f"ocrqueue:events:{part}" for part in range(16)))
     return sum(count for _, count in counts)
 
 

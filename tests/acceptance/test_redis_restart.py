@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -96,3 +97,27 @@ def _known(queue: OcrQueue, job_id: str) -> bool:
         return queue.registry.status(job_id).finished
     except JobUnknown:
         return False
+
+
+def test_a_worker_that_is_stopped_while_redis_is_away_puts_its_job_back_when_it_answers(
+    tmp_path: Path, gates: Gates
+) -> None:
+    with redis_server(tmp_path, append_only=True) as server:
+        # none would be taken from it for lost
+        settings = installation(server.url, tmp_path) | {"lost_after_s": 120, "shutdown_grace_s": 1}
+        with (
+            OcrQueue(load_settings(**settings)) as queue,
+            worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
+        ):
+            job = queue.submit(page(60), **gates.fields)
+            wait_until(lambda: gates.reached(60), 60, "the job is at its page")
+            time.sleep(1.1)  # what Redis writes to its disk every second
+            server.kill()
+            running.process.send_signal(signal.SIGTERM)
+            time.sleep(2)  # longer than the grace
+            assert running.alive()
+            server.start()
+            running.process.wait(60)
+            status = job.status()
+            assert (status.state, status.error and status.error.code) == ("queued", "worker.stopping")
+            assert queue.registry.client.hget(queue.registry.keys.record(job.id), "deliveries") is None

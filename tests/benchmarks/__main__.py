@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue | moves"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.benchmarks.accuracy import accuracy
 from tests.benchmarks.fallback import fallback
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
+from tests.benchmarks.moves import moves
 from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
 from tests.benchmarks.scale import scale
@@ -30,6 +31,7 @@ main.add_command(rapid)
 main.add_command(fallback)
 main.add_command(scale)
 main.add_command(queue)
+main.add_command(moves)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

@@ -16,7 +16,7 @@ from PIL import Image
 from ocrqueue import OcrQueue
 from ocrqueue.core import Hold, Outcome, Start, WorkerRegistry
 from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph, Region, Word, box_of, polygon_of
-from ocrqueue.errors import EngineTimeout, OcrQueueError, ResultUnreadable, WorkerDiskFull
+from ocrqueue.errors import EngineTimeout, OcrQueueError, ResultUnreadable, StorageUnavailable, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
 from ocrqueue.leftovers import tidy
 from ocrqueue.settings import Settings
@@ -229,6 +229,16 @@ def test_an_attempt_that_wakes_after_the_job_has_ended_writes_nothing(
     with pytest.raises(JobElsewhere):
         installation.attempt(job, shift=60)
     assert list(storage.list(f"results/{job.id}")) == []
+
+
+def test_an_attempt_waits_while_what_an_earlier_life_has_stored_is_removed(installation: Installation) -> None:
+    job, storage = installation.submit("none"), open_storage(installation.settings)
+    storage.put(f"results/{job.id}/result.json", b"of another life, half removed", "application/json")
+    workplace = Workplace(installation.settings, installation.registry, storage, lambda _: pytest.fail("it is read"))
+    start = Start("run", 1, may_be_stored=True, is_being_removed=True)
+    with pytest.raises(StorageUnavailable) as caught:
+        read_job(job, installation.hold, start, workplace)
+    assert caught.value.retryable
 
 
 def test_a_disk_that_is_full_while_the_engine_loads_is_worth_another_try(installation: Installation) -> None:

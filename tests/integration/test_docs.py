@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from ocrqueue import OcrQueue
+from ocrqueue.cleaning import Cleaning
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
@@ -25,7 +26,6 @@ from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUn
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import load_settings
-from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
@@ -169,15 +169,6 @@ def test_a_crop_is_a_byte_range_of_the_archive(installation: Installation, tmp_p
     assert done.stdout == word.crop.open().read()
 
 
-def test_the_lifecycle_rules_are_accepted(s3_endpoint: str, s3_bucket: str) -> None:
-    client = s3_client(load_settings(s3_endpoint=s3_endpoint))
-    rules = json.loads(block_after(DOCS / "storage.md", "Let lifecycle rules", "json"))
-    client.put_bucket_lifecycle_configuration(Bucket=s3_bucket, LifecycleConfiguration=rules)
-    kept = client.get_bucket_lifecycle_configuration(Bucket=s3_bucket)["Rules"]
-    assert {rule["ID"] for rule in kept} == {"ocr-results", "ocr-inputs", "ocr-uploads"}
-    client.delete_bucket_lifecycle(Bucket=s3_bucket)
-
-
 # --- an engine of one's own ------------------------------------------------------------------------------------------
 
 
@@ -293,7 +284,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         assert waiting.cancel() == "cancelled"
         read_installation(queue.registry)
         pause_and_resume(queue)
-        reconcile(WorkerRegistry(load_settings(**for_worker)))
+        reconcile(WorkerRegistry(load_settings(**for_worker)), queue)
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)
         assert queue.job(dead).cancel() == "cancelled"
@@ -336,11 +327,13 @@ def drain_all(queue: OcrQueue) -> None:
     wait_until(lambda: not queue.workers(), 60, "they have ended")
 
 
-def reconcile(operator: WorkerRegistry) -> None:
+def reconcile(operator: WorkerRegistry, queue: OcrQueue) -> None:
     note_replication(operator)
     reclaim(operator)
     router = Router(operator.settings, lambda: read_engines(operator))
     take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
+    for dry_run in (True, False):
+        Cleaning(operator, queue.storage, dry_run, results_older_than_s=-60, least_age_s=-60).run()
     operator.close()
 
 

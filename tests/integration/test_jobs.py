@@ -104,8 +104,38 @@ def test_the_same_image_is_not_read_twice(queue: OcrQueue) -> None:
     assert (status.cached, status.words, status.state) == (True, 2, "succeeded")
     read, again = first.result(), second.result()
     assert (again.job_id, again.tag, again.cached, again.text) == (second.id, "again", True, read.text)
-    assert next(again.words()).crop == next(read.words()).crop
-    assert next(again.words()).crop.open().read().startswith(b"\x89PNG")  # type: ignore[union-attr]
+    assert pictures_of(again) == pictures_of(read)
+    assert len(pictures_of(again)) == 2
+
+
+def pictures_of(document: Document) -> list[bytes]:
+    return [word.crop.open().read() for word in document.words() if word.crop is not None]
+
+
+@pytest.mark.parametrize("crops", ["archive", "objects"])
+def test_a_cached_result_outlives_the_job_that_read_the_image(queue: OcrQueue, crops: str) -> None:
+    image = tiff(*(text_picture(f"Page {uuid.uuid4().hex[:4]}") for _ in range(2)))
+    first = queue.submit(image, crops=crops)
+    pictures = pictures_of(first.result(60))
+    second = queue.submit(image, crops=crops)
+    again = second.result(60)
+    assert (again.cached, len(pictures) > 2) == (True, True)
+    queue.storage.delete_prefix(f"results/{first.id}/")
+    assert pictures_of(again) == pictures
+    named = {word.crop.uri for word in again.words() if word.crop is not None}
+    stored = {queue.storage.uri(key) for key in queue.storage.list(f"results/{second.id}/")}
+    assert stored == named | {queue.storage.uri(f"results/{second.id}/result.json")}
+
+
+@pytest.mark.parametrize("crops", ["archive", "objects"])
+def test_an_image_of_whose_crops_some_were_deleted_is_read_anew(queue: OcrQueue, crops: str) -> None:
+    image = fresh_picture()
+    first = queue.submit(image, crops=crops)
+    uri = [word.crop.uri for word in first.result(60).words() if word.crop is not None][-1]
+    queue.storage.delete([f"results/{first.id}/{uri.rpartition(f'/{first.id}/')[2]}"])
+    second = queue.submit(image, crops=crops)
+    assert second.wait(60).cached is False
+    assert len(pictures_of(second.result())) == 2
 
 
 @pytest.mark.parametrize(

@@ -333,10 +333,3 @@ def test_a_clock_that_is_put_back_stops_nobody_from_reclaiming(registry: WorkerR
     assert grace_until <= (seconds + 5) * 1000 + lease_ms
     end_lease(registry, hold)
     assert reclaimed(registry).requeued == (given.id,)
-
-
-def test_inputs_that_no_job_has_referred_to_for_long_are_forgotten(registry: WorkerRegistry) -> None:
-    seconds, _ = registry.client.time()
-    registry.client.zadd(registry.keys.inputs(), {"old": 1000, "new": seconds * 1000})
-    registry.reclaim()
-    assert registry.client.zrange(registry.keys.inputs(), 0, -1) == [b"new"]

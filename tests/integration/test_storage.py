@@ -119,6 +119,33 @@ def test_exists_tells_objects_from_folders_and_nothing(storage: Storage) -> None
     assert not storage.exists("results/2/result.json")
 
 
+def test_a_copy_is_an_object_of_its_own(storage: Storage) -> None:
+    storage.put("results/a/crops.zip", b"crops", "application/zip")
+    uri = storage.copy("results/a/crops.zip", "results/b/crops/deep.zip")
+    assert uri == storage.uri("results/b/crops/deep.zip")
+    assert storage.copy("results/a/crops.zip", "results/b/crops/deep.zip") == uri, "again"
+    storage.put("results/a/crops.zip", b"others", "application/zip")
+    assert storage.get("results/b/crops/deep.zip") == b"crops"
+    storage.delete(["results/a/crops.zip"])
+    assert storage.read_uri(storage.copy_uri(uri, "results/c/crops.zip")) == b"crops"
+    with pytest.raises(StorageNotFound):
+        storage.copy("results/a/crops.zip", "results/d/crops.zip")
+    with pytest.raises(StorageDenied):
+        storage.copy_uri("s3://elsewhere/results/a/crops.zip", "results/d/crops.zip")
+    assert sorted(storage.list("results")) == ["results/b/crops/deep.zip", "results/c/crops.zip"]
+
+
+def test_a_copy_on_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    storage = FileStorage(tmp_path)
+    storage.put("a", b"x", "text/plain")
+    assert storage.read_uri(storage.copy("a", "folder/b")) == b"x"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a", "b"]
+
+
 def test_a_missing_object_is_storage_not_found(storage: Storage) -> None:
     with pytest.raises(StorageNotFound, match=r"results/none"):
         storage.get("results/none")

@@ -15,6 +15,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 from ocrqueue.document import Polygon, Word, box_of, polygon_of
 from ocrqueue_worker.geometry import to_original, upright
 from ocrqueue_worker.images.cropping import archive_key, build_archive, crop_key, crop_word, encode_png
+from ocrqueue_worker.pipeline.cached_crops import copy_key
 
 WORD_BOX = (40, 30, 150, 70)
 
@@ -192,3 +193,15 @@ def test_each_attempt_has_a_place_of_its_own() -> None:
         "results/job-1/crops.zip",
         "results/job-1/crops-2.zip",
     )
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 13])
+@pytest.mark.parametrize("root", ["s3://bucket/results/crops", "file:///results/old/crops"])
+def test_a_copy_of_crops_lies_where_the_attempts_own_would(root: str, attempt: int) -> None:
+    for earlier in (1, 2, 13):
+        for of in (
+            archive_key,
+            lambda job, number: archive_key(job, number, 7),
+            lambda job, number: crop_key(job, number, "p001-w0001"),
+        ):
+            assert copy_key(f"{root}/{of('old', earlier)}", "old", "new", attempt) == of("new", attempt)

@@ -38,6 +38,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "broker.unavailable",
         "engine.throttled",
         "engine.unreachable",
+        "intake.unavailable",
         "job.not_finished",
         "job.wait_timeout",
         "queue.full",

@@ -45,6 +45,7 @@ MEANINGS: Final[Mapping[ExitStatus, str]] = MappingProxyType(
 _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
     {
         "settings.invalid": ExitStatus.USAGE,
+        "storage.cleaning_refused": ExitStatus.USAGE,
         "job.malformed": ExitStatus.USAGE,
         "engine.unknown": ExitStatus.USAGE,
         "pause.invalid": ExitStatus.USAGE,
@@ -59,6 +60,8 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "job.not_finished": ExitStatus.TIMEOUT,
         "job.cancelled": ExitStatus.CANCELLED,
         "broker.unavailable": ExitStatus.UNAVAILABLE,
+        "intake.unavailable": ExitStatus.UNAVAILABLE,
+        "intake.denied": ExitStatus.UNAVAILABLE,
         "broker.not_replicated": ExitStatus.NOT_REPLICATED,
         "queue.full": ExitStatus.FULL,
         "storage.unavailable": ExitStatus.UNAVAILABLE,

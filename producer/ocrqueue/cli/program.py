@@ -34,6 +34,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "metrics": ("ocrqueue.cli.metrics:metrics", "Serve the queues' metrics to Prometheus."),
         "dead": ("ocrqueue.cli.dead_letters:dead", "Look at failed jobs, and queue them again."),
         "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue again what is lost, take in what came by name."),
+        "intake": ("ocrqueue.cli.intake:intake", "Take in jobs that were sent by name to RabbitMQ."),
+        "clean": ("ocrqueue.cli.clean:clean", "Remove from storage what nobody needs any more."),
         "check": ("ocrqueue.cli.check:check", "Say whether the queue's keys agree with each other."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
         "config": ("ocrqueue.cli.config:config", "Show the settings in effect."),

@@ -6,6 +6,7 @@ What is found is therefore looked at again, and told only where it stands.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,10 @@ from typing import Final, cast
 
 from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.pauses import parse_pauses
-from ocrqueue.core.records import FINAL_STATES
+from ocrqueue.core.records import FINAL_STATES, stored_job
 from ocrqueue.core.registry import Registry
 from ocrqueue.job import is_lane
+from ocrqueue.job.references import input_name
 
 _LOOKS: Final = 3
 _PAUSE_S: Final = 0.5
@@ -40,6 +42,7 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.parts()
         yield from look.lanes()
         yield from look.indexes()
+        yield from look.inputs()
         yield from look.orphans()
         yield from look.of_others()
         yield from look.notes()
@@ -171,6 +174,20 @@ class _Look:
         for name in self.strange:
             yield f"{name} is no hash: something else than ocrqueue has written it"
 
+    def inputs(self) -> Iterator[str]:
+        """Who refers to an uploaded image is a job, and every job that has one refers to it."""
+        wanted = {job_id: _input_of(fields) for job_id, fields in self.records.items() if "input" in fields}
+        for name in self._names("input:"):
+            for job_id, until_ms in self._sorted(f"input:{name}").items():
+                is_its = (wanted.get(job_id) or "")[:32] == name
+                at_work = is_its and self.records[job_id].get("state") not in FINAL_STATES
+                if is_its:
+                    del wanted[job_id]
+                if math.isinf(until_ms) != at_work:
+                    yield f"{job_id} refers to the image {name} until {until_ms:.0f}, and is no job at work with it"
+        for job_id, image in wanted.items():
+            yield f"{job_id} does not refer to its image {image}"
+
     def orphans(self) -> Iterator[str]:
         for what in ("open:", "parts:"):
             for job_id in self._names(what):
@@ -240,6 +257,10 @@ class _Look:
     def _sorted(self, name: str) -> dict[str, float]:
         found = cast("list[tuple[bytes, float]]", self.client.zrange(self.root + name, 0, -1, withscores=True))
         return {member.decode(): score for member, score in found}
+
+
+def _input_of(fields: Fields) -> str | None:
+    return input_name(stored_job("unknown", fields.get("job", "")).image)
 
 
 def _escaped(text: str) -> str:

@@ -15,6 +15,7 @@ from ocrqueue.core.celery_messages import call_message
 from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo, JobPoison, error_from_info
 from ocrqueue.job import Job
+from ocrqueue.job.references import input_name
 from ocrqueue.settings import Settings
 
 FINISHED_TASK: Final = "ocrqueue.finished"
@@ -125,7 +126,7 @@ def reply_message(outcome: Outcome, queue: str) -> str:
 
 def entry_of(job: Job) -> dict[str, Any]:
     """What SUBMIT is told of a job beside its JSON."""
-    given = {"tenant": job.tenant, "tag": job.tag, "reply_to": job.reply_to}
+    given = {"tenant": job.tenant, "tag": job.tag, "reply_to": job.reply_to, "input": input_name(job.image)}
     return {
         "id": job.id,
         "engine": job.engine,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,8 +152,12 @@ def read_entry(entry: bytes) -> ForeignJob:
     if re.fullmatch(JOB_ID, addressee.id):
         job, refusal = _asked(call, known, fault, addressee.id)
     else:
-        # under an id of its own, so that its sender hears of it by the task's
-        job, refusal = Job(image="unreadable:"), JobMalformed("A job's id has letters, digits, - and _, 64 at most.")
+        # under an id made of the task's, so that its sender hears of it by that, and once where it comes again
+        own_id = f"refused-{hashlib.sha256(addressee.id.encode()).hexdigest()[:32]}"
+        job, refusal = (
+            Job(id=own_id, image="unreadable:"),
+            JobMalformed("A job's id has letters, digits, - and _, 64 at most."),
+        )
     trace = known.get(HEADER)
     return ForeignJob(
         job,

@@ -20,9 +20,10 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry
 from ocrqueue.core.installation import workers_by_engine
 from ocrqueue.core.records import Outcome, WorkerInfo
+from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.core.worker_registry import WorkerRegistry
-from ocrqueue.errors import BrokerUnavailable, InternalError, OcrQueueError
-from ocrqueue.job import Job, engine_queues
+from ocrqueue.errors import BrokerUnavailable, InternalError, NotReplicated, OcrQueueError
+from ocrqueue.job import Job, engine_queues, is_lane
 from ocrqueue.job.names import AUTO
 from ocrqueue.settings import Settings
 
@@ -83,7 +84,7 @@ def take_in_foreign(registry: WorkerRegistry, prepare: Prepare, lists: Sequence[
         for name, entry in _in_turn(lists, [entries for _, *entries in found]):
             if is_over():
                 return TakenIn(_named(became), more=True)
-            became[_take_in(registry, name, entry, prepare)] += 1
+            became[take_in_entry(registry, name, entry, prepare)] += 1
             seen += 1
         lists = [name for name, answer in zip(lists, found, strict=True) if _may_be_more(*answer)]
     return TakenIn(_named(became), more=bool(lists))
@@ -105,11 +106,16 @@ def _may_be_more(too_large: int, *entries: bytes) -> bool:
     return too_large + len(entries) >= _AT_ONCE or sum(map(len, entries)) >= _BYTES_AT_ONCE
 
 
-def _take_in(registry: WorkerRegistry, name: str, entry: bytes, prepare: Prepare) -> str:
+def take_in_entry(registry: WorkerRegistry, name: str, entry: bytes, prepare: Prepare, *, in_redis: bool = True) -> str:
+    """Returns what became of it: see take_in.lua. `in_redis`: it stands in the list of that name, and leaves it.
+
+    Raises BrokerUnavailable, NotReplicated: then it may be a job, and is to be taken in again.
+    """
+    held = name if in_redis else None
     try:
         asked = read_entry(entry)
     except NoMessage as fault:
-        became = _told(registry, name, entry, None, None, {})
+        became = _told(registry, held, entry, None, None, {}) if in_redis else "dropped"
         if became == "dropped":
             _log.error("dropped what is no message from %s: %s", name, fault)
         return became
@@ -125,13 +131,14 @@ def _take_in(registry: WorkerRegistry, name: str, entry: bytes, prepare: Prepare
             # let through, it would hold up every message behind this one
             _log.exception("cannot check job %s", job.id)
             refusal = InternalError(f"Unexpected {type(error).__name__}.")
-    return _told(registry, name, entry, job, refusal, _more(asked))
+    return _told(registry, held, entry, job, refusal, _more(asked))
 
 
 def _in_lane_of(name: str, job: Job) -> Job:
     """Who sends to a high or low queue wants that lane, whatever the job says."""
-    ending = queue_of(name).rpartition(".")[2]
-    return job.model_copy(update={"priority": ending}) if ending in ("high", "low") else job
+    queue = queue_of(name)
+    ending = queue.rpartition(".")[2]
+    return job.model_copy(update={"priority": ending}) if is_lane(queue) and ending in ("high", "low") else job
 
 
 def _more(asked: ForeignJob) -> dict[str, Any]:
@@ -147,15 +154,27 @@ def _more(asked: ForeignJob) -> dict[str, Any]:
 
 def _told(
     registry: WorkerRegistry,
-    name: str,
+    name: str | None,
     entry: bytes,
     job: Job | None,
     refusal: OcrQueueError | None,
     more: Mapping[str, Any],
 ) -> str:
     outcome = Outcome(job_id=job.id, state="failed", error=refusal.info) if job and refusal else None
-    answer: bytes = registry.run("take_in", registry.arguments.take_in(name, entry, job, outcome, more))
-    if answer == b"revoked" and job is not None:
+    answer = _answer(registry, registry.arguments.take_in(name, entry, job, outcome, more), in_redis=name is not None)
+    if answer == "revoked" and job is not None:
         outcome = Outcome(job_id=job.id, state="cancelled")
-        answer = registry.run("take_in", registry.arguments.take_in(name, entry, job, outcome, more))
-    return _BECAME.get(answer.decode(), answer.decode())
+        arguments = registry.arguments.take_in(name, entry, job, outcome, more)
+        answer = _answer(registry, arguments, in_redis=name is not None)
+    return _BECAME.get(answer, answer)
+
+
+def _answer(registry: WorkerRegistry, arguments: Arguments, *, in_redis: bool) -> str:
+    """Raises NotReplicated for a message of another server, which whoever has it there gives up after this."""
+    if in_redis:
+        answer: bytes = registry.run("take_in", arguments)
+        return answer.decode()
+    answer, replicas = registry.run_replicated("take_in", arguments)
+    if replicas < (wanted := registry.settings.submit_replicas):
+        raise NotReplicated(f"A job is queued, and {replicas} of {wanted} replicas have it.", wanted=wanted)
+    return answer.decode()

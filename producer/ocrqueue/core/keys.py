@@ -30,7 +30,8 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:replication` | hash | its `id` (first `new`), `changed_at`: what it knew before may be lost | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
-| `ocrqueue:inputs` | sorted set | key of an uploaded image -> when a job last referred to it | `ended_ttl_s` |
+| `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
+| `ocrqueue:removal:<name>` | string | of an image, or a job's results: who removes them from storage | until done |
 | `ocrqueue:ended:<engine>` | hash | number of a 10 s period -> jobs that ended in it, for the rate | 5 minutes |
 | `ocrqueue:pages:<engine>` | hash | the same for pages that the engine read | 5 minutes |
 | `ocrqueue:waits:<engine>` | hash | `<period>:<bucket>` -> jobs by how long they waited: `recent_counts` | 5 minutes |
@@ -44,7 +45,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:drain:<holder>` | string | 1: this worker is to end once what it has in hand has ended | `record_ttl_s` |
 | `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
-| `ocrqueue:events:<0-f>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
+| `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
 | `_kombu.*` | | Celery's own: broadcasts of its remote control | - |
@@ -61,6 +62,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
 | `routed` | 1: more than one engine may read it | always, for such a job |
 | `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
+| `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
 | `trace` | the traceparent of the span that submitted it | always, for such a job |
 | `started_at` | time of the newest start | once started |
 | `finished_at` | time of the end | after the end |
@@ -212,8 +214,12 @@ class Keys:
     def drain(self, holder: str) -> str:
         return f"{self.root}drain:{holder}"
 
-    def inputs(self) -> str:
-        return f"{self.root}inputs"
+    def input(self, name: str) -> str:
+        """The first half of the sum that the name is made of tells images apart, and takes half the memory."""
+        return f"{self.root}input:{name[:32]}"
+
+    def removal(self, name: str) -> str:
+        return f"{self.root}removal:{name}"
 
     def departed(self, lane: str) -> str:
         return f"{self.root}departed:{lane}"
@@ -223,7 +229,7 @@ class Keys:
 
     def events(self, job_id: str) -> str:
         """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""
-        return f"{self.root}events:{hashlib.sha1(job_id.encode(), usedforsecurity=False).hexdigest()[0]}"
+        return f"{self.root}events:{sum(job_id.encode()[-4:]) % 16}"
 
     def cancel(self) -> str:
         return f"{self.root}cancel"

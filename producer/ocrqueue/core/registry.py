@@ -38,6 +38,9 @@ MOVES: Final = (
     "pause",
     "resume",
     "take_back",
+    "announce_input",
+    "claim_removal",
+    "end_removal",
 )
 """A script each."""
 
@@ -64,24 +67,24 @@ class Registry:
         admission = Admission(self.arguments, wait_for_room)
         while admission.take(islice(remaining, PIPELINE)):
             while admission.pending:
-                yield from admission.settle(*self._submit(admission.call()))
+                yield from admission.settle(*self.run_replicated("submit", admission.call()))
                 time.sleep(admission.pause_s())
         if (fault := admission.not_replicated()) is not None:
             raise fault
 
-    def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
-        """SUBMIT's answer, and how many replicas have the jobs, as far as the settings ask for any."""
+    def run_replicated(self, move: str, arguments: Arguments) -> tuple[Any, int]:
+        """The answer of a script that adds jobs, and how many replicas have them, if the settings ask for any."""
         if not self.settings.submit_replicas:
-            return self.run("submit", arguments), 0
-        script = self._scripts["submit"]
+            return self.run(move, arguments), 0
+        script = self._scripts[move]
         with broker_errors():
             try:
-                return self._submit_and_wait(script.sha, arguments)
+                return self._run_and_wait(script.sha, arguments)
             except NoScriptError:
                 self.client.script_load(script.script)
-                return self._submit_and_wait(script.sha, arguments)
+                return self._run_and_wait(script.sha, arguments)
 
-    def _submit_and_wait(self, sha: str, arguments: Arguments) -> tuple[list[Any], int]:
+    def _run_and_wait(self, sha: str, arguments: Arguments) -> tuple[Any, int]:
         with self.client.pipeline(transaction=False) as pipeline:
             pipeline.evalsha(sha, 0, *arguments)
             pipeline.wait(*self.arguments.wait())
@@ -142,6 +145,11 @@ class Registry:
         with broker_errors():
             uri = cast("bytes | None", self.client.get(self.keys.read(cache_key)))
         return uri.decode() if uri else None
+
+    def announce_input(self, name: str, job_id: str) -> bool:
+        """A job that is about to be submitted will refer to an image of this name, which is uploaded or is next:
+        it stays. False where the image is being removed at this moment."""
+        return bool(self.run("announce_input", self.arguments.announce_input(name, job_id)))
 
     def close(self) -> None:
         self.client.close()

@@ -18,7 +18,6 @@ from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
-_INPUT_FOLDER: Final = "/inputs/"
 _REVOKED_MS: Final = 86_400_000
 """How long a message can wait to be taken in after it was revoked: far longer than it does while any worker is up."""
 
@@ -94,8 +93,6 @@ class ScriptArguments:
         if job.idempotency_key:
             entry["once"] = once_hash(job.tenant, job.idempotency_key)
             entry["fingerprint"] = _fingerprint(job)
-        if _INPUT_FOLDER in job.image:
-            entry["input"] = f"inputs/{job.image.rpartition(_INPUT_FOLDER)[2]}"
         if trace is not None:
             entry["trace"] = trace
         return entry
@@ -104,17 +101,19 @@ class ScriptArguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
     def take_in(
-        self, queue: str, message: bytes, job: Job | None, outcome: Outcome | None, more: Mapping[str, Any]
+        self, queue: str | None, message: bytes, job: Job | None, outcome: Outcome | None, more: Mapping[str, Any]
     ) -> Arguments:
-        """`outcome`: of a job that is not to be worked on. `more`: what the entry has beside it, such as by_name."""
+        """`queue`: None where the message is in no list of Redis. `outcome`: of a job that is not to be worked on.
+        `more`: what the entry has beside the job, such as by_name."""
+        held = [self.keys.foreign(queue), message] if queue is not None else ["", ""]
         if job is None:
-            return [self.keys.root, self.keys.foreign(queue), message, "", "", ""]
+            return [self.keys.root, *held, "", "", ""]
         entry = {**endings.entry_of(job), **more}
         ending = ""
         if outcome is not None:
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
             ending = _compact(made)
-        return [self.keys.root, self.keys.foreign(queue), message, _compact(entry), job_json(job), ending]
+        return [self.keys.root, *held, _compact(entry), job_json(job), ending]
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int) -> Arguments:
         return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes), children]
@@ -174,6 +173,8 @@ class ScriptArguments:
     ) -> Arguments:
         """`is_lost`: Redis has said that it does not know the job."""
         made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name=by_name)
+        # by itself: JSON in JSON takes long to read
+        outcome_json = made.pop("outcome")
         error = outcome.error if outcome.state == "failed" else None
         facts: dict[str, Any] = {
             "engine": job.engine,
@@ -188,7 +189,7 @@ class ScriptArguments:
             facts["cancelled"] = endings.cancelled(self.settings)
             facts["error"] = error.model_dump_json(exclude_defaults=True) if error else ""
         record = _compact(_lost_record(job, by_name=by_name)) if is_lost else ""
-        return [self.keys.root, hold.part, hold.token, _compact(made), _compact(facts), record]
+        return [self.keys.root, hold.part, hold.token, _compact(made), outcome_json, _compact(facts), record]
 
     def cancel(self, job_id: str) -> Arguments:
         return [self.keys.root, job_id, _compact(endings.cancelled(self.settings)), 0]
@@ -200,6 +201,17 @@ class ScriptArguments:
     def lost(self, holds: Sequence[Hold]) -> Arguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, endings.policy(self.settings), *named]
+
+    def announce_input(self, name: str, job_id: str) -> Arguments:
+        return [self.keys.root, name, job_id]
+
+    def claim_removal(
+        self, token: str, seconds: float, inputs: Sequence[tuple[str, str]], job_ids: Sequence[str]
+    ) -> Arguments:
+        return [self.keys.root, token, int(seconds * 1000), _compact(inputs), _compact(job_ids)]
+
+    def end_removal(self, token: str, names: Sequence[str]) -> Arguments:
+        return [self.keys.root, token, _compact(names)]
 
     def reclaim(self, most: int) -> Arguments:
         return [self.keys.root, endings.policy(self.settings), most]

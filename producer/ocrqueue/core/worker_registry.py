@@ -64,6 +64,8 @@ class Start:
     """Of a job that was split: its page parts. 0 for any other."""
     pin: str = ""
     """What its source was then."""
+    is_being_removed: bool = False
+    """What may be stored is being removed: the attempt is to wait until that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,14 @@ class WorkerRegistry(Registry):
         verdict, *told = self.run("begin", self.arguments.begin(hold, worker, engine))
         attempt, wait_ms, retries, stored, pages = map(int, told[:5])
         return Start(
-            verdict.decode(), attempt, max(0.0, wait_ms / 1000), retries, bool(stored), pages, told[5].decode()
+            verdict.decode(),
+            attempt,
+            max(0.0, wait_ms / 1000),
+            retries,
+            stored > 0,
+            pages,
+            told[5].decode(),
+            stored > 1,
         )
 
     def progress(self, hold: Hold, done: int, pages: int) -> Literal["go on", "stop", "gone"]:

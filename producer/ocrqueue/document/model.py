@@ -235,7 +235,9 @@ class Document(_Value):
     languages: tuple[str, ...]
     options: dict[str, JsonValue] = {}
     attempts: int = 1
-    cached: bool = Field(default=False, description="The image was read by an earlier job; crops are that job's.")
+    cached: bool = Field(
+        default=False, description="The image was read by an earlier job; crops are copies of its own."
+    )
     finished_at: datetime
     timings: Timings = Timings()
     pages: tuple[Page, ...]

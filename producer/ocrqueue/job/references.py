@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ocrqueue.errors import SourceInvalid
+
+INPUT_NAME: Final = r"[0-9a-f]{64}\.[a-z]{2,4}"
+"""Of an uploaded image, below inputs/: the sum of its content."""
+_INPUT: Final = re.compile(rf"/inputs/({INPUT_NAME})$")
 
 SCHEMES = ("s3", "gs", "https", "http", "file")
 
@@ -31,6 +37,12 @@ def redact_uri(uri: str) -> str:
         return "(invalid URI)"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", "")) + ("?..." if parts.query else "")
+
+
+def input_name(uri: str) -> str | None:
+    """The name of an image that an app has uploaded, which is made of its content; None for any other reference."""
+    found = _INPUT.search(uri)
+    return found[1] if found else None
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         default=604_800, ge=0, description="A read image is remembered this long; 0 turns the cache off."
     )
 
+    intake_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="RabbitMQ that `ocrqueue intake` takes in from what was sent by name: amqp:// or, encrypted, "
+        "amqps://, with user and password.",
+    )
+
     # Jobs
     default_engine: str = Field(default="tesseract", description="Engine of jobs that name none.")
     default_languages: Names = Field(default=("eng",), description="Languages of jobs that name none.")

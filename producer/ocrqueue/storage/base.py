@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
@@ -17,6 +18,16 @@ RESULT: Final = "result.json"
 _CREATIONS: Final = 5
 _CREATION_PAUSE_S: Final = 0.1
 """The first pause between tries to create what neither could be created nor was there; doubles."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What is known of an object without its content."""
+
+    key: str
+    modified_at: float
+    """Seconds since 1970, by the storage's clock."""
+    size_bytes: int
 
 
 class Storage(ABC):
@@ -51,11 +62,29 @@ class Storage(ABC):
         """Store `data` unless there is an object already, or may be; whether it was stored for certain."""
 
     @abstractmethod
+    def copy(self, source: str, key: str) -> str:
+        """Store what is under the key `source` under `key` too, all of it or nothing. Returns the new URI.
+
+        The storage does it by itself: the bytes do not pass through here. Either may be deleted without the other.
+        """
+
+    @abstractmethod
     def exists(self, key: str) -> bool: ...
+
+    @abstractmethod
+    def modified_at(self, key: str) -> float | None:
+        """When the object was stored last, in seconds since 1970 by the storage's clock; None where there is none."""
 
     @abstractmethod
     def list(self, prefix: str) -> Iterator[str]:
         """The keys below the folder `prefix` ("" for all), in no promised order."""
+
+    @abstractmethod
+    def stored(self, prefix: str) -> Iterator[StoredObject]:
+        """All below the folder `prefix`, what is in one folder below it together, as it is found."""
+
+    def remove_folders(self, prefixes: Iterable[str]) -> None:  # noqa: B027  # S3 has no folders
+        """After all objects in them are deleted: the folders, and what writers that were killed have left in them."""
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
@@ -97,17 +126,28 @@ class Storage(ABC):
         """Whether `uri` names an object below this storage's root (it need not exist)."""
         return self._key(uri) is not None
 
-    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
-        """The bytes behind a URI of this storage: `length` of them from `offset` on (a ranged GET), or all.
+    def copy_uri(self, uri: str, key: str) -> str:
+        """Store what is behind a URI of this storage under `key` too. Returns the new URI.
 
-        Raises StorageDenied for a URI outside this storage, StorageNotFound where the object ends before the range.
+        Raises StorageDenied for a URI outside this storage.
         """
+        return self.copy(self._own_key(uri), key)
+
+    def _own_key(self, uri: str) -> str:
         key = self._key(uri)
         if key is None:
             raise StorageDenied(
                 "The URI is not in the storage of these settings.",
                 remedy="Read it with the OCRQUEUE_STORAGE with which it was written.",
             )
+        return key
+
+    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+        """The bytes behind a URI of this storage: `length` of them from `offset` on (a ranged GET), or all.
+
+        Raises StorageDenied for a URI outside this storage, StorageNotFound where the object ends before the range.
+        """
+        key = self._own_key(uri)
         offset = offset or 0
         if offset < 0 or (length is not None and length < 0):
             raise StorageNotFound(f"There is no byte range of offset {offset} and length {length}.")

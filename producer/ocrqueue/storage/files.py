@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job.references import split_uri
-from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
+from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 
 _TEMPORARY = ".ocrqueue-put-"
 _ATTEMPTS = 50
@@ -52,21 +54,57 @@ class FileStorage(Storage):
                 # a folder of its own, which mostly is not there yet
                 with suppress(FileExistsError, FileNotFoundError):
                     os.mkdir(path.parent)  # noqa: PTH102
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    if attempt > 1:
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                    _write_atomically(str(path), data, place, durable=durable)
-                    break
-                except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
-                    # A root that vanished is an unmounted share: making it anew would fill the disk below it.
-                    if attempt == _ATTEMPTS or not self.root.is_dir():
-                        raise
+            self._in_its_folder(path, lambda: _write_atomically(str(path), data, place, durable=durable))
+
+    def copy(self, source: str, key: str) -> str:
+        """A hard link where the file system has them: what is stored is never changed in its place."""
+        original, path = self._path(source), self._path(key)
+        with self._errors(source):
+            self._in_its_folder(path, lambda: _copy_atomically(original, path), unless_missing=original)
+        return path.as_uri()
+
+    def _in_its_folder(self, path: Path, step: Callable[[], None], unless_missing: Path | None = None) -> None:
+        """Do the step, which stores something at `path`, and make the folder first where it is missing."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if attempt > 1:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                step()
+                break
+            except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
+                # A root that vanished is an unmounted share: making it anew would fill the disk below it.
+                if attempt == _ATTEMPTS or not self.root.is_dir():
+                    raise
+                if unless_missing is not None and not unless_missing.exists():
+                    raise
 
     def exists(self, key: str) -> bool:
         path = self._path(key)
         with self._errors(key):
             return path.is_file()
+
+    def modified_at(self, key: str) -> float | None:
+        path = self._path(key)
+        with self._errors(key), suppress(FileNotFoundError, NotADirectoryError):
+            found = path.stat()
+            return found.st_mtime if stat.S_ISREG(found.st_mode) else None
+        return None
+
+    def stored(self, prefix: str) -> Iterator[StoredObject]:
+        for key in self.list(prefix):
+            with self._errors(key), suppress(FileNotFoundError):
+                found = self._path(key).lstat()
+                yield StoredObject(key, found.st_mtime, found.st_size)
+
+    def remove_folders(self, prefixes: Iterable[str]) -> None:
+        for prefix in prefixes:
+            below = self._path(folder_prefix(prefix).rstrip("/"))
+            with self._errors(prefix):
+                for folder, _, names in os.walk(below, topdown=False):
+                    for name in names:
+                        if name.startswith(_TEMPORARY):
+                            (Path(folder) / name).unlink(missing_ok=True)
+                    _remove_folder(Path(folder))
 
     def list(self, prefix: str) -> Iterator[str]:
         below = self._path(folder_prefix(prefix).rstrip("/")) if prefix else self.root
@@ -217,6 +255,21 @@ def _sync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _copy_atomically(original: Path, path: Path) -> None:
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        try:
+            temporary.hardlink_to(original)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            shutil.copyfile(original, temporary)
+        temporary.replace(path)
+    finally:
+        # where both were the same file already, replace() has done nothing
+        temporary.unlink(missing_ok=True)
 
 
 def _link(temporary: str, path: str) -> None:

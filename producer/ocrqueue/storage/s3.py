@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
@@ -11,12 +11,13 @@ from botocore.exceptions import ClientError
 
 from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.settings import Settings
-from ocrqueue.storage.base import RESULT, Storage, check_key, folder_prefix
+from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_client, s3_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.literals import BucketLocationConstraintType
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
 
 _MOST_AT_ONCE: Final = 1000
 """Keys in one DeleteObjects request."""
@@ -65,17 +66,38 @@ class S3Storage(Storage):
             self.put(key, data, content_type)
         return True
 
+    def copy(self, source: str, key: str) -> str:
+        with self._errors(source):
+            self._client.copy_object(
+                Bucket=self.bucket,
+                Key=self.prefix + check_key(key),
+                CopySource={"Bucket": self.bucket, "Key": self.prefix + check_key(source)},
+            )
+        return self._root + key
+
     def exists(self, key: str) -> bool:
+        return self._head(key) is not None
+
+    def modified_at(self, key: str) -> float | None:
+        found = self._head(key)
+        return None if found is None else found["LastModified"].timestamp()
+
+    def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
         try:
             with self._errors(key):
-                self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
+                return self._client.head_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
         except StorageNotFound:
-            return False
-        return True
+            return None
 
     def list(self, prefix: str) -> Iterator[str]:
         for page in self._pages(folder_prefix(prefix) if prefix else ""):
-            yield from page
+            yield from map(self._key_of, page)
+
+    def stored(self, prefix: str) -> Iterator[StoredObject]:
+        # S3 lists in the order of the keys
+        for page in self._pages(folder_prefix(prefix) if prefix else ""):
+            for item in page:
+                yield StoredObject(self._key_of(item), item["LastModified"].timestamp(), item["Size"])
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
@@ -96,7 +118,7 @@ class S3Storage(Storage):
                 self._client.delete_object(Bucket=self.bucket, Key=self.prefix + result)
             deleted += 1
         for page in self._pages(folder_prefix(prefix)):
-            self.delete(page)
+            self.delete(map(self._key_of, page))
             deleted += len(page)
         return deleted
 
@@ -139,13 +161,16 @@ class S3Storage(Storage):
         except StorageDenied:
             return None
 
-    def _pages(self, prefix: str) -> Iterator[tuple[str, ...]]:
-        """Keys below the prefix, up to 1000 at a time."""
+    def _key_of(self, item: ObjectTypeDef) -> str:
+        return item["Key"].removeprefix(self.prefix)
+
+    def _pages(self, prefix: str) -> Iterator[Sequence[ObjectTypeDef]]:
+        """What is below the prefix, up to 1000 at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         with self._errors(prefix):
             for page in pages:
                 if found := page.get("Contents"):
-                    yield tuple(item["Key"].removeprefix(self.prefix) for item in found)
+                    yield found
 
     @property
     def _client(self) -> S3Client:

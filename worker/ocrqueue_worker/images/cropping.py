@@ -73,17 +73,19 @@ def build_archive(named: Sequence[tuple[str, bytes]]) -> tuple[bytes, list[tuple
 
 def crop_key(job_id: str, attempt: int, word_id: str) -> str:
     """Where the crop of a word is stored."""
-    return f"{_crops(job_id, attempt)}/{word_id}.png"
+    return f"{crops_folder(job_id, attempt)}/{word_id}.png"
 
 
 def archive_key(job_id: str, attempt: int, page: int | None = None) -> str:
     """Where the archive of all crops of a job is stored; of one page, where pages are read as parts of their own."""
-    return f"{_crops(job_id, attempt)}.zip" if page is None else f"{_crops(job_id, attempt)}/p{page:05d}.zip"
+    folder = crops_folder(job_id, attempt)
+    return f"{folder}.zip" if page is None else f"{folder}/p{page:05d}.zip"
 
 
-def _crops(job_id: str, attempt: int) -> str:
-    """Attempts after the first have a place of their own.
+def crops_folder(job_id: str, attempt: int) -> str:
+    """Crops are objects below it, or an archive beside it.
 
+    Attempts after the first have a place of their own.
     Two workers may have one job at once, and an engine may read it differently: neither is to touch the crops that the
     other's result names.
     """

@@ -111,7 +111,8 @@ class Announcement(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has
 
     def start(self, parent: Any) -> None:
         begin = parent.controller.ocrqueue_heartbeat.begin
-        if parent.hub is None:
+        if parent.hub is None or "solo" in str(parent.controller.pool_cls):
+            # its loop rests while it reads, also in the first round
             begin()
             return
 

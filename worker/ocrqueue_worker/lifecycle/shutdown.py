@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import click
@@ -32,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.2
 _LONGEST_SETTLING_S: Final = 5.0
+_LONGEST_OUTAGE_S: Final = 10.0
+"""After the grace, until Redis is waited for no longer."""
 _LONGEST_END_S: Final = 30.0
 """After the grace, for an end in order."""
 
@@ -90,23 +93,23 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         self._exit()
 
     def _drain(self) -> bool:
-        """Wait for what is in hand to end, and put back what does not within the grace; true if there was any."""
+        """Wait for what is in hand to end, and put back what does not within the grace; true if there was any.
+
+        Where Redis is away it is waited for: what is not put back counts as lost with its worker.
+        """
         settings = process_settings()
+        end_of_grace = time.monotonic() + settings.shutdown_grace_s
         # of its own: the handler may have interrupted a command of the one in use
-        registry = WorkerRegistry(settings)
-        try:
-            # the signal may have come in the middle of a TAKE
-            for hold in (*HAND.holds(), *registry.taken(HAND.holder, HAND.next_token)):
-                registry.give_back_unbegun(hold)
-            unfinished = _wait(registry, HAND.holds(), settings.shutdown_grace_s)
-            if unfinished:
-                _put_back(registry, unfinished)
-        except BrokerUnavailable as error:
-            _log.warning("cannot tell what is unfinished", error=error.code)
-            return True
-        finally:
-            registry.close()
-        return bool(unfinished)
+        with closing(WorkerRegistry(settings)) as registry:
+            while True:
+                try:
+                    return _put_back_unfinished(registry, end_of_grace)
+                except BrokerUnavailable as error:
+                    if time.monotonic() >= end_of_grace + _LONGEST_OUTAGE_S:
+                        _log.warning("cannot tell what is unfinished", error=error.code)
+                        return True
+                touch(settings.health_file)
+                time.sleep(_LOOK_EVERY_S)
 
     @property
     def _is_prefork(self) -> bool:
@@ -134,15 +137,27 @@ def _end_in_any_case(seconds: float) -> None:
     """A worker that was told to end ends, whatever holds it up: what it had has been put back by then."""
     time.sleep(seconds)
     _log.error("the worker did not end in order, and ends now", seconds=seconds)
+    # what it waits for shows nowhere else; of frames it tells names and lines, and no values
+    faulthandler.dump_traceback(all_threads=True)
     for child in active_children():
         with suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)
     os._exit(1)
 
 
-def _wait(registry: WorkerRegistry, holds: list[Hold], grace_s: float) -> list[Hold]:
-    """Wait until the parts have left this worker's hand, `grace_s` seconds at most; returns those that have not."""
-    deadline = time.monotonic() + grace_s
+def _put_back_unfinished(registry: WorkerRegistry, end_of_grace: float) -> bool:
+    """Whether anything in hand had not ended by then."""
+    # the signal may have come in the middle of a TAKE
+    for hold in (*HAND.holds(), *registry.taken(HAND.holder, HAND.next_token)):
+        registry.give_back_unbegun(hold)
+    unfinished = _wait(registry, HAND.holds(), end_of_grace)
+    if unfinished:
+        _put_back(registry, unfinished)
+    return bool(unfinished)
+
+
+def _wait(registry: WorkerRegistry, holds: list[Hold], deadline: float) -> list[Hold]:
+    """Wait until the parts have left this worker's hand, or time is up; returns those that have not."""
     while True:
         # all of them each time: a closing part is there once the last page is done
         answers = registry.heartbeat(HAND.holder, "", holds).answers

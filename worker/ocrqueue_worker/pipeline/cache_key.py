@@ -55,7 +55,7 @@ def remember_reading(attempt: Attempt, key: str, uri: str) -> None:
 
 
 def as_cached(document: Document, job: Job, source: InputInfo, attempt: int) -> Document:
-    """An earlier Document as the answer to `job`; its crops stay where the earlier job stored them."""
+    """An earlier Document as the answer to `job`."""
     return document.model_copy(
         update={
             "job_id": job.id,

@@ -31,6 +31,7 @@ from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.heap import note_use
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
+from ocrqueue_worker.pipeline.cached_crops import with_own_crops
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
 from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
@@ -181,6 +182,9 @@ class JobReader:
 
     def _earlier_document(self) -> Document | None:
         earlier = earlier_reading(self.attempt, self._cache_key)
+        if earlier is not None:
+            with self.attempt.watch.measure("upload_s"):
+                earlier = with_own_crops(earlier, self.attempt)
         if earlier is None:
             return None
         source = self._source.model_copy(update={"format": earlier.input.format})

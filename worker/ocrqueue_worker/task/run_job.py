@@ -9,7 +9,7 @@ import structlog
 
 from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.document import stored_document
-from ocrqueue.errors import StorageNotFound
+from ocrqueue.errors import StorageNotFound, StorageUnavailable
 from ocrqueue.job import Job
 from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.engines.engine import Engine, Reading
@@ -38,6 +38,8 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
     """
     attempt = Attempt(job, hold, start, workplace)
     attempt.check_readable()
+    if start.is_being_removed:
+        raise StorageUnavailable(f"What an earlier job {job.id} has stored is being removed at this moment.")
     if start.may_be_stored and (stored := _stored(attempt)):
         _log.info("a result stands in storage")
         return stored

@@ -2,9 +2,10 @@
 -- uses: root, clock, as_text, is_final, places, counts
 -- BEGIN: the attempt at a part that was taken.
 -- ARGV root, part, token, worker's name, engine
--- returns {verdict, attempt, wait from submission (ms), retries, 1 if a result may be stored already, page parts, pin}:
+-- returns {verdict, attempt, wait from submission (ms), retries, stored, page parts, pin}:
 --   'run', or 'ended' and 'gone', if the part is no longer its taker's. Of a job that was not split the last two are
 --   0 and ''.
+--   stored: 1 if a result may be stored already, 2 where that is being removed at this moment
 local part, token, worker, engine = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key, record = part_key(part), record_key(job_of(part))
 local own = redis.call('HMGET', key, 'place', 'token', 'begun', 'attempts', 'retries', 'holder', 'deliveries',
@@ -45,5 +46,5 @@ end
 -- after another attempt too, and where Redis has lost what it knew since
 local forgotten_before = tonumber(redis.call('HGET', root .. 'replication', 'changed_at') or 0)
 local may_be_stored = attempt > 1 or job[3] or queued_at <= forgotten_before or not is_new(job_of(part))
-return {'run', attempt, tonumber(job[2] or 0), tonumber(own[5] or 0), may_be_stored and 1 or 0, tonumber(job[4] or 0),
-  job[5] or ''}
+local stored = may_be_stored and 1 + redis.call('EXISTS', root .. 'removal:' .. job_of(part)) or 0
+return {'run', attempt, tonumber(job[2] or 0), tonumber(own[5] or 0), stored, tonumber(job[4] or 0), job[5] or ''}

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
--- ARGV root, id, cancelled (the ending), revoked_ms (for how long an id that nobody knows is remembered, for its message
---   may not have been taken in yet; 0: not)
+-- ARGV root, id, cancelled (the ending), revoked_ms (for how long an id that nobody knows is remembered, for its
+--   message may not have been taken in yet; 0: not)
 -- returns the record's state after it; false for no record, 'ended' where only the end is remembered
 local id, cancelled, revoked_ms = ARGV[2], cjson.decode(ARGV[3]), ARGV[4]
 local record = record_key(id)

@@ -1,16 +1,17 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- FINISH: an attempt at a part has come to its end, and with the last part the job.
--- ARGV root, part, token, ending (see shared/ending.lua), facts, record (JSON of the fields that a record has from the
---   start, where Redis may have lost it; else '')
+-- ARGV root, part, token, ending (see shared/ending.lua; less its outcome), outcome (JSON), facts, record (JSON of the
+--   fields that a record has from the start, where Redis may have lost it; else '')
 --   facts: engine, pages (that it read), code (of the error, for a job that failed), used (name -> number),
 --   lease_ms and next_token (for the closing part), error (JSON; of a page part that failed), cancelled
 -- returns the state in which the job has ended: an earlier end stands; 'gone' if the part is another's; 'cancelled'
 --   also where that was asked for; 'unknown' where Redis has lost the job, and no record is given; of a page part
 --   'done', or 'close': its worker is to gather the pages, with next_token; 'stop' for a failure of a job that was
 --   asked to stop: nothing has happened, and it is to end as cancelled. A result that is stored comes before a cancel.
-local part, token, ending, facts = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
-local lost_record = ARGV[6]
+local part, token, ending, outcome = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
+local facts, lost_record = cjson.decode(ARGV[6]), ARGV[7]
+ending.outcome = outcome
 local id, key = job_of(part), part_key(part)
 local record = record_key(id)
 local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token', 'holder', 'begun')

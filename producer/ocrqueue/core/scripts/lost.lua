@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- LOST: the process that had the parts is gone, and its worker says so.
 -- ARGV root, policy (delivery_cap, take_cap, poison, never_begun, cancelled), part, token, ...
 -- returns what became of each: 'requeued', 'poison', 'cancelled', 'ended' or 'gone'

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- RECLAIM: what was in the hand of somebody who has been silent for longer than its lease goes back to its place; what
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
 -- ARGV root, policy (lease_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison, never_begun,
@@ -62,7 +62,6 @@ for _, part in ipairs(due('delayed')) do
 end
 forget_expired_days()
 forget('dead', policy.dead_letter_ttl_ms)
-forget('inputs', policy.ended_ttl_ms)
 shorten_leases()
 local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)
 if has_grace() then return {{}, {}, released, 1, leftovers} end

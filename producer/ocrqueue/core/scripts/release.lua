@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- RELEASE: an attempt is over in order, or never began, and the part is to have another.
 -- ARGV root, part, token, options, error (JSON, or '')
 --   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),

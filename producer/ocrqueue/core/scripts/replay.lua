@@ -1,5 +1,5 @@
 #!lua
--- uses: root, clock, as_text, is_final, ended_ids, places
+-- uses: root, clock, as_text, is_final, ended_ids, places, inputs
 -- REPLAY: a dead letter goes into its first engine's lane again, under its id.
 -- ARGV root, id, options (lane, kind), job (JSON)
 -- returns 1, also where it has been replayed and has not ended since, or 0 if it is none
@@ -10,7 +10,7 @@ if redis.call('ZREM', root .. 'dead', id) == 0 then
   local state, replayed = unpack(redis.call('HMGET', record, 'state', 'replayed'))
   return state and replayed and not is_final(state) and 1 or 0
 end
-local known = redis.call('HMGET', record, 'outcome', 'history', 'tenant')
+local known = redis.call('HMGET', record, 'outcome', 'history', 'tenant', 'input')
 if not known[1] then return 0 end
 local history = known[2] and (string.sub(known[2], 1, -2) .. ',' .. known[1] .. ']') or ('[' .. known[1] .. ']')
 local sequence = as_text(next_sequences(1))
@@ -20,6 +20,7 @@ redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', a
 redis.call('PERSIST', record)
 redis.call('SREM', root .. 'leftovers', id)
 is_to_live_again(id)
+if known[4] then refer_to_input(input_of(job), id) end
 put_in_lane(id, options.lane, known[3] or '', sequence)
 ring(options.lane, known[3] or '')
 tell(id, 'queued')

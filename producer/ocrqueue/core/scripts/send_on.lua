@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, ending, page_parts, leaving
+-- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- SEND_ON: the next engine of a job's route has its turn. The job is a new arrival in its lane.
 -- ARGV root, part, token, options, job (JSON)
 --   options: lane, kind, step (how many engines have had their turn), engine (that had the last one), pages (that it

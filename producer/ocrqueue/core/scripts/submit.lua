@@ -1,10 +1,10 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, submission
+-- uses: root, clock, as_text, ended_ids, places, inputs, submission
 -- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full.
 -- ARGV root, options, entries, and the JSON text of each job
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)
 --   entry: id, engine, lane, kind, and where it has one: tenant, tag, reply_to, once (hash of the idempotency key),
---   fingerprint (of the request), input (key of an uploaded image), trace, by_name, not_before_ms
+--   fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: its engine, how many wait there,
 -- now (ms), {period, jobs ended in it, ...}
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
@@ -48,6 +48,8 @@ for number, entry in ipairs(entries) do
     if waits and not is_paused(entry.lane, tenant) then lanes[entry.lane] = tenant end
     if waiting[engine] then waiting[engine] = waiting[engine] + 1 end
   end
+  -- its image was uploaded for it, and another job stands for it
+  if entry.input and id ~= entry.id then leave_input(entry.input, entry.id) end
   ids[number] = id
 end
 for lane, tenant in pairs(lanes) do ring(lane, tenant) end

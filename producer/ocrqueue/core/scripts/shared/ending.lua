@@ -1,4 +1,5 @@
--- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts.
+-- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts,
+-- inputs.
 --
 -- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
 -- may help; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms, for a job that came by name; reply, the
@@ -22,8 +23,8 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts = unpack(redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at',
-    'parts'))
+  local reply_to, by_name, begun, parts, input = unpack(redis.call('HMGET', record, 'reply_to', 'by_name',
+    'started_at', 'parts', 'input'))
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
     'finished_at', as_text(now), 'place', 'done')
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
@@ -32,6 +33,10 @@ local function end_job(id, ending)
   if parts then
     redis.call('HDEL', record, 'open', 'next_part', 'idle', 'closing')
     redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
+  end
+  if input then
+    local until_ms = now + ending.life_ms + hour_ms
+    refer_to_input(input_of(redis.call('HGET', record, 'job')), id, until_ms)
   end
   remember_ended(id, ending.ended_ttl_ms)
   -- what its attempts have stored no result names: whoever is on duty removes it

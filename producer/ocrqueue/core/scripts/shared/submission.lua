@@ -1,4 +1,4 @@
--- A new job comes into its lane, or into its pause. Needs places. `entry`: see submit.lua.
+-- A new job comes into its lane, or into its pause. Needs places, inputs. `entry`: see submit.lua.
 local function record_of(entry, job, sequence, place)
   local fields = {'state', 'queued', 'place', place, 'job', job, 'queued_at', as_text(now), 'lane', entry.lane,
     'sequence', sequence, 'kind', entry.kind}
@@ -7,6 +7,10 @@ local function record_of(entry, job, sequence, place)
       fields[#fields + 1] = name
       fields[#fields + 1] = entry[name]
     end
+  end
+  if entry.input then
+    fields[#fields + 1] = 'input'
+    fields[#fields + 1] = '1'
   end
   return fields
 end
@@ -17,7 +21,7 @@ local function add_job(entry, job, sequence)
   local due_at = entry.not_before_ms or 0
   local place = due_at > now and 'delayed' or 'waiting'
   redis.call('HSET', record, unpack(record_of(entry, job, sequence, place)))
-  if entry.input then redis.call('ZADD', root .. 'inputs', as_text(now), entry.input) end
+  if entry.input then refer_to_input(entry.input, entry.id) end
   if place == 'delayed' then
     redis.call('ZADD', root .. 'delayed', as_text(due_at), entry.id)
     return false

@@ -1,0 +1,30 @@
+"""Lengths of time as people write them: 90s, 30m, 12h, 7d."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import click
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, from a number with one of the letters s, m, h and d."""
+
+    name = "duration"
+
+    def __init__(self, least_s: int = 0) -> None:
+        self._least_s = least_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,9})([smhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no length of time such as 90s, 30m, 12h or 7d.", param, ctx)
+        seconds = int(found[1]) * _SECONDS[found[2]]
+        if seconds < self._least_s:
+            self.fail(f"{value} is less than {self._least_s} s.", param, ctx)
+        return seconds
