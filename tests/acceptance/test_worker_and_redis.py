@@ -81,9 +81,9 @@ def test_an_idle_worker_does_not_get_up_for_what_is_paused(
     with worker(calm, tmp_path, *NULL):
         queue.submit(HELLO, engine="null", crops="none").wait(60)
         queue.pause(**paused)
-        number = 60
+        image, number = queue.storage.put("page.png", HELLO, "image/png"), 60
         with scripts_counted(client) as count:
-            jobs = [queue.submit(HELLO, engine="null", tenant="acme", crops="none") for _ in range(number)]
+            jobs = [queue.submit(image, engine="null", tenant="acme", crops="none") for _ in range(number)]
             assert count() <= number + IN_VAIN
         queue.resume(**paused)
         assert len(list(queue.as_completed(jobs, timeout=60))) == number

@@ -41,7 +41,8 @@ class Drain:
             self._thread.start()
 
     def _run(self) -> None:
-        _log.info("drains: takes nothing more, and ends once what it has begun has ended", parts=len(HAND.holds()))
+        parts = [hold.part for hold in HAND.holds()]
+        _log.info("drains: takes nothing more, and ends once what it has begun has ended", parts=parts)
         begin_stopping()
         while HAND.holds() or not SETTLEMENT.is_idle():
             time.sleep(_LOOK_EVERY_S)
