@@ -94,6 +94,8 @@ class AsyncOcrQueue:
         await self.close()
 
     async def close(self) -> None:
+        # a thread may still build what was to be submitted: what it asks now would connect anew
+        self._loop = None
         await self.client.aclose()
 
     @cached_property
@@ -168,6 +170,7 @@ class AsyncOcrQueue:
     def _wait_in_thread(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         """In a thread beside the event loop, such as `_build_chunk` has."""
         if self._loop is None:
+            question.close()
             raise RuntimeError("no submission is on its way")
         return asyncio.run_coroutine_threadsafe(question, self._loop).result()
 

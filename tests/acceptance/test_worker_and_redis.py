@@ -57,16 +57,18 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
     # heartbeats and shared duties are not of the jobs
     calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
     client.set(f"{keys.root}duty", "somebody else", ex=500)
+    # a reference: what is uploaded is announced by a script of its own
+    image = queue.storage.put("page.png", HELLO, "image/png")
     with worker(calm, tmp_path, *NULL):
-        queue.submit(HELLO, engine="null", crops="none").wait(60)
+        queue.submit(image, engine="null", crops="none").wait(60)
         number = 20
         with scripts_counted(client) as count:
             for _ in range(number):
-                queue.submit(HELLO, engine="null", crops="none").wait(60)
+                queue.submit(image, engine="null", crops="none").wait(60)
             # SUBMIT is the fourth; after a job, an idle worker finds that there is no other
             assert count() <= number * (3 + 1 + 1) + IN_VAIN
         with scripts_counted(client) as count:
-            jobs = queue.submit_many([HELLO] * 200, engine="null", crops="none")
+            jobs = queue.submit_many([image] * 200, engine="null", crops="none")
             assert len(list(queue.as_completed(jobs, timeout=100))) == 200
             assert count() <= 3 * 200 + 1 + IN_VAIN
 

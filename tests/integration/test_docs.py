@@ -20,7 +20,7 @@ from ocrqueue.cleaning import Cleaning
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
-from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.core.reclaimer import reclaim
 from ocrqueue.core.tenants import set_weights, tenants
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUnknown, QueueFull, error_classes
 from ocrqueue.monitoring.snapshot import read_installation
@@ -328,7 +328,6 @@ def drain_all(queue: OcrQueue) -> None:
 
 
 def reconcile(operator: WorkerRegistry, queue: OcrQueue) -> None:
-    note_replication(operator)
     reclaim(operator)
     router = Router(operator.settings, lambda: read_engines(operator))
     take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, cast
 
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.connection import broker_errors, connect
+from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
+from ocrqueue.settings import Settings
 
 Gone = Literal["gone"]
 """The part is another's: its lease had run out, or it was cancelled and begun anew."""
@@ -96,6 +99,9 @@ class Reclaimed:
 
 class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, connect(settings, noting_replication(Keys(settings.key_prefix))))
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.

@@ -16,7 +16,7 @@ import structlog
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers, note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
-from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.core.reclaimer import reclaim
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
@@ -27,10 +27,9 @@ _log = structlog.get_logger(__name__)
 _EVERY_S: Final = 1.5
 _ROUNDS_A_LEASE: Final = 4
 """At least: who reclaims less than twice a lease grants leases anew instead."""
-_SELDOM: Final = 15
-"""Rounds' time, until Redis is asked again whether its data has become another's."""
 _WORKERS_READ: Final = 3
-"""The same for who is there: which engines foreign apps may send to, and how many children share a lane."""
+"""Rounds' time, until it is read again who is there: which engines foreign apps may send to, and how many children
+share a lane."""
 
 
 class SharedDuties:
@@ -41,7 +40,7 @@ class SharedDuties:
         self._ours, self._stopped, self._now = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._every_s = min(_EVERY_S, settings.lost_after_s / _ROUNDS_A_LEASE)
-        self._replication, self._workers = _Again(_SELDOM * self._every_s), _Again(_WORKERS_READ * self._every_s)
+        self._workers = _Again(_WORKERS_READ * self._every_s)
         self._lists: list[str] = []
         self._tidying = Tidying(settings)
 
@@ -77,8 +76,7 @@ class SharedDuties:
                 try:
                     more = self._do(registry, router)
                 except BrokerUnavailable:
-                    # the heartbeat tells of it; what answers next may be another Redis
-                    self._replication.make_due()
+                    pass  # the heartbeat tells of it
                 except OcrQueueError as error:
                     _log.warning("cannot do the shared duties", error=error.code)
                 except Exception as error:
@@ -87,9 +85,6 @@ class SharedDuties:
 
     def _do(self, registry: WorkerRegistry, router: Router) -> bool:
         """One round. Returns whether the next is due at once."""
-        if self._replication.is_due():
-            note_replication(registry)
-            self._replication.done()
         self._reclaim(registry)
         if self._workers.is_due():
             workers = live_workers(registry)
@@ -120,9 +115,6 @@ class _Again:
 
     def is_due(self) -> bool:
         return time.monotonic() >= self._due_at
-
-    def make_due(self) -> None:
-        self._due_at = 0.0
 
     def done(self) -> None:
         self._due_at = time.monotonic() + self._seconds
