@@ -27,7 +27,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
-| `ocrqueue:replication` | hash | its `id` (first `new`), `changed_at`: what it knew before may be lost | for good |
+| `ocrqueue:replication` | hash | its `id`, `changed_at`: what it knew before may be lost | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |

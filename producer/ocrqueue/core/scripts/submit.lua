@@ -10,8 +10,6 @@
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
 local ids, refusal, waiting, lanes = {}, {}, {}, {}
 local sequence = next_sequences(#entries)
--- this Redis's data begins here: what it will know of these jobs is all that there is to know
-redis.call('HSETNX', root .. 'replication', 'id', 'new')
 
 local function waiting_for(engine)
   if not waiting[engine] then
