@@ -9,6 +9,7 @@ import pytest
 from ocrqueue.core import EngineOffer, Hold, Trouble, WorkerInfo, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.installation import queues
+from ocrqueue.core.pauses import PauseKind, pause, resume
 from ocrqueue.core.side_lanes import for_languages, for_others, lane_of, languages_of, may_take, side_lanes
 from ocrqueue.core.worker_registry import Sidesteps
 from ocrqueue.errors import LanguageMissing, QueueFull, SourceAccessDenied, StorageDenied
@@ -112,6 +113,46 @@ def test_a_cancelled_part_leaves_its_side_lane(registry: WorkerRegistry) -> None
     assert take(registry, 1, "able", FRENCH).parts == ()
 
 
+@pytest.mark.parametrize(("kind", "name"), [("engine", "null"), ("lane", LANE), ("tenant", "acme")])
+def test_a_side_lane_is_paused_and_resumed_with_its_lane(registry: WorkerRegistry, kind: PauseKind, name: str) -> None:
+    first, second = job(tenant="acme"), job(tenant="acme")
+    submit(registry, first, second)
+    sidestep(registry)
+    later = begun(registry)
+    pause(registry, kind, name)
+    # what was begun before the pause is given back in it
+    assert registry.sidestep(later, ERROR, FRENCH) == "released"
+    assert check(registry) == []
+    assert take(registry, 2, "able", FRENCH).parts == ()
+    assert [lane.waiting for lane in queues(registry) if lane.name == LANE] == [2]
+    # a worker on duty that finds nobody's turn there does not forget it
+    assert registry.readmit(FRENCH, 0) == 0
+    assert side_lanes(registry) == [FRENCH]
+    registry.client.delete(registry.keys.bell(FRENCH))
+    assert resume(registry, kind, name)
+    assert registry.client.exists(registry.keys.bell(FRENCH))
+    assert check(registry) == []
+    assert [hold_of(registry, "able", FRENCH).part for _ in range(2)] == [first.id, second.id]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("engine", "null"), ("lane", LANE), ("tenant", "acme")])
+def test_what_goes_back_to_its_lane_from_a_paused_side_lane_is_paused_there(
+    registry: WorkerRegistry, kind: PauseKind, name: str
+) -> None:
+    given = job(tenant="acme")
+    submit(registry, given)
+    sidestep(registry)
+    pause(registry, kind, name)
+    registry.client.delete(registry.keys.bell(LANE))
+    assert [registry.readmit(FRENCH, 3), registry.readmit(FRENCH, 3)] == [1, 0]
+    assert side_lanes(registry) == []
+    assert check(registry) == []
+    assert not registry.client.exists(registry.keys.bell(LANE))
+    assert take(registry).parts == ()
+    resume(registry, kind, name)
+    assert hold_of(registry).part == given.id
+
+
 def test_parts_that_nobody_may_take_go_back_in_bounded_steps_to_their_old_places(registry: WorkerRegistry) -> None:
     jobs = [job(tenant=tenant) for tenant in ("a", "b", "a", "b", "a")]
     submit(registry, *jobs)
@@ -122,7 +163,7 @@ def test_parts_that_nobody_may_take_go_back_in_bounded_steps_to_their_old_places
     assert check(registry) == []
     keys = registry.client.keys(f"{registry.keys.root}*fra*")
     assert keys == []
-    assert registry.client.hkeys(f"{registry.keys.root}virtual_time") == [LANE.encode()]
+    assert registry.client.hkeys(f"{registry.keys.root}turns") == [LANE.encode()]
     taken = all_parts(registry, 1)
     assert sorted(taken) == sorted(each.id for each in jobs)
     for tenant in ("a", "b"):

@@ -126,9 +126,11 @@ def check_command(text: str) -> None:
         words = words[1:]
     if words[:1] == ["ocrqueue"] and words[1:] and not words[1].startswith("-"):
         assert words[1] in COMMANDS, text
-        command = program.get_command(click.Context(program), words[1])
+        command, rest = program.get_command(click.Context(program), words[1]), words[2:]
+        if isinstance(command, click.Group) and rest[:1] and rest[0] in command.commands:
+            command, rest = command.commands[rest[0]], rest[1:]
         assert command is not None
-        check_options(command, words[2:])
+        check_options(command, rest)
     elif words[:1] == ["ocrqueue-worker"]:
         check_worker_command(worker_program, words[1:])
 

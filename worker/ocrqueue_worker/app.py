@@ -15,6 +15,7 @@ from celery.signals import (
     celeryd_init,
     setup_logging,
     task_postrun,
+    task_prerun,
     worker_process_init,
     worker_process_shutdown,
 )
@@ -33,9 +34,11 @@ from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
-from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
+from ocrqueue_worker.lifecycle.recycled_child import recycle_children
+from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
+from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
@@ -103,7 +106,8 @@ def make_app(settings: Settings) -> Celery:
 
 
 app = make_app(process_settings())
-limit_remote_control()
+fit_remote_control()
+recycle_children()
 
 
 def _task(celery: Celery) -> RecognizeTask:
@@ -132,6 +136,7 @@ def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
 
 def _load_engines(**_: Any) -> None:
     metrics.child_started()
+    RECYCLING.begin(_task(app).jobs_per_child())
     try:
         _task(app).load_engines()
     finally:
@@ -139,7 +144,12 @@ def _load_engines(**_: Any) -> None:
     collect_cycles_soon()
 
 
+def _before_jobs(kwargs: Any = None, **_: Any) -> None:
+    RECYCLING.message_begins(len((kwargs or {}).get("parts", ())))
+
+
 def _after_job(**_: Any) -> None:
+    RECYCLING.message_ends()
     return_memory_of_jobs()
 
 
@@ -153,5 +163,6 @@ celeryd_init.connect(_check_settings)
 celeryd_init.connect(_prepare_storage)
 celeryd_after_setup.connect(_note_concurrency)
 worker_process_init.connect(_load_engines)
+task_prerun.connect(_before_jobs)
 task_postrun.connect(_after_job)
 worker_process_shutdown.connect(_close_engines)

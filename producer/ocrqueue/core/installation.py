@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.core.celery_messages import lists_of
 from ocrqueue.core.connection import broker_errors, of_right_type
+from ocrqueue.core.pauses import Pause, pauses
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.side_lanes import lane_of, side_lanes
+from ocrqueue.errors import WorkerUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
 from ocrqueue.settings import Settings
@@ -33,7 +35,11 @@ class QueueInfo(BaseModel):
     waiting: int
     """Parts of jobs, mostly one a job, that no worker has taken."""
     tenants: Mapping[str, int] = {}
-    """How many of them by tenant, those next in turn first; the first 100 tenants."""
+    """How many of them by tenant, those next in turn first; the first 100 tenants. Then those that are paused."""
+    paused: bool = False
+    """Whether nothing is taken from it: it is paused, or its engine is."""
+    paused_tenants: tuple[str, ...] = ()
+    """Those of `tenants` of which nothing is taken."""
     foreign: int = 0
     """Messages of foreign Celery apps that have not been taken in yet; `waiting` does not count them."""
     limit: int | None
@@ -52,8 +58,31 @@ class QueueInfo(BaseModel):
 
 def dismiss_worker(registry: Registry, holder: str) -> None:
     """The worker has stopped."""
-    with broker_errors():
-        registry.client.hdel(registry.keys.workers(), holder)
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        pipeline.hdel(registry.keys.workers(), holder)
+        pipeline.delete(registry.keys.drain(holder))
+        pipeline.execute()
+
+
+def drain_workers(registry: Registry, names: Sequence[str]) -> list[WorkerInfo]:
+    """Tell the live workers of these names to end: they take nothing more, and what they have begun ends first.
+
+    They hear of it by their next heartbeat. Raises WorkerUnknown, and then tells none.
+    """
+    found = workers_named(names, live_workers(registry))
+    with broker_errors(), registry.client.pipeline(transaction=True) as pipeline:
+        for worker in found:
+            pipeline.set(registry.keys.drain(worker.holder), 1, ex=registry.settings.record_ttl_s)
+        pipeline.execute()
+    return found
+
+
+def workers_named(names: Sequence[str], workers: Iterable[WorkerInfo]) -> list[WorkerInfo]:
+    """All of them that have one of the names. Raises WorkerUnknown."""
+    found = [worker for worker in workers if worker.name in names]
+    if missing := sorted(set(names) - {worker.name for worker in found}):
+        raise WorkerUnknown(f"No live worker {', '.join(missing)[:200]}.")
+    return found
 
 
 def live_workers(registry: Registry) -> list[WorkerInfo]:
@@ -148,7 +177,8 @@ def queues(registry: Registry) -> list[QueueInfo]:
     engines = {**workers_by_engine(workers, registry.settings), AUTO: workers}
     lanes = [(engine, lane) for engine in engines for lane in LANES]
     names = [queue_name(engine, lane) for engine, lane in lanes]
-    waiting, foreign, tenants = _lengths(registry, names)
+    paused = pauses(registry)
+    waiting, foreign, tenants = _lengths(registry, names, [pause.name for pause in paused if pause.kind == "tenant"])
     oldest = _oldest(registry, tenants)
     tenants = _with_side_lanes(tenants)
     now_s, rates = _rates(registry, list(engines))
@@ -166,6 +196,10 @@ def queues(registry: Registry) -> list[QueueInfo]:
                 lane=lane,
                 waiting=waiting[name],
                 tenants=tenants[name],
+                paused=is_paused(name, paused),
+                paused_tenants=tuple(
+                    each.name for each in paused if each.kind == "tenant" and each.name in tenants[name]
+                ),
                 foreign=foreign[name],
                 limit=None if engine == AUTO else registry.settings.max_queue_length.of(engine) or None,
                 workers=sum(name in worker.queues and worker.takes(engine) for worker in engines[engine]),
@@ -178,10 +212,19 @@ def queues(registry: Registry) -> list[QueueInfo]:
     return found
 
 
+def is_paused(lane: str, paused: Iterable[Pause]) -> bool:
+    """Whether these pauses hold the whole lane."""
+    holding = {("lane", lane), ("engine", lane.split(".")[1])}
+    return any((pause.kind, pause.name) in holding for pause in paused)
+
+
 def _lengths(
-    registry: Registry, lanes: Sequence[str]
+    registry: Registry, lanes: Sequence[str], paused_tenants: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
-    """By lane: parts that wait, messages not taken in, and parts by tenant; of side lanes, at the end, parts alone."""
+    """By lane: parts that wait, messages not taken in, and parts by tenant; of side lanes, at the end, parts alone.
+
+    Paused tenants have no turn in a lane.
+    """
     keys = registry.keys
     beside = [name for name in side_lanes(registry) if lane_of(name) in lanes]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
@@ -197,16 +240,17 @@ def _lengths(
     of_lane: dict[str, list[str]] = {}
     foreign: dict[str, int] = {}
     for lane in lanes:
-        of_lane[lane] = [name.decode() for name in next(remaining)]
+        of_lane[lane] = list(dict.fromkeys([*(name.decode() for name in next(remaining)), *paused_tenants]))
         foreign[lane] = sum(next(remaining) for _ in lists_of(lane))
     for name in beside:
-        of_lane[name] = [tenant.decode() for tenant in next(remaining)]
+        of_lane[name] = list(dict.fromkeys([*(tenant.decode() for tenant in next(remaining)), *paused_tenants]))
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         for lane, names in of_lane.items():
             for tenant in names:
                 pipeline.zcard(keys.queue(lane, tenant))
         each = iter(pipeline.execute())
-    tenants = {lane: {tenant: next(each) for tenant in names} for lane, names in of_lane.items()}
+    found = {lane: {tenant: next(each) for tenant in names} for lane, names in of_lane.items()}
+    tenants = {lane: {tenant: parts for tenant, parts in each.items() if parts} for lane, each in found.items()}
     waiting = {lane: int(count or 0) for lane, count in zip(lanes, counted, strict=True)}
     return waiting, foreign, tenants
 

@@ -257,6 +257,8 @@ class WorkerInfo(BaseModel):
     """Seconds since 1970 by Redis's clock."""
     running: int | None = None
     """Jobs that it works on, when it was last seen; None of a worker that does not say."""
+    draining: bool = False
+    """Whether it takes nothing any more, and ends once what it has in hand has ended."""
     memory_bytes: int | None = None
     """Resident memory of its processes then; what they share counts in each."""
     troubles: tuple[Trouble, ...] = ()
@@ -265,6 +267,11 @@ class WorkerInfo(BaseModel):
     def takes(self, engine: str) -> bool:
         """Whether it takes parts for the engine, if it has that."""
         return not any(trouble.stops and trouble.engine in (None, engine) for trouble in self.troubles)
+
+    @property
+    def doing(self) -> str:
+        """In a word."""
+        return "draining" if self.draining else "working" if self.running else "idle"
 
 
 class EngineOffer(BaseModel):

@@ -18,6 +18,8 @@ from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
+_REVOKED_MS: Final = 86_400_000
+"""How long a message can wait to be taken in after it was revoked: far longer than it does while any worker is up."""
 
 Arguments = list[str | bytes | int]
 """ARGV of one script. The keys are made in it, since which parts it meets is known there only."""
@@ -99,17 +101,16 @@ class ScriptArguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
     def take_in(
-        self, queue: str | None, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
+        self, queue: str | None, message: bytes, job: Job | None, outcome: Outcome | None, more: Mapping[str, Any]
     ) -> Arguments:
-        """`queue`: None where the message is in no list of Redis. `more`: what the entry has beside the job, such as
-        by_name."""
+        """`queue`: None where the message is in no list of Redis. `outcome`: of a job that is not to be worked on.
+        `more`: what the entry has beside the job, such as by_name."""
         held = [self.keys.foreign(queue), message] if queue is not None else ["", ""]
         if job is None:
             return [self.keys.root, *held, "", "", ""]
         entry = {**endings.entry_of(job), **more}
         ending = ""
-        if refusal is not None:
-            outcome = Outcome(job_id=job.id, state="failed", error=refusal)
+        if outcome is not None:
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
             ending = _compact(made)
         return [self.keys.root, *held, _compact(entry), job_json(job), ending]
@@ -197,7 +198,11 @@ class ScriptArguments:
         return [self.keys.root, hold.part, hold.token, _compact(made), outcome_json, _compact(facts), record]
 
     def cancel(self, job_id: str) -> Arguments:
-        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings))]
+        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings)), 0]
+
+    def revoke(self, job_id: str) -> Arguments:
+        """Of CANCEL, for whoever may be ahead of the job's message."""
+        return [self.keys.root, job_id, _compact(endings.cancelled(self.settings)), _REVOKED_MS]
 
     def lost(self, holds: Sequence[Hold]) -> Arguments:
         named = [name for hold in holds for name in (hold.part, hold.token)]
@@ -224,6 +229,15 @@ class ScriptArguments:
 
     def readmit(self, side_lane: str, most: int) -> Arguments:
         return [self.keys.root, side_lane, most]
+
+    def pause(self, kind: str, name: str, note: str) -> Arguments:
+        return [self.keys.root, kind, name, note]
+
+    def resume(self, kind: str, name: str) -> Arguments:
+        return [self.keys.root, kind, name]
+
+    def take_back(self, cursor: str, most: int) -> Arguments:
+        return [self.keys.root, cursor, most]
 
     def replay(self, failed: Job) -> Arguments:
         # what its engines left to each other is gone

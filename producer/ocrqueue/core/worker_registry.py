@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, cast
 
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.connection import broker_errors, connect
+from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
+from ocrqueue.settings import Settings
 
 _BELL_MS: Final = 60_000
 """A ring for a worker that is gone by then is nobody's."""
@@ -90,6 +93,8 @@ class Pulse:
     now_ms: int
     answers: tuple[Literal["yours", "stop", "gone"], ...]
     """For each of the parts that were named, in order."""
+    drains: bool = False
+    """The worker is to end once what it has in hand has ended."""
     side_lanes: tuple[str, ...] = ()
     """Those in which something waits, or has a moment ago; 100 of them, where there are more."""
 
@@ -110,6 +115,9 @@ class Reclaimed:
 
 class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, connect(settings, noting_replication(Keys(settings.key_prefix))))
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.
@@ -251,16 +259,21 @@ class WorkerRegistry(Registry):
             done = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.parts_done(job_id)))
         return {int(number): ErrorInfo.model_validate_json(error) for number, error in sorted(done.items()) if error}
 
+    def revoke(self, job_id: str) -> State | Literal["ended"] | None:
+        """Cancel a job; one that is not known yet as soon as its message is taken in. Returns None for such a one."""
+        answer = cast("bytes | None", self.run("cancel", self.arguments.revoke(job_id)))
+        return None if answer is None else cast('State | Literal["ended"]', answer.decode())
+
     def lost(self, holds: Sequence[Hold]) -> list[str]:
         """The process that had the parts is gone: what became of each ("requeued", "poison", "cancelled", ...)."""
         return [answer.decode() for answer in self.run("lost", self.arguments.lost(holds))] if holds else []
 
     def heartbeat(self, holder: str, announcement: str, holds: Sequence[Hold], duty_s: float = 0.0) -> Pulse:
         """The worker is there, and has these parts. `duty_s`: for how long it would take the shared duties."""
-        on_duty, now_ms, answers, side_lanes = self.run(
-            "heartbeat", self.arguments.heartbeat(holder, announcement, holds, duty_s)
-        )
-        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers), _names(side_lanes))
+        arguments = self.arguments.heartbeat(holder, announcement, holds, duty_s)
+        on_duty, now_ms, told, drains, side_lanes = self.run("heartbeat", arguments)
+        answers = tuple(answer.decode() for answer in told)
+        return Pulse(bool(on_duty), int(now_ms), answers, bool(drains), _names(side_lanes))
 
     def reclaim(self, most: int = 100) -> Reclaimed:
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""

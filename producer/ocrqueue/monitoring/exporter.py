@@ -88,6 +88,9 @@ def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
             for engine, limit in {lane.engine: lane.limit for lane in lanes}.items()
             if limit is not None
         ],
+        "ocrqueue_queue_paused": [((lane.engine, lane.lane), float(lane.paused)) for lane in lanes],
+        "ocrqueue_tenants_paused": [(_NO_LABELS, sum(each.kind == "tenant" for each in now.pauses))],
+        "ocrqueue_workers_draining": [(_NO_LABELS, sum(worker.draining for worker in now.workers))],
         "ocrqueue_workers": [((engine.name,), len(engine.workers)) for engine in engines],
         "ocrqueue_worker_slots": [
             ((engine.name,), sum(worker.concurrency for worker in engine.workers)) for engine in engines

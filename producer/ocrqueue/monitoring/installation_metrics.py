@@ -36,6 +36,14 @@ METRICS: Final = (
         "Jobs that may wait in an engine's three lanes together.",
         ("engine",),
     ),
+    Metric(
+        "ocrqueue_queue_paused",
+        "gauge",
+        "1 where nothing is taken from the lane: it is paused, or its engine is.",
+        ("engine", "lane"),
+    ),
+    Metric("ocrqueue_tenants_paused", "gauge", "Tenants of which nothing is taken."),
+    Metric("ocrqueue_workers_draining", "gauge", "Workers that take nothing more, and end once their jobs have."),
     Metric("ocrqueue_workers", "gauge", "Workers that are alive.", ("engine",)),
     Metric("ocrqueue_worker_slots", "gauge", "Jobs that these workers do at a time.", ("engine",)),
     Metric(

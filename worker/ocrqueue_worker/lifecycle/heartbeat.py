@@ -25,7 +25,9 @@ from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.lifecycle.access_watch import REDIS, AccessWatch
+from ocrqueue_worker.lifecycle.drain import DRAIN
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
+from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
@@ -65,6 +67,11 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
     def begin(self) -> None:
         """The worker takes jobs from now on, and says that it is there."""
         self._begun.set()
+
+    def look_for_messages(self) -> None:
+        """Have messages by name taken in now, where that is this worker's duty."""
+        if self._duties is not None:
+            self._duties.look_now()
 
     def stop(self, parent: Any) -> None:
         self._stopped.set()
@@ -141,13 +148,19 @@ class _Beat:
 
     def send(self, registry: WorkerRegistry) -> Pulse:
         holds = list(dict.fromkeys([*HAND.holds(), *SETTLEMENT.holds()]))
-        load = {"running": len(running_requests()), "memory_bytes": worker_bytes(self._controller)}
+        load = {
+            "running": len(running_requests()),
+            "memory_bytes": worker_bytes(self._controller),
+            "draining": is_stopping(),
+        }
         access = {"engines": self._controller.ocrqueue_offers.now(), "troubles": TROUBLES.now()}
         self._worker = self._worker.model_copy(update=load | access)
         announcement = self._worker.model_dump_json(exclude={"seen_at"})
         pulse = registry.heartbeat(HAND.holder, announcement, holds, self._duty_s)
         for hold, answer in zip(holds, pulse.answers, strict=True):
             self._heed(hold, answer)
+        if pulse.drains:
+            DRAIN.begin()
         return pulse
 
     def note_side_lanes(self, pulse: Pulse) -> bool:

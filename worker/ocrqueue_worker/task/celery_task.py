@@ -122,6 +122,12 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             except OcrQueueError as error:
                 _log.error("engine cannot be loaded", engine=name, error=str(error))
 
+    def jobs_per_child(self) -> int:
+        """After which a child of this worker is replaced; 0: never. Of several engines' limits the lowest."""
+        setting = self.settings.max_jobs_per_child
+        limits = [setting.of(name) for name in self.engines_of(self.app.amqp.queues.consume_from)]
+        return min(filter(None, limits), default=0)
+
     def close(self) -> None:
         for (pid, _), engine in self._engines.items():
             if pid == os.getpid():

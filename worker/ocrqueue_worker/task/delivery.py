@@ -29,6 +29,7 @@ from ocrqueue.settings import Settings
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.finishing import FINISHING
 from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
@@ -233,7 +234,7 @@ class Delivery:
         cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
         used = Used(pages, _cpu_s(start), cost=cost)
         closing = self.hold.closing.token if self.hold.page is not None else ""
-        if not closing:
+        if not closing and not RECYCLING.is_leaving:
             # after a page its closing part may follow, which is not the main process's to see
             FINISHING.note(self.hold)
         return self._until_redis_answers(

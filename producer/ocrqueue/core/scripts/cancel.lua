@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs, ending, page_parts, leaving
 -- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
--- ARGV root, id, cancelled (the ending)
+-- ARGV root, id, cancelled (the ending), revoked_ms (for how long an id that nobody knows is remembered, for its
+--   message may not have been taken in yet; 0: not)
 -- returns the record's state after it; false for no record, 'ended' where only the end is remembered
-local id, cancelled = ARGV[2], cjson.decode(ARGV[3])
+local id, cancelled, revoked_ms = ARGV[2], cjson.decode(ARGV[3]), ARGV[4]
 local record = record_key(id)
 
 -- Whether the part was stopped at once; one under way is asked to.
@@ -25,7 +26,11 @@ local function stop(part)
 end
 
 local state, place = unpack(redis.call('HMGET', record, 'state', 'place'))
-if not state then return has_ended(id) and 'ended' or false end
+if not state then
+  if has_ended(id) then return 'ended' end
+  if revoked_ms ~= '0' then redis.call('SET', root .. 'revoked:' .. id, '1', 'PX', revoked_ms) end
+  return false
+end
 if is_final(state) then return state end
 if place ~= 'split' then
   if stop(id) then return end_job(id, cancelled) end

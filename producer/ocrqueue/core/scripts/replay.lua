@@ -23,6 +23,6 @@ redis.call('SREM', root .. 'leftovers', id)
 is_to_live_again(id)
 if known[4] then refer_to_input(input_of(job), id) end
 put_in_lane(id, options.lane, known[3] or '', sequence)
-ring(options.lane)
+ring(options.lane, known[3] or '')
 tell(id, 'queued')
 return 1
