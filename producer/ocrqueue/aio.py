@@ -14,15 +14,18 @@ from redis.exceptions import NoScriptError
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import check_has_result
-from ocrqueue.core import JobStatus, Registry, State
+from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
+from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.connection import broker_errors, connect_async
+from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
+from ocrqueue.core.pauses import Pause
 from ocrqueue.core.records import parse_record
 from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
-from ocrqueue.core.steps import Call, Commands, Move, Pause, Request, Steps
+from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import BrokerUnavailable, NotReplicated, QueueFull
 from ocrqueue.job import Job
@@ -36,8 +39,21 @@ from ocrqueue.submission import ImageInput, build_job
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
+_MOVES: Final = (
+    "submit",
+    "announce_input",
+    "cancel",
+    "pause",
+    "resume",
+    "take_back",
+    "replay",
+    "drop",
+    "delete",
+    "find",
+)
+"""A script each."""
+
 Answer = TypeVar("Answer")
-_MOVES: Final = ("cancel", "replay", "drop", "delete", "find")
 AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
 
 
@@ -92,8 +108,6 @@ class AsyncOcrQueue(AsyncManyJobs):
         self.settings = settings or load_settings(**overrides)
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
-        self._submission = self.client.register_script(load_script("submit"))
-        self._announce_input = self.client.register_script(load_script("announce_input"))
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._router = Router(self.settings, self._read_engines_from_thread)
@@ -107,6 +121,8 @@ class AsyncOcrQueue(AsyncManyJobs):
         await self.close()
 
     async def close(self) -> None:
+        # a thread may still build what was to be submitted: what it asks now would connect anew
+        self._loop = None
         await self.client.aclose()
 
     @cached_property
@@ -141,7 +157,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                         for command in commands:
                             pipeline.execute_command(*command)
                         return await pipeline.execute()
-            case Pause(seconds):
+            case Sleep(seconds):
                 return await asyncio.sleep(seconds)
             case Call(function):
                 return await asyncio.to_thread(function)
@@ -177,16 +193,16 @@ class AsyncOcrQueue(AsyncManyJobs):
         """See Registry."""
         with broker_errors():
             if not self.settings.submit_replicas:
-                return await self._submission(args=arguments), 0
+                return await self._scripts["submit"](args=arguments), 0
             try:
                 return await self._submit_and_wait(arguments)
             except NoScriptError:
-                await self.client.script_load(self._submission.script)
+                await self.client.script_load(self._scripts["submit"].script)
                 return await self._submit_and_wait(arguments)
 
     async def _submit_and_wait(self, arguments: Arguments) -> tuple[list[Any], int]:
         async with self.client.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(self._submission.sha, 0, *arguments)
+            pipeline.evalsha(self._scripts["submit"].sha, 0, *arguments)
             pipeline.wait(*self.arguments.wait())
             answer, replicas = await pipeline.execute()
         return answer, replicas
@@ -206,7 +222,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _announce(self, name: str, job_id: str) -> bool:
         with broker_errors():
-            return bool(await self._announce_input(args=self.arguments.announce_input(name, job_id)))
+            return bool(await self._scripts["announce_input"](args=self.arguments.announce_input(name, job_id)))
 
     def _read_engines_from_thread(self) -> EnginesNow:
         return self._wait_in_thread(self._read_engines())
@@ -214,6 +230,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     def _wait_in_thread(self, question: Coroutine[Any, Any, Answer]) -> Answer:
         """In a thread beside the event loop, such as `_build_chunk` has."""
         if self._loop is None:
+            question.close()
             raise RuntimeError("no submission is on its way")
         return asyncio.run_coroutine_threadsafe(question, self._loop).result()
 
@@ -259,9 +276,57 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
-        with broker_errors():
-            (answer,) = await self._scripts["cancel"](args=self.arguments.cancel([job_id]))
+        (answer,) = await self._run("cancel", self.arguments.cancel([job_id]))
         return cancelled_state(job_id, answer)
+
+    async def _run(self, move: str, arguments: Arguments) -> Any:
+        with broker_errors():
+            return await self._scripts[move](args=arguments)
+
+    async def pause(
+        self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, reason: str = ""
+    ) -> bool:
+        """See OcrQueue.pause."""
+        kind, name = core_pauses.the_one(engine, lane, tenant)
+        core_pauses.check_name(kind, name)
+        core_pauses.check_engine(kind, name, workers_by_engine(await self.workers(), self.settings))
+        is_new = await self._run("pause", self.arguments.pause(kind, name, core_pauses.note(reason)))
+        cursor: str | None = core_pauses.FIRST_CURSOR
+        while cursor is not None:
+            arguments = self.arguments.take_back(cursor, core_pauses.LOOKED_AT)
+            cursor = core_pauses.next_cursor(await self._run("take_back", arguments))
+        return bool(is_new)
+
+    async def resume(self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None) -> bool:
+        """See OcrQueue.resume."""
+        kind, name = core_pauses.the_one(engine, lane, tenant)
+        core_pauses.check_name(kind, name)
+        return bool(await self._run("resume", self.arguments.resume(kind, name)))
+
+    async def pauses(self) -> list[Pause]:
+        """All that is paused, since when and why."""
+        with broker_errors():
+            stored = await self.client.hgetall(self.arguments.keys.turns())
+        return core_pauses.parse_pauses(cast("dict[bytes, bytes]", stored))
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The live workers, by name."""
+        with broker_errors():
+            async with self.client.pipeline(transaction=False) as pipeline:
+                pipeline.time()
+                pipeline.hgetall(self.arguments.keys.workers())
+                (seconds, _), stored = await pipeline.execute()
+        return parse_live_workers(stored, seconds, self.settings)
+
+    async def drain(self, *names: str) -> list[WorkerInfo]:
+        """See OcrQueue.drain."""
+        found = workers_named(names, await self.workers())
+        with broker_errors():
+            async with self.client.pipeline(transaction=True) as pipeline:
+                for worker in found:
+                    pipeline.set(self.arguments.keys.drain(worker.holder), 1, ex=self.settings.record_ttl_s)
+                await pipeline.execute()
+        return found
 
     async def replay(self, job_id: str) -> None:
         """Queue a job that has failed again. Raises JobUnknown, JobNotFailed."""

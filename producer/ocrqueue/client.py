@@ -11,10 +11,13 @@ from typing import Any, Self
 from redis.client import PubSub
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
-from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
+from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
+from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.core.installation import drain_workers
+from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import BrokerUnavailable, JobCancelled, JobNotFinished, NotReplicated, QueueFull, error_from_info
@@ -223,6 +226,38 @@ class OcrQueue(ManyJobs):
     def queues(self) -> list[QueueInfo]:
         """The lanes of the known engines: what waits in them and who takes from them."""
         return queues(self.registry)
+
+    def pause(
+        self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, reason: str = ""
+    ) -> bool:
+        """Have nothing more taken of an engine, a lane such as `ocr.tesseract.low`, or a tenant, until it is resumed.
+
+        Jobs can be submitted all the same, and wait; what workers have begun ends. Returns False where it was paused
+        already. Raises PauseInvalid, EngineUnknown.
+        """
+        kind, name = core_pauses.the_one(engine, lane, tenant)
+        core_pauses.check_engine(kind, name, self.engines())
+        return core_pauses.pause(self.registry, kind, name, reason)
+
+    def resume(self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None) -> bool:
+        """Have it taken again, in the order of before. Returns False where it was not paused. Raises PauseInvalid."""
+        return core_pauses.resume(self.registry, *core_pauses.the_one(engine, lane, tenant))
+
+    def pauses(self) -> list[Pause]:
+        """All that is paused, since when and why."""
+        return core_pauses.pauses(self.registry)
+
+    def workers(self) -> list[WorkerInfo]:
+        """The live workers, by name."""
+        return live_workers(self.registry)
+
+    def drain(self, *names: str) -> list[WorkerInfo]:
+        """Tell the workers of these names to end: they take nothing more, and what they have begun ends first.
+
+        They hear of it within the setting `worker_heartbeat_s`, and are gone from `workers()` once they have ended.
+        Raises WorkerUnknown, and then tells none.
+        """
+        return drain_workers(self.registry, names)
 
     def clean(self, *, older_than_s: float | None = None, dry_run: bool = False) -> Cleaned:
         """Remove from storage what jobs have left whose records have expired, and uploaded images that no job needs.

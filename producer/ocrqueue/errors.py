@@ -170,6 +170,21 @@ class WorkerLost(OcrQueueError):
     remedy = "Nothing is to be done where it is read again; if not, look into the worker's log for what ended it."
 
 
+class WorkerAccessBroken(OcrQueueError):
+    """The worker cannot reach what every job needs; the job waits for another, or until it can again."""
+
+    code = "worker.access_broken"
+    retryable = True
+    remedy = "Nothing is to be done about the job. `ocrqueue top` and the worker's log say what is wrong with it."
+
+
+class WorkerUnknown(OcrQueueError):
+    """No live worker has this name."""
+
+    code = "worker.unknown"
+    remedy = "`ocrqueue workers` lists those that are alive."
+
+
 class WorkerDiskFull(OcrQueueError):
     """The worker could not write a temporary file: its disk or quota is full."""
 
@@ -612,6 +627,13 @@ class QueueFull(OcrQueueError):
         """Seconds after which there should be room, by the rate at which the engine's jobs end."""
         value = self.info.details.get("retry_after_s")
         return float(value) if isinstance(value, int | float) else 0.0
+
+
+class PauseInvalid(OcrQueueError):
+    """What is to be paused or resumed cannot be called so."""
+
+    code = "pause.invalid"
+    remedy = "`ocrqueue queues` shows engines and lanes, `ocrqueue tenants` who waits."
 
 
 # --- the whole system on one machine ---------------------------------------------------------------------------

@@ -365,7 +365,7 @@ def test_overlay_takes_the_picture_from_where_it_can(run: Run, tmp_path: Path, s
 
 def test_queues_and_engines(run: Run, system: LocalSystem) -> None:
     table = run("queues").stdout
-    assert re.search(r"^ocr\.tesseract\.high +0 +0 +1 ", table, re.MULTILINE)
+    assert re.search(r"^ocr\.tesseract\.high +0 +- +0 +1 ", table, re.MULTILINE)
     found = {lane["name"]: lane for lane in json.loads(run("queues", "--json").stdout)}
     assert found["ocr.null"]["workers"] == 1
     engines = json.loads(run("engines", "--json").stdout)

@@ -187,6 +187,8 @@ def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
         job = queue.submit(PAGE, **gates.fields)
         wait_until(lambda: gates.reached(60), 60, "the job runs")
         first = job.status().worker
+        # after a moment without the processor a worker is not among those that live, until its next heartbeat
+        wait_until(lambda: len(queue.engines()["gated"]) == 2, 60, "both workers are there")
         pids = {info.name: info.pid for info in queue.engines()["gated"]}
         with time_lost() as lost_s:
             os.killpg(pids.pop(first or ""), signal.SIGKILL)

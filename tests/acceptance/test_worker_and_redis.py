@@ -57,18 +57,38 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
     # heartbeats and shared duties are not of the jobs
     calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
     client.set(f"{keys.root}duty", "somebody else", ex=500)
+    # a reference: what is uploaded is announced by a script of its own
+    image = queue.storage.put("page.png", HELLO, "image/png")
     with worker(calm, tmp_path, *NULL):
-        queue.submit(HELLO, engine="null", crops="none").wait(60)
+        queue.submit(image, engine="null", crops="none").wait(60)
         number = 20
         with scripts_counted(client) as count:
             for _ in range(number):
-                queue.submit(HELLO, engine="null", crops="none").wait(60)
+                queue.submit(image, engine="null", crops="none").wait(60)
             # SUBMIT is the fourth; after a job, an idle worker finds that there is no other
             assert count() <= number * (3 + 1 + 1) + IN_VAIN
         with scripts_counted(client) as count:
-            jobs = queue.submit_many([HELLO] * 200, engine="null", crops="none")
+            jobs = queue.submit_many([image] * 200, engine="null", crops="none")
             assert len(list(queue.as_completed(jobs, timeout=100))) == 200
             assert count() <= 3 * 200 + 1 + IN_VAIN
+
+
+@pytest.mark.parametrize("paused", [{"tenant": "acme"}, {"lane": "ocr.null"}, {"engine": "null"}])
+def test_an_idle_worker_does_not_get_up_for_what_is_paused(
+    settings: Settings, queue: OcrQueue, tmp_path: Path, paused: dict[str, str]
+) -> None:
+    keys, client = queue.registry.keys, queue.registry.client
+    calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
+    client.set(f"{keys.root}duty", "somebody else", ex=500)
+    with worker(calm, tmp_path, *NULL):
+        queue.submit(HELLO, engine="null", crops="none").wait(60)
+        queue.pause(**paused)
+        image, number = queue.storage.put("page.png", HELLO, "image/png"), 60
+        with scripts_counted(client) as count:
+            jobs = [queue.submit(image, engine="null", tenant="acme", crops="none") for _ in range(number)]
+            assert count() <= number + IN_VAIN
+        queue.resume(**paused)
+        assert len(list(queue.as_completed(jobs, timeout=60))) == number
 
 
 def test_an_idle_worker_asks_redis_little(

@@ -84,6 +84,21 @@ class RingsLost(Fault):
 
 
 @dataclass(frozen=True)
+class EnginePaused(Fault):
+    """An operator pauses an engine, and resumes it."""
+
+    name = "engine paused"
+    measure = "part"
+    part: str = "redis"
+
+    def inject(self, into: Installation) -> None:
+        into.observer.pause(engine=ENGINES[0], reason=self.name)
+
+    def heal(self, into: Installation) -> None:
+        into.observer.resume(engine=ENGINES[0])
+
+
+@dataclass(frozen=True)
 class ScriptsForgotten(Fault):
     """As after a restart or a failover: every move has to be sent to Redis anew."""
 

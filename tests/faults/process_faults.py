@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ocrqueue.errors import WorkerUnknown
 from tests.faults.faults import Fault, NotPossible
 from tests.faults.installation import Installation
 from tests.faults.services import SCRATCH_MIB, can_mount, libfaketime
@@ -64,6 +65,19 @@ class Quit(OfAJob):
 
     def inject(self, into: Installation) -> None:
         into.service(self.part).send(signal.SIGQUIT)
+
+
+@dataclass(frozen=True)
+class Drained(OfAJob):
+    name = "drained"
+
+    def inject(self, into: Installation) -> None:
+        service = into.service(self.part)
+        try:
+            into.observer.drain(service.node)
+        except WorkerUnknown:
+            raise NotPossible(f"{self.part} is starting") from None
+        service.is_to_drain()
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,11 @@ class WorkerService:
             if self.running is not None:
                 os.kill(self.running.pid, number)
 
+    def is_to_drain(self) -> None:
+        """Somebody has told the worker that runs."""
+        with self._lock:
+            self._ending = True
+
     def send_to_group(self, number: signal.Signals) -> None:
         """To the main process and its children."""
         with self._lock, suppress(ProcessLookupError):

@@ -81,13 +81,14 @@ def test_tenants_shows_who_waits_where_and_with_what_weight(ask: Ask, registry: 
     list(registry.submit([job(tenant="acme"), job(tenant="acme", priority="low"), job(engine="keras")]))
     ask("tenants", "weight", "acme=2.5", "later=3")
     rows = [line.split() for line in ask("tenants").stdout.splitlines()]
-    assert rows[0] == ["tenant", "weight", "waiting", "lanes"]
-    assert rows[1] == ["acme", "2.5", "2", "ocr.null", "1,", "ocr.null.low", "1"]
-    assert rows[2:] == [["-", "1", "1", "ocr.keras", "1"], ["later", "3", "0", "-"]]
+    assert rows[0] == ["tenant", "weight", "paused", "waiting", "lanes"]
+    assert rows[1] == ["acme", "2.5", "-", "2", "ocr.null", "1,", "ocr.null.low", "1"]
+    assert rows[2:] == [["-", "1", "-", "1", "ocr.keras", "1"], ["later", "3", "-", "0", "-"]]
     assert json.loads(ask("tenants", "--json").stdout)[0] == {
         "name": "acme",
         "weight": 2.5,
         "waiting": {"ocr.null": 1, "ocr.null.low": 1},
+        "paused": False,
     }
     ask("tenants", "weight", "acme=1", "later=1")
     assert registry.client.exists(registry.keys.weights()) == 0, "1 is what all have"
@@ -112,7 +113,7 @@ def test_queues_shows_tenants_that_wait_and_messages_not_taken_in(
     assert found["ocr.null"]["tenants"] == {f"t{number}": 1 for number in range(12)}
     shown = ask("queues")
     (line,) = [line.split() for line in shown.stdout.splitlines() if line.startswith("ocr.null  ") and "," not in line]
-    assert line[:4] == ["ocr.null", "12", "2", "0"]
+    assert line[:5] == ["ocr.null", "12", "-", "2", "0"]
     assert "and 2 more" in shown.stdout
     assert "ocrqueue reconcile" in shown.stderr
     ask("reconcile", OCRQUEUE_LOST_AFTER_S="2")

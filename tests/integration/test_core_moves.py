@@ -336,9 +336,11 @@ def test_whatever_ends_a_job_that_had_begun_says_that_something_may_be_stored(re
     registry.finish(Hold("lost", "token"), job(id="lost"), lost)
     assert registry.cancel(sent_on.id) == "cancelled"
     assert take(registry) == Taken()
-    refused = registry.arguments.take_in("ocr.null", b"x", job(id="refused"), error, {})
+    refused = registry.arguments.take_in(
+        "ocr.null", b"x", job(id="refused"), lost.model_copy(update={"job_id": "refused"}), {}
+    )
     registry.client.lpush(registry.keys.foreign("ocr.null"), b"x")
-    assert registry.run("take_in", refused) == b"refused"
+    assert registry.run("take_in", refused) == b"failed"
     assert set(registry.leftovers(100)) == {failed.id, cancelled.id, sent_on.id, "lost"}
 
 

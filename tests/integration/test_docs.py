@@ -20,7 +20,7 @@ from ocrqueue.cleaning import Cleaning
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
-from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.core.reclaimer import reclaim
 from ocrqueue.core.tenants import set_weights, tenants
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUnknown, QueueFull, error_classes
 from ocrqueue.monitoring.snapshot import read_installation
@@ -92,7 +92,7 @@ def test_an_app_that_has_only_celery_reads_an_image_by_name(installation: Instal
 
 
 def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Installation, tmp_path: Path) -> None:
-    _, (code, _), *_ = snippets(DOCS / "celery.md")
+    _, _, (code, _), *_ = snippets(DOCS / "celery.md")
     (tmp_path / "replies.py").write_text(code, encoding="utf-8")
     log = tmp_path / "replies.log"
     with log.open("wb") as out:
@@ -114,6 +114,7 @@ def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Instal
 def test_a_message_by_name_is_what_the_table_says(installation: Installation) -> None:
     """The table of malformed messages: the record and the result of a job that the schema refuses."""
     from celery import Celery
+    from celery.exceptions import TaskRevokedError
 
     url = installation.settings.redis_url.get_secret_value()
     app = Celery("theirs", broker=url, backend=url, set_as_current=False)
@@ -146,7 +147,8 @@ def test_a_message_by_name_is_what_the_table_says(installation: Installation) ->
     wait_until(lambda: client.zscore(keys.delayed(), late.id), 60, "it is delayed")
     assert installation.queue.job(late.id).status().queue == "ocr.tesseract.low"
     assert installation.queue.job(late.id).cancel() == "cancelled"
-    assert late.get(timeout=100)["state"] == "cancelled"
+    with pytest.raises(TaskRevokedError):
+        late.get(timeout=100)
     app.close()
 
 
@@ -296,14 +298,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         waiting = queue.submit(HELLO, engine="null", reply_to="finished-scans")
         assert waiting.cancel() == "cancelled"
         read_installation(queue.registry)
-        operator = WorkerRegistry(load_settings(**for_worker))
-        note_replication(operator)
-        reclaim(operator)
-        router = Router(operator.settings, lambda: read_engines(operator))
-        take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
-        for dry_run in (True, False):
-            Cleaning(operator, queue.storage, dry_run, results_older_than_s=-60, least_age_s=-60).run()
-        operator.close()
+        pause_and_resume(queue)
+        reconcile(WorkerRegistry(load_settings(**for_worker)), queue)
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)
         work_with_many_jobs(queue, dead)
@@ -313,6 +309,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             cancelled = queue.submit(HELLO, engine="null", options={"delay_s": 1})
             cancelled.cancel()
             assert cancelled.wait(100).state == "cancelled"
+            revoke_by_name(queue, admin, url("ocr-by-name", "BY-NAME-PASSWORD"))
+            drain_all(queue)
         denied = admin.acl_log()
         assert denied == []
         for client in (queue.registry.client, redis.Redis.from_url(str(for_worker["redis_url"]))):
@@ -331,6 +329,38 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
     ):
         other.submit("s3://b/k", engine="null")
     admin.close()
+
+
+def pause_and_resume(queue: OcrQueue) -> None:
+    for named in ({"engine": "null"}, {"lane": "ocr.null.low"}, {"tenant": "acme"}):
+        assert queue.pause(**named)
+        assert queue.resume(**named)
+
+
+def drain_all(queue: OcrQueue) -> None:
+    queue.drain(*(each.name for each in queue.workers()))
+    wait_until(lambda: not queue.workers(), 60, "they have ended")
+
+
+def reconcile(operator: WorkerRegistry, queue: OcrQueue) -> None:
+    reclaim(operator)
+    router = Router(operator.settings, lambda: read_engines(operator))
+    take_in_foreign(operator, router.prepare, foreign_lists(live_workers(operator), operator.settings))
+    for dry_run in (True, False):
+        Cleaning(operator, queue.storage, dry_run, results_older_than_s=-60, least_age_s=-60).run()
+    operator.close()
+
+
+def revoke_by_name(queue: OcrQueue, admin: redis.Redis, url: str) -> None:
+    """With what the page says that it takes beside the rule."""
+    from celery import Celery
+
+    job = queue.submit(HELLO, engine="null", options={"delay_s": 5})
+    admin.execute_command("ACL", "SETUSER", "ocr-by-name", "+publish", "&acme:/0.celery.pidbox")
+    with Celery("theirs", broker=url, set_as_current=False) as app:
+        app.conf.broker_transport_options = {"global_keyprefix": "acme:"}
+        app.control.revoke(job.id)
+    assert job.wait(100).state == "cancelled"
 
 
 def sent_by_name(url: str, folder: Path) -> str:

@@ -284,8 +284,9 @@ def test_the_result_goes_by_the_task_id_however_the_job_ends(registry: WorkerReg
     result = result_of(registry, "task")
     assert message is not None
     assert json.loads(message["data"]) == result
-    assert (result["task_id"], result["status"]) == ("task", "FAILURE" if end == "poison" else "SUCCESS")
-    if end != "poison":
+    status = {"finish": "SUCCESS", "cancel": "REVOKED", "poison": "FAILURE"}[end]
+    assert (result["task_id"], result["status"]) == ("task", status)
+    if end == "finish":
         assert Outcome.model_validate(result["result"]).job_id == "own"
 
 

@@ -17,10 +17,12 @@ from ocrqueue.core import JobStatus, Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
+from ocrqueue.core.pauses import pause
+from ocrqueue.core.side_lanes import for_languages
 from ocrqueue.errors import CursorInvalid, EngineFailed, FilterMissing, ImageEmpty, LanguageMissing
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
-from tests.support.moves import LANES, begun, end_lease, hold_of, job, reclaimed, submit, succeeded, take
+from tests.support.moves import LANE, LANES, begun, end_lease, hold_of, job, reclaimed, submit, succeeded, take
 from tests.support.processes import as_environment, environment, wait_until
 
 TAGS = ("a", "b c", "d:1", None)
@@ -58,7 +60,7 @@ def jobs_of_all_kinds(registry: WorkerRegistry, count: int) -> list[str]:
     while ended < count // 2 and (taken := take(registry, 1).parts):
         hold = taken[0].hold
         assert registry.begin(hold, "w@h", "null").verdict == "run"
-        match chosen.choice(("succeeded", "failed", "cancelled", "running", "released")):
+        match chosen.choice(("succeeded", "failed", "cancelled", "running", "released", "beside")):
             case "succeeded":
                 registry.finish(hold, by_id[hold.job_id], succeeded(hold))
             case "failed":
@@ -70,11 +72,14 @@ def jobs_of_all_kinds(registry: WorkerRegistry, count: int) -> list[str]:
                 registry.release(hold, None)
             case "released":
                 registry.release(hold, EngineFailed().info, pause_s=600, is_retry=True)
+            case "beside":
+                registry.sidestep(hold, LanguageMissing("No pack for fra.").info, for_languages(LANE, ["fra"]))
         ended += 1
     waiting = [one.id for one in made if registry.status(one.id).state == "queued"]
     for job_id in waiting[::5]:
         registry.cancel(job_id)
     take(registry, 3)
+    pause(registry, "tenant", TENANTS[1])
     return [one.id for one in made]
 
 

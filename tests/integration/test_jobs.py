@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -450,3 +451,15 @@ def test_a_result_is_plain_json_for_anyone(queue: OcrQueue, installation: Instal
     assert stored["schema_version"] == 1
     assert stored["pages"][0]["text"] == "Hello 42\nsecond line"
     assert set(stored["timings"]) >= {"queue_wait_s", "fetch_s", "ocr_s", "total_s"}
+
+
+async def test_after_its_end_a_client_connects_no_more(installation: Installation) -> None:
+    queue = AsyncOcrQueue(installation.settings)
+    await queue.submit("s3://bucket/page.png")
+    await queue.close()
+    # as the thread does that still builds what is to be submitted, while whoever waited for it has given up
+    with pytest.raises(RuntimeError, match="no submission"):
+        await asyncio.to_thread(lambda: queue._wait_in_thread(queue._read_engines()))
+    pool = queue.client.connection_pool
+    assert [connection.is_connected for connection in pool._available_connections] == [False]
+    assert pool._in_use_connections == set()

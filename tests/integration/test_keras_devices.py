@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import posix
 import sys
 from pathlib import Path
 
@@ -118,6 +120,8 @@ def of_child(meeting: Path) -> tuple[int, str, int]:
 
     Two must be there at once: else one that is replaced quickly could have the work of both.
     """
+    # at once: who saves what was covered may meet what other tests left, such as pools of threads that are not here
+    os._exit = posix._exit
     (meeting / str(os.getpid())).touch()
     wait_until(lambda: len(list(meeting.iterdir())) == 2, 60, "the other child is there")
     return os.getpid(), str(device_of_child(TWO_GPUS)), children_of_worker()
@@ -132,6 +136,8 @@ def test_each_child_of_a_pool_has_its_own_gpu_and_the_child_that_replaces_it_the
     # the pool's thread, which starts the replacements, may see another app as the current one than this thread
     for app in {current_app._get_current_object(), *_state._get_active_apps()}:
         monkeypatch.setitem(app.conf, "worker_concurrency", 2)
+    # a child that collected the garbage of other tests would wait for threads that it has not
+    gc.collect()
     with billiard.Pool(2, maxtasksperchild=1) as pool:
         rounds = [pool.map(of_child, [meeting] * 2, chunksize=1) for meeting in meetings]
     assert len({pid for found in rounds for pid, _, _ in found}) == 6

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from ocrqueue.core import Hold, WorkerRegistry
-from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim, reclaim_patiently
+from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import SourceUnavailable
 from ocrqueue.job import Job, new_job_id
@@ -177,16 +177,16 @@ def test_an_id_that_others_made_or_that_is_old_may_have_a_result(registry: Worke
 
 
 def test_where_redis_may_have_lost_what_it_knew_every_job_of_before_may_have_a_result(registry: WorkerRegistry) -> None:
-    note_replication(registry)
     registry.client.hset(registry.keys.replication(), "changed_at", 1)
-    before = job()
-    submit(registry, before)
-    note_replication(registry)
+    submit(registry, job())
+    registry.client.connection_pool.disconnect()
     assert not registry.begin(hold_of(registry), "w", "null").may_be_stored
     submit(registry, job())
     registry.client.hset(registry.keys.replication(), "id", "that of the data before a failover")
-    note_replication(registry)
-    assert registry.begin(hold_of(registry), "w", "null").may_be_stored
+    held = hold_of(registry)
+    registry.client.script_flush()
+    registry.client.connection_pool.disconnect()
+    assert registry.begin(held, "w", "null").may_be_stored
 
 
 # --- long queues ------------------------------------------------------------------------------------------------------

@@ -234,7 +234,16 @@ def test_warm_apis_are_bounded() -> None:
 
 def test_no_packs_at_all_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="apt-get install tesseract-ocr"):
-        TesseractEngine(load_settings(tessdata_dir=tmp_path))
+        TesseractEngine(load_settings(tessdata_dir=tmp_path / "absent"))
+
+
+def test_a_named_folder_may_get_its_packs_later(tmp_path: Path) -> None:
+    engine = TesseractEngine(load_settings(tessdata_dir=tmp_path))
+    with pytest.raises(LanguageMissing, match="apt-get install tesseract-ocr-eng"):
+        engine.check_any_language()
+    (tmp_path / "eng.traineddata").write_bytes(b"")
+    engine.check_any_language()
+    assert engine.languages() == ("eng",)
 
 
 def test_engines_are_found_by_entry_point() -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import pytest
@@ -159,14 +160,18 @@ def worker(
     command: tuple[str, ...] = ("-m", "ocrqueue_worker"),
     python: Path | str = sys.executable,
     up_within_s: float = 120,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Worker]:
-    """A worker process in a process group of its own; yields once it has announced itself."""
+    """A worker process in a process group of its own; yields once it has announced itself.
+
+    `variables`: of its environment, beside the settings.
+    """
     need_program("tesseract")
     log = folder / f"worker-{time.monotonic_ns()}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             [python, *command, *arguments],
-            env=environment(settings),
+            env=environment(settings) | dict(variables),
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,

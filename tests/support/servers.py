@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -15,7 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
+import boto3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -48,6 +51,53 @@ def s3_server() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """An S3 server of one's own that knows its users, and checks what they sign."""
+
+    endpoint: str
+    admin: Mapping[str, str]
+    """Access key and secret of one who may do everything."""
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **self.admin)
+
+    def make_user(self, name: str) -> Mapping[str, str]:
+        """Access key and secret of one who may do everything in S3."""
+        return _make_user(self.client("iam"), name, "s3:*")
+
+
+@contextmanager
+def guarded_s3_server() -> Iterator[Guarded]:
+    port = free_port()
+    program = "from moto.server import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "-H", "127.0.0.1", "-p", str(port)],
+        # to make the first user nobody needs to be one
+        env=os.environ | {"INITIAL_NO_AUTH_ACTION_COUNT": "3"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: process.poll() is not None or _accepts(port), 60, "moto answers")
+        endpoint = f"http://127.0.0.1:{port}"
+        nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "none"}
+        iam = boto3.client("iam", endpoint_url=endpoint, region_name="us-east-1", **nobody)
+        yield Guarded(endpoint, _make_user(iam, "admin", "*"))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _make_user(iam: Any, name: str, action: str) -> Mapping[str, str]:
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+    iam.create_user(UserName=name)
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
 def s3_environment(endpoint: str) -> dict[str, str]:

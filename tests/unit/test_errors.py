@@ -45,6 +45,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "source.timeout",
         "source.unavailable",
         "storage.unavailable",
+        "worker.access_broken",
         "worker.disk_full",
         "worker.lost",
         "worker.stopping",

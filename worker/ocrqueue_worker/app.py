@@ -15,6 +15,7 @@ from celery.signals import (
     celeryd_init,
     setup_logging,
     task_postrun,
+    task_prerun,
     worker_process_init,
     worker_process_shutdown,
 )
@@ -26,15 +27,18 @@ from ocrqueue.settings.redis_url import place_of, sentinels_of
 from ocrqueue.storage import open_storage
 from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker.broker.transport import Channel
+from ocrqueue_worker.lifecycle.access_watch import AccessWatch
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
 from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
-from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
+from ocrqueue_worker.lifecycle.recycled_child import recycle_children
+from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
+from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.logs import configure_logging
@@ -96,13 +100,14 @@ def make_app(settings: Settings) -> Celery:
     for name in set(made.tasks) - {RecognizeTask.name}:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
-    made.steps["worker"].update((Readiness, MetricsServer, Heartbeat, CancelWatch))
+    made.steps["worker"].update((Readiness, AccessWatch, MetricsServer, Heartbeat, CancelWatch))
     made.steps["consumer"].update((Liveness, AfterLostConnection, Announcement))
     return made
 
 
 app = make_app(process_settings())
-limit_remote_control()
+fit_remote_control()
+recycle_children()
 
 
 def _task(celery: Celery) -> RecognizeTask:
@@ -131,6 +136,7 @@ def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
 
 def _load_engines(**_: Any) -> None:
     metrics.child_started()
+    RECYCLING.begin(_task(app).jobs_per_child())
     try:
         _task(app).load_engines()
     finally:
@@ -138,7 +144,12 @@ def _load_engines(**_: Any) -> None:
     collect_cycles_soon()
 
 
+def _before_jobs(kwargs: Any = None, **_: Any) -> None:
+    RECYCLING.message_begins(len((kwargs or {}).get("parts", ())))
+
+
 def _after_job(**_: Any) -> None:
+    RECYCLING.message_ends()
     return_memory_of_jobs()
 
 
@@ -152,5 +163,6 @@ celeryd_init.connect(_check_settings)
 celeryd_init.connect(_prepare_storage)
 celeryd_after_setup.connect(_note_concurrency)
 worker_process_init.connect(_load_engines)
+task_prerun.connect(_before_jobs)
 task_postrun.connect(_after_job)
 worker_process_shutdown.connect(_close_engines)

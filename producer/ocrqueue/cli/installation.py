@@ -11,6 +11,7 @@ import click
 from ocrqueue.cli.output import NO_NAME, duration, json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
+from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.job.names import LANES
 from ocrqueue.routing import EngineStatus
 
@@ -26,8 +27,9 @@ def queues(as_json: bool) -> None:
 
     `waiting` counts what no worker has taken yet, `by name` the messages of Celery apps that are to become jobs in a
     moment, `jobs/min` the jobs of the engine that ended lately; `empty in` is when the queue should be empty at that
-    rate. The queues of `auto` are shown while a message is there. Below, who waits: tenants, those next in turn first.
-    With --json, one array.
+    rate. Of a lane that is `paused`, or whose engine is, nothing is taken. The queues of `auto` are shown while a
+    message is there. Below, who waits: tenants, those next in turn first, then those that are paused. With --json, one
+    array.
     """
     with OcrQueue() as queue:
         lanes = queue.queues()
@@ -35,11 +37,12 @@ def queues(as_json: bool) -> None:
         print_json([lane.model_dump(mode="json") for lane in lanes])
         return
     print_table(
-        ["queue", "waiting>", "by name>", "workers>", "jobs/min>", "empty in>", "oldest>", "oldest job"],
+        ["queue", "waiting>", "paused", "by name>", "workers>", "jobs/min>", "empty in>", "oldest>", "oldest job"],
         (
             [
                 lane.name,
                 str(lane.waiting),
+                "yes" if lane.paused else "-",
                 str(lane.foreign),
                 str(lane.workers),
                 number(lane.jobs_per_minute, 1),
@@ -54,7 +57,7 @@ def queues(as_json: bool) -> None:
         click.echo()
         print_fields(told)
     for lane in lanes:
-        if lane.waiting and not lane.workers:
+        if lane.waiting and not lane.workers and not lane.paused:
             say(f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}")
     if any(lane.foreign for lane in lanes) and not any(lane.workers for lane in lanes):
         say("messages by name become jobs once a worker is up, or by: ocrqueue reconcile")
@@ -63,9 +66,11 @@ def queues(as_json: bool) -> None:
 
 def _tenants_of(lane: QueueInfo) -> tuple[str, str] | None:
     """None where only jobs without a tenant wait."""
-    if not any(lane.tenants):
+    if not any(lane.tenants) and not lane.paused_tenants:
         return None
-    shown = [f"{tenant or NO_NAME} {parts}" for tenant, parts in islice(lane.tenants.items(), _TENANTS_SHOWN)]
+    paused = dict.fromkeys(lane.paused_tenants, " (paused)")
+    first = dict.fromkeys([*islice(lane.tenants, _TENANTS_SHOWN), *lane.paused_tenants])
+    shown = [f"{tenant or NO_NAME} {lane.tenants[tenant]}{paused.get(tenant, '')}" for tenant in first]
     more = len(lane.tenants) - len(shown)
     return lane.name, ", ".join(shown) + (f" and {more} more" if more else "")
 
@@ -94,11 +99,12 @@ def engines(as_json: bool) -> None:
         print_json({status.name: status.model_dump(mode="json") for status in known})
         return
     print_table(
-        ["engine", "workers>", "high>", "normal>", "low>", "pages/min>", "this month>"],
+        ["engine", "workers>", "paused", "high>", "normal>", "low>", "pages/min>", "this month>"],
         (
             [
                 status.name,
                 str(len(status.workers)),
+                "yes" if status.paused else "-",
                 *(str(status.waiting[lane]) for lane in LANES),
                 number(status.pages_per_minute, 1),
                 number(status.cost, 2),
@@ -109,6 +115,9 @@ def engines(as_json: bool) -> None:
     if told := [line for status in known for line in _offers(status)]:
         click.echo()
         print_fields(told)
+    for worker in {worker.holder or worker.name: worker for status in known for worker in status.workers}.values():
+        for trouble in worker.troubles:
+            say(f"{inline_text(worker.name)} {inline_text(str(trouble))}")
 
 
 def _offers(status: EngineStatus) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
-from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim, reclaim_patiently
+from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.leftovers import Tidying, tidy
@@ -59,7 +59,6 @@ def reconcile(loop: bool, as_json: bool) -> None:
         while True:
             more = False
             try:
-                note_replication(registry)
                 more = once()
             except OcrQueueError as error:
                 if not error.retryable:

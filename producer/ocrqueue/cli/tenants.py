@@ -38,11 +38,12 @@ def tenants(context: click.Context, as_json: bool) -> None:
         say("no tenant waits")
         return
     print_table(
-        ["tenant", "weight>", "waiting>", "lanes"],
+        ["tenant", "weight>", "paused", "waiting>", "lanes"],
         (
             [
                 tenant.name or NO_NAME,
                 f"{tenant.weight:g}",
+                "yes" if tenant.paused else "-",
                 str(sum(tenant.waiting.values())),
                 ", ".join(f"{lane} {parts}" for lane, parts in tenant.waiting.items()) or "-",
             ]

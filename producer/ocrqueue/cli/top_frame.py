@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ocrqueue.cli.output import duration, number
+from ocrqueue.cli.output import NO_NAME, duration, number
 from ocrqueue.core import QueueInfo, WorkerInfo
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.job.names import LANES
@@ -27,6 +27,7 @@ _FIXED_LINES: Final = 6
 """Summary, two headings, the blank lines before each, and one for what is left out."""
 _LEAST_WORKERS: Final = 3
 _ERRORS_SHOWN: Final = 4
+_TROUBLES_SHOWN: Final = 4
 _NAME_CELLS: Final = 26
 
 
@@ -35,8 +36,10 @@ def frame(now: InstallationSnapshot, place: str, height: int | None = None) -> R
     lanes = _lanes_of(now)
     shown = [engine for engine in now.engines if _has_something(engine, lanes, now)]
     idle = [engine.name for engine in now.engines if engine not in shown]
-    errors = _errors(now)
-    left = None if height is None else height - _FIXED_LINES - bool(idle) - len(errors) - bool(errors)
+    errors = _troubles(now) + _errors(now)
+    paused = _note("paused: ", [f"{each.kind} {each.name or NO_NAME}" for each in now.pauses])
+    other_lines = bool(idle) + len(paused) + len(errors) + bool(errors)
+    left = None if height is None else height - _FIXED_LINES - other_lines
     engines_fit = len(shown) if left is None else max(1, min(len(shown), left - min(len(now.workers), _LEAST_WORKERS)))
     workers_fit = len(now.workers) if left is None else max(0, left - engines_fit)
     parts: list[RenderableType] = [_summary(now, place), Text()]
@@ -49,6 +52,7 @@ def frame(now: InstallationSnapshot, place: str, height: int | None = None) -> R
         *([f"{len(now.workers) - workers_fit} more workers"] if workers_fit < len(now.workers) else []),
     ]
     parts += _note("and ", more)
+    parts += paused
     parts += [Text(), *errors] if errors else []
     return Group(*parts)
 
@@ -83,8 +87,8 @@ def _lanes_of(now: InstallationSnapshot) -> dict[str, list[QueueInfo]]:
 
 
 def _has_something(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationSnapshot) -> bool:
-    waits = any(lane.waiting for lane in lanes.get(engine.name, ()))
-    return bool(engine.workers or waits or engine.jobs_per_minute or now.recent[engine.name].errors)
+    waits = any(lane.waiting or lane.paused for lane in lanes.get(engine.name, ()))
+    return bool(engine.workers or waits or engine.paused or engine.jobs_per_minute or now.recent[engine.name].errors)
 
 
 def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: InstallationSnapshot) -> list[str | Text]:
@@ -93,7 +97,7 @@ def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: In
     waiting = "/".join(_short(engine.waiting.get(lane, 0)) for lane in LANES)
     unattended = not engine.workers and any(engine.waiting.values())
     return [
-        engine.name,
+        Text.assemble(engine.name, (" paused", "bold yellow")) if engine.paused else engine.name,
         str(len(engine.workers)),
         Text(waiting, "bold red" if unattended else ""),
         duration(max(ages, default=None)),
@@ -104,16 +108,30 @@ def _engine_row(engine: EngineStatus, lanes: dict[str, list[QueueInfo]], now: In
     ]
 
 
-def _worker_row(worker: WorkerInfo) -> list[str]:
+def _worker_row(worker: WorkerInfo) -> list[str | Text]:
     devices = {engine.device for engine in worker.engines if engine.device}
     engines = ",".join(engine.name for engine in worker.engines)
     return [
-        _cut(worker.name),
+        Text.assemble(_cut(worker.name), (" draining", "bold yellow")) if worker.draining else _cut(worker.name),
         _cut(engines),
         f"{'-' if worker.running is None else worker.running}/{worker.concurrency}",
         "-" if worker.memory_bytes is None else f"{worker.memory_bytes / (1 << 20):.0f} MiB",
         _cut(",".join(sorted(devices)) or "-"),
     ]
+
+
+def _troubles(now: InstallationSnapshot) -> list[Text]:
+    """What is wrong with workers, in a line each, under a heading."""
+    told = [(worker, trouble) for worker in now.workers for trouble in worker.troubles]
+    if not told:
+        return []
+    lines = [Text("something is wrong with workers", "bold")]
+    for worker, trouble in told[:_TROUBLES_SHOWN]:
+        text = f"{_cut(worker.name)}  {inline_text(str(trouble))}"
+        lines.append(Text(text, "red" if trouble.stops else "", no_wrap=True, overflow="ellipsis"))
+    if (rest := len(told) - _TROUBLES_SHOWN) > 0:
+        lines.append(Text(f"        and {rest} more", "dim"))
+    return lines
 
 
 def _errors(now: InstallationSnapshot) -> list[Text]:

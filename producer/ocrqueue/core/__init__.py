@@ -4,7 +4,7 @@
 """
 
 from ocrqueue.core.installation import QueueInfo, known_engines, live_workers, queues
-from ocrqueue.core.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, WorkerInfo
+from ocrqueue.core.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, Trouble, WorkerInfo
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.core.worker_registry import Start, Taken, TakenPart, WorkerRegistry
@@ -21,6 +21,7 @@ __all__ = [
     "State",
     "Taken",
     "TakenPart",
+    "Trouble",
     "Used",
     "WorkerInfo",
     "WorkerRegistry",

@@ -19,7 +19,7 @@ from ocrqueue.core.job_filter import AT_WORK, JobFilter
 from ocrqueue.core.job_lists import FoundJob, Group, Place, find, groups
 from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
 from ocrqueue.core.script_arguments import ScriptArguments
-from ocrqueue.core.steps import Call, Commands, Move, Pause, Request, Steps
+from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.errors import FilterMissing
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
@@ -121,7 +121,7 @@ class Bulk:
                 if waited_s >= self.patience_s:
                     return total, again
                 waited_s += _WAIT_S
-                yield Pause(_WAIT_S)
+                yield Sleep(_WAIT_S)
 
     def _walk(
         self, meant: JobFilter, options: Mapping[str, Any], actor: Actor, done_before: int = 0
@@ -140,7 +140,7 @@ class Bulk:
                         self.on_progress(done_before + total)
                     if (after := found.after) is None:
                         break
-                    yield Pause(_REST_S)
+                    yield Sleep(_REST_S)
         return total, again
 
     def _actor(self, run: str) -> Actor:
@@ -160,7 +160,7 @@ class Bulk:
             answers = yield Move("cancel", self.arguments.cancel(rest[:_AT_ONCE], run))
             done += sum(answer in (b"cancelled", b"running", b"queued") for answer in answers)
             rest = rest[len(answers) :]
-            yield Pause(_REST_S)
+            yield Sleep(_REST_S)
         return done, 0
 
     def _replay(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
@@ -170,7 +170,7 @@ class Bulk:
             if jobs:
                 answers = yield Move("replay", self.arguments.replay(jobs, run))
                 done += sum(answers)
-            yield Pause(_REST_S)
+            yield Sleep(_REST_S)
         return done, 0
 
     def _drop(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
@@ -185,7 +185,7 @@ class Bulk:
             answers = yield from self._delete_ended(run, [job_id for job_id, _ in chunk])
             done += sum(answer in _GONE for answer in answers.values())
             later += sum(answer in AT_WORK for answer in answers.values())
-            yield Pause(_REST_S)
+            yield Sleep(_REST_S)
         return done, later
 
     def _stop(self, job_ids: list[str]) -> Steps[None]:
@@ -219,7 +219,7 @@ class Bulk:
                 return done, len(again)
             job_ids = again
             waited_s += _WAIT_S
-            yield Pause(_WAIT_S)
+            yield Sleep(_WAIT_S)
 
     def _jobs(self, job_ids: Sequence[str]) -> Steps[list[tuple[str, Job | None]]]:
         texts = yield Commands([("HGET", self.arguments.keys.record(job_id), "job") for job_id in job_ids])
@@ -239,7 +239,7 @@ class _Counter:
     def __call__(self, jobs: Sequence[FoundJob]) -> Generator[Request, Any, tuple[int, int]]:
         self.ids.update(job.id for job in jobs if not (self.action == "cancel" and job.asked_to_stop))
         return 0, 0
-        yield Pause(0)  # what makes it a generator
+        yield Sleep(0)  # what makes it a generator
 
 
 def _now_ms() -> Steps[int]:

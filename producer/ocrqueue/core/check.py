@@ -14,8 +14,11 @@ from typing import Final, cast
 
 from ocrqueue.core.check_lists import Lists
 from ocrqueue.core.connection import broker_errors, of_right_type
+from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.records import FINAL_STATES, stored_job
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.side_lanes import lane_of
+from ocrqueue.job import is_lane
 from ocrqueue.job.references import input_name
 
 _LOOKS: Final = 3
@@ -40,11 +43,13 @@ def _faults(registry: Registry) -> Iterator[str]:
         look = _Look(registry)
         yield from look.parts()
         yield from look.lanes()
+        yield from look.pauses()
         yield from look.indexes()
         yield from look.inputs()
         yield from look.lists().faults()
         yield from look.orphans()
         yield from look.of_others()
+        yield from look.notes()
 
 
 class _Look:
@@ -60,6 +65,9 @@ class _Look:
         self.queues = {name: parts for name, parts in self._queues() if parts}
         self.leases, self.delayed = self._sorted("leases"), self._sorted("delayed")
         self.dead = self._sorted("dead")
+        turns = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.turns()))
+        self.turns = {field.decode(errors="replace") for field in turns}
+        self.paused_tenants = {pause.name for pause in parse_pauses(turns) if pause.kind == "tenant"}
         left = cast("set[bytes]", self.client.smembers(self.keys.leftovers()))
         self.leftovers = {job_id.decode(errors="replace") for job_id in left}
         seconds, _ = self.client.time()
@@ -134,18 +142,31 @@ class _Look:
         tenants: defaultdict[str, set[str]] = defaultdict(set)
         for name, parts in self.queues.items():
             lane, _, tenant = name.partition(":")
-            waiting[lane] += len(parts)
+            waiting[lane_of(lane)] += len(parts)
             tenants[lane].add(tenant)
         for lane in sorted({*counted, *waiting}):
             if counted.get(lane, 0) != waiting[lane]:
                 yield f"{waiting[lane]} parts wait in {lane}, and {counted.get(lane, 0)} are counted"
         for lane in sorted({*self._names("lane:"), *self._names("departed:"), *tenants}):
-            if (with_turn := set(self._sorted(f"lane:{lane}"))) != tenants[lane]:
-                yield f"in {lane} {sorted(tenants[lane])} wait, and {sorted(with_turn)} have a turn"
+            at_work = tenants[lane] - self.paused_tenants
+            if (with_turn := set(self._sorted(f"lane:{lane}"))) != at_work:
+                yield f"in {lane} {sorted(at_work)} wait and are not paused, and {sorted(with_turn)} have a turn"
             if both := sorted(with_turn & set(departed := self._sorted(f"departed:{lane}"))):
                 yield f"in {lane} {both} have a turn, and have left"
             if departed and not with_turn:
                 yield f"in {lane} nobody waits, and {sorted(departed)} have left ahead of its time"
+        side_lanes = {name.decode() for name in cast("set[bytes]", self.client.smembers(self.keys.side_lanes()))}
+        for lane in sorted({lane for lane in tenants if lane_of(lane) != lane} - side_lanes):
+            yield f"parts wait in {lane}, and nobody is told of it"
+
+    def pauses(self) -> Iterator[str]:
+        """Who is paused, or has a virtual time, can be."""
+        for field in sorted(self.turns):
+            kind, _, name = field.partition(":")
+            if not is_lane(lane_of(field)) and (
+                kind not in ("engine", "lane", "tenant") or (kind == "lane" and not is_lane(name))
+            ):
+                yield f"{field} has a virtual time or is paused, and is no lane, engine or tenant"
 
     def indexes(self) -> Iterator[str]:
         for job_id in self.dead:
@@ -206,6 +227,15 @@ class _Look:
             if (fields.get("state") in FINAL_STATES) != (lives_on >= 0) and lives_on != -2:
                 stays = "expires" if lives_on >= 0 else "stays for good"
                 yield f"{job_id} is {fields.get('state')}, and its record {stays}"
+
+    def notes(self) -> Iterator[str]:
+        """What is kept for a while only, and names nothing that could be looked for."""
+        for holder in self._names("drain:"):
+            if self.client.ttl(self.keys.drain(holder)) == -1:
+                yield f"that {holder} is to drain stays for good"
+        for job_id in self._names("revoked:"):
+            if self.client.ttl(self.keys.revoked(job_id)) == -1:
+                yield f"that {job_id} was revoked stays for good"
 
     def _names(self, beginning: str) -> list[str]:
         found = self.client.scan_iter(match=f"{_escaped(self.root + beginning)}*", count=1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -25,9 +25,12 @@ _UNABLE: Final = {
 """What Redis says when the fault is its own, and what to do."""
 
 
-def connect(settings: Settings) -> redis.Redis:
-    """A client with a pool of its own; connects at the first command."""
-    return redis.Redis.from_pool(connection_pool(settings))
+def connect(settings: Settings, on_connect: Callable[[Any], None] | None = None) -> redis.Redis:
+    """A client with a pool of its own; connects at the first command.
+
+    `on_connect`: what each new connection does first; it is to call the connection's own `on_connect`.
+    """
+    return redis.Redis.from_pool(connection_pool(settings, redis_connect_func=on_connect))
 
 
 def connect_async(settings: Settings) -> redis.asyncio.Redis:

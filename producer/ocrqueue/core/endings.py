@@ -95,22 +95,23 @@ def is_dead_letter(error: ErrorInfo) -> bool:
 
 def celery_result(outcome: Outcome) -> dict[str, Any]:
     """What Celery's result backend would store (celery/backends/base.py, `_get_result_meta`), but for the task id."""
-    failed = outcome.state == "failed" and outcome.error is not None
-    result: object = outcome.to_message()
-    if failed and outcome.error is not None:
-        result = {
-            "exc_type": "JobFailed",
-            "exc_message": [str(error_from_info(outcome.error))],
-            "exc_module": "ocrqueue.errors",
-        }
+    status, result = "SUCCESS", outcome.to_message()
+    if outcome.state == "failed" and outcome.error is not None:
+        status, result = "FAILURE", _exception("ocrqueue.errors", "JobFailed", str(error_from_info(outcome.error)))
+    elif outcome.state == "cancelled":
+        status, result = "REVOKED", _exception("celery.exceptions", "TaskRevokedError", "cancelled")
     return {
-        "status": "FAILURE" if failed else "SUCCESS",
+        "status": status,
         "result": result,
         "traceback": None,
         "children": [],
         "date_done": datetime.now(UTC).isoformat(),
         "task_id": _TASK_ID,
     }
+
+
+def _exception(module: str, name: str, text: str) -> dict[str, object]:
+    return {"exc_type": name, "exc_message": [text], "exc_module": module}
 
 
 def reply_message(outcome: Outcome, queue: str) -> str:

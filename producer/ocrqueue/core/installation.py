@@ -10,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.core.celery_messages import lists_of
 from ocrqueue.core.connection import broker_errors, of_right_type
+from ocrqueue.core.pauses import Pause, pauses
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.side_lanes import lane_of, side_lanes
+from ocrqueue.errors import WorkerUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
 from ocrqueue.settings import Settings
@@ -32,12 +35,17 @@ class QueueInfo(BaseModel):
     waiting: int
     """Parts of jobs, mostly one a job, that no worker has taken."""
     tenants: Mapping[str, int] = {}
-    """How many of them by tenant, those next in turn first; the first 100 tenants."""
+    """How many of them by tenant, those next in turn first; the first 100 tenants. Then those that are paused."""
+    paused: bool = False
+    """Whether nothing is taken from it: it is paused, or its engine is."""
+    paused_tenants: tuple[str, ...] = ()
+    """Those of `tenants` of which nothing is taken."""
     foreign: int = 0
     """Messages of foreign Celery apps that have not been taken in yet; `waiting` does not count them."""
     limit: int | None
     """How many may wait in the engine's three lanes together, by these settings; None: any number, or `auto`."""
     workers: int
+    """That take from it: not those whose own access is broken."""
     oldest_job: str | None = None
     """The one that was submitted first."""
     oldest_wait_s: float | None = None
@@ -50,8 +58,31 @@ class QueueInfo(BaseModel):
 
 def dismiss_worker(registry: Registry, holder: str) -> None:
     """The worker has stopped."""
-    with broker_errors():
-        registry.client.hdel(registry.keys.workers(), holder)
+    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+        pipeline.hdel(registry.keys.workers(), holder)
+        pipeline.delete(registry.keys.drain(holder))
+        pipeline.execute()
+
+
+def drain_workers(registry: Registry, names: Sequence[str]) -> list[WorkerInfo]:
+    """Tell the live workers of these names to end: they take nothing more, and what they have begun ends first.
+
+    They hear of it by their next heartbeat. Raises WorkerUnknown, and then tells none.
+    """
+    found = workers_named(names, live_workers(registry))
+    with broker_errors(), registry.client.pipeline(transaction=True) as pipeline:
+        for worker in found:
+            pipeline.set(registry.keys.drain(worker.holder), 1, ex=registry.settings.record_ttl_s)
+        pipeline.execute()
+    return found
+
+
+def workers_named(names: Sequence[str], workers: Iterable[WorkerInfo]) -> list[WorkerInfo]:
+    """All of them that have one of the names. Raises WorkerUnknown."""
+    found = [worker for worker in workers if worker.name in names]
+    if missing := sorted(set(names) - {worker.name for worker in found}):
+        raise WorkerUnknown(f"No live worker {', '.join(missing)[:200]}.")
+    return found
 
 
 def live_workers(registry: Registry) -> list[WorkerInfo]:
@@ -146,8 +177,10 @@ def queues(registry: Registry) -> list[QueueInfo]:
     engines = {**workers_by_engine(workers, registry.settings), AUTO: workers}
     lanes = [(engine, lane) for engine in engines for lane in LANES]
     names = [queue_name(engine, lane) for engine, lane in lanes]
-    waiting, foreign, tenants = _lengths(registry, names)
+    paused = pauses(registry)
+    waiting, foreign, tenants = _lengths(registry, names, [pause.name for pause in paused if pause.kind == "tenant"])
     oldest = _oldest(registry, tenants)
+    tenants = _with_side_lanes(tenants)
     now_s, rates = _rates(registry, list(engines))
     found: list[QueueInfo] = []
     for (engine, lane), name in zip(lanes, names, strict=True):
@@ -163,9 +196,13 @@ def queues(registry: Registry) -> list[QueueInfo]:
                 lane=lane,
                 waiting=waiting[name],
                 tenants=tenants[name],
+                paused=is_paused(name, paused),
+                paused_tenants=tuple(
+                    each.name for each in paused if each.kind == "tenant" and each.name in tenants[name]
+                ),
                 foreign=foreign[name],
                 limit=None if engine == AUTO else registry.settings.max_queue_length.of(engine) or None,
-                workers=sum(name in worker.queues for worker in engines[engine]),
+                workers=sum(name in worker.queues and worker.takes(engine) for worker in engines[engine]),
                 oldest_job=job,
                 oldest_wait_s=None if since_s is None else max(0.0, now_s - since_s),
                 jobs_per_minute=rate and rate * 60,
@@ -175,32 +212,57 @@ def queues(registry: Registry) -> list[QueueInfo]:
     return found
 
 
+def is_paused(lane: str, paused: Iterable[Pause]) -> bool:
+    """Whether these pauses hold the whole lane."""
+    holding = {("lane", lane), ("engine", lane.split(".")[1])}
+    return any((pause.kind, pause.name) in holding for pause in paused)
+
+
 def _lengths(
-    registry: Registry, lanes: Sequence[str]
+    registry: Registry, lanes: Sequence[str], paused_tenants: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
-    """By lane: parts that wait, messages not taken in, and parts by tenant."""
+    """By lane: parts that wait, messages not taken in, and parts by tenant; of side lanes, at the end, parts alone.
+
+    Paused tenants have no turn in a lane.
+    """
     keys = registry.keys
+    beside = [name for name in side_lanes(registry) if lane_of(name) in lanes]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.hmget(keys.waiting(), list(lanes))
         for lane in lanes:
             pipeline.zrange(keys.lane(lane), 0, _MOST_TENANTS - 1)
             for name in lists_of(lane):
                 pipeline.llen(keys.foreign(name))
+        for name in beside:
+            pipeline.zrange(keys.lane(name), 0, _MOST_TENANTS - 1)
         counted, *answers = of_right_type(pipeline.execute(raise_on_error=False), 0)
     remaining = iter(answers)
     of_lane: dict[str, list[str]] = {}
     foreign: dict[str, int] = {}
     for lane in lanes:
-        of_lane[lane] = [name.decode() for name in next(remaining)]
+        of_lane[lane] = list(dict.fromkeys([*(name.decode() for name in next(remaining)), *paused_tenants]))
         foreign[lane] = sum(next(remaining) for _ in lists_of(lane))
+    for name in beside:
+        of_lane[name] = list(dict.fromkeys([*(tenant.decode() for tenant in next(remaining)), *paused_tenants]))
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         for lane, names in of_lane.items():
             for tenant in names:
                 pipeline.zcard(keys.queue(lane, tenant))
         each = iter(pipeline.execute())
-    tenants = {lane: {tenant: next(each) for tenant in names} for lane, names in of_lane.items()}
+    found = {lane: {tenant: next(each) for tenant in names} for lane, names in of_lane.items()}
+    tenants = {lane: {tenant: parts for tenant, parts in each.items() if parts} for lane, each in found.items()}
     waiting = {lane: int(count or 0) for lane, count in zip(lanes, counted, strict=True)}
     return waiting, foreign, tenants
+
+
+def _with_side_lanes(tenants: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """What waits in a side lane waits in its lane, for those who look at that."""
+    found: dict[str, dict[str, int]] = {}
+    for name, parts in tenants.items():
+        of_lane = found.setdefault(lane_of(name), {})
+        for tenant, count in parts.items():
+            of_lane[tenant] = of_lane.get(tenant, 0) + count
+    return found
 
 
 def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[str, tuple[str | None, float | None]]:
@@ -211,7 +273,9 @@ def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[st
             for tenant in names:
                 pipeline.zrange(keys.queue(lane, tenant), 0, 0, withscores=True)
         answers = iter(pipeline.execute())
-    heads = {lane: [(score, part) for _ in names for part, score in next(answers)] for lane, names in tenants.items()}
+    heads: dict[str, list[tuple[float, bytes]]] = {lane: [] for lane in tenants}
+    for lane, names in tenants.items():
+        heads[lane_of(lane)] += [(score, part) for _ in names for part, score in next(answers)]
     jobs = {lane: min(found)[1].decode().partition(":")[0] for lane, found in heads.items() if found}
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         for job_id in jobs.values():

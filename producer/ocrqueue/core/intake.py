@@ -19,7 +19,8 @@ from ocrqueue.core.celery_messages import lists_of, queue_of
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry
 from ocrqueue.core.installation import workers_by_engine
-from ocrqueue.core.records import WorkerInfo
+from ocrqueue.core.records import Outcome, WorkerInfo
+from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.core.worker_registry import WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable, InternalError, NotReplicated, OcrQueueError
 from ocrqueue.job import Job, engine_queues, is_lane
@@ -34,6 +35,9 @@ _BYTES_AT_ONCE: Final = 2 << 20
 _ROUND: Final = 500
 _ROUND_S: Final = 0.5
 """Whoever takes in has other duties too, such as reclaiming: a round is over after so many messages, or seconds."""
+
+_BECAME: Final = {"failed": "refused"}
+"""What a state is called here in which a message has ended."""
 
 Prepare = Callable[[Job], Job]
 """What a client does to its jobs before they are queued: checks, and the route. Raises OcrQueueError."""
@@ -156,11 +160,20 @@ def _told(
     refusal: OcrQueueError | None,
     more: Mapping[str, Any],
 ) -> str:
-    arguments = registry.arguments.take_in(name, entry, job, refusal.info if refusal else None, more)
-    if name is not None:
+    outcome = Outcome(job_id=job.id, state="failed", error=refusal.info) if job and refusal else None
+    answer = _answer(registry, registry.arguments.take_in(name, entry, job, outcome, more), in_redis=name is not None)
+    if answer == "revoked" and job is not None:
+        outcome = Outcome(job_id=job.id, state="cancelled")
+        arguments = registry.arguments.take_in(name, entry, job, outcome, more)
+        answer = _answer(registry, arguments, in_redis=name is not None)
+    return _BECAME.get(answer, answer)
+
+
+def _answer(registry: WorkerRegistry, arguments: Arguments, *, in_redis: bool) -> str:
+    """Raises NotReplicated for a message of another server, which whoever has it there gives up after this."""
+    if in_redis:
         answer: bytes = registry.run("take_in", arguments)
         return answer.decode()
-    # whoever has it elsewhere gives it up after this
     answer, replicas = registry.run_replicated("take_in", arguments)
     if replicas < (wanted := registry.settings.submit_replicas):
         raise NotReplicated(f"A job is queued, and {replicas} of {wanted} replicas have it.", wanted=wanted)

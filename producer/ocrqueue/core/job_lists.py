@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ocrqueue.core.job_filter import JobFilter
+from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.records import JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
@@ -97,13 +98,17 @@ def _at_work(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]
 def _queues(arguments: ScriptArguments, tenant: str | None) -> Steps[list[str]]:
     """Where parts wait, by lane and tenant, in order; only those of a tenant where one is given."""
     keys = arguments.keys
-    (lanes,) = yield Commands([("HKEYS", keys.waiting())])
-    names = sorted(lane.decode() for lane in lanes)
+    lanes, beside = yield Commands([("HKEYS", keys.waiting()), ("SMEMBERS", keys.side_lanes())])
+    names = [lane.decode() for lane in (*lanes, *beside)]
     if tenant is not None:
-        return [f"queue:{lane}:{tenant}" for lane in names]
-    tenants = (yield Commands([("ZRANGE", keys.lane(lane), 0, -1) for lane in names])) if names else []
-    pairs = [(lane, each.decode()) for lane, found in zip(names, tenants, strict=True) for each in found]
-    return sorted(f"queue:{lane}:{name}" for lane, name in pairs)
+        return sorted(f"queue:{lane}:{tenant}" for lane in names)
+    turns, *tenants = yield Commands(
+        [("HGETALL", keys.turns()), *(("ZRANGE", keys.lane(lane), 0, -1) for lane in names)]
+    )
+    # paused tenants have no turn in a lane
+    paused = {each.name for each in parse_pauses(turns) if each.kind == "tenant"}
+    with_turn = {lane: {each.decode() for each in found} for lane, found in zip(names, tenants, strict=True)}
+    return sorted(f"queue:{lane}:{name}" for lane in names for name in with_turn[lane] | paused)
 
 
 def find(

@@ -8,10 +8,11 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | --- | --- | --- | --- |
 | `ocrqueue:job:<id>` | hash | the job's record, fields below | until its end, then `record_ttl_s` |
 | `ocrqueue:part:<id>:<number>` | hash | a page part: the fields of its place and attempts | until it is done |
-| `ocrqueue:lane:<lane>` | sorted set | tenant -> its virtual tag: who is next | while somebody waits |
+| `ocrqueue:lane:<lane>` | sorted set | tenant, unless paused -> its virtual tag: who is next | while somebody waits |
 | `ocrqueue:queue:<lane>:<tenant>` | sorted set | part -> its sequence number | while one waits |
 | `ocrqueue:waiting` | hash | lane -> parts that wait in it | for good |
-| `ocrqueue:virtual_time` | hash | lane -> its virtual time | for good |
+| `ocrqueue:turns` | hash | lane -> its virtual time; `<kind>:<name>` paused -> since when, and why | for good |
+| `ocrqueue:side_lanes` | set | lanes `<lane>/<who may take from it>`: `side_lanes` | while one waits there |
 | `ocrqueue:departed:<lane>` | sorted set | tenant that left the lane ahead of its time -> its tag | until then |
 | `ocrqueue:weights` | hash | tenant -> its share of a lane; 1 where none is given | for good |
 | `ocrqueue:sequence` | string | the last sequence number given | for good |
@@ -33,7 +34,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
-| `ocrqueue:replication` | hash | its `id` (first `new`), `changed_at`: what it knew before may be lost | for good |
+| `ocrqueue:replication` | hash | its `id`, `changed_at`: what it knew before may be lost | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
@@ -48,6 +49,8 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
 | `ocrqueue:workers` | hash | holder -> `<ms when last seen> <JSON of WorkerInfo>` | pruned when read |
+| `ocrqueue:drain:<holder>` | string | 1: this worker is to end once what it has in hand has ended | `record_ttl_s` |
+| `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
 | `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
@@ -103,6 +106,8 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `together` | 1: taken with others of its kind, in a batch | in a hand |
 | `worker` | of a page part: name of the worker of its newest attempt | once started |
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
+| `sidesteps` | how often it was moved to a side lane | once it was |
+| `denied` | 1: a worker whose own access is as it should be was denied access for it | once it was |
 """
 
 from __future__ import annotations
@@ -141,11 +146,17 @@ class Keys:
     def waiting(self) -> str:
         return f"{self.root}waiting"
 
+    def turns(self) -> str:
+        return f"{self.root}turns"
+
     def weights(self) -> str:
         return f"{self.root}weights"
 
     def bell(self, lane: str) -> str:
         return f"{self.root}bell:{lane}"
+
+    def side_lanes(self) -> str:
+        return f"{self.root}side_lanes"
 
     def leases(self) -> str:
         return f"{self.root}leases"
@@ -230,6 +241,12 @@ class Keys:
 
     def workers(self) -> str:
         return f"{self.root}workers"
+
+    def revoked(self, job_id: str) -> str:
+        return f"{self.root}revoked:{job_id}"
+
+    def drain(self, holder: str) -> str:
+        return f"{self.root}drain:{holder}"
 
     def input(self, name: str) -> str:
         """The first half of the sum that the name is made of tells images apart, and takes half the memory."""

@@ -7,24 +7,18 @@ leases ran out, and nothing else is searched for. Several who reclaim at once do
 from __future__ import annotations
 
 import time
-from typing import Final, cast
+from typing import Final
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.worker_registry import Reclaimed, WorkerRegistry
 from ocrqueue.settings import Settings
 
 _AT_ONCE: Final = 100
 """Of each kind in one step, so that none holds Redis up for long."""
 _MOST_STEPS: Final = 100
-_NEW: Final = b"new"
-"""What the first SUBMIT calls the data of a Redis that knows no job yet."""
 
 
 def reclaim(registry: WorkerRegistry) -> Reclaimed:
-    """One round: all that is due, in steps. Raises BrokerUnavailable.
-
-    Who does this again and again looks now and then at note_replication() too.
-    """
+    """One round: all that is due, in steps. Raises BrokerUnavailable."""
     rounds = [registry.reclaim(_AT_ONCE)]
     while _was_full(rounds[-1]) and len(rounds) < _MOST_STEPS:
         rounds.append(registry.reclaim(_AT_ONCE))
@@ -48,7 +42,6 @@ def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:
 
     Takes up to `lost_after_s` and a moment. Raises BrokerUnavailable.
     """
-    note_replication(registry)
     found = reclaim(registry)
     deadline = time.monotonic() + registry.settings.lost_after_s + 1
     while found.leases_granted and time.monotonic() < deadline:
@@ -60,19 +53,3 @@ def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:
 def pause_between_rounds_s(settings: Settings) -> float:
     """The setting `reconcile_interval_s`, or less: who comes later than half a lease grants leases instead."""
     return min(settings.reconcile_interval_s, settings.lost_after_s / 4)
-
-
-def note_replication(registry: WorkerRegistry) -> None:
-    """Remember when Redis's data became another's: a restart or a failover may have lost what it knew.
-
-    For every job that was submitted before, a result may be in storage already. Not so where the data has just begun.
-    """
-    key = registry.keys.replication()
-    with broker_errors():
-        current = str(registry.client.info("replication").get("master_replid", ""))
-        known = cast("bytes | None", registry.client.hget(key, "id"))
-        if known == _NEW:
-            registry.client.hset(key, "id", current)
-        elif known is None or known.decode() != current:
-            seconds, _ = registry.client.time()
-            registry.client.hset(key, mapping={"id": current, "changed_at": (seconds + 1) * 1000})

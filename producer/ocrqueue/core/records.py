@@ -218,6 +218,25 @@ def _time(milliseconds: str | None) -> datetime | None:
     return datetime.fromtimestamp(_number(milliseconds) / 1000, UTC) if _number(milliseconds) else None
 
 
+class Trouble(BaseModel):
+    """What is wrong with a worker."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    what: str
+    """Of its access: `storage`, `sources`, `temporary files`, `redis`, or `languages of <engine>`."""
+    error: ErrorInfo
+    since: datetime
+    engine: str | None = None
+    """The one that it is about; None: all."""
+    stops: bool = True
+    """Whether the worker takes no parts for that as long as it lasts."""
+
+    def __str__(self) -> str:
+        takes = f"takes no jobs{f' for {self.engine}' if self.engine else ''}: " if self.stops else ""
+        return f"{takes}{self.error.code}: {self.error.message} {self.error.remedy}".rstrip()
+
+
 class WorkerInfo(BaseModel):
     """A worker as it announces itself."""
 
@@ -235,8 +254,21 @@ class WorkerInfo(BaseModel):
     """Seconds since 1970 by Redis's clock."""
     running: int | None = None
     """Jobs that it works on, when it was last seen; None of a worker that does not say."""
+    draining: bool = False
+    """Whether it takes nothing any more, and ends once what it has in hand has ended."""
     memory_bytes: int | None = None
     """Resident memory of its processes then; what they share counts in each."""
+    troubles: tuple[Trouble, ...] = ()
+    """What is wrong with its access, and whether it takes parts all the same."""
+
+    def takes(self, engine: str) -> bool:
+        """Whether it takes parts for the engine, if it has that."""
+        return not any(trouble.stops and trouble.engine in (None, engine) for trouble in self.troubles)
+
+    @property
+    def doing(self) -> str:
+        """In a word."""
+        return "draining" if self.draining else "working" if self.running else "idle"
 
 
 class EngineOffer(BaseModel):

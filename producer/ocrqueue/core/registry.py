@@ -35,6 +35,9 @@ MOVES: Final = (
     "reclaim",
     "heartbeat",
     "replay",
+    "pause",
+    "resume",
+    "take_back",
     "announce_input",
     "claim_removal",
     "end_removal",
@@ -42,6 +45,7 @@ MOVES: Final = (
     "drop",
     "delete",
     "remember_reading",
+    "readmit",
 )
 """A script each."""
 

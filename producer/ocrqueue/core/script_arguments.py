@@ -19,6 +19,8 @@ from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""
+_REVOKED_MS: Final = 86_400_000
+"""How long a message can wait to be taken in after it was revoked: far longer than it does while any worker is up."""
 
 Arguments = list[str | bytes | int]
 """ARGV of one script. The keys are made in it, since which parts it meets is known there only."""
@@ -100,17 +102,16 @@ class ScriptArguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
 
     def take_in(
-        self, queue: str | None, message: bytes, job: Job | None, refusal: ErrorInfo | None, more: Mapping[str, Any]
+        self, queue: str | None, message: bytes, job: Job | None, outcome: Outcome | None, more: Mapping[str, Any]
     ) -> Arguments:
-        """`queue`: None where the message is in no list of Redis. `more`: what the entry has beside the job, such as
-        by_name."""
+        """`queue`: None where the message is in no list of Redis. `outcome`: of a job that is not to be worked on.
+        `more`: what the entry has beside the job, such as by_name."""
         held = [self.keys.foreign(queue), message] if queue is not None else ["", ""]
         if job is None:
             return [self.keys.root, *held, "", "", ""]
         entry = {**endings.entry_of(job), **more}
         ending = ""
-        if refusal is not None:
-            outcome = Outcome(job_id=job.id, state="failed", error=refusal)
+        if outcome is not None:
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
             ending = _compact(made)
         return [self.keys.root, *held, _compact(entry), job_json(job), ending]
@@ -137,6 +138,8 @@ class ScriptArguments:
         is_retry: bool = False,
         alone: bool = False,
         only_unbegun: bool = False,
+        side_lane: str = "",
+        denied: bool = False,
     ) -> Arguments:
         options: dict[str, Any] = {"pause_ms": int(pause_s * 1000), "cancelled": endings.cancelled(self.settings)}
         if is_retry:
@@ -145,6 +148,10 @@ class ScriptArguments:
             options["alone"] = True
         if only_unbegun:
             options["only_unbegun"] = True
+        if side_lane:
+            options["side_lane"] = side_lane
+        if denied:
+            options["denied"] = True
         error_json = error.model_dump_json(exclude_defaults=True) if error else ""
         return [self.keys.root, hold.part, hold.token, _compact(options), error_json]
 
@@ -192,7 +199,11 @@ class ScriptArguments:
         return [self.keys.root, hold.part, hold.token, _compact(made), outcome_json, _compact(facts), record]
 
     def cancel(self, job_ids: Sequence[str], run: str = "") -> Arguments:
-        return [self.keys.root, run, _compact(endings.cancelled(self.settings)), *job_ids]
+        return [self.keys.root, run, _compact(endings.cancelled(self.settings)), 0, *job_ids]
+
+    def revoke(self, job_id: str) -> Arguments:
+        """Of CANCEL, for whoever may be ahead of the job's message."""
+        return [self.keys.root, "", _compact(endings.cancelled(self.settings)), _REVOKED_MS, job_id]
 
     def delete(self, jobs: Sequence[tuple[str, Job | None]], run: str) -> Arguments:
         """Each with its id, for a job without a record too."""
@@ -237,6 +248,18 @@ class ScriptArguments:
         options = {"lease_ms": int(self.settings.lost_after_s * 1000), "duty_ms": int(duty_s * 1000)}
         named = [name for hold in holds for name in (hold.part, hold.token)]
         return [self.keys.root, holder, announcement, _compact(options), *named]
+
+    def readmit(self, side_lane: str, most: int) -> Arguments:
+        return [self.keys.root, side_lane, most]
+
+    def pause(self, kind: str, name: str, note: str) -> Arguments:
+        return [self.keys.root, kind, name, note]
+
+    def resume(self, kind: str, name: str) -> Arguments:
+        return [self.keys.root, kind, name]
+
+    def take_back(self, cursor: str, most: int) -> Arguments:
+        return [self.keys.root, cursor, most]
 
     def replay(self, failed: Sequence[Job], run: str = "") -> Arguments:
         # what its engines left to each other is gone

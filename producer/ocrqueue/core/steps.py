@@ -31,7 +31,7 @@ class Commands:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Sleep:
     """Let others have their turn for so many seconds."""
 
     seconds: float
@@ -44,7 +44,7 @@ class Call:
     function: Callable[[], Any]
 
 
-Request = Move | Commands | Pause | Call
+Request = Move | Commands | Sleep | Call
 Result = TypeVar("Result")
 Steps = Generator[Request, Any, Result]
 
@@ -73,7 +73,7 @@ def _answer(registry: Registry, request: Request) -> Any:
                 for command in commands:
                     pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
                 return pipeline.execute()
-        case Pause(seconds):
+        case Sleep(seconds):
             time.sleep(seconds)
             return None
         case Call(function):

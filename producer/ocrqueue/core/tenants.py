@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import queues
+from ocrqueue.core.pauses import pauses
 from ocrqueue.core.registry import Registry
 
 
@@ -23,18 +24,21 @@ class TenantInfo(BaseModel):
     """Its share of a lane, against the others that wait there."""
     waiting: Mapping[str, int] = {}
     """Lane -> parts of jobs, mostly one a job, that no worker has taken."""
+    paused: bool = False
+    """Whether nothing of it is taken."""
 
 
 def tenants(registry: Registry) -> list[TenantInfo]:
-    """Of each lane the first 100 that wait, and all with a weight; those with most to wait for first."""
+    """Of each lane the first 100 that wait, and all paused or with a weight; those with most to wait for first."""
     waiting: dict[str, dict[str, int]] = {}
     for lane in queues(registry):
         for tenant, parts in lane.tenants.items():
             waiting.setdefault(tenant, {})[lane.name] = parts
     weights = _weights(registry)
+    paused = {each.name for each in pauses(registry) if each.kind == "tenant"}
     found = [
-        TenantInfo(name=name, weight=weights.get(name, 1.0), waiting=waiting.get(name, {}))
-        for name in {*waiting, *weights}
+        TenantInfo(name=name, weight=weights.get(name, 1.0), waiting=waiting.get(name, {}), paused=name in paused)
+        for name in {*waiting, *weights, *paused}
     ]
     return sorted(found, key=lambda tenant: (-sum(tenant.waiting.values()), tenant.name))
 

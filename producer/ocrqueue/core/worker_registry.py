@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, cast
 
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.connection import broker_errors, connect
+from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
+from ocrqueue.settings import Settings
+
+_BELL_MS: Final = 60_000
+"""A ring for a worker that is gone by then is nobody's."""
 
 _DELETING_S: Final = 60
 """Whoever deletes a job has removed what it stored by then, or was killed."""
@@ -71,6 +77,17 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Sidesteps:
+    """Of a part that has gone back to be taken by others, or has not."""
+
+    lane: str
+    """Where it was taken from: its lane, or a side lane."""
+    count: int
+    denied: bool
+    """Whether a worker was denied access for it whose own access is as it should be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """The answer to a heartbeat. `now_ms` is by Redis's clock."""
 
@@ -78,6 +95,10 @@ class Pulse:
     now_ms: int
     answers: tuple[Literal["yours", "stop", "gone"], ...]
     """For each of the parts that were named, in order."""
+    drains: bool = False
+    """The worker is to end once what it has in hand has ended."""
+    side_lanes: tuple[str, ...] = ()
+    """Those in which something waits, or has a moment ago; 100 of them, where there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +121,9 @@ class Reclaimed:
 
 class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, connect(settings, noting_replication(Keys(settings.key_prefix))))
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.
@@ -157,6 +181,49 @@ class WorkerRegistry(Registry):
         arguments = self.arguments.release(hold, error, pause_s=pause_s, is_retry=is_retry, alone=alone)
         return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
 
+    def sidestep(
+        self, hold: Hold, error: ErrorInfo, side_lane: str, *, denied: bool = False
+    ) -> Literal["released", "cancelled", "ended", "gone"]:
+        """The part is to have another attempt by those who may take from a side lane: see ocrqueue.core.side_lanes."""
+        arguments = self.arguments.release(hold, error, side_lane=side_lane, denied=denied)
+        return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
+
+    def sidesteps(self, hold: Hold) -> Sidesteps:
+        """What is known of the part's going back."""
+        with broker_errors():
+            found = cast(
+                "list[bytes | None]",
+                self.client.hmget(self.keys.part(hold.part), ["lane", "sidesteps", "denied"]),
+            )
+        lane, count, denied = found
+        return Sidesteps((lane or b"").decode(), int(count or 0), denied is not None)
+
+    def readmit(self, side_lane: str, most: int) -> int:
+        """Parts of a side lane go back to their lane, `most` at a time; one in which nothing waits is forgotten.
+
+        Returns how many went back.
+        """
+        return int(self.run("readmit", self.arguments.readmit(side_lane, most)))
+
+    def wake(self, holder: str) -> None:
+        """Have the worker look at its lanes at once."""
+        bell = self.keys.bell(f":{holder}")
+        with broker_errors(), self.client.pipeline(transaction=True) as pipeline:
+            pipeline.lpush(bell, "1")
+            pipeline.pexpire(bell, _BELL_MS)
+            pipeline.execute()
+
+    def ring_again(self, lanes: Sequence[str]) -> None:
+        """Rings that a worker heard which takes nothing any more are for others."""
+        bells = [self.keys.bell(lane) for lane in lanes]
+        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+            for bell in bells:
+                pipeline.llen(bell)
+            for bell, rings in zip(bells, pipeline.execute(), strict=True):
+                if not rings:
+                    pipeline.lpush(bell, "1")
+            pipeline.execute()
+
     def give_back_unbegun(self, hold: Hold) -> Literal["released", "cancelled", "ended", "gone", "begun"]:
         """The part goes back to its place as if it had not been taken; not if its attempt was begun meanwhile."""
         answer = self.run("release", self.arguments.release(hold, None, only_unbegun=True))
@@ -198,14 +265,21 @@ class WorkerRegistry(Registry):
             done = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.parts_done(job_id)))
         return {int(number): ErrorInfo.model_validate_json(error) for number, error in sorted(done.items()) if error}
 
+    def revoke(self, job_id: str) -> State | Literal["ended"] | None:
+        """Cancel a job; one that is not known yet as soon as its message is taken in. Returns None for such a one."""
+        (answer,) = cast("list[bytes | None]", self.run("cancel", self.arguments.revoke(job_id)))
+        return None if answer is None else cast('State | Literal["ended"]', answer.decode())
+
     def lost(self, holds: Sequence[Hold]) -> list[str]:
         """The process that had the parts is gone: what became of each ("requeued", "poison", "cancelled", ...)."""
         return [answer.decode() for answer in self.run("lost", self.arguments.lost(holds))] if holds else []
 
     def heartbeat(self, holder: str, announcement: str, holds: Sequence[Hold], duty_s: float = 0.0) -> Pulse:
         """The worker is there, and has these parts. `duty_s`: for how long it would take the shared duties."""
-        on_duty, now_ms, answers = self.run("heartbeat", self.arguments.heartbeat(holder, announcement, holds, duty_s))
-        return Pulse(bool(on_duty), int(now_ms), tuple(answer.decode() for answer in answers))
+        arguments = self.arguments.heartbeat(holder, announcement, holds, duty_s)
+        on_duty, now_ms, told, drains, side_lanes = self.run("heartbeat", arguments)
+        answers = tuple(answer.decode() for answer in told)
+        return Pulse(bool(on_duty), int(now_ms), answers, bool(drains), _names(side_lanes))
 
     def reclaim(self, most: int = 100) -> Reclaimed:
         """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""

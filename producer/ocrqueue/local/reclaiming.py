@@ -6,7 +6,7 @@ import threading
 from contextlib import closing, suppress
 
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.core.reclaimer import note_replication, pause_between_rounds_s, reclaim
+from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import Settings
 
@@ -30,5 +30,4 @@ class Reclaiming:
             while not self._stopped.wait(pause_between_rounds_s(self._settings)):
                 # Redis may be gone for a moment, or for good: LocalSystem.check() tells of that
                 with suppress(OcrQueueError):
-                    note_replication(registry)
                     reclaim(registry)

@@ -64,6 +64,15 @@ def _tenants(now: InstallationSnapshot) -> list[tuple[str, int]]:
     return waiting.most_common(_MOST_TENANTS)
 
 
+def _stopped(now: InstallationSnapshot) -> Counter[tuple[str, ...]]:
+    found = Counter[tuple[str, ...]]()
+    for engine in now.engines:
+        for worker in engine.workers:
+            codes = {each.error.code for each in worker.troubles if each.stops and each.engine in (None, engine.name)}
+            found.update((engine.name, code) for code in codes)
+    return found
+
+
 def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
     engines, lanes = now.engines, now.lanes
     billed = [engine for engine in engines if engine.pages_billed is not None]
@@ -79,10 +88,14 @@ def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
             for engine, limit in {lane.engine: lane.limit for lane in lanes}.items()
             if limit is not None
         ],
+        "ocrqueue_queue_paused": [((lane.engine, lane.lane), float(lane.paused)) for lane in lanes],
+        "ocrqueue_tenants_paused": [(_NO_LABELS, sum(each.kind == "tenant" for each in now.pauses))],
+        "ocrqueue_workers_draining": [(_NO_LABELS, sum(worker.draining for worker in now.workers))],
         "ocrqueue_workers": [((engine.name,), len(engine.workers)) for engine in engines],
         "ocrqueue_worker_slots": [
             ((engine.name,), sum(worker.concurrency for worker in engine.workers)) for engine in engines
         ],
+        "ocrqueue_workers_stopped": list(_stopped(now).items()),
         "ocrqueue_jobs_running": [(_NO_LABELS, now.running)],
         "ocrqueue_jobs_delayed": [(_NO_LABELS, now.delayed)],
         "ocrqueue_dead_letters": [(_NO_LABELS, now.dead)],

@@ -8,6 +8,7 @@ from typing import Any
 
 from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
 from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.pauses import Pause, parse_pauses
 from ocrqueue.core.recent_counts import count_by_kind, wait_quantile
 from ocrqueue.routing import EngineStatus, engine_statuses
 
@@ -35,6 +36,7 @@ class InstallationSnapshot:
     """Parts in a pause before their next attempt."""
     dead: int
     """Dead letters."""
+    pauses: Sequence[Pause] = ()
 
     @property
     def workers(self) -> list[WorkerInfo]:
@@ -57,12 +59,13 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
         for name in names:
             pipeline.hgetall(keys.waits(name))
             pipeline.hgetall(keys.errors(name))
-        (seconds, _), running, delayed, dead, *counted = pipeline.execute()
+        pipeline.hgetall(keys.turns())
+        (seconds, _), running, delayed, dead, *counted, turns = pipeline.execute()
     recent = {
         name: _recent_counts(waits, errors, seconds)
         for name, waits, errors in zip(names, counted[::2], counted[1::2], strict=True)
     }
-    return InstallationSnapshot(engines, lanes, recent, running, delayed, dead)
+    return InstallationSnapshot(engines, lanes, recent, running, delayed, dead, parse_pauses(turns))
 
 
 def _recent_counts(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> RecentCounts:

@@ -12,6 +12,7 @@ from ocrqueue.core.billing import billed_pages
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import known_engines, parse_live_workers, workers_by_engine
 from ocrqueue.core.keys import Keys
+from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.rates import per_minute
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
@@ -28,6 +29,8 @@ class EngineStatus(BaseModel):
     """Those alive."""
     waiting: Mapping[Priority, int] = {}
     """Jobs that no worker has taken, by lane; empty where it was not asked for."""
+    paused: bool = False
+    """Whether nothing is taken from its lanes."""
     jobs_per_minute: float | None = None
     """How fast jobs have ended in the last minutes; None: none has."""
     pages_per_minute: float | None = None
@@ -38,9 +41,20 @@ class EngineStatus(BaseModel):
     """Of these pages, in the currency of the setting engine_page_cost."""
 
     @property
+    def takes_jobs(self) -> bool:
+        """Whether one of its workers does: not one whose own access is broken."""
+        return any(worker.takes(self.name) for worker in self.workers)
+
+    @property
     def offers(self) -> tuple[EngineOffer, ...]:
-        """What its live workers say of it, one for each."""
-        return tuple(offer for worker in self.workers for offer in worker.engines if offer.name == self.name)
+        """What its live workers say of it, one for each; not of those where nothing can be read with it."""
+        return tuple(
+            offer
+            for worker in self.workers
+            if not any(trouble.stops and trouble.engine == self.name for trouble in worker.troubles)
+            for offer in worker.engines
+            if offer.name == self.name
+        )
 
     def waiting_before(self, lane: Priority) -> int:
         """How many jobs are ahead of one that joins this lane, the higher ones being drained first."""
@@ -94,6 +108,7 @@ def ask(pipeline: Any, keys: Keys, engines: Sequence[str]) -> None:
     """Put on a pipeline of redis-py, blocking or not, what `understand` wants answered."""
     pipeline.time()
     pipeline.hgetall(keys.workers())
+    pipeline.hgetall(keys.turns())
     for engine in engines:
         pipeline.hmget(keys.waiting(), [queue_name(engine, lane) for lane in LANES])
         pipeline.hgetall(keys.ended(engine))
@@ -101,13 +116,16 @@ def ask(pipeline: Any, keys: Keys, engines: Sequence[str]) -> None:
 
 def understand(answers: Sequence[Any], settings: Settings, engines: Sequence[str]) -> EnginesNow:
     """`engines` are those that were asked for; the others come without queues and pace."""
-    (seconds, microseconds), stored, *measured = answers
+    (seconds, microseconds), stored, turns, *measured = answers
     now_s = seconds + microseconds / 1e6
     workers = workers_by_engine(parse_live_workers(stored, now_s, settings), settings)
-    found = {name: EngineStatus(name=name, workers=tuple(alive)) for name, alive in workers.items()}
+    paused = {pause.name for pause in parse_pauses(turns) if pause.kind == "engine"}
+    found = {
+        name: EngineStatus(name=name, workers=tuple(alive), paused=name in paused) for name, alive in workers.items()
+    }
     remaining = iter(measured)
     for engine in engines:
-        status = found.get(engine, EngineStatus(name=engine))
+        status = found.get(engine, EngineStatus(name=engine, paused=engine in paused))
         waiting = {lane: int(count or 0) for lane, count in zip(LANES, next(remaining), strict=True)}
         pace = per_minute(next(remaining), now_s)
         found[engine] = status.model_copy(update={"waiting": waiting, "jobs_per_minute": pace})

@@ -23,8 +23,9 @@ _ENGINE: Final = re.compile(ENGINE_NAME)
 def make_route(job: Job, settings: Settings, installation: EnginesNow) -> Job:
     """The job with its `route`, and `engine` the first of it; unchanged where it does not want one.
 
-    auto: of the engines in auto_engines those that read all the languages, less those without a live worker if another
-    has one; auto_policy says which is first, and those after it in auto_engines follow, or the job's `fallback`.
+    auto: of the engines in auto_engines those that read all the languages, less those that are paused or without a live
+    worker if another is not; auto_policy says which is first, and those after it in auto_engines follow, or the job's
+    `fallback`.
     fallback: as asked, less those after the first that cannot read the languages. compare: as asked.
 
     Raises LanguageUnsupported, EngineUnknown for a name that no setting and no live worker knows, SettingsInvalid.
@@ -134,14 +135,23 @@ def _candidates(job: Job, settings: Settings, installation: EnginesNow) -> _Cand
         )
     lacking = {engine: str(abilities_of[engine]) for engine in found.able if abilities_of[engine].reads == "not now"}
     on_demand = settings.engines_on_demand
-    alive = {engine for engine in found.able if _status(engine, installation).workers or engine in on_demand}
+    alive = {engine for engine in found.able if _status(engine, installation).takes_jobs or engine in on_demand}
     if alive - set(lacking):
         for engine, why in lacking.items():
             found.leave_out(engine, why)
     if alive:
         for engine in [engine for engine in found.able if engine not in alive]:
             found.leave_out(engine, "no live worker")
+    _leave_out_paused(found, installation)
     return found
+
+
+def _leave_out_paused(found: _Candidates, installation: EnginesNow) -> None:
+    """Unless all are."""
+    paused = [engine for engine in found.able if _status(engine, installation).paused]
+    if len(paused) < len(found.able):
+        for engine in paused:
+            found.leave_out(engine, "paused")
 
 
 def _auto_engines(settings: Settings) -> list[str]:

@@ -248,6 +248,10 @@ class Settings(BaseSettings):
         default=PerEngine(2048),
         description="A worker child that has taken more (MiB) is replaced between jobs; 0: never.",
     )
+    max_jobs_per_child: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(0),
+        description="A worker child that has done so many jobs is replaced, one of a worker's at a time; 0: never.",
+    )
     job_memory_limit_mib: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(2048),
         description="A job that takes this much more memory than its child had ends as engine.out_of_memory; "

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.settings import Settings
 from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
-from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, is_off_aws, s3_client, s3_failure
+from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, is_off_aws, s3_client, s3_failure
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -36,6 +36,9 @@ class S3Storage(Storage):
     def prepare(self) -> None:
         with suppress(SettingsInvalid):
             s3_client(self._settings)
+
+    def reconnect(self) -> None:
+        forget_s3_clients()
 
     def put(self, key: str, data: bytes, content_type: str) -> str:
         with self._errors(key):

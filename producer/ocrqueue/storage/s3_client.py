@@ -36,6 +36,11 @@ class S3Failure:
     kind: FailureKind
     detail: str
 
+    @property
+    def is_about_credentials(self) -> bool:
+        """Whether the server does not know them, or there are none: not that they may not do this."""
+        return self.kind == "denied" and self.detail.partition(" ")[0] in _NOT_KNOWN
+
 
 def s3_client(settings: Settings) -> S3Client:
     """The client of this process for these settings; thread-safe. Raises SettingsInvalid.
@@ -52,6 +57,11 @@ def s3_client(settings: Settings) -> S3Client:
         settings.s3_attempts,
         settings.upload_threads + 2,
     )
+
+
+def forget_s3_clients() -> None:
+    """What is asked next reads the credentials anew."""
+    _client.cache_clear()
 
 
 def s3_failure(error: S3Error) -> S3Failure:
@@ -117,6 +127,12 @@ _CREDENTIAL_ERRORS: Final = (
     boto.TokenRetrievalError,
     boto.SSOError,
     boto.MetadataRetrievalError,
+)
+_NOT_KNOWN: Final = frozenset(
+    {
+        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId"),
+        *(error.__name__ for error in _CREDENTIAL_ERRORS),
+    }
 )
 _TRANSPORT_ERRORS: Final = (
     HTTPError,

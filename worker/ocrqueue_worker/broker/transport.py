@@ -22,10 +22,13 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.pools import connection_pool
+from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.job import is_lane
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker.access.troubles import TROUBLES
+from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.finishing import FINISHING
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.lanes import LaneCycle
@@ -113,6 +116,8 @@ class Channel(redis.Channel):
         self._listens = False
         """For bells, or for the end of a pause; and not for messages of kombu's."""
         self._pause_s = 0.0
+        self._stopped: set[str] = set()
+        """Lanes from which nothing is taken, for something is wrong with this worker."""
 
     def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
         """Connections as all of ocrqueue makes them, in place of kombu's own reading of a URL.
@@ -143,17 +148,30 @@ class Channel(redis.Channel):
         if is_stopping():
             return
         try:
-            taken = self._take(lanes)
+            wanted = SIDE_LANES.with_lanes(self._without_stopped(lanes))
+            taken = self._take(wanted) if wanted else Taken()
         except ResponseError as error:
             self._pause(error)
             return
         self._pause_s = 0.0
         if taken.parts:
-            self._queue_cycle.rotate(taken.lane)
+            self._queue_cycle.rotate(lane_of(taken.lane))
+            SIDE_LANES.taken_from(taken.lane)
             self._deliver_parts(taken)
             return
         HAND.next_token = uuid.uuid4().hex
-        self._listen([f"bell:{lane}" for lane in lanes], random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S))  # noqa: S311  # spreads load
+        # the first is this worker's own: something has changed about what it may take
+        bells = [f"bell::{HAND.holder}", *(f"bell:{lane}" for lane in wanted)]
+        self._listen(bells, random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S))  # noqa: S311  # spreads load
+
+    def _without_stopped(self, lanes: list[str]) -> list[str]:
+        """Those of engines that this worker may take parts for: not while its own access is broken."""
+        stopped = {lane for lane in lanes if TROUBLES.stop(lane.split(".")[1])}
+        if new := stopped - self._stopped:
+            # a ring that was heard here is for others
+            self._registry.ring_again(sorted(new))
+        self._stopped = stopped
+        return [lane for lane in lanes if lane not in stopped] if stopped else lanes
 
     def _pause(self, error: ResponseError) -> None:
         """What Redis says of a key that others have put something else at, say: it may be another's next time, and is
@@ -193,7 +211,7 @@ class Channel(redis.Channel):
 
     def _take(self, lanes: list[str]) -> Taken:
         """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""
-        most = [(lane, self.batch_size(lane)) for lane in lanes]
+        most = [(lane, self.batch_size(lane_of(lane))) for lane in lanes]
         return self._registry.take(HAND.next_token, HAND.holder, most, HAND.capacity())
 
     def _deliver_parts(self, taken: Taken) -> None:
@@ -208,7 +226,7 @@ class Channel(redis.Channel):
             HAND.let_go(tag)
             return
         try:
-            self.connection._deliver(message, taken.lane)
+            self.connection._deliver(message, lane_of(taken.lane))
         except BaseException:
             HAND.let_go(tag)
             raise

@@ -32,13 +32,14 @@ class _Program(click.Group):
 
 
 @click.command()
-def health() -> None:
-    """Say whether the worker here gives signs of life, by OCRQUEUE_HEALTH_FILE.
+@click.option("--ready", is_flag=True, help="Exit status 1 also where it is alive and takes no jobs.")
+def health(ready: bool) -> None:
+    """Say whether the worker here gives signs of life, by OCRQUEUE_HEALTH_FILE, and what is wrong with it.
 
     Exit status 1: it does not, or not yet. Redis is not asked.
     """
     from ocrqueue.settings import process_settings
-    from ocrqueue_worker.lifecycle.liveness_check import ailment
+    from ocrqueue_worker.lifecycle.liveness_check import STOPPED, ailment, troubles
 
     try:
         file = process_settings().health_file
@@ -48,7 +49,10 @@ def health() -> None:
     if found := ailment(str(file) if file else None):
         click.echo(f"error: {found}", err=True)
         sys.exit(1)
-    click.echo("alive")
+    told = troubles(str(file))
+    click.echo(f"alive\n{told}".rstrip())
+    if ready and told.startswith(STOPPED):
+        sys.exit(1)
 
 
 @click.command(

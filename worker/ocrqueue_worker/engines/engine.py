@@ -116,6 +116,9 @@ class Engine(ABC, Generic[Options]):
     def check_languages(self, languages: Sequence[str]) -> None:
         """Raises LanguageMissing or LanguageUnsupported."""
 
+    def check_any_language(self) -> None:
+        """Raises what keeps this worker from reading any language now. Asked every few seconds, in the main process."""
+
     def pages_together(self, options: Options) -> int:
         """How many pages recognize() likes to get together when they are read with these options; at least 1."""
         return self.pages_per_call

@@ -14,15 +14,20 @@ from typing import Any, Final
 import structlog
 from celery import bootsteps
 
-from ocrqueue.core import EngineOffer, Hold, WorkerInfo, WorkerRegistry
+from ocrqueue.core import Hold, WorkerInfo, WorkerRegistry
 from ocrqueue.core.installation import dismiss_worker
+from ocrqueue.core.side_lanes import may_take
 from ocrqueue.core.worker_registry import Pulse
-from ocrqueue.errors import BrokerUnavailable, OcrQueueError
+from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import Settings
+from ocrqueue_worker.access.troubles import TROUBLES
+from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
-from ocrqueue_worker.lifecycle.readiness import Readiness
+from ocrqueue_worker.lifecycle.access_watch import REDIS, AccessWatch
+from ocrqueue_worker.lifecycle.drain import DRAIN
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
+from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.task.jobs_in_hand import running_requests
@@ -40,19 +45,22 @@ _DUTY_BEATS: Final = 1.8
 class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
     """A worker bootstep: it goes on while the connection to the broker is lost and made anew."""
 
-    requires = (Readiness,)
+    requires = (AccessWatch,)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         parent.ocrqueue_heartbeat = self
         self._begun, self._stopped = threading.Event(), threading.Event()
+        self._due = threading.Event()
+        """At once: there is something to tell."""
         self._duties: SharedDuties | None = None
         self._thread: threading.Thread | None = None
 
     def start(self, parent: Any) -> None:
         task: RecognizeTask = parent.app.tasks[RecognizeTask.name]
         self._duties = SharedDuties(task.settings)
-        beat = _Beat(task, _announcement(parent, task), parent)
+        beat = _Beat(task, _announcement(parent), parent)
+        TROUBLES.on_change(self._due.set)
         self._thread = threading.Thread(target=self._repeat, args=(beat, task.settings), daemon=True, name="heartbeat")
         self._thread.start()
 
@@ -60,9 +68,15 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         """The worker takes jobs from now on, and says that it is there."""
         self._begun.set()
 
+    def look_for_messages(self) -> None:
+        """Have messages by name taken in now, where that is this worker's duty."""
+        if self._duties is not None:
+            self._duties.look_now()
+
     def stop(self, parent: Any) -> None:
         self._stopped.set()
         self._begun.set()
+        self._due.set()
         if self._duties is not None:
             self._duties.stop()
         if self._thread is not None:
@@ -80,14 +94,21 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         with closing(WorkerRegistry(settings)) as registry:
             self._begun.wait()
             while not self._stopped.is_set():
-                self._beat(beat, registry)
-                self._stopped.wait(settings.worker_heartbeat_s)
+                is_due = self._due.is_set()
+                self._due.clear()
+                self._beat(beat, registry, is_due)
+                if not self._stopped.is_set():
+                    self._due.wait(settings.worker_heartbeat_s)
 
-    def _beat(self, beat: _Beat, registry: WorkerRegistry) -> None:
+    def _beat(self, beat: _Beat, registry: WorkerRegistry, is_due: bool) -> None:
         try:
             pulse = beat.send(registry)
+            TROUBLES.note(REDIS, None)
+            if beat.note_side_lanes(pulse) or is_due:
+                registry.wake(HAND.holder)
         except BrokerUnavailable as error:
             _log.warning("cannot tell that this worker is there", error=error.code)
+            TROUBLES.note(REDIS, error, stops=False)
             pulse = None
         except Exception as error:
             # let through, it would end the heartbeat, and then all that runs here would be taken for lost
@@ -127,12 +148,24 @@ class _Beat:
 
     def send(self, registry: WorkerRegistry) -> Pulse:
         holds = list(dict.fromkeys([*HAND.holds(), *SETTLEMENT.holds()]))
-        load = {"running": len(running_requests()), "memory_bytes": worker_bytes(self._controller)}
-        announcement = self._worker.model_copy(update=load).model_dump_json(exclude={"seen_at"})
+        load = {
+            "running": len(running_requests()),
+            "memory_bytes": worker_bytes(self._controller),
+            "draining": is_stopping(),
+        }
+        access = {"engines": self._controller.ocrqueue_offers.now(), "troubles": TROUBLES.now()}
+        self._worker = self._worker.model_copy(update=load | access)
+        announcement = self._worker.model_dump_json(exclude={"seen_at"})
         pulse = registry.heartbeat(HAND.holder, announcement, holds, self._duty_s)
         for hold, answer in zip(holds, pulse.answers, strict=True):
             self._heed(hold, answer)
+        if pulse.drains:
+            DRAIN.begin()
         return pulse
+
+    def note_side_lanes(self, pulse: Pulse) -> bool:
+        """Returns whether there are new ones that this worker may take from."""
+        return SIDE_LANES.note([name for name in pulse.side_lanes if may_take(name, self._worker)])
 
     @staticmethod
     def _heed(hold: Hold, answer: str) -> None:
@@ -142,34 +175,13 @@ class _Beat:
             HAND.note_gone(hold)
 
 
-def _announcement(parent: Any, task: RecognizeTask) -> WorkerInfo:
-    queues = tuple(parent.app.amqp.queues.consume_from)
+def _announcement(parent: Any) -> WorkerInfo:
     return WorkerInfo(
         name=parent.hostname,
         holder=HAND.holder,
-        queues=queues,
-        engines=tuple(_offers(task, queues)),
+        queues=tuple(parent.app.amqp.queues.consume_from),
+        engines=(),
         concurrency=parent.concurrency,
         pid=os.getpid(),
         started_at=datetime.now(UTC),
     )
-
-
-def _offers(task: RecognizeTask, queues: tuple[str, ...]) -> list[EngineOffer]:
-    offers = []
-    for name in task.engines_of(queues):
-        try:
-            engine = task.engine(name, load=False)
-        except OcrQueueError as error:
-            _log.error("engine cannot run here", engine=name, error=str(error))
-            continue
-        languages = engine.languages()
-        info = engine.info(languages)
-        offer = EngineOffer(
-            languages=languages,
-            fixed_languages=engine.fixed_languages,
-            reads_lines=engine.reads_lines,
-            **info.model_dump(),
-        )
-        offers.append(offer)
-    return offers

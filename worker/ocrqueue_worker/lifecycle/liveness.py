@@ -1,5 +1,7 @@
 """A worker's sign of life: a file that its main process touches, so that a health check costs Redis nothing.
 
+It holds what is wrong with the worker's access, and is empty where nothing is.
+
 Only the event loop touches it while there is a connection to Redis. A worker whose loop hangs, or that is stopped,
 falls silent, while one that waits for Redis to come back does not: to start it anew would help neither.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +18,7 @@ import structlog
 from celery import bootsteps
 
 from ocrqueue.settings import process_settings
+from ocrqueue_worker.access.troubles import TROUBLES
 
 _log = structlog.get_logger(__name__)
 
@@ -26,9 +30,26 @@ def touch(file: Path | None) -> None:
     if file is None:
         return
     try:
-        file.touch()
+        if file.exists():
+            file.touch()
+        else:
+            file.write_text(_told())
     except OSError as error:
         _log.error("cannot give a sign of life", file=str(file), error=error.strerror)
+
+
+def _told() -> str:
+    """What is wrong with the worker all the same, a line each, first what keeps it from work."""
+    return "".join(f"{trouble}\n" for trouble in sorted(TROUBLES.now(), key=lambda each: not each.stops))
+
+
+def tell_troubles(file: Path) -> None:
+    """What has changed about them is in the file at once, if the worker has given a sign of life."""
+    try:
+        if file.exists():
+            file.write_text(_told())
+    except OSError as error:
+        _log.error("cannot say what is wrong", file=str(file), error=error.strerror)
 
 
 class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -51,6 +72,7 @@ class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
             # a predecessor's, in a container that was started again; what loads now has minutes to do so
             with suppress(OSError):
                 self.file.unlink(missing_ok=True)
+            TROUBLES.on_change(partial(tell_troubles, self.file))
 
     def start(self, parent: Any) -> None:
         self._end_thread()

@@ -12,6 +12,9 @@ import time
 from typing import Final
 
 VARIABLE: Final = "OCRQUEUE_HEALTH_FILE"
+STOPPED: Final = "takes no jobs"
+"""So begins what is wrong with a worker that is alive and takes no jobs for that."""
+_MOST_TOLD: Final = 10_000
 SILENT_AFTER_S: Final = 30.0
 """A worker touches its file every 5 seconds; one whose Redis does not answer can be late by 10."""
 
@@ -30,9 +33,21 @@ def ailment(file: str | None) -> str | None:
     return None
 
 
+def troubles(file: str) -> str:
+    """What keeps a worker that is alive from its work, or from some of it; empty if nothing does."""
+    try:
+        with open(file, encoding="utf-8", errors="replace") as told:  # noqa: PTH123  # as above
+            return told.read(_MOST_TOLD).strip()
+    except OSError:
+        return ""
+
+
 def main() -> int:
-    """Exit status 0: alive; 1: not, or not yet, and stderr says why."""
-    found = ailment(os.environ.get(VARIABLE))
+    """Exit status 0: alive; 1: not, or not yet, and stderr says why. With --ready also 1 where it takes no jobs."""
+    file = os.environ.get(VARIABLE)
+    found = ailment(file)
+    if found is None and "--ready" in sys.argv[1:] and (told := troubles(file or "")).startswith(STOPPED):
+        found = told
     if found:
         sys.stderr.write(f"error: {found}\n")
     return 1 if found else 0

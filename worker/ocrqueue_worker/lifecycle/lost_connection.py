@@ -2,14 +2,11 @@
 
 What its pool has not accepted by then is dropped, as a broker would deliver it again. Here nobody delivers it again:
 it goes back to its lane, unless a child has begun it after all.
-
-Redis may be another than before, too, or have lost its last second: what it gives out again then may have been done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -17,8 +14,6 @@ import structlog
 from celery import bootsteps
 
 from ocrqueue.core import Hold, WorkerRegistry
-from ocrqueue.core.reclaimer import note_replication
-from ocrqueue.settings import process_settings
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.task.jobs_in_hand import running_requests
@@ -33,9 +28,6 @@ class AfterLostConnection(bootsteps.StartStopStep):  # type: ignore[misc]  # cel
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def start(self, parent: Any) -> None:
-        """Raises BrokerUnavailable: the consumer then connects once more."""
-        with closing(WorkerRegistry(process_settings())) as registry:
-            note_replication(registry)
         known = {hold for request in running_requests() for hold in request.holds}
         forgotten = HAND.orphan_all_but(known)
         if forgotten:

@@ -15,6 +15,7 @@ from celery import bootsteps
 from celery.worker.state import active_requests
 
 from ocrqueue.monitoring.metric import Metric
+from ocrqueue_worker.access.troubles import TROUBLES
 from ocrqueue_worker.engines.discovery import engine_names
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
@@ -34,7 +35,16 @@ MEMORY: Final = Metric(
 )
 AT_WORK: Final = Metric("ocrqueue_worker_jobs_at_work", "gauge", "What is worked on: jobs, or batches of them.")
 CONCURRENCY: Final = Metric("ocrqueue_worker_concurrency", "gauge", "Jobs, or batches of them, worked on at a time.")
-GAUGES: Final = (MEMORY, AT_WORK, CONCURRENCY)
+TAKES: Final = Metric(
+    "ocrqueue_worker_takes_jobs", "gauge", "0 while the worker takes no jobs, as its own access is broken; else 1."
+)
+TROUBLES_NOW: Final = Metric(
+    "ocrqueue_worker_troubles",
+    "gauge",
+    "1 for each thing that is wrong with the worker's access, with the code of its error.",
+    ("what", "error"),
+)
+GAUGES: Final = (MEMORY, AT_WORK, CONCURRENCY, TAKES, TROUBLES_NOW)
 
 
 class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
@@ -122,5 +132,10 @@ def _gauges(worker: Any) -> Any:
             yield memory
             yield GaugeMetricFamily(AT_WORK.name, AT_WORK.help, value=len(active_requests))
             yield GaugeMetricFamily(CONCURRENCY.name, CONCURRENCY.help, value=worker.concurrency)
+            yield GaugeMetricFamily(TAKES.name, TAKES.help, value=0 if TROUBLES.stop() else 1)
+            troubles = GaugeMetricFamily(TROUBLES_NOW.name, TROUBLES_NOW.help, labels=TROUBLES_NOW.labels)
+            for trouble in TROUBLES.now():
+                troubles.add_metric([trouble.what, trouble.error.code], 1)
+            yield troubles
 
     return Gauges()

@@ -19,6 +19,7 @@ from celery.worker import state
 
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +40,8 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         self.enabled = "prefork" in str(parent.pool_cls)
         if self.enabled:
             _children_loaded(parent).open()
+            if parent.app.tasks[TASK].jobs_per_child():
+                RECYCLING.open()
         else:
             HAND.capacity = lambda: int(parent.concurrency)
 
@@ -46,7 +49,7 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         loaded = _children_loaded(parent)
         begin = time.monotonic()
         deadline = begin + parent.app.conf.worker_proc_alive_timeout
-        while (ready := loaded.among(_child_ids(parent))) < parent.concurrency and time.monotonic() < deadline:
+        while (ready := len(loaded.among(_child_ids(parent)))) < parent.concurrency and time.monotonic() < deadline:
             loaded.wait(_LOOK_EVERY_S)
             if state.should_stop is not None or state.should_terminate is not None:
                 # children that were being forked when the signal came are not dead yet
@@ -67,10 +70,22 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
 
 
 def _ready_children(worker: Any) -> int:
-    """Those that may get work: one that loads its engine would let it wait."""
-    loaded = _children_loaded(worker)
-    loaded.read()
-    return loaded.among(_child_ids(worker))
+    """Those that may get work: one that loads its engine would let it wait, and one that leaves would not get it."""
+    children = _children_loaded(worker)
+    children.read()
+    loaded = children.among(_child_ids(worker))
+    leaver = RECYCLING.leaver(loaded, worker.concurrency)
+    if leaver not in loaded:
+        return len(loaded)
+    _send_nothing_to(leaver, worker)
+    return len(loaded) - 1
+
+
+def _send_nothing_to(leaver: int, worker: Any) -> None:
+    """Celery's pool would give it the next message as readily as any other child."""
+    for child in worker.pool._pool._pool:
+        if child.pid == leaver:
+            worker.pool._pool._all_inqueues.discard(child.inqW_fd)
 
 
 def _send_to_children(worker: Any) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
 import structlog
 
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import WorkerInfo, WorkerRegistry
 from ocrqueue.core.installation import live_workers, note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
-from ocrqueue.core.reclaimer import note_replication, reclaim
+from ocrqueue.core.reclaimer import reclaim
+from ocrqueue.core.side_lanes import may_take, side_lanes
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
@@ -27,10 +29,15 @@ _log = structlog.get_logger(__name__)
 _EVERY_S: Final = 1.5
 _ROUNDS_A_LEASE: Final = 4
 """At least: who reclaims less than twice a lease grants leases anew instead."""
-_SELDOM: Final = 15
-"""Rounds' time, until Redis is asked again whether its data has become another's."""
 _WORKERS_READ: Final = 3
-"""The same for who is there: which engines foreign apps may send to, and how many children share a lane."""
+"""Rounds' time, until it is read again who is there: which engines foreign apps may send to, and how many children
+share a lane."""
+
+
+_UNSERVED_S: Final = 30.0
+"""That a side lane may have nobody who takes from it: a worker that is started anew is back by then."""
+_READMITTED_AT_ONCE: Final = 50
+_MOST_READMITTED: Final = 1000
 
 
 class SharedDuties:
@@ -38,12 +45,13 @@ class SharedDuties:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._ours, self._stopped = threading.Event(), threading.Event()
+        self._ours, self._stopped, self._now = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._every_s = min(_EVERY_S, settings.lost_after_s / _ROUNDS_A_LEASE)
-        self._replication, self._workers = _Again(_SELDOM * self._every_s), _Again(_WORKERS_READ * self._every_s)
+        self._workers = _Again(_WORKERS_READ * self._every_s)
         self._lists: list[str] = []
         self._tidying = Tidying(settings)
+        self._side_lanes = SideLaneDuty()
 
     def are_ours(self, ours: bool) -> None:
         if not ours:
@@ -54,15 +62,22 @@ class SharedDuties:
             self._thread = threading.Thread(target=self._run, daemon=True, name="shared duties")
             self._thread.start()
 
+    def look_now(self) -> None:
+        """The next round is not to wait for its time."""
+        self._now.set()
+
     def stop(self) -> None:
         self._stopped.set()
         self._ours.set()
+        self._now.set()
 
     def _run(self) -> None:
         more = False
         with closing(WorkerRegistry(self._settings)) as registry:
             router = Router(self._settings, lambda: read_engines(registry))
-            while not self._stopped.wait(0 if more else self._every_s):
+            while True:
+                self._now.wait(0 if more else self._every_s)
+                self._now.clear()
                 self._ours.wait()
                 if self._stopped.is_set():
                     return
@@ -70,8 +85,7 @@ class SharedDuties:
                 try:
                     more = self._do(registry, router)
                 except BrokerUnavailable:
-                    # the heartbeat tells of it; what answers next may be another Redis
-                    self._replication.make_due()
+                    pass  # the heartbeat tells of it
                 except OcrQueueError as error:
                     _log.warning("cannot do the shared duties", error=error.code)
                 except Exception as error:
@@ -80,14 +94,12 @@ class SharedDuties:
 
     def _do(self, registry: WorkerRegistry, router: Router) -> bool:
         """One round. Returns whether the next is due at once."""
-        if self._replication.is_due():
-            note_replication(registry)
-            self._replication.done()
         self._reclaim(registry)
         if self._workers.is_due():
             workers = live_workers(registry)
             self._lists = foreign_lists(workers, self._settings)
             note_children(registry, workers)
+            self._side_lanes.sweep(registry, workers)
             self._workers.done()
         taken_in = take_in_foreign(registry, router.prepare, self._lists)
         if taken_in.became:
@@ -104,6 +116,36 @@ class SharedDuties:
             self._tidying.ask()
 
 
+class SideLaneDuty:
+    """Side lanes that nobody may take from any more, and those in which nothing waits."""
+
+    def __init__(self, unserved_s: float = _UNSERVED_S) -> None:
+        self._unserved_s = unserved_s
+        self._since: dict[str, float] = {}
+        """When it was first seen that nobody may take from it."""
+
+    def sweep(self, registry: WorkerRegistry, workers: Sequence[WorkerInfo]) -> None:
+        now, names = time.monotonic(), side_lanes(registry)
+        unserved = [name for name in names if not any(may_take(name, worker) for worker in workers)]
+        self._since = {name: self._since.get(name, now) for name in unserved}
+        for name in names:
+            if name not in self._since or now - self._since[name] < self._unserved_s:
+                registry.readmit(name, 0)
+            elif moved := _readmit_all(registry, name):
+                _log.warning("parts that nobody may take go back to their lane", waited_in=name, parts=moved)
+
+
+def _readmit_all(registry: WorkerRegistry, name: str) -> int:
+    """So many at a time that Redis is not held up, and so many in a round that leases are looked at meanwhile."""
+    moved = 0
+    for _ in range(_MOST_READMITTED // _READMITTED_AT_ONCE):
+        step = registry.readmit(name, _READMITTED_AT_ONCE)
+        moved += step
+        if step < _READMITTED_AT_ONCE:
+            break
+    return moved
+
+
 class _Again:
     """Due at first, and so many seconds after each time that it was done."""
 
@@ -113,9 +155,6 @@ class _Again:
 
     def is_due(self) -> bool:
         return time.monotonic() >= self._due_at
-
-    def make_due(self) -> None:
-        self._due_at = 0.0
 
     def done(self) -> None:
         self._due_at = time.monotonic() + self._seconds

@@ -1,6 +1,7 @@
 """The workers of the installation, asked of Redis at most once in two seconds by each process.
 
-Every turn of a routed job wants to know them, and with hundreds of workers their announcements are long.
+Every turn of a routed job wants to know them, and every part that is left to others. With hundreds of workers their
+announcements are long.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ def engines_seen(registry: Registry, within_s: float) -> set[str]:
     return {offer.name for worker in recent for offer in worker.engines}
 
 
+def workers_alive(registry: Registry) -> list[WorkerInfo]:
+    """Those whose last heartbeat is recent. Raises BrokerUnavailable."""
+    seen = _read(registry)
+    return [worker for worker in seen.workers if is_live(worker, seen.now_s, registry.settings)]
+
+
 def live_offers(registry: Registry) -> list[EngineOffer]:
     """What live workers say of their engines. Raises BrokerUnavailable."""
-    seen = _read(registry)
-    live = (worker for worker in seen.workers if is_live(worker, seen.now_s, registry.settings))
-    return [offer for worker in live for offer in worker.engines]
+    return [offer for worker in workers_alive(registry) for offer in worker.engines]
 
 
 def _read(registry: Registry) -> _Seen:

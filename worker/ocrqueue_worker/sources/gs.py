@@ -121,6 +121,27 @@ def _credentials(_process: int) -> Any:
     return google.auth.default(scopes=_SCOPES)[0]
 
 
+def check_gs_credentials(settings: Settings) -> None:
+    """Raises SourceAccessDenied where Google's token server does not take the credentials that this worker was given.
+
+    A worker that was given none has nothing that could be broken: the jobs' references are.
+    """
+    if _emulator() or not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        return
+    try:
+        from google.auth.exceptions import GoogleAuthError
+        from google.auth.transport.requests import Request
+    except ImportError:
+        return
+    try:
+        _credentials.cache_clear()
+        _credentials(os.getpid()).refresh(Request())
+    except GoogleAuthError as error:
+        found = _credentials_error(error)
+        if isinstance(found, SourceAccessDenied):
+            raise found from None
+
+
 def _check_answer(response: Response, bucket: str, key: str) -> None:
     status, shown = response.status_code, _shown(bucket, key)
     if status == 404:

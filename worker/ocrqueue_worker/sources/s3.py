@@ -27,6 +27,7 @@ from ocrqueue_worker.sources.deadline import Deadline
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _KEY_BYTES: Final = 1024
 _CHUNK: Final = 64 * 1024
+_NO_OBJECT: Final = "ocrqueue-probe"
 
 
 def fetch_s3(uri: str, settings: Settings, storage: Storage, deadline: Deadline) -> bytes:
@@ -40,6 +41,19 @@ def fetch_s3(uri: str, settings: Settings, storage: Storage, deadline: Deadline)
         raise SourceBucketNotAllowed(f"The bucket {bucket!r} is not on the list of allowed buckets.")
     # botocore's timeouts bound the silence of each attempt, not the whole.
     return deadline.bound(lambda: _read(bucket, key, settings, deadline))
+
+
+def check_s3_credentials(bucket: str, settings: Settings) -> None:
+    """Raises SourceAccessDenied where the server does not know these credentials.
+
+    Asks for an object that is not there: an answer that this may not be told is an answer to somebody known.
+    """
+    try:
+        s3_client(settings).get_object(Bucket=bucket, Key=_NO_OBJECT)
+    except S3_ERRORS as error:
+        failure = s3_failure(error)
+        if failure.is_about_credentials:
+            raise _source_error(failure, bucket, _NO_OBJECT) from None
 
 
 def _read(bucket: str, key: str, settings: Settings, deadline: Deadline) -> bytes:

@@ -20,7 +20,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Hold, Outcome
-from ocrqueue.errors import EngineTimeout, OcrQueueError, WorkerStopping, error_from_info
+from ocrqueue.errors import EngineTimeout, OcrQueueError, error_from_info
 from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
@@ -32,8 +32,7 @@ from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
 from ocrqueue_worker.pipeline.page_parts import Split
-from ocrqueue_worker.stop_flag import is_stopping
-from ocrqueue_worker.task.delivery import Delivery
+from ocrqueue_worker.task.delivery import Delivery, reason_not_to_begin
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
@@ -128,8 +127,8 @@ class BatchReading:
         return None
 
     def _reason_to_stop(self) -> OcrQueueError | None:
-        if is_stopping():
-            return WorkerStopping()
+        if (reason := reason_not_to_begin()) is not None:
+            return reason
         if time.monotonic() - self._started > self._limits.soft_s * _SHARE_TO_BEGIN:
             return EngineTimeout("The time of its batch was used up before its turn.")
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -51,12 +50,6 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
             self._lose()
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
-    def _announce_revoked(self, *args: Any, **options: Any) -> None:
-        """Revoked by Celery's remote control, in this worker alone: the job is cancelled, for all of them."""
-        super()._announce_revoked(*args, **options)
-        for part in self.parts:
-            SETTLEMENT.ask(partial(_cancel, part.holds), part.holds)
-
     def _close(self, error: OcrQueueError) -> None:
         """The child was killed for good. Parts that were read together go back, to be read one by one."""
         if len(self.parts) > 1:
@@ -91,12 +84,6 @@ def _lost(holds: list[Hold], registry: WorkerRegistry) -> None:
     for hold, became in zip(holds, registry.lost(holds), strict=True):
         if became != "gone":
             _log.warning("the child of a part is lost", part=hold.part, part_is=became)
-
-
-def _cancel(holds: Sequence[Hold], registry: WorkerRegistry) -> None:
-    job_id = holds[0].job_id
-    _log.info("revoked job is cancelled", job_id=job_id, state=registry.cancel(job_id))
-    registry.lost(holds)
 
 
 def _cause(error: object) -> object:

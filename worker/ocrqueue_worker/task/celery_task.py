@@ -18,10 +18,11 @@ from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Outcome, Start, WorkerRegistry
 from ocrqueue.core.celery_messages import TASK
-from ocrqueue.errors import OcrQueueError, StorageDenied, StorageUnavailable, WorkerStopping
+from ocrqueue.errors import OcrQueueError, StorageDenied, StorageUnavailable
 from ocrqueue.job import Job, engine_queues
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
+from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.discovery import engine_names, make_engine
 from ocrqueue_worker.engines.engine import Engine
@@ -29,11 +30,10 @@ from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.next_engine import Onward
-from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.celery_request import PartRequest
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
-from ocrqueue_worker.task.delivery import Delivery, failed, note_cpu_time
+from ocrqueue_worker.task.delivery import Delivery, failed, note_cpu_time, reason_not_to_begin
 from ocrqueue_worker.task.run_job import read_job
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.tracing import attempt_span, group_span
@@ -67,6 +67,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         self.settings = settings
         self.registry = WorkerRegistry(settings)
         self.children_loaded = ChildrenLoaded()
+        self._recoveries = VERDICT.recoveries
         self._batch_sizes: dict[str, int] = {}
         self._engines: dict[tuple[int, str], Engine[Any]] = {}
         self._loading = threading.Lock()
@@ -121,6 +122,12 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             except OcrQueueError as error:
                 _log.error("engine cannot be loaded", engine=name, error=str(error))
 
+    def jobs_per_child(self) -> int:
+        """After which a child of this worker is replaced; 0: never. Of several engines' limits the lowest."""
+        setting = self.settings.max_jobs_per_child
+        limits = [setting.of(name) for name in self.engines_of(self.app.amqp.queues.consume_from)]
+        return min(filter(None, limits), default=0)
+
     def close(self) -> None:
         for (pid, _), engine in self._engines.items():
             if pid == os.getpid():
@@ -152,8 +159,8 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def _do(delivery: Delivery, part: PartMessage) -> Delivery | None:
         """Returns the closing part that comes with the last page of a job. Raises Ignore."""
         with _ending_a_stuck_process():
-            if is_stopping():
-                delivery.give_back(WorkerStopping(), alone=False)
+            if (reason := reason_not_to_begin()) is not None:
+                delivery.give_back(reason, alone=False)
                 return None
             start = delivery.begin()
         note_cpu_time()
@@ -179,6 +186,10 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name)
 
     def _workplace(self) -> Workplace:
+        if self._recoveries != VERDICT.recoveries:
+            self._recoveries = VERDICT.recoveries
+            # what was wrong may have been credentials that this process has read before
+            open_storage(self.settings).reconnect()
         return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine)
 
     # --- in the worker's main process, in a thread beside its event loop --------------------------------------------

@@ -52,7 +52,7 @@ class ChildrenLoaded:
         # a write of 4 bytes to a pipe is never torn: pipe(7)
         self._loaded.update(pid for (pid,) in _ONE.iter_unpack(written))
 
-    def among(self, pids: Iterable[int]) -> int:
-        """How many of these processes have loaded; others are forgotten, for their ids come again."""
+    def among(self, pids: Iterable[int]) -> frozenset[int]:
+        """Those of these processes that have loaded; others are forgotten, for their ids come again."""
         self._loaded &= set(pids)
-        return len(self._loaded)
+        return frozenset(self._loaded)

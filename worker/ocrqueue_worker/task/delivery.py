@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from ocrqueue.core import Hold, Outcome, Start, Used, WorkerRegistry
+from ocrqueue.core import Hold, Outcome, Start, Used, WorkerInfo, WorkerRegistry, live_workers
+from ocrqueue.core.worker_registry import Sidesteps
 from ocrqueue.errors import (
     BrokerUnavailable,
     EngineOutOfMemory,
@@ -20,15 +21,23 @@ from ocrqueue.errors import (
     JobCancelled,
     JobPoison,
     OcrQueueError,
+    WorkerAccessBroken,
+    WorkerStopping,
 )
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
+from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.finishing import FINISHING
+from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.next_engine import Onward
+from ocrqueue_worker.routes.workers_seen import workers_alive
+from ocrqueue_worker.stop_flag import is_stopping
+from ocrqueue_worker.task.own_fault import goes_back
 from ocrqueue_worker.task.redis_outage import until_redis_answers
 from ocrqueue_worker.telemetry import metrics, tracing
 
@@ -88,6 +97,8 @@ class Delivery:
             case JobCancelled():
                 return self._cancelled()
             case OcrQueueError():
+                if goes_back(self, error):
+                    raise Ignore
                 if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(start, error)
                 return self._without(start, error)
@@ -142,6 +153,22 @@ class Delivery:
             metrics.job_retried(self.job, error.info)
             tracing.attempt_failed(error.code)
         raise Ignore
+
+    def sidesteps(self) -> Sidesteps:
+        """What is known of the part's going back before."""
+        return self._until_redis_answers(lambda: self.registry.sidesteps(self.hold))
+
+    def other_workers(self, *, anew: bool) -> list[WorkerInfo]:
+        """Those alive but this one, which has met with something. `anew`: as Redis knows them at this moment."""
+        alive = self._until_redis_answers(lambda: live_workers(self.registry) if anew else workers_alive(self.registry))
+        return [worker for worker in alive if worker.holder != HAND.holder]
+
+    def sidestep(self, error: OcrQueueError, side_lane: str, *, denied: bool = False) -> None:
+        """Leave the part to those who may take from a side lane. Does not count as a delivery or retry."""
+        done = self._until_redis_answers(
+            lambda: self.registry.sidestep(self.hold, error.info, side_lane, denied=denied)
+        )
+        _log.warning("part is left to other workers", error=error.code, waits_in=side_lane, part_is=done)
 
     def give_back(self, error: OcrQueueError, *, alone: bool = True) -> None:
         """Put the part in its lane again, at its old place. Does not count as a delivery or retry."""
@@ -207,7 +234,7 @@ class Delivery:
         cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
         used = Used(pages, _cpu_s(start), cost=cost)
         closing = self.hold.closing.token if self.hold.page is not None else ""
-        if not closing:
+        if not closing and not RECYCLING.is_leaving:
             # after a page its closing part may follow, which is not the main process's to see
             FINISHING.note(self.hold)
         return self._until_redis_answers(
@@ -235,6 +262,13 @@ class Delivery:
         except BrokerUnavailable as error:
             _log.error("gives up on Redis; the part's lease will end", error=error.code)
             raise Ignore from None
+
+
+def reason_not_to_begin() -> OcrQueueError | None:
+    """Why this worker begins nothing now; None where it does."""
+    if is_stopping():
+        return WorkerStopping()
+    return WorkerAccessBroken() if VERDICT.is_broken else None
 
 
 def failed(job_id: str, error: OcrQueueError) -> Outcome:

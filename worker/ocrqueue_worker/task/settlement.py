@@ -57,10 +57,13 @@ class Settlement:
             under_way = list(self._under_way.values())
         return [hold for holds, asked_at in under_way if now - asked_at < _LONGEST_S for hold in holds]
 
+    def is_idle(self) -> bool:
+        return not self._steps.unfinished_tasks
+
     def finish(self, timeout_s: float) -> None:
         """Wait until all that was asked for is done, `timeout_s` seconds at most."""
         deadline = time.monotonic() + timeout_s
-        while self._steps.unfinished_tasks and time.monotonic() < deadline:
+        while not self.is_idle() and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _run(self) -> None:

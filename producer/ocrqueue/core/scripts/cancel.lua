@@ -2,10 +2,11 @@
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
 -- uses: job_lists, ending, page_parts, attempts, leaving, audit
 -- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
--- ARGV root, run (see shared/audit.lua), cancelled (the ending), id, ...
+-- ARGV root, run (see shared/audit.lua), cancelled (the ending), revoked_ms (for how long an id that nobody knows is
+--   remembered, for its message may not have been taken in yet; 0: not), id, ...
 -- returns for each id the record's state after it; false for no record, 'ended' where only the end is remembered. After
 --   some hundred parts it leaves the rest of the ids alone, and its answer is shorter.
-local run, cancelled, ids = ARGV[2], cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
+local run, cancelled, revoked_ms, ids = ARGV[2], cjson.decode(ARGV[3]), ARGV[4], {unpack(ARGV, 5)}
 local most_parts = 100
 local parts_stopped, jobs_stopped = 0, 0
 
@@ -31,7 +32,11 @@ end
 local function cancel(id)
   local record = record_key(id)
   local state, place, is_asked = unpack(redis.call('HMGET', record, 'state', 'place', 'cancel'))
-  if not state then return has_ended(id) and 'ended' or false end
+  if not state then
+    if has_ended(id) then return 'ended' end
+    if revoked_ms ~= '0' then redis.call('SET', root .. 'revoked:' .. id, '1', 'PX', revoked_ms) end
+    return false
+  end
   if is_final(state) then return state end
   if not is_asked then jobs_stopped = jobs_stopped + 1 end
   if place ~= 'split' then

@@ -3,10 +3,11 @@
 -- HEARTBEAT: a worker is there, and so are the parts in its hand that it names.
 -- ARGV root, holder (the worker's instance), announcement (JSON, or '' for none), options, part, token, ...
 --   options: lease_ms, duty_ms (how long the shared duties are this worker's, if they are nobody else's; 0: not wanted)
--- returns {1 if the duties are this worker's, now (ms), for each part 'yours', 'stop' or 'gone'}
+-- returns {1 if the duties are this worker's, now (ms), for each part 'yours', 'stop' or 'gone', 1 if it is to drain,
+--   side lanes (100 at most)}
 local holder, announcement, options, named = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), {unpack(ARGV, 5)}
 if announcement ~= '' then redis.call('HSET', root .. 'workers', holder, as_text(now) .. ' ' .. announcement) end
-local on_duty = redis.call('GET', root .. 'duty')
+local on_duty, drains = unpack(redis.call('MGET', root .. 'duty', root .. 'drain:' .. holder))
 -- none lasts for longer than a lease, unless the clock was put back since
 local is_void = on_duty and redis.call('PTTL', root .. 'duty') > options.lease_ms
 if options.duty_ms > 0 and (not on_duty or is_void or on_duty == holder) then
@@ -24,4 +25,5 @@ for number = 1, #named, 2 do
   end
   answers[#answers + 1] = answer
 end
-return {on_duty == holder and 1 or 0, as_text(now), answers}
+local side_lanes = redis.call('SRANDMEMBER', root .. 'side_lanes', 100)
+return {on_duty == holder and 1 or 0, as_text(now), answers, drains and 1 or 0, side_lanes}

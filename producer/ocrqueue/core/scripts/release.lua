@@ -4,7 +4,8 @@
 -- RELEASE: an attempt is over in order, or never began, and the part is to have another.
 -- ARGV root, part, token, options, error (JSON, or '')
 --   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),
---   only_unbegun (not if it was begun), cancelled (the ending of a job that was asked to stop)
+--   only_unbegun (not if it was begun), side_lane (where it waits from now on), denied (its worker's access is as it
+--   should be, and the job was denied), cancelled (the ending of a job that was asked to stop)
 -- returns 'released', 'cancelled', 'ended' or 'gone'; 'begun' where nothing was to happen then
 local part, token, options, error = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local id, key = job_of(part), part_key(part)
@@ -27,6 +28,12 @@ end
 redis.call('HDEL', key, 'takes', 'progress')
 if error ~= '' then redis.call('HSET', key, 'error', error) end
 if options.alone then redis.call('HSET', key, 'alone', '1') end
+if options.side_lane then
+  own[3] = options.side_lane
+  redis.call('HSET', key, 'lane', own[3])
+  redis.call('HINCRBY', key, 'sidesteps', 1)
+end
+if options.denied then redis.call('HSET', key, 'denied', '1') end
 if options.is_retry then redis.call('HINCRBY', key, 'retries', 1) end
 count_idle(part, 1)
 if options.pause_ms > 0 then

@@ -20,7 +20,7 @@ local function replay(id, lane, kind, engine, job)
   local error = outcome and string.match(outcome, '"error":({.*})}$')
   note_attempt(id, {number = attempts, started = started, worker = worker, engine = engine}, 'replayed', error)
   redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_wait_ms', 'parts', 'pin', 'poison',
-    'code')
+    'code', 'sidesteps', 'denied')
   redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history',
     with_line(history, outcome, 20), 'job', job, 'lane', lane, 'kind', kind, 'sequence', sequence, 'replayed', '1')
   redis.call('PERSIST', record)
@@ -29,7 +29,7 @@ local function replay(id, lane, kind, engine, job)
   is_to_live_again(id)
   if input then refer_to_input(input_of(job), id) end
   put_in_lane(id, lane, tenant or '', sequence)
-  ring(lane)
+  ring(lane, tenant or '')
   tell(id, 'queued')
   count_for(run, 1)
   return 1

@@ -23,7 +23,7 @@ end
 local sequence = as_text(next_sequences(1))
 redis.call('HSET', record, 'job', job, 'step', as_text(options.step), 'lane', options.lane, 'kind', options.kind,
   'sequence', sequence)
-redis.call('HDEL', record, 'deliveries', 'progress', 'error', 'retries', 'alone', 'poison')
+redis.call('HDEL', record, 'deliveries', 'progress', 'error', 'retries', 'alone', 'poison', 'sidesteps', 'denied')
 if options.step > 0 then count_turn(options.engine, options.pages, nil) end
 back_to_lane(part, record, options.lane, own[5] or '', sequence)
 return 'sent'

@@ -7,7 +7,8 @@
 -- returns 'split', also where it was before; 'changed' if it was with another pin; 'cancelled', 'ended' or 'gone'
 local part, token, parts, pin, cancelled = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], cjson.decode(ARGV[6])
 local record = record_key(part)
-local own = redis.call('HMGET', record, 'state', 'token', 'holder', 'parts', 'pin', 'lane', 'cancel', 'begun')
+local own = redis.call('HMGET', record, 'state', 'token', 'holder', 'parts', 'pin', 'lane', 'cancel', 'begun',
+  'tenant')
 if not own[1] or is_final(own[1]) then return 'ended' end
 if own[4] then return own[5] == pin and 'split' or 'changed' end
 if own[2] ~= token then return 'gone' end
@@ -19,6 +20,6 @@ redis.call('HSET', record, 'place', 'split', 'parts', as_text(parts), 'open', as
 redis.call('HDEL', record, 'deliveries', 'takes', 'retries', 'alone')
 for _ = 1, math.min(parts, most_waiting) do open_next_part(part) end
 redis.call('ZADD', root .. 'split', as_text(now), part)
-ring(own[6])
+ring(own[6], own[9] or '')
 tell(part, 'running 0/' .. as_text(parts))
 return 'split'

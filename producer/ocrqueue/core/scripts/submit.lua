@@ -10,8 +10,6 @@
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
 local ids, refusal, waiting, lanes = {}, {}, {}, {}
 local sequence = next_sequences(#entries)
--- this Redis's data begins here: what it will know of these jobs is all that there is to know
-redis.call('HSETNX', root .. 'replication', 'id', 'new')
 
 local function waiting_for(engine)
   if not waiting[engine] then
@@ -44,12 +42,13 @@ for number, entry in ipairs(entries) do
       redis.call('SET', root .. 'once:' .. entry.once, id .. ' ' .. entry.fingerprint,
         'PX', as_text(options.idempotency_ttl_ms))
     end
-    if add_job(entry, texts[number], as_text(sequence + number - 1)) then lanes[entry.lane] = true end
+    local waits, tenant = add_job(entry, texts[number], as_text(sequence + number - 1)), entry.tenant or ''
+    if waits and not is_paused(entry.lane, tenant) then lanes[entry.lane] = tenant end
     if waiting[engine] then waiting[engine] = waiting[engine] + 1 end
   end
   -- its image was uploaded for it, and another job stands for it
   if entry.input and id ~= entry.id then leave_input(entry.input, entry.id) end
   ids[number] = id
 end
-for lane in pairs(lanes) do ring(lane) end
+for lane, tenant in pairs(lanes) do ring(lane, tenant) end
 return {ids, unpack(refusal)}

@@ -3,6 +3,7 @@
 -- TAKE: parts from the first of the lanes that has any into the worker's hand, under a lease.
 -- ARGV root, token (random, made by the caller), holder (the worker's instance), lease (ms), lanes in the order in
 --   which they are to be looked at (JSON: {{lane, how many parts at most}, ...}), children the worker has for them
+-- From a lane that is paused, or whose engine is, nothing is taken.
 -- Asked again with the same token, it returns the same parts.
 -- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits; traits is a string
 --   of letters: n (came by name), a (to be read alone), c (closing part), p (poison: not to be read), then
@@ -67,7 +68,7 @@ end
 local function share(lane, most)
   if most == 1 then return 1 end
   local children = math.max(own_children, tonumber(redis.call('HGET', root .. 'children', lane) or 0))
-  local waiting = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
+  local waiting = tonumber(redis.call('HGET', root .. 'waiting', counted_as(lane)) or 0)
   return math.max(1, math.min(most, math.ceil(waiting / children)))
 end
 
@@ -115,12 +116,16 @@ if before then
   end
   return {lane, 0, described(parts, known_of)}
 end
+
+local names = {}
+for number, asked in ipairs(lanes) do names[number] = asked[1] end
+look_at_turns(names)
 for _, asked in ipairs(lanes) do
   local lane = asked[1]
   local most = share(lane, asked[2])
-  local parts, known_of, looked_at
+  local parts, known_of, looked_at = {}, {}, 0
   repeat
-    parts, known_of, looked_at = take_from(lane, most)
+    if not is_lane_paused(lane) then parts, known_of, looked_at = take_from(lane, most) end
     -- only what has no record was met
   until #parts > 0 or looked_at == 0
   if #parts > 0 then
@@ -128,8 +133,9 @@ for _, asked in ipairs(lanes) do
     if #parts > 1 then
       for _, part in ipairs(parts) do redis.call('HSET', part_key(part), 'together', '1') end
     end
-    local left = tonumber(redis.call('HGET', root .. 'waiting', lane) or 0)
-    if left > 0 then ring(lane) end
+    local left = tonumber(redis.call('HGET', root .. 'waiting', counted_as(lane)) or 0)
+    -- what is left may be of paused tenants
+    if left > 0 and redis.call('EXISTS', lane_key(lane)) == 1 then ring_at(lane) end
     return {lane, left, described(parts, known_of)}
   end
 end

@@ -2,22 +2,32 @@
 -- uses: root, clock, as_text, ended_ids, places, counts, inputs, job_lists, ending, submission
 -- TAKE_IN: exactly this entry leaves the list that a foreign app pushed it to, and is a job from then on.
 -- ARGV root, list (or '' for a message of another server, which stays there), message (the entry as it stands in the
---   list), entry (as submit.lua has it, or '' to drop it), job (JSON), ending (of a job that is refused, or '')
--- returns 'taken in', 'refused', 'known' (it is a job already, or has ended), 'dropped', or 'gone' (somebody else has
--- removed it)
+--   list), entry (as submit.lua has it, or '' to drop it), job (JSON), ending (of a job that is not to be worked on, or
+--   '')
+-- returns 'taken in', the state in which it has ended, 'known' (it is a job already, or has ended), 'dropped', 'gone'
+-- (somebody else has removed it), or 'revoked', with nothing done: the job is to be given its ending
 local list, message, entry, job, ending = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local function remove() if list ~= '' then redis.call('LREM', list, -1, message) end end
+
 -- where PEEK saw it, at the end: who looked for it in all the list would hold Redis up
-if list ~= '' then
-  if not redis.call('LPOS', list, message, 'RANK', -1, 'MAXLEN', 1000) then return 'gone' end
-  redis.call('LREM', list, -1, message)
+if list ~= '' and not redis.call('LPOS', list, message, 'RANK', -1, 'MAXLEN', 1000) then return 'gone' end
+if entry == '' then
+  remove()
+  return 'dropped'
 end
-if entry == '' then return 'dropped' end
 entry = cjson.decode(entry)
-if is_known(entry.id) then return 'known' end
+local revoked = root .. 'revoked:' .. entry.id
+local is_there = has_ended(entry.id)
+if not is_there and redis.call('EXISTS', record_key(entry.id), revoked) > 0 then
+  is_there = redis.call('EXISTS', record_key(entry.id)) == 1
+  if not is_there and ending == '' then return 'revoked' end
+  redis.call('DEL', revoked)
+end
+remove()
+if is_there then return 'known' end
 if ending ~= '' then
   redis.call('HSET', record_key(entry.id), unpack(record_of(entry, job, '0', 'done')))
-  end_job(entry.id, cjson.decode(ending))
-  return 'refused'
+  return end_job(entry.id, cjson.decode(ending))
 end
-if add_job(entry, job, as_text(next_sequences(1))) then ring(entry.lane) end
+if add_job(entry, job, as_text(next_sequences(1))) then ring(entry.lane, entry.tenant or '') end
 return 'taken in'

@@ -16,7 +16,13 @@ from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.tesseract.backend import Backend, Call, Orientation, Output
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
 from ocrqueue_worker.engines.tesseract.second_pass import reread_words
-from ocrqueue_worker.engines.tesseract.tessdata import installed_languages, pack_hash, require_pack, tessdata_dir
+from ocrqueue_worker.engines.tesseract.tessdata import (
+    installed_languages,
+    pack_hash,
+    require_any_pack,
+    require_pack,
+    tessdata_dir,
+)
 from ocrqueue_worker.engines.tesseract.tsv import parse_output
 from ocrqueue_worker.geometry import to_original, upright
 from ocrqueue_worker.images.page import PageImage
@@ -70,6 +76,10 @@ class TesseractEngine(Engine[TesseractOptions]):
     def check_languages(self, languages: Sequence[str]) -> None:
         for language in languages:
             require_pack(self._tessdata, language)
+
+    def check_any_language(self) -> None:
+        """Raises LanguageMissing where no pack is installed any more, or none yet."""
+        require_any_pack(self._tessdata)
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[TesseractOptions]) -> list[Page | OcrQueueError]:
         results: list[Page | OcrQueueError] = []

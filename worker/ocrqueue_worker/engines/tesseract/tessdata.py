@@ -21,12 +21,14 @@ _SUFFIX: Final = ".traineddata"
 
 
 def tessdata_dir(settings: Settings) -> Path:
-    """The folder of the packs. Raises EngineUnavailable."""
+    """The folder of the packs; one that is named may have none yet. Raises EngineUnavailable."""
     named = [settings.tessdata_dir, os.environ.get("TESSDATA_PREFIX")]
     places = [Path(place) for place in named if place] or [Path(place) for place in _USUAL]
     for place in places:
         if any(place.glob(f"*{_SUFFIX}")):
             return place
+    if (empty := next((Path(place) for place in named if place and Path(place).is_dir()), None)) is not None:
+        return empty
     raise EngineUnavailable(
         f"No Tesseract language packs in {', '.join(map(str, places))}.",
         remedy="apt-get install tesseract-ocr, or name their folder in OCRQUEUE_TESSDATA_DIR.",
@@ -39,12 +41,23 @@ def installed_languages(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name not in {"osd", "equ"}))
 
 
+def require_any_pack(folder: Path) -> None:
+    """Raises LanguageMissing where there is none that reads text."""
+    if not installed_languages(folder):
+        raise LanguageMissing(
+            f"There is no Tesseract language pack in {folder}.",
+            remedy="On the worker: apt-get install tesseract-ocr-eng, or put packs there, or correct "
+            "OCRQUEUE_TESSDATA_DIR.",
+        )
+
+
 def require_pack(folder: Path, language: str) -> None:
     """Raises LanguageMissing."""
     if (folder / f"{language}{_SUFFIX}").is_file():
         return
     raise LanguageMissing(
-        f"The worker has no Tesseract pack for {language!r}; it has: {', '.join(installed_languages(folder))}.",
+        f"The worker has no Tesseract pack for {language!r}; it has: "
+        f"{', '.join(installed_languages(folder)) or 'none'}.",
         remedy=f"On the workers: apt-get install {debian_package(language)}.",
         language=language,
     )

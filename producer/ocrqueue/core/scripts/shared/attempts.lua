@@ -10,7 +10,6 @@ local function with_line(lines, line, most)
   return lines
 end
 
-local function engine_of(lane) return string.match(lane or '', '^ocr%.([^.]+)') end
 
 local function note_attempt(part, attempt, became, error)
   local record = record_key(job_of(part))

@@ -35,7 +35,7 @@ local function leave_poisonous(part, poison)
     redis.call('HDEL', record_key(id), 'deliveries', 'takes')
     return back_to_lane(part, record_key(id), own[1], own[4] or '', own[5])
   end
-  local engine = engine_of(own[1]) or ''
+  local engine = engine_of(own[1])
   end_job(id, poison)
   count_turn(engine, 0, poison.code)
 end

@@ -48,5 +48,5 @@ local function queue_closing_part(id)
   local known = redis.call('HMGET', record, 'lane', 'tenant', 'sequence')
   redis.call('HSET', record, 'place', 'waiting', 'closing', '1', 'alone', '1')
   put_in_lane(id, known[1], known[2] or '', known[3])
-  ring(known[1])
+  ring(known[1], known[2] or '')
 end

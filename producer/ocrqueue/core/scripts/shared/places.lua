@@ -12,23 +12,77 @@ end
 local function lane_key(lane) return root .. 'lane:' .. lane end
 local function queue_key(lane, tenant) return root .. 'queue:' .. lane .. ':' .. tenant end
 
+-- A side lane, `<lane>/<who may take from it>`, is a lane as others are; what waits in it is counted as its lane's, and
+-- is paused with it.
+local function counted_as(lane) return string.match(lane, '^[^/]*') end
+local function engine_of(lane) return lane and string.match(lane, '^ocr%.([^./]+)') or '' end
+
+-- Of the hash of turns, each field is asked for once in a script: virtual times, and what is paused.
+local turns = {}
+
+-- Of lanes that it has not been asked of yet, and of the tenant, if one is given.
+local function look_at_turns(lanes, tenant)
+  local fields = {}
+  for _, lane in ipairs(lanes) do
+    if turns[lane] == nil then
+      fields[#fields + 1] = lane
+      fields[#fields + 1] = 'lane:' .. counted_as(lane)
+      fields[#fields + 1] = 'engine:' .. engine_of(lane)
+    end
+  end
+  if tenant and turns['tenant:' .. tenant] == nil then fields[#fields + 1] = 'tenant:' .. tenant end
+  if #fields == 0 then return end
+  for number, value in ipairs(redis.call('HMGET', root .. 'turns', unpack(fields))) do turns[fields[number]] = value end
+end
+
+-- A paused lane, and one of a paused engine, keeps its turns, and nobody gets any.
+local function is_lane_paused(lane)
+  look_at_turns({lane})
+  return (turns['lane:' .. counted_as(lane)] or turns['engine:' .. engine_of(lane)]) and true or false
+end
+
+-- Whether nothing of the tenant's is to be taken from the lane. A paused tenant has no turn in any.
+local function is_paused(lane, tenant)
+  look_at_turns({lane}, tenant)
+  return turns['tenant:' .. tenant] and true or is_lane_paused(lane)
+end
+
+-- All lanes in which something has ever waited, and the side lanes that there are.
+local function known_lanes()
+  local lanes = redis.call('HKEYS', root .. 'waiting')
+  for _, lane in ipairs(redis.call('SMEMBERS', root .. 'side_lanes')) do lanes[#lanes + 1] = lane end
+  return lanes
+end
+
 -- One ring at most waits: where one does, nobody listens at this moment, and whoever is free next asks anyway.
-local function ring(lane)
+local function ring_at(lane)
   local bell = root .. 'bell:' .. lane
   if redis.call('LLEN', bell) == 0 then redis.call('LPUSH', bell, '1') end
+end
+
+-- The tenant has something in the lane. For what is paused nobody is to get up.
+local function ring(lane, tenant)
+  if not is_paused(lane, tenant) then ring_at(lane) end
 end
 
 -- Lanes are fair by start times (Goyal, Vin, Cheng: Start-time Fair Queueing, 1996). A tenant's tag is when its next
 -- turn starts in the lane's virtual time, which is the latest tag of what has been taken, and never goes back. A tenant
 -- that returns starts at that time, or at the tag with which it left if that is later: single parts escape no weight.
 local function departed_key(lane) return root .. 'departed:' .. lane end
-local function virtual_time(lane) return redis.call('HGET', root .. 'virtual_time', lane) or '0' end
 
-local function pass_time(lane, to)
-  if tonumber(to) > tonumber(virtual_time(lane)) then redis.call('HSET', root .. 'virtual_time', lane, to) end
+local function virtual_time(lane)
+  look_at_turns({lane})
+  return turns[lane] or '0'
 end
 
--- Nothing of the tenant's waits in the lane. Where nothing of anybody's does, all that was ahead of time is past.
+local function pass_time(lane, to)
+  if tonumber(to) <= tonumber(virtual_time(lane)) then return end
+  redis.call('HSET', root .. 'turns', lane, to)
+  turns[lane] = to
+end
+
+-- Nothing of the tenant's waits in the lane, or it is paused. Where nobody has a turn, all that was ahead of time is
+-- past.
 local function depart(lane, tenant, tag)
   redis.call('ZREM', lane_key(lane), tenant)
   if redis.call('EXISTS', lane_key(lane)) == 1 then
@@ -44,10 +98,8 @@ local function depart(lane, tenant, tag)
   end
 end
 
--- The part waits in the lane, in its tenant's order of submission.
-local function put_in_lane(part, lane, tenant, sequence)
-  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 0 then return end
-  redis.call('HINCRBY', root .. 'waiting', lane, 1)
+-- Something of the tenant's waits in the lane: it has its turns there.
+local function join(lane, tenant)
   if redis.call('ZADD', lane_key(lane), 'NX', virtual_time(lane), tenant) == 0 then return end
   local tag = redis.call('ZSCORE', departed_key(lane), tenant)
   if tag then
@@ -56,11 +108,20 @@ local function put_in_lane(part, lane, tenant, sequence)
   end
 end
 
+-- The part waits in the lane, in its tenant's order of submission. Where the tenant is paused, it has no turn for now.
+local function put_in_lane(part, lane, tenant, sequence)
+  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 0 then return end
+  redis.call('HINCRBY', root .. 'waiting', counted_as(lane), 1)
+  if counted_as(lane) ~= lane then redis.call('SADD', root .. 'side_lanes', lane) end
+  look_at_turns({lane}, tenant)
+  if not turns['tenant:' .. tenant] then join(lane, tenant) end
+end
+
 -- Whether the part was there. The tenant's turn is not used up.
 local function remove_from_lane(part, lane, tenant)
   local queue = queue_key(lane, tenant)
   if redis.call('ZREM', queue, part) == 0 then return false end
-  redis.call('HINCRBY', root .. 'waiting', lane, -1)
+  redis.call('HINCRBY', root .. 'waiting', counted_as(lane), -1)
   if redis.call('EXISTS', queue) == 0 then
     local tag = redis.call('ZSCORE', lane_key(lane), tenant)
     if tag then depart(lane, tenant, tag) end
@@ -106,6 +167,6 @@ end
 local function back_to_lane(part, key, lane, tenant, sequence)
   redis.call('HSET', key, 'place', 'waiting')
   put_in_lane(part, lane, tenant, sequence)
-  ring(lane)
+  ring(lane, tenant)
   tell_queued(part)
 end

@@ -1,0 +1,349 @@
+"""A worker's looks at its own access: what each finds, who hears of it, and whose fault a denial is then."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocrqueue.core import EngineOffer, WorkerInfo, WorkerRegistry
+from ocrqueue.core.side_lanes import for_languages, side_lanes
+from ocrqueue.core.worker_registry import Sidesteps
+from ocrqueue.errors import (
+    EngineFailed,
+    LanguageMissing,
+    OcrQueueError,
+    SourceAccessDenied,
+    SourceUnavailable,
+    StorageDenied,
+    StorageUnavailable,
+    WorkerDiskFull,
+)
+from ocrqueue.job import Job
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue.storage import FileStorage, open_storage
+from ocrqueue.storage.s3_client import forget_s3_clients
+from ocrqueue_worker.access import look as look_module
+from ocrqueue_worker.access import probes
+from ocrqueue_worker.access.look import Look
+from ocrqueue_worker.access.offers import Offers
+from ocrqueue_worker.access.troubles import Troubles
+from ocrqueue_worker.access.verdict import Verdict
+from ocrqueue_worker.broker.beside import SideLanes
+from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.engines.null import NullEngine
+from ocrqueue_worker.lifecycle.shared_duties import SideLaneDuty
+from ocrqueue_worker.task import own_fault
+from tests.support.moves import LANE, begun, job, submit, take
+
+pytest_plugins = ["tests.support.server_fixtures"]
+
+LONG_S = 60.0
+
+
+# --- looks -----------------------------------------------------------------------------------------------------------
+
+
+class Reads(NullEngine):
+    """Languages that the test gives it."""
+
+    known: tuple[str, ...] = ("eng",)
+
+    def languages(self) -> tuple[str, ...]:
+        return self.known
+
+    def check_any_language(self) -> None:
+        if not self.known:
+            raise LanguageMissing("None at all.")
+
+    def check_languages(self, languages: Sequence[str]) -> None:
+        for language in set(languages) - set(self.known):
+            raise LanguageMissing(language=language)
+
+
+class Looking:
+    def __init__(self, settings: Settings) -> None:
+        self.engine, self.troubles, self.verdict = Reads(settings), Troubles(), Verdict()
+        self.offers = Offers(["reads"], lambda _: self.engine, settings)
+        self.look = Look(settings, self.offers, self.troubles, self.verdict)
+
+    def found(self, *questions: str) -> list[str]:
+        self.look.run(questions)
+        return [trouble.error.code for trouble in self.troubles.now()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "storage").mkdir()
+    return tmp_path / "storage"
+
+
+@pytest.fixture
+def looking(folder: Path) -> Looking:
+    return Looking(load_settings(storage=folder.as_uri()))
+
+
+def test_a_look_leaves_nothing_and_finds_nothing_where_nothing_is_wrong(looking: Looking, folder: Path) -> None:
+    assert looking.found() == []
+    assert list(folder.rglob("*")) == [folder / "results"]
+    assert not looking.verdict.is_broken
+
+
+def test_a_missing_folder_stops_the_worker_until_it_is_there(looking: Looking, folder: Path) -> None:
+    folder.rmdir()
+    assert looking.found() == ["storage.not_found"]
+    (trouble,) = looking.troubles.now()
+    assert f"mkdir -p {folder}" in trouble.error.remedy
+    assert (looking.troubles.stop(), looking.troubles.stop("null"), looking.verdict.is_broken) == (True, True, True)
+    folder.mkdir()
+    assert looking.found() == []
+    assert (looking.verdict.is_broken, looking.verdict.recoveries) == (False, 1)
+
+
+def test_storage_is_not_looked_at_again_unless_somebody_asks(looking: Looking, folder: Path) -> None:
+    assert looking.found() == []
+    shutil.rmtree(folder)
+    assert looking.found() == []
+    assert looking.found("") == ["storage.not_found"]
+
+
+def test_storage_that_does_not_answer_is_a_trouble_in_time(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(look_module, "_STORAGE_S", 0.05)
+    monkeypatch.setattr(FileStorage, "put", lambda *_: answers.wait(LONG_S))
+    assert looking.found() == ["storage.unavailable"]
+    monkeypatch.undo()
+    answers.set()
+    assert looking.found() == []
+
+
+def test_storage_that_returns_something_else_is_broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileStorage, "get", lambda *_: b"another's")
+    found = probes.probe_storage(open_storage(load_settings(storage=folder.as_uri())))
+    assert isinstance(found, StorageUnavailable)
+    assert list(folder.rglob("*")) == [folder / "results"]
+
+
+def test_an_engine_without_any_language_is_stopped_and_the_others_are_not(looking: Looking) -> None:
+    looking.engine.known = ()
+    assert looking.found() == ["language.missing"]
+    assert (looking.troubles.stop(), looking.troubles.stop("null"), looking.troubles.stop("reads")) == (
+        False,
+        True,
+        False,
+    ), "the engine of this test is named null"
+    assert not looking.verdict.is_broken
+    looking.engine.known = ("kor",)
+    assert looking.found() == ["language.missing"], "the default one is not there, and is told of"
+    assert looking.found() == ["language.missing"]
+    looking.engine.known = ("eng", "kor")
+    assert looking.found() == []
+    (offer,) = looking.offers.now()
+    assert offer.languages == ("eng", "kor")
+
+
+def test_changes_are_told_once(looking: Looking, folder: Path) -> None:
+    told: list[bool] = []
+    looking.troubles.on_change(lambda: told.append(looking.troubles.stop()))
+    looking.found()
+    shutil.rmtree(folder)
+    looking.found("")
+    looking.found("")
+    folder.mkdir()
+    looking.found()
+    looking.found()
+    assert told == [True, False]
+
+
+def test_a_full_disk_for_temporary_files(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(probes.os, "posix_fallocate", no_space)
+    assert looking.found() == ["worker.disk_full"]
+    monkeypatch.undo()
+    assert looking.found() == []
+
+
+def test_credentials_for_sources_are_looked_at_where_the_operator_names_buckets(
+    s3_endpoint: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    forget_s3_clients()
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
+    given: dict[str, Any] = {"storage": folder.as_uri(), "s3_endpoint": s3_endpoint}
+    assert Looking(load_settings(**given, source_buckets="scans")).found() == ["source.access_denied"]
+    looking = Looking(load_settings(**given))
+    assert looking.found() == looking.found("s3://scans") == [], "what one job asks for stops no worker"
+    forget_s3_clients()
+
+
+# --- asking for the verdict ------------------------------------------------------------------------------------------
+
+
+def test_who_asks_waits_for_a_look_that_begins_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = Verdict()
+    assert not verdict.ask("s3://b"), "nobody looks"
+    assert verdict.questions() == set()
+    verdict.watch(True)
+    verdict.begin()
+    answers: list[bool] = []
+    asking = threading.Thread(target=lambda: answers.append(verdict.ask("s3://b")))
+    asking.start()
+    while not (asked := verdict.questions()):
+        pass
+    assert asked == {"s3://b"}
+    verdict.end(broken=False)
+    asking.join(0.2)
+    assert answers == [], "that look began before the question"
+    verdict.begin()
+    verdict.end(broken=True)
+    asking.join(LONG_S)
+    assert answers == [True]
+    verdict.watch(False)
+    assert not verdict.is_broken
+
+
+# --- whose fault it is -----------------------------------------------------------------------------------------------
+
+
+class Part:
+    """As task.delivery has it, with other workers that the test gives it."""
+
+    def __init__(self, *others: WorkerInfo, image: str = "s3://bucket/page.png", **known: Any) -> None:
+        self.job = Job(image=image, engine="null", languages=("eng", "fra"))
+        self.others = others
+        self.known = Sidesteps(**{"lane": LANE, "count": 0, "denied": False, **known})
+        self.went: str | None = None
+        self.denied = False
+
+    def sidesteps(self) -> Sidesteps:
+        return self.known
+
+    def other_workers(self, *, anew: bool) -> Sequence[WorkerInfo]:
+        # the last of them has come a moment ago
+        return self.others if anew else self.others[:-1]
+
+    def sidestep(self, error: OcrQueueError, side_lane: str, *, denied: bool = False) -> None:
+        self.went, self.denied = side_lane, denied
+
+    def give_back(self, error: OcrQueueError, *, alone: bool = True) -> None:
+        assert not alone
+        self.went = "back"
+
+
+def other(*languages: str) -> WorkerInfo:
+    offer = EngineOffer(name="null", version="1", model="none", languages=languages)
+    return WorkerInfo(
+        name="other",
+        holder="other",
+        queues=(LANE,),
+        engines=(offer,),
+        concurrency=1,
+        pid=1,
+        started_at=datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the main process was asked, which finds that nothing is wrong."""
+    found: list[str] = []
+
+    def ask(_: Verdict, source: str = "") -> bool:
+        found.append(source)
+        return False
+
+    monkeypatch.setattr(Verdict, "ask", ask)
+    return found
+
+
+@pytest.mark.parametrize("error", [StorageDenied(), SourceAccessDenied(), StorageUnavailable(), WorkerDiskFull()])
+def test_where_the_workers_own_access_is_broken_the_part_goes_back(
+    error: OcrQueueError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Verdict, "ask", lambda *_: True)
+    part = Part(other())
+    assert own_fault.goes_back(part, error)
+    assert part.went == "back"
+
+
+def test_a_denial_that_is_not_the_workers_is_shown_to_a_second_one(asked: list[str]) -> None:
+    part = Part(other())
+    assert own_fault.goes_back(part, SourceAccessDenied())
+    assert (part.went, part.denied, asked) == (f"{LANE}/!{HAND.holder}", True, ["s3://bucket"])
+    assert not own_fault.goes_back(Part(other(), denied=True), SourceAccessDenied()), "it is the second"
+    assert not own_fault.goes_back(Part(), SourceAccessDenied()), "there is no second"
+
+
+@pytest.mark.parametrize(
+    ("error", "image", "asks"),
+    [
+        (StorageUnavailable(), "s3://bucket/page.png", True),
+        (SourceUnavailable(), "s3://bucket/page.png", True),
+        (SourceUnavailable(), "https://host/page.png", False),
+        (EngineFailed(), "s3://bucket/page.png", False),
+    ],
+)
+def test_what_is_no_denial_is_the_jobs_where_the_worker_is_well(
+    error: OcrQueueError, image: str, asks: bool, asked: list[str]
+) -> None:
+    part = Part(other(), image=image)
+    assert not own_fault.goes_back(part, error)
+    assert (part.went, bool(asked)) == (None, asks)
+
+
+def test_a_lacking_language_is_left_to_those_that_have_it(asked: list[str]) -> None:
+    missing = LanguageMissing(language="fra")
+    part = Part(other("eng"), other("eng", "fra"))
+    assert own_fault.goes_back(part, missing)
+    assert part.went == "ocr.null/fra"
+    part = Part(other("eng", "fra"), lane="ocr.null/fra")
+    assert own_fault.goes_back(part, LanguageMissing(language="eng"))
+    assert part.went == "ocr.null/eng+fra"
+    assert not own_fault.goes_back(Part(other("eng")), missing), "nobody has it"
+    assert not own_fault.goes_back(Part(other("eng", "fra"), count=8), missing), "they do not have what they announce"
+    part = Part(other("eng", "fra"))
+    assert own_fault.goes_back(part, LanguageMissing(language="osd"))
+    assert part.went == f"{LANE}/!{HAND.holder}"
+    assert asked == []
+
+
+# --- side lanes in a worker ------------------------------------------------------------------------------------------
+
+
+def test_side_lanes_take_turns_with_their_lane_and_with_each_other() -> None:
+    beside = SideLanes()
+    high = "ocr.null.high"
+    assert beside.with_lanes([high, LANE]) == [high, LANE]
+    assert beside.note(["ocr.null/fra", "ocr.null/kor"])
+    assert not beside.note(["ocr.null/kor", "ocr.null/fra"])
+    first = []
+    for _ in range(4):
+        order = beside.with_lanes([high, LANE])
+        assert order[0] == high
+        first.append(order[1])
+        beside.taken_from(order[1])
+    assert first == [LANE, "ocr.null/fra", LANE, "ocr.null/kor"]
+    assert not beside.note([])
+    assert beside.with_lanes([LANE]) == [LANE]
+
+
+def test_what_nobody_may_take_goes_back_after_a_while(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    side_lane = for_languages(LANE, ["fra"])
+    registry.sidestep(begun(registry), LanguageMissing().info, side_lane)
+    patient, hasty = SideLaneDuty(), SideLaneDuty(unserved_s=0)
+    patient.sweep(registry, [])
+    hasty.sweep(registry, [other("fra")])
+    assert side_lanes(registry) == [side_lane]
+    hasty.sweep(registry, [other("eng")])
+    assert side_lanes(registry) == []
+    assert [part.hold.part for part in take(registry).parts] == [given.id]

@@ -1,0 +1,86 @@
+"""Whose fault it is that a part failed: the worker's that has it, which then gives it back, or the job's own.
+
+Where the worker's own access is broken, the part goes back to its place, uncounted, and the worker takes no other. A
+denial that is not the worker's is looked at by a second one, where there is one, before it is the job's. A part whose
+language this worker lacks is left to those that have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from ocrqueue.core import WorkerInfo
+from ocrqueue.core.side_lanes import for_languages, for_others, languages_of, may_take
+from ocrqueue.core.worker_registry import Sidesteps
+from ocrqueue.errors import LanguageMissing, OcrQueueError
+from ocrqueue.job import Job
+from ocrqueue_worker.access.probes import source_of
+from ocrqueue_worker.access.verdict import VERDICT
+from ocrqueue_worker.broker.hand import HAND
+
+_DENIALS: Final = frozenset({"storage.denied", "source.access_denied", "source.bucket_not_found"})
+"""A second worker's word is asked for, where the own access of the first is as it should be."""
+_SUSPICIOUS: Final = _DENIALS | {
+    *("storage.unavailable", "storage.not_found", "source.unavailable", "source.timeout", "worker.disk_full"),
+}
+"""What the worker's own access may be the cause of."""
+_OVER_NETWORK: Final = frozenset({"source.unavailable", "source.timeout"})
+"""Of hosts of anybody's: these say something of the worker only where the image is in a bucket."""
+_MOST_SIDESTEPS: Final = 8
+"""A part that was left to others so often is left to no more: what they announce is not what they have."""
+
+
+class Returnable(Protocol):
+    """A part in this worker's hand, as task.delivery has it."""
+
+    @property
+    def job(self) -> Job: ...
+
+    def sidesteps(self) -> Sidesteps: ...
+
+    def other_workers(self, *, anew: bool) -> Sequence[WorkerInfo]: ...
+
+    def sidestep(self, error: OcrQueueError, side_lane: str, *, denied: bool = False) -> None: ...
+
+    def give_back(self, error: OcrQueueError, *, alone: bool = True) -> None: ...
+
+
+def goes_back(delivery: Returnable, error: OcrQueueError) -> bool:
+    """Whether the part has gone back, to have another attempt that counts as the first one did not."""
+    if isinstance(error, LanguageMissing):
+        return _left_to_readers(delivery, error)
+    source = source_of(delivery.job.image)
+    if error.code not in _SUSPICIOUS or (error.code in _OVER_NETWORK and not source):
+        return False
+    if VERDICT.ask(source):
+        delivery.give_back(error, alone=False)
+        return True
+    return error.code in _DENIALS and _left_to_a_second(delivery, error)
+
+
+def _left_to_readers(delivery: Returnable, error: LanguageMissing) -> bool:
+    known = delivery.sidesteps()
+    missing = error.info.details.get("language")
+    lacking = (missing,) if isinstance(missing, str) else delivery.job.languages
+    if not set(lacking) & set(delivery.job.languages):
+        # a pack that finds the text's direction, say, which nobody announces
+        return _left_to_a_second(delivery, error)
+    side_lane = for_languages(known.lane, {*languages_of(known.lane), *lacking})
+    if known.count >= _MOST_SIDESTEPS or not _may_be_taken(side_lane, delivery):
+        return False
+    delivery.sidestep(error, side_lane)
+    return True
+
+
+def _left_to_a_second(delivery: Returnable, error: OcrQueueError) -> bool:
+    known = delivery.sidesteps()
+    if known.denied or known.count >= _MOST_SIDESTEPS or not _may_be_taken(known.lane, delivery):
+        return False
+    delivery.sidestep(error, for_others(known.lane, HAND.holder), denied=True)
+    return True
+
+
+def _may_be_taken(lane: str, delivery: Returnable) -> bool:
+    """Whether another worker takes from there. One that came a moment ago counts, before a job fails for want of it."""
+    return any(may_take(lane, worker) for anew in (False, True) for worker in delivery.other_workers(anew=anew))
