@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, cast
 
+import redis
+
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
@@ -122,8 +124,8 @@ class Reclaimed:
 class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, connect(settings, noting_replication(Keys(settings.key_prefix))))
+    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+        super().__init__(settings, client or connect(settings, noting_replication(Keys(settings.key_prefix))))
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.
