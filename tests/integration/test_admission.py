@@ -373,7 +373,7 @@ def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: Settin
     table = run(settings, "queues")
     assert "tesseract takes no more jobs: 3 wait, and 3 may" in table.stderr
     row = next(line.split() for line in table.stdout.splitlines() if line.startswith("ocr.tesseract "))
-    assert (row[1], row[6]) == ("3", "s")
+    assert (row[1], row[7]) == ("3", "s")
 
 
 def test_the_command_waits_for_room(settings: Settings, queue: OcrQueue, busy_worker: list[str]) -> None:

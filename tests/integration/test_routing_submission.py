@@ -267,7 +267,7 @@ def test_engines_show_workers_queues_pace_and_cost(settings: Settings, queue: Oc
     assert found["vision"].pages_per_minute == pytest.approx(120, abs=61)
     assert (found["tesseract"].cost, found["tesseract"].pages_per_minute) == (None, None)
     shown = ocrqueue(settings, "engines").stdout
-    assert ["vision", "1", "0", "0", "3"] in [line.split()[:5] for line in shown.splitlines()]
+    assert ["vision", "1", "-", "0", "0", "3"] in [line.split()[:6] for line in shown.splitlines()]
     assert "3.75" in shown
     assert "lang0 lang1" in shown
     assert "and 110 more" in shown
