@@ -13,6 +13,8 @@ from tests.support.documentation import ROOT, blocks
 from tests.support.gates import page
 from tests.support.processes import as_environment, environment, wait_until, worker
 
+pytest_plugins = ["tests.support.server_fixtures"]
+
 PAGE = ROOT / "docs" / "operating.md"
 
 
@@ -22,8 +24,8 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines]
 
 
-def test_every_command_of_the_page_does_what_is_said(settings: Settings, tmp_path: Path) -> None:
-    given = as_environment(settings)
+def test_every_command_of_the_page_does_what_is_said(settings: Settings, s3_settings: Settings, tmp_path: Path) -> None:
+    given = as_environment(settings) | {"storage": s3_settings.storage, "s3_endpoint": s3_settings.s3_endpoint}
     with (
         worker(given, tmp_path, "--engine", "null", "-c", "1", "-n", "first@here") as first,
         worker(given, tmp_path, "--engine", "null", "-c", "1", "-n", "second@here") as second,
