@@ -11,7 +11,7 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import OcrQueueError, StorageUnavailable, WorkerDiskFull
 from ocrqueue.job.references import split_uri
 from ocrqueue.settings import Settings
-from ocrqueue.storage import Storage
+from ocrqueue.storage import PROBE, Storage
 from ocrqueue_worker.limits.resource_errors import exhaustion
 from ocrqueue_worker.sources.credentials import check_credentials
 
@@ -33,7 +33,7 @@ def probe_redis(registry: WorkerRegistry) -> OcrQueueError | None:
 
 def probe_storage(storage: Storage) -> OcrQueueError | None:
     """Write, read and delete an object of its own, where workers may: no job's id begins with a dot."""
-    key, data = f"results/.probe-{secrets.token_hex(8)}", secrets.token_bytes(_PROBE_BYTES)
+    key, data = f"results/{PROBE}{secrets.token_hex(8)}", secrets.token_bytes(_PROBE_BYTES)
     try:
         storage.put(key, data, "application/octet-stream")
         read = storage.get(key)
