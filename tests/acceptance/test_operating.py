@@ -68,5 +68,7 @@ def test_every_command_of_the_page_does_what_is_said(settings: Settings, s3_sett
         assert second.process.wait(60) == 0
         assert first.alive()
         assert "acme" in told["ocrqueue audit"]
+        for action in ("cancel", "replay", "delete", "clean", "pause", "resume", "drain"):
+            assert f" {action} " in told["ocrqueue audit"]
         known = list(queue.registry.statuses([job.id for job in (read, failed, *waiting)]))
         assert known == [None] * 5, "they were deleted"
