@@ -14,7 +14,8 @@ local known = redis.call('HMGET', record, 'outcome', 'history', 'tenant', 'input
 if not known[1] then return 0 end
 local history = known[2] and (string.sub(known[2], 1, -2) .. ',' .. known[1] .. ']') or ('[' .. known[1] .. ']')
 local sequence = as_text(next_sequences(1))
-redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_wait_ms', 'parts', 'pin', 'poison')
+redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_wait_ms', 'parts', 'pin', 'poison',
+  'replication')
 redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history', history,
   'job', job, 'lane', options.lane, 'kind', options.kind, 'sequence', sequence, 'replayed', '1')
 redis.call('PERSIST', record)
