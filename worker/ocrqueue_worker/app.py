@@ -34,6 +34,7 @@ from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
+from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
 from ocrqueue_worker.task.celery_task import RecognizeTask
 from ocrqueue_worker.telemetry import metrics
@@ -124,9 +125,10 @@ def _prepare_storage(**_: Any) -> None:
         open_storage(process_settings()).prepare()
 
 
-def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
-    """For the children, which share the cores: `--concurrency` is told to the main process only."""
+def _note_options(instance: Any, conf: Any, **_: Any) -> None:
+    """For the children, which share the cores and are replaced: options are told to the main process only."""
     conf.worker_concurrency = instance.concurrency
+    CHILD_MEMORY.most_kib = instance.max_memory_per_child or 0
 
 
 def _load_engines(**_: Any) -> None:
@@ -139,6 +141,9 @@ def _load_engines(**_: Any) -> None:
 
 
 def _after_job(**_: Any) -> None:
+    if CHILD_MEMORY.is_exceeded():
+        # before the main process hears of the end: it is to take nothing for this child
+        _task(app).children_loaded.note_leaving()
     return_memory_of_jobs()
 
 
@@ -150,7 +155,7 @@ def _close_engines(**_: Any) -> None:
 setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
 celeryd_init.connect(_prepare_storage)
-celeryd_after_setup.connect(_note_concurrency)
+celeryd_after_setup.connect(_note_options)
 worker_process_init.connect(_load_engines)
 task_postrun.connect(_after_job)
 worker_process_shutdown.connect(_close_engines)

@@ -24,6 +24,7 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 from ocrqueue_worker.broker.finishing import FINISHING
+from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
@@ -207,7 +208,7 @@ class Delivery:
         cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
         used = Used(pages, _cpu_s(start), cost=cost)
         closing = self.hold.closing.token if self.hold.page is not None else ""
-        if not closing:
+        if not closing and not CHILD_MEMORY.is_exceeded():
             # after a page its closing part may follow, which is not the main process's to see
             FINISHING.note(self.hold)
         return self._until_redis_answers(
