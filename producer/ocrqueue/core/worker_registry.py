@@ -214,6 +214,11 @@ class WorkerRegistry(Registry):
         requeued, poisonous, due, granted, leftovers = self.run("reclaim", self.arguments.reclaim(most))
         return Reclaimed(_names(requeued), _names(poisonous), int(due), bool(granted), _names(leftovers))
 
+    def in_hand(self) -> int:
+        """How many parts workers have: each under a lease that has not been found to have run out."""
+        with broker_errors():
+            return self.client.zcard(self.keys.leases())
+
     def leftovers(self, most: int) -> list[str]:
         """Some of the jobs that had begun and ended without a result, and may have left something in storage."""
         with broker_errors():
