@@ -31,6 +31,7 @@ from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
+from ocrqueue_worker.lifecycle.overdue_ends import OverdueEnds
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.remote_control import limit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
@@ -98,7 +99,7 @@ def make_app(settings: Settings) -> Celery:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
     made.steps["worker"].update((Readiness, MetricsServer, Heartbeat, CancelWatch))
-    made.steps["consumer"].update((Liveness, AfterLostConnection, Announcement))
+    made.steps["consumer"].update((Liveness, AfterLostConnection, OverdueEnds, Announcement))
     return made
 
 

@@ -33,7 +33,7 @@ from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.celery_request import PartRequest
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
-from ocrqueue_worker.task.delivery import Delivery, failed, note_cpu_time
+from ocrqueue_worker.task.delivery import Delivery, failed, note_about_to_end, note_cpu_time
 from ocrqueue_worker.task.run_job import read_job
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.tracing import attempt_span, group_span
@@ -179,7 +179,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name)
 
     def _workplace(self) -> Workplace:
-        return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine)
+        return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine, note_about_to_end)
 
     # --- in the worker's main process, in a thread beside its event loop --------------------------------------------
 

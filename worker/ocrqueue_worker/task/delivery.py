@@ -208,9 +208,7 @@ class Delivery:
         cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
         used = Used(pages, _cpu_s(start), cost=cost)
         closing = self.hold.closing.token if self.hold.page is not None else ""
-        if not closing and not CHILD_MEMORY.is_exceeded():
-            # after a page its closing part may follow, which is not the main process's to see
-            FINISHING.note(self.hold)
+        note_about_to_end(self.hold)
         return self._until_redis_answers(
             lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)
         )
@@ -236,6 +234,15 @@ class Delivery:
         except BrokerUnavailable as error:
             _log.error("gives up on Redis; the part's lease will end", error=error.code)
             raise Ignore from None
+
+
+def note_about_to_end(hold: Hold) -> None:
+    """For the main process, which then takes what comes next.
+
+    Not of a page: its closing part may follow, which is not the main process's to see. Not for a child that leaves.
+    """
+    if hold.page is None and not CHILD_MEMORY.is_exceeded():
+        FINISHING.note(hold)
 
 
 def failed(job_id: str, error: OcrQueueError) -> Outcome:
