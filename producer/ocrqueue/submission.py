@@ -51,7 +51,8 @@ def build_job(
     if isinstance(image, Job):
         if fields:
             raise JobMalformed("A Job is submitted as it is; it takes no further fields.")
-        return prepare(image)
+        # it may have been submitted before: its id counts as given
+        return prepare(image.model_copy(update={"id": image.id}))
     given = {name: value for name, value in fields.items() if value is not None}
     defaults: dict[str, Any] = {"languages": settings.default_languages}
     if not given.get("compare"):

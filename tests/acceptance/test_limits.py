@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ocrqueue.core.celery_messages import TASK
 from ocrqueue.core.check import check
 from ocrqueue.settings import Settings, load_settings
 from tests.support.brokers import celery_app
-from tests.support.gates import PLUGINS, Gates
+from tests.support.gates import PLUGINS, Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, Worker, as_environment, environment, wait_until, worker
 
@@ -203,3 +204,27 @@ def test_want_of_memory_anywhere_in_the_child_is_an_error_of_the_job(redis: Redi
         wait_until(lambda: not list(queue.storage.list(f"results/{jobs[2].id}")), 60, "its crops are gone")
         assert running.alive()
         assert check(queue.registry) == []
+
+
+def test_nothing_is_taken_for_a_child_that_is_about_to_be_replaced(
+    redis: RedisServer, tmp_path: Path, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the next one has loaded its engine, which may take a minute, another worker may have what waits."""
+    closed = tmp_path / "loading is closed"
+    monkeypatch.setenv("GATED_LOAD", str(closed))
+    settings = with_gated(new_settings(redis, tmp_path, max_memory_per_child_mib=1))
+    arguments = ("--engine", "gated", "-c", "1")
+    with OcrQueue(settings) as queue, worker(as_environment(settings), tmp_path, *arguments) as running:
+        (child,) = running.running_children()
+        first, second = queue.submit(page(60), **gates.fields), queue.submit(page(70), **gates.fields)
+        wait_until(lambda: gates.reached(60), 60, "the child has a page")
+        closed.touch()
+        gates.open([60, 70])
+        assert first.wait(60).state == "succeeded"
+        wait_until(lambda: child not in running.running_children(), 60, "it is replaced")
+        key = queue.registry.keys.record(second.id)
+        for _ in range(20):
+            assert queue.registry.client.hget(key, "place") == b"waiting"
+            time.sleep(0.05)
+        closed.unlink()
+        assert second.wait(60).state == "succeeded"

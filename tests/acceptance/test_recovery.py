@@ -86,14 +86,14 @@ def take(registry: WorkerRegistry) -> str:
 
 
 def test_what_a_lost_worker_had_is_back_without_any_worker(hasty: Settings, queue: OcrQueue) -> None:
-    assert "no job is lost" in run(hasty, "reconcile").stderr
+    assert "nothing that is lost is due" in run(hasty, "reconcile").stderr
     job = queue.submit(HELLO, engine="null")
     with closing(WorkerRegistry(hasty)) as registry:
         for _ in range(2):
             assert take(registry) == job.id
             wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  requeued\n", 60, "it is found")
     assert job.status().state == "queued"
-    assert "no job is lost" in run(hasty, "reconcile").stderr
+    assert "nothing that is lost is due" in run(hasty, "reconcile").stderr
     (waiting,) = [found.waiting for found in queue.queues() if found.name == "ocr.null"]
     assert waiting == 1
 

@@ -10,6 +10,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.errors import JobUnknown
+from ocrqueue.job import Job
 from ocrqueue.settings import load_settings
 from tests.support.gates import Gates, page
 from tests.support.pictures import png, text_picture
@@ -74,9 +75,6 @@ def test_what_a_redis_that_has_lost_its_end_gives_out_again_is_not_read_again(tm
             OcrQueue(load_settings(**settings)) as queue,
             server.client() as client,
         ):
-            key = queue.registry.keys.replication()
-            noted = int(client.hget(key, "changed_at") or 0)
-            wait_until(lambda: client.time()[0] * 1000 > noted, 60, "jobs are younger than the worker")
             queue.submit(page(60), **gates.fields)
             wait_until(lambda: gates.reached(60), 60, "the child has a page")
             job = queue.submit(page(70), **gates.fields)
@@ -90,6 +88,29 @@ def test_what_a_redis_that_has_lost_its_end_gives_out_again_is_not_read_again(tm
             assert (job.wait(60).state, job.status().attempts) == ("succeeded", 1)
             assert not gates.reached(70), running.log_text()[-3000:]
             assert "a result stands in storage" in running.log_text()
+
+
+@pytest.mark.parametrize("snapshot", [True, False], ids=["from before the first worker", "none"])
+def test_a_result_that_redis_forgot_wholly_stands_and_is_found(tmp_path: Path, snapshot: bool) -> None:
+    """The app heard that its job had ended, and has thrown its image away."""
+    (tmp_path / "hello.png").write_bytes(HELLO)
+    with redis_server(tmp_path) as server:
+        settings = installation(server.url, tmp_path) | {"source_file_roots": str(tmp_path)}
+        with OcrQueue(load_settings(**settings)) as queue:
+            asked = Job(image=(tmp_path / "hello.png").as_uri(), engine="null")
+            job = queue.submit(asked) if not snapshot else queue.submit(asked.image, engine="null")
+            if snapshot:
+                with server.client() as client:
+                    client.save()
+            with worker(settings, tmp_path, "--engine", "null", "-c", "1") as running:
+                assert job.wait(60).state == "succeeded"
+                (tmp_path / "hello.png").unlink()
+                server.kill()
+                server.start()
+                if not snapshot:
+                    assert queue.submit(asked).id == job.id
+                assert (job.wait(60).state, job.result().text) == ("succeeded", "null1")
+                assert "a result stands in storage" in running.log_text()
 
 
 def _known(queue: OcrQueue, job_id: str) -> bool:

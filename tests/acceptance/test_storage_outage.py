@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,7 @@ from ocrqueue.core import live_workers
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.job import CropMode
 from ocrqueue.settings import load_settings
+from tests.support.gates import Gates, page
 from tests.support.pictures import png
 from tests.support.processes import RedisServer, as_environment, wait_until, worker
 from tests.support.proxy import Mode, Proxy, proxy
@@ -184,3 +186,36 @@ def test_an_outage_that_outlasts_the_retries_makes_a_dead_letter_that_can_be_rep
     assert installation.check_complete(job, "archive").attempts == 1
     assert [ended.state for ended in job.status().history] == ["failed"]
     assert dead.ids() == []
+
+
+def test_what_waits_behind_a_result_that_takes_long_to_store_goes_back(
+    redis: RedisServer, s3_endpoint: str, s3_bucket: str, tmp_path: Path, gates: Gates
+) -> None:
+    """It was taken while only that was left to do; another worker may have it."""
+    for width in (60, 70):
+        (tmp_path / f"{width}.png").write_bytes(page(width))
+    server = urlsplit(s3_endpoint)
+    assert server.hostname is not None
+    assert server.port is not None
+    with proxy(server.port, server.hostname) as between:
+        settings = load_settings(
+            redis_url=redis.url,
+            key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
+            storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
+            s3_endpoint=f"http://127.0.0.1:{between.port}",
+            source_file_roots=str(tmp_path),
+            engines=("gated",),
+        )
+        asked: dict[str, Any] = {**gates.fields, "crops": "none"}
+        arguments = ("--engine", "gated", "-c", "1")
+        with worker(as_environment(settings), tmp_path, *arguments) as running, OcrQueue(settings) as queue:
+            first = queue.submit((tmp_path / "60.png").as_uri(), **asked)
+            wait_until(lambda: gates.reached(60), 60, "the child has a page")
+            between.set("stall")
+            second = queue.submit((tmp_path / "70.png").as_uri(), **asked)
+            gates.open([60, 70])
+            wait_until(lambda: "a part behind it goes back" in running.log_text(), 60, "it goes back")
+            key = queue.registry.keys.record(second.id)
+            assert queue.registry.client.hget(key, "place") == b"waiting"
+            between.set("pass")
+            assert [(job.wait(60).state, job.status().attempts) for job in (first, second)] == [("succeeded", 1)] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import amqp
 import pytest
 from celery import Celery
 from click.testing import CliRunner
@@ -158,6 +160,43 @@ def test_no_header_holds_up_the_others(rabbit: RabbitServer, registry: WorkerReg
     assert became.pop("taken_in") == 1
     assert sum(became.values()) == 1
     assert registry.status("the-last").state == "queued"
+
+
+def nested(depth: int) -> bytes:
+    """A table of AMQP 0-9-1 in a table, and so on."""
+    table = struct.pack(">I", 0)
+    for _ in range(depth):
+        field = b"\x01aF" + table
+        table = struct.pack(">I", len(field)) + field
+    return table
+
+
+def table_of(field: bytes) -> bytes:
+    return struct.pack(">I", len(field)) + field
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [nested(500), nested(3000), table_of(b"\x01aS\0\0\0\x02\xff\xfe")],
+    ids=["nested", "nested deeper", "no text"],
+)
+def test_headers_that_cannot_be_decoded_hold_up_nobody(
+    rabbit: RabbitServer, registry: WorkerRegistry, headers: bytes
+) -> None:
+    body = json.dumps([[], {"job": JOB}, {}]).encode()
+    hostile = amqp.Message(b"{}")
+    only_headers = 1 << 13
+    hostile._serialize_properties = lambda: struct.pack(">H", only_headers) + headers
+    with Connection(rabbit.url) as connection, connection.channel() as channel:
+        channel.queue_declare(LANE, durable=True, auto_delete=False)
+        for number in range(3):
+            publish(rabbit, body, headers={"task": TASK, "id": f"good-{number}"})
+            channel.basic_publish(hostile, exchange="", routing_key=LANE)
+        # the server has them once it answers
+        channel.queue_declare(LANE, passive=True)
+    assert taken_in(rabbit, registry) == {"taken_in": 3, "dropped": 3}
+    assert waiting(rabbit) == 0
+    assert registry.status("good-2").state == "queued"
 
 
 def test_while_redis_takes_nothing_the_message_stays(rabbit: RabbitServer, registry: WorkerRegistry) -> None:

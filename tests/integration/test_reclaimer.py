@@ -9,7 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from ocrqueue.core import Hold, WorkerRegistry
+from ocrqueue import OcrQueue
+from ocrqueue.core import Hold, Registry, WorkerRegistry
 from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import SourceUnavailable
@@ -165,28 +166,44 @@ def first_start(registry: WorkerRegistry, **fields: object) -> bool:
 
 
 def test_of_a_new_job_nothing_is_stored(registry: WorkerRegistry) -> None:
-    reclaim(registry)
-    registry.client.hset(registry.keys.replication(), "changed_at", 1)
     assert not first_start(registry)
 
 
-def test_an_id_that_others_made_or_that_is_old_may_have_a_result(registry: WorkerRegistry) -> None:
-    assert first_start(registry, id="by-name")
-    assert first_start(registry, id="76883e71-24ff-4bdc-a693-a9badc9059e2")
-    assert first_start(registry, id=f"00{new_job_id()[2:]}")
+@pytest.mark.parametrize("id_", ["by-name", "76883e71-24ff-4bdc-a693-a9badc9059e2", new_job_id()])
+def test_an_id_that_was_given_may_have_a_result(registry: WorkerRegistry, id_: str) -> None:
+    assert first_start(registry, id=id_)
+
+
+def test_a_job_that_an_app_made_by_itself_may_have_been_submitted_before(
+    registry: WorkerRegistry,
+) -> None:
+    made = job()
+    with OcrQueue(registry.settings) as queue:
+        assert queue.submit(made).id == made.id
+        assert registry.begin(hold_of(registry), "w", "null").may_be_stored
+        queue.submit(made.image, engine="null")
+    assert not registry.begin(hold_of(registry), "w", "null").may_be_stored
 
 
 def test_where_redis_may_have_lost_what_it_knew_every_job_of_before_may_have_a_result(registry: WorkerRegistry) -> None:
-    registry.client.hset(registry.keys.replication(), "changed_at", 1)
+    """Whichever clock the Redis of before had."""
+    registry.client.set(registry.keys.replication(), "another")
     submit(registry, job())
-    registry.client.connection_pool.disconnect()
-    assert not registry.begin(hold_of(registry), "w", "null").may_be_stored
-    submit(registry, job())
-    registry.client.hset(registry.keys.replication(), "id", "that of the data before a failover")
     held = hold_of(registry)
     registry.client.script_flush()
     registry.client.connection_pool.disconnect()
     assert registry.begin(held, "w", "null").may_be_stored
+    submit(registry, job())
+    assert not registry.begin(hold_of(registry), "w", "null").may_be_stored
+
+
+def test_before_the_first_worker_the_first_submission_notes_whose_data_it_is(registry: WorkerRegistry) -> None:
+    key = registry.keys.replication()
+    with closing(Registry(registry.settings)) as app:
+        app.client.delete(key)
+        submit(app, job())
+        assert app.client.get(key) == app.client.info("replication")["master_replid"][:8].encode()
+    assert not registry.begin(hold_of(registry), "w", "null").may_be_stored
 
 
 # --- long queues ------------------------------------------------------------------------------------------------------

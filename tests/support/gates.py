@@ -1,6 +1,7 @@
 """Jobs that are read when the test says so: what is to happen meanwhile does, however long a machine takes for it.
 
-A job with the engine `gated` is the null engine's in all else. The fixture `gates` is in conftest.
+A job with the engine `gated` is the null engine's in all else. The fixture `gates` is in conftest. Where the variable
+GATED_LOAD names a file, the engine is not loaded as long as it is there.
 """
 
 from __future__ import annotations

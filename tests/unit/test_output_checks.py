@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
@@ -53,6 +55,40 @@ class Astray(Engine[EngineOptions]):
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[EngineOptions]) -> Any:
         return self.results([good_page(page.number) for page in pages])
+
+
+class Failing(Astray):
+    """Raises over each page, and holds the errors as its results."""
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[EngineOptions]) -> Any:
+        results = []
+        for page in pages:
+            try:
+                self._read(page)
+            except EngineFailed as error:
+                results.append(error)
+        return results
+
+    @staticmethod
+    def _read(page: PageImage) -> None:
+        try:
+            raise RuntimeError(page.image.size)
+        except RuntimeError as error:
+            raise EngineFailed("It broke off.") from error
+
+
+def test_an_image_that_failed_goes_with_its_job() -> None:
+    """And not some hundred jobs later, when Python looks for cycles."""
+    images = [page_image(1), page_image(2)]
+    kept = [weakref.ref(image.image) for image in images]
+    gc.disable()
+    try:
+        found = recognise(Failing(lambda _: None), images, Reading(("eng",), EngineOptions()))
+        images.clear()
+        assert [ref() for ref in kept] == [None, None]
+    finally:
+        gc.enable()
+    assert [type(error) for error in found] == [EngineFailed] * 2
 
 
 def recognised(results: Callable[[list[Page]], Any], pages: int = 3) -> list[Page]:

@@ -33,10 +33,12 @@ from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
+from ocrqueue_worker.lifecycle.overdue_ends import OverdueEnds
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.lifecycle.recycled_child import recycle_children
 from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
+from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
 from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.task.celery_task import RecognizeTask
@@ -101,7 +103,7 @@ def make_app(settings: Settings) -> Celery:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
     made.steps["worker"].update((Readiness, AccessWatch, MetricsServer, Heartbeat, CancelWatch))
-    made.steps["consumer"].update((Liveness, AfterLostConnection, Announcement))
+    made.steps["consumer"].update((Liveness, AfterLostConnection, OverdueEnds, Announcement))
     return made
 
 
@@ -129,9 +131,10 @@ def _prepare_storage(**_: Any) -> None:
         open_storage(process_settings()).prepare()
 
 
-def _note_concurrency(instance: Any, conf: Any, **_: Any) -> None:
-    """For the children, which share the cores: `--concurrency` is told to the main process only."""
+def _note_options(instance: Any, conf: Any, **_: Any) -> None:
+    """For the children, which share the cores and are replaced: options are told to the main process only."""
     conf.worker_concurrency = instance.concurrency
+    CHILD_MEMORY.most_kib = instance.max_memory_per_child or 0
 
 
 def _load_engines(**_: Any) -> None:
@@ -149,7 +152,10 @@ def _before_jobs(kwargs: Any = None, **_: Any) -> None:
 
 
 def _after_job(**_: Any) -> None:
+    # before the main process hears of the end: it is to take nothing for a child that leaves
     RECYCLING.message_ends()
+    if CHILD_MEMORY.is_exceeded():
+        _task(app).children_loaded.note_leaving()
     return_memory_of_jobs()
 
 
@@ -161,7 +167,7 @@ def _close_engines(**_: Any) -> None:
 setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
 celeryd_init.connect(_prepare_storage)
-celeryd_after_setup.connect(_note_concurrency)
+celeryd_after_setup.connect(_note_options)
 worker_process_init.connect(_load_engines)
 task_prerun.connect(_before_jobs)
 task_postrun.connect(_after_job)

@@ -46,6 +46,9 @@ def reconcile(loop: bool, as_json: bool) -> None:
             is_last = not loop and not taken_in.more
             found = reclaim_patiently(registry) if is_last else reclaim(registry)
             _report(found, taken_in.became, as_json, always=is_last)
+            if is_last and not as_json and (in_hand := registry.in_hand()):
+                lease_s = settings.lost_after_s
+                say(f"{in_hand} in workers' hands: what a lost worker has comes back {lease_s:g} s after it last spoke")
             if loop and found.leftovers:
                 tidying.ask()
             return taken_in.more
@@ -85,4 +88,4 @@ def _report(found: Reclaimed, taken_in: Mapping[str, int], as_json: bool, *, alw
     for what, count in taken_in.items():
         click.echo(f"{count} messages by name  {what.replace('_', ' ')}")
     if not any(named.values()) and not taken_in:
-        say("no job is lost")
+        say("nothing that is lost is due")

@@ -23,6 +23,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Consumer
 
+from ocrqueue.core.amqp_undecodable import is_undecodable, reject_undecodable
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
 from ocrqueue.core.installation import live_workers, workers_by_engine
 from ocrqueue.core.intake import Prepare, take_in_entry
@@ -79,7 +80,8 @@ class AmqpIntake:
 
         Raises IntakeUnavailable, IntakeDenied, BrokerUnavailable.
         """
-        self._take_from_server(until_empty=True)
+        while not self._take_from_server(until_empty=True):
+            pass
 
     def run(self) -> None:
         """Until stop(), through outages of either side. Raises IntakeDenied."""
@@ -93,25 +95,43 @@ class AmqpIntake:
                 pause_s = _PAUSES_S[0] if sum(self.became.values()) > before else min(2 * pause_s, _PAUSES_S[1])
                 self._stopped.wait(pause_s)
 
-    def _take_from_server(self, *, until_empty: bool) -> None:
-        with _amqp_errors(), self._connection() as connection:
-            connection.connect()
-            channel = connection.channel()
-            channel.basic_qos(0, _AT_ONCE, False)
-            consumed: set[str] = set()
-            look_at = 0.0
-            while not self._stopped.is_set():
-                if time.monotonic() >= look_at:
-                    for name in self._present(connection, consumed):
-                        self._consume(channel, name)
-                        consumed.add(name)
-                    look_at = time.monotonic() + _LOOK_S
+    def _take_from_server(self, *, until_empty: bool) -> bool:
+        """Returns whether it is over: not so after a message that could not be decoded."""
+        consumed: set[str] = set()
+        with _amqp_errors():
+            with self._connection() as connection:
                 try:
-                    connection.drain_events(timeout=_SILENCE_S)
-                except TimeoutError:
-                    if until_empty:
-                        return
-                connection.heartbeat_check()
+                    self._consume_all(connection, consumed, until_empty=until_empty)
+                    return True
+                except Exception as error:
+                    if not is_undecodable(error):
+                        raise
+                    connection.collect()
+            rejected = reject_undecodable(self._connection, consumed, self._receive)
+        self.became["dropped"] += rejected
+        self._told(self.became)
+        if not rejected:
+            # it is on its way back to its queue, or with another
+            self._stopped.wait(_PAUSES_S[0])
+        return self._stopped.is_set()
+
+    def _consume_all(self, connection: Any, consumed: set[str], *, until_empty: bool) -> None:
+        connection.connect()
+        channel = connection.channel()
+        channel.basic_qos(0, _AT_ONCE, False)
+        look_at = 0.0
+        while not self._stopped.is_set():
+            if time.monotonic() >= look_at:
+                for name in self._present(connection, consumed):
+                    self._consume(channel, name)
+                    consumed.add(name)
+                look_at = time.monotonic() + _LOOK_S
+            try:
+                connection.drain_events(timeout=_SILENCE_S)
+            except TimeoutError:
+                if until_empty:
+                    return
+            connection.heartbeat_check()
 
     def _connection(self) -> Any:
         return Connection(  # type: ignore[no-untyped-call]  # kombu's
@@ -142,15 +162,21 @@ class AmqpIntake:
         )
         consumer.consume()
 
-    def _receive(self, queue: str, message: Any) -> None:
+    def _receive(self, queue: str, message: Any) -> bool:
         if self._stopped.is_set():
-            return  # it is not acknowledged, and goes to another
-        entry = entry_of(message, queue)
-        became = take_in_entry(self._registry, queue, entry, self._prepare, in_redis=False)
+            return False  # it is not acknowledged, and goes to another
+        try:
+            entry = entry_of(message, queue)
+        except (RecursionError, ValueError):
+            _log.error("dropped what is no message from %s: its headers are nested too deep, or hold no text", queue)
+            became = "dropped"
+        else:
+            became = take_in_entry(self._registry, queue, entry, self._prepare, in_redis=False)
         # what is no message goes to the queue's dead letter exchange, if it has one
         message.reject() if became == "dropped" else message.ack()
         self.became[became.replace(" ", "_")] += 1
         self._told(self.became)
+        return True
 
 
 def is_amqp_url(url: str) -> bool:

@@ -67,11 +67,11 @@ def broker_errors() -> Iterator[None]:
         raise BrokerUnavailable(
             "Redis does not permit this command to the user.", remedy="Grant it: docs/security.md has the ACL rule."
         ) from error
-    except redis.exceptions.OutOfMemoryError:
+    except redis.exceptions.OutOfMemoryError as error:
         raise BrokerUnavailable(
             "Redis has reached its memory limit and takes no new jobs.",
             remedy="Wait until workers have caught up, or raise Redis's maxmemory.",
-        ) from None
+        ) from error
     except redis.exceptions.BusyLoadingError:
         raise BrokerUnavailable("Redis is loading its data.", remedy="Wait until it has.") from None
     except (NoPrimary, NoPrimaryAsync) as error:
@@ -88,6 +88,13 @@ def broker_errors() -> Iterator[None]:
         if (fault := _own_fault(error)) is None:
             raise
         raise fault from error
+
+
+def is_refusal(error: BrokerUnavailable) -> bool:
+    """Whether Redis has answered and does not do what was asked for now, which a new connection would not change."""
+    cause = error.__cause__
+    replaced = isinstance(cause, redis.exceptions.ReadOnlyError) or str(cause).startswith("UNBLOCKED")
+    return isinstance(cause, redis.exceptions.ResponseError) and not replaced
 
 
 def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | None:

@@ -34,7 +34,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
-| `ocrqueue:replication` | hash | its `id`, `changed_at`: what it knew before may be lost | for good |
+| `ocrqueue:replication` | string | which life of Redis's data it is: 8 digits of the id that INFO tells | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
@@ -83,7 +83,8 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `code` | the error's, of a job that failed | after such an end |
 | `history` | JSON of the Outcomes before each replay, a line each, the newest 20 | once replayed |
 | `log` | JSON of the attempts before the last one, and of replays, a line each, the newest 32 | once there is one |
-| `replayed` | 1: its storage may hold what an earlier life left | once replayed |
+| `replayed` | 1 | once replayed |
+| `replication` | as `ocrqueue:replication` was at its submission: no result of before is stored | for a new id |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
 | `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |
 | `idle` | page parts that wait or pause | once split |

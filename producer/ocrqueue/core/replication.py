@@ -1,4 +1,4 @@
-"""Whether Redis has become another, which may have lost what the one before knew.
+"""Which life of Redis's data it is: after a restart or a failover it may have lost what the one before knew.
 
 A connection that is open leads to the Redis that it has led to all the time. So each new one of a worker asks, before
 anything else goes through it: what a Redis gives out whose loss is not noted yet is begun by nobody.

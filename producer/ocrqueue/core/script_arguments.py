@@ -96,6 +96,8 @@ class ScriptArguments:
             entry["fingerprint"] = _fingerprint(job)
         if trace is not None:
             entry["trace"] = trace
+        if job.has_new_id:
+            entry["new"] = True
         return entry
 
     def peek(self, lists: Sequence[str], most: int, most_bytes: int, largest: int) -> Arguments:

@@ -297,6 +297,11 @@ class WorkerRegistry(Registry):
             int(deleted),
         )
 
+    def in_hand(self) -> int:
+        """How many parts workers have: each under a lease that has not been found to have run out."""
+        with broker_errors():
+            return self.client.zcard(self.keys.leases())
+
     def leftovers(self, most: int) -> list[str]:
         """Some of the jobs that had begun and ended without a result, and may have left something in storage."""
         with broker_errors():

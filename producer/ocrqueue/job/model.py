@@ -150,6 +150,11 @@ class Job(BaseModel):
         return self
 
     @property
+    def has_new_id(self) -> bool:
+        """Whether the id was made for it here, and was given by nobody: then no result of that id is stored yet."""
+        return "id" not in self.model_fields_set
+
+    @property
     def wants_route(self) -> bool:
         """Whether its route is still to be made, by ocrqueue.routing."""
         return self.route is None and (self.engine == AUTO or bool(self.fallback or self.compare))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,12 @@ class GatedOptions(NullOptions):
 class GatedEngine(NullEngine):
     name = "gated"
     options_model = GatedOptions
+
+    def load(self) -> None:
+        closed = os.environ.get("GATED_LOAD")
+        while closed and Path(closed).exists():
+            time.sleep(0.01)
+        super().load()
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
         assert isinstance(reading.options, GatedOptions)

@@ -1,8 +1,8 @@
 """Which parts are about to end, as the children that have them say: what comes next can be taken meanwhile.
 
 Between the end of one part and the start of the next a child would be idle, for as long as it takes to hear of its end,
-ask Redis, and send what was taken. A part that ends has been read, and its result is stored: only FINISH is left, and
-what is taken waits behind that alone.
+ask Redis, and send what was taken. Of a part that ends only the result is to be stored, and FINISH is left. What is
+taken waits behind these alone, and not for long: see ocrqueue_worker.lifecycle.overdue_ends.
 """
 
 from __future__ import annotations

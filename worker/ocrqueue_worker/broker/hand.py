@@ -40,8 +40,8 @@ class Hand:
         # a signal's handler looks in here too, and may have interrupted its own thread in the middle of a change
         self._lock = threading.RLock()
         self._handfuls: dict[str, Handful] = {}
-        self._ending: set[str] = set()
-        """Messages whose one part is about to end: their children are as good as idle."""
+        self._ending: dict[str, float] = {}
+        """Messages whose one part is about to end, and since when: their children are as good as idle."""
         self._orphans: dict[str, set[Hold]] = {}
         """Of messages that Celery has forgotten: the parts of which Redis has not said that they are gone."""
 
@@ -53,7 +53,16 @@ class Hand:
         with self._lock:
             for tag, handful in self._handfuls.items():
                 if [hold.token for hold in handful.holds] == [token]:
-                    self._ending.add(tag)
+                    self._ending.setdefault(tag, time.monotonic())
+
+    def overdue_ends(self, seconds: float) -> bool:
+        """Whether a part that was about to end has not for so long. Told once: it counts as running from then on."""
+        now = time.monotonic()
+        with self._lock:
+            overdue = [tag for tag, since in self._ending.items() if now - since > seconds]
+            for tag in overdue:
+                del self._ending[tag]
+        return bool(overdue)
 
     def take(self, tag: str, holds: Sequence[Hold], longest_s: float) -> None:
         """`tag` names the message that they travel in."""
@@ -64,7 +73,7 @@ class Hand:
         """The message is settled as far as Celery goes. Returns what was in it."""
         with self._lock:
             handful = self._handfuls.pop(tag, None)
-            self._ending.discard(tag)
+            self._ending.pop(tag, None)
             self._orphans.pop(tag, None)
         return handful.holds if handful else ()
 
@@ -89,7 +98,7 @@ class Hand:
                 holds.discard(hold)
                 if not holds:
                     del self._orphans[tag], self._handfuls[tag]
-                    self._ending.discard(tag)
+                    self._ending.pop(tag, None)
 
     def holds(self) -> list[Hold]:
         """All, but for what has been here for longer than any time limit."""

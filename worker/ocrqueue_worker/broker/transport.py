@@ -11,7 +11,8 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from redis import ConnectionPool
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ocrqueue.core import WorkerRegistry, live_workers
+from ocrqueue.core.connection import broker_errors, is_refusal
 from ocrqueue.core.pools import connection_pool
 from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.core.worker_registry import Taken
@@ -112,15 +114,18 @@ class Channel(redis.Channel):
     """Set by the app, which knows the engines."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        # kombu connects right away
         self._settings: Settings = process_settings()
-        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        # kombu asks for a PING right away, which a Redis that cannot save refuses too
+        with broker_errors():
+            super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types
         self._queue_cycle = LaneCycle(self._settings.low_lane_share)
         self._listens = False
-        """For bells, or for the end of a pause; and not for messages of kombu's."""
+        """For bells, and not for messages of kombu's."""
         self._pause_s = 0.0
         self._stopped: set[str] = set()
         """Lanes from which nothing is taken, for something is wrong with this worker."""
+        self._paused_until = 0.0
+        """By time.monotonic()."""
 
     def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
         """Connections as all of ocrqueue makes them, in place of kombu's own reading of a URL.
@@ -133,6 +138,34 @@ class Channel(redis.Channel):
         if asynchronous:
             pool.connection_class = _polled(pool.connection_class, self)
         return pool
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """For kombu's own commands: what Redis refuses for now is an error of the connection, after which Celery goes
+        on, and not one that ends the worker."""
+        with broker_errors(), super().conn_or_acquire(client) as connected:
+            yield connected
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """What a worker listens to is not written down in Redis: nobody looks up who takes from a lane, and a broadcast
+        is published. So a worker starts also while Redis takes no writes."""
+        if self.typeof(exchange).type == "fanout":  # type: ignore[no-untyped-call]  # kombu has no types
+            self._fanout_queues[queue] = (exchange, routing_key.replace("#", "*"))
+        elif not is_lane(queue):
+            super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[no-untyped-call]  # kombu has no types
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """No binding of what a worker listens to has to be kept."""
+
+    def _size(self, queue: str) -> int:
+        """Celery asks when it declares a queue. What foreign apps have pushed to a lane is taken in elsewhere.
+
+        Without MULTI, as kombu does it, which Redis refuses at its memory limit.
+        """
+        if is_lane(queue):
+            return 0
+        with self.conn_or_acquire() as client:
+            return sum(client.llen(self._q_for_pri(queue, step)) for step in self.priority_steps)  # type: ignore[no-untyped-call]  # kombu has no types
 
     @cached_property
     def _registry(self) -> WorkerRegistry:
@@ -148,12 +181,17 @@ class Channel(redis.Channel):
         if not lanes:
             super()._brpop_start(timeout)  # type: ignore[no-untyped-call]  # kombu has no types
             return
-        if is_stopping():
+        if is_stopping() or time.monotonic() < self._paused_until:
             return
         try:
             wanted = SIDE_LANES.with_lanes(self._without_stopped(lanes))
             taken = self._take(wanted) if wanted else Taken()
         except ResponseError as error:
+            self._pause(error)
+            return
+        except BrokerUnavailable as error:
+            if not is_refusal(error):
+                raise
             self._pause(error)
             return
         self._pause_s = 0.0
@@ -188,13 +226,14 @@ class Channel(redis.Channel):
     def _others(self) -> OtherReaders:
         return OtherReaders(lambda: live_workers(self._registry), HAND.holder, self._settings.lost_after_s)
 
-    def _pause(self, error: ResponseError) -> None:
-        """What Redis says of a key that others have put something else at, say: it may be another's next time, and is
-        no reason to end."""
+    def _pause(self, error: ResponseError | BrokerUnavailable) -> None:
+        """Where Redis answers and gives nothing out: it takes no writes, or others have put something else at a key.
+
+        A new connection would hear the same. The loop asks again in one of its rounds, of which there is one a second.
+        """
         self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
+        self._paused_until = time.monotonic() + self._pause_s
         _log.error("cannot take from the lanes; pauses", error=str(error), pause_s=self._pause_s)
-        # nobody rings there: the loop goes on meanwhile
-        self._listen([f"bell::{HAND.holder}"], self._pause_s)
 
     def _listen(self, bells: list[str], seconds: float) -> None:
         prefix = self._settings.key_prefix

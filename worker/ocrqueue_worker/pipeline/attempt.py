@@ -33,6 +33,8 @@ class Workplace:
     storage: Storage
     engine: Callable[[str], Engine[Any]]
     """The loaded engine of a name. Raises EngineUnknown, EngineUnavailable."""
+    about_to_end: Callable[[Hold], None] = lambda _: None
+    """Hears of a part of which only the result is to be stored: what comes next can be taken meanwhile."""
 
 
 @dataclass

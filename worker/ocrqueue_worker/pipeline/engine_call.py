@@ -27,13 +27,21 @@ def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[
     if reading.seconds_left() <= 0:
         return [EngineTimeout()] * len(pages)
     try:
-        return check_results(engine.recognize(pages, reading), pages, engine.name)
+        results = check_results(engine.recognize(pages, reading), pages, engine.name)
+        return [_without_frames(result) if isinstance(result, OcrQueueError) else result for result in results]
     except SoftTimeLimitExceeded:
         raise
     except OcrQueueError as error:
-        return [error] * len(pages)
+        return [_without_frames(error)] * len(pages)
     except Exception as error:
         return [_broke_off(engine, error)] * len(pages)
+
+
+def _without_frames(error: OcrQueueError) -> OcrQueueError:
+    """An error holds the frames in which it was raised, and these the image. A frame that holds the error again, in the
+    list of its results, would keep both until Python looks for cycles, some hundred jobs later."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def recognise_lines(
@@ -47,12 +55,12 @@ def recognise_lines(
     except SoftTimeLimitExceeded:
         raise
     except OcrQueueError as error:
-        return error
+        return _without_frames(error)
     except Exception as error:
         return _broke_off(engine, error)
     if len(read) != len(lines) or not all(isinstance(line, Line | OcrQueueError) for line in read):
         return EngineFailed(f"{engine.name} returned {len(read)} lines for {len(lines)}.")
-    return read
+    return [_without_frames(line) if isinstance(line, OcrQueueError) else line for line in read]
 
 
 def recognise_reference(engine: Engine[Any], uri: str, reading: Reading[Any]) -> Page:

@@ -31,6 +31,7 @@ def store_result(attempt: Attempt, document: Document, before: Timings | None = 
     `before`: what the parts have spent whose pages are gathered.
     """
     storage, job_id = attempt.storage, attempt.job.id
+    attempt.workplace.about_to_end(attempt.hold)
     with attempt.watch.measure("upload_s"):
         document = document.model_copy(update={"timings": attempt.timings(before)})
         written = document.model_dump_json().encode()

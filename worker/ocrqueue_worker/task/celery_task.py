@@ -33,7 +33,7 @@ from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.celery_request import PartRequest
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
-from ocrqueue_worker.task.delivery import Delivery, failed, note_cpu_time, reason_not_to_begin
+from ocrqueue_worker.task.delivery import Delivery, failed, note_about_to_end, note_cpu_time, reason_not_to_begin
 from ocrqueue_worker.task.run_job import read_job
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.tracing import attempt_span, group_span
@@ -190,7 +190,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             self._recoveries = VERDICT.recoveries
             # what was wrong may have been credentials that this process has read before
             open_storage(self.settings).reconnect()
-        return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine)
+        return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine, note_about_to_end)
 
     # --- in the worker's main process, in a thread beside its event loop --------------------------------------------
 

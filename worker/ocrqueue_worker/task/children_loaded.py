@@ -1,4 +1,4 @@
-"""Which of a prefork worker's children have loaded their engines: only these get work."""
+"""Which of a prefork worker's children have loaded their engines, and do not leave: only these get work."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-_ONE: Final = struct.Struct("=I")
+_ONE: Final = struct.Struct("=i")
 
 
 class ChildrenLoaded:
-    """A pipe into which each child writes its process id when its engines are loaded, or could not be."""
+    """A pipe into which each child writes its process id when its engines are loaded, or could not be; and its negative
+    when it is about to be replaced."""
 
     def __init__(self) -> None:
         self.done = False
@@ -33,8 +34,15 @@ class ChildrenLoaded:
 
     def note(self) -> None:
         """In a child."""
+        self._write(os.getpid())
+
+    def note_leaving(self) -> None:
+        """In a child."""
+        self._write(-os.getpid())
+
+    def _write(self, number: int) -> None:
         if self._ends is not None:
-            os.write(self._ends[1], _ONE.pack(os.getpid()))
+            os.write(self._ends[1], _ONE.pack(number))
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the next to have noted it, `timeout_s` seconds at most."""
@@ -50,7 +58,8 @@ class ChildrenLoaded:
         except BlockingIOError:
             return
         # a write of 4 bytes to a pipe is never torn: pipe(7)
-        self._loaded.update(pid for (pid,) in _ONE.iter_unpack(written))
+        for (number,) in _ONE.iter_unpack(written):
+            self._loaded.add(number) if number > 0 else self._loaded.discard(-number)
 
     def among(self, pids: Iterable[int]) -> frozenset[int]:
         """Those of these processes that have loaded; others are forgotten, for their ids come again."""

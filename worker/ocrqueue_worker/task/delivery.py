@@ -29,6 +29,7 @@ from ocrqueue.settings import Settings
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.finishing import FINISHING
 from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
 from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
@@ -234,9 +235,7 @@ class Delivery:
         cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
         used = Used(pages, _cpu_s(start), cost=cost)
         closing = self.hold.closing.token if self.hold.page is not None else ""
-        if not closing and not RECYCLING.is_leaving:
-            # after a page its closing part may follow, which is not the main process's to see
-            FINISHING.note(self.hold)
+        note_about_to_end(self.hold)
         return self._until_redis_answers(
             lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)
         )
@@ -269,6 +268,15 @@ def reason_not_to_begin() -> OcrQueueError | None:
     if is_stopping():
         return WorkerStopping()
     return WorkerAccessBroken() if VERDICT.is_broken else None
+
+
+def note_about_to_end(hold: Hold) -> None:
+    """For the main process, which then takes what comes next.
+
+    Not of a page: its closing part may follow, which is not the main process's to see. Not for a child that leaves.
+    """
+    if hold.page is None and not CHILD_MEMORY.is_exceeded() and not RECYCLING.is_leaving:
+        FINISHING.note(hold)
 
 
 def failed(job_id: str, error: OcrQueueError) -> Outcome:

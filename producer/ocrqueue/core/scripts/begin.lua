@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, places, counts
+-- uses: root, clock, as_text, is_final, places, counts, replication
 -- BEGIN: the attempt at a part that was taken.
 -- ARGV root, part, token, worker's name, engine
 -- returns {verdict, attempt, wait from submission (ms), retries, stored, page parts, pin}:
@@ -9,14 +9,14 @@
 local part, token, worker, engine = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key, record = part_key(part), record_key(job_of(part))
 local own = redis.call('HMGET', key, 'place', 'token', 'begun', 'attempts', 'retries', 'holder', 'deliveries',
-  'queued_at', 'queue_wait_ms', 'replayed', 'parts', 'pin')
+  'queued_at', 'queue_wait_ms', 'replication', 'parts', 'pin')
 if own[1] ~= 'hand' or own[2] ~= token then
   local state = redis.call('HGET', record, 'state')
   return {state and not is_final(state) and 'gone' or 'ended', 0, 0, 0, 0, 0, ''}
 end
 local job = {unpack(own, 8, 12)}
 if is_page_part(part) then
-  job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replayed', 'parts', 'pin')
+  job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replication', 'parts', 'pin')
 end
 local attempt, queued_at = tonumber(own[4] or 0), tonumber(job[1])
 if not own[3] then
@@ -37,14 +37,8 @@ if not own[3] then
   redis.call('HDEL', root .. 'hand:' .. own[6], token)
   tell(job_of(part), 'running')
 end
--- A UUIDv7 tells when it was made: of any other id, and of an old one, a life that nobody remembers may have stored one
-local function is_new(id)
-  local high, low = string.match(id, '^(%x%x%x%x%x%x%x%x)%-(%x%x%x%x)%-7%x%x%x%-')
-  return high and now - tonumber(high .. low, 16) < 86400000
-end
-
--- after another attempt too, and where Redis has lost what it knew since
-local forgotten_before = tonumber(redis.call('HGET', root .. 'replication', 'changed_at') or 0)
-local may_be_stored = attempt > 1 or job[3] or queued_at <= forgotten_before or not is_new(job_of(part))
+-- Nothing is, where the id was made for this submission, and Redis has lost nothing since: of any other a life that
+-- nobody remembers may have stored one.
+local may_be_stored = attempt > 1 or not job[3] or job[3] ~= known_replication()
 local stored = may_be_stored and 1 + redis.call('EXISTS', root .. 'removal:' .. job_of(part)) or 0
 return {'run', attempt, tonumber(job[2] or 0), tonumber(own[5] or 0), stored, tonumber(job[4] or 0), job[5] or ''}

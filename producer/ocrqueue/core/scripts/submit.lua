@@ -1,15 +1,18 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, inputs, job_lists, submission
+-- uses: root, clock, as_text, ended_ids, places, inputs, job_lists, replication, submission
 -- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full.
 -- ARGV root, options, entries, and the JSON text of each job
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)
 --   entry: id, engine, lane, kind, and where it has one: tenant, tag, reply_to, once (hash of the idempotency key),
---   fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms
+--   fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms, new (its id was
+--   made for this)
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: its engine, how many wait there,
 -- now (ms), {period, jobs ended in it, ...}
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
 local ids, refusal, waiting, lanes = {}, {}, {}, {}
 local sequence = next_sequences(#entries)
+-- where no worker has been yet, nobody has noted it
+local replication = known_replication() or note_replication()
 
 local function waiting_for(engine)
   if not waiting[engine] then
@@ -42,6 +45,7 @@ for number, entry in ipairs(entries) do
       redis.call('SET', root .. 'once:' .. entry.once, id .. ' ' .. entry.fingerprint,
         'PX', as_text(options.idempotency_ttl_ms))
     end
+    if entry.new then entry.replication = replication end
     local waits, tenant = add_job(entry, texts[number], as_text(sequence + number - 1)), entry.tenant or ''
     if waits and not is_paused(entry.lane, tenant) then lanes[entry.lane] = tenant end
     if waiting[engine] then waiting[engine] = waiting[engine] + 1 end
