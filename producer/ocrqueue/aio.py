@@ -48,6 +48,8 @@ _MOVES: Final = (
     "take_back",
     "replay",
     "drop",
+    "drain",
+    "note_action",
     "delete",
     "find",
 )
@@ -332,11 +334,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
         """See OcrQueue.drain."""
         found = workers_named(names, await self.workers())
-        with broker_errors():
-            async with self.client.pipeline(transaction=True) as pipeline:
-                for worker in found:
-                    pipeline.set(self.arguments.keys.drain(worker.holder), 1, ex=self.settings.record_ttl_s)
-                await pipeline.execute()
+        await self._run("drain", self.arguments.drain([worker.holder for worker in found]))
         await self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
         return found
 

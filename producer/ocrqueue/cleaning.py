@@ -79,19 +79,20 @@ class Cleaning:
     def run(self) -> Cleaned:
         """Raises CleaningRefused, BrokerUnavailable, StorageUnavailable, StorageDenied: what is removed by then is."""
         with broker_errors():
-            self._now_s = float(self.registry.client.time()[0])
+            seconds, microseconds = self.registry.client.time()
+            self._now_s = seconds + microseconds / 1_000_000
         if self.dry_run:
             self._clean()
             return self.done
-        keys, asked = self.registry.keys, {"older_than_s": self.results_older_than_s}
-        begin = begin_run(keys, "clean", asked, self.who or who_asks(), int(self._now_s * 1000))
+        arguments, asked = self.registry.arguments, {"older_than_s": self.results_older_than_s}
+        begin = begin_run(arguments, "clean", asked, self.who or who_asks(), int(self._now_s * 1000))
         how: Literal["done", "interrupted"] = "interrupted"
         run = run_steps(self.registry, begin)
         try:
             self._clean()
             how = "done"
         finally:
-            run_steps(self.registry, end_run(keys, run, how, self.done.results.count))
+            run_steps(self.registry, end_run(arguments, run, how, self.done.results.count))
         return self.done
 
     def _clean(self) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from ocrqueue import OcrQueue
+from ocrqueue import AsyncOcrQueue, OcrQueue
+from ocrqueue.client import SubmittedJob
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.check import check
+from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import load_settings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import RedisServer, redis_server, wait_until, worker
@@ -107,3 +112,80 @@ def test_a_worker_that_starts_at_the_memory_limit_reads_what_waits(
             client.config_set("maxmemory", 1_000_000)
             assert another.wait(60).state == "succeeded"
             assert "Frequent restarts" not in running.log_text()
+
+
+def jobs_of_all_kinds(queue: OcrQueue) -> dict[str, list[SubmittedJob]]:
+    """Some that have ended, some that have failed, some that wait, each under its tag."""
+    made = {
+        "read": queue.submit_many([HELLO] * 3, engine="null", tag="read", cache=False),
+        "failed": queue.submit_many([HELLO] * 2, engine="null", tag="failed", options={"fault": "error"}),
+    }
+    for jobs in made.values():
+        dict(queue.watch(jobs, 60))
+    queue.pause(engine="null")
+    made["waiting"] = queue.submit_many([HELLO] * 3, engine="null", tag="waiting", cache=False)
+    return made
+
+
+def test_at_the_memory_limit_all_that_frees_memory_works_and_is_noted(
+    server: RedisServer, given: dict[str, object], tmp_path: Path
+) -> None:
+    settings = load_settings(**given)
+    with worker(given, tmp_path, *ONE_CHILD, "-n", "drained@here") as running, OcrQueue(settings) as queue:
+        made = jobs_of_all_kinds(queue)
+        with server.client() as client:
+            client.config_set("maxmemory", 1_000_000)
+            with pytest.raises(BrokerUnavailable, match="memory limit"):
+                queue.submit(HELLO, engine="null")
+            assert queue.cancel_many(tag="waiting").jobs == 3
+            assert queue.drop_many(tag="failed").jobs == 2
+            assert queue.delete_many(tag="waiting").jobs == 3
+            queue.delete(made["read"][0].id)
+            assert queue.delete_many(tag="read").jobs == 2
+            queue.clean()
+            queue.resume(engine="null")
+            assert [each.name for each in queue.drain("drained@here")] == ["drained@here"]
+            assert running.process.wait(60) == 0
+            noted = [entry.action for entry in queue.audit()]
+            assert noted == ["drain", "resume", "clean", "delete", "delete", "delete", "drop", "cancel", "pause"]
+            assert {entry.ended for entry in queue.audit()} == {"done"}
+            assert check(queue.registry) == []
+
+
+def test_at_the_memory_limit_the_asyncio_client_does_the_same(
+    server: RedisServer, given: dict[str, object], tmp_path: Path
+) -> None:
+    async def free() -> None:
+        async with AsyncOcrQueue(load_settings(**given)) as queue:
+            assert (await queue.cancel_many(tag="waiting")).jobs == 3
+            assert (await queue.delete_many(tag="read")).jobs == 3
+            await queue.clean()
+            await queue.drain("drained@here")
+            assert {entry.ended for entry in await queue.audit()} == {"done"}
+
+    with (
+        worker(given, tmp_path, *ONE_CHILD, "-n", "drained@here") as running,
+        OcrQueue(load_settings(**given)) as queue,
+        server.client() as client,
+    ):
+        jobs_of_all_kinds(queue)
+        client.config_set("maxmemory", 1_000_000)
+        asyncio.run(free())
+        assert running.process.wait(60) == 0
+
+
+def test_at_the_memory_limit_a_worker_still_rings_and_notes_what_it_has_left(
+    server: RedisServer, given: dict[str, object]
+) -> None:
+    with OcrQueue(load_settings(**given)) as queue, server.client() as client:
+        job = queue.submit(HELLO, engine="null")
+        job.cancel()
+        client.config_set("maxmemory", 1_000_000)
+        with closing(WorkerRegistry(queue.settings)) as registry:
+            registry.ring_again(["ocr.null"])
+            registry.ring_again(["ocr.null"])
+            registry.wake("a-worker")
+            assert client.llen(registry.keys.bell("ocr.null")) == client.llen(registry.keys.bell(":a-worker")) == 1
+            assert client.ttl(registry.keys.bell(":a-worker")) > 0
+            registry.note_leftovers(job.id)
+            assert registry.leftovers(10) == [job.id]

@@ -7,27 +7,28 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from ocrqueue import OcrQueue
+from ocrqueue.cli.program import program
 from ocrqueue.client import SubmittedJob
 from ocrqueue.core import WorkerInfo
 from ocrqueue.core.check import check
 from ocrqueue.core.installation import workers_heard_of
 from ocrqueue.core.side_lanes import side_lanes
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import Settings, load_settings, process_settings
+from ocrqueue_worker.cli.program import health
 from ocrqueue_worker.engines.tesseract.tessdata import tessdata_dir
 from tests.support.pictures import png, text_picture
 from tests.support.processes import (
@@ -121,14 +122,13 @@ class Observed:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
             return str(answer.read().decode())
 
-    def health(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ocrqueue_worker", "health", *arguments],
-            env=environment(self.settings),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def health(self, *arguments: str) -> Result:
+        """As `ocrqueue-worker health` has it, without a process of its own."""
+        process_settings.cache_clear()
+        try:
+            return CliRunner().invoke(health, arguments, env=environment(self.settings))
+        finally:
+            process_settings.cache_clear()
 
     def check_says(self, code: str, what: str, remedy: str, *, engine: str = "") -> None:
         """In its log, to all who look at the installation, in its metrics and in its health."""
@@ -140,9 +140,10 @@ class Observed:
         (ready,) = self.lines("engines loaded")
         moments = [datetime.fromisoformat(line["timestamp"]) for line in (ready, told)]
         assert (moments[1] - moments[0]).total_seconds() < WITHIN_S
-        takes = f"takes no jobs{engine and f' for {engine}'}: {code}:"
+        of_engine = f"cannot do jobs for {engine}, and leaves them to others if any can"
+        takes = f"{of_engine if engine else 'takes no jobs'}: {code}:"
         shown = commanded(self.place, "top", "--once")
-        assert f"{self.name}  takes no jobs" in shown, shown
+        assert f"{self.name}  {takes}" in shown, shown
         assert f"{self.name} {takes}" in commanded(self.place, "engines")
         wait_until(
             lambda: f'ocrqueue_worker_troubles{{error="{code}",what="{what}"}} 1.0' in self.metrics(), 60, "metrics"
@@ -151,7 +152,7 @@ class Observed:
         installed = commanded(self.place, "metrics", "--once")
         assert f'ocrqueue_workers_stopped{{engine="tesseract",error="{code}"}}' in installed
         wait_until(lambda: takes in self.health().stdout, 60, "health")
-        assert (self.health().returncode, self.health("--ready").returncode) == (0, 1)
+        assert (self.health().exit_code, self.health("--ready").exit_code) == (0, 1)
 
     def check_is_well(self) -> None:
         wait_until(lambda: self.codes() == [], 60, f"{self.name} is well again")
@@ -161,14 +162,11 @@ class Observed:
 
 
 def commanded(place: Place, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "ocrqueue.cli", *arguments],
-        env=environment(as_environment(place.settings)) | {"COLUMNS": "400"},
-        capture_output=True,
-        text=True,
-        check=True,
+    done = CliRunner().invoke(
+        program, arguments, env=environment(as_environment(place.settings)) | {"COLUMNS": "400"}, prog_name="ocrqueue"
     )
-    return done.stdout + done.stderr
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 @pytest.fixture(scope="module")
@@ -177,16 +175,17 @@ def guarded() -> Iterator[Guarded]:
         yield server
 
 
-@pytest.fixture
-def place(guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+@pytest.fixture(scope="module")
+def place(guarded: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("place")
     bucket, user = f"scans-{uuid.uuid4().hex[:8]}", guarded.make_user(f"user-{uuid.uuid4().hex[:8]}")
     guarded.client("s3").create_bucket(Bucket=bucket)
-    write_credentials(tmp_path / "credentials", user)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    with redis_server(tmp_path) as redis:
+    write_credentials(folder / "credentials", user)
+    with pytest.MonkeyPatch.context() as patch, redis_server(folder) as redis:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
         settings = load_settings(
             redis_url=redis.url,
             storage=f"s3://{bucket}",
@@ -196,7 +195,22 @@ def place(guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             cache_ttl_s=0,
         )
         with OcrQueue(settings) as queue:
-            yield Place(tmp_path, redis, guarded, settings, queue, user)
+            yield Place(folder, redis, guarded, settings, queue, user)
+
+
+@pytest.fixture(scope="module")
+def good(place: Place) -> Iterator[Observed]:
+    """A worker of which all is well."""
+    with place.worker("good", credentials=place.credentials(place.folder / "good")) as working:
+        yield working
+
+
+@pytest.fixture
+def another(place: Place) -> Iterator[Place]:
+    """An installation without workers, on the same servers."""
+    settings = place.settings.model_copy(update={"key_prefix": f"{uuid.uuid4().hex[:8]}:"})
+    with OcrQueue(settings) as queue:
+        yield replace(place, settings=settings, queue=queue)
 
 
 @dataclass
@@ -254,14 +268,14 @@ def limit_files(running: Worker, limit: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
+@pytest.mark.usefixtures("good")
 def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves(place: Place) -> None:
-    good = place.credentials(place.folder / "good")
+    right = place.credentials(place.folder / "right")
     wrong = place.folder / "wrong"
     packs = place.folder / "packs"
     packs.mkdir()
     absent = f"absent-{uuid.uuid4().hex[:8]}"
     with ExitStack() as stack:
-        stack.enter_context(place.worker("good", credentials=good))
         jobs = stack.enter_context(load(place))
         wait_until(lambda: len(jobs.jobs) > 20, 60, "there is load")
 
@@ -269,9 +283,9 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
         secret, bucket, language, disk = stack.enter_context(
             together(
                 place.worker("secret", credentials=place.credentials(wrong, secret_access_key="not-the-secret")),
-                place.worker("bucket", credentials=good, storage=f"s3://{absent}"),
-                place.worker("language", credentials=good, tessdata_dir=packs),
-                place.worker("disk", credentials=good, command=prlimit),
+                place.worker("bucket", credentials=right, storage=f"s3://{absent}"),
+                place.worker("language", credentials=right, tessdata_dir=packs),
+                place.worker("disk", credentials=right, command=prlimit),
             )
         )
         secret.check_says("storage.denied", "storage", "AWS_ACCESS_KEY_ID")
@@ -293,12 +307,12 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
         wait_until(lambda: jobs.read_by() >= names, 120, "all work")
 
 
+@pytest.mark.usefixtures("good")
 def test_a_worker_whose_access_breaks_under_its_jobs_gives_them_back_uncounted(place: Place) -> None:
     own = place.s3.make_user("breaking")
     file = place.folder / "breaking"
     write_credentials(file, own)
     with ExitStack() as stack:
-        stack.enter_context(place.worker("good", credentials=place.credentials(place.folder / "good")))
         breaking = stack.enter_context(place.worker("breaking", credentials={"AWS_SHARED_CREDENTIALS_FILE": str(file)}))
         jobs = stack.enter_context(load(place))
         wait_until(lambda: {"good@here", "breaking@here"} <= jobs.read_by(), 120, "both work")
@@ -325,7 +339,7 @@ def test_a_worker_whose_access_breaks_under_its_jobs_gives_them_back_uncounted(p
         wait_until(lambda: "breaking@here" in jobs.read_by(), 120, "it works again")
 
 
-def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place: Place) -> None:
+def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place: Place, good: Observed) -> None:
     """The policy of a bucket lets nobody but the administrator in."""
     admin, name = place.s3.client("s3"), f"closed-{uuid.uuid4().hex[:8]}"
     admin.create_bucket(Bucket=name)
@@ -336,42 +350,49 @@ def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place:
     for user in iam.list_users()["Users"]:
         if user["UserName"] != "admin":
             iam.put_user_policy(UserName=user["UserName"], PolicyName="closed", PolicyDocument=policy)
-    good = place.credentials(place.folder / "good")
     queue = place.queue
-    with place.worker("first", credentials=good) as first, place.worker("second", credentials=good) as second:
+    with place.worker("second", credentials=place.credentials(place.folder / "second")) as second:
         job = queue.submit(f"s3://{name}/page.png", engine="tesseract", crops="none")
         status = job.wait(120)
         assert (status.state, status.error and status.error.code) == ("failed", "source.access_denied")
         assert status.attempts == 2
-        assert [len(each.lines("job started")) for each in (first, second)] == [1, 1]
-        assert first.codes() == second.codes() == []
-    with place.worker("alone", credentials=good):
-        job = queue.submit(f"s3://{name}/page.png", engine="tesseract", crops="none")
-        status = job.wait(120)
-        assert (status.state, status.attempts) == ("failed", 1), "there is no second worker"
+        assert {attempt.worker for attempt in job.history()} == {good.name, second.name}
+        assert good.codes() == second.codes() == []
+    job = queue.submit(f"s3://{name}/page.png", engine="tesseract", crops="none")
+    status = job.wait(120)
+    assert (status.state, status.attempts) == ("failed", 1), "there is no second worker"
     assert check(queue.registry) == []
 
 
-def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(place: Place) -> None:
-    packs, all_packs = place.folder / "packs", tessdata_dir(load_settings())
+def test_a_lone_worker_that_cannot_do_an_engines_jobs_says_what_becomes_of_them(another: Place, tmp_path: Path) -> None:
+    right = another.credentials(tmp_path / "right")
+    with another.worker("lone", credentials=right, tessdata_dir=tmp_path, lost_after_s=2) as lone:
+        lone.check_says("language.missing", "languages of tesseract", "apt-get install", engine="tesseract")
+        status = another.queue.submit(png(text_picture("Hello 42")), engine="tesseract", crops="none").wait(120)
+        assert (status.state, status.error and status.error.code) == ("failed", "language.missing")
+        assert status.worker == lone.name, "no other worker could"
+
+
+def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another: Place, tmp_path: Path) -> None:
+    packs, all_packs = tmp_path / "packs", tessdata_dir(load_settings())
     packs.mkdir()
     shutil.copy(all_packs / "eng.traineddata", packs)
-    good = place.credentials(place.folder / "good")
-    queue, image = place.queue, png(text_picture("Hello 42"))
+    right = another.credentials(tmp_path / "right")
+    queue, image = another.queue, png(text_picture("Hello 42"))
 
     def submitted(*languages: str, times: int = 1) -> list[SubmittedJob]:
         return queue.submit_many([image] * times, engine="tesseract", languages=languages, crops="none")
 
     with ExitStack() as stack:
         lacking = stack.enter_context(
-            place.worker("lacking", credentials=good, tessdata_dir=packs, worker_heartbeat_s=5)
+            another.worker("lacking", credentials=right, tessdata_dir=packs, worker_heartbeat_s=5)
         )
         missing = submitted("kor")[0].wait(120)
         assert (missing.state, missing.error and missing.error.code) == ("failed", "language.missing")
         assert missing.error is not None
         assert "tesseract-ocr-kor" in missing.error.remedy
 
-        able = stack.enter_context(place.worker("able", credentials=good))
+        able = stack.enter_context(another.worker("able", credentials=right))
         # stopped, it takes none, and is still there for a while
         os.kill(able.running.pid, signal.SIGSTOP)
         korean, english = submitted("kor", times=5), submitted("eng", times=5)

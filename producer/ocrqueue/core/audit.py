@@ -16,7 +16,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from ocrqueue.core.keys import Keys
-from ocrqueue.core.steps import Commands, Steps
+from ocrqueue.core.script_arguments import ScriptArguments
+from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import BrokerUnavailable
 
 Action = Literal["cancel", "replay", "drop", "delete"]
@@ -54,12 +55,15 @@ def who_asks() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def begin_run(keys: Keys, action: Action | Noted, filter_: Mapping[str, Any], who: str, now_ms: int) -> Steps[str]:
+def begin_run(
+    arguments: ScriptArguments, action: Action | Noted, filter_: Mapping[str, Any], who: str, now_ms: int
+) -> Steps[str]:
     """Note what is about to be done; returns the name under which its steps count."""
     run = f"{now_ms:015d}-{secrets.token_hex(4)}"
     told = json.dumps({"who": who, "action": action, "filter": dict(filter_)}, separators=(",", ":"))
-    _, fields = yield Commands([("HSET", keys.audit(), run, told), ("HLEN", keys.audit())])
+    fields = yield Move("note_action", arguments.note_action({run: told}))
     if fields > _FIELDS * (_KEPT + 1):
+        keys = arguments.keys
         (names,) = yield Commands([("HKEYS", keys.audit())])
         runs = sorted({name.decode().partition(":")[0] for name in names})
         old = [field for name in runs[:-_KEPT] for field in (name, f"{name}:jobs", f"{name}:ended")]
@@ -68,12 +72,12 @@ def begin_run(keys: Keys, action: Action | Noted, filter_: Mapping[str, Any], wh
     return run
 
 
-def note_action(keys: Keys, action: Noted, filter_: Mapping[str, Any], who: str | None) -> Steps[None]:
-    """Of what is done already, in one step. It stands also where Redis, at its memory limit, takes no line of it."""
+def note_action(arguments: ScriptArguments, action: Noted, filter_: Mapping[str, Any], who: str | None) -> Steps[None]:
+    """Of what is done already. It stands also where Redis is gone before it has a line of it."""
     try:
         now_ms = yield from redis_ms()
-        run = yield from begin_run(keys, action, filter_, who or who_asks(), now_ms)
-        yield from end_run(keys, run, "done")
+        run = yield from begin_run(arguments, action, filter_, who or who_asks(), now_ms)
+        yield from end_run(arguments, run, "done")
     except BrokerUnavailable:
         return
 
@@ -84,10 +88,10 @@ def redis_ms() -> Steps[int]:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
-def end_run(keys: Keys, run: str, how: Literal["done", "interrupted"], jobs: int = 0) -> Steps[None]:
+def end_run(arguments: ScriptArguments, run: str, how: Literal["done", "interrupted"], jobs: int = 0) -> Steps[None]:
     """`jobs`: of an action whose steps count nothing in Redis."""
-    counted = (f"{run}:jobs", jobs) if jobs else ()
-    yield Commands([("HSET", keys.audit(), f"{run}:ended", how, *counted)])
+    counted = {f"{run}:jobs": jobs} if jobs else {}
+    yield Move("note_action", arguments.note_action({f"{run}:ended": how, **counted}))
 
 
 def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:

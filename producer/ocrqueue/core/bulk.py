@@ -87,14 +87,14 @@ class Bulk:
             ids: set[str] = set()
             yield from self._walk(meant, options, _Counter(ids, self.action))
             return BulkResult(self.action, len(ids), dry_run=True)
-        run = yield from begin_run(self.arguments.keys, self.action, wanted.to_message(), self.who, now_ms)
+        run = yield from begin_run(self.arguments, self.action, wanted.to_message(), self.who, now_ms)
         done, waiting = yield from self._audited(run, self._passes(meant, options, self._actor(run)))
         return BulkResult(self.action, done, waiting)
 
     def delete_ids(self, job_ids: Sequence[str]) -> Steps[tuple[BulkResult, list[str]]]:
         """Of a deletion: these very jobs. Returns the ids that are not known, too."""
         now_ms = yield from redis_ms()
-        run = yield from begin_run(self.arguments.keys, self.action, {"ids": len(job_ids)}, self.who, now_ms)
+        run = yield from begin_run(self.arguments, self.action, {"ids": len(job_ids)}, self.who, now_ms)
         unknown: list[str] = []
         done, waiting = yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), unknown))
         return BulkResult(self.action, done, waiting), unknown
@@ -105,9 +105,9 @@ class Bulk:
         except GeneratorExit:
             raise
         except BaseException:
-            yield from end_run(self.arguments.keys, run, "interrupted")
+            yield from end_run(self.arguments, run, "interrupted")
             raise
-        yield from end_run(self.arguments.keys, run, "done")
+        yield from end_run(self.arguments, run, "done")
         return came_to
 
     def _passes(self, meant: JobFilter, options: Mapping[str, Any], actor: Actor) -> Steps[tuple[int, int]]:

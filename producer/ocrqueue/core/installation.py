@@ -70,10 +70,7 @@ def drain_workers(registry: Registry, names: Sequence[str]) -> list[WorkerInfo]:
     They hear of it by their next heartbeat. Raises WorkerUnknown, and then tells none.
     """
     found = workers_named(names, live_workers(registry))
-    with broker_errors(), registry.client.pipeline(transaction=True) as pipeline:
-        for worker in found:
-            pipeline.set(registry.keys.drain(worker.holder), 1, ex=registry.settings.record_ttl_s)
-        pipeline.execute()
+    registry.run("drain", registry.arguments.drain([worker.holder for worker in found]))
     return found
 
 

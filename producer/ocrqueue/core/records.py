@@ -230,11 +230,19 @@ class Trouble(BaseModel):
     engine: str | None = None
     """The one that it is about; None: all."""
     stops: bool = True
-    """Whether the worker takes no parts for that as long as it lasts."""
+    """Whether the worker takes no parts for that while it lasts; of an engine, while another worker could."""
 
     def __str__(self) -> str:
-        takes = f"takes no jobs{f' for {self.engine}' if self.engine else ''}: " if self.stops else ""
-        return f"{takes}{self.error.code}: {self.error.message} {self.error.remedy}".rstrip()
+        return f"{self._takes}{self.error.code}: {self.error.message} {self.error.remedy}".rstrip()
+
+    @property
+    def _takes(self) -> str:
+        if not self.stops:
+            return ""
+        # where no other worker can do them, it takes and fails them, so that they do not wait for ever
+        if self.engine is None:
+            return "takes no jobs: "
+        return f"cannot do jobs for {self.engine}, and leaves them to others if any can: "
 
 
 class WorkerInfo(BaseModel):
@@ -262,7 +270,7 @@ class WorkerInfo(BaseModel):
     """What is wrong with its access, and whether it takes parts all the same."""
 
     def takes(self, engine: str) -> bool:
-        """Whether it takes parts for the engine, if it has that."""
+        """Whether it can do parts for the engine, if it has that: others are not taken while other workers can."""
         return not any(trouble.stops and trouble.engine in (None, engine) for trouble in self.troubles)
 
     @property

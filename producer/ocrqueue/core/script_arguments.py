@@ -222,6 +222,19 @@ class ScriptArguments:
     def drop(self, job_ids: Sequence[str], run: str) -> Arguments:
         return [self.keys.root, run, *job_ids]
 
+    def note_action(self, fields: Mapping[str, str | int]) -> Arguments:
+        return [self.keys.root, *(each for pair in fields.items() for each in pair)]
+
+    def note_leftovers(self, job_id: str) -> Arguments:
+        return [self.keys.root, job_id]
+
+    def ring(self, bells: Sequence[str], waits_ms: int = 0) -> Arguments:
+        """`bells`: lanes, or `:` and a worker's holder; `waits_ms`: for how long a ring stays there, 0: until heard."""
+        return [self.keys.root, waits_ms, *bells]
+
+    def drain(self, holders: Sequence[str]) -> Arguments:
+        return [self.keys.root, self.settings.record_ttl_s, *holders]
+
     def remember_reading(self, cache_key: str, result_uri: str, job_id: str) -> Arguments:
         return [self.keys.root, cache_key, result_uri, self.settings.cache_ttl_s, job_id]
 

@@ -209,22 +209,11 @@ class WorkerRegistry(Registry):
 
     def wake(self, holder: str) -> None:
         """Have the worker look at its lanes at once."""
-        bell = self.keys.bell(f":{holder}")
-        with broker_errors(), self.client.pipeline(transaction=True) as pipeline:
-            pipeline.lpush(bell, "1")
-            pipeline.pexpire(bell, _BELL_MS)
-            pipeline.execute()
+        self.run("ring", self.arguments.ring([f":{holder}"], _BELL_MS))
 
     def ring_again(self, lanes: Sequence[str]) -> None:
         """Rings that a worker heard which takes nothing any more are for others."""
-        bells = [self.keys.bell(lane) for lane in lanes]
-        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
-            for bell in bells:
-                pipeline.llen(bell)
-            for bell, rings in zip(bells, pipeline.execute(), strict=True):
-                if not rings:
-                    pipeline.lpush(bell, "1")
-            pipeline.execute()
+        self.run("ring", self.arguments.ring(lanes))
 
     def give_back_unbegun(self, hold: Hold) -> Literal["released", "cancelled", "ended", "gone", "begun"]:
         """The part goes back to its place as if it had not been taken; not if its attempt was begun meanwhile."""
@@ -327,10 +316,7 @@ class WorkerRegistry(Registry):
 
     def note_leftovers(self, job_id: str) -> None:
         """Something was stored for the job after its end."""
-        with broker_errors():
-            state = cast("bytes | None", self.client.hget(self.keys.record(job_id), "state"))
-            if state is not None and state.decode() in FINAL_STATES:
-                self.client.sadd(self.keys.leftovers(), job_id)
+        self.run("note_leftovers", self.arguments.note_leftovers(job_id))
 
     def forget_leftovers(self, job_ids: Sequence[str]) -> None:
         """What these jobs had stored is removed."""

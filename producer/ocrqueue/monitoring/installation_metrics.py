@@ -49,7 +49,7 @@ METRICS: Final = (
     Metric(
         "ocrqueue_workers_stopped",
         "gauge",
-        "Those of ocrqueue_workers that take no jobs for the engine, as their own access is broken; by its error.",
+        "Those of ocrqueue_workers that cannot do jobs of the engine, as their own access is broken; by its error.",
         ("engine", "error"),
     ),
     Metric("ocrqueue_jobs_running", "gauge", "Parts of jobs that workers have in hand."),

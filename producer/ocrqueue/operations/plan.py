@@ -90,7 +90,7 @@ class Operations:
 
     def note(self, action: Noted, what: Mapping[str, JsonValue], who: str | None) -> Steps[None]:
         """For the audit: it was done."""
-        return note_action(self.arguments.keys, action, what, who)
+        return note_action(self.arguments, action, what, who)
 
     def audit(self, limit: int) -> Steps[list[AuditEntry]]:
         return audit(self.arguments.keys, limit)

@@ -49,7 +49,7 @@ class Troubles:
                 return
         if error is not None:
             told = {"error": error.code, "reason": error.message, "remedy": error.info.remedy}
-            takes = f"jobs for {engine} are not taken" if engine else "no jobs are taken"
+            takes = f"jobs for {engine} are left to others, if any can do them" if engine else "no jobs are taken"
             _log.error("this worker's access is broken", what=what, follows=takes if stops else "nothing", **told)
         elif before is not None:
             _log.info("this worker's access is as it should be again", what=what, was=before.error.code)

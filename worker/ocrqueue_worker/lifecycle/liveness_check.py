@@ -12,8 +12,8 @@ import time
 from typing import Final
 
 VARIABLE: Final = "OCRQUEUE_HEALTH_FILE"
-STOPPED: Final = "takes no jobs"
-"""So begins what is wrong with a worker that is alive and takes no jobs for that."""
+STOPPED: Final = ("takes no jobs", "cannot do jobs")
+"""So begins what is wrong with a worker that is alive and takes no jobs for that, or can do none of an engine's."""
 _MOST_TOLD: Final = 10_000
 SILENT_AFTER_S: Final = 30.0
 """A worker touches its file every 5 seconds; one whose Redis does not answer can be late by 10."""
@@ -43,7 +43,7 @@ def troubles(file: str) -> str:
 
 
 def main() -> int:
-    """Exit status 0: alive; 1: not, or not yet, and stderr says why. With --ready also 1 where it takes no jobs."""
+    """0: alive; 1: not, or not yet, and stderr says why. With --ready also 1 where it takes no jobs, or can do none."""
     file = os.environ.get(VARIABLE)
     found = ailment(file)
     if found is None and "--ready" in sys.argv[1:] and (told := troubles(file or "")).startswith(STOPPED):
