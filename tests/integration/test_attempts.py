@@ -231,6 +231,16 @@ def test_an_attempt_that_wakes_after_the_job_has_ended_writes_nothing(
     assert list(storage.list(f"results/{job.id}")) == []
 
 
+def test_a_result_that_nobody_knew_of_is_found_where_the_image_is_gone(installation: Installation) -> None:
+    """As after a submission whose answer was lost, and which was repeated to a Redis that had forgotten it."""
+    job = installation.submit("archive")
+    first = installation.attempt(job, shift=10)
+    open_storage(installation.settings).delete(["inputs/pages.tiff"])
+    again = installation.attempt(job, shift=60)
+    assert again.model_copy(update={"timings": first.timings}) == first
+    check_crops(installation.document(job), shift=10)
+
+
 def test_an_attempt_waits_while_what_an_earlier_life_has_stored_is_removed(installation: Installation) -> None:
     job, storage = installation.submit("none"), open_storage(installation.settings)
     storage.put(f"results/{job.id}/result.json", b"of another life, half removed", "application/json")

@@ -277,11 +277,12 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
     admin = redis.Redis(port=guarded_redis, password="ADMIN")
     arguments = ("--engine", "null", "--engine", "tesseract", "--concurrency", "1")
     with OcrQueue(load_settings(**for_app)) as queue:
+        jobs = [queue.submit(HELLO, engine="null")]  # nobody has been before it
         with worker(for_worker, tmp_path, *arguments):
             assert queue.submit(HELLO, idempotency_key="one").result(timeout=100).text == "Hello 42"
             assert queue.submit(HELLO).wait(100).cached
-            jobs = queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", tenant="acme")
-            assert len(list(queue.as_completed(jobs, timeout=30))) == 3
+            jobs += queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", tenant="acme")
+            assert len(list(queue.as_completed(jobs, timeout=30))) == 4
             wait_until(lambda: admin.llen("acme:finished-scans") == 3, 60, "the replies were sent")
             for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):
                 status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(60)

@@ -29,12 +29,13 @@ from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker.broker.transport import Channel
 from ocrqueue_worker.lifecycle.access_watch import AccessWatch
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
+from ocrqueue_worker.lifecycle.child_exits import replace_children_promptly
 from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.overdue_ends import OverdueEnds
-from ocrqueue_worker.lifecycle.readiness import Readiness
+from ocrqueue_worker.lifecycle.readiness import Readiness, ReplacedChildren
 from ocrqueue_worker.lifecycle.recycled_child import recycle_children
 from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
@@ -103,13 +104,14 @@ def make_app(settings: Settings) -> Celery:
         # Celery's own (groups, maps, chords) run or send whatever their message says
         made.tasks.unregister(name)
     made.steps["worker"].update((Readiness, AccessWatch, MetricsServer, Heartbeat, CancelWatch))
-    made.steps["consumer"].update((Liveness, AfterLostConnection, OverdueEnds, Announcement))
+    made.steps["consumer"].update((Liveness, AfterLostConnection, ReplacedChildren, OverdueEnds, Announcement))
     return made
 
 
 app = make_app(process_settings())
 fit_remote_control()
 recycle_children()
+replace_children_promptly()
 
 
 def _task(celery: Celery) -> RecognizeTask:

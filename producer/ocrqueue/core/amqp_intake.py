@@ -11,10 +11,9 @@ import json
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -70,6 +69,8 @@ class AmqpIntake:
         self._named = tuple(queues)
         self._told = told or (lambda _: None)
         self._stopped = threading.Event()
+        self._delivered: deque[tuple[str, Any]] = deque()
+        """What the connection of this moment has brought, and from which queue; not acknowledged yet."""
 
     def stop(self) -> None:
         """After the message in hand."""
@@ -92,12 +93,13 @@ class AmqpIntake:
                 self._take_from_server(until_empty=False)
             except (IntakeUnavailable, BrokerUnavailable, NotReplicated) as error:
                 _log.warning("takes nothing in for now: %s", error)
-                pause_s = _PAUSES_S[0] if sum(self.became.values()) > before else min(2 * pause_s, _PAUSES_S[1])
+                pause_s = _PAUSES_S[0] if sum(self.became.values()) > before else _longer(pause_s)
                 self._stopped.wait(pause_s)
 
     def _take_from_server(self, *, until_empty: bool) -> bool:
         """Returns whether it is over: not so after a message that could not be decoded."""
         consumed: set[str] = set()
+        self._delivered.clear()
         with _amqp_errors():
             with self._connection() as connection:
                 try:
@@ -107,7 +109,7 @@ class AmqpIntake:
                     if not is_undecodable(error):
                         raise
                     connection.collect()
-            rejected = reject_undecodable(self._connection, consumed, self._receive)
+            rejected = reject_undecodable(self._connection, consumed, self._take_in)
         self.became["dropped"] += rejected
         self._told(self.became)
         if not rejected:
@@ -126,12 +128,30 @@ class AmqpIntake:
                     self._consume(channel, name)
                     consumed.add(name)
                 look_at = time.monotonic() + _LOOK_S
+            self._take_in_delivered(connection, until_empty=until_empty)
             try:
                 connection.drain_events(timeout=_SILENCE_S)
             except TimeoutError:
                 if until_empty:
                     return
             connection.heartbeat_check()
+
+    def _take_in_delivered(self, connection: Any, *, until_empty: bool) -> None:
+        """Where Redis takes nothing, the connection to the server and what it has delivered are kept meanwhile: a queue
+        may count how often a message comes back, and drop it."""
+        pause_s = _PAUSES_S[0]
+        while self._delivered and not self._stopped.is_set():
+            try:
+                self._take_in(*self._delivered[0])
+            except (BrokerUnavailable, NotReplicated) as error:
+                if until_empty:
+                    raise
+                _log.warning("takes nothing in for now: %s", error)
+                _keep_alive(connection, pause_s)
+                pause_s = _longer(pause_s)
+            else:
+                self._delivered.popleft()
+                pause_s = _PAUSES_S[0]
 
     def _connection(self) -> Any:
         return Connection(  # type: ignore[no-untyped-call]  # kombu's
@@ -158,17 +178,19 @@ class AmqpIntake:
     def _consume(self, channel: Any, name: str) -> None:
         queue = Queue(name, no_declare=True)  # type: ignore[no-untyped-call]  # kombu's
         consumer: Any = Consumer(  # type: ignore[no-untyped-call]  # kombu's
-            channel, [queue], auto_declare=False, on_message=partial(self._receive, name)
+            channel, [queue], auto_declare=False, on_message=lambda message: self._delivered.append((name, message))
         )
         consumer.consume()
 
-    def _receive(self, queue: str, message: Any) -> bool:
+    def _take_in(self, queue: str, message: Any) -> bool:
+        """Returns whether to go on."""
         if self._stopped.is_set():
             return False  # it is not acknowledged, and goes to another
         try:
             entry = entry_of(message, queue)
-        except (RecursionError, ValueError):
-            _log.error("dropped what is no message from %s: its headers are nested too deep, or hold no text", queue)
+        except Exception as error:
+            # whatever a table of AMQP can hold that JSON cannot
+            _log.error("dropped what is no message from %s: %s in its headers", queue, type(error).__name__)
             became = "dropped"
         else:
             became = take_in_entry(self._registry, queue, entry, self._prepare, in_redis=False)
@@ -177,6 +199,19 @@ class AmqpIntake:
         self.became[became.replace(" ", "_")] += 1
         self._told(self.became)
         return True
+
+
+def _keep_alive(connection: Any, seconds: float) -> None:
+    """Hear from the server for so long, and let it hear: it would end a connection that is silent."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=min(left, _SILENCE_S))
+        connection.heartbeat_check()
+
+
+def _longer(pause_s: float) -> float:
+    return min(2 * pause_s, _PAUSES_S[1])
 
 
 def is_amqp_url(url: str) -> bool:

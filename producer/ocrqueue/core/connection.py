@@ -99,6 +99,11 @@ def is_refusal(error: BrokerUnavailable) -> bool:
 
 def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | None:
     """None where the question was at fault."""
+    if "executing script can't run this command" in str(error):
+        return BrokerUnavailable(
+            "Redis does not permit a command of its scripts to the user.",
+            remedy="Grant it: docs/security.md has the ACL rule.",
+        )
     if "compiling script" in str(error):
         return BrokerUnavailable(
             "Redis is too old: its scripts have no flags.", remedy="Use Redis 7.0 or newer, or Valkey."

@@ -84,7 +84,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `history` | JSON of the Outcomes before each replay, a line each, the newest 20 | once replayed |
 | `log` | JSON of the attempts before the last one, and of replays, a line each, the newest 32 | once there is one |
 | `replayed` | 1 | once replayed |
-| `replication` | as `ocrqueue:replication` was at its submission: no result of before is stored | for a new id |
+| `replication` | as `ocrqueue:replication` was at its submission, before which no result was stored | for a new id |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
 | `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |
 | `idle` | page parts that wait or pause | once split |

@@ -146,6 +146,14 @@ class Channel(redis.Channel):
         with broker_errors(), super().conn_or_acquire(client) as connected:
             yield connected
 
+    def _subscribe(self) -> None:
+        with broker_errors():
+            super()._subscribe()  # type: ignore[no-untyped-call]  # kombu has no types
+
+    def _receive(self) -> Any:
+        with broker_errors():
+            return super()._receive()  # type: ignore[no-untyped-call]  # kombu has no types
+
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         """What a worker listens to is not written down in Redis: nobody looks up who takes from a lane, and a broadcast
         is published. So a worker starts also while Redis takes no writes."""
@@ -252,11 +260,16 @@ class Channel(redis.Channel):
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]  # kombu has no types
         connection = self.client.connection
         try:
-            connection.read_response()
-        except (*self.connection_errors, ResponseError) as error:
-            # also where the server ends the wait: it is a replica now (UNBLOCKED), or takes no writes
-            connection.disconnect()
-            raise redis.get_redis_ConnectionError()(f"listening ended: {error}") from error  # type: ignore[no-untyped-call]  # kombu has no types
+            with broker_errors():
+                connection.read_response()
+        except ResponseError as error:
+            self._pause(error)
+        except BrokerUnavailable as error:
+            if not is_refusal(error):
+                # also where the server ends the wait: it is a replica now (UNBLOCKED), or takes no writes
+                connection.disconnect()
+                raise
+            self._pause(error)
         finally:
             self._in_poll = None
             self._brpop_sent_at = None

@@ -69,6 +69,15 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
             _log.info("engines loaded", children=parent.concurrency, seconds=seconds)
 
 
+class ReplacedChildren(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """A consumer bootstep: the event loop hears of a child that has loaded its engines, and takes something for it."""
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        loaded: ChildrenLoaded = consumer.app.tasks[TASK].children_loaded
+        if loaded.file is not None:
+            hub.add_reader(loaded.file, loaded.read)
+
+
 def _ready_children(worker: Any) -> int:
     """Those that may get work: one that loads its engine would let it wait, and one that leaves would not get it."""
     children = _children_loaded(worker)

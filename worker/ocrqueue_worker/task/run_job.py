@@ -9,7 +9,7 @@ import structlog
 
 from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.document import stored_document
-from ocrqueue.errors import StorageNotFound, StorageUnavailable
+from ocrqueue.errors import SourceNotFound, StorageNotFound, StorageUnavailable
 from ocrqueue.job import Job
 from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.engines.engine import Engine, Reading
@@ -45,6 +45,12 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
         return stored
     try:
         return _read(attempt)
+    except SourceNotFound:
+        # who submits the same once more, as it heard no answer, may have been told of the end before
+        if not start.may_be_stored and (stored := _stored(attempt)):
+            _log.info("a result stands in storage")
+            return stored
+        raise
     finally:
         metrics.attempt_made(job.engine, attempt.watch.spent)
 

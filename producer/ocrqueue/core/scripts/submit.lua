@@ -11,8 +11,7 @@
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
 local ids, refusal, waiting, lanes = {}, {}, {}, {}
 local sequence = next_sequences(#entries)
--- where no worker has been yet, nobody has noted it
-local replication = known_replication() or note_replication()
+local replication = known_replication()
 
 local function waiting_for(engine)
   if not waiting[engine] then

@@ -5,12 +5,12 @@ local replication_digits = 8
 
 -- Remembers it, so that it is known without INFO, which is long to make.
 local function note_replication()
-  local current = string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, replication_digits)
+  local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  local current = string.sub(id, 1, replication_digits)
   if redis.call('GET', replication_key) ~= current then redis.call('SET', replication_key, current) end
-  return current
 end
 
--- As it was noted last.
+-- As a worker has noted it; false before there was any. INFO is not for everybody who submits.
 local function known_replication()
   return redis.call('GET', replication_key)
 end
