@@ -19,7 +19,7 @@ from ocrqueue.client import OcrQueue
 @click.option("--after", metavar="CURSOR", help="The page after the one that named this as its next.")
 @json_option
 def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
-    """List jobs by tag, tenant, state, error and time.
+    """List jobs by tag, tenant, batch, state, error and time.
 
     Those at work come first, then those that have ended, each the newest first. Filters add up; --state may be given
     several times. A full page ends with how to get the next, on stderr. With --json, one object: `jobs` and `next`.

@@ -1,8 +1,9 @@
-"""Jobs by tag, tenant, state, error and time, read from the lists that Redis keeps of them; see scripts/find.lua.
+"""Jobs by tag, tenant, batch, state, error and time, from the lists that Redis keeps of them; see scripts/find.lua.
 
-A list is looked through in steps of a few hundred entries, so that none holds Redis up. A job with a tag or a tenant is
-in the list of that, whatever its state; of the lists that have all that is asked for, the shortest is looked through.
-Where neither is asked for, jobs at work are found at their places, and those that have ended by their state.
+A list is looked through in steps of a few hundred entries, so that none holds Redis up. A job with a tag, a tenant or a
+batch is in the list of that, whatever its state; of the lists that have all that is asked for, the shortest is looked
+through. Where none of these is asked for, jobs at work are found at their places, and those that have ended by their
+state.
 
 Lists that are in the same order are looked through side by side, as one: a group. Groups come one after the other.
 """
@@ -69,6 +70,7 @@ def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
     keys = arguments.keys
     of_names = [f"by_tag:{wanted.tag}"] if wanted.tag else []
     of_names += [f"by_tenant:{wanted.tenant}"] if wanted.tenant else []
+    of_names += [f"by_batch:{wanted.tenant or ''}:{wanted.batch}"] if wanted.batch else []
     others = yield from _at_work(arguments, wanted)
     if wanted.ended_states:
         others.append(Group("9", tuple(f"by_state:{state}" for state in wanted.ended_states)))

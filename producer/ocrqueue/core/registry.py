@@ -46,6 +46,7 @@ MOVES: Final = (
     "delete",
     "remember_reading",
     "readmit",
+    "close_batch",
 )
 """A script each."""
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: job_lists, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, batches, ending, page_parts, attempts, leaving
 -- FINISH: an attempt at a part has come to its end, and with the last part the job.
 -- ARGV root, part, token, ending (see shared/ending.lua; less its outcome), outcome (JSON), facts, record (JSON of the
 --   fields that a record has from the start, where Redis may have lost it; else '')
@@ -20,7 +20,9 @@ if not job[1] then
   if is_page_part(part) or has_ended(id) then return 'gone' end
   if lost_record == '' then return 'unknown' end
   -- nobody else can have the part: what it came to is told all the same
-  for name, value in pairs(cjson.decode(lost_record)) do redis.call('HSET', record, name, value) end
+  local fields = cjson.decode(lost_record)
+  for name, value in pairs(fields) do redis.call('HSET', record, name, value) end
+  if fields.batch then join_batch(id, fields.tenant, fields.batch, as_text(1000 * now)) end
   redis.call('HSET', record, 'queued_at', as_text(now), 'started_at', as_text(now))
   return end_job(id, ending)
 end
