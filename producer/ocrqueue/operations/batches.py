@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Protocol, TypeVar
 
 from ocrqueue.core.batches import (
     BatchStatus,
@@ -17,23 +17,39 @@ from ocrqueue.core.batches import (
 from ocrqueue.core.bulk import BulkResult
 from ocrqueue.core.job_lists import Place
 from ocrqueue.core.records import JobStatus
+from ocrqueue.core.steps import Steps
 from ocrqueue.document import Document
-
-if TYPE_CHECKING:
-    from ocrqueue.operations.faces import AsyncManyJobs, ManyJobs
+from ocrqueue.operations.plan import Operations
 
 _WITH_RESULT = ("succeeded", "partial")
+Result = TypeVar("Result")
+
+
+class Do(Protocol):
+    """Takes the steps, as the client does."""
+
+    def __call__(self, steps: Steps[Result], /) -> Result: ...
+
+
+class AsyncDo(Protocol):
+    """The same, awaitable."""
+
+    async def __call__(self, steps: Steps[Result], /) -> Result: ...
 
 
 class Batch:
     """The jobs of a tenant under one name."""
 
-    __slots__ = ("_queue", "name", "tenant")
+    __slots__ = ("_do", "_document", "_operations", "name", "tenant")
 
-    def __init__(self, queue: ManyJobs, name: str, tenant: str) -> None:
+    def __init__(
+        self, do: Do, operations: Operations, document: Callable[[JobStatus], Document], name: str, tenant: str
+    ) -> None:
         """Raises BatchInvalid. Asks nothing yet."""
         check_name(name, tenant)
-        self._queue = queue
+        self._do = do
+        self._operations = operations
+        self._document = document
         self.name = name
         self.tenant = tenant
 
@@ -42,7 +58,7 @@ class Batch:
 
     def status(self) -> BatchStatus:
         """Its counts by state now: one round trip, however many jobs it has. Raises BatchUnknown."""
-        return self._queue._do(batch_status(self._queue._operations.arguments, self.name, self.tenant))
+        return self._do(batch_status(self._operations.arguments, self.name, self.tenant))
 
     def close(self, reply_to: str | None = None) -> BatchStatus:
         """Nothing more comes into it. May be called again; a batch that has ended stays as it is.
@@ -50,7 +66,7 @@ class Batch:
         `reply_to`: a Celery queue, to which the counts are sent as the task `ocrqueue.batch_finished` once its last job
         has ended; after a replay it ends, and is told, anew. Raises BatchUnknown, BatchInvalid.
         """
-        return self._queue._do(close_batch(self._queue._operations.arguments, self.name, self.tenant, reply_to))
+        return self._do(close_batch(self._operations.arguments, self.name, self.tenant, reply_to))
 
     def wait(
         self,
@@ -64,9 +80,9 @@ class Batch:
         `until_closed`: and until it is closed, where somebody else may still add to it. `on_progress` gets its
         BatchStatus whenever that has changed. Raises JobWaitTimeout, BatchUnknown.
         """
-        return self._queue._do(
+        return self._do(
             wait_for_batch(
-                self._queue._operations.arguments,
+                self._operations.arguments,
                 self.name,
                 self.tenant,
                 timeout,
@@ -80,8 +96,8 @@ class Batch:
         out."""
         after: Place | None = None
         while True:
-            steps = batch_jobs(self._queue._operations.arguments, self.name, self.tenant, after)
-            statuses, after = self._queue._do(steps)
+            steps = batch_jobs(self._operations.arguments, self.name, self.tenant, after)
+            statuses, after = self._do(steps)
             yield from statuses
             if after is None:
                 return
@@ -90,22 +106,31 @@ class Batch:
         """What was read, in the order of submission, each read from storage when it is its turn; None for a job without
         a result: its status tells why. Raises StorageUnavailable, StorageDenied."""
         for status in self.jobs():
-            yield status, self._queue.document(status) if status.state in _WITH_RESULT else None
+            yield status, self._document(status) if status.state in _WITH_RESULT else None
 
     def cancel(self, who: str | None = None) -> BulkResult:
         """Cancel those that wait, ask those that run to stop, as OcrQueue.cancel_many. It does not close the batch."""
-        return self._queue.cancel_many(batch=self.name, tenant=self.tenant, who=who)
+        return self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant, who=who))
 
 
 class AsyncBatch:
     """The same, awaitable."""
 
-    __slots__ = ("_queue", "name", "tenant")
+    __slots__ = ("_do", "_document", "_operations", "name", "tenant")
 
-    def __init__(self, queue: AsyncManyJobs, name: str, tenant: str) -> None:
+    def __init__(
+        self,
+        do: AsyncDo,
+        operations: Operations,
+        document: Callable[[JobStatus], Awaitable[Document]],
+        name: str,
+        tenant: str,
+    ) -> None:
         """Raises BatchInvalid."""
         check_name(name, tenant)
-        self._queue = queue
+        self._do = do
+        self._operations = operations
+        self._document = document
         self.name = name
         self.tenant = tenant
 
@@ -114,11 +139,11 @@ class AsyncBatch:
 
     async def status(self) -> BatchStatus:
         """See Batch.status."""
-        return await self._queue._do(batch_status(self._queue._operations.arguments, self.name, self.tenant))
+        return await self._do(batch_status(self._operations.arguments, self.name, self.tenant))
 
     async def close(self, reply_to: str | None = None) -> BatchStatus:
         """See Batch.close."""
-        return await self._queue._do(close_batch(self._queue._operations.arguments, self.name, self.tenant, reply_to))
+        return await self._do(close_batch(self._operations.arguments, self.name, self.tenant, reply_to))
 
     async def wait(
         self,
@@ -128,9 +153,9 @@ class AsyncBatch:
         until_closed: bool = False,
     ) -> BatchStatus:
         """See Batch.wait."""
-        return await self._queue._do(
+        return await self._do(
             wait_for_batch(
-                self._queue._operations.arguments,
+                self._operations.arguments,
                 self.name,
                 self.tenant,
                 timeout,
@@ -143,8 +168,8 @@ class AsyncBatch:
         """See Batch.jobs."""
         after: Place | None = None
         while True:
-            steps = batch_jobs(self._queue._operations.arguments, self.name, self.tenant, after)
-            statuses, after = await self._queue._do(steps)
+            steps = batch_jobs(self._operations.arguments, self.name, self.tenant, after)
+            statuses, after = await self._do(steps)
             for status in statuses:
                 yield status
             if after is None:
@@ -153,8 +178,8 @@ class AsyncBatch:
     async def results(self) -> AsyncIterator[tuple[JobStatus, Document | None]]:
         """See Batch.results."""
         async for status in self.jobs():
-            yield status, await self._queue.document(status) if status.state in _WITH_RESULT else None
+            yield status, await self._document(status) if status.state in _WITH_RESULT else None
 
     async def cancel(self, who: str | None = None) -> BulkResult:
         """See Batch.cancel."""
-        return await self._queue.cancel_many(batch=self.name, tenant=self.tenant, who=who)
+        return await self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant, who=who))

@@ -35,7 +35,7 @@ class ManyJobs(ABC):
 
     def batch(self, name: str, *, tenant: str = "") -> Batch:
         """The jobs that are submitted with `batch=name`, of this tenant. Asks nothing yet. Raises BatchInvalid."""
-        return Batch(self, name, tenant)
+        return Batch(self._do, self._operations, self.document, name, tenant)
 
     def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
@@ -99,7 +99,7 @@ class AsyncManyJobs(ABC):
 
     def batch(self, name: str, *, tenant: str = "") -> AsyncBatch:
         """See OcrQueue.batch."""
-        return AsyncBatch(self, name, tenant)
+        return AsyncBatch(self._do, self._operations, self.document, name, tenant)
 
     async def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """See OcrQueue.jobs."""

@@ -16,8 +16,8 @@ local function forget_readings(id, keys)
 end
 
 local function delete(id, once, input)
-  local state, tenant, code, tag, by_name, read, begun, batch = unpack(redis.call('HMGET', record_key(id), 'state', 'tenant',
-    'code', 'tag', 'by_name', 'read', 'started_at', 'batch'))
+  local state, tenant, code, tag, by_name, read, begun, batch = unpack(redis.call('HMGET', record_key(id), 'state',
+    'tenant', 'code', 'tag', 'by_name', 'read', 'started_at', 'batch'))
   if not state and not has_ended(id) then return 'unknown' end
   if state and not is_final(state) then return state end
   if state then

@@ -15,7 +15,7 @@ local function replay(id, lane, kind, engine, job)
     'worker'))
   -- the answer to this very question may have been lost
   if state ~= 'failed' then return state and replayed and not is_final(state) and 1 or 0 end
-  unlist_entry('failed', with_names(id, tenant, code, tag, batch))
+  redis.call('ZREM', state_list('failed'), with_names(id, tenant, code, tag, batch))
   list_by_names(id, tenant, tag)
   local sequence = as_text(next_sequences(1))
   local error = outcome and string.match(outcome, '"error":({.*})}$')

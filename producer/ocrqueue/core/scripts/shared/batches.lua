@@ -1,7 +1,7 @@
 -- Batches: how many jobs of each have become what, and who is told when the last job of a closed one has ended. Needs
 -- root, now, as_text, batch_keys.
--- Counted are all jobs that were ever in it: one that was deleted, or whose record has expired, stays so. A batch is kept
--- until the last record of its jobs is gone; `until` is when that is, of those that have ended.
+-- Counted are all jobs that were ever in it: one that was deleted, or whose record has expired, stays so. A batch is
+-- kept until the last record of its jobs is gone; `until` is when that is, of those that have ended.
 local function is_batch_closed(tenant, name)
   return redis.call('HEXISTS', batch_key(tenant, name), 'closed_at') == 1
 end

@@ -2,8 +2,8 @@
 -- were split and are at work. Needs root, now, as_text,
 -- batch_keys.
 -- A job's score in all of them is the time since which it is what it is: of its submission, and then of its end. In the
--- list of its state it stands with its tenant and batch, the code of its error, and its tag: they say what other lists it is in
--- once its record is gone, and rule it out without a look at that.
+-- list of its state it stands with its tenant and batch, the code of its error, and its tag: they say what other
+-- lists it is in once its record is gone, and rule it out without a look at that.
 local function state_list(state) return root .. 'by_state:' .. state end
 local function tag_list(tag) return root .. 'by_tag:' .. tag end
 local function tenant_list(tenant) return root .. 'by_tenant:' .. tenant end
