@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -45,7 +47,7 @@ def test_the_end_of_a_batch_is_told_once_though_its_worker_is_killed(
             batch.close(reply_to="theirs")
             wait_until(lambda: gates.reached(60) and gates.reached(61), 60, "two pages are read")
             assert (batch.status().queued, batch.status().running) == (2, 2)
-            first.kill()
+            os.killpg(first.pid, signal.SIGKILL)
         gates.open(list(numbers))
         with outside.worker("--engine", "gated", "-c", "2"):
             assert batch.wait(120).succeeded == len(numbers)

@@ -22,7 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "wait": ("ocrqueue.cli.jobs:wait", "Wait until jobs have ended."),
         "result": ("ocrqueue.cli.results:result", "Print what was read."),
         "list": ("ocrqueue.cli.listing:list_", "List jobs by tag, tenant, batch, state, error and time."),
-        "batch": ("ocrqueue.cli.batches:batch", "Show a batch of jobs, close or cancel it."),
+        "batch": ("ocrqueue.cli.batches:batch", "Show a batch's jobs by state, close it, or cancel its jobs."),
         "history": ("ocrqueue.cli.listing:history", "Show every attempt at a job."),
         "cancel": ("ocrqueue.cli.jobs:cancel", "Stop jobs."),
         "delete": ("ocrqueue.cli.deletion:delete", "Delete jobs with their results, crops and images."),
