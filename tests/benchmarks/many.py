@@ -100,8 +100,8 @@ def _pages(jobs: ManyJobs, queue: OcrQueue) -> Table:
     slowest = sorted(taken, key=lambda wanted: taken[wanted][_LOOKS // 2], reverse=True)[:_SHOWN]
     title = f"{len(asked)} lists of {len(statuses):,} jobs are right; the first page of the slowest"
     table = Table("", "median", "most", title=title)
-    for wanted in slowest:
-        table.add_row(wanted, f"{1000 * taken[wanted][_LOOKS // 2]:.0f} ms", f"{1000 * taken[wanted][-1]:.0f} ms")
+    for name in slowest:
+        table.add_row(name, f"{1000 * taken[name][_LOOKS // 2]:.0f} ms", f"{1000 * taken[name][-1]:.0f} ms")
     return table
 
 

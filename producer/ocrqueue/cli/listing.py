@@ -44,7 +44,8 @@ def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
 def history(context: click.Context, job_id: str, as_json: bool) -> None:
     """Show every attempt at a job.
 
-    The newest 32, with the replays among them. With --json, one object a line.
+    The newest 32, with the replays among them, and of a job of several parts the newest 32 pages that were read. With
+    --json, one object a line.
     """
     with OcrQueue() as queue:
         found = queue.history(job_id)

@@ -85,6 +85,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `code` | the error's, of a job that failed | after such an end |
 | `history` | JSON of the Outcomes before each replay, a line each, the newest 20 | once replayed |
 | `log` | JSON of the attempts before the last one, and of replays, a line each, the newest 32 | once there is one |
+| `pages_log` | the same of pages that were read, the newest 32 | once one was, of a split job |
 | `replayed` | 1: its storage may hold what an earlier life left | once replayed |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
 | `next_part`, `pin` | the next to get a place; what the source was when it was split | once split |

@@ -76,7 +76,10 @@ class ManyJobs(ABC):
         return self._do(self._operations.delete_one(job_id, who))
 
     def history(self, job_id: str) -> tuple[Attempt, ...]:
-        """The attempts at a job so far, and its replays: the newest 32, in order. Raises JobUnknown, JobEnded."""
+        """The attempts at a job so far, and its replays: the newest 32, and as many pages that were read; in order.
+
+        Raises JobUnknown, JobEnded.
+        """
         return self._do(self._operations.history(job_id))
 
     def audit(self, limit: int = 100) -> list[AuditEntry]:

@@ -28,7 +28,7 @@ if not job[1] then
 end
 if is_final(job[1]) then return job[1] end
 local own = {job[5], job[6], job[7]}
-if is_page_part(part) then own = redis.call('HMGET', key, 'token', 'holder', 'begun') end
+if is_page_part(part) then own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'attempts', 'worker') end
 if own[1] ~= token then
   -- the answer to this very question was lost
   if is_page_part(part) then return job[5] == facts.next_token and 'close' or own[1] and 'gone' or 'done' end
@@ -47,6 +47,8 @@ end
 let_go(part, key, token, own[2], own[3])
 if job[3] then return leave_cancelled(part, facts.cancelled) end
 count_lately(root .. 'pages:' .. facts.engine, facts.pages)
+local attempt = {number = own[4], started = own[3], worker = own[5], engine = facts.engine}
+note_attempt(part, attempt, facts.error == '' and 'succeeded' or 'failed', facts.error)
 local left = page_part_done(part, facts.error)
 tell_progress(id, left)
 if left > 0 then return 'done' end
