@@ -14,13 +14,16 @@ import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core import Hold, Outcome, WorkerRegistry
-from ocrqueue.core.batches import BatchStatus
+from ocrqueue.core.batches import BatchStatus, wait_for_batch
 from ocrqueue.core.check import check
+from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.scripts import load_script
+from ocrqueue.core.steps import Commands, Sleep
 from ocrqueue.errors import (
     BatchClosed,
     BatchInvalid,
     BatchUnknown,
+    BrokerUnavailable,
     EngineFailed,
     ImageEmpty,
     JobMalformed,
@@ -267,6 +270,22 @@ def test_waiting_ends_with_the_last_job(registry: WorkerRegistry, queue: OcrQueu
         batch.wait(0.05, until_closed=True)
     batch.close()
     assert batch.wait(0, until_closed=True).closed
+
+
+def test_waiting_outlasts_an_outage_as_far_as_is_asked(registry: WorkerRegistry, settings: Settings) -> None:
+    for patient_s, outlasts in ((0.0, False), (60.0, True)):
+        arguments = ScriptArguments(settings.model_copy(update={"redis_failover_s": patient_s}))
+        steps = wait_for_batch(arguments, NAME, "", None, None, until_closed=False)
+        next(steps)
+        if not outlasts:
+            with pytest.raises(BrokerUnavailable):
+                steps.throw(BrokerUnavailable("gone"))
+            continue
+        assert isinstance(steps.throw(BrokerUnavailable("gone")), Sleep)
+        assert isinstance(steps.send(None), Commands)
+        with pytest.raises(StopIteration) as ended:
+            steps.send([{b"jobs": b"1", b"succeeded": b"1"}])
+        assert ended.value.value.succeeded == 1
 
 
 def test_it_goes_with_the_last_of_its_records(registry: WorkerRegistry, queue: OcrQueue) -> None:

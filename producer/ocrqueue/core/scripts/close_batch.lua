@@ -5,8 +5,8 @@
 -- returns 1; 0 where there is no such batch. One that has ended tells nobody else.
 local tenant, name, reply_to, reply = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = batch_key(tenant, name)
-if redis.call('HEXISTS', key, 'jobs') == 0 then return 0 end
-if redis.call('HEXISTS', key, 'ended_at') == 1 then return 1 end
+if not redis.call('HGET', key, 'jobs') then return 0 end
+if redis.call('HGET', key, 'ended_at') then return 1 end
 redis.call('HSETNX', key, 'closed_at', as_text(now))
 if reply_to ~= '' then redis.call('HSET', key, 'reply_to', reply_to, 'reply', reply) end
 settle_batch(tenant, name)

@@ -65,12 +65,19 @@ local function forget(entry)
   end
 end
 
+-- Which of its words each of them is can be looked at later.
+local words = {}
+for _, word in ipairs({options.code or '', options.tenant or '', options.batch or '', options.tag or ''}) do
+  if word ~= '' then words[#words + 1] = word end
+end
+
 -- Whether what its entry says of it already rules the job out.
 local function is_ruled_out(entry)
   if is_of_places then return string.find(entry, ':', 1, true) ~= nil end
   if not state_of_list then return false end
-  -- which of its words that is can be looked at later
-  if options.code and not string.find(entry, options.code, 1, true) then return true end
+  for _, word in ipairs(words) do
+    if not string.find(entry, word, 1, true) then return true end
+  end
   local _, tenant, code, tag, batch = names_in(entry)
   return options.tenant and options.tenant ~= tenant or options.tag and options.tag ~= tag
     or options.code and options.code ~= code or options.batch and options.batch ~= batch
@@ -105,7 +112,8 @@ local function is_asked_for(own)
 end
 
 local seen = already_seen()
-local past = seen + 4 * options.look_at
+-- more of those that their entries rule out
+local past = seen + (state_of_list and #words > 0 and 10 or 4) * options.look_at
 if options.since_ms and options.newest and is_by_time then
   past = math.min(past, redis.call('ZCOUNT', key, as_text(options.since_ms), '+inf'))
 end

@@ -1,6 +1,6 @@
 -- What became of attempts that did not end their job, and of replays: the newest 32, a line of JSON each, in the job's
--- record. The last attempt is told by the record's own fields. Pages that were read have lines of their own, so that they
--- push no failure out. Needs root, now, as_text, places.
+-- record. The last attempt is told by the record's own fields. Pages that were read have lines of their own, so that
+-- they push no failure out. Needs root, now, as_text, places.
 --
 -- `attempt`: number, started (ms), worker, engine; `error`: JSON, or nil
 -- `lines`, which may be nil, with one more; the first ones go where they would be more than `most`.

@@ -3,7 +3,7 @@
 -- Counted are all jobs that were ever in it: one that was deleted, or whose record has expired, stays so. A batch is
 -- kept until the last record of its jobs is gone; `until` is when that is, of those that have ended.
 local function is_batch_closed(tenant, name)
-  return redis.call('HEXISTS', batch_key(tenant, name), 'closed_at') == 1
+  return redis.call('HGET', batch_key(tenant, name), 'closed_at') and true or false
 end
 
 local function tell_batch_end(own, jobs, told)
@@ -63,7 +63,9 @@ end
 
 -- A job of it that has failed is at work again. A closed batch ends anew, and says so again.
 local function return_to_batch(id, tenant, name, sequence)
-  if redis.call('HEXISTS', batch_key(tenant, name), 'jobs') == 0 then return join_batch(id, tenant, name, sequence) end
+  if not redis.call('HGET', batch_key(tenant, name), 'jobs') then
+    return join_batch(id, tenant, name, sequence)
+  end
   redis.call('HINCRBY', batch_key(tenant, name), 'failed', -1)
   keep_batch(tenant, name)
 end
