@@ -23,6 +23,7 @@ from tests.support.processes import free_port, need_program, wait_until
 ROOT = Path(__file__).parents[2]
 RECEIPT = ROOT / "samples" / "receipt.jpg"
 OCRQUEUE = str(Path(sys.executable).with_name("ocrqueue"))
+LOCAL = (OCRQUEUE, "local", "--engine", "null", "--concurrency", "1", "--json")
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,8 @@ def _programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def local(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """`ocrqueue local` in `folder`, and what it said when it was ready."""
     process = subprocess.Popen(
-        [OCRQUEUE, "local", "--engine", "null", "--concurrency", "1", "--json", *arguments],
+        # the tests may have been started by nohup, and that a signal is ignored is inherited
+        ["env", "--default-signal=HUP", *LOCAL, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
