@@ -83,7 +83,7 @@ def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
     lengths = yield Commands([("ZCARD", keys.root + name) for name in names])
     shortest = min(range(len(of_names)), key=lengths.__getitem__)
     efforts = (
-        length / _ENTRIES_A_RECORD if wanted.states is not None and name.startswith("by_state:") else length
+        length / _ENTRIES_A_RECORD if not wanted.may_be_at_work and name.startswith("by_state:") else length
         for name, length in zip(names[len(of_names) :], lengths[len(of_names) :], strict=True)
     )
     if lengths[shortest] <= sum(efforts):
