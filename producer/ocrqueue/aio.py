@@ -293,7 +293,13 @@ class AsyncOcrQueue(AsyncManyJobs):
             return await self._scripts[move](args=arguments)
 
     async def pause(
-        self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, reason: str = ""
+        self,
+        *,
+        engine: str | None = None,
+        lane: str | None = None,
+        tenant: str | None = None,
+        reason: str = "",
+        who: str | None = None,
     ) -> bool:
         """See OcrQueue.pause."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
@@ -304,13 +310,18 @@ class AsyncOcrQueue(AsyncManyJobs):
         while cursor is not None:
             arguments = self.arguments.take_back(cursor, core_pauses.LOOKED_AT)
             cursor = core_pauses.next_cursor(await self._run("take_back", arguments))
+        await self._do(self._operations.note("pause", {kind: name}, who))
         return bool(is_new)
 
-    async def resume(self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None) -> bool:
+    async def resume(
+        self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, who: str | None = None
+    ) -> bool:
         """See OcrQueue.resume."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_name(kind, name)
-        return bool(await self._run("resume", self.arguments.resume(kind, name)))
+        was_paused = bool(await self._run("resume", self.arguments.resume(kind, name)))
+        await self._do(self._operations.note("resume", {kind: name}, who))
+        return was_paused
 
     async def pauses(self) -> list[Pause]:
         """All that is paused, since when and why."""
@@ -327,7 +338,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                 (seconds, _), stored = await pipeline.execute()
         return parse_live_workers(stored, seconds, self.settings)
 
-    async def drain(self, *names: str) -> list[WorkerInfo]:
+    async def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
         """See OcrQueue.drain."""
         found = workers_named(names, await self.workers())
         with broker_errors():
@@ -335,6 +346,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                 for worker in found:
                     pipeline.set(self.arguments.keys.drain(worker.holder), 1, ex=self.settings.record_ttl_s)
                 await pipeline.execute()
+        await self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
         return found
 
     async def replay(self, job_id: str) -> None:
@@ -395,13 +407,15 @@ class AsyncOcrQueue(AsyncManyJobs):
         stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
         return stored_document(stored).bind(self.storage)
 
-    async def clean(self, *, older_than_s: float | None = None, dry_run: bool = False) -> Cleaned:
+    async def clean(
+        self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None
+    ) -> Cleaned:
         """See OcrQueue.clean; it runs in a thread."""
 
         def run() -> Cleaned:
             with closing(Registry(self.settings)) as registry:
                 age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
-                return Cleaning(registry, self.storage, dry_run, age_s).run()
+                return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
 
         return await asyncio.to_thread(run)
 

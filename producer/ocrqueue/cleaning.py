@@ -11,16 +11,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ocrqueue.core import Registry
+from ocrqueue.core.audit import begin_run, end_run, who_asks
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.removal import MOST_AT_ONCE, needed_inputs, needed_results, removal
+from ocrqueue.core.steps import run_steps
 from ocrqueue.errors import CleaningRefused
 from ocrqueue.job import JOB_ID
 from ocrqueue.job.references import INPUT_NAME
 from ocrqueue.settings import Settings
-from ocrqueue.storage import RESULT, Storage, StoredObject
+from ocrqueue.storage import PROBE, RESULT, Storage, StoredObject
 
 LEAST_AGE_S: Final = 3600
 """What is newer is left alone, whatever Redis says: it may be of a job that is on its way."""
@@ -69,6 +71,8 @@ class Cleaning:
     results_older_than_s: float
     least_age_s: float = LEAST_AGE_S
     on_step: Callable[[Cleaned], None] = lambda _: None
+    who: str | None = None
+    """For the audit."""
     done: Cleaned = field(default=Cleaned(), init=False)
     _now_s: float = field(default=0.0, init=False)
 
@@ -76,11 +80,25 @@ class Cleaning:
         """Raises CleaningRefused, BrokerUnavailable, StorageUnavailable, StorageDenied: what is removed by then is."""
         with broker_errors():
             self._now_s = float(self.registry.client.time()[0])
+        if self.dry_run:
+            self._clean()
+            return self.done
+        keys, asked = self.registry.keys, {"older_than_s": self.results_older_than_s}
+        begin = begin_run(keys, "clean", asked, self.who or who_asks(), int(self._now_s * 1000))
+        how: Literal["done", "interrupted"] = "interrupted"
+        run = run_steps(self.registry, begin)
+        try:
+            self._clean()
+            how = "done"
+        finally:
+            run_steps(self.registry, end_run(keys, run, how, self.done.results.count))
+        return self.done
+
+    def _clean(self) -> None:
         for folders in _batches(self._expired()):
             self._take(Cleaned(results=self._remove_results(folders)))
         for images in _chunks(self._old_inputs(), MOST_AT_ONCE):
             self._take(Cleaned(inputs=self._remove_inputs(images)))
-        return self.done
 
     def _take(self, more: Cleaned) -> None:
         self.done = Cleaned(self.done.results + more.results, self.done.inputs + more.inputs)
@@ -91,11 +109,20 @@ class Cleaning:
     def _expired(self) -> Iterator[_Expired]:
         latest = self._now_s - max(self.results_older_than_s, self.least_age_s)
         for job_id, found in groupby(self.storage.stored("results"), lambda stored: stored.key.split("/")[1]):
+            if job_id.startswith(PROBE):
+                self._remove_probes(list(found))
+                continue
             objects = sorted(found, key=lambda stored: stored.key != _result_key(job_id))
             if re.fullmatch(JOB_ID, job_id) and all(stored.modified_at <= latest for stored in objects):
                 for start in range(0, len(objects), _OBJECTS_AT_ONCE):
                     end = start + _OBJECTS_AT_ONCE
                     yield _Expired(job_id, tuple(objects[start:end]), is_last=end >= len(objects))
+
+    def _remove_probes(self, found: Sequence[StoredObject]) -> None:
+        """What a worker that was killed has left of a look at its storage. Nobody counts it."""
+        old = [stored.key for stored in found if stored.modified_at <= self._now_s - self.least_age_s]
+        if old and not self.dry_run:
+            self.storage.delete(old)
 
     def _remove_results(self, folders: Sequence[_Expired]) -> Amount:
         job_ids = [folder.job_id for folder in folders]

@@ -249,20 +249,33 @@ class OcrQueue(ManyJobs):
         return queues(self.registry)
 
     def pause(
-        self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, reason: str = ""
+        self,
+        *,
+        engine: str | None = None,
+        lane: str | None = None,
+        tenant: str | None = None,
+        reason: str = "",
+        who: str | None = None,
     ) -> bool:
         """Have nothing more taken of an engine, a lane such as `ocr.tesseract.low`, or a tenant, until it is resumed.
 
         Jobs can be submitted all the same, and wait; what workers have begun ends. Returns False where it was paused
-        already. Raises PauseInvalid, EngineUnknown.
+        already. `who`: for the audit, user@host if not given. Raises PauseInvalid, EngineUnknown.
         """
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_engine(kind, name, self.engines())
-        return core_pauses.pause(self.registry, kind, name, reason)
+        is_new = core_pauses.pause(self.registry, kind, name, reason)
+        self._do(self._operations.note("pause", {kind: name}, who))
+        return is_new
 
-    def resume(self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None) -> bool:
+    def resume(
+        self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, who: str | None = None
+    ) -> bool:
         """Have it taken again, in the order of before. Returns False where it was not paused. Raises PauseInvalid."""
-        return core_pauses.resume(self.registry, *core_pauses.the_one(engine, lane, tenant))
+        kind, name = core_pauses.the_one(engine, lane, tenant)
+        was_paused = core_pauses.resume(self.registry, kind, name)
+        self._do(self._operations.note("resume", {kind: name}, who))
+        return was_paused
 
     def pauses(self) -> list[Pause]:
         """All that is paused, since when and why."""
@@ -272,22 +285,24 @@ class OcrQueue(ManyJobs):
         """The live workers, by name."""
         return live_workers(self.registry)
 
-    def drain(self, *names: str) -> list[WorkerInfo]:
+    def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
         """Tell the workers of these names to end: they take nothing more, and what they have begun ends first.
 
         They hear of it within the setting `worker_heartbeat_s`, and are gone from `workers()` once they have ended.
         Raises WorkerUnknown, and then tells none.
         """
-        return drain_workers(self.registry, names)
+        found = drain_workers(self.registry, names)
+        self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
+        return found
 
-    def clean(self, *, older_than_s: float | None = None, dry_run: bool = False) -> Cleaned:
+    def clean(self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None) -> Cleaned:
         """Remove from storage what jobs have left whose records have expired, and uploaded images that no job needs.
 
         `older_than_s`: only results that were stored so long ago; None: as long as records and the cache last. With
         `dry_run` it only counts. Raises CleaningRefused, StorageUnavailable, StorageDenied: what is removed by then is.
         """
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
-        return Cleaning(self.registry, self.storage, dry_run, age_s).run()
+        return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
 
 
 def batch_to_close(fields: Mapping[str, Any]) -> tuple[str, str]:

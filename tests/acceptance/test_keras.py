@@ -195,7 +195,7 @@ def test_corrupt_weights_are_never_read_with(settings: Settings, tmp_path: Path)
 def failed(settings: Settings, folder: Path, **changes: object) -> JobStatus:
     """A job on a worker of plain Celery, which starts whether its engine works or not."""
     arguments = ("-A", "ocrqueue_worker.app", "worker", "-Q", "ocr.keras,ocr.null", "-c", "1")
-    environment = as_environment(settings) | changes
+    environment = as_environment(settings) | {"worker_heartbeat_s": 0.5, "lost_after_s": 2} | changes
     with worker(environment, folder, *arguments, command=("-m", "celery")) as broken, OcrQueue(settings) as queue:
         status = queue.submit(png(text_picture("hello")), engine="keras").wait(200)
         assert queue.submit(png(text_picture("hello")), engine="null").wait(200).state == "succeeded"

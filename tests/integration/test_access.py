@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from ocrqueue.core import EngineOffer, WorkerInfo, WorkerRegistry
+from ocrqueue.core import EngineOffer, Trouble, WorkerInfo, WorkerRegistry
 from ocrqueue.core.side_lanes import for_languages, side_lanes
 from ocrqueue.core.worker_registry import Sidesteps
 from ocrqueue.errors import (
     EngineFailed,
+    EngineWeightsMissing,
     LanguageMissing,
     OcrQueueError,
     SourceAccessDenied,
@@ -32,6 +34,7 @@ from ocrqueue_worker.access import look as look_module
 from ocrqueue_worker.access import probes
 from ocrqueue_worker.access.look import Look
 from ocrqueue_worker.access.offers import Offers
+from ocrqueue_worker.access.others import OtherReaders
 from ocrqueue_worker.access.troubles import Troubles
 from ocrqueue_worker.access.verdict import Verdict
 from ocrqueue_worker.broker.beside import SideLanes
@@ -313,6 +316,41 @@ def test_a_lacking_language_is_left_to_those_that_have_it(asked: list[str]) -> N
     assert own_fault.goes_back(part, LanguageMissing(language="osd"))
     assert part.went == f"{LANE}/!{HAND.holder}"
     assert asked == []
+
+
+def test_an_engine_that_cannot_read_here_leaves_its_parts_to_those_where_it_can(asked: list[str]) -> None:
+    part = Part(other("eng"))
+    assert own_fault.goes_back(part, EngineWeightsMissing())
+    assert (part.went, part.denied, asked) == (f"{LANE}/!{HAND.holder}", False, [])
+    trouble = Trouble(
+        what="languages of null", error=EngineWeightsMissing().info, since=datetime.now(UTC), engine="null"
+    )
+    sick = other("eng").model_copy(update={"troubles": (trouble,)})
+    assert not own_fault.goes_back(Part(sick), EngineWeightsMissing()), "no other could read it"
+
+
+def test_parts_are_left_to_other_readers_only_while_one_may_come() -> None:
+    live = [other("eng")]
+    patient = OtherReaders(lambda: live, "own", LONG_S)
+    hasty, own = OtherReaders(lambda: live, "own", 0), OtherReaders(lambda: live, "other", 0)
+    assert patient.may_come("null")
+    assert hasty.may_come("null")
+    assert not hasty.may_come("keras"), "nobody has it"
+    assert not own.may_come("null"), "it is this one"
+    hasty, away = OtherReaders(lambda: [], "own", 0), OtherReaders(lambda: [], "own", LONG_S)
+    assert not hasty.may_come("null")
+    assert away.may_come("null"), "one that is started anew may be back"
+
+
+def test_a_small_disk_is_not_full_for_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(mebibytes: int, free: int) -> os.statvfs_result:
+        return os.statvfs_result((1 << 20, 1 << 20, mebibytes, free, free, 0, 0, 0, 0, 255))
+
+    found = []
+    for size in (of(2, 1), of(2, 0), of(1000, 16), of(1000, 15), of(0, 0)):
+        monkeypatch.setattr(os, "statvfs", lambda _, size=size: size)
+        found.append(probes.has_room())
+    assert found == [True, False, True, False, False]
 
 
 # --- side lanes in a worker ------------------------------------------------------------------------------------------

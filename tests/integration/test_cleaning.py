@@ -26,7 +26,7 @@ from ocrqueue.core.removal import removal
 from ocrqueue.errors import CleaningRefused, StorageUnavailable
 from ocrqueue.job.references import input_name
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue.storage import FileStorage, Storage, StoredObject, open_storage
+from ocrqueue.storage import PROBE, FileStorage, Storage, StoredObject, open_storage
 from ocrqueue.storage.s3_client import s3_client
 from tests.support.documentation import ROOT, block_after
 from tests.support.moves import begun, job, submit, succeeded
@@ -102,6 +102,15 @@ def test_what_is_stored_without_a_record_for_long_goes_and_all_else_stays(
             "old-running",
             "old-waiting",
         ]
+
+
+def test_what_is_left_of_a_look_at_storage_goes_uncounted(registry: WorkerRegistry, storage: Storage) -> None:
+    for name in ("old", "new"):
+        storage.put(f"results/{PROBE}{name}", b"probe", "application/octet-stream")
+    assert clean(registry, storage, dry_run=True) == Cleaned()
+    assert left(storage) == {f"{PROBE}old", f"{PROBE}new"}
+    assert clean(registry, storage) == Cleaned()
+    assert left(storage) == {f"{PROBE}new"}
 
 
 def image_name(number: int = 0) -> str:
@@ -281,7 +290,12 @@ def test_apps_clean_too(registry: WorkerRegistry, storage: Storage, face: str) -
             return queue.clean(dry_run=dry_run)
 
     assert (run(True).results.count, left(storage)) == (1, {"old-1"})
-    assert (run(False).results.count, left(storage)) == (1, set())
+    with OcrQueue(registry.settings) as queue:
+        assert queue.audit() == [], "nothing was done"
+        assert (run(False).results.count, left(storage)) == (1, set())
+        (entry,) = queue.audit()
+    assert (entry.action, entry.jobs, entry.ended) == ("clean", 1, "done")
+    assert entry.filter == {"older_than_s": results_life_s(registry.settings)}
 
 
 @pytest.mark.parametrize("settings", ["file"], indirect=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import WorkerInfo, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.installation import queues
 from ocrqueue.core.pauses import PauseKind, pause, pauses, resume
@@ -280,3 +282,30 @@ async def test_the_clients_pause_and_resume(settings: Settings) -> None:
                 with pytest.raises(EngineUnknown):
                     await theirs.pause(**named)
             assert [each.name for each in queue.pauses()] == [LANE]
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+async def test_pauses_resumes_and_drains_leave_a_line_in_the_audit(registry: WorkerRegistry, face: str) -> None:
+    announcement = WorkerInfo(
+        name="w1", holder="h1", queues=(LANE,), engines=(), concurrency=1, pid=1, started_at=datetime.now(UTC)
+    )
+    registry.heartbeat("h1", announcement.model_dump_json(exclude={"seen_at"}), [], 0)
+    with OcrQueue(registry.settings) as queue:
+        if face == "sync":
+            queue.pause(tenant="acme", who="anna")
+            queue.resume(tenant="acme")
+            queue.drain("w1", who="anna")
+        else:
+            async with AsyncOcrQueue(registry.settings) as asynchronous:
+                await asynchronous.pause(tenant="acme", who="anna")
+                await asynchronous.resume(tenant="acme")
+                await asynchronous.drain("w1", who="anna")
+        found = queue.audit()
+    assert sorted((entry.action, *entry.filter.items()) for entry in found) == [
+        ("drain", ("workers", "w1")),
+        ("pause", ("tenant", "acme")),
+        ("resume", ("tenant", "acme")),
+    ]
+    assert [entry.who for entry in found].count("anna") == 2
+    assert {entry.ended for entry in found} == {"done"}
+    assert all("@" in entry.who for entry in found if entry.action == "resume")

@@ -78,9 +78,10 @@ def history(context: click.Context, job_id: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="The newest so many.")
 @json_option
 def audit(limit: int, as_json: bool) -> None:
-    """Show what was done to many jobs at once.
+    """Show what was done to many jobs at once, or to workers.
 
-    Who did it, when, to which jobs and to how many. The last 1000 actions are kept. With --json, one object a line.
+    Who did it, when, to which jobs and to how many: also pauses, cleaning and drained workers.
+    The last 1000 actions are kept. With --json, one object a line.
     """
     with OcrQueue() as queue:
         entries = queue.audit(limit)

@@ -1,4 +1,4 @@
-"""What was done to many jobs at once: who, when, to which, and to how many; the last 1000 actions.
+"""What was done to many jobs, or to workers: who, when, to which, and to how many; the last 1000 actions.
 
 The steps of an action count in Redis what they have done as they do it: it is right also of one that was killed.
 """
@@ -17,26 +17,30 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.steps import Commands, Steps
+from ocrqueue.errors import BrokerUnavailable
 
 Action = Literal["cancel", "replay", "drop", "delete"]
+"""On many jobs."""
+Noted = Literal["clean", "pause", "resume", "drain"]
+"""What changes no job, or none that is known."""
 _KEPT: Final = 1000
 _FIELDS: Final = 3
 """Of one action: what it was, what it has counted, how it ended."""
 
 
 class AuditEntry(BaseModel):
-    """One action on many jobs, or the deletion of some."""
+    """One action on many jobs, the deletion of some, or what an operator did to all of a kind or to workers."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: datetime
     """By Redis's clock."""
     who: str
-    action: Action
+    action: Action | Noted
     filter: Mapping[str, JsonValue] = {}
-    """What it was asked for, empty for all jobs; `ids`: how many were named."""
+    """What it was asked for, empty for all jobs; `ids`: how many were named. What was paused, or which workers."""
     jobs: int = 0
-    """How many it has changed."""
+    """How many it has changed; of `clean`, those of which something was removed."""
     ended: Literal["done", "interrupted"] | None = None
     """None while it goes on, and where it was killed."""
 
@@ -50,7 +54,7 @@ def who_asks() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def begin_run(keys: Keys, action: Action, filter_: Mapping[str, Any], who: str, now_ms: int) -> Steps[str]:
+def begin_run(keys: Keys, action: Action | Noted, filter_: Mapping[str, Any], who: str, now_ms: int) -> Steps[str]:
     """Note what is about to be done; returns the name under which its steps count."""
     run = f"{now_ms:015d}-{secrets.token_hex(4)}"
     told = json.dumps({"who": who, "action": action, "filter": dict(filter_)}, separators=(",", ":"))
@@ -64,8 +68,26 @@ def begin_run(keys: Keys, action: Action, filter_: Mapping[str, Any], who: str, 
     return run
 
 
-def end_run(keys: Keys, run: str, how: Literal["done", "interrupted"]) -> Steps[None]:
-    yield Commands([("HSET", keys.audit(), f"{run}:ended", how)])
+def note_action(keys: Keys, action: Noted, filter_: Mapping[str, Any], who: str | None) -> Steps[None]:
+    """Of what is done already, in one step. It stands also where Redis, at its memory limit, takes no line of it."""
+    try:
+        now_ms = yield from redis_ms()
+        run = yield from begin_run(keys, action, filter_, who or who_asks(), now_ms)
+        yield from end_run(keys, run, "done")
+    except BrokerUnavailable:
+        return
+
+
+def redis_ms() -> Steps[int]:
+    """By Redis's clock."""
+    ((seconds, microseconds),) = yield Commands([("TIME",)])
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def end_run(keys: Keys, run: str, how: Literal["done", "interrupted"], jobs: int = 0) -> Steps[None]:
+    """`jobs`: of an action whose steps count nothing in Redis."""
+    counted = (f"{run}:jobs", jobs) if jobs else ()
+    yield Commands([("HSET", keys.audit(), f"{run}:ended", how, *counted)])
 
 
 def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:

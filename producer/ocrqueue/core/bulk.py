@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-from ocrqueue.core.audit import Action, begin_run, end_run
+from ocrqueue.core.audit import Action, begin_run, end_run, redis_ms
 from ocrqueue.core.job_filter import AT_WORK, JobFilter
 from ocrqueue.core.job_lists import FoundJob, Group, Place, find, groups
 from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
@@ -81,7 +81,7 @@ class Bulk:
         meant = wanted.only(_STATES[self.action])
         if meant is None:
             return BulkResult(self.action, 0, dry_run=dry_run)
-        now_ms = yield from _now_ms()
+        now_ms = yield from redis_ms()
         options = {**meant.to_options(), "until_ms": now_ms}
         if dry_run:
             ids: set[str] = set()
@@ -93,7 +93,7 @@ class Bulk:
 
     def delete_ids(self, job_ids: Sequence[str]) -> Steps[tuple[BulkResult, list[str]]]:
         """Of a deletion: these very jobs. Returns the ids that are not known, too."""
-        now_ms = yield from _now_ms()
+        now_ms = yield from redis_ms()
         run = yield from begin_run(self.arguments.keys, self.action, {"ids": len(job_ids)}, self.who, now_ms)
         unknown: list[str] = []
         done, waiting = yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), unknown))
@@ -240,11 +240,6 @@ class _Counter:
         self.ids.update(job.id for job in jobs if not (self.action == "cancel" and job.asked_to_stop))
         return 0, 0
         yield Sleep(0)  # what makes it a generator
-
-
-def _now_ms() -> Steps[int]:
-    ((seconds, microseconds),) = yield Commands([("TIME",)])
-    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def _chunks(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Unpack, cast
 
+from pydantic import JsonValue
+
 from ocrqueue.core import Registry
 from ocrqueue.core.attempts import Attempt, attempts
-from ocrqueue.core.audit import Action, AuditEntry, audit, who_asks
+from ocrqueue.core.audit import Action, AuditEntry, Noted, audit, note_action, who_asks
 from ocrqueue.core.bulk import Bulk, BulkResult, ProgressCallback
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage, page
@@ -85,6 +87,10 @@ class Operations:
             return cast("dict[bytes, bytes]", record)
         ended = (yield Commands([("SISMEMBER", keys.ended_ids(day.decode()), job_id) for day in days])) if days else []
         raise unknown(job_id, any(ended))
+
+    def note(self, action: Noted, what: Mapping[str, JsonValue], who: str | None) -> Steps[None]:
+        """For the audit: it was done."""
+        return note_action(self.arguments.keys, action, what, who)
 
     def audit(self, limit: int) -> Steps[list[AuditEntry]]:
         return audit(self.arguments.keys, limit)

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
 from ocrqueue.settings import Settings
-from ocrqueue.storage.base import RESULT, Storage, StoredObject
+from ocrqueue.storage.base import PROBE, RESULT, Storage, StoredObject
 from ocrqueue.storage.files import FileStorage, file_uri_path
 
-__all__ = ["RESULT", "FileStorage", "Storage", "StoredObject", "file_uri_path", "open_storage"]
+__all__ = ["PROBE", "RESULT", "FileStorage", "Storage", "StoredObject", "file_uri_path", "open_storage"]
 
 
 def open_storage(settings: Settings) -> Storage:

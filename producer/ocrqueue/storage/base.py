@@ -12,6 +12,8 @@ from typing import Final
 
 from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
 
+PROBE: Final = ".probe-"
+"""What a worker's looks at storage are called, in the folder `results`; no job's id begins with a dot."""
 RESULT: Final = "result.json"
 """Where an object of this name is, all that it names is there: it is put last and deleted first."""
 

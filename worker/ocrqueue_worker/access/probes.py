@@ -11,13 +11,15 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import OcrQueueError, StorageUnavailable, WorkerDiskFull
 from ocrqueue.job.references import split_uri
 from ocrqueue.settings import Settings
-from ocrqueue.storage import Storage
+from ocrqueue.storage import PROBE, Storage
 from ocrqueue_worker.limits.resource_errors import exhaustion
 from ocrqueue_worker.sources.credentials import check_credentials
 
 _PROBE_BYTES = 4096
 _ROOM_BYTES = 16 << 20
 """For the temporary files of a page."""
+_ROOM_SHARE = 4
+"""Of a small disk no more than this part of it: one of 8 MiB is not full for its size."""
 
 
 def probe_redis(registry: WorkerRegistry) -> OcrQueueError | None:
@@ -31,7 +33,7 @@ def probe_redis(registry: WorkerRegistry) -> OcrQueueError | None:
 
 def probe_storage(storage: Storage) -> OcrQueueError | None:
     """Write, read and delete an object of its own, where workers may: no job's id begins with a dot."""
-    key, data = f"results/.probe-{secrets.token_hex(8)}", secrets.token_bytes(_PROBE_BYTES)
+    key, data = f"results/{PROBE}{secrets.token_hex(8)}", secrets.token_bytes(_PROBE_BYTES)
     try:
         storage.put(key, data, "application/octet-stream")
         read = storage.get(key)
@@ -75,16 +77,22 @@ def has_room() -> bool:
         disk = os.statvfs(tempfile.gettempdir())
     except OSError:
         return False
-    return disk.f_bavail * disk.f_frsize >= _ROOM_BYTES
+    return disk.f_bavail * disk.f_frsize >= _wanted_bytes(disk)
 
 
 def probe_temporary_files() -> OcrQueueError | None:
-    """Take as much room as the temporary files of a page do."""
+    """Take as much room as the temporary files of a page do, or a fair part of a small disk."""
     try:
         with tempfile.TemporaryFile() as file:
-            os.posix_fallocate(file.fileno(), 0, _ROOM_BYTES)
+            os.posix_fallocate(file.fileno(), 0, _wanted_bytes(os.fstatvfs(file.fileno())))
     except OSError as error:
         found = exhaustion(error)
         reason = error.strerror or "no folder for temporary files can be written to"
         return found or WorkerDiskFull(f"No temporary file can be written: {reason}.")
     return None
+
+
+def _wanted_bytes(disk: os.statvfs_result) -> int:
+    # a tmpfs without a limit says that it has no size at all
+    size = disk.f_blocks * disk.f_frsize
+    return min(_ROOM_BYTES, size // _ROOM_SHARE) if size else _ROOM_BYTES

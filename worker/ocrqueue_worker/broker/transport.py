@@ -20,13 +20,14 @@ from kombu.transport import redis, virtual
 from redis import ConnectionPool
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import WorkerRegistry, live_workers
 from ocrqueue.core.pools import connection_pool
 from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.job import is_lane
 from ocrqueue.settings import Settings, process_settings
+from ocrqueue_worker.access.others import OtherReaders
 from ocrqueue_worker.access.troubles import TROUBLES
 from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.finishing import FINISHING
@@ -41,6 +42,8 @@ _log = structlog.get_logger(__name__)
 _SHORTEST_LISTENING_S: Final = 15.0
 _LONGEST_LISTENING_S: Final = 20.0
 """Without a ring, until lanes are looked at again: at random, so that workers do not ask all at once."""
+_STOPPED_LISTENING_S: Final = 5.0
+"""While lanes are left to other workers: nobody rings when these have gone."""
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 15.0
 """After an error of Redis's that is no outage: it doubles while the error stays."""
@@ -162,16 +165,28 @@ class Channel(redis.Channel):
         HAND.next_token = uuid.uuid4().hex
         # the first is this worker's own: something has changed about what it may take
         bells = [f"bell::{HAND.holder}", *(f"bell:{lane}" for lane in wanted)]
-        self._listen(bells, random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S))  # noqa: S311  # spreads load
+        longest_s = random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S)  # noqa: S311  # spreads load
+        self._listen(bells, _STOPPED_LISTENING_S if self._stopped else longest_s)
 
     def _without_stopped(self, lanes: list[str]) -> list[str]:
         """Those of engines that this worker may take parts for: not while its own access is broken."""
-        stopped = {lane for lane in lanes if TROUBLES.stop(lane.split(".")[1])}
+        stopped = {lane for lane in lanes if self._is_stopped(lane.split(".")[1])}
         if new := stopped - self._stopped:
             # a ring that was heard here is for others
             self._registry.ring_again(sorted(new))
         self._stopped = stopped
         return [lane for lane in lanes if lane not in stopped] if stopped else lanes
+
+    def _is_stopped(self, engine: str) -> bool:
+        """An engine that cannot read here is left to others; where there are none, its jobs are told why."""
+        if not TROUBLES.stop(engine):
+            self._others.forget([engine])
+            return False
+        return TROUBLES.stop() or self._others.may_come(engine)
+
+    @cached_property
+    def _others(self) -> OtherReaders:
+        return OtherReaders(lambda: live_workers(self._registry), HAND.holder, self._settings.lost_after_s)
 
     def _pause(self, error: ResponseError) -> None:
         """What Redis says of a key that others have put something else at, say: it may be another's next time, and is

@@ -2,7 +2,7 @@
 
 Where the worker's own access is broken, the part goes back to its place, uncounted, and the worker takes no other. A
 denial that is not the worker's is looked at by a second one, where there is one, before it is the job's. A part whose
-language this worker lacks is left to those that have it.
+language this worker lacks is left to those that have it, and one whose engine cannot read here to those where it can.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ _SUSPICIOUS: Final = _DENIALS | {
 """What the worker's own access may be the cause of."""
 _OVER_NETWORK: Final = frozenset({"source.unavailable", "source.timeout"})
 """Of hosts of anybody's: these say something of the worker only where the image is in a bucket."""
+_ENGINES_OWN: Final = frozenset(
+    {
+        *("engine.unavailable", "engine.device_missing"),
+        *("engine.weights_missing", "engine.weights_corrupt", "engine.model_invalid"),
+    }
+)
+"""What an engine says that cannot read on this worker, whatever the job."""
 _MOST_SIDESTEPS: Final = 8
 """A part that was left to others so often is left to no more: what they announce is not what they have."""
 
@@ -50,6 +57,8 @@ def goes_back(delivery: Returnable, error: OcrQueueError) -> bool:
     """Whether the part has gone back, to have another attempt that counts as the first one did not."""
     if isinstance(error, LanguageMissing):
         return _left_to_readers(delivery, error)
+    if error.code in _ENGINES_OWN:
+        return _left_to_others(delivery, error)
     source = source_of(delivery.job.image)
     if error.code not in _SUSPICIOUS or (error.code in _OVER_NETWORK and not source):
         return False
@@ -74,10 +83,14 @@ def _left_to_readers(delivery: Returnable, error: LanguageMissing) -> bool:
 
 
 def _left_to_a_second(delivery: Returnable, error: OcrQueueError) -> bool:
+    return not delivery.sidesteps().denied and _left_to_others(delivery, error, denied=True)
+
+
+def _left_to_others(delivery: Returnable, error: OcrQueueError, *, denied: bool = False) -> bool:
     known = delivery.sidesteps()
-    if known.denied or known.count >= _MOST_SIDESTEPS or not _may_be_taken(known.lane, delivery):
+    if known.count >= _MOST_SIDESTEPS or not _may_be_taken(known.lane, delivery):
         return False
-    delivery.sidestep(error, for_others(known.lane, HAND.holder), denied=True)
+    delivery.sidestep(error, for_others(known.lane, HAND.holder), denied=denied)
     return True
 
 
