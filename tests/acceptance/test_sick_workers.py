@@ -13,7 +13,8 @@ import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -233,6 +234,20 @@ def load(place: Place) -> Iterator[Load]:
     wait_until(lambda: check(place.queue.registry) == [], 60, "the keys agree with each other")
 
 
+@contextmanager
+def together(*workers: AbstractContextManager[Observed]) -> Iterator[list[Observed]]:
+    """Started at once, and ended at once."""
+    with ExitStack() as stack, ThreadPoolExecutor(len(workers)) as starting:
+        # each is left by the stack also where another does not start
+        started = [starting.submit(worker.__enter__) for worker in workers]
+        for worker, start in zip(workers, started, strict=True):
+            stack.callback(lambda worker=worker, start=start: start.exception() or worker.__exit__(None, None, None))
+        yield [start.result() for start in started]
+        for start in started:
+            # the first is waited for while the others end, too
+            start.result().running.process.terminate()
+
+
 def limit_files(running: Worker, limit: int) -> None:
     """So many bytes a file, as a quota or a full disk would have it, for all processes of the worker."""
     for pid in (running.pid, *running.running_children()):
@@ -250,16 +265,18 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
         jobs = stack.enter_context(load(place))
         wait_until(lambda: len(jobs.jobs) > 20, 60, "there is load")
 
-        secret = stack.enter_context(
-            place.worker("secret", credentials=place.credentials(wrong, secret_access_key="not-the-secret"))
+        prlimit = ("-c", f"import resource, runpy, sys; {FULL}")
+        secret, bucket, language, disk = stack.enter_context(
+            together(
+                place.worker("secret", credentials=place.credentials(wrong, secret_access_key="not-the-secret")),
+                place.worker("bucket", credentials=good, storage=f"s3://{absent}"),
+                place.worker("language", credentials=good, tessdata_dir=packs),
+                place.worker("disk", credentials=good, command=prlimit),
+            )
         )
         secret.check_says("storage.denied", "storage", "AWS_ACCESS_KEY_ID")
-        bucket = stack.enter_context(place.worker("bucket", credentials=good, storage=f"s3://{absent}"))
         bucket.check_says("storage.not_found", "storage", "Create it")
-        language = stack.enter_context(place.worker("language", credentials=good, tessdata_dir=packs))
         language.check_says("language.missing", "languages of tesseract", "apt-get install", engine="tesseract")
-        prlimit = ("-c", f"import resource, runpy, sys; {FULL}")
-        disk = stack.enter_context(place.worker("disk", credentials=good, command=prlimit))
         disk.check_says("worker.disk_full", "temporary files", "TMPDIR")
 
         seen = len(jobs.jobs)
