@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
     from ocrqueue.client import OcrQueue, SubmittedJob
     from ocrqueue.core import JobStatus
+    from ocrqueue.core.batches import BatchStatus
     from ocrqueue.document import Block, Crop, Document, Line, Page, Paragraph, Word
     from ocrqueue.errors import ErrorInfo, OcrQueueError
     from ocrqueue.job import Job
+    from ocrqueue.operations.batches import AsyncBatch, Batch
     from ocrqueue.settings import Settings
 
 # imported when first used: the command line shows its help without Redis, Celery and pydantic in memory
 _MODULES: Final = {
+    "AsyncBatch": "operations.batches",
     "AsyncOcrQueue": "aio",
     "AsyncSubmittedJob": "aio",
+    "Batch": "operations.batches",
+    "BatchStatus": "core.batches",
     "Block": "document",
     "Crop": "document",
     "Document": "document",
@@ -39,8 +44,11 @@ _MODULES: Final = {
 }
 
 __all__ = [
+    "AsyncBatch",
     "AsyncOcrQueue",
     "AsyncSubmittedJob",
+    "Batch",
+    "BatchStatus",
     "Block",
     "Crop",
     "Document",

@@ -13,7 +13,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
-from ocrqueue.client import check_has_result
+from ocrqueue.client import batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
@@ -27,7 +27,7 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, stored_document
-from ocrqueue.errors import BrokerUnavailable, NotReplicated, QueueFull
+from ocrqueue.errors import BatchClosed, BrokerUnavailable, NotReplicated, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
@@ -52,6 +52,7 @@ _MOVES: Final = (
     "note_action",
     "delete",
     "find",
+    "close_batch",
 )
 """A script each."""
 
@@ -170,9 +171,15 @@ class AsyncOcrQueue(AsyncManyJobs):
         return job
 
     async def submit_many(
-        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
+        self,
+        images: Iterable[ImageInput],
+        *,
+        wait_for_room: float | None = 0,
+        close_batch: bool = False,
+        **fields: Any,
     ) -> list[AsyncSubmittedJob]:
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
+        batch = batch_to_close(fields) if close_batch else None
         submitted: list[AsyncSubmittedJob] = []
         remaining = iter(images)
         admission = Admission(self.arguments, wait_for_room)
@@ -186,9 +193,11 @@ class AsyncOcrQueue(AsyncManyJobs):
                         await asyncio.sleep(admission.pause_s())
                 if (fault := admission.not_replicated()) is not None:
                     raise fault
-            except (QueueFull, NotReplicated) as error:
+            except (QueueFull, NotReplicated, BatchClosed) as error:
                 error.submitted = submitted
                 raise
+        if batch is not None:
+            await self.batch(batch[0], tenant=batch[1]).close()
         return submitted
 
     async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:

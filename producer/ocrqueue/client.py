@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +20,16 @@ from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, stored_document
-from ocrqueue.errors import BrokerUnavailable, JobCancelled, JobNotFinished, NotReplicated, QueueFull, error_from_info
+from ocrqueue.errors import (
+    BatchClosed,
+    BrokerUnavailable,
+    JobCancelled,
+    JobMalformed,
+    JobNotFinished,
+    NotReplicated,
+    QueueFull,
+    error_from_info,
+)
 from ocrqueue.operations.faces import ManyJobs, Result
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
@@ -136,7 +145,12 @@ class OcrQueue(ManyJobs):
         return job
 
     def submit_many(
-        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Any
+        self,
+        images: Iterable[ImageInput],
+        *,
+        wait_for_room: float | None = 0,
+        close_batch: bool = False,
+        **fields: Any,
     ) -> list[SubmittedJob]:
         """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
 
@@ -145,7 +159,12 @@ class OcrQueue(ManyJobs):
         from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. If
         anything else is raised midway, what was sent before is queued: submit again with
         idempotency keys to be sure.
+
+        With `batch` they are put into the tenant's batch of that name, which may be added to until it is closed; then
+        BatchClosed is raised, with the jobs that were queued in `submitted`. `close_batch`: once all are queued, close
+        it; see batch().
         """
+        batch = batch_to_close(fields) if close_batch else None
         prepare, announce = self._router.prepare, self.registry.announce_input
         jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in images)
         submitted: list[SubmittedJob] = []
@@ -153,9 +172,11 @@ class OcrQueue(ManyJobs):
             try:
                 for job_id in self.registry.submit(jobs, wait_for_room):
                     submitted.append(SubmittedJob(self, job_id))
-            except (QueueFull, NotReplicated) as error:
+            except (QueueFull, NotReplicated, BatchClosed) as error:
                 error.submitted = submitted
                 raise
+        if batch is not None:
+            self.batch(batch[0], tenant=batch[1]).close()
         return submitted
 
     def job(self, job_id: str) -> SubmittedJob:
@@ -282,6 +303,13 @@ class OcrQueue(ManyJobs):
         """
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
         return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
+
+
+def batch_to_close(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and tenant of the batch that the jobs with these fields are put into. Raises JobMalformed."""
+    if not isinstance(name := fields.get("batch"), str):
+        raise JobMalformed("No batch is named that is to be closed.")
+    return name, fields.get("tenant") or ""
 
 
 def check_has_result(status: JobStatus) -> None:

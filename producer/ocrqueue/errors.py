@@ -114,6 +114,32 @@ class FilterMissing(OcrQueueError):
     remedy = "Name a tag, a tenant, a state, an error's code or a time; or ask for all jobs outright."
 
 
+class BatchInvalid(OcrQueueError):
+    """No batch can be called so."""
+
+    code = "batch.invalid"
+    remedy = "A name has letters, digits, and _ . - after the first; 128 at most."
+
+
+class BatchUnknown(OcrQueueError):
+    """No job was put into a batch of this name and tenant, or the records of all have expired."""
+
+    code = "batch.unknown"
+    remedy = "Look at the name and the tenant: a batch's name belongs to its tenant."
+
+
+class BatchClosed(OcrQueueError):
+    """The batch is closed: nothing more comes into it.
+
+    `details`: submitted (how many jobs of the call were queued: always its first ones).
+    """
+
+    code = "batch.closed"
+    remedy = "Submit to another batch, or without one."
+    submitted: Sequence[QueuedJob] = ()
+    """The handles of the jobs that were queued: SubmittedJob, or AsyncSubmittedJob."""
+
+
 class CursorInvalid(OcrQueueError):
     """A list of jobs does not go on at such a place."""
 

@@ -148,6 +148,7 @@ class Plan:
             crop_padding=self.crop_padding,
             priority=self.priority,
             tag=self.kind.name,
+            batch=self.kind.name if self.priority == "normal" else None,
             idempotency_key=f"once-{self.id}" if self.repeats else None,
             submitted_at=datetime.now(UTC) + timedelta(seconds=self.clock_skew_s),
         )

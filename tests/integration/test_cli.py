@@ -102,6 +102,31 @@ def test_submit_and_status_name_the_tenant(ask: Ask, registry: WorkerRegistry) -
     assert "job.malformed" in ask("submit", "s3://bucket/page.png", "-e", "null", "--tenant", "a b", status=2).stderr
 
 
+def test_a_batch_is_filled_shown_closed_and_cancelled(ask: Ask, registry: WorkerRegistry) -> None:
+    images = ("s3://bucket/1.png", "s3://bucket/2.png")
+    given = ("-e", "null", "--batch", "case-7", "--tenant", "acme")
+    ids = ask("submit", *images, *given).stdout.split()
+    mine = ("batch", "case-7", "--tenant", "acme")
+    assert ["queued", "2"] in [line.split() for line in ask(*mine).stdout.splitlines()]
+    assert "batch.unknown" in ask("batch", "case-7", status=3).stderr
+    assert "batch.invalid" in ask("batch", "case 7", status=2).stderr
+    ids += ask("submit", images[0], *given, "--close").stdout.split()
+    assert "batch.closed" in ask("submit", images[0], *given, status=2).stderr
+    assert "--close goes with" in ask("submit", images[0], "-e", "null", "--close", status=2).stderr
+    assert "--reply-to goes with" in ask(*mine, "--reply-to", "done", status=2).stderr
+    listed = json.loads(ask("list", "--batch", "case-7", "--tenant", "acme", "--json").stdout)["jobs"]
+    assert [each["id"] for each in listed] == ids[::-1]
+    assert ["batch", "case-7"] in [line.split() for line in ask("status", ids[0]).stdout.splitlines()]
+    assert "job.wait_timeout" in ask(*mine, "--timeout", "0.1", status=4).stderr
+    ask(*mine, "close", "--reply-to", "done")
+    told = json.loads(ask(*mine, "cancel", "--json").stdout)
+    assert (told["cancelled"], told["ended"], told["progress"]) == (3, 3, 1.0)
+    assert told["ended_at"] is not None
+    assert registry.client.llen(f"{registry.settings.key_prefix}done") == 1
+    ask(*mine, "--wait", status=6)
+    ask(*mine)
+
+
 def test_queues_shows_tenants_that_wait_and_messages_not_taken_in(
     ask: Ask, registry: WorkerRegistry, settings: Settings
 ) -> None:

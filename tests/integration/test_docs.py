@@ -251,12 +251,14 @@ def work_with_many_jobs(queue: OcrQueue, ended: str) -> None:
     assert queue.jobs(limit=1, after=page.next) != page
     queue.history(ended)
     assert queue.job(ended).cancel() == "cancelled"
-    submitted = queue.submit(HELLO, engine="null", tag="many", tenant="acme")
+    submitted = queue.submit(HELLO, engine="null", tag="many", tenant="acme", batch="many")
+    queue.batch("many", tenant="acme").close(reply_to="finished-scans")
     for act in (queue.replay_many, queue.drop_many, queue.cancel_many, queue.delete_many):
         act(tag="many")
     with pytest.raises(JobUnknown):
         submitted.status()
-    assert len(queue.audit()) == 4
+    assert [entry.action for entry in queue.audit()[:4]] == ["delete", "cancel", "drop", "replay"]
+    assert queue.batch("many", tenant="acme").status().ended_at is not None
 
 
 def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_redis: int, tmp_path: Path) -> None:
@@ -284,6 +286,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             jobs += queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", tenant="acme")
             assert len(list(queue.as_completed(jobs, timeout=30))) == 4
             wait_until(lambda: admin.llen("acme:finished-scans") == 3, 60, "the replies were sent")
+            queue.submit_many([HELLO] * 2, engine="null", batch="two", close_batch=True)
+            assert queue.batch("two").wait(60).succeeded == len(list(queue.batch("two").results())) == 2
             for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):
                 status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(60)
                 assert status.error is not None

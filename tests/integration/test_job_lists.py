@@ -421,6 +421,30 @@ def test_the_history_of_a_job_of_parts_tells_of_its_pages(registry: WorkerRegist
     registry.release(first, EngineFailed().info, is_retry=True)
     (attempt,) = queue.history(made.id)
     assert (attempt.page, attempt.worker, attempt.became) == (1, "other@host", "retried")
+    for error in (None, ImageEmpty().info):
+        part = hold_of(registry, "holder", *LANES)
+        registry.begin(part, "third@host", "null")
+        outcome = Outcome(job_id=made.id, state="failed", error=error) if error else succeeded(part)
+        for _ in range(2):
+            registry.finish(part, made, outcome, next_token=part.closing.token)
+    found = [(attempt.page, attempt.number, attempt.became) for attempt in queue.history(made.id)]
+    assert found[:3] == [(1, 1, "retried"), (1, 2, "succeeded"), (2, 1, "failed")]
+    assert [
+        attempt.error.code for attempt in queue.history(made.id) if attempt.became == "failed" and attempt.error
+    ] == ["image.empty"]
+
+
+def test_pages_that_were_read_push_no_failure_out_of_the_history(registry: WorkerRegistry, queue: OcrQueue) -> None:
+    made = job()
+    submit(registry, made)
+    registry.split(begun(registry), 60, "pin")
+    registry.release(begun(registry), EngineFailed().info, is_retry=True)
+    for _ in range(50):
+        part = begun(registry)
+        registry.finish(part, made, succeeded(part), next_token=part.closing.token)
+    became = [attempt.became for attempt in queue.history(made.id)]
+    assert became[:33] == ["retried"] + 32 * ["succeeded"]
+    assert registry.client.hstrlen(registry.keys.record(made.id), "pages_log") < 8000
 
 
 # --- asyncio ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans
 
 DOCS = ROOT / "docs"
 PROJECTS = ("producer", "worker")
-NOT_MODULES = {"ocrqueue.recognize", "ocrqueue.finished", "ocrqueue.engines"}
+NOT_MODULES = {"ocrqueue.recognize", "ocrqueue.batch_finished", "ocrqueue.finished", "ocrqueue.engines"}
 """Names of tasks, and the group of entry points."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 

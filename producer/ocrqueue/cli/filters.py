@@ -19,7 +19,7 @@ from ocrqueue.core.job_filter import Wanted
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
-_OPTIONS: Final = ("tag", "tenant", "state", "code", "since")
+_OPTIONS: Final = ("tag", "tenant", "batch", "state", "code", "since")
 Act = Callable[..., BulkResult]
 
 
@@ -40,12 +40,13 @@ class Since(click.ParamType[datetime]):
 
 
 def filter_options(*, states: bool) -> Callable[[Any], Any]:
-    """--tag, --tenant, --code, --since, and --state where `states`."""
+    """--tag, --tenant, --batch, --code, --since, and --state where `states`."""
 
     def decorate(command: Any) -> Any:
         options = [
             click.option("--tag", metavar="TEXT", help="Jobs with this tag."),
             click.option("--tenant", metavar="NAME", help=f"Jobs of this tenant; {NO_NAME} for those without one."),
+            click.option("--batch", metavar="NAME", help="Jobs of this batch of the tenant, or of jobs without one."),
             *([_state_option] if states else []),
             click.option("--code", metavar="CODE", help="Jobs that failed with this error, such as language.missing."),
             click.option(

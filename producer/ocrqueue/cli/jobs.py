@@ -212,6 +212,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("image", job.image),
         ("tenant", job.tenant),
         ("tag", job.tag or ""),
+        ("batch", job.batch or ""),
         ("engine", job.engine),
         *(_route(job.route, job.trail, finished=job.finished) if job.route else ()),
         ("queue", job.queue),

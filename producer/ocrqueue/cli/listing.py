@@ -19,7 +19,7 @@ from ocrqueue.client import OcrQueue
 @click.option("--after", metavar="CURSOR", help="The page after the one that named this as its next.")
 @json_option
 def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
-    """List jobs by tag, tenant, state, error and time.
+    """List jobs by tag, tenant, batch, state, error and time.
 
     Those at work come first, then those that have ended, each the newest first. Filters add up; --state may be given
     several times. A full page ends with how to get the next, on stderr. With --json, one object: `jobs` and `next`.
@@ -44,7 +44,8 @@ def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
 def history(context: click.Context, job_id: str, as_json: bool) -> None:
     """Show every attempt at a job.
 
-    The newest 32, with the replays among them. With --json, one object a line.
+    The newest 32, with the replays among them, and of a job of several parts the newest 32 pages that were read. With
+    --json, one object a line.
     """
     with OcrQueue() as queue:
         found = queue.history(job_id)

@@ -22,7 +22,7 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
-from ocrqueue.errors import NotReplicated, QueueFull
+from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
 from ocrqueue.job import CropMode
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
@@ -42,6 +42,7 @@ class Sending:
     """How jobs go to their queue."""
 
     wait_for_room: float = 0
+    close_batch: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
 @click.option("--tenant", metavar="NAME", help="Whose jobs they are: tenants share the lanes by weight.")
 @click.option("--tag", help="Free text of your own, kept with the job.")
+@click.option("--batch", metavar="NAME", help="Put them into this batch of the tenant: `ocrqueue batch` shows it.")
+@click.option("--close", "close_batch", is_flag=True, help="Close the batch once all are queued.")
 @click.option("--idempotency-key", metavar="KEY", help="Submissions with the same key are one job. One image only.")
 @click.option("--reply-to", metavar="QUEUE", help="Celery queue that is told when the job has ended.")
 @click.option(
@@ -133,8 +136,10 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     )
     if as_json and wanted.format_name and wanted.folder is None:
         raise click.UsageError("--json and --format both print to stdout; choose one, or give --output-dir.")
-    sending = Sending(given.pop("wait_for_room"))
+    sending = Sending(given.pop("wait_for_room"), given.pop("close_batch"))
     fields = job_fields(**given)
+    if sending.close_batch and fields["batch"] is None:
+        raise click.UsageError("--close goes with --batch.")
     names = expand_images(images, sys.stdin)
     if fields["idempotency_key"] is not None:
         names = _only_one(names, "--idempotency-key makes all submissions one job: give one image.")
@@ -192,6 +197,8 @@ def submit_in_chunks(
     except QueueFull as full:
         details = {**full.info.details, "submitted": queued}
         raise QueueFull(full.message, remedy=full.info.remedy, **details) from None
+    if sending.close_batch:
+        queue.batch(fields["batch"], tenant=fields["tenant"] or "").close()
 
 
 def _submitted(
@@ -205,6 +212,9 @@ def _submitted(
         except NotReplicated as error:
             fault = error
             yield from zip([job.id for job in error.submitted], shown, strict=True)
+        except BatchClosed as closed:
+            yield from zip([job.id for job in closed.submitted], shown, strict=False)
+            raise
         except QueueFull as full:
             fault = full.not_replicated or fault
             yield from zip([job.id for job in full.submitted], shown, strict=False)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
-from ocrqueue.errors import NotReplicated, QueueFull
+from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
 from ocrqueue.job import Job
 
 _LONGEST_PAUSE_S: Final = 15.0
@@ -50,6 +50,7 @@ class Admission:
         self._queued = 0
         self._at_once = PIPELINE
         self._refusal: Refusal | None = None
+        self._closed: str | None = None
         self._replicas_wanted = arguments.settings.submit_replicas
         self._fewest_replicas = self._replicas_wanted
 
@@ -73,7 +74,9 @@ class Admission:
         self._queued += len(ids)
         if ids:
             self._give_up_at = None
-        if refused:
+        if len(refused) == 1:
+            self._closed = refused[0].decode()
+        elif refused:
             engine, waiting, now_ms, counts = refused
             self._refusal = self._understand(engine.decode(), waiting, now_ms, counts)
             self._at_once = 1
@@ -88,7 +91,13 @@ class Admission:
         return Refusal(engine, waiting, self._arguments.settings.max_queue_length.of(engine), rate)
 
     def pause_s(self) -> float:
-        """How long to pause before the next call; 0 if there was room. Raises QueueFull once it was waited for."""
+        """How long to pause before the next call; 0 if there was room. Raises QueueFull once it was waited for,
+        and BatchClosed."""
+        if self._closed is not None:
+            raise BatchClosed(
+                f"Batch {self._closed} is closed; {self._queued} jobs of this call were queued before.",
+                submitted=self._queued,
+            )
         if self._refusal is None:
             return 0.0
         now = time.monotonic()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.core.records import JobStatus, parse_record
 from ocrqueue.errors import ErrorInfo
+
+_EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 
 
 class Attempt(BaseModel):
@@ -21,7 +23,7 @@ class Attempt(BaseModel):
     became: str
     """retried, given back (its worker stopped), lost (its worker did not answer), sent on (to the next engine of its
     route), replayed (it was the last before a replay, which was at `ended_at`), running, or the state in which the job
-    has ended."""
+    or the page has ended."""
     number: int | None = None
     """From 1; begins anew with a replay."""
     page: int | None = None
@@ -33,9 +35,14 @@ class Attempt(BaseModel):
 
 
 def attempts(job_id: str, record: Mapping[bytes, bytes]) -> tuple[Attempt, ...]:
-    """In order, the newest 32 and the last; from a record's hash as Redis returns it (not empty)."""
-    lines = record.get(b"log", b"").decode(errors="replace").splitlines()
+    """In order: the newest 32, as many pages that were read, and the last. `record`: its hash as Redis returns it."""
+    lines = [
+        line
+        for field in (b"log", b"pages_log")
+        for line in record.get(field, b"").decode(errors="replace").splitlines()
+    ]
     found = [attempt for line in lines if (attempt := _parsed(line)) is not None]
+    found.sort(key=lambda attempt: attempt.ended_at or _EARLIEST)
     status = parse_record(job_id, record)
     is_under_way = status.state == "running" and b"begun" in record
     if status.attempts and (status.finished or is_under_way):

@@ -203,10 +203,16 @@ class _Look:
             {state: self._sorted(f"by_state:{state}") for state in sorted(FINAL_STATES)},
             {name: self._sorted(f"by_tag:{name}") for name in self._names("by_tag:")},
             {name: self._sorted(f"by_tenant:{name}") for name in self._names("by_tenant:")},
+            {name: self._sorted(f"by_batch:{name}") for name in self._names("by_batch:")},
+            {name: {**fields, **self._expiry(name)} for name, fields in self._hashes("batch:")},
             self._sorted("split"),
             self._sorted("deleted"),
             self.ended,
         )
+
+    def _expiry(self, batch: str) -> dict[str, str]:
+        """Whether it is kept for a while only, as a field of its own."""
+        return {"expires": "1"} if self.client.pttl(f"{self.root}batch:{batch}") != -1 else {}
 
     def orphans(self) -> Iterator[str]:
         for what in ("open:", "parts:"):

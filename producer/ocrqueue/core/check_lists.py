@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,12 +14,15 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Lists:
-    """As they are read once: by state, tag and tenant the scores of their entries."""
+    """As they are read once: by state, tag, tenant and batch the scores of their entries."""
 
     records: Mapping[str, Fields]
     by_state: Mapping[str, Scores]
     by_tag: Mapping[str, Scores]
     by_tenant: Mapping[str, Scores]
+    by_batch: Mapping[str, Scores]
+    """`<tenant>:<name>`"""
+    batches: Mapping[str, Fields]
     split: Scores
     deleted: Scores
     ended: Collection[str]
@@ -29,6 +33,7 @@ class Lists:
         yield from self._of_ended()
         yield from self._of_names("tag", self.by_tag)
         yield from self._of_names("tenant", self.by_tenant)
+        yield from self._of_batches()
         for job_id in self.split:
             if job_id not in self.records or self.records[job_id].get("state") in FINAL_STATES:
                 yield f"{job_id} is listed as split, and is not at work"
@@ -68,8 +73,43 @@ class Lists:
                 elif fields is not None and fields.get(what) != name:
                     yield f"{job_id} is in the list of the {what} {name}, and has {fields.get(what)}"
 
+    def _of_batches(self) -> Iterator[str]:
+        members: defaultdict[str, set[str]] = defaultdict(set)
+        for job_id, fields in self.records.items():
+            if name := fields.get("batch"):
+                members[f"{fields.get('tenant', '')}:{name}"].add(job_id)
+        ended = {entry.partition(" ")[0] for entries in self.by_state.values() for entry in entries}
+        for batch in sorted({*members, *self.by_batch, *self.batches}):
+            listed = set(self.by_batch.get(batch, ()))
+            for job_id in sorted(members[batch] - listed):
+                yield f"{job_id} is in the batch {batch}, and not in its list"
+            for job_id in sorted(listed - members[batch] - (ended - self.records.keys())):
+                yield f"{job_id} is in the list of the batch {batch}, and not in that"
+            yield from self._counts_are_right(batch, members[batch])
+
+    def _counts_are_right(self, batch: str, members: Collection[str]) -> Iterator[str]:
+        """Jobs that were deleted, and whose records have expired, stay counted."""
+        states = Counter(self.records[job_id].get("state", "") for job_id in members)
+        fields = self.batches.get(batch, {})
+        counted = {state: int(fields.get(state, 0)) for state in (*FINAL_STATES, "running")}
+        at_work = int(fields.get("jobs", 0)) - sum(counted[state] for state in FINAL_STATES)
+        if at_work != (expected := states["queued"] + states["running"]):
+            yield f"{expected} jobs of the batch {batch} are at work, and {at_work} are counted"
+        if counted["running"] != states["running"]:
+            yield f"{states['running']} jobs of the batch {batch} are running, and {counted['running']} are counted"
+        for state in sorted(FINAL_STATES):
+            if states[state] > counted[state]:
+                yield f"{states[state]} jobs of the batch {batch} are {state}, and {counted[state]} are counted"
+        if ("ended_at" in fields) != ("closed_at" in fields and at_work == 0):
+            yield f"the batch {batch} has {at_work} jobs at work, and {'an' if 'ended_at' in fields else 'no'} end"
+        if ("expires" in fields) != (at_work == 0):
+            stays = "expires" if "expires" in fields else "stays for good"
+            yield f"the batch {batch} has {at_work} jobs at work, and {stays}"
+
 
 def _entry(job_id: str, fields: Fields) -> str:
     """See scripts/shared/job_lists.lua."""
-    names = [fields.get(name, "") for name in ("tenant", "code", "tag")]
+    tenant, batch = fields.get("tenant", ""), fields.get("batch")
+    owner = f"{tenant}/{batch}" if batch else tenant
+    names = [owner, fields.get("code", ""), fields.get("tag", "")]
     return " ".join([job_id, *names]) if any(names) else job_id

@@ -20,6 +20,8 @@ from ocrqueue.settings import Settings
 
 FINISHED_TASK: Final = "ocrqueue.finished"
 """Sent to a job's `reply_to` queue with the summary, once the job has ended."""
+BATCH_FINISHED_TASK: Final = "ocrqueue.batch_finished"
+"""Sent to a batch's queue with its counts, once it is closed and its last job has ended."""
 TAKE_CAP: Final = 20
 """A part that was taken so often and never begun ends its job: whoever takes it dies of something else than its image,
 but for ever."""
@@ -127,9 +129,25 @@ def reply_message(outcome: Outcome, queue: str) -> str:
     return json.dumps({"body": base64.b64encode(text.encode()).decode(), **envelope}, separators=(",", ":"))
 
 
+def batch_reply(name: str, tenant: str, queue: str) -> str:
+    """The message to a batch's reply queue; scripts/shared/batches.lua fills in the counts."""
+    counts = dict.fromkeys(("jobs", "succeeded", "partial", "failed", "cancelled"))
+    summary = {"batch": name, "tenant": tenant, **{what: f"<{what.upper()}>" for what in counts}}
+    text = json.dumps([[], {"summary": summary}, {}], separators=(",", ":"))
+    for what in counts:
+        text = text.replace(f'"<{what.upper()}>"', f"<{what.upper()}>")
+    return json.dumps({"body": text, **call_message(BATCH_FINISHED_TASK, "<TASK>", queue)}, separators=(",", ":"))
+
+
 def entry_of(job: Job) -> dict[str, Any]:
     """What SUBMIT is told of a job beside its JSON."""
-    given = {"tenant": job.tenant, "tag": job.tag, "reply_to": job.reply_to, "input": input_name(job.image)}
+    given = {
+        "tenant": job.tenant,
+        "tag": job.tag,
+        "batch": job.batch,
+        "reply_to": job.reply_to,
+        "input": input_name(job.image),
+    }
     return {
         "id": job.id,
         "engine": job.engine,

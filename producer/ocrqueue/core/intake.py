@@ -22,7 +22,7 @@ from ocrqueue.core.installation import workers_by_engine
 from ocrqueue.core.records import Outcome, WorkerInfo
 from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.core.worker_registry import WorkerRegistry
-from ocrqueue.errors import BrokerUnavailable, InternalError, NotReplicated, OcrQueueError
+from ocrqueue.errors import BatchClosed, BrokerUnavailable, InternalError, NotReplicated, OcrQueueError
 from ocrqueue.job import Job, engine_queues, is_lane
 from ocrqueue.job.names import AUTO
 from ocrqueue.settings import Settings
@@ -164,6 +164,10 @@ def _told(
     answer = _answer(registry, registry.arguments.take_in(name, entry, job, outcome, more), in_redis=name is not None)
     if answer == "revoked" and job is not None:
         outcome = Outcome(job_id=job.id, state="cancelled")
+        arguments = registry.arguments.take_in(name, entry, job, outcome, more)
+        answer = _answer(registry, arguments, in_redis=name is not None)
+    if answer == "batch closed" and job is not None:
+        outcome = Outcome(job_id=job.id, state="failed", error=BatchClosed(f"Batch {job.batch} is closed.").info)
         arguments = registry.arguments.take_in(name, entry, job, outcome, more)
         answer = _answer(registry, arguments, in_redis=name is not None)
     return _BECAME.get(answer, answer)

@@ -19,6 +19,8 @@ class Wanted(TypedDict, total=False):
     tag: str | None
     tenant: str | None
     """"": jobs without one."""
+    batch: str | None
+    """Of the tenant; without one, a batch of jobs that have none."""
     state: State | Collection[State] | None
     """One, or one of these."""
     code: str | None
@@ -35,6 +37,8 @@ class JobFilter(BaseModel):
     tag: str | None = None
     tenant: str | None = None
     """"": jobs without a tenant."""
+    batch: str | None = None
+    """Of that tenant."""
     states: frozenset[State] | None = None
     """One of these; None: any."""
     code: str | None = None
@@ -48,16 +52,23 @@ class JobFilter(BaseModel):
         *,
         tag: str | None = None,
         tenant: str | None = None,
+        batch: str | None = None,
         state: State | Collection[State] | None = None,
         code: str | None = None,
         since: datetime | None = None,
     ) -> Self:
-        """A code means jobs that failed. A time without a zone is taken to be the machine's own."""
+        """A code means jobs that failed; a batch without a tenant, jobs without one.
+
+        A time without a zone is taken to be the machine's own.
+        """
         states: frozenset[State] | None = frozenset([state] if isinstance(state, str) else state) if state else None
         if code is not None:
             failed: frozenset[State] = frozenset({"failed"})
             states = failed if states is None else states & failed
-        return cls(tag=tag, tenant=tenant, states=states, code=code, since=since and since.astimezone(UTC))
+        if batch is not None and tenant is None:
+            tenant = ""
+        zoned = since and since.astimezone(UTC)
+        return cls(tag=tag, tenant=tenant, batch=batch, states=states, code=code, since=zoned)
 
     @property
     def names_any(self) -> bool:
@@ -82,7 +93,7 @@ class JobFilter(BaseModel):
 
     def to_options(self) -> dict[str, Any]:
         """As scripts/find.lua takes it."""
-        given: dict[str, Any] = {"tag": self.tag, "tenant": self.tenant, "code": self.code}
+        given: dict[str, Any] = {"tag": self.tag, "tenant": self.tenant, "batch": self.batch, "code": self.code}
         if self.states is not None:
             given["states"] = dict.fromkeys(sorted(self.states), True)
         if self.since is not None:

@@ -1,8 +1,9 @@
-"""Jobs by tag, tenant, state, error and time, read from the lists that Redis keeps of them; see scripts/find.lua.
+"""Jobs by tag, tenant, batch, state, error and time, from the lists that Redis keeps of them; see scripts/find.lua.
 
-A list is looked through in steps of a few hundred entries, so that none holds Redis up. A job with a tag or a tenant is
-in the list of that, whatever its state; of the lists that have all that is asked for, the shortest is looked through.
-Where neither is asked for, jobs at work are found at their places, and those that have ended by their state.
+A list is looked through in steps of a few hundred entries, so that none holds Redis up. A job with a tag, a tenant or a
+batch is in the list of that, whatever its state; of the lists that have all that is asked for, the shortest is looked
+through. Where none of these is asked for, jobs at work are found at their places, and those that have ended by their
+state.
 
 Lists that are in the same order are looked through side by side, as one: a group. Groups come one after the other.
 """
@@ -22,6 +23,9 @@ from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import CursorInvalid
 
+_ENTRIES_A_RECORD: Final = 8
+"""Entries of a list by state that are ruled out by what they say, in the time of a look at one record. Where any state
+will do, the jobs of a tag or a tenant are met one after the other in their own list."""
 _LOOK_AT: Final = 150
 """Records in one step, which takes Redis about a millisecond."""
 Place = tuple[str, str]
@@ -69,6 +73,7 @@ def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
     keys = arguments.keys
     of_names = [f"by_tag:{wanted.tag}"] if wanted.tag else []
     of_names += [f"by_tenant:{wanted.tenant}"] if wanted.tenant else []
+    of_names += [f"by_batch:{wanted.tenant or ''}:{wanted.batch}"] if wanted.batch else []
     others = yield from _at_work(arguments, wanted)
     if wanted.ended_states:
         others.append(Group("9", tuple(f"by_state:{state}" for state in wanted.ended_states)))
@@ -77,7 +82,11 @@ def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
     names = [*of_names, *(name for group in others for name in group.lists)]
     lengths = yield Commands([("ZCARD", keys.root + name) for name in names])
     shortest = min(range(len(of_names)), key=lengths.__getitem__)
-    if lengths[shortest] <= sum(lengths[len(of_names) :]):
+    efforts = (
+        length / _ENTRIES_A_RECORD if not wanted.may_be_at_work and name.startswith("by_state:") else length
+        for name, length in zip(names[len(of_names) :], lengths[len(of_names) :], strict=True)
+    )
+    if lengths[shortest] <= sum(efforts):
         return [Group("9", (of_names[shortest],))]
     return others
 

@@ -25,9 +25,11 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970, never to run again | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
 | `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
-| `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant> <code> <tag>` -> when it ended | as its record |
+| `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant>/<batch> <code> <tag>` -> when | as its record |
 | `ocrqueue:by_tag:<tag>` | sorted set | id of a job -> when it was submitted, and then when it ended | as its record |
 | `ocrqueue:by_tenant:<tenant>` | sorted set | the same | as its record |
+| `ocrqueue:batch:<tenant>:<name>` | hash | how many of its jobs have become what: `batches` | as its last record |
+| `ocrqueue:by_batch:<tenant>:<name>` | sorted set | id of a job -> its sequence when it was submitted | as its record |
 | `ocrqueue:split` | sorted set | id of a job that was split -> when | until the job's end |
 | `ocrqueue:audit` | hash | `<run>` -> an action on many jobs, `<run>:jobs`, `<run>:ended`: `audit` | the last 1000 |
 | `ocrqueue:deleted` | sorted set | `<id> <image's name>` of a deleted job, in storage still -> when | until then |
@@ -65,7 +67,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `state` | queued, running, succeeded, partial, failed or cancelled | always |
 | `job` | the Job as JSON | always |
 | `queued_at` | time of submission | always |
-| `tenant`, `tag`, `reply_to` | the job's, to be found without reading its JSON | where it has one |
+| `tenant`, `tag`, `batch`, `reply_to` | the job's, to be found without reading its JSON | where it has one |
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
 | `routed` | 1: more than one engine may read it | always, for such a job |
 | `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
@@ -83,6 +85,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `code` | the error's, of a job that failed | after such an end |
 | `history` | JSON of the Outcomes before each replay, a line each, the newest 20 | once replayed |
 | `log` | JSON of the attempts before the last one, and of replays, a line each, the newest 32 | once there is one |
+| `pages_log` | the same of pages that were read, the newest 32 | once one was, of a split job |
 | `replayed` | 1 | once replayed |
 | `replication` | as `ocrqueue:replication` was at its submission, before which no result was stored | for a new id |
 | `parts`, `open` | page parts, and how many of them are not done | once split |
@@ -109,6 +112,17 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
 | `sidesteps` | how often it was moved to a side lane | once it was |
 | `denied` | 1: a worker whose own access is as it should be was denied access for it | once it was |
+
+Fields of a batch.
+
+| field | holds | present |
+| --- | --- | --- |
+| `jobs` | all jobs that were ever in it | always |
+| `succeeded`, `partial`, `failed`, `cancelled` | those that have ended so | once one has |
+| `running` | those that are in that state now | once one was |
+| `created_at`, `closed_at`, `ended_at` | times; ended: closed, and its last job has ended | always; once it is |
+| `until` | when the last of the records of ended jobs goes | once one has ended |
+| `reply_to`, `reply` | the queue that is told of its end, and the message | where one is |
 """
 
 from __future__ import annotations
@@ -191,6 +205,12 @@ class Keys:
 
     def by_tenant(self, tenant: str) -> str:
         return f"{self.root}by_tenant:{tenant}"
+
+    def batch(self, tenant: str, name: str) -> str:
+        return f"{self.root}batch:{tenant}:{name}"
+
+    def by_batch(self, tenant: str, name: str) -> str:
+        return f"{self.root}by_batch:{tenant}:{name}"
 
     def split(self) -> str:
         return f"{self.root}split"

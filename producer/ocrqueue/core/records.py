@@ -83,6 +83,7 @@ class JobStatus(BaseModel):
     queue: str
     tenant: str = ""
     tag: str | None = None
+    batch: str | None = None
     queued_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -137,6 +138,7 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
             "queue": job.queue,
             "tenant": job.tenant,
             "tag": job.tag,
+            "batch": fields.get("batch"),
             "queued_at": _time(fields.get("queued_at")) or datetime.fromtimestamp(0, UTC),
             "started_at": _time(fields.get("started_at")),
             "finished_at": _time(fields.get("finished_at")),

@@ -50,6 +50,7 @@ MOVES: Final = (
     "delete",
     "remember_reading",
     "readmit",
+    "close_batch",
 )
 """A script each."""
 

@@ -238,6 +238,10 @@ class ScriptArguments:
     def remember_reading(self, cache_key: str, result_uri: str, job_id: str) -> Arguments:
         return [self.keys.root, cache_key, result_uri, self.settings.cache_ttl_s, job_id]
 
+    def close_batch(self, tenant: str, name: str, reply_to: str | None) -> Arguments:
+        reply = endings.batch_reply(name, tenant, reply_to) if reply_to else ""
+        return [self.keys.root, tenant, name, reply_to or "", reply]
+
     def find(self, name: str, options: Mapping[str, Any]) -> Arguments:
         return [self.keys.root, name, _compact(options)]
 
@@ -284,7 +288,9 @@ class ScriptArguments:
 
 
 def _lost_record(job: Job, *, by_name: bool) -> dict[str, str]:
-    given = {"tenant": job.tenant, "tag": job.tag, "reply_to": job.reply_to, "by_name": job.id if by_name else None}
+    given = {"tenant": job.tenant, "tag": job.tag, "batch": job.batch, "reply_to": job.reply_to}
+    if by_name:
+        given["by_name"] = job.id
     return {"job": job_json(job), **{name: value for name, value in given.items() if value}}
 
 

@@ -4,7 +4,9 @@ Nothing here knows of Redis, storage or workers.
 """
 
 from ocrqueue.job.model import (
+    BATCH,
     JOB_ID,
+    REPLY_QUEUE,
     SCHEMA_VERSION,
     TENANT,
     CropMode,
@@ -12,13 +14,16 @@ from ocrqueue.job.model import (
     describe_validation_error,
     engine_queues,
     is_lane,
+    is_reserved_queue,
     new_job_id,
     parse_job,
     queue_name,
 )
 
 __all__ = [
+    "BATCH",
     "JOB_ID",
+    "REPLY_QUEUE",
     "SCHEMA_VERSION",
     "TENANT",
     "CropMode",
@@ -26,6 +31,7 @@ __all__ = [
     "describe_validation_error",
     "engine_queues",
     "is_lane",
+    "is_reserved_queue",
     "new_job_id",
     "parse_job",
     "queue_name",

@@ -21,6 +21,8 @@ SCHEMA_VERSION: Final = 1
 CropMode = Literal["objects", "archive", "none"]
 JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 TENANT: Final = r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,63})?$"
+BATCH: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+REPLY_QUEUE: Final = r"^[A-Za-z0-9_.:-]{1,128}$"
 _RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-task-meta-")
 """Beginnings of Redis keys that are no queues of an app's: a list in the place of one would stop all workers."""
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
@@ -88,10 +90,14 @@ class Job(BaseModel):
     tag: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Free text of the app's own, kept in the record and the Document."
     )
+    batch: Annotated[str, Field(pattern=BATCH)] | None = Field(
+        default=None,
+        description="Name of a batch of the tenant's jobs, which are counted, waited for and listed together.",
+    )
     idempotency_key: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
         default=None, description="Submissions with the same key are one job."
     )
-    reply_to: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")] | None = Field(
+    reply_to: Annotated[str, Field(pattern=REPLY_QUEUE)] | None = Field(
         default=None,
         description="A Celery queue: when the job has ended, its summary is sent there as task ocrqueue.finished.",
     )
@@ -113,7 +119,7 @@ class Job(BaseModel):
     @field_validator("reply_to")
     @classmethod
     def _queue_of_their_own(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith(_RESERVED_NAMES):
+        if value is not None and is_reserved_queue(value):
             raise ValueError("the name is taken by ocrqueue or Celery")
         return value
 
@@ -213,6 +219,11 @@ def queue_name(engine: str, priority: Priority = "normal") -> str:
 def engine_queues(engine: str) -> tuple[str, ...]:
     """The three lanes of an engine, in the order in which they are drained."""
     return tuple(queue_name(engine, lane) for lane in LANES)
+
+
+def is_reserved_queue(name: str) -> bool:
+    """Whether it is a key of ocrqueue's or Celery's own, and no queue that an app can have."""
+    return name.startswith(_RESERVED_NAMES)
 
 
 def is_lane(queue: str) -> bool:

@@ -11,7 +11,10 @@ from ocrqueue.core.audit import AuditEntry
 from ocrqueue.core.bulk import BulkResult
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
+from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
+from ocrqueue.document import Document
+from ocrqueue.operations.batches import AsyncBatch, Batch
 from ocrqueue.operations.plan import Given, Operations
 
 Result = TypeVar("Result")
@@ -26,6 +29,13 @@ class ManyJobs(ABC):
 
     @abstractmethod
     def _do(self, steps: Steps[Result]) -> Result: ...
+
+    @abstractmethod
+    def document(self, status: JobStatus) -> Document: ...
+
+    def batch(self, name: str, *, tenant: str = "") -> Batch:
+        """The jobs that are submitted with `batch=name`, of this tenant. Asks nothing yet. Raises BatchInvalid."""
+        return Batch(self._do, self._operations, self.document, name, tenant)
 
     def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
@@ -66,7 +76,10 @@ class ManyJobs(ABC):
         return self._do(self._operations.delete_one(job_id, who))
 
     def history(self, job_id: str) -> tuple[Attempt, ...]:
-        """The attempts at a job so far, and its replays: the newest 32, in order. Raises JobUnknown, JobEnded."""
+        """The attempts at a job so far, and its replays: the newest 32, and as many pages that were read; in order.
+
+        Raises JobUnknown, JobEnded.
+        """
         return self._do(self._operations.history(job_id))
 
     def audit(self, limit: int = 100) -> list[AuditEntry]:
@@ -83,6 +96,13 @@ class AsyncManyJobs(ABC):
 
     @abstractmethod
     async def _do(self, steps: Steps[Result]) -> Result: ...
+
+    @abstractmethod
+    async def document(self, status: JobStatus) -> Document: ...
+
+    def batch(self, name: str, *, tenant: str = "") -> AsyncBatch:
+        """See OcrQueue.batch."""
+        return AsyncBatch(self._do, self._operations, self.document, name, tenant)
 
     async def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """See OcrQueue.jobs."""

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, places, counts, replication
+-- uses: root, clock, as_text, is_final, places, counts, batch_keys, replication
 -- BEGIN: the attempt at a part that was taken.
 -- ARGV root, part, token, worker's name, engine
 -- returns {verdict, attempt, wait from submission (ms), retries, stored, page parts, pin}:
@@ -9,14 +9,15 @@
 local part, token, worker, engine = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key, record = part_key(part), record_key(job_of(part))
 local own = redis.call('HMGET', key, 'place', 'token', 'begun', 'attempts', 'retries', 'holder', 'deliveries',
-  'queued_at', 'queue_wait_ms', 'replication', 'parts', 'pin')
+  'queued_at', 'queue_wait_ms', 'replication', 'parts', 'pin', 'state', 'tenant', 'batch')
 if own[1] ~= 'hand' or own[2] ~= token then
   local state = redis.call('HGET', record, 'state')
   return {state and not is_final(state) and 'gone' or 'ended', 0, 0, 0, 0, 0, ''}
 end
-local job = {unpack(own, 8, 12)}
+local job = {unpack(own, 8, 15)}
 if is_page_part(part) then
-  job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replication', 'parts', 'pin')
+  job = redis.call('HMGET', record, 'queued_at', 'queue_wait_ms', 'replication', 'parts', 'pin', 'state', 'tenant',
+    'batch')
 end
 local attempt, queued_at = tonumber(own[4] or 0), tonumber(job[1])
 if not own[3] then
@@ -31,6 +32,7 @@ if not own[3] then
     redis.call('HSET', key, 'worker', worker, unpack(of_part))
     of_part = {}
   end
+  if job[8] and job[6] ~= 'running' then redis.call('HINCRBY', batch_key(job[7], job[8]), 'running', 1) end
   redis.call('HSET', record, 'state', 'running', 'started_at', as_text(now), 'worker', worker, 'queue_wait_ms', job[2],
     unpack(of_part))
   redis.call('HDEL', key, 'takes', 'error', 'progress')

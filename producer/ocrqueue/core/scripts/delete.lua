@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, job_lists, audit
+-- uses: root, clock, as_text, is_final, ended_ids, places, batch_keys, job_lists, audit
 -- DELETE: of jobs that have ended nothing is remembered but that they have. What they have in storage is to go.
 -- ARGV root, run (see shared/audit.lua), for how long an end is remembered (ms), entries (JSON: [[id, hash of the
 --   idempotency key or '', name of an uploaded image or ''], ...])
@@ -16,12 +16,12 @@ local function forget_readings(id, keys)
 end
 
 local function delete(id, once, input)
-  local state, tenant, code, tag, by_name, read, begun = unpack(redis.call('HMGET', record_key(id), 'state', 'tenant',
-    'code', 'tag', 'by_name', 'read', 'started_at'))
+  local state, tenant, code, tag, by_name, read, begun, batch = unpack(redis.call('HMGET', record_key(id), 'state',
+    'tenant', 'code', 'tag', 'by_name', 'read', 'started_at', 'batch'))
   if not state and not has_ended(id) then return 'unknown' end
   if state and not is_final(state) then return state end
   if state then
-    unlist_entry(state, with_names(id, tenant, code, tag))
+    unlist_entry(state, with_names(id, tenant, code, tag, batch))
     if by_name then redis.call('DEL', string.sub(root, 1, -10) .. 'celery-task-meta-' .. by_name) end
     if read then forget_readings(id, read) end
     local earlier = once ~= '' and redis.call('GET', root .. 'once:' .. once)

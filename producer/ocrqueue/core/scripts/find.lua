@@ -1,16 +1,18 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, job_lists
+-- uses: root, clock, as_text, batch_keys, job_lists
 -- FIND: jobs in a list that are as is asked, from a place in it on. Entries of jobs whose record has expired go.
 -- ARGV root, list (a key, less root), options
 --   options: newest (first; else the oldest), look_at (records at most), most (jobs at most), after (score and member
 --   of the entry after which to begin), since_ms, until_ms (of the submission), and, for what is asked: tag, tenant
---   ('' for jobs without one), states (state -> true), code (of the error)
+--   ('' for jobs without one), batch, states (state -> true), code (of the error)
 -- returns {score, member} of the last entry looked at, {} where none is left; then for each job its id, its score and
 --   member in the list, its state, and 1 where it is asked to stop
 local list, options = ARGV[2], cjson.decode(ARGV[3])
 local key = root .. list
 local state_of_list = string.match(list, '^by_state:(.*)$')
 local is_of_places = list == 'leases' or list == 'delayed' or string.sub(list, 1, 6) == 'queue:'
+-- in others the score is the time since which a job is what it is
+local is_by_time = not is_of_places and string.sub(list, 1, 9) ~= 'by_batch:'
 
 -- As Redis orders members: by bytes, whatever its locale.
 local function is_below(one, other)
@@ -47,7 +49,7 @@ local function already_seen()
       or redis.call('ZCOUNT', key, '-inf', '(' .. after[1])
     return seen_of_score(before, after[1], after[2])
   end
-  if options.since_ms and not options.newest and not is_of_places then
+  if options.since_ms and not options.newest and is_by_time then
     return redis.call('ZCOUNT', key, '-inf', '(' .. as_text(options.since_ms))
   end
   return 0
@@ -63,15 +65,22 @@ local function forget(entry)
   end
 end
 
+-- Which of its words each of them is can be looked at later.
+local words = {}
+for _, word in ipairs({options.code or '', options.tenant or '', options.batch or '', options.tag or ''}) do
+  if word ~= '' then words[#words + 1] = word end
+end
+
 -- Whether what its entry says of it already rules the job out.
 local function is_ruled_out(entry)
   if is_of_places then return string.find(entry, ':', 1, true) ~= nil end
   if not state_of_list then return false end
-  -- which of its words that is can be looked at later
-  if options.code and not string.find(entry, options.code, 1, true) then return true end
-  local _, tenant, code, tag = names_in(entry)
+  for _, word in ipairs(words) do
+    if not string.find(entry, word, 1, true) then return true end
+  end
+  local _, tenant, code, tag, batch = names_in(entry)
   return options.tenant and options.tenant ~= tenant or options.tag and options.tag ~= tag
-    or options.code and options.code ~= code
+    or options.code and options.code ~= code or options.batch and options.batch ~= batch
 end
 
 -- The fields that are looked at, the fewer the better: Redis searches the whole of a record for each.
@@ -79,6 +88,7 @@ local fields = {'state', 'cancel'}
 if options.tenant then fields[#fields + 1] = 'tenant' end
 if options.tag then fields[#fields + 1] = 'tag' end
 if options.code then fields[#fields + 1] = 'code' end
+if options.batch then fields[#fields + 1] = 'batch' end
 if options.since_ms or options.until_ms then fields[#fields + 1] = 'queued_at' end
 if options.since_ms then fields[#fields + 1] = 'finished_at' end
 if is_of_places then fields[#fields + 1] = 'parts' end
@@ -94,6 +104,7 @@ local function is_asked_for(own)
   if options.tenant and options.tenant ~= (own.tenant or '') then return false end
   if options.tag and options.tag ~= (own.tag or '') then return false end
   if options.code and options.code ~= own.code then return false end
+  if options.batch and options.batch ~= own.batch then return false end
   if options.since_ms and tonumber(own.finished_at or own.queued_at or 0) < options.since_ms then return false end
   if options.until_ms and tonumber(own.queued_at or 0) > options.until_ms then return false end
   -- it is in the list of those that were split
@@ -101,8 +112,9 @@ local function is_asked_for(own)
 end
 
 local seen = already_seen()
-local past = seen + 4 * options.look_at
-if options.since_ms and options.newest and not is_of_places then
+-- more of those that their entries rule out
+local past = seen + (state_of_list and #words > 0 and 10 or 4) * options.look_at
+if options.since_ms and options.newest and is_by_time then
   past = math.min(past, redis.call('ZCOUNT', key, as_text(options.since_ms), '+inf'))
 end
 if past <= seen then return {{}} end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: job_lists, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, batches, ending, page_parts, attempts, leaving
 -- FINISH: an attempt at a part has come to its end, and with the last part the job.
 -- ARGV root, part, token, ending (see shared/ending.lua; less its outcome), outcome (JSON), facts, record (JSON of the
 --   fields that a record has from the start, where Redis may have lost it; else '')
@@ -20,13 +20,15 @@ if not job[1] then
   if is_page_part(part) or has_ended(id) then return 'gone' end
   if lost_record == '' then return 'unknown' end
   -- nobody else can have the part: what it came to is told all the same
-  for name, value in pairs(cjson.decode(lost_record)) do redis.call('HSET', record, name, value) end
+  local fields = cjson.decode(lost_record)
+  for name, value in pairs(fields) do redis.call('HSET', record, name, value) end
+  if fields.batch then join_batch(id, fields.tenant, fields.batch, as_text(1000 * now)) end
   redis.call('HSET', record, 'queued_at', as_text(now), 'started_at', as_text(now))
   return end_job(id, ending)
 end
 if is_final(job[1]) then return job[1] end
 local own = {job[5], job[6], job[7]}
-if is_page_part(part) then own = redis.call('HMGET', key, 'token', 'holder', 'begun') end
+if is_page_part(part) then own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'attempts', 'worker') end
 if own[1] ~= token then
   -- the answer to this very question was lost
   if is_page_part(part) then return job[5] == facts.next_token and 'close' or own[1] and 'gone' or 'done' end
@@ -45,6 +47,8 @@ end
 let_go(part, key, token, own[2], own[3])
 if job[3] then return leave_cancelled(part, facts.cancelled) end
 count_lately(root .. 'pages:' .. facts.engine, facts.pages)
+local attempt = {number = own[4], started = own[3], worker = own[5], engine = facts.engine}
+note_attempt(part, attempt, facts.error == '' and 'succeeded' or 'failed', facts.error)
 local left = page_part_done(part, facts.error)
 tell_progress(id, left)
 if left > 0 then return 'done' end

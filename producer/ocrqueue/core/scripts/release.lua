@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: job_lists, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, batches, ending, page_parts, attempts, leaving
 -- RELEASE: an attempt is over in order, or never began, and the part is to have another.
 -- ARGV root, part, token, options, error (JSON, or '')
 --   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),
@@ -17,7 +17,7 @@ if own[1] ~= token then
 end
 if options.only_unbegun and own[5] then return 'begun' end
 let_go(part, key, token, own[2], own[5])
-local job = redis.call('HMGET', record, 'cancel', 'tenant')
+local job = redis.call('HMGET', record, 'cancel', 'tenant', 'state', 'batch')
 if job[1] then return leave_cancelled(part, options.cancelled) end
 -- what was not begun has met nobody since it was last lost
 if own[5] then
@@ -36,11 +36,12 @@ end
 if options.denied then redis.call('HSET', key, 'denied', '1') end
 if options.is_retry then redis.call('HINCRBY', key, 'retries', 1) end
 count_idle(part, 1)
+local counted_in = running_in(job[3], job[2], job[4])
 if options.pause_ms > 0 then
   redis.call('HSET', key, 'place', 'delayed')
   redis.call('ZADD', root .. 'delayed', as_text(now + options.pause_ms), part)
-  tell_queued(part)
+  tell_queued(part, counted_in)
 else
-  back_to_lane(part, key, own[3], job[2] or '', own[4])
+  back_to_lane(part, key, own[3], job[2] or '', own[4], counted_in)
 end
 return 'released'

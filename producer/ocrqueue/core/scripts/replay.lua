@@ -1,5 +1,6 @@
 #!lua
--- uses: root, clock, as_text, is_final, ended_ids, places, inputs, job_lists, attempts, audit
+-- uses: root, clock, as_text, is_final, ended_ids, places, inputs, batch_keys, job_lists
+-- uses: batches, attempts, audit
 -- REPLAY: jobs that have failed go into their first engine's lane again, under their ids.
 -- ARGV root, run (see shared/audit.lua), entries (JSON: [[id, lane, kind, engine that had the last
 --   attempt], ...]), the JSON text of each job
@@ -8,13 +9,13 @@ local run, entries, texts = ARGV[2], cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
 
 local function replay(id, lane, kind, engine, job)
   local record = record_key(id)
-  local state, replayed, outcome, history, tenant, tag, input = unpack(redis.call('HMGET', record, 'state',
-    'replayed', 'outcome', 'history', 'tenant', 'tag', 'input'))
+  local state, replayed, outcome, history, tenant, tag, input, batch = unpack(redis.call('HMGET', record, 'state',
+    'replayed', 'outcome', 'history', 'tenant', 'tag', 'input', 'batch'))
   local code, attempts, started, worker = unpack(redis.call('HMGET', record, 'code', 'attempts', 'started_at',
     'worker'))
   -- the answer to this very question may have been lost
   if state ~= 'failed' then return state and replayed and not is_final(state) and 1 or 0 end
-  unlist_entry('failed', with_names(id, tenant, code, tag))
+  redis.call('ZREM', state_list('failed'), with_names(id, tenant, code, tag, batch))
   list_by_names(id, tenant, tag)
   local sequence = as_text(next_sequences(1))
   local error = outcome and string.match(outcome, '"error":({.*})}$')
@@ -24,6 +25,7 @@ local function replay(id, lane, kind, engine, job)
   redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history',
     with_line(history, outcome, 20), 'job', job, 'lane', lane, 'kind', kind, 'sequence', sequence, 'replayed', '1')
   redis.call('PERSIST', record)
+  if batch then return_to_batch(id, tenant, batch, sequence) end
   redis.call('ZREM', root .. 'dead', id)
   redis.call('SREM', root .. 'leftovers', id)
   is_to_live_again(id)

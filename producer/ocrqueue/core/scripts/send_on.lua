@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: job_lists, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, batches, ending, page_parts, attempts, leaving
 -- SEND_ON: the next engine of a job's route has its turn. The job is a new arrival in its lane.
 -- ARGV root, part, token, options, job (JSON)
 --   options: lane, kind, step (how many engines have had their turn), engine (that had the last one), pages (that it
@@ -9,7 +9,7 @@
 local part, token, options, job = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local record = part_key(part)
 local own = redis.call('HMGET', record, 'token', 'holder', 'state', 'cancel', 'tenant', 'step', 'begun',
-  'attempts', 'worker', 'lane')
+  'attempts', 'worker', 'lane', 'batch')
 if own[1] ~= token then
   if not own[3] or is_final(own[3]) then return 'ended' end
   -- the answer to this very question was lost
@@ -25,5 +25,5 @@ redis.call('HSET', record, 'job', job, 'step', as_text(options.step), 'lane', op
   'sequence', sequence)
 redis.call('HDEL', record, 'deliveries', 'progress', 'error', 'retries', 'alone', 'poison', 'sidesteps', 'denied')
 if options.step > 0 then count_turn(options.engine, options.pages, nil) end
-back_to_lane(part, record, options.lane, own[5] or '', sequence)
+back_to_lane(part, record, options.lane, own[5] or '', sequence, running_in(own[3], own[5], own[11]))
 return 'sent'

@@ -1,15 +1,16 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, inputs, job_lists, replication, submission
--- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full.
+-- uses: root, clock, as_text, ended_ids, places, inputs, batch_keys, job_lists, replication
+-- uses: batches, submission
+-- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full, or its batch closed.
 -- ARGV root, options, entries, and the JSON text of each job
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)
---   entry: id, engine, lane, kind, and where it has one: tenant, tag, reply_to, once (hash of the idempotency key),
---   fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms, new (its id was
---   made for this)
+--   entry: id, engine, lane, kind, and where it has one: tenant, tag, batch, reply_to, once (hash of the idempotency
+--   key), fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms, new (its
+--   id was made for this)
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: its engine, how many wait there,
--- now (ms), {period, jobs ended in it, ...}
+-- now (ms), {period, jobs ended in it, ...}; or its batch, which is closed
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
-local ids, refusal, waiting, lanes = {}, {}, {}, {}
+local ids, refusal, waiting, lanes, closed = {}, {}, {}, {}, {}
 local sequence = next_sequences(#entries)
 local replication = known_replication()
 
@@ -22,6 +23,13 @@ local function waiting_for(engine)
     end
   end
   return waiting[engine]
+end
+
+local function is_in_closed_batch(entry)
+  if not entry.batch then return false end
+  local key = batch_key(entry.tenant, entry.batch)
+  if closed[key] == nil then closed[key] = is_batch_closed(entry.tenant, entry.batch) end
+  return closed[key]
 end
 
 local function earlier_job(entry)
@@ -37,6 +45,10 @@ for number, entry in ipairs(entries) do
     local limit = options.limits[engine] or 0
     if limit > 0 and waiting_for(engine) >= limit then
       refusal = {engine, waiting[engine], as_text(now), redis.call('HGETALL', root .. 'ended:' .. engine)}
+      break
+    end
+    if is_in_closed_batch(entry) then
+      refusal = {entry.batch}
       break
     end
     id = entry.id

@@ -1,11 +1,12 @@
 #!lua
--- uses: root, clock, as_text, ended_ids, places, counts, inputs, job_lists, ending, submission
+-- uses: root, clock, as_text, ended_ids, places, counts, inputs, batch_keys
+-- uses: job_lists, batches, ending, submission
 -- TAKE_IN: exactly this entry leaves the list that a foreign app pushed it to, and is a job from then on.
 -- ARGV root, list (or '' for a message of another server, which stays there), message (the entry as it stands in the
 --   list), entry (as submit.lua has it, or '' to drop it), job (JSON), ending (of a job that is not to be worked on, or
 --   '')
 -- returns 'taken in', the state in which it has ended, 'known' (it is a job already, or has ended), 'dropped', 'gone'
--- (somebody else has removed it), or 'revoked', with nothing done: the job is to be given its ending
+-- (somebody else has removed it), or 'revoked' or 'batch closed', with nothing done: the job is to be given its ending
 local list, message, entry, job, ending = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local function remove() if list ~= '' then redis.call('LREM', list, -1, message) end end
 
@@ -23,10 +24,15 @@ if not is_there and redis.call('EXISTS', record_key(entry.id), revoked) > 0 then
   if not is_there and ending == '' then return 'revoked' end
   redis.call('DEL', revoked)
 end
+if entry.batch and not is_there and is_batch_closed(entry.tenant, entry.batch) then
+  if ending == '' then return 'batch closed' end
+  entry.batch = nil
+end
 remove()
 if is_there then return 'known' end
 if ending ~= '' then
   redis.call('HSET', record_key(entry.id), unpack(record_of(entry, job, '0', 'done')))
+  if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, as_text(next_sequences(1))) end
   return end_job(entry.id, cjson.decode(ending))
 end
 if add_job(entry, job, as_text(next_sequences(1))) then ring(entry.lane, entry.tenant or '') end

@@ -1,5 +1,6 @@
 -- What became of attempts that did not end their job, and of replays: the newest 32, a line of JSON each, in the job's
--- record. The last attempt is told by the record's own fields. Needs root, now, as_text, places.
+-- record. The last attempt is told by the record's own fields. Pages that were read have lines of their own, so that
+-- they push no failure out. Needs root, now, as_text, places.
 --
 -- `attempt`: number, started (ms), worker, engine; `error`: JSON, or nil
 -- `lines`, which may be nil, with one more; the first ones go where they would be more than `most`.
@@ -9,7 +10,6 @@ local function with_line(lines, line, most)
   for _ = most, breaks do lines = string.match(lines, '\n(.*)$') end
   return lines
 end
-
 
 local function note_attempt(part, attempt, became, error)
   local record = record_key(job_of(part))
@@ -24,5 +24,6 @@ local function note_attempt(part, attempt, became, error)
   }
   local line = cjson.encode(told)
   if error and error ~= '' then line = string.sub(line, 1, -2) .. ',"error":' .. error .. '}' end
-  redis.call('HSET', record, 'log', with_line(redis.call('HGET', record, 'log') or nil, line, 32))
+  local field = is_page_part(part) and became == 'succeeded' and 'pages_log' or 'log'
+  redis.call('HSET', record, field, with_line(redis.call('HGET', record, field) or nil, line, 32))
 end

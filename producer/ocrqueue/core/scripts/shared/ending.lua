@@ -1,5 +1,5 @@
 -- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts,
--- inputs, job_lists.
+-- inputs, job_lists, batches.
 --
 -- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
 -- may help; code, of the error of a job that failed; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms,
@@ -23,8 +23,8 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts, input, tenant, tag = unpack(redis.call('HMGET', record, 'reply_to', 'by_name',
-    'started_at', 'parts', 'input', 'tenant', 'tag'))
+  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was = unpack(redis.call('HMGET', record, 'reply_to',
+    'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch', 'state'))
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
     'finished_at', as_text(now), 'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
@@ -35,7 +35,7 @@ local function end_job(id, ending)
     redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)
     redis.call('ZREM', root .. 'split', id)
   end
-  list_ended(id, tenant, ending.code, tag, ending.state)
+  list_ended(id, tenant, ending.code, tag, ending.state, batch)
   if input then
     local until_ms = now + ending.life_ms + hour_ms
     refer_to_input(input_of(redis.call('HGET', record, 'job')), id, until_ms)
@@ -51,6 +51,7 @@ local function end_job(id, ending)
     -- where that key of theirs is no list, nobody listens there, and the job has ended all the same
     redis.pcall('LPUSH', string.sub(root, 1, -10) .. reply_to, filled(ending, 'reply', id, reply_to))
   end
+  if batch then count_in_batch(tenant, batch, was, ending.state, ending.life_ms) end
   tell(id, ending.state)
   return ending.state
 end

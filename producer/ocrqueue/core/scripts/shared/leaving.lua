@@ -1,4 +1,4 @@
--- Parts that end without a result of their own. Needs places, ending, page_parts, attempts.
+-- Parts that end without a result of their own. Needs places, batch_keys, ending, page_parts, attempts.
 
 -- Nobody works on the job any more, which was asked to stop: true once it has ended.
 local function end_if_nobody_works_on(id, cancelled)
@@ -28,12 +28,13 @@ local function leave_poisonous(part, poison)
     if left == 0 then queue_closing_part(id) end
     return
   end
-  local own = redis.call('HMGET', record_key(id), 'lane', 'routed', 'poison', 'tenant', 'sequence')
+  local own = redis.call('HMGET', record_key(id), 'lane', 'routed', 'poison', 'tenant', 'sequence', 'state',
+    'batch')
   if own[2] and not own[3] then
     -- the next taker does not read it, and lets the next engine of its route have its turn
     redis.call('HSET', record_key(id), 'poison', '1')
     redis.call('HDEL', record_key(id), 'deliveries', 'takes')
-    return back_to_lane(part, record_key(id), own[1], own[4] or '', own[5])
+    return back_to_lane(part, record_key(id), own[1], own[4] or '', own[5], running_in(own[6], own[4], own[7]))
   end
   local engine = engine_of(own[1])
   end_job(id, poison)
@@ -46,7 +47,7 @@ local function lose(part, policy)
   local own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'deliveries', 'takes', 'lane', 'sequence',
     'together', 'attempts', 'worker')
   let_go(part, key, own[1] or '', own[2], own[3])
-  local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant')
+  local job = redis.call('HMGET', record_key(id), 'state', 'cancel', 'tenant', 'batch')
   if not job[1] or is_final(job[1]) then return 'ended' end
   if job[2] then return leave_cancelled(part, policy.cancelled) end
   if own[3] then
@@ -67,6 +68,6 @@ local function lose(part, policy)
   end
   redis.call('HDEL', key, 'progress')
   count_idle(part, 1)
-  back_to_lane(part, key, own[6], job[3] or '', own[7])
+  back_to_lane(part, key, own[6], job[3] or '', own[7], running_in(job[1], job[3], job[4]))
   return 'requeued'
 end

@@ -157,16 +157,18 @@ local function tell(id, event)
 end
 
 -- A job waits again with its only part; one that was split goes on with the others.
-local function tell_queued(part)
+-- `counted_in`: counters of a batch in which it was counted as running, or nil.
+local function tell_queued(part, counted_in)
   if is_page_part(part) then return end
+  if counted_in then redis.call('HINCRBY', counted_in, 'running', -1) end
   redis.call('HSET', record_key(part), 'state', 'queued')
   tell(part, 'queued')
 end
 
 -- Back into its lane at its old place, as if it had not been taken.
-local function back_to_lane(part, key, lane, tenant, sequence)
+local function back_to_lane(part, key, lane, tenant, sequence, counted_in)
   redis.call('HSET', key, 'place', 'waiting')
   put_in_lane(part, lane, tenant, sequence)
   ring(lane, tenant)
-  tell_queued(part)
+  tell_queued(part, counted_in)
 end

@@ -1,8 +1,8 @@
--- A new job comes into its lane, or into its pause. Needs places, inputs, job_lists. `entry`: see submit.lua.
+-- A new job comes into its lane, or into its pause. Needs places, inputs, job_lists, batches. `entry`: see submit.lua.
 local function record_of(entry, job, sequence, place)
   local fields = {'state', 'queued', 'place', place, 'job', job, 'queued_at', as_text(now), 'lane', entry.lane,
     'sequence', sequence, 'kind', entry.kind}
-  for _, name in ipairs({'tenant', 'tag', 'reply_to', 'by_name', 'routed', 'trace', 'replication'}) do
+  for _, name in ipairs({'tenant', 'tag', 'batch', 'reply_to', 'by_name', 'routed', 'trace', 'replication'}) do
     if entry[name] then
       fields[#fields + 1] = name
       fields[#fields + 1] = entry[name]
@@ -23,6 +23,7 @@ local function add_job(entry, job, sequence)
   redis.call('HSET', record, unpack(record_of(entry, job, sequence, place)))
   if entry.input then refer_to_input(entry.input, entry.id) end
   list_by_names(entry.id, entry.tenant, entry.tag)
+  if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, sequence) end
   if place == 'delayed' then
     redis.call('ZADD', root .. 'delayed', as_text(due_at), entry.id)
     return false

@@ -1,0 +1,96 @@
+"""`ocrqueue batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
+from ocrqueue.cli.output import NO_NAME, console, json_option, moment, print_fields, print_json, say
+from ocrqueue.client import OcrQueue
+from ocrqueue.core.batches import BatchStatus
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.argument("action", type=click.Choice(["close", "cancel"]), required=False, metavar="[close|cancel]")
+@click.option("--tenant", default="", metavar="NAME", help=f"Whose batch it is; {NO_NAME}: of jobs without a tenant.")
+@click.option("--reply-to", metavar="QUEUE", help="With close: Celery queue that is told when the last job has ended.")
+@click.option("--wait", "-w", is_flag=True, help="Wait until all its jobs have ended.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
+)
+@json_option
+@click.pass_context
+def batch(
+    context: click.Context,
+    name: str,
+    action: str | None,
+    tenant: str,
+    reply_to: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Show a batch's jobs by state, close it, or cancel its jobs.
+
+    Jobs come into it by `ocrqueue submit --batch NAME`, until it is closed. With --wait, the exit status tells how they
+    ended. With --json, one object. `ocrqueue list --batch NAME` shows its jobs one by one.
+    """
+    if reply_to is not None and action != "close":
+        raise click.UsageError("--reply-to goes with close.")
+    waits = wait or timeout is not None
+    with OcrQueue() as queue:
+        found = queue.batch(name, tenant="" if tenant == NO_NAME else tenant)
+        status = found.close(reply_to) if action == "close" else found.status()
+        if action == "cancel":
+            jobs = found.cancel().jobs
+            say(f"{jobs} job{'' if jobs == 1 else 's'} cancelled or asked to stop")
+            status = found.status()
+        if waits:
+            with _progress(status, shown=not as_json) as on_progress:
+                status = found.wait(timeout, on_progress)
+    if as_json:
+        print_json(status.model_dump(mode="json"))
+    else:
+        _show(status)
+    context.exit(exit_of_states(state for state, count in status.counts.items() if count) if waits else ExitStatus.OK)
+
+
+def _show(status: BatchStatus) -> None:
+    print_fields(
+        [
+            ("batch", status.name),
+            ("tenant", status.tenant),
+            ("jobs", str(status.jobs)),
+            *((state, str(count)) for state, count in status.counts.items()),
+            ("ended", f"{status.ended} of {status.jobs}, {100 * status.progress:.0f} %"),
+            ("created", moment(status.created_at)),
+            ("closed", moment(status.closed_at)),
+            ("its end", moment(status.ended_at)),
+        ]
+    )
+
+
+@contextmanager
+def _progress(status: BatchStatus, *, shown: bool) -> Iterator[Callable[[BatchStatus], None] | None]:
+    stderr = console(stderr=True)
+    if not shown or not stderr.is_terminal:
+        yield None
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("jobs  {task.fields[running]} running"),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        redirect_stdout=False,
+    )
+    with bar:
+        task = bar.add_task("reading", total=status.jobs, completed=status.ended, running=status.running)
+        yield lambda now: bar.update(task, total=now.jobs, completed=now.ended, running=now.running)
