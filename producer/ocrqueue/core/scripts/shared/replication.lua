@@ -5,7 +5,8 @@ local replication_digits = 8
 
 -- Remembers it, so that it is known without INFO, which is long to make.
 local function note_replication()
-  local current = string.sub(string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)'), 1, replication_digits)
+  local told = redis.call('INFO', 'replication')
+  local current = string.sub(string.match(told, 'master_replid:(%x+)'), 1, replication_digits)
   if redis.call('GET', replication_key) ~= current then redis.call('SET', replication_key, current) end
   return current
 end
