@@ -384,9 +384,7 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
         return queue.submit_many([image] * times, engine="tesseract", languages=languages, crops="none")
 
     with ExitStack() as stack:
-        lacking = stack.enter_context(
-            another.worker("lacking", credentials=right, tessdata_dir=packs, worker_heartbeat_s=5)
-        )
+        lacking = stack.enter_context(another.worker("lacking", credentials=right, tessdata_dir=packs))
         missing = submitted("kor")[0].wait(120)
         assert (missing.state, missing.error and missing.error.code) == ("failed", "language.missing")
         assert missing.error is not None
@@ -404,9 +402,8 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
         os.kill(able.running.pid, signal.SIGCONT)
         ended = dict(queue.watch(korean, 120))
         assert {(status.state, status.worker) for status in ended.values()} == {("succeeded", "able@here")}
-        wait_until(lambda: side_lanes(queue.registry) == [], 60, "the side lane is forgotten")
-
         shutil.copy(all_packs / "kor.traineddata", packs)
+        wait_until(lambda: side_lanes(queue.registry) == [], 60, "the side lane is forgotten")
         wait_until(lambda: "kor" in lacking.info().engines[0].languages, 60, "it tells of its new pack")
         able.running.process.terminate()
         able.running.process.wait(60)

@@ -212,7 +212,7 @@ class Channel(redis.Channel):
         # the first is this worker's own: something has changed about what it may take
         bells = [f"bell::{HAND.holder}", *(f"bell:{lane}" for lane in wanted)]
         longest_s = random.uniform(_SHORTEST_LISTENING_S, _LONGEST_LISTENING_S)  # noqa: S311  # spreads load
-        self._listen(bells, _STOPPED_LISTENING_S if self._stopped else longest_s)
+        self._listen(bells, min(_STOPPED_LISTENING_S, self._settings.lost_after_s) if self._stopped else longest_s)
 
     def _without_stopped(self, lanes: list[str]) -> list[str]:
         """Those of engines that this worker may take parts for: not while its own access is broken."""
