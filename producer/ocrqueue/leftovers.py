@@ -75,8 +75,10 @@ def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> None:
     try:
         keys = list(storage.list(_folder(job_id)))
         result = f"{_folder(job_id)}result.json"
-        # another life of the job's id has stored it
+        # another life of the job's id may have stored it; or this one did, and was cancelled before it could say so
         standing = stored_document(storage.get(result)) if result in keys else None
+        if standing is not None and registry.has_one_life(job_id):
+            standing = None
         # after the look: what it has found no life has stored that goes on, or is to come
         if keys and registry.has_left(job_id):
             storage.delete(_unnamed(storage, job_id, keys, standing))

@@ -217,5 +217,9 @@ def test_what_waits_behind_a_result_that_takes_long_to_store_goes_back(
             wait_until(lambda: "a part behind it goes back" in running.log_text(), 60, "it goes back")
             key = queue.registry.keys.record(second.id)
             assert queue.registry.client.hget(key, "place") == b"waiting"
+            # a result that may be stored comes before a cancel: its child is not killed
+            first.cancel()
+            time.sleep(2)
+            assert first.status().state == "running"
             between.set("pass")
             assert [(job.wait(60).state, job.status().attempts) for job in (first, second)] == [("succeeded", 1)] * 2

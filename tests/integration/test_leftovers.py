@@ -11,7 +11,7 @@ from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.document import Document, EngineInfo, InputInfo
 from ocrqueue.errors import EngineFailed, StorageDenied, StorageUnavailable
-from ocrqueue.job import Job
+from ocrqueue.job import Job, new_job_id
 from ocrqueue.leftovers import Tidying, tidy
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
@@ -53,8 +53,8 @@ def test_what_is_left_is_removed_once(registry: WorkerRegistry, storage: Storage
     tidy(registry, storage)
 
 
-def test_a_result_of_another_life_stays_with_what_it_names(registry: WorkerRegistry, storage: Storage) -> None:
-    given = ended(registry, storage)
+def store_result(storage: Storage, given: Job) -> None:
+    """One that names a crop."""
     document = Document(
         job_id=given.id,
         status="succeeded",
@@ -68,8 +68,22 @@ def test_a_result_of_another_life_stays_with_what_it_names(registry: WorkerRegis
         trail=({"engine": "null", "result": storage.uri(f"results/{given.id}/crops/b.png")},),
     )
     storage.put(f"results/{given.id}/result.json", document.model_dump_json().encode(), "application/json")
+
+
+def test_a_result_of_another_life_stays_with_what_it_names(registry: WorkerRegistry, storage: Storage) -> None:
+    given = ended(registry, storage, id=new_job_id())
+    store_result(storage, given)
     tidy(registry, storage)
     assert left(storage, given) == ["b.png", "result.json"]
+
+
+def test_a_result_of_a_job_that_was_cancelled_before_it_could_be_told_goes(
+    registry: WorkerRegistry, storage: Storage
+) -> None:
+    given = ended(registry, storage)
+    store_result(storage, given)
+    tidy(registry, storage)
+    assert left(storage, given) == []
 
 
 @pytest.mark.parametrize("moment", ["before", "after the look"])

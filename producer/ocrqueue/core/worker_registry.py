@@ -314,6 +314,15 @@ class WorkerRegistry(Registry):
             is_listed, state = pipeline.execute()
         return bool(is_listed) and (state is None or state.decode() in FINAL_STATES)
 
+    def has_one_life(self, job_id: str) -> bool:
+        """Whether nothing was stored for the job before its submission: its id was made for that, nobody has replayed
+        it, and Redis has forgotten nothing since."""
+        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+            pipeline.hget(self.keys.record(job_id), "replication")
+            pipeline.get(self.keys.replication())
+            submitted_in, known = pipeline.execute()
+        return submitted_in is not None and submitted_in == known
+
     def note_leftovers(self, job_id: str) -> None:
         """Something was stored for the job after its end."""
         self.run("note_leftovers", self.arguments.note_leftovers(job_id))

@@ -42,6 +42,8 @@ class Hand:
         self._handfuls: dict[str, Handful] = {}
         self._ending: dict[str, float] = {}
         """Messages whose one part is about to end, and since when: their children are as good as idle."""
+        self._overdue: set[str] = set()
+        """Those for which that takes long: nothing more is taken for their children."""
         self._orphans: dict[str, set[Hold]] = {}
         """Of messages that Celery has forgotten: the parts of which Redis has not said that they are gone."""
 
@@ -62,7 +64,14 @@ class Hand:
             overdue = [tag for tag, since in self._ending.items() if now - since > seconds]
             for tag in overdue:
                 del self._ending[tag]
+            self._overdue.update(overdue)
         return bool(overdue)
+
+    def is_about_to_end(self, hold: Hold) -> bool:
+        """Whether only its result is to be stored and told."""
+        with self._lock:
+            told = [*self._ending, *self._overdue]
+            return any(hold in self._handfuls[tag].holds for tag in told if tag in self._handfuls)
 
     def take(self, tag: str, holds: Sequence[Hold], longest_s: float) -> None:
         """`tag` names the message that they travel in."""
@@ -73,7 +82,7 @@ class Hand:
         """The message is settled as far as Celery goes. Returns what was in it."""
         with self._lock:
             handful = self._handfuls.pop(tag, None)
-            self._ending.pop(tag, None)
+            self._forget_end(tag)
             self._orphans.pop(tag, None)
         return handful.holds if handful else ()
 
@@ -98,7 +107,11 @@ class Hand:
                 holds.discard(hold)
                 if not holds:
                     del self._orphans[tag], self._handfuls[tag]
-                    self._ending.pop(tag, None)
+                    self._forget_end(tag)
+
+    def _forget_end(self, tag: str) -> None:
+        self._ending.pop(tag, None)
+        self._overdue.discard(tag)
 
     def holds(self) -> list[Hold]:
         """All, but for what has been here for longer than any time limit."""

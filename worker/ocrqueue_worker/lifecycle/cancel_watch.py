@@ -84,7 +84,11 @@ class CancelWatch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has 
             while not CANCEL_REQUESTS.is_empty() and not self._stopped.wait(_LOOK_EVERY_S):
                 CANCEL_REQUESTS.forget_all_but(set(HAND.holds()))
                 for hold in CANCEL_REQUESTS.overdue():
-                    _kill_child_of(hold)
+                    if HAND.is_about_to_end(hold):
+                        # its result may be stored, and then stands
+                        CANCEL_REQUESTS.note(hold)
+                    else:
+                        _kill_child_of(hold)
 
 
 def _kill_child_of(hold: Hold) -> None:
