@@ -245,6 +245,21 @@ def test_who_goes_on_waits_for_redis_and_lets_nothing_come_back_meanwhile(
     assert (thread.is_alive(), waiting(rabbit)) == (False, 0)
 
 
+def test_a_key_of_another_type_in_the_place_of_a_record_holds_up_nobody(
+    rabbit: RabbitServer, registry: WorkerRegistry
+) -> None:
+    registry.client.lpush(registry.keys.record("hostile"), "x")
+    with celery_app(rabbit, registry.settings) as app:
+        app.amqp.queues.add(Queue(LANE, Exchange(""), LANE))
+        for task_id in ("hostile", "good"):
+            app.send_task(TASK, kwargs={"job": JOB}, queue=LANE, task_id=task_id)
+    became = taken_in(rabbit, registry)
+    assert became.pop("taken_in") == 1
+    assert sum(became.values()) == 1
+    assert (registry.status("good").state, waiting(rabbit)) == ("queued", 0)
+    registry.client.delete(registry.keys.record("hostile"))
+
+
 def test_a_quorum_queue_is_taken_from_too(rabbit: RabbitServer, registry: WorkerRegistry) -> None:
     with Connection(rabbit.url) as connection, connection.channel() as channel:
         channel.queue_declare(LANE, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -143,11 +142,6 @@ def listed(queue: OcrQueue, wanted: Wanted) -> list[str]:
     return found
 
 
-def median_s(look: Callable[[], object], looks: int = 5) -> float:
-    """How long a look takes."""
-    return statistics.median(timed(look) for _ in range(looks))
-
-
 def timed(look: Callable[[], object]) -> float:
     began = time.perf_counter()
     look()
@@ -159,9 +153,13 @@ class Interrupted:
     """A command that was killed and repeated."""
 
     by_then: int
-    """Jobs that were changed when it was killed."""
+    """Jobs that were changed when it was killed, or had ended: who kills it may be held up."""
     jobs: int
     """By both, as the audit has it."""
+
+    @property
+    def is_midway(self) -> bool:
+        return 0 < self.by_then < self.jobs
 
 
 def killed_and_repeated(registry: WorkerRegistry, settings: Settings, after: int, *arguments: str) -> Interrupted:
@@ -169,8 +167,7 @@ def killed_and_repeated(registry: WorkerRegistry, settings: Settings, after: int
     command = [sys.executable, "-m", "ocrqueue.cli", *arguments]
     environ, before = environment(as_environment(settings)), jobs_changed(registry)
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as killed:
-        while jobs_changed(registry) - before < after:
-            assert killed.poll() is None, "it was killed before its end"
+        while jobs_changed(registry) - before < after and killed.poll() is None:
             time.sleep(0.001)
         killed.send_signal(signal.SIGKILL)
     by_then = jobs_changed(registry) - before

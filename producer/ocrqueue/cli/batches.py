@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
-from ocrqueue.cli.output import NO_NAME, console, json_option, moment, print_fields, print_json, say
+from ocrqueue.cli.output import NO_NAME, json_option, moment, print_fields, print_json, say
+from ocrqueue.cli.progress import progress_bar
 from ocrqueue.client import OcrQueue
 from ocrqueue.core.batches import BatchStatus
 
@@ -77,20 +77,10 @@ def _show(status: BatchStatus) -> None:
 
 @contextmanager
 def _progress(status: BatchStatus, *, shown: bool) -> Iterator[Callable[[BatchStatus], None] | None]:
-    stderr = console(stderr=True)
-    if not shown or not stderr.is_terminal:
+    bar = progress_bar("jobs  {task.fields[running]} running") if shown else None
+    if bar is None:
         yield None
         return
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("jobs  {task.fields[running]} running"),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        redirect_stdout=False,
-    )
     with bar:
         task = bar.add_task("reading", total=status.jobs, completed=status.ended, running=status.running)
         yield lambda now: bar.update(task, total=now.jobs, completed=now.ended, running=now.running)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast, get_args
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ocrqueue.cli.output import NO_NAME, console, print_json, say
+from ocrqueue.cli.output import NO_NAME, print_json, say
+from ocrqueue.cli.progress import progress_bar
 from ocrqueue.core import State
 from ocrqueue.core.bulk import BulkResult
 from ocrqueue.core.job_filter import Wanted
@@ -111,20 +111,10 @@ def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool,
 
 @contextmanager
 def _progress(action: Act, asked: Wanted, *, all_jobs: bool) -> Iterator[Callable[[int], None] | None]:
-    stderr = console(stderr=True)
-    if not stderr.is_terminal:
+    bar = progress_bar("jobs")
+    if bar is None:
         yield None
         return
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("jobs"),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        redirect_stdout=False,
-    )
     with bar:
         task = bar.add_task("counting", total=None)
         total = action(**asked, all_jobs=all_jobs, dry_run=True).jobs

@@ -12,27 +12,34 @@ from ocrqueue.cli.output import console
 from ocrqueue.core import JobStatus
 
 
-@contextmanager
-def job_progress(total: int, *, shown: bool = True) -> Iterator[Callable[[JobStatus], None] | None]:
-    """Gives a callback for OcrQueue.watch(), or None where there is no terminal to draw on.
-
-    None matters: watching each step of a job costs Redis more than waiting for its end.
-    """
+def progress_bar(counted: str) -> Progress | None:
+    """A bar on stderr, or None where that is no terminal. `counted` is the text behind its numbers, as rich has it."""
     stderr = console(stderr=True)
-    if not shown or not stderr.is_terminal:
-        yield None
-        return
-    bar = Progress(
+    if not stderr.is_terminal:
+        return None
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("jobs  {task.fields[pages]} pages  {task.fields[running]} running"),
+        TextColumn(counted),
         TimeElapsedColumn(),
         console=stderr,
         transient=True,
         # stdout may be a pipe or file: it must not be drawn on the terminal instead
         redirect_stdout=False,
     )
+
+
+@contextmanager
+def job_progress(total: int, *, shown: bool = True) -> Iterator[Callable[[JobStatus], None] | None]:
+    """Gives a callback for OcrQueue.watch(), or None where there is no terminal to draw on.
+
+    None matters: watching each step of a job costs Redis more than waiting for its end.
+    """
+    bar = progress_bar("jobs  {task.fields[pages]} pages  {task.fields[running]} running") if shown else None
+    if bar is None:
+        yield None
+        return
     newest: dict[str, tuple[str, int]] = {}
     states: Counter[str] = Counter()
     with bar:

@@ -53,7 +53,7 @@ class BatchStatus(BaseModel):
         """Jobs that have."""
         return self.succeeded + self.partial + self.failed + self.cancelled
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # the same
     @property
     def progress(self) -> float:
         """The share of its jobs that have ended, from 0 to 1."""
