@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError
 
+from ocrqueue.aio_subscriber import AsyncSubscriber
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
@@ -27,7 +27,7 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, stored_document
-from ocrqueue.errors import BatchClosed, BrokerUnavailable, NotReplicated, QueueFull
+from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
@@ -111,6 +111,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         self.client = connect_async(self.settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscriber = AsyncSubscriber(self.settings, self.client, self.statuses)
         self._router = Router(self.settings, self._read_engines_from_thread)
 
     async def __aenter__(self) -> Self:
@@ -124,6 +125,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def close(self) -> None:
         # a thread may still build what was to be submitted: what it asks now would connect anew
         self._loop = None
+        await self._subscriber.close()
         await self.client.aclose()
 
     @cached_property
@@ -359,7 +361,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         timeout: float | None = None,
         on_progress: AsyncProgressCallback | None = None,
     ) -> AsyncIterator[AsyncSubmittedJob]:
-        """Yield the jobs as they end. Raises JobWaitTimeout, JobUnknown."""
+        """See OcrQueue.as_completed."""
         async for job, _ in self.watch(jobs, timeout, on_progress):
             yield job
 
@@ -372,34 +374,12 @@ class AsyncOcrQueue(AsyncManyJobs):
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
-        async with aclosing(self._read_patiently(watch)) as read:
+        async with aclosing(self._subscriber.read(watch)) as read:
             async for status in read:
                 if on_progress is not None:
                     await on_progress(status)
                 if status.finished:
                     yield handles[status.id], status
-
-    async def _read_patiently(self, watch: Watch) -> AsyncGenerator[JobStatus]:
-        """What was read of the jobs, again and again, also through an outage of Redis."""
-        while watch.open:
-            try:
-                async with aclosing(self._read(watch)) as read:
-                    async for status in read:
-                        yield status
-            except BrokerUnavailable as error:
-                await asyncio.sleep(watch.bear(error))
-
-    async def _read(self, watch: Watch) -> AsyncGenerator[JobStatus]:
-        async with self.client.pubsub(ignore_subscribe_messages=True) as events:
-            with broker_errors():
-                await events.subscribe(*watch.channels())
-            while watch.open:
-                due = watch.take_due()
-                for job_id, found in zip(due, await self.statuses(due), strict=True):
-                    yield watch.settle(job_id, found)
-                watch.note_answer()
-                with broker_errors():
-                    await _listen(events, watch)
 
     async def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status."""
@@ -418,12 +398,3 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
 
         return await asyncio.to_thread(run)
-
-
-async def _listen(events: PubSub, watch: Watch) -> None:
-    """Hear events until the watch has something due."""
-    while watch.open and (seconds := watch.seconds_to_listen()) > 0:
-        message = await events.get_message(timeout=seconds)
-        while message is not None:
-            watch.hear(message["data"])
-            message = await events.get_message(timeout=0)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
-from redis.client import PubSub
-
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.attempts import Attempt
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
@@ -22,7 +18,6 @@ from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import (
     BatchClosed,
-    BrokerUnavailable,
     JobCancelled,
     JobMalformed,
     JobNotFinished,
@@ -36,6 +31,7 @@ from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
@@ -102,6 +98,7 @@ class OcrQueue(ManyJobs):
         """
         self.settings = settings or load_settings(**overrides)
         self.registry = Registry(self.settings)
+        self._subscriber = Subscriber(self.registry)
         self._router = Router(self.settings, lambda: read_engines(self.registry))
 
     def __enter__(self) -> Self:
@@ -113,6 +110,7 @@ class OcrQueue(ManyJobs):
         self.close()
 
     def close(self) -> None:
+        self._subscriber.close()
         self.registry.close()
 
     @cached_property
@@ -189,7 +187,9 @@ class OcrQueue(ManyJobs):
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Iterator[SubmittedJob]:
-        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds, JobUnknown."""
+        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds; JobUnknown after all others, if
+        some have no record: both have `job_ids`. An outage of Redis within `timeout` is borne.
+        """
         for job, _ in self.watch(jobs, timeout, on_progress):
             yield job
 
@@ -202,33 +202,11 @@ class OcrQueue(ManyJobs):
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
-        for status in self._read_patiently(watch):
+        for status in self._subscriber.read(watch):
             if on_progress is not None:
                 on_progress(status)
             if status.finished:
                 yield handles[status.id], status
-
-    def _read_patiently(self, watch: Watch) -> Iterator[JobStatus]:
-        """What was read of the jobs, again and again, also through an outage of Redis."""
-        while watch.open:
-            try:
-                yield from self._read(watch)
-            except BrokerUnavailable as error:
-                time.sleep(watch.bear(error))
-
-    def _read(self, watch: Watch) -> Iterator[JobStatus]:
-        with self.registry.client.pubsub(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            ignore_subscribe_messages=True
-        ) as events:
-            with broker_errors():
-                events.subscribe(*watch.channels())
-            while watch.open:
-                due = watch.take_due()
-                for job_id, found in zip(due, self.registry.statuses(due), strict=True):
-                    yield watch.settle(job_id, found)
-                watch.note_answer()
-                with broker_errors():
-                    _listen(events, watch)
 
     def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status. Raises as SubmittedJob.result."""
@@ -320,12 +298,3 @@ def check_has_result(status: JobStatus) -> None:
         raise JobCancelled(f"Job {status.id} was cancelled.")
     if status.state == "failed" and status.error is not None:
         raise error_from_info(status.error)
-
-
-def _listen(events: PubSub, watch: Watch) -> None:
-    """Hear events until the watch has something due."""
-    while watch.open and (seconds := watch.seconds_to_listen()) > 0:
-        message = events.get_message(timeout=seconds)
-        while message is not None:
-            watch.hear(message["data"])
-            message = events.get_message(timeout=0)

@@ -91,6 +91,8 @@ class JobUnknown(OcrQueueError):
 
     code = "job.unknown"
     remedy = "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends."
+    job_ids: Sequence[str] = ()
+    """Of a wait: all of its jobs that have no record."""
 
 
 class JobEnded(JobUnknown):
@@ -161,6 +163,8 @@ class JobWaitTimeout(OcrQueueError):
     code = "job.wait_timeout"
     retryable = True
     remedy = "Wait longer; `ocrqueue queues` tells whether workers take from the job's queue."
+    job_ids: Sequence[str] = ()
+    """All jobs of the wait that have not ended, and then those that have no record."""
 
 
 class JobCancelled(OcrQueueError):
@@ -584,6 +588,22 @@ class BrokerUnavailable(OcrQueueError):
     code = "broker.unavailable"
     retryable = True
     remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
+    may_pass: bool = True
+    """Whether it may answer later, by itself. Not so where it refuses the user, or is too old."""
+
+
+class ConnectionsExhausted(BrokerUnavailable):
+    """All connections to Redis that this client may have are in use: too many threads or tasks ask at once."""
+
+    code = "broker.connections_exhausted"
+    remedy = "Have fewer threads or tasks ask at once, or raise OCRQUEUE_REDIS_MAX_CONNECTIONS."
+
+
+class ClientClosed(OcrQueueError):
+    """The client was closed while this call waited."""
+
+    code = "client.closed"
+    remedy = "Close a client after all that uses it has ended."
 
 
 class IntakeUnavailable(OcrQueueError):

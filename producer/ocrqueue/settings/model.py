@@ -64,7 +64,14 @@ class Settings(BaseSettings):
     redis_failover_s: float | None = Field(
         default=None,
         ge=0,
-        description="Who waits for jobs waits on while Redis is away for so long; absent: 60 with Sentinels, else 0.",
+        description="A wait without a timeout goes on while Redis is away for so long; absent: 60 with Sentinels, else "
+        "0. A wait with a timeout goes on within it.",
+    )
+    redis_max_connections: int = Field(
+        default=100,
+        ge=4,
+        description="Connections to Redis of one client. Waits share two, however many there are; every other call has "
+        "one for its time, and where none is left the error is broker.connections_exhausted.",
     )
     submit_replicas: int = Field(
         default=0,
