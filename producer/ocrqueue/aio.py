@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
@@ -35,7 +35,7 @@ from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.submission import ImageInput, JobFields, build_job
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
@@ -106,7 +106,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         """Raises SettingsInvalid."""
-        self.settings = settings or load_settings(**overrides)
+        self.settings = load_settings(settings, **overrides)
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
@@ -165,7 +165,9 @@ class AsyncOcrQueue(AsyncManyJobs):
             case Call(function):
                 return await asyncio.to_thread(function)
 
-    async def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> AsyncSubmittedJob:
+    async def submit(
+        self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
+    ) -> AsyncSubmittedJob:
         """Queue one image; see OcrQueue.submit."""
         (job,) = await self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
@@ -176,7 +178,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         *,
         wait_for_room: float | None = 0,
         close_batch: bool = False,
-        **fields: Any,
+        **fields: Unpack[JobFields],
     ) -> list[AsyncSubmittedJob]:
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         batch = batch_to_close(fields) if close_batch else None
@@ -218,7 +220,7 @@ class AsyncOcrQueue(AsyncManyJobs):
             answer, replicas = await pipeline.execute()
         return answer, replicas
 
-    def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
+    def _build_chunk(self, images: Iterable[ImageInput], fields: JobFields) -> list[Job]:
         chunk: list[Job] = []
         for image in images:
             prepare, announce = self._router.prepare, self._announce_from_thread

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
@@ -30,7 +30,7 @@ from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.submission import ImageInput, JobFields, build_job
 from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
@@ -92,11 +92,12 @@ class OcrQueue(ManyJobs):
     """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
-        """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings. Connects at first use.
+        """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings, and come before
+        both. Connects at first use.
 
         Raises SettingsInvalid.
         """
-        self.settings = settings or load_settings(**overrides)
+        self.settings = load_settings(settings, **overrides)
         self.registry = Registry(self.settings)
         self._subscriber = Subscriber(self.registry)
         self._router = Router(self.settings, lambda: read_engines(self.registry))
@@ -129,7 +130,9 @@ class OcrQueue(ManyJobs):
         """The jobs that failed for a reason that may pass: list, get, replay, drop. Others can be replayed, too."""
         return DeadLetters(self.registry)
 
-    def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> SubmittedJob:
+    def submit(
+        self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
+    ) -> SubmittedJob:
         """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...
 
         With the engine `auto`, `fallback` or `compare`, the engines are chosen now, and the record tells which and why.
@@ -148,7 +151,7 @@ class OcrQueue(ManyJobs):
         *,
         wait_for_room: float | None = 0,
         close_batch: bool = False,
-        **fields: Any,
+        **fields: Unpack[JobFields],
     ) -> list[SubmittedJob]:
         """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
 
@@ -283,7 +286,7 @@ class OcrQueue(ManyJobs):
         return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
 
 
-def batch_to_close(fields: Mapping[str, Any]) -> tuple[str, str]:
+def batch_to_close(fields: JobFields) -> tuple[str, str]:
     """Name and tenant of the batch that the jobs with these fields are put into. Raises JobMalformed."""
     if not isinstance(name := fields.get("batch"), str):
         raise JobMalformed("No batch is named that is to be closed.")
