@@ -27,7 +27,7 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, stored_document
-from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
+from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
@@ -35,7 +35,7 @@ from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, build_job
+from ocrqueue.submission import ImageInput, JobFields, build_job, several
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
@@ -183,7 +183,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         batch = batch_to_close(fields) if close_batch else None
         submitted: list[AsyncSubmittedJob] = []
-        remaining = iter(images)
+        remaining = several(images, fields)
         admission = Admission(self.arguments, wait_for_room)
         self._loop = asyncio.get_running_loop()
         with submission_span(self.settings, submitted):
@@ -195,8 +195,12 @@ class AsyncOcrQueue(AsyncManyJobs):
                         await asyncio.sleep(admission.pause_s())
                 if (fault := admission.not_replicated()) is not None:
                     raise fault
-            except (QueueFull, NotReplicated, BatchClosed) as error:
+            except OcrQueueError as error:
                 error.submitted = submitted
+                raise
+            except Exception as error:
+                # of the caller's iterable
+                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             await self.batch(batch[0], tenant=batch[1]).close()

@@ -17,12 +17,10 @@ from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import (
-    BatchClosed,
     JobCancelled,
     JobMalformed,
     JobNotFinished,
-    NotReplicated,
-    QueueFull,
+    OcrQueueError,
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
@@ -30,7 +28,7 @@ from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, build_job
+from ocrqueue.submission import ImageInput, JobFields, build_job, several
 from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
@@ -157,9 +155,10 @@ class OcrQueue(ManyJobs):
 
         `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
         QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
-        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. If
-        anything else is raised midway, what was sent before is queued: submit again with
-        idempotency keys to be sure.
+        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. Any
+        other error of ocrqueue has in `submitted` those that were queued for certain, always the first images; after
+        BrokerUnavailable up to 500 more may be. An exception of `images` itself has a note of how many there are.
+        Raises JobMalformed for an `id` or `idempotency_key` with several images: it would make them one job.
 
         With `batch` they are put into the tenant's batch of that name, which may be added to until it is closed; then
         BatchClosed is raised, with the jobs that were queued in `submitted`. `close_batch`: once all are queued, close
@@ -167,14 +166,19 @@ class OcrQueue(ManyJobs):
         """
         batch = batch_to_close(fields) if close_batch else None
         prepare, announce = self._router.prepare, self.registry.announce_input
-        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in images)
+        given = several(images, fields)
+        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in given)
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:
                 for job_id in self.registry.submit(jobs, wait_for_room):
                     submitted.append(SubmittedJob(self, job_id))
-            except (QueueFull, NotReplicated, BatchClosed) as error:
+            except OcrQueueError as error:
                 error.submitted = submitted
+                raise
+            except Exception as error:
+                # of the caller's iterable
+                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             self.batch(batch[0], tenant=batch[1]).close()

@@ -34,6 +34,8 @@ class OcrQueueError(Exception):
     code: ClassVar[str] = "internal.error"
     retryable: ClassVar[bool] = False
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
+    submitted: Sequence[QueuedJob] = ()
+    """Of submit_many: the handles of the jobs that were queued, SubmittedJob or AsyncSubmittedJob; always the first."""
 
     def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
         """`details` must hold nothing secret: they are shown to whoever may read the job."""
@@ -138,8 +140,6 @@ class BatchClosed(OcrQueueError):
 
     code = "batch.closed"
     remedy = "Submit to another batch, or without one."
-    submitted: Sequence[QueuedJob] = ()
-    """The handles of the jobs that were queued: SubmittedJob, or AsyncSubmittedJob."""
 
 
 class CursorInvalid(OcrQueueError):
@@ -643,8 +643,6 @@ class NotReplicated(OcrQueueError):
         "Submit the same again, as the same Job or with the same idempotency_key: it stays one job, and the replicas "
         "are waited for anew. If it persists, look at them, or at OCRQUEUE_SUBMIT_REPLICAS."
     )
-    submitted: Sequence[QueuedJob] = ()
-    """The handles of all jobs of the call, which are queued: SubmittedJob, or AsyncSubmittedJob."""
 
 
 class QueueFull(OcrQueueError):
@@ -660,8 +658,6 @@ class QueueFull(OcrQueueError):
         "Submit the rest later or wait for room (wait_for_room, --wait-for-room), start more workers, "
         "or raise OCRQUEUE_MAX_QUEUE_LENGTH."
     )
-    submitted: Sequence[QueuedJob] = ()
-    """The handles of the jobs that were queued: SubmittedJob, or AsyncSubmittedJob."""
     # of Job; typed loosely, since Job is built on these errors
     refused: Sequence[Any] = ()
     """The Jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -87,6 +87,23 @@ def build_job(
     job = prepare(_validated({**defaults, **given, "image": "file:///"}))
     reference = _reference(image, storage, lambda name: announce(name, job.id))
     return job.model_copy(update={"image": _validated({"image": reference}).image})
+
+
+def several(images: Iterable[ImageInput], fields: JobFields) -> Iterator[ImageInput]:
+    """The images of a call. Raises JobMalformed for one image in their place, and if only one can have `fields`."""
+    if isinstance(images, str | bytes | Path | Job):
+        raise JobMalformed("submit_many takes several images.", remedy="Put the image into a list, or use submit().")
+    return _one_for_each(images, [name for name in ("id", "idempotency_key") if fields.get(name) is not None])
+
+
+def _one_for_each(images: Iterable[ImageInput], single: Sequence[str]) -> Iterator[ImageInput]:
+    for number, image in enumerate(images):
+        if number and single:
+            raise JobMalformed(
+                f"Several images cannot share one {single[0]}: they would be one job.",
+                remedy=f"Give each its own: submit a Job with {single[0]} for each image.",
+            )
+        yield image
 
 
 def _validated(fields: dict[str, Any]) -> Job:
