@@ -703,8 +703,12 @@ def error_classes() -> dict[str, type[OcrQueueError]]:
 def error_from_info(info: ErrorInfo) -> OcrQueueError:
     """The exception that `info` describes; a code that this version lacks becomes an OcrQueueError that keeps it."""
     cls = error_classes().get(info.code, OcrQueueError)
-    error = cls(info.message, remedy=info.remedy, **info.details)
+    # details are not handed on by name: one may be called as an argument is
+    error = cls(info.message)
     error.info = info
+    # of a newer version's error, too, programs ask these
+    error.__dict__.update(code=info.code, retryable=info.retryable)
+    error.args = (f"{info.code}: {info.message} {info.remedy}".strip(),)
     return error
 
 

@@ -67,6 +67,14 @@ def test_a_code_of_a_newer_version_is_kept() -> None:
     error = error_from_info(info)
     assert type(error) is OcrQueueError
     assert error.info == info
+    assert (error.code, error.retryable) == ("quantum.decoherence", True)
+    assert str(error) == "quantum.decoherence: Oh. Wait."
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_detail_may_be_called_as_an_argument_is() -> None:
+    info = ErrorInfo(code="job.unknown", message="Oh.", details={"message": "a", "remedy": "b", "self": "c"})
+    assert error_from_info(info).info == info
 
 
 def test_a_foreign_exception_shows_nothing_but_its_type() -> None:
