@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, Unpack, cast
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import NoScriptError
 
+from ocrqueue.aio_subscriber import AsyncSubscriber
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
@@ -27,7 +27,7 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, stored_document
-from ocrqueue.errors import BatchClosed, BrokerUnavailable, NotReplicated, QueueFull
+from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
@@ -35,7 +35,7 @@ from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.submission import ImageInput, JobFields, build_job, several
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
@@ -108,11 +108,12 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         """Raises SettingsInvalid."""
-        self.settings = settings or load_settings(**overrides)
+        self.settings = load_settings(settings, **overrides)
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscriber = AsyncSubscriber(self.settings, self.client, self.statuses)
         self._router = Router(self.settings, self._read_engines_from_thread)
 
     async def __aenter__(self) -> Self:
@@ -126,6 +127,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def close(self) -> None:
         # a thread may still build what was to be submitted: what it asks now would connect anew
         self._loop = None
+        await self._subscriber.close()
         await self.client.aclose()
 
     @cached_property
@@ -165,7 +167,9 @@ class AsyncOcrQueue(AsyncManyJobs):
             case Call(function):
                 return await asyncio.to_thread(function)
 
-    async def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> AsyncSubmittedJob:
+    async def submit(
+        self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
+    ) -> AsyncSubmittedJob:
         """Queue one image; see OcrQueue.submit."""
         (job,) = await self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
@@ -176,12 +180,12 @@ class AsyncOcrQueue(AsyncManyJobs):
         *,
         wait_for_room: float | None = 0,
         close_batch: bool = False,
-        **fields: Any,
+        **fields: Unpack[JobFields],
     ) -> list[AsyncSubmittedJob]:
         """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
         batch = batch_to_close(fields) if close_batch else None
         submitted: list[AsyncSubmittedJob] = []
-        remaining = iter(images)
+        remaining = several(images, fields)
         admission = Admission(self.arguments, wait_for_room)
         self._loop = asyncio.get_running_loop()
         with submission_span(self.settings, submitted):
@@ -193,8 +197,12 @@ class AsyncOcrQueue(AsyncManyJobs):
                         await asyncio.sleep(admission.pause_s())
                 if (fault := admission.not_replicated()) is not None:
                     raise fault
-            except (QueueFull, NotReplicated, BatchClosed) as error:
+            except OcrQueueError as error:
                 error.submitted = submitted
+                raise
+            except Exception as error:
+                # of the caller's iterable
+                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             await self.batch(batch[0], tenant=batch[1]).close()
@@ -218,7 +226,7 @@ class AsyncOcrQueue(AsyncManyJobs):
             answer, replicas = await pipeline.execute()
         return answer, replicas
 
-    def _build_chunk(self, images: Iterable[ImageInput], fields: dict[str, Any]) -> list[Job]:
+    def _build_chunk(self, images: Iterable[ImageInput], fields: JobFields) -> list[Job]:
         chunk: list[Job] = []
         for image in images:
             prepare, announce = self._router.prepare, self._announce_from_thread
@@ -357,7 +365,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         timeout: float | None = None,
         on_progress: AsyncProgressCallback | None = None,
     ) -> AsyncIterator[AsyncSubmittedJob]:
-        """Yield the jobs as they end. Raises JobWaitTimeout, JobUnknown."""
+        """See OcrQueue.as_completed."""
         async for job, _ in self.watch(jobs, timeout, on_progress):
             yield job
 
@@ -370,34 +378,12 @@ class AsyncOcrQueue(AsyncManyJobs):
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
-        async with aclosing(self._read_patiently(watch)) as read:
+        async with aclosing(self._subscriber.read(watch)) as read:
             async for status in read:
                 if on_progress is not None:
                     await on_progress(status)
                 if status.finished:
                     yield handles[status.id], status
-
-    async def _read_patiently(self, watch: Watch) -> AsyncGenerator[JobStatus]:
-        """What was read of the jobs, again and again, also through an outage of Redis."""
-        while watch.open:
-            try:
-                async with aclosing(self._read(watch)) as read:
-                    async for status in read:
-                        yield status
-            except BrokerUnavailable as error:
-                await asyncio.sleep(watch.bear(error))
-
-    async def _read(self, watch: Watch) -> AsyncGenerator[JobStatus]:
-        async with self.client.pubsub(ignore_subscribe_messages=True) as events:
-            with broker_errors():
-                await events.subscribe(*watch.channels())
-            while watch.open:
-                due = watch.take_due()
-                for job_id, found in zip(due, await self.statuses(due), strict=True):
-                    yield watch.settle(job_id, found)
-                watch.note_answer()
-                with broker_errors():
-                    await _listen(events, watch)
 
     async def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status."""
@@ -416,12 +402,3 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
 
         return await asyncio.to_thread(run)
-
-
-async def _listen(events: PubSub, watch: Watch) -> None:
-    """Hear events until the watch has something due."""
-    while watch.open and (seconds := watch.seconds_to_listen()) > 0:
-        message = await events.get_message(timeout=seconds)
-        while message is not None:
-            watch.hear(message["data"])
-            message = await events.get_message(timeout=0)

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
-
-from redis.client import PubSub
+from typing import Any, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.attempts import Attempt
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import (
-    BatchClosed,
-    BrokerUnavailable,
     JobCancelled,
     JobMalformed,
     JobNotFinished,
-    NotReplicated,
-    QueueFull,
+    OcrQueueError,
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
@@ -35,7 +28,8 @@ from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, build_job
+from ocrqueue.submission import ImageInput, JobFields, build_job, several
+from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
@@ -96,12 +90,14 @@ class OcrQueue(ManyJobs):
     """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
-        """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings. Connects at first use.
+        """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings, and come before
+        both. Connects at first use.
 
         Raises SettingsInvalid.
         """
-        self.settings = settings or load_settings(**overrides)
+        self.settings = load_settings(settings, **overrides)
         self.registry = Registry(self.settings)
+        self._subscriber = Subscriber(self.registry)
         self._router = Router(self.settings, lambda: read_engines(self.registry))
 
     def __enter__(self) -> Self:
@@ -113,6 +109,7 @@ class OcrQueue(ManyJobs):
         self.close()
 
     def close(self) -> None:
+        self._subscriber.close()
         self.registry.close()
 
     @cached_property
@@ -131,7 +128,9 @@ class OcrQueue(ManyJobs):
         """The jobs that failed for a reason that may pass: list, get, replay, drop. Others can be replayed, too."""
         return DeadLetters(self.registry)
 
-    def submit(self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Any) -> SubmittedJob:
+    def submit(
+        self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
+    ) -> SubmittedJob:
         """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...
 
         With the engine `auto`, `fallback` or `compare`, the engines are chosen now, and the record tells which and why.
@@ -150,15 +149,16 @@ class OcrQueue(ManyJobs):
         *,
         wait_for_room: float | None = 0,
         close_batch: bool = False,
-        **fields: Any,
+        **fields: Unpack[JobFields],
     ) -> list[SubmittedJob]:
         """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
 
         `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
         QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
-        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. If
-        anything else is raised midway, what was sent before is queued: submit again with
-        idempotency keys to be sure.
+        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. Any
+        other error of ocrqueue has in `submitted` those that were queued for certain, always the first images; after
+        BrokerUnavailable up to 500 more may be. An exception of `images` itself has a note of how many there are.
+        Raises JobMalformed for an `id` or `idempotency_key` with several images: it would make them one job.
 
         With `batch` they are put into the tenant's batch of that name, which may be added to until it is closed; then
         BatchClosed is raised, with the jobs that were queued in `submitted`. `close_batch`: once all are queued, close
@@ -166,14 +166,19 @@ class OcrQueue(ManyJobs):
         """
         batch = batch_to_close(fields) if close_batch else None
         prepare, announce = self._router.prepare, self.registry.announce_input
-        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in images)
+        given = several(images, fields)
+        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in given)
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:
                 for job_id in self.registry.submit(jobs, wait_for_room):
                     submitted.append(SubmittedJob(self, job_id))
-            except (QueueFull, NotReplicated, BatchClosed) as error:
+            except OcrQueueError as error:
                 error.submitted = submitted
+                raise
+            except Exception as error:
+                # of the caller's iterable
+                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             self.batch(batch[0], tenant=batch[1]).close()
@@ -189,7 +194,9 @@ class OcrQueue(ManyJobs):
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Iterator[SubmittedJob]:
-        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds, JobUnknown."""
+        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds; JobUnknown after all others, if
+        some have no record: both have `job_ids`. An outage of Redis within `timeout` is borne.
+        """
         for job, _ in self.watch(jobs, timeout, on_progress):
             yield job
 
@@ -202,33 +209,11 @@ class OcrQueue(ManyJobs):
         """as_completed, with the final status of each."""
         handles = {job.id: job for job in jobs}
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
-        for status in self._read_patiently(watch):
+        for status in self._subscriber.read(watch):
             if on_progress is not None:
                 on_progress(status)
             if status.finished:
                 yield handles[status.id], status
-
-    def _read_patiently(self, watch: Watch) -> Iterator[JobStatus]:
-        """What was read of the jobs, again and again, also through an outage of Redis."""
-        while watch.open:
-            try:
-                yield from self._read(watch)
-            except BrokerUnavailable as error:
-                time.sleep(watch.bear(error))
-
-    def _read(self, watch: Watch) -> Iterator[JobStatus]:
-        with self.registry.client.pubsub(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            ignore_subscribe_messages=True
-        ) as events:
-            with broker_errors():
-                events.subscribe(*watch.channels())
-            while watch.open:
-                due = watch.take_due()
-                for job_id, found in zip(due, self.registry.statuses(due), strict=True):
-                    yield watch.settle(job_id, found)
-                watch.note_answer()
-                with broker_errors():
-                    _listen(events, watch)
 
     def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status. Raises as SubmittedJob.result."""
@@ -305,7 +290,7 @@ class OcrQueue(ManyJobs):
         return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
 
 
-def batch_to_close(fields: Mapping[str, Any]) -> tuple[str, str]:
+def batch_to_close(fields: JobFields) -> tuple[str, str]:
     """Name and tenant of the batch that the jobs with these fields are put into. Raises JobMalformed."""
     if not isinstance(name := fields.get("batch"), str):
         raise JobMalformed("No batch is named that is to be closed.")
@@ -320,12 +305,3 @@ def check_has_result(status: JobStatus) -> None:
         raise JobCancelled(f"Job {status.id} was cancelled.")
     if status.state == "failed" and status.error is not None:
         raise error_from_info(status.error)
-
-
-def _listen(events: PubSub, watch: Watch) -> None:
-    """Hear events until the watch has something due."""
-    while watch.open and (seconds := watch.seconds_to_listen()) > 0:
-        message = events.get_message(timeout=seconds)
-        while message is not None:
-            watch.hear(message["data"])
-            message = events.get_message(timeout=0)

@@ -34,6 +34,8 @@ class OcrQueueError(Exception):
     code: ClassVar[str] = "internal.error"
     retryable: ClassVar[bool] = False
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
+    submitted: Sequence[QueuedJob] = ()
+    """Of submit_many: the handles of the jobs that were queued, SubmittedJob or AsyncSubmittedJob; always the first."""
 
     def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
         """`details` must hold nothing secret: they are shown to whoever may read the job."""
@@ -91,6 +93,8 @@ class JobUnknown(OcrQueueError):
 
     code = "job.unknown"
     remedy = "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends."
+    job_ids: Sequence[str] = ()
+    """Of a wait: all of its jobs that have no record."""
 
 
 class JobEnded(JobUnknown):
@@ -136,8 +140,6 @@ class BatchClosed(OcrQueueError):
 
     code = "batch.closed"
     remedy = "Submit to another batch, or without one."
-    submitted: Sequence[QueuedJob] = ()
-    """The handles of the jobs that were queued: SubmittedJob, or AsyncSubmittedJob."""
 
 
 class CursorInvalid(OcrQueueError):
@@ -161,6 +163,8 @@ class JobWaitTimeout(OcrQueueError):
     code = "job.wait_timeout"
     retryable = True
     remedy = "Wait longer; `ocrqueue queues` tells whether workers take from the job's queue."
+    job_ids: Sequence[str] = ()
+    """All jobs of the wait that have not ended, and then those that have no record."""
 
 
 class JobCancelled(OcrQueueError):
@@ -584,6 +588,22 @@ class BrokerUnavailable(OcrQueueError):
     code = "broker.unavailable"
     retryable = True
     remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
+    may_pass: bool = True
+    """Whether it may answer later, by itself. Not so where it refuses the user, or is too old."""
+
+
+class ConnectionsExhausted(BrokerUnavailable):
+    """All connections to Redis that this client may have are in use: too many threads or tasks ask at once."""
+
+    code = "broker.connections_exhausted"
+    remedy = "Have fewer threads or tasks ask at once, or raise OCRQUEUE_REDIS_MAX_CONNECTIONS."
+
+
+class ClientClosed(OcrQueueError):
+    """The client was closed while this call waited."""
+
+    code = "client.closed"
+    remedy = "Close a client after all that uses it has ended."
 
 
 class IntakeUnavailable(OcrQueueError):
@@ -623,8 +643,6 @@ class NotReplicated(OcrQueueError):
         "Submit the same again, as the same Job or with the same idempotency_key: it stays one job, and the replicas "
         "are waited for anew. If it persists, look at them, or at OCRQUEUE_SUBMIT_REPLICAS."
     )
-    submitted: Sequence[QueuedJob] = ()
-    """The handles of all jobs of the call, which are queued: SubmittedJob, or AsyncSubmittedJob."""
 
 
 class QueueFull(OcrQueueError):
@@ -640,8 +658,6 @@ class QueueFull(OcrQueueError):
         "Submit the rest later or wait for room (wait_for_room, --wait-for-room), start more workers, "
         "or raise OCRQUEUE_MAX_QUEUE_LENGTH."
     )
-    submitted: Sequence[QueuedJob] = ()
-    """The handles of the jobs that were queued: SubmittedJob, or AsyncSubmittedJob."""
     # of Job; typed loosely, since Job is built on these errors
     refused: Sequence[Any] = ()
     """The Jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""
@@ -687,8 +703,12 @@ def error_classes() -> dict[str, type[OcrQueueError]]:
 def error_from_info(info: ErrorInfo) -> OcrQueueError:
     """The exception that `info` describes; a code that this version lacks becomes an OcrQueueError that keeps it."""
     cls = error_classes().get(info.code, OcrQueueError)
-    error = cls(info.message, remedy=info.remedy, **info.details)
+    # details are not handed on by name: one may be called as an argument is
+    error = cls(info.message)
     error.info = info
+    # of a newer version's error, too, programs ask these
+    error.__dict__.update(code=info.code, retryable=info.retryable)
+    error.args = (f"{info.code}: {info.message} {info.remedy}".strip(),)
     return error
 
 

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
-from ocrqueue.job import Job, describe_validation_error
+from ocrqueue.job import CropMode, Job, describe_validation_error
+from ocrqueue.job.names import Priority
 from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 
 ImageInput = str | Path | bytes | Job
 """A URI, a local path, the bytes of an image file, or a whole Job."""
+
+
+class JobFields(TypedDict, total=False):
+    """What a job is given beside its image: fields of Job. None: the default."""
+
+    id: str | None
+    engine: str | None
+    fallback: Sequence[str] | None
+    compare: Sequence[str] | None
+    languages: Sequence[str] | str | None
+    options: Mapping[str, Any] | None
+    crops: CropMode | None
+    crop_padding: int | None
+    time_limit_s: int | None
+    cache: bool | None
+    priority: Priority | None
+    tenant: str | None
+    tag: str | None
+    batch: str | None
+    idempotency_key: str | None
+    reply_to: str | None
+    submitted_at: datetime | None
+
 
 Announce = Callable[[str, str], bool]
 """Says that a job will refer to an uploaded image: its name, and the job's id. False while that is being removed."""
@@ -42,7 +67,7 @@ def build_job(
     storage: Callable[[], Storage],
     prepare: Callable[[Job], Job],
     announce: Announce,
-    fields: dict[str, Any],
+    fields: JobFields,
 ) -> Job:
     """The Job for `image`, with `fields` of Job and the settings' defaults, as `prepare` makes it ready.
 
@@ -53,7 +78,7 @@ def build_job(
             raise JobMalformed("A Job is submitted as it is; it takes no further fields.")
         # it may have been submitted before: its id counts as given
         return prepare(image.model_copy(update={"id": image.id}))
-    given = {name: value for name, value in fields.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     defaults: dict[str, Any] = {"languages": settings.default_languages}
     if not given.get("compare"):
         defaults["engine"] = settings.default_engine
@@ -63,6 +88,23 @@ def build_job(
     job = prepare(_validated({**defaults, **given, "image": "file:///"}))
     reference = _reference(image, storage, lambda name: announce(name, job.id))
     return job.model_copy(update={"image": _validated({"image": reference}).image})
+
+
+def several(images: Iterable[ImageInput], fields: JobFields) -> Iterator[ImageInput]:
+    """The images of a call. Raises JobMalformed for one image in their place, and if only one can have `fields`."""
+    if isinstance(images, str | bytes | Path | Job):
+        raise JobMalformed("submit_many takes several images.", remedy="Put the image into a list, or use submit().")
+    return _one_for_each(images, [name for name in ("id", "idempotency_key") if fields.get(name) is not None])
+
+
+def _one_for_each(images: Iterable[ImageInput], single: Sequence[str]) -> Iterator[ImageInput]:
+    for number, image in enumerate(images):
+        if number and single:
+            raise JobMalformed(
+                f"Several images cannot share one {single[0]}: they would be one job.",
+                remedy=f"Give each its own: submit a Job with {single[0]} for each image.",
+            )
+        yield image
 
 
 def _validated(fields: dict[str, Any]) -> Job:

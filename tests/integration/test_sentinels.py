@@ -173,7 +173,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-async def wait_async(settings: Settings, job_id: str, timeout: float) -> str:
+async def wait_async(settings: Settings, job_id: str, timeout: float | None) -> str:
     async with AsyncOcrQueue(settings) as queue:
         return (await queue.job(job_id).wait(timeout)).state
 
@@ -189,8 +189,8 @@ def test_who_waits_bears_an_outage_for_as_long_as_the_setting_says(server: Redis
             waits = [
                 asyncio.to_thread(queue.job(job.id).wait, 100),
                 wait_async(bearing, job.id, 100),
-                asyncio.to_thread(other.job(job.id).wait, 100),
-                wait_async(impatient, job.id, 100),
+                asyncio.to_thread(other.job(job.id).wait),
+                wait_async(impatient, job.id, None),
                 asyncio.to_thread(queue.job(job.id).wait, 3),
                 wait_async(bearing, job.id, 3),
             ]

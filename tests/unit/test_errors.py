@@ -34,6 +34,7 @@ def test_every_class_has_a_code_of_its_own_and_a_remedy() -> None:
 def test_only_passing_troubles_are_retryable() -> None:
     retryable = {code for code, cls in error_classes().items() if cls.retryable}
     assert retryable == {
+        "broker.connections_exhausted",
         "broker.not_replicated",
         "broker.unavailable",
         "engine.throttled",
@@ -66,6 +67,14 @@ def test_a_code_of_a_newer_version_is_kept() -> None:
     error = error_from_info(info)
     assert type(error) is OcrQueueError
     assert error.info == info
+    assert (error.code, error.retryable) == ("quantum.decoherence", True)
+    assert str(error) == "quantum.decoherence: Oh. Wait."
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_detail_may_be_called_as_an_argument_is() -> None:
+    info = ErrorInfo(code="job.unknown", message="Oh.", details={"message": "a", "remedy": "b", "self": "c"})
+    assert error_from_info(info).info == info
 
 
 def test_a_foreign_exception_shows_nothing_but_its_type() -> None:

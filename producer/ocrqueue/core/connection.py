@@ -13,7 +13,7 @@ from redis.asyncio.sentinel import MasterNotFoundError as NoPrimaryAsync
 from redis.sentinel import MasterNotFoundError as NoPrimary
 
 from ocrqueue.core.pools import async_connection_pool, connection_pool
-from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted
 from ocrqueue.settings import Settings
 
 _UNABLE: Final = {
@@ -60,12 +60,16 @@ def broker_errors() -> Iterator[None]:
     try:
         yield
     except redis.exceptions.AuthenticationError:
-        raise BrokerUnavailable(
-            "Redis refuses the user or password.", remedy="Correct the credentials in OCRQUEUE_REDIS_URL."
+        raise _lasting(
+            BrokerUnavailable(
+                "Redis refuses the user or password.", remedy="Correct the credentials in OCRQUEUE_REDIS_URL."
+            )
         ) from None
     except redis.exceptions.NoPermissionError as error:
-        raise BrokerUnavailable(
-            "Redis does not permit this command to the user.", remedy="Grant it: docs/security.md has the ACL rule."
+        raise _lasting(
+            BrokerUnavailable(
+                "Redis does not permit this command to the user.", remedy="Grant it: docs/security.md has the ACL rule."
+            )
         ) from error
     except redis.exceptions.OutOfMemoryError as error:
         raise BrokerUnavailable(
@@ -81,7 +85,7 @@ def broker_errors() -> Iterator[None]:
             "primary's name and sentinel_password in OCRQUEUE_REDIS_URL with theirs.",
         ) from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
-        raise BrokerUnavailable(f"Redis does not answer ({type(error).__name__}).") from error
+        raise _away(error) from error
     except (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError) as error:
         raise BrokerUnavailable(f"Redis takes no writes now ({type(error).__name__}).") from error
     except redis.exceptions.ResponseError as error:
@@ -105,10 +109,24 @@ def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | Non
             remedy="Grant it: docs/security.md has the ACL rule.",
         )
     if "compiling script" in str(error):
-        return BrokerUnavailable(
-            "Redis is too old: its scripts have no flags.", remedy="Use Redis 7.0 or newer, or Valkey."
+        return _lasting(
+            BrokerUnavailable(
+                "Redis is too old: its scripts have no flags.", remedy="Use Redis 7.0 or newer, or Valkey."
+            )
         )
     code = str(error).partition(" ")[0]
     if code not in _UNABLE:
         return None
     return BrokerUnavailable(f"Redis cannot do its work now ({code}).", remedy=_UNABLE[code])
+
+
+def _away(error: Exception) -> BrokerUnavailable:
+    if isinstance(error, redis.exceptions.MaxConnectionsError):
+        return ConnectionsExhausted()
+    return BrokerUnavailable(f"Redis does not answer ({type(error).__name__}).")
+
+
+def _lasting(error: BrokerUnavailable) -> BrokerUnavailable:
+    """Waiting will not cure it."""
+    error.may_pass = False
+    return error

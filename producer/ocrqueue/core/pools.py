@@ -99,7 +99,7 @@ def _backoff() -> ExponentialWithJitterBackoff:
 def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
     """Connects at the first command. `options` of its connections stand in for the usual ones."""
     url = settings.redis_url.get_secret_value()
-    given = {**_timeouts(settings), "retry": _RetryInTime(settings), **options}
+    given = {**_limits(settings), "retry": _RetryInTime(settings), **options}
     if (sentinels := sentinels_of(url)) is None:
         return redis.ConnectionPool.from_url(url, **given)
     return sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
@@ -108,15 +108,16 @@ def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
 def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
     """The same for asyncio."""
     url = settings.redis_url.get_secret_value()
-    given = {**_timeouts(settings), "retry": _AsyncRetryInTime(settings)}
+    given = {**_limits(settings), "retry": _AsyncRetryInTime(settings)}
     if (sentinels := sentinels_of(url)) is None:
         return redis.asyncio.ConnectionPool.from_url(url, **given)
     return async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
 
 
-def _timeouts(settings: Settings) -> dict[str, Any]:
+def _limits(settings: Settings) -> dict[str, Any]:
     return {
         "socket_connect_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
         "socket_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
         "health_check_interval": 25,
+        "max_connections": settings.redis_max_connections,
     }

@@ -6,6 +6,7 @@ docs/settings.md is generated from this class.
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -64,7 +65,14 @@ class Settings(BaseSettings):
     redis_failover_s: float | None = Field(
         default=None,
         ge=0,
-        description="Who waits for jobs waits on while Redis is away for so long; absent: 60 with Sentinels, else 0.",
+        description="A wait without a timeout goes on while Redis is away for so long; absent: 60 with Sentinels, else "
+        "0. A wait with a timeout goes on within it.",
+    )
+    redis_max_connections: int = Field(
+        default=100,
+        ge=4,
+        description="Connections to Redis of one client. Waits share two, however many there are; every other call has "
+        "one for its time, and where none is left the error is broker.connections_exhausted.",
     )
     submit_replicas: int = Field(
         default=0,
@@ -451,8 +459,19 @@ def mask_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc, query="***" if "password" in parts.query else parts.query))
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment, `overrides` first. Raises SettingsInvalid."""
+def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
+    """Settings from the environment, or `base`, `overrides` first. Raises SettingsInvalid, also for unknown names."""
+    for name in overrides:
+        if name not in Settings.model_fields:
+            near = get_close_matches(name, Settings.model_fields, 1)
+            raise SettingsInvalid(
+                f"There is no setting {name[:80]!r}.",
+                remedy=f"Did you mean {near[0]!r}?" if near else "docs/settings.md lists all settings.",
+            )
+    if base is not None:
+        if not overrides:
+            return base
+        overrides = {**{name: getattr(base, name) for name in Settings.model_fields}, **overrides}
     try:
         return Settings(**overrides)
     except ValidationError as error:

@@ -1,0 +1,232 @@
+"""Many waits on one client, what a timeout promises, and what is told of jobs that are not there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ocrqueue import AsyncOcrQueue, JobStatus, OcrQueue
+from ocrqueue.core import WorkerRegistry
+from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted, JobUnknown, JobWaitTimeout
+from ocrqueue.settings import Settings
+from ocrqueue.watch import Watch
+from tests.support.processes import redis_server, wait_until
+
+MANY = 500
+IMAGE = "s3://bucket/page.png"
+
+
+def connections(queue: OcrQueue) -> int:
+    return int(queue.registry.client.info("clients")["connected_clients"])
+
+
+def end(queue: OcrQueue, job_ids: list[str]) -> None:
+    """As if somebody had cancelled them."""
+    for start in range(0, len(job_ids), 100):
+        queue.registry.run("cancel", queue.registry.arguments.cancel(job_ids[start : start + 100]))
+
+
+@contextmanager
+def counted(queue: OcrQueue) -> Iterator[Callable[[], int]]:
+    """How many connections there are beyond those that the test itself has."""
+    before = connections(queue)
+    yield lambda: connections(queue) - before
+
+
+def test_500_threads_wait_through_few_connections(settings: Settings) -> None:
+    with OcrQueue(settings) as queue, OcrQueue(settings) as other, counted(other) as more:
+        jobs = queue.submit_many([IMAGE] * MANY)
+        woken: list[str] = []
+        waiting = threading.Semaphore(0)
+
+        def wait(job_id: str) -> None:
+            job = queue.job(job_id)
+            waiting.release()
+            job.wait(300)
+            woken.append(job_id)
+
+        threads = [threading.Thread(target=wait, args=(job.id,), daemon=True) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            waiting.acquire()
+        wait_until(lambda: len(queue._subscriber._watches._watches) == MANY, 60, "all wait")
+        assert more() <= 20
+        end(other, [job.id for job in jobs])
+        for thread in threads:
+            thread.join(60)
+        assert more() <= 20
+        assert len(woken) == MANY
+
+
+async def test_500_tasks_wait_through_few_connections(settings: Settings) -> None:
+    with OcrQueue(settings) as other, counted(other) as more:
+        async with AsyncOcrQueue(settings) as queue:
+            jobs = await queue.submit_many([IMAGE] * MANY)
+            woken: list[str] = []
+
+            async def wait(job_id: str) -> None:
+                await queue.job(job_id).wait(300)
+                woken.append(job_id)
+
+            tasks = [asyncio.create_task(wait(job.id)) for job in jobs]
+            while len(queue._subscriber._watches._watches) < MANY:
+                await asyncio.sleep(0.01)
+            assert more() <= 20
+            await asyncio.to_thread(end, other, [job.id for job in jobs])
+            await asyncio.gather(*tasks)
+            assert more() <= 20
+            assert len(woken) == MANY
+
+
+def test_an_exhausted_pool_is_told_as_such(settings: Settings) -> None:
+    with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue:
+        pool = queue.registry.client.connection_pool
+        held = [pool.get_connection() for _ in range(4)]
+        with pytest.raises(ConnectionsExhausted, match="in use"):
+            queue.job("any").status()
+        for connection in held:
+            pool.release(connection)
+        with pytest.raises(JobUnknown):
+            queue.job("any").status()
+
+
+def test_a_wait_outlasts_a_moment_without_connections(settings: Settings) -> None:
+    with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue, OcrQueue(settings) as other:
+        job = queue.submit(IMAGE)
+        pool = queue.registry.client.connection_pool
+        held = [pool.get_connection() for _ in range(4)]
+        waiting = threading.Thread(target=job.wait)
+        waiting.start()
+        time.sleep(0.3)
+        for connection in held:
+            pool.release(connection)
+        other.job(job.id).cancel()
+        waiting.join(60)
+        assert not waiting.is_alive()
+
+
+def test_a_timeout_is_kept_while_events_arrive(settings: Settings, registry: WorkerRegistry) -> None:
+    """Of a job that another tells of all the time."""
+    with OcrQueue(settings) as queue:
+        job = queue.submit(IMAGE)
+        stop = threading.Event()
+
+        def tell() -> None:
+            channel = registry.keys.events(job.id)
+            while not stop.is_set():
+                registry.client.publish(channel, f"{job.id} running 1/2")
+
+        telling = threading.Thread(target=tell)
+        telling.start()
+        steps: list[JobStatus] = []
+        try:
+            with pytest.raises(JobWaitTimeout) as late:
+                job.wait(0.3, steps.append)
+        finally:
+            stop.set()
+            telling.join()
+        assert [step.state for step in steps] == ["queued"]
+        assert job.id in late.value.message
+        assert late.value.job_ids == (job.id,)
+
+
+def test_ids_without_a_record_are_told_after_the_others(settings: Settings) -> None:
+    with OcrQueue(settings) as queue:
+        jobs = queue.submit_many([IMAGE] * 3)
+        end(queue, [job.id for job in jobs])
+        ended: list[str] = []
+        handles = [queue.job("gone-1"), *jobs, queue.job("gone-2")]
+        with pytest.raises(JobUnknown, match="gone-1, gone-2") as unknown:
+            ended.extend(job.id for job in queue.as_completed(handles, timeout=60))
+        assert sorted(ended) == sorted(job.id for job in jobs)
+        assert unknown.value.job_ids == ("gone-1", "gone-2")
+
+
+async def test_so_it_is_in_an_event_loop(settings: Settings) -> None:
+    async with AsyncOcrQueue(settings) as queue:
+        job = await queue.submit(IMAGE)
+
+        async def ended(*job_ids: str, timeout: float) -> None:
+            async for done in queue.as_completed(map(queue.job, job_ids), timeout):
+                found.append(done.id)
+
+        found: list[str] = []
+        with pytest.raises(JobWaitTimeout) as late:
+            await ended(job.id, "gone", timeout=0.2)
+        assert (found, late.value.job_ids) == ([], (job.id, "gone"))
+        await job.cancel()
+        with pytest.raises(JobUnknown, match="gone"):
+            await ended("gone", job.id, timeout=60)
+        assert found == [job.id]
+
+
+def test_a_wait_goes_on_through_a_restart_within_its_timeout(tmp_path: Path) -> None:
+    with redis_server(tmp_path, append_only=True) as server, OcrQueue(redis_url=server.url) as queue:
+        job = queue.submit(IMAGE)
+        found: list[object] = []
+        waiting = threading.Thread(target=lambda: found.append(job.wait(120).state))
+        waiting.start()
+        wait_until(lambda: queue.registry.client.pubsub_numsub(queue.registry.keys.events(job.id))[0][1] == 1, 60, "")
+        server.kill()
+        time.sleep(1)
+        server.start()
+        job.cancel()
+        waiting.join(60)
+        assert found == ["cancelled"]
+
+
+def test_what_waiting_does_not_cure_is_told_at_once(settings: Settings) -> None:
+    url = settings.redis_url.get_secret_value().replace("://:", "://nobody:")
+    with (
+        OcrQueue(settings.model_copy(update={"redis_url": SecretStr(url)})) as queue,
+        pytest.raises(BrokerUnavailable, match="password"),
+    ):
+        queue.job("any").wait(120)
+
+
+def test_a_caller_who_is_busy_is_not_sent_more_than_it_can_take(settings: Settings) -> None:
+    with OcrQueue(settings) as queue:
+        jobs = queue.submit_many([IMAGE] * 5000)
+        end(queue, [job.id for job in jobs])
+        iterator = queue.watch(jobs, timeout=120)
+        next(iterator)
+        watch = next(iter(queue._subscriber._watches._watches))
+        wait_until(lambda: watch in queue._subscriber._watches._full, 60, "it is full")
+        assert len(watch._found) < 2000
+        assert len(list(iterator)) == 4999
+
+
+def test_a_closed_watch_is_forgotten(settings: Settings) -> None:
+    with OcrQueue(settings) as queue:
+        job = queue.submit(IMAGE)
+        for _ in range(3):
+            with pytest.raises(JobWaitTimeout):
+                job.wait(0.01)
+        watches = queue._subscriber._watches
+        assert (watches._by_job, watches._channels, watches._due) == ({}, {}, {})
+        wait_until(lambda: queue._subscriber._thread is None, 60, "the thread has ended")
+
+
+def test_a_job_that_is_named_twice_is_told_once(settings: Settings) -> None:
+    with OcrQueue(settings) as queue:
+        job = queue.submit(IMAGE)
+        job.cancel()
+        assert [status.state for _, status in queue.watch([job, job], 60)] == ["cancelled"]
+
+
+def test_a_first_look_is_taken_however_short_the_timeout(settings: Settings) -> None:
+    watch = Watch(settings, ["a", "b"], 0, progress=True)
+    assert watch.next() is None
+    watch.settle("a", None)
+    assert watch.next() is None
+    watch.settle("b", None)
+    with pytest.raises(JobUnknown, match="2 jobs"):
+        watch.next()

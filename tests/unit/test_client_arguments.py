@@ -1,0 +1,42 @@
+"""Names that a client is given: a mistyped one is refused, and one that is right counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from ocrqueue import AsyncOcrQueue, OcrQueue
+from ocrqueue.errors import SettingsInvalid
+from ocrqueue.job import Job
+from ocrqueue.settings import load_settings
+from ocrqueue.submission import JobFields
+
+BOTH = pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])
+
+
+@BOTH
+def test_a_mistyped_setting_is_refused(client: Callable[..., Any]) -> None:
+    with pytest.raises(SettingsInvalid, match=r"redis_ulr.*redis_url"):
+        client(redis_ulr="redis://elsewhere")
+    with pytest.raises(SettingsInvalid, match="no setting 'tenant_wieghts_of_all'"):
+        client(load_settings(), tenant_wieghts_of_all=1)
+
+
+@BOTH
+def test_overrides_count_beside_settings(client: Callable[..., Any]) -> None:
+    given = load_settings(redis_url="redis://first", key_prefix="mine:", record_ttl_s=100)
+    made = client(given, redis_url="redis://second").settings
+    assert made.redis_url.get_secret_value() == "redis://second"
+    assert (made.key_prefix, made.record_ttl_s) == ("mine:", 100)
+    assert made.model_copy(update={"redis_url": given.redis_url}) == given
+    with pytest.raises(SettingsInvalid, match="record_ttl_s"):
+        client(given, record_ttl_s=0)
+
+
+@pytest.mark.parametrize("name", ["submit", "submit_many"])
+@BOTH
+def test_fields_of_a_job_are_typed(client: type, name: str) -> None:
+    assert get_args(get_type_hints(getattr(client, name))["fields"]) == (JobFields,)
+    assert set(JobFields.__annotations__) == set(Job.model_fields) - {"schema_version", "image", "route"}
