@@ -394,6 +394,13 @@ class PageNotFound(OcrQueueError):
     remedy = "Pages count from 1; the Document lists its pages."
 
 
+class PdfExtraMissing(OcrQueueError):
+    """Writing PDF needs pikepdf, which is not installed."""
+
+    code = "pdf.extra_missing"
+    remedy = "Install it: pip install 'ocrqueue[pdf]'."
+
+
 # --- the engine ------------------------------------------------------------------------------------------------
 
 

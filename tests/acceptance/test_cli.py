@@ -294,6 +294,8 @@ def test_result_in_each_format(run: Run, korean: str, tmp_path: Path) -> None:
     assert "작은 도서관의 하루" in text
     assert run("result", korean, "--format", "tsv").stdout.startswith("level\tpage_num\t")
     assert "ocrx_word" in run("result", korean, "--format", "hocr").stdout
+    for name, mark in {"alto": "<String ", "page": "<Word ", "csv": "page,block", "markdown": "작은"}.items():
+        assert mark in run("result", korean, "-f", name).stdout
     document = json.loads(run("result", korean, "--json").stdout)
     assert document["job_id"] == korean
     run("result", korean, "-O", "deep/korean.txt")
@@ -344,6 +346,24 @@ def test_overlay_draws_each_page(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "second.png").exists()
     assert "page.not_found" in run("overlay", job_id, "--page", "3", status=2).stderr
     assert "try .png" in run("overlay", job_id, "-O", "x.docx", status=2).stderr
+
+
+def test_a_searchable_pdf_and_files_by_page(run: Run, tmp_path: Path) -> None:
+    pikepdf = pytest.importorskip("pikepdf", reason="pip install 'ocrqueue[pdf]'")
+    job_id = run("submit", TWO_PAGES, "-e", "null").stdout.strip()
+    run("wait", job_id)
+    run("result", job_id, "-f", "pdf", "-O", "a.pdf")
+    run("overlay", job_id, "-O", "b.pdf")
+    run("overlay", job_id, "-O", "c.html")
+    for name, annotated in (("a.pdf", False), ("b.pdf", True)):
+        with pikepdf.open(tmp_path / name) as pdf:
+            assert [("/Annots" in page) for page in pdf.pages] == [annotated] * 2
+    assert (tmp_path / "c.html").read_text(encoding="utf-8").count("<svg ") == 2
+    run("result", job_id, "-f", "page", "-O", "d.page.xml")
+    assert sorted(path.name for path in tmp_path.glob("d*")) == ["d-p001.page.xml", "d-p002.page.xml"]
+    assert "page.not_found" in run("result", job_id, "-f", "page", status=2).stderr
+    run("submit", TWO_PAGES, RECEIPT, "-e", "null", "-f", "pdf", "--output-dir", "out")
+    assert len(list((tmp_path / "out").glob("*.pdf"))) == 2
 
 
 def test_overlay_takes_the_picture_from_where_it_can(run: Run, tmp_path: Path, system: LocalSystem) -> None:

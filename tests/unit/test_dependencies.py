@@ -138,7 +138,7 @@ def test_each_wheel_has_the_licence_of_the_whole() -> None:
 
 def test_the_client_declares_what_it_imports_and_no_more() -> None:
     used = frozenset().union(*map(imported, (ROOT / "producer").rglob("*.py")))
-    assert used == declared("ocrqueue", "metrics,tracing")
+    assert used == declared("ocrqueue", "metrics,tracing,pdf")
 
 
 @pytest.mark.parametrize("path", sorted(WORKER.rglob("*.py")), ids=lambda path: path.relative_to(WORKER).as_posix())

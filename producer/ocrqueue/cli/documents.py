@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote
@@ -13,14 +13,19 @@ import click
 
 from ocrqueue.cli.output import say
 from ocrqueue.document import Document
-from ocrqueue.document.formats import FORMATS, render
+from ocrqueue.document.formats import FORMATS, render, written_pieces
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import SourceInvalid
 from ocrqueue.job.references import is_reference, split_uri
 
-FORMAT: Final = click.Choice(sorted(FORMATS))
+FORMAT: Final = click.Choice(sorted([*FORMATS, "pdf"]))
 
-_EXTENSIONS: Final = {"text": "txt"}
+Picture = Callable[[], bytes]
+"""Gets the file that was read, which `pdf` alone needs."""
+
+_EXTENSIONS: Final = {
+    **{"text": "txt", "text-layout": "txt", "markdown": "md", "alto": "alto.xml", "page": "page.xml"},
+}
 _UNSAFE: Final = re.compile(r"[^\w.,+=@ -]+")
 _LONGEST_NAME: Final = 150
 """Bytes; file systems allow 255 with what is appended."""
@@ -62,27 +67,50 @@ def _distinct(stems: Sequence[str] | map[str]) -> list[str]:
     return distinct
 
 
-def write_document(document: Document, format_name: str, path: Path) -> None:
-    """In UTF-8, whatever the locale. The folder is made where it is missing."""
+def write_document(document: Document, format_name: str, path: Path, picture: Picture) -> list[Path]:
+    """In UTF-8, whatever the locale; the files written. The folder is made where it is missing.
+
+    PAGE XML of several pages becomes a file for each: NAME-p001.xml and so on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_encoded(document, format_name))
+    if format_name == "pdf":
+        path.write_bytes(document.to_pdf(picture()))
+        return [path]
+    if format_name == "page" and len(document.pages) != 1:
+        return _write_page_files(document, path)
+    with path.open("wb") as file:
+        for piece in written_pieces(document, format_name):
+            file.write(piece.encode("utf-8", "replace"))
+    return [path]
 
 
-def print_document(document: Document, format_name: str, title: str = "") -> None:
+def _write_page_files(document: Document, path: Path) -> list[Path]:
+    stem, dot, endings = path.name.partition(".")
+    written = []
+    for page in document.pages:
+        file = path.with_name(f"{stem}-p{page.number:03d}{dot}{endings}")
+        file.write_bytes(document.to_page(page.number).encode("utf-8", "replace"))
+        written.append(file)
+    return written
+
+
+def print_document(document: Document, format_name: str, picture: Picture, title: str = "") -> None:
     """On stdout; text under `==> title <==` if a title is given.
 
     Text follows the terminal's encoding; the other formats are defined in UTF-8 and keep it in a pipe or file.
     """
-    if format_name == "text" or sys.stdout.isatty():
+    if format_name == "pdf":
+        if sys.stdout.isatty():
+            raise click.UsageError("A PDF is not for a terminal: give --output, or a pipe.")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(document.to_pdf(picture()))
+    elif format_name == "text" or sys.stdout.isatty():
         header = f"==> {inline_text(title)} <==\n" if title else ""
         click.echo(header + render(document, format_name), nl=False)
     else:
         sys.stdout.flush()
-        sys.stdout.buffer.write(_encoded(document, format_name))
-
-
-def _encoded(document: Document, format_name: str) -> bytes:
-    return render(document, format_name).encode("utf-8", "replace")
+        for piece in written_pieces(document, format_name):
+            sys.stdout.buffer.write(piece.encode("utf-8", "replace"))
 
 
 def say_page_errors(document: Document, subject: str) -> None:

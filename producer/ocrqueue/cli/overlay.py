@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 
 from ocrqueue.cli.documents import safe_name, say_page_errors
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.output import json_option, print_json, say
+from ocrqueue.cli.pictures import IMAGE_OPTION, picture_read
 from ocrqueue.cli.results import finished_document
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
-from ocrqueue.errors import PageNotFound, SourceInvalid, SourceNotFound
-from ocrqueue.job.references import redact_uri
-from ocrqueue.storage.files import file_uri_path
+from ocrqueue.errors import PageNotFound
 
 
 @click.command()
@@ -27,12 +27,7 @@ from ocrqueue.storage.files import file_uri_path
     help="File to write; its ending gives the format.  [default: ID-overlay.png]",
 )
 @click.option("--page", type=click.IntRange(min=1), metavar="N", help="This page only.  [default: all]")
-@click.option(
-    "--image",
-    "local_image",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The picture that was read, if it is neither in storage nor a file:// of this machine.",
-)
+@IMAGE_OPTION
 @json_option
 @click.pass_context
 def overlay(
@@ -45,8 +40,8 @@ def overlay(
 ) -> None:
     """Draw the words on the picture that was read.
 
-    Of several pages each becomes a file of its own, NAME-p001.png and so on. With --json, one object a line: page
-    and file.
+    Of several pages each becomes a file of its own, NAME-p001.png and so on; a file that ends in .html or .pdf has all
+    pages. With --json, one object a line: page and file.
     """
     from ocrqueue.document.formats.overlay import draw_overlay, open_page
 
@@ -54,14 +49,19 @@ def overlay(
     _check_format(target)
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)
-        picture = local_image.read_bytes() if local_image else original_picture(queue, job_id, document)
-        if hashlib.sha256(picture).hexdigest() != document.input.sha256:
-            raise SourceInvalid(
-                "This is not the picture that the job read: its SHA-256 differs.",
-                remedy="Give the unchanged file as --image.",
-            )
+        picture = picture_read(queue, job_id, document, local_image)
     if page is not None and page not in {known.number for known in document.pages}:
         raise PageNotFound(f"The job has no page {page}; it has {len(document.pages)}.")
+    if target.suffix.lower() in _WHOLE:
+        shown = document if page is None else _only(document, page)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_WHOLE[target.suffix.lower()](shown, picture))
+        if as_json:
+            print_json({"page": page, "file": str(target)})
+        else:
+            say(f"{target}")
+        say_page_errors(document, job_id)
+        context.exit(exit_of_states([document.status]))
     readable = [known.number for known in document.pages if known.error is None]
     for number in readable if page is None else [page]:
         path = target if page is not None or len(document.pages) == 1 else _page_file(target, number)
@@ -76,31 +76,27 @@ def overlay(
     context.exit(exit_of_states([document.status]))
 
 
+def _html(document: Document, picture: bytes) -> bytes:
+    return document.to_overlay_html(picture).encode("utf-8", "replace")
+
+
+def _only(document: Document, number: int) -> Document:
+    return document.model_copy(update={"pages": tuple(page for page in document.pages if page.number == number)})
+
+
+_WHOLE: Final[dict[str, Callable[[Document, bytes], bytes]]] = {".html": _html, ".pdf": Document.to_overlay_pdf}
+"""What holds all pages in one file."""
+
+
 def _check_format(path: Path) -> None:
+    if path.suffix.lower() in _WHOLE:
+        return
     from PIL import Image
 
     # reading the extensions loads Pillow's plugins, which know what they can write
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if format_name not in Image.SAVE:
         raise click.UsageError(f"{path.name!r} does not end as a picture that can be written: try .png.")
-
-
-def original_picture(queue: OcrQueue, job_id: str, document: Document) -> bytes:
-    """The bytes of the image that the job read, where this machine can get at them without the workers' rights.
-
-    Raises SourceNotFound, which names the remedy, or what storage raises.
-    """
-    (job,) = queue.registry.jobs([job_id])
-    # the record alone has the reference with its query; after its end the Document's own does for storage and files
-    uri = job.image if job is not None else document.input.uri
-    if queue.storage.owns(uri):
-        return queue.storage.read_uri(uri)
-    if uri.startswith("file://") and (path := Path(file_uri_path(uri))).is_file():
-        return path.read_bytes()
-    raise SourceNotFound(
-        f"The picture {redact_uri(uri)[:200]} is neither in storage nor a file of this machine.",
-        remedy="Download it and give it as --image FILE.",
-    )
 
 
 def _page_file(target: Path, number: int) -> Path:

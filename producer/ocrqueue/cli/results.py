@@ -9,6 +9,7 @@ import click
 from ocrqueue.cli.documents import FORMAT, print_document, say_page_errors, write_document
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.output import json_option, print_json, say_error
+from ocrqueue.cli.pictures import IMAGE_OPTION, picture_getter
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
 from ocrqueue.errors import ErrorInfo
@@ -18,10 +19,20 @@ from ocrqueue.errors import ErrorInfo
 @click.argument("job_id", metavar="ID")
 @click.option("--format", "-f", "format_name", type=FORMAT, help="What to print.  [default: text]")
 @click.option("--output", "-O", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead.")
+@IMAGE_OPTION
 @json_option
 @click.pass_context
-def result(context: click.Context, job_id: str, format_name: str | None, output: Path | None, as_json: bool) -> None:
+def result(
+    context: click.Context,
+    job_id: str,
+    format_name: str | None,
+    output: Path | None,
+    local_image: Path | None,
+    as_json: bool,
+) -> None:
     """Print what was read.
+
+    `pdf` is searchable: the picture that was read, with the words as invisible text. `page` is a file for each page.
 
     --json is short for --format json, and prints errors as JSON too.
     """
@@ -29,11 +40,12 @@ def result(context: click.Context, job_id: str, format_name: str | None, output:
         raise click.UsageError("--json prints JSON; leave it out, or leave --format out.")
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)
-    wanted = "json" if as_json else format_name or "text"
-    if output is not None:
-        write_document(document, wanted, output)
-    else:
-        print_document(document, wanted)
+        wanted = "json" if as_json else format_name or "text"
+        picture = picture_getter(queue, job_id, document, local_image)
+        if output is not None:
+            write_document(document, wanted, output, picture)
+        else:
+            print_document(document, wanted, picture)
     say_page_errors(document, job_id)
     context.exit(exit_of_states([document.status]))
 

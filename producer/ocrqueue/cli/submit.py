@@ -17,6 +17,7 @@ from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say
+from ocrqueue.cli.pictures import picture_getter
 from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
@@ -282,8 +283,8 @@ def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted) -> list[Job
         if wanted.folder is not None and status.state in {"succeeded", "partial"}:
             path = wanted.folder / files[status.id]
             document = queue.document(status)
-            write_document(document, format_name, path)
-            record["output"] = str(path)
+            written = write_document(document, format_name, path, picture_getter(queue, status.id, document))
+            record["output"] = str(written[0]) if len(written) == 1 else list(map(str, written))
             if status.state == "partial":
                 partial.append((document, names[status.id]))
         if wanted.as_json:
@@ -306,5 +307,6 @@ def _print_documents(queue: OcrQueue, ended: list[JobStatus], names: list[str], 
         if status.state not in {"succeeded", "partial"}:
             continue
         document = queue.document(status)
-        print_document(document, format_name, title=name if len(ended) > 1 else "")
+        title = name if len(ended) > 1 else ""
+        print_document(document, format_name, picture_getter(queue, status.id, document), title)
         say_page_errors(document, name)

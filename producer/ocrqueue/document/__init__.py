@@ -1,6 +1,6 @@
 """What was read: a Document of pages, blocks, paragraphs, lines and words with polygons and confidences.
 
-`formats` writes it as text, TSV, hOCR and as a picture.
+`formats` writes it as text, tables, XML, searchable PDF and as a picture.
 """
 
 from ocrqueue.document.model import (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, computed_field
 
+from ocrqueue.document.writable import Writable
 from ocrqueue.errors import CropMissing, ErrorInfo
 from ocrqueue.job.route import Share, Step
 
@@ -218,7 +219,7 @@ class Timings(_Value):
     total_s: float = Field(default=0.0, description="From the worker's start on the job to the result stored.")
 
 
-class Document(_Value):
+class Document(_Value, Writable):
     """The whole result, as stored in result.json."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", title="ocrqueue document")

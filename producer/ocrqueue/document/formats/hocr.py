@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from html import escape
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -35,20 +36,22 @@ _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}")
 _URI_CHARACTERS = "/:%?#[]@!$&()*+,=~"
 
 
-def to_hocr(document: Document) -> str:
+def hocr_pieces(document: Document) -> Iterator[str]:
     """Classes ocr_page, ocr_carea (block), ocr_par, ocr_line and ocrx_word, each with its bbox in whole pixels.
 
     Words carry x_wconf, a whole percent, where the engine gives a confidence. It is well-formed XML and may be served
     as HTML too. Of a partial Document, the pages that failed are empty and the head's ocrqueue-status says so.
     """
-    head = _HEAD.format(
+    yield _HEAD.format(
         title=escape(f"ocrqueue {inline_text(document.job_id)}"),
         system=escape(inline_text(f"{document.engine.name} {document.engine.version}")),
         pages=len(document.pages),
         status=document.status,
     )
     image = _image_property(document.input.uri)
-    return head + "".join(_page_markup(page, image) for page in document.pages) + _TAIL
+    for page in document.pages:
+        yield _page_markup(page, image)
+    yield _TAIL
 
 
 def _page_markup(page: Page, image: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from io import BytesIO
-from typing import Final
+from typing import Final, TypeVar
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -21,9 +22,21 @@ from ocrqueue.errors import (
 FORMATS_READ: Final = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 MAX_PIXELS: Final = 75_000_000
 
+_Made = TypeVar("_Made")
+
 
 def open_page(data: bytes, page_number: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Page `page_number` (from 1) of an image file, mode RGB, EXIF orientation applied, transparency on white.
+
+    Raises what read_page raises.
+    """
+    return read_page(data, page_number, lambda image: _on_white(ImageOps.exif_transpose(image)), max_pixels=max_pixels)
+
+
+def read_page(
+    data: bytes, page_number: int, make: Callable[[Image.Image], _Made], *, max_pixels: int = MAX_PIXELS
+) -> _Made:
+    """What `make` makes of page `page_number` (from 1) of an image file, decoded and as it is stored.
 
     Raises ImageEmpty, ImageNotRecognised, ImageTooLarge (more than `max_pixels` on the page), ImageTruncated,
     ImageCorrupt or PageNotFound.
@@ -36,7 +49,7 @@ def open_page(data: bytes, page_number: int, *, max_pixels: int = MAX_PIXELS) ->
         with warnings.catch_warnings():
             # What Pillow warns of, such as broken metadata, either ends in an error below or does not matter.
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            return _decoded(data, page_number, max_pixels)
+            return _made(data, page_number, make, max_pixels)
     except OcrQueueError:
         raise
     except UnidentifiedImageError:
@@ -47,13 +60,13 @@ def open_page(data: bytes, page_number: int, *, max_pixels: int = MAX_PIXELS) ->
         raise (ImageTruncated if "truncated" in str(error) else ImageCorrupt) from error
 
 
-def _decoded(data: bytes, page_number: int, max_pixels: int) -> Image.Image:
+def _made(data: bytes, page_number: int, make: Callable[[Image.Image], _Made], max_pixels: int) -> _Made:
     with Image.open(BytesIO(data), formats=FORMATS_READ) as image:
         _seek(image, page_number)
         if image.width * image.height > max_pixels:
             raise ImageTooLarge(f"The page has {image.width} x {image.height} pixels; {max_pixels} are allowed.")
         image.load()
-        return _on_white(ImageOps.exif_transpose(image))
+        return make(image)
 
 
 def _seek(image: Image.Image, page_number: int) -> None:

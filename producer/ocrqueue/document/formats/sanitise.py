@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 
-from ocrqueue.document import Box, Page
+from ocrqueue.document import Box, Page, Polygon
 
 # What str.splitlines() and terminals take for a break, and the tab.
 _BREAKS = re.compile("[\\t-\\r\\x1c-\\x1e\\x85\\u2028\\u2029]+")
@@ -34,3 +34,8 @@ def pixel_box(box: Box, page: Page) -> tuple[int, int, int, int]:
     right = math.ceil(clamp(box[2], page.width))
     bottom = math.ceil(clamp(box[3], page.height))
     return left, top, max(left, right), max(top, bottom)
+
+
+def points(polygon: Polygon, page: Page) -> str:
+    """`x,y x,y x,y x,y` in whole pixels within the page, as ALTO and PAGE write a polygon."""
+    return " ".join(f"{round(clamp(x, page.width))},{round(clamp(y, page.height))}" for x, y in polygon)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ocrqueue.document import Document, Page, Paragraph
 from ocrqueue.document.formats.sanitise import inline_text
 
 
-def to_text(document: Document) -> str:
+def text_pieces(document: Document) -> Iterator[str]:
     """Lines joined by newlines, paragraphs and blocks by empty lines, pages by form feeds.
 
     That is `document.text` and a newline at the end, save that no word can break a line or steer a terminal.
     """
-    return "\f".join(_page_text(page) for page in document.pages) + "\n"
+    for number, page in enumerate(document.pages):
+        yield ("\f" if number else "") + _page_text(page)
+    yield "\n"
 
 
 def _page_text(page: Page) -> str:

@@ -28,16 +28,15 @@ COLUMNS: Final = (
 )
 
 
-def to_tsv(document: Document) -> str:
+def tsv_pieces(document: Document) -> Iterator[str]:
     """One header line, then one line for each page, block, paragraph, line and word, in reading order.
 
     left, top, width and height are whole pixels of the page; conf is in percent with two decimals, and -1 where the
     engine gives none and on all levels but the word's.
     """
-    rows = ["\t".join(COLUMNS)]
+    yield "\t".join(COLUMNS) + "\n"
     for page in document.pages:
-        rows += _page_rows(page)
-    return "\n".join(rows) + "\n"
+        yield "\n".join(_page_rows(page)) + "\n"
 
 
 def _page_rows(page: Page) -> Iterator[str]:

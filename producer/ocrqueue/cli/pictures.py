@@ -1,0 +1,60 @@
+"""The picture that a job has read, for commands that show it or write it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ocrqueue.client import OcrQueue
+from ocrqueue.document import Document
+from ocrqueue.errors import SourceInvalid, SourceNotFound
+from ocrqueue.job.references import redact_uri
+from ocrqueue.storage.files import file_uri_path
+
+IMAGE_OPTION: Final = click.option(
+    "--image",
+    "local_image",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The picture that was read, if it is neither in storage nor a file:// of this machine.",
+)
+
+
+def picture_read(queue: OcrQueue, job_id: str, document: Document, local_image: Path | None = None) -> bytes:
+    """The bytes that the job read. Raises SourceInvalid where they are others, and as original_picture does."""
+    picture = local_image.read_bytes() if local_image else original_picture(queue, job_id, document)
+    if hashlib.sha256(picture).hexdigest() != document.input.sha256:
+        raise SourceInvalid(
+            "This is not the picture that the job read: its SHA-256 differs.",
+            remedy="Give the unchanged file as --image.",
+        )
+    return picture
+
+
+def picture_getter(
+    queue: OcrQueue, job_id: str, document: Document, local_image: Path | None = None
+) -> Callable[[], bytes]:
+    """picture_read for those who may not need it."""
+    return partial(picture_read, queue, job_id, document, local_image)
+
+
+def original_picture(queue: OcrQueue, job_id: str, document: Document) -> bytes:
+    """The bytes of the image that the job read, where this machine can get at them without the workers' rights.
+
+    Raises SourceNotFound, which names the remedy, or what storage raises.
+    """
+    (job,) = queue.registry.jobs([job_id])
+    # the record alone has the reference with its query; after its end the Document's own does for storage and files
+    uri = job.image if job is not None else document.input.uri
+    if queue.storage.owns(uri):
+        return queue.storage.read_uri(uri)
+    if uri.startswith("file://") and (path := Path(file_uri_path(uri))).is_file():
+        return path.read_bytes()
+    raise SourceNotFound(
+        f"The picture {redact_uri(uri)[:200]} is neither in storage nor a file of this machine.",
+        remedy="Download it and give it as --image FILE.",
+    )

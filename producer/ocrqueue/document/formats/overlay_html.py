@@ -1,0 +1,91 @@
+"""The pages with their words marked, as one HTML file: no script, and nothing that is fetched."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from html import escape
+from io import BytesIO
+from typing import Final
+
+from ocrqueue.document import Document, Page, Word
+from ocrqueue.document.formats.page_image import MAX_PIXELS, open_page
+from ocrqueue.document.formats.sanitise import clamp, inline_text
+from ocrqueue.errors import OcrQueueError
+
+_HEAD: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ margin: 1rem; font-family: sans-serif; background: #eee }}
+figure {{ margin: 0 0 2rem }}
+svg {{ display: block; width: 100%; max-width: 75rem; height: auto; background: #fff }}
+polygon {{ fill-opacity: .15; stroke-width: 1; vector-effect: non-scaling-stroke }}
+polygon:hover {{ fill-opacity: .4 }}
+text {{ fill: transparent }}
+text::selection {{ fill: #000; background: #fd6 }}
+</style>
+</head>
+<body>
+"""
+_TAIL: Final = "</body>\n</html>\n"
+_QUALITY: Final = 85
+
+
+def overlay_html_pieces(document: Document, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
+    """Page by page: its picture, a frame around each word, and the word to hover over, select and search for.
+
+    Colours run from red (confidence 0) to green (1); grey where the engine gives none. The pictures are JPEGs made
+    for looking at. Raises what open_page raises, except for a page that failed, which is shown with its error.
+    """
+    yield _HEAD.format(title=escape(f"ocrqueue {inline_text(document.job_id)}"))
+    for page in document.pages:
+        yield from _page(page, data, max_pixels)
+    yield _TAIL
+
+
+def _page(page: Page, data: bytes, max_pixels: int) -> Iterator[str]:
+    yield "<figure>\n<figcaption>"
+    yield escape(f"Page {page.number}" + (f": {inline_text(page.error.message)}" if page.error else ""))
+    yield "</figcaption>\n"
+    picture = _picture(page, data, max_pixels)
+    if picture:
+        width, height = max(page.width, 1), max(page.height, 1)
+        yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n'
+        yield f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{picture}"/>\n'
+        for word in page.words():
+            yield _word(word, page)
+        yield "</svg>\n"
+    yield "</figure>\n"
+
+
+def _picture(page: Page, data: bytes, max_pixels: int) -> str:
+    try:
+        image = open_page(data, page.number, max_pixels=max_pixels)
+    except OcrQueueError:
+        if page.error is None:
+            raise
+        return ""
+    written = BytesIO()
+    image.save(written, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + b64encode(written.getvalue()).decode("ascii")
+
+
+def _word(word: Word, page: Page) -> str:
+    corners = [(clamp(x, page.width), clamp(y, page.height)) for x, y in word.polygon]
+    outline = " ".join(f"{x:g},{y:g}" for x, y in corners)
+    colour = "#808080" if word.confidence is None else f"hsl({120 * word.confidence:.0f} 90% 40%)"
+    text = escape(inline_text(word.text))
+    share = "" if word.confidence is None else f" ({100 * word.confidence:.0f} %)"
+    (left, bottom), height = corners[3], max(corners[3][1] - corners[0][1], 1)
+    length = max(corners[2][0] - corners[3][0], 1)
+    return (
+        f'<polygon points="{outline}" fill="{colour}" stroke="{colour}"><title>{text}{share}</title></polygon>'
+        f'<text x="{left:g}" y="{bottom:g}" font-size="{height:g}" textLength="{length:g}" '
+        f'lengthAdjust="spacingAndGlyphs" pointer-events="none">{text} </text>\n'
+    )

@@ -1,0 +1,119 @@
+"""The image of a page as an object of a PDF: JPEGs by their own bytes, all others without loss."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from PIL import Image
+
+from ocrqueue.document.formats.page_image import MAX_PIXELS, read_page
+
+_ORIENTATION_TAG: Final = 0x0112
+_LEVEL: Final = 6
+_COLOURS: Final = {"1": "/DeviceGray", "L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
+
+Matrix = tuple[float, float, float, float, float, float]
+
+# From the unit square of a PDF's image, y up, to that of the page as a viewer shows it.
+_ORIENTED: Final[dict[int, Matrix]] = {
+    1: (1, 0, 0, 1, 0, 0),
+    2: (-1, 0, 0, 1, 1, 0),
+    3: (-1, 0, 0, -1, 1, 1),
+    4: (1, 0, 0, -1, 0, 1),
+    5: (0, -1, -1, 0, 1, 1),
+    6: (0, -1, 1, 0, 0, 1),
+    7: (0, 1, 1, 0, 0, 0),
+    8: (0, 1, -1, 0, 1, 0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedImage:
+    data: bytes
+    filter: str
+    width: int
+    height: int
+    bits: int
+    colours: str
+    oriented: Matrix
+    """Of EXIF: applied as the page draws the image, whose bytes stay as they are."""
+    viewed: tuple[int, int]
+    """Width and height as a viewer shows it."""
+    inverted: bool = False
+    palette: bytes = field(default=b"", repr=False)
+    """Of RGB, where `data` holds indexes."""
+    alpha: bytes = field(default=b"", repr=False)
+    """Compressed, 8 bits a pixel."""
+    profile: bytes = field(default=b"", repr=False)
+
+
+def embedded_image(data: bytes, page_number: int, *, max_pixels: int = MAX_PIXELS) -> EmbeddedImage:
+    """Page `page_number` (from 1) of an image file. Raises what read_page raises."""
+    return read_page(data, page_number, lambda image: _embedded(image, data), max_pixels=max_pixels)
+
+
+def _embedded(image: Image.Image, data: bytes) -> EmbeddedImage:
+    if image.format in {"JPEG", "MPO"} and image.mode in {"L", "RGB", "CMYK"}:
+        # Adobe's CMYK is stored inverted, and Pillow's plugin tells it by the same marker as PDF readers do
+        inverted = image.mode == "CMYK" and "adobe" in image.info
+        return _of(image, image.mode, data, "/DCTDecode", inverted=inverted)
+    if image.mode == "P" and not image.has_transparency_data:
+        palette = image.getpalette("RGB") or [0, 0, 0]
+        return _of(image, "P", _compressed(image), "/FlateDecode", palette=bytes(palette[: 3 * 256]))
+    if image.mode.startswith("I;16"):
+        # PDF has the high byte first
+        values = image.tobytes("raw", "I;16B")
+        return _of(image, "L", zlib.compress(values, _LEVEL), "/FlateDecode", bits=16)
+    alpha = b""
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        alpha = zlib.compress(layered.getchannel("A").tobytes(), _LEVEL)
+        layered_mode = "L" if image.mode in {"L", "LA", "La"} else "RGB"
+        flat = layered.convert("RGB")
+        flat = flat.getchannel("R") if layered_mode == "L" else flat
+    else:
+        flat = image if image.mode in _COLOURS else image.convert("RGB")
+    return _of(image, flat.mode, _compressed(flat), "/FlateDecode", alpha=alpha, bits=1 if flat.mode == "1" else 8)
+
+
+def _of(
+    image: Image.Image,
+    mode: str,
+    data: bytes,
+    decoder: str,
+    *,
+    bits: int = 8,
+    inverted: bool = False,
+    palette: bytes = b"",
+    alpha: bytes = b"",
+) -> EmbeddedImage:
+    orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    oriented = _ORIENTED.get(orientation, _ORIENTED[1])
+    width, height = image.size
+    return EmbeddedImage(
+        data=data,
+        filter=decoder,
+        width=width,
+        height=height,
+        bits=bits,
+        colours=_COLOURS.get(mode, "/DeviceRGB"),
+        oriented=oriented,
+        viewed=(width, height) if oriented[0] else (height, width),
+        inverted=inverted,
+        palette=palette,
+        alpha=alpha,
+        profile=_profile(image, mode) if not palette else b"",
+    )
+
+
+def _profile(image: Image.Image, mode: str) -> bytes:
+    """The ICC profile, if it is of as many colours as the image has."""
+    profile = image.info.get("icc_profile") or b""
+    spaces = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
+    return profile if isinstance(profile, bytes) and profile[16:20] == spaces.get(mode, b"none") else b""
+
+
+def _compressed(image: Image.Image) -> bytes:
+    return zlib.compress(image.tobytes(), _LEVEL)

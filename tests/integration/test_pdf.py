@@ -1,0 +1,333 @@
+"""Searchable PDFs: what three readers find in them, where, and that the picture stays as it was."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageChops
+
+from ocrqueue.document import Box, Document, Page, Word, box_of
+from ocrqueue.document.formats.page_image import open_page
+from ocrqueue.errors import ErrorInfo, ImageNotRecognised, PageNotFound
+from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
+
+pikepdf = pytest.importorskip("pikepdf", reason="pip install 'ocrqueue[pdf]'")
+pypdfium2 = pytest.importorskip("pypdfium2")
+pdfminer = pytest.importorskip("pdfminer.high_level")
+
+from pdfminer.converter import PDFPageAggregator  # noqa: E402
+from pdfminer.layout import LAParams, LTChar, LTContainer  # noqa: E402
+from pdfminer.pdfinterp import PDFPageInterpreter, PDFResourceManager  # noqa: E402
+from pdfminer.pdfpage import PDFPage  # noqa: E402
+
+from ocrqueue.document.formats.pdf import bind_pdf  # noqa: E402
+
+DPI = 300.0
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (400, 300), form: str = "JPEG", **options: Any) -> bytes:
+    image = Image.radial_gradient("L").resize(size).convert(mode)
+    written = BytesIO()
+    image.save(written, form, **options)
+    return written.getvalue()
+
+
+def turned(item: Word, degrees: int) -> Word:
+    """Its text runs down at 90, up at 270; the box stays."""
+    left, top, right, bottom = item.bbox
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    polygon = tuple(corners[(number + degrees // 90) % 4] for number in range(4))
+    return item.model_copy(update={"polygon": polygon})
+
+
+def page_of_lines(*lines: Sequence[tuple[str, Box]], degrees: int = 0, glued: bool = False) -> Page:
+    built = [
+        line_of([turned(word(text, box), degrees).model_copy(update={"space_after": not glued}) for text, box in line])
+        for line in lines
+    ]
+    block = block_of([paragraph_of(built)])
+    return Page(number=1, width=400, height=300, dpi=DPI, rotation=degrees, blocks=(block,))  # type: ignore[arg-type]
+
+
+ENGLISH = page_of(1, [[[["Hello", "world,", "more"], ["again", "x"]]], [[["<&()\\"]]]], dpi=DPI)
+KOREAN = page_of(1, [[[["도서관의", "작은", "𠀀漢"]]]], dpi=DPI)
+TWO_COLUMNS = page_of_lines(
+    *(
+        [("left", (10, 10, 60, 30)), ("one", (70, 10, 110, 30))],
+        [("left", (10, 40, 60, 60)), ("two", (70, 40, 110, 60))],
+    ),
+    *([("right", (210, 10, 260, 30)), ("one", (270, 10, 310, 30))], [("end", (210, 40, 260, 60))]),
+)
+DOWN = page_of_lines(
+    [("Hello", (100, 10, 120, 60)), ("world", (100, 70, 120, 130))], [("next", (60, 10, 80, 60))], degrees=90
+)
+UP = page_of_lines(
+    [("Hello", (100, 80, 120, 130)), ("world", (100, 10, 120, 70))], [("next", (140, 80, 160, 130))], degrees=270
+)
+HEAD_DOWN = page_of_lines([("Hello", (200, 200, 250, 220)), ("world", (130, 200, 190, 220))], degrees=180)
+ARABIC = page_of_lines([("مرحبا", (200, 10, 260, 30)), ("بكم", (130, 10, 190, 30))], [("123", (210, 50, 260, 70))])
+VERTICAL = page_of_lines(
+    *([("日本語", (100, 10, 120, 70)), ("縦書", (100, 73, 120, 113))], [("次の行", (70, 10, 90, 70))]), glued=True
+)
+UPWARDS_UNSAID = page_of_lines([("Hello", (100, 80, 120, 130)), ("world", (100, 10, 120, 70))])
+PAGES = {
+    "up, boxes upright": UPWARDS_UNSAID,
+    **{"english": ENGLISH, "korean": KOREAN, "columns": TWO_COLUMNS, "down": DOWN, "up": UP, "head down": HEAD_DOWN},
+    **{"arabic": ARABIC, "vertical": VERTICAL},
+}
+
+
+def words_of(text: str) -> list[str]:
+    for mark in "\u202a\u202b\u202c":
+        text = text.replace(mark, "")
+    return text.split()
+
+
+def truth(page: Page) -> list[str]:
+    return words_of(page.text)
+
+
+def of_pdftotext(pdf: bytes, path: Path, *options: str) -> str:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is missing: Debian's poppler-utils has it")
+    path.write_bytes(pdf)
+    return subprocess.run(["pdftotext", *options, path, "-"], capture_output=True, text=True, check=True).stdout
+
+
+def of_pdfium(pdf: bytes) -> str:
+    with pypdfium2.PdfDocument(pdf) as opened:
+        return "\f".join(page.get_textpage().get_text_range() for page in opened)
+
+
+def of_pdfminer(pdf: bytes) -> str:
+    return str(pdfminer.extract_text(BytesIO(pdf), laparams=LAParams(detect_vertical=True)))
+
+
+def pages_of(pdf: bytes) -> list[Any]:
+    """Without an analysis of the layout, which would reorder what is turned."""
+    resources = PDFResourceManager()
+    device = PDFPageAggregator(resources, laparams=None)
+    interpreter = PDFPageInterpreter(resources, device)
+    pages = []
+    for page in PDFPage.get_pages(BytesIO(pdf)):
+        interpreter.process_page(page)
+        pages.append(device.get_result())
+    return pages
+
+
+def boxes_of(pdf: bytes, height: int = 300) -> list[tuple[str, Box]]:
+    """Words by pdfminer.six in the order of the page's content, their boxes in pixels, y down."""
+    found: list[tuple[str, Box]] = []
+    text, corners = "", []
+    scale = DPI / 72
+
+    def characters(item: Any) -> list[LTChar]:
+        if isinstance(item, LTChar):
+            return [item]
+        return [each for part in item for each in characters(part)] if isinstance(item, LTContainer) else []
+
+    for page in pages_of(pdf):
+        for each in characters(page):
+            if each.get_text() == " ":
+                found.append((text, box_of(corners)))
+                text, corners = "", []
+                continue
+            x0, y0, x1, y1 = (side * scale for side in each.bbox)
+            text += each.get_text()
+            corners.append(((x0, height - y1), (x1, height - y1), (x1, height - y0), (x0, height - y0)))
+    if text:
+        found.append((text, box_of(corners)))
+    return found
+
+
+def overlap(one: Box, other: Box) -> float:
+    def area(box: Box) -> float:
+        return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+
+    shared = area((max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])))
+    return shared / (area(one) + area(other) - shared)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_three_readers_find_the_text(name: str, tmp_path: Path) -> None:
+    page = PAGES[name]
+    pdf = document_of(page).to_pdf(picture())
+    # of text that is upside down, pdfium has the words of a line from left to right
+    order = sorted if name == "head down" else list
+    assert order(words_of(of_pdfium(pdf))) == order(truth(page))
+    # in columns, these two see lines that go across; `-raw` is for reading order
+    found = {"pdftotext": of_pdftotext(pdf, tmp_path / "a.pdf"), "pdfminer": of_pdfminer(pdf)}
+    for reader, text in found.items():
+        assert sorted(words_of(text)) == sorted(truth(page)), reader
+    if name != "arabic":
+        # there each letter is a word to `pdftotext -raw`
+        assert words_of(of_pdftotext(pdf, tmp_path / "a.pdf", "-raw")) == truth(page)
+
+
+@pytest.mark.parametrize(
+    "name", ["english", "korean", "columns", "down", "up", "up, boxes upright", "head down", "arabic"]
+)
+def test_words_lie_where_they_stand(name: str) -> None:
+    page = PAGES[name]
+    found = boxes_of(document_of(page).to_pdf(picture()))
+    words = list(page.words())
+    assert [text for text, _ in found] == [item.text for item in words]
+    for (text, box), item in zip(found, words, strict=True):
+        assert max(abs(side - wanted) for side, wanted in zip(box, item.bbox, strict=True)) <= 2, text
+        assert overlap(box, item.bbox) >= 0.8, text
+
+
+def test_qpdf_finds_no_fault(tmp_path: Path) -> None:
+    if shutil.which("qpdf") is None:
+        pytest.skip("qpdf is missing: Debian's package of that name has it")
+    tiff = picture(form="TIFF", save_all=True, append_images=[Image.new("1", (400, 300))] * (len(PAGES) - 1))
+    pages = [page.model_copy(update={"number": number}) for number, page in enumerate(PAGES.values(), 1)]
+    for method in ("to_pdf", "to_overlay_pdf"):
+        path = tmp_path / f"{method}.pdf"
+        path.write_bytes(getattr(document_of(*pages), method)(tiff))
+        checked = subprocess.run(["qpdf", "--check", path], capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_jpeg_keeps_its_bytes(mode: str) -> None:
+    source = picture(mode)
+    with pikepdf.open(BytesIO(document_of(ENGLISH).to_pdf(source))) as pdf:
+        image = pdf.pages[0].obj.Resources.XObject.Image
+        assert image.read_raw_bytes() == source
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        *[("1", "PNG"), ("L", "PNG"), ("P", "PNG"), ("RGB", "PNG"), ("1", "TIFF"), ("CMYK", "TIFF"), ("RGB", "BMP")],
+        *[("P", "GIF"), ("LA", "PNG"), ("RGBA", "PNG"), ("I;16", "PNG")],
+    ],
+)
+def test_other_images_lose_nothing(mode: str, form: str) -> None:
+    source = picture(mode, form=form)
+    with pikepdf.open(BytesIO(document_of(ENGLISH).to_pdf(source))) as pdf:
+        image = pdf.pages[0].obj.Resources.XObject.Image
+        with Image.open(BytesIO(source)) as original:
+            if mode == "I;16":
+                assert image.BitsPerComponent == 16
+                assert image.read_bytes() == original.tobytes("raw", "I;16B")
+                return
+            kept = pikepdf.PdfImage(image).as_pil_image().convert("RGB")
+            assert ImageChops.difference(kept, original.convert("RGB")).getbbox() is None
+            assert ("/SMask" in image) == (mode in {"LA", "RGBA"})
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_the_picture_and_not_its_bytes(orientation: int) -> None:
+    image = Image.new("RGB", (40, 30), "white")
+    image.paste("red", (0, 0, 20, 15))
+    image.paste("blue", (20, 0, 40, 15))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    written = BytesIO()
+    image.save(written, "JPEG", exif=exif, quality=95, subsampling=0)
+    viewed = open_page(written.getvalue(), 1)
+    page = Page(number=1, width=viewed.width, height=viewed.height, dpi=72)
+    with pypdfium2.PdfDocument(document_of(page).to_pdf(written.getvalue())) as pdf:
+        shown = pdf[0].render(scale=1).to_pil().convert("RGB")
+    assert shown.size == viewed.size
+    for x, y in [(5, 5), (viewed.width - 6, 5), (5, viewed.height - 6), (viewed.width - 6, viewed.height - 6)]:
+        pairs = zip(shown.getpixel((x, y)), viewed.getpixel((x, y)), strict=True)  # type: ignore[arg-type]
+        assert all(abs(one - other) < 30 for one, other in pairs), (x, y)
+
+
+def test_the_text_is_not_seen() -> None:
+    white = BytesIO()
+    Image.new("RGB", (400, 300), "white").save(white, "PNG")
+    with pypdfium2.PdfDocument(document_of(ENGLISH).to_pdf(white.getvalue())) as pdf:
+        assert pdf[0].render(scale=4).to_pil().convert("L").getextrema() == (255, 255)
+
+
+def test_language_and_size_of_the_page() -> None:
+    page = KOREAN.model_copy(update={"languages": ("kor",)})
+    with pikepdf.open(BytesIO(document_of(page, languages=("kor",)).to_pdf(picture()))) as pdf:
+        assert str(pdf.Root.Lang) == "ko"
+        assert b"/Lang (ko)" in b"".join(each.read_bytes() for each in pdf.pages[0].Contents)
+        assert [float(side) for side in pdf.pages[0].mediabox] == pytest.approx([0, 0, 96, 72])
+
+
+def source_pdf(rotate: int) -> bytes:
+    """A page whose box does not begin at 0, and whose content leaves its matrix changed."""
+    made = pikepdf.new()
+    made.add_blank_page(page_size=(96, 72) if rotate in {0, 180} else (72, 96))
+    page = made.pages[0]
+    x1, y1 = (106, 92) if rotate in {0, 180} else (82, 116)
+    page.obj.MediaBox = pikepdf.Array([10, 20, x1, y1])
+    page.obj.Rotate = rotate
+    page.contents_add(made.make_stream(b"3 0 0 3 7 7 cm 0 0 1 1 re f"))
+    written = BytesIO()
+    made.save(written)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_a_page_of_a_pdf_is_grafted(rotate: int) -> None:
+    source = source_pdf(rotate)
+    pdf = document_of(ENGLISH).to_pdf(source)
+    with pikepdf.open(BytesIO(pdf)) as opened:
+        assert b"3 0 0 3 7 7 cm 0 0 1 1 re f" in [each.read_bytes() for each in opened.pages[0].Contents]
+    with pypdfium2.PdfDocument(pdf) as after, pypdfium2.PdfDocument(source) as before:
+        one, other = (each[0].render(scale=3).to_pil() for each in (before, after))
+        assert ImageChops.difference(one, other).getbbox() is None
+    # pdfminer.six turns the page as viewers do
+    found = boxes_of(pdf)
+    for (text, box), item in zip(found, ENGLISH.words(), strict=True):
+        assert text == item.text
+        assert overlap(box, item.bbox) >= 0.8, (text, box, item.bbox)
+
+
+def test_a_pdf_without_that_page_is_refused() -> None:
+    with pytest.raises(PageNotFound):
+        document_of(ENGLISH.model_copy(update={"number": 2})).to_pdf(source_pdf(0))
+
+
+def test_several_images_become_one_pdf() -> None:
+    written = BytesIO()
+    sources = [picture(), picture(form="PNG")]
+    bind_pdf(zip([document_of(ENGLISH), document_of(KOREAN)], sources, strict=True), written)
+    assert words_of(of_pdfium(written.getvalue())) == truth(ENGLISH) + truth(KOREAN)
+
+
+def test_each_word_has_an_annotation() -> None:
+    with pikepdf.open(BytesIO(document_of(ENGLISH).to_overlay_pdf(picture()))) as pdf:
+        contents = [str(each.Contents) for each in pdf.pages[0].Annots]
+    assert contents == [f"{item.text} (50 %)" for item in ENGLISH.words()]
+
+
+def test_a_page_that_failed_keeps_its_picture_or_is_empty() -> None:
+    failed = Page(number=1, width=400, height=300, error=ErrorInfo(code="engine.failed", message="It broke off."))
+    assert of_pdfium(document_of(failed).to_pdf(picture())) == ""
+    with pikepdf.open(BytesIO(document_of(failed).to_pdf(b"no image"))) as pdf:
+        assert len(pdf.pages) == 1
+    with pytest.raises(ImageNotRecognised):
+        document_of(ENGLISH).to_pdf(b"no image")
+
+
+def test_no_word_breaks_the_pdf(tmp_path: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    boxes: list[Box] = [(nan, 0, inf, 9), (5, 5, 5, 5), (50, 50, 10, 10), (-9, -9, 900, 900)]
+    page = page_of_lines(
+        [(f"w{number}\x00(\\", box) for number, box in enumerate(boxes)], [("e\u0301", (9, 9, 20, 20))]
+    )
+    pdf = document_of(page.model_copy(update={"dpi": nan})).to_pdf(picture())
+    assert len(words_of(of_pdfium(pdf))) >= len(boxes)
+
+
+def test_html_overlay_fetches_nothing() -> None:
+    document: Document = document_of(page_of(1, [[[["<script>", "b"]]]]))
+    html = document.to_overlay_html(picture())
+    assert "<script" not in html
+    assert html.count("<polygon") == 2
+    assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
