@@ -283,14 +283,21 @@ class ImageNotRecognised(OcrQueueError):
     """The bytes are not an image in a format that ocrqueue reads."""
 
     code = "image.not_recognised"
-    remedy = "Send PNG, JPEG, TIFF, WebP, GIF or BMP; the content counts, not the name."
+    remedy = "Send PNG, JPEG, TIFF, WebP, GIF, BMP, HEIC, AVIF, JPEG 2000, PNM or PCX; the content counts, not the name."
+
+
+class ImageUnsupported(OcrQueueError):
+    """The image is coded in a way that ocrqueue does not read. Nothing is said against the file."""
+
+    code = "image.unsupported"
+    remedy = "Save it as PNG, or as TIFF with LZW or Deflate compression, 8 bits a channel."
 
 
 class ImageTruncated(OcrQueueError):
     """The image ends before its data is complete."""
 
     code = "image.truncated"
-    remedy = "Upload the file again; the copy is incomplete."
+    remedy = 'Upload the file again; the copy is incomplete. With truncated="read", what is there is read.'
 
 
 class ImageCorrupt(OcrQueueError):
