@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 from ocrqueue.document import DocumentWarning
 
 TOLERATED: Final = 0.01
-"""The share of a page's pixels that may be missing from its end; more is a copy that was cut off."""
+"""Less than this share of a page's pixels may be missing from its end; more is a copy that was cut off."""
 
 _GREY: Final = 128
 """What a JPEG decoder shows in place of data that ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, Self
@@ -149,7 +149,7 @@ class SourceImage:
                 self._broken = (number, error.info)  # the exception's traceback would hold this object
                 self.close()
             elif self._mend():
-                with self._decoding(number):
+                with suppress(ImageCorrupt), self._decoding(number):
                     return self._decode(number)
             elif not isinstance(error, ImageTruncated) and (rare := self._rare_page(number)) is not None:
                 return rare
@@ -271,13 +271,14 @@ class SourceImage:
             structure = jpeg_structure(self._data)
             missing, rows = grey_at_the_end(image, structure.block)
             if structure.is_progressive and not structure.refined:
-                missing = max(missing, 2 * TOLERATED)  # a sketch of the page, not the page
-            if missing <= TOLERATED:
+                missing = max(missing, TOLERATED)  # a sketch of the page, not the page
+            if missing < TOLERATED:
                 detail = f"{missing:.1%} of the pixels" if missing else "no pixel with it"
                 self._warn(warning("image.end_missing", detail=detail))
-        if missing > TOLERATED:
+        if missing >= TOLERATED:
             share = f"about {missing:.0%} of the page" if rows else "its last, finest data"
-            error = ImageTruncated(f"Data is missing from the {self.format} file.", format=self.format, page=number)
+            lack = "has fewer rows than it announces" if self.format == "PNG" else "ends before its last pixels"
+            error = ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
             if not self._read_truncated or missing >= 1:
                 raise error
             self.truncated[number] = error.info

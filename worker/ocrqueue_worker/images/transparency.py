@@ -18,6 +18,9 @@ _AS_GOOD: Final = 0.1
 _LEAST_OUTLINE: Final = 0.02
 """Of the smaller of the two areas, seen and hidden: letters have a long outline, a page with a margin has a short one."""
 
+_FEWEST: Final = 32
+"""Pixels of outline that a letter has at least."""
+
 _WHITE, _BLACK, _GREY = 255, 0, 128
 
 
@@ -48,7 +51,7 @@ def _background(colors: Image.Image, alpha: Image.Image, most: int) -> int:
     outline = _outline(solid)
     levels = colors.convert("L").histogram(outline)
     count = sum(levels)
-    if count <= _LEAST_OUTLINE * min(seen, pixels - seen) or not count:
+    if count < _FEWEST or count <= _LEAST_OUTLINE * min(seen, pixels - seen):
         return _WHITE
     shares = {
         ground: sum(found for level, found in enumerate(levels) if abs(level - ground) >= _SEEN) / count

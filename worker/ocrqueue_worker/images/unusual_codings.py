@@ -81,6 +81,8 @@ def _layout(tags: dict[int, tuple[int, ...]]) -> str:
 
 def _is_odd(tags: dict[int, tuple[int, ...]]) -> bool:
     channels, bits = (tags.get(277) or (1,))[0], set(tags.get(258) or (1,))
-    if len(bits) > 1 or (tags.get(339) or (1,))[0] not in (1, 2, 4):
+    if len(bits) > 1:
         return True
+    if (tags.get(339) or (1,))[0] not in (1, 2, 4):
+        return not (channels == 1 and bits == {32})
     return not (bits <= {8} and channels <= 4) and not (channels == 1 and bits <= {1, 2, 4, 8, 12, 16, 32})
