@@ -33,6 +33,8 @@ class OcrQueueError(Exception):
 
     code: ClassVar[str] = "internal.error"
     retryable: ClassVar[bool] = False
+    is_workers: ClassVar[bool] = False
+    """A fault of the worker's own surroundings, of which no job is to die: it is tried again however often."""
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
 
     def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
@@ -232,6 +234,15 @@ class SourceAccessDenied(OcrQueueError):
     remedy = "Grant the workers' credentials read access, or use a presigned URL that has not expired."
 
 
+class SourceCredentials(OcrQueueError):
+    """The worker's own credentials are missing, expired or not accepted, or its clock is wrong. The job waits."""
+
+    code = "source.credentials"
+    retryable = True
+    is_workers = True
+    remedy = "Mend the workers' credentials (or their clock): what waits goes on by itself."
+
+
 class SourceHttpError(OcrQueueError):
     """The image's host answered with an error."""
 
@@ -283,7 +294,9 @@ class ImageNotRecognised(OcrQueueError):
     """The bytes are not an image in a format that ocrqueue reads."""
 
     code = "image.not_recognised"
-    remedy = "Send PNG, JPEG, TIFF, WebP, GIF, BMP, HEIC, AVIF, JPEG 2000, PNM or PCX; the content counts, not the name."
+    remedy = (
+        "Send PNG, JPEG, TIFF, WebP, GIF, BMP, HEIC, AVIF, JPEG 2000, PNM or PCX; the content counts, not the name."
+    )
 
 
 class ImageUnsupported(OcrQueueError):
@@ -481,6 +494,14 @@ class StorageUnavailable(OcrQueueError):
     code = "storage.unavailable"
     retryable = True
     remedy = "Check OCRQUEUE_STORAGE, OCRQUEUE_S3_ENDPOINT and that the server is up."
+
+
+class StorageCredentials(StorageUnavailable):
+    """The credentials for the storage are missing, expired or not accepted, or this machine's clock is wrong."""
+
+    code = "storage.credentials"
+    is_workers = True
+    remedy = "Mend the AWS_* variables, the ~/.aws files or the machine's role, or its clock; jobs wait for it."
 
 
 class StorageDenied(OcrQueueError):

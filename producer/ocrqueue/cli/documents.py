@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import unquote
 
 import click
 
@@ -16,7 +15,7 @@ from ocrqueue.document import Document
 from ocrqueue.document.formats import FORMATS, render
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import SourceInvalid
-from ocrqueue.job.references import is_reference, split_uri
+from ocrqueue.job.references import is_reference, reference_path
 
 FORMAT: Final = click.Choice(sorted(FORMATS))
 
@@ -42,7 +41,7 @@ def file_names(images: Sequence[str], format_name: str) -> list[str]:
 
 def _stem(image: str) -> str:
     try:
-        name = unquote(split_uri(image).path) if is_reference(image) else image
+        name = reference_path(image) if is_reference(image) else image
     except SourceInvalid:
         name = ""
     return safe_name(PurePosixPath(name).stem) or "image"

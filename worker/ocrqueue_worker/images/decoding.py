@@ -166,7 +166,7 @@ class SourceImage:
             self._directories = pages_among(self._data, directories)
             self._set_page_count(len(self._directories))
             return  # each page is checked by itself, so that a bad one does not cost the others
-        elif self.format == "GIF":
+        if self.format == "GIF":
             outline = gif_outline(self._data, most + 1)
             self._check_parts(outline.flood)
             self._set_page_count(outline.frames)

@@ -25,7 +25,7 @@ _SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
     "GIF": re.compile(rb"GIF8[79]a"),
     # "BM" alone begins many a text, so the size of the second header must be one of the known seven.
     "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
-    # The size of the first box, its brand, and those that it can be read as too; mif1 and msf1 say nothing of the coding.
+    # The first box: its brand, and those that it can be read as too; mif1 and msf1 say nothing of the coding.
     "AVIF": re.compile(rb"\0\0\0.ftyp(avi[fs]|(mif1|msf1|miaf).{4}(?:.{4}){0,15}?avi[fs])", re.DOTALL),
     "HEIF": re.compile(rb"\0\0\0.ftyp(he(ic|ix|im|is|vc|vx|vm|vs)|mif1|msf1)", re.DOTALL),
     "JPEG2000": re.compile(rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51", re.DOTALL),
@@ -163,7 +163,7 @@ def _png_ends_early(data: bytes) -> bool:
 
 
 def _boxes_end_early(data: bytes) -> bool:
-    """Whether a box of HEIF, AVIF or JPEG 2000 is longer than what is left; or a bare codestream lacks its end marker."""
+    """Whether a box of HEIF, AVIF or JPEG 2000 is longer than what is left, or a bare codestream lacks its end."""
     if data.startswith(b"\xff\x4f"):
         return not data.endswith(b"\xff\xd9")
     at = 0

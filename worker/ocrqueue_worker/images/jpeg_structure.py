@@ -37,7 +37,7 @@ class JpegStructure:
     ends: bool
     """The end marker is there."""
     refined: bool
-    """Progressive: the last scan that begins is one that gives the lightness its last bit, and all others came before."""
+    """Progressive: the last scan that begins gives the lightness its last bit, and all others came before."""
 
     @property
     def is_progressive(self) -> bool:

@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits as grey of 8: by what a page holds, for the range that a file announces is often not used."""
+"""Grey of more than 8 bits as grey of 8: by what a page holds, for most of a file's range may be unused."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _FAX_DPI: Final = (90.0, 450.0)
 
 
 def square_size(size: tuple[int, int], dpi: tuple[float, float], max_pixels: int) -> tuple[int, int] | None:
-    """The size at which a page of `size` pixels, so many to the inch across and down, has square ones; None if it has."""
+    """The size at which a page of `size` pixels, so many to the inch either way, has square ones; None if it has."""
     across, down = dpi
     low, high = min(across, down), max(across, down)
     if not (_FAX_DPI[0] <= low and high <= _FAX_DPI[1] and _RATIOS[0] <= high / low <= _RATIOS[1]):

@@ -43,7 +43,7 @@ def png_data_is_short(data: bytes) -> bool:
 
 
 def data_size(width: int, height: int, depth: int, color_type: int, interlace: int) -> int:
-    """Bytes of all rows of a picture, each with the one that names its filter. Raises KeyError for a strange color type."""
+    """Bytes of all rows, each with the one that names its filter. Raises KeyError for a strange color type."""
     passes = _ADAM7 if interlace else ((0, 0, 1, 1),)
     return sum(
         _size(-(-(width - left) // across), -(-(height - top) // down), depth * _CHANNELS[color_type])

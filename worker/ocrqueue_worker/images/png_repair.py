@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocrqueue.document import DocumentWarning
-from ocrqueue_worker.images.damage import Damage
+from ocrqueue_worker.images.damage import TOLERATED, Damage
 from ocrqueue_worker.images.png_completeness import PIECE, data_size, row_size
 from ocrqueue_worker.images.warnings import warning
 
@@ -39,14 +39,13 @@ def repaired_png(data: bytes, max_pixels: int) -> Damage | None:
     chunks = list(_chunks(data))
     if not chunks or chunks[0].name != b"IHDR" or len(chunks[0].body) != _HEADER.size or not chunks[0].is_sound:
         return None
-    width, height, depth, color_type, _, _, interlace = _HEADER.unpack(chunks[0].body)
     warnings: list[DocumentWarning] = []
     kept = [_encoded(b"IHDR", chunks[0].body)]
     for chunk in chunks[1:]:
         if chunk.name in (b"IDAT", b"IEND"):
             continue
         if chunk.is_whole and not chunk.is_sound:
-            if not chunk.name[:1] or not chunk.name[0] & _ANCILLARY:
+            if not chunk.name[0] & _ANCILLARY:
                 return None
             warnings.append(warning("image.checksum", detail=f"that of a chunk {_shown(chunk.name)}, left out"))
         elif chunk.is_whole and chunk.name in _KEPT:
@@ -55,20 +54,29 @@ def repaired_png(data: bytes, max_pixels: int) -> Damage | None:
             warnings.append(warning("image.metadata_left_out", detail="a text of more than a megabyte"))
     pixels = [chunk for chunk in chunks if chunk.name == b"IDAT"]
     if any(chunk.is_whole and not chunk.is_sound for chunk in pixels):
-        warnings.append(warning("image.checksum", detail="that of a chunk of pixels; the checksum within is right"))
+        warnings.append(warning("image.checksum", detail="that of a chunk of pixels; the one within it is right"))
+    return _with_pixels(chunks, data[:8] + b"".join(kept), pixels, warnings, max_pixels)
+
+
+def _with_pixels(
+    chunks: list[_Chunk], head: bytes, pixels: list[_Chunk], warnings: list[DocumentWarning], max_pixels: int
+) -> Damage | None:
+    """The file that begins with `head` and has these pixels, filled up where some are missing."""
+    width, height, depth, color_type, _, _, interlace = _HEADER.unpack(chunks[0].body)
+    end = _encoded(b"IEND", b"")
     if width * height > max_pixels or not width or not height:
-        whole = b"".join(kept + [_encoded(b"IDAT", chunk.body) for chunk in pixels])
-        return Damage(data[:8] + whole + _encoded(b"IEND", b""), 0.0, 0, tuple(warnings))
+        body = b"".join(_encoded(b"IDAT", chunk.body) for chunk in pixels)
+        return Damage(head + body + end, 0.0, 0, tuple(warnings))
     try:
         needed = data_size(width, height, depth, color_type, interlace)
         packed, found = _made_whole(pixels, needed)
     except (zlib.error, KeyError):
         return None
     rows = height if interlace else found // row_size(width, depth, color_type)
-    if chunks[-1].name != b"IEND" or found < needed:
+    if 0 < needed - found < TOLERATED * needed or (found == needed and chunks[-1].name != b"IEND"):
         warnings.append(warning("image.end_missing", detail=_missing(needed - found, needed)))
     return Damage(
-        data[:8] + b"".join(kept) + _encoded(b"IDAT", packed) + _encoded(b"IEND", b""),
+        head + _encoded(b"IDAT", packed) + end,
         (needed - found) / needed,
         height - rows,
         tuple(dict.fromkeys(warnings)),
@@ -115,10 +123,9 @@ def _made_whole(pixels: list[_Chunk], needed: int) -> tuple[bytes, int]:
         while rest and not inflate.eof:
             piece = inflate.decompress(rest, PIECE)
             packed.append(deflate.compress(piece[: needed - found]))
+            # of more than there are pixels, which nobody will see, one piece is looked at, for the checksum behind them
+            rest = inflate.unconsumed_tail if found < needed else b""
             found = min(needed, found + len(piece))
-            rest = inflate.unconsumed_tail
-            if found == needed and len(piece) == PIECE:
-                rest = b""  # more than there are pixels: nobody will see it
     for at in range(found, needed, PIECE):
         packed.append(deflate.compress(bytes(min(PIECE, needed - at))))
     packed.append(deflate.flush())

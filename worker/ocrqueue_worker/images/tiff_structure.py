@@ -93,7 +93,6 @@ class _TiffLayout:
         return struct.unpack_from(self.order + letter, data, at)[0] if at + size <= len(data) else None
 
 
-
 @dataclass(frozen=True, slots=True)
 class TiffEntry:
     """A tag of a directory; its values, `count` of the type `kind`, stand at `place`."""

@@ -16,7 +16,7 @@ _AS_GOOD: Final = 0.1
 """White is kept where another background would show no more than this share of the outlines besides."""
 
 _LEAST_OUTLINE: Final = 0.02
-"""Of the smaller of the two areas, seen and hidden: letters have a long outline, a page with a margin has a short one."""
+"""Of the smaller of the two areas, seen and hidden: letters have a long outline, a page in a margin a short one."""
 
 _FEWEST: Final = 32
 """Pixels of outline that a letter has at least."""

@@ -11,7 +11,7 @@ _MESSAGES: Final = {
     "image.background_chosen": "On white, what is opaque here would not be seen. It was laid on another background.",
     "image.checksum": "A checksum is wrong: {detail}. The pixels are whole.",
     "image.cmyk_polarity": "The CMYK JPEG has no Adobe marker. It was read the way that gives the lighter page.",
-    "image.colors_alike": "Text and background are equally light. The page was read by the color that tells them apart.",
+    "image.colors_alike": "Text and background are equally light. It was read by a color that tells them apart.",
     "image.end_missing": "The file's end is missing: {detail}.",
     "image.levels_stretched": "The pixels use a small part of the range that the file announces; they were stretched.",
     "image.metadata_left_out": "Left out, for it cannot be read: {detail}.",

@@ -23,7 +23,7 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.job import Job
-from ocrqueue.job.references import redact_uri, split_uri
+from ocrqueue.job.references import redact_uri, reference_path, split_uri
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.greyscale import without_empty_color
@@ -235,7 +235,7 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     By the name's ending: of a file that may have several pages an engine might read the first and not say so.
     """
     parts = split_uri(job.image)
-    one_page = parts.path.lower().endswith(_ONE_PAGE)
+    one_page = reference_path(job.image).lower().endswith(_ONE_PAGE)
     return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
 
 

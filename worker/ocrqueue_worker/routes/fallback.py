@@ -249,9 +249,7 @@ class Turn:
         attempt = self.attempt
         document = compose(
             attempt, self.source, self.info, pages, warnings=self._warnings, truncated=self._truncated
-        ).model_copy(
-            update={"options": attempt.job.engine_options}
-        )
+        ).model_copy(update={"options": attempt.job.engine_options})
         key = alone_key(attempt.job.id, attempt.start.number, self.engine.name)
         with attempt.watch.measure("upload_s"):
             uri = attempt.storage.put(key, document.model_dump_json().encode(), "application/json")

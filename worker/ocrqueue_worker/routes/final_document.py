@@ -25,8 +25,10 @@ def compose(
     warnings: tuple[DocumentWarning, ...] = (),
     truncated: Mapping[int, ErrorInfo] | None = None,
 ) -> Document:
-    """`crops`: by page number, for the pages whose crops were cut now; `truncated`: of pages that are there in part. If no page could be read, the first page's error
-    is raised."""
+    """`crops`: by page number, for the pages whose crops were cut now; `truncated`: of pages that are there in part.
+
+    If no page could be read, the first page's error is raised.
+    """
     if pages[0].error is not None and all(page.error is not None for page in pages):
         raise error_from_info(pages[0].error)
     job, cut = attempt.job, crops or {}
