@@ -85,7 +85,10 @@ def _encoded(document: Document, format_name: str) -> bytes:
 
 
 def say_page_errors(document: Document, subject: str) -> None:
-    """A warning on stderr for each page that could not be read."""
+    """A warning on stderr for each page that could not be read, and for all that was wrong with the file."""
+    for found in document.warnings:
+        where = "" if found.page is None else f"page {found.page}: "
+        say(f"warning: {subject}: {where}{found.code}: {found.message}")
     for page in document.pages:
         if page.error is not None:
             say(f"warning: {subject}: page {page.number}: {page.error.code}: {page.error.message} {page.error.remedy}")

@@ -53,7 +53,7 @@ def from_wide(image: Image.Image, white_is_zero: bool) -> tuple[Image.Image, boo
         first, last = _covering(page)
         if white_is_zero:
             first, last = _WHITE - last, _WHITE - first
-        if last - first >= _ENOUGH or first == last:
+        if last - first >= _ENOUGH:
             break
         step = (high - low) / 255
         low, high = low + (first - 0.5) * step, low + (last + 0.5) * step

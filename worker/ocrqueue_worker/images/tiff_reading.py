@@ -8,10 +8,10 @@ from typing import Final
 from PIL import Image
 
 from ocrqueue_worker.images.exif import DECODER_ERRORS
-from ocrqueue_worker.images.tiff_structure import first_directory, tiff_tags, with_values
+from ocrqueue_worker.images.tiff_structure import first_directory, tiff_tags, with_single_values, with_values
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_CHANNELS, _PLANAR, _PREDICTOR, _EXTRAS = 277, 284, 317, 338
+_CHANNELS, _PLANAR, _PREDICTOR, _EXTRAS, _SAMPLE_FORMAT = 277, 284, 317, 338, 339
 _STRIPS: Final = (273, 279, 278)
 _TILES: Final = (324, 325, 323)
 """Offsets, sizes, and rows of each."""
@@ -91,8 +91,9 @@ def grey_of_channels(data: bytes, max_pixels: int) -> Image.Image | None:
         return None
     if _one(tags, _PHOTOMETRIC, 1) not in _GREY_OR_RGB:
         return None
-    changes = {_WIDTH: width * channels, _CHANNELS: 1, _EXTRAS: 0, _PHOTOMETRIC: 1}
-    image = Image.open(BytesIO(with_values(data, changes)), formats=["TIFF"])
+    form = _one(tags, _SAMPLE_FORMAT, 1)
+    changes = {_WIDTH: width * channels, _CHANNELS: 1, _PHOTOMETRIC: 1, _BITS: min(bits), _SAMPLE_FORMAT: form}
+    image = Image.open(BytesIO(with_single_values(data, changes, _EXTRAS)), formats=["TIFF"])
     image.load()
     return _every(image, channels, 1 if channels > 2 else 0)
 

@@ -13,6 +13,8 @@ _LETTERS: Final = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L", 16: 
 """struct's, of the types that are whole numbers."""
 
 _PHOTOMETRIC: Final = 262
+_NO_TAG: Final = 65_000
+"""Of those for private use; nobody looks for it."""
 _KINDS: Final[dict[int, Callable[[int], bool]]] = {
     254: lambda value: bool(value & 0b101),
     255: lambda value: value == 2,
@@ -59,6 +61,11 @@ class _TiffLayout:
         order = "<" if data.startswith(b"II") else ">"
         return cls(order, "Q", "Q", 20, 8) if b"+" in data[2:4] else cls(order, "L", "H", 12, 4)
 
+    @property
+    def head(self) -> int:
+        """Bytes of an entry before its value."""
+        return struct.calcsize(f"{self.order}HH{self.word}")
+
     def pointer(self, data: bytes, at: int) -> int:
         return self._number(self.word, data, at) or 0
 
@@ -86,7 +93,7 @@ class _TiffLayout:
             tag, kind, number = head.unpack_from(data, start)
             size = number * _SIZES.get(kind, 0)
             place = start + value_at if size <= inline else self.pointer(data, start + value_at)
-            yield TiffEntry(tag, kind, number, place, self.order)
+            yield TiffEntry(tag, kind, number, place, self.order, start)
 
     def _number(self, letter: str, data: bytes, at: int) -> int | None:
         size = struct.calcsize(self.order + letter)
@@ -102,6 +109,8 @@ class TiffEntry:
     count: int
     place: int
     order: str
+    start: int
+    """Where the entry itself stands."""
 
     def values(self, data: bytes, most: int = 64) -> tuple[int, ...]:
         """The first `most` values, of a tag of whole numbers; none where they lie beyond the data, or are none."""
@@ -156,3 +165,16 @@ def with_values(data: bytes, changes: Mapping[int, int]) -> bytes:
 def tiff_ends_early(data: bytes) -> bool:
     layout = _TiffLayout.of(data)
     return layout.next_directory(data, layout.pointer(data, layout.first)) in (None, len(data))
+
+
+def with_single_values(data: bytes, changes: Mapping[int, int], without: int) -> bytes:
+    """`data` whose first directory has one value for each of these tags, and not the tag `without`."""
+    layout, changed = _TiffLayout.of(data), bytearray(data)
+    for entry in layout.entries(data, layout.pointer(data, layout.first)):
+        if entry.tag == without:
+            struct.pack_into(f"{entry.order}H", changed, entry.start, _NO_TAG)
+        if entry.tag in changes:
+            inline = struct.pack(f"{layout.order}L", changes[entry.tag]).ljust(layout.entry_size - layout.head, b"\0")
+            head = struct.pack(f"{layout.order}HH{layout.word}", entry.tag, 4, 1)
+            changed[entry.start : entry.start + layout.entry_size] = head + inline
+    return bytes(changed)

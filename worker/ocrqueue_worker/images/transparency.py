@@ -15,7 +15,7 @@ _SEEN: Final = 64
 _AS_GOOD: Final = 0.1
 """White is kept where another background would show no more than this share of the outlines besides."""
 
-_LEAST_OUTLINE: Final = 0.02
+_LEAST_OUTLINE: Final = 0.04
 """Of the smaller of the two areas, seen and hidden: letters have a long outline, a page in a margin a short one."""
 
 _FEWEST: Final = 32
