@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue | moves"""
+"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue | moves | pictures"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.benchmarks.fallback import fallback
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
 from tests.benchmarks.moves import moves
+from tests.benchmarks.pictures import pictures
 from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
 from tests.benchmarks.scale import scale
@@ -32,6 +33,7 @@ main.add_command(fallback)
 main.add_command(scale)
 main.add_command(queue)
 main.add_command(moves)
+main.add_command(pictures)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers
