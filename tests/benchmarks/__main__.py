@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue | moves | pictures"""
+"""python -m tests.benchmarks NAME: see --help"""
 
 from __future__ import annotations
 
