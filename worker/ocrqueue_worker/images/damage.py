@@ -45,6 +45,8 @@ def grey_at_the_end(image: Image.Image, block: int) -> tuple[float, int]:
     `block` is the height of its blocks in pixels: blocks are filled one after the other, row by row.
     """
     apart = ImageChops.difference(image, Image.new(image.mode, image.size, (_GREY,) * len(image.getbands())))
+    # inks that are stored inverted are a level beside it
+    apart = apart.point([0 if level <= 1 else level for level in range(256)] * len(apart.getbands()))
     box = apart.getbbox(alpha_only=False)
     if box is None:
         return 1.0, image.height

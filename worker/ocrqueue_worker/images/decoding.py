@@ -45,13 +45,14 @@ from ocrqueue_worker.images.exif import (
 from ocrqueue_worker.images.formats import FormatName, ends_early, gif_outline, sniff_format, without_metadata
 from ocrqueue_worker.images.heif import prepare_heif
 from ocrqueue_worker.images.jpeg_structure import jpeg_structure, repaired_jpeg
+from ocrqueue_worker.images.levels import as_unsigned
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.pixel_formats import to_grey_or_rgb
 from ocrqueue_worker.images.pixel_shape import square_size, squared
 from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
 from ocrqueue_worker.images.png_repair import repaired_png
 from ocrqueue_worker.images.signs import looks_like
-from ocrqueue_worker.images.tiff_reading import grey_of_channels, open_tiff, page_of_parts
+from ocrqueue_worker.images.tiff_reading import grey_of_channels, is_misread, open_tiff, page_of_parts
 from ocrqueue_worker.images.tiff_structure import (
     first_directory,
     pages_among,
@@ -66,6 +67,7 @@ from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 _PILLOW_NAMES: Final[dict[FormatName, str]] = {"PNM": "PPM"}
 _TIFF_BITS_PER_SAMPLE: Final = 258
 _TIFF_PHOTOMETRIC: Final = 262
+_TIFF_SAMPLE_FORMAT: Final = 339
 _TIFF_CHUNKS: Final = ((273, 279), (324, 325))
 """Offsets and byte counts of the strips, and of the tiles."""
 
@@ -215,7 +217,10 @@ class SourceImage:
     def _open(self, number: int) -> Image.Image:
         """Page `number`, its header read, its pixels not."""
         if self.format == "TIFF":
-            return open_tiff(tiff_page(self._data, self._directories[number - 1]))
+            data = tiff_page(self._data, self._directories[number - 1])
+            if is_misread(data):
+                raise SyntaxError("planes of more than 8 bits")
+            return open_tiff(data)
         if self.format in ("GIF", "WEBP", "AVIF"):
             if self._animation is None:
                 self._animation = Image.open(BytesIO(self._data), formats=[self.format])
@@ -294,6 +299,8 @@ class SourceImage:
             image, turned = with_likely_inks(image)
             if turned:
                 self._warn(warning("image.cmyk_polarity", number))
+        if tags.get(_TIFF_BITS_PER_SAMPLE) == (32,) and tags.get(_TIFF_SAMPLE_FORMAT, (1,)) == (1,):
+            image = as_unsigned(image)
         page, code = to_grey_or_rgb(
             image,
             depth=12 if tags.get(_TIFF_BITS_PER_SAMPLE) == (12,) else 16,

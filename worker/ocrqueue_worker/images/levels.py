@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageMath
 
 _WHITE: Final = 255
 
@@ -59,6 +59,17 @@ def from_wide(image: Image.Image, white_is_zero: bool) -> tuple[Image.Image, boo
         low, high = low + (first - 0.5) * step, low + (last + 0.5) * step
         page, stretched = _scaled(image, low, high, white_is_zero), True
     return page, stretched
+
+
+def as_unsigned(image: Image.Image) -> Image.Image:
+    """Mode "I", whose numbers are signed, as "F" with those put right that were not meant so."""
+    low = image.getextrema()[0]
+    if image.mode != "I" or isinstance(low, tuple) or low >= 0:
+        return image
+    meant: Image.Image = ImageMath.lambda_eval(
+        lambda args: args["float"](args["image"]) + args["float"](args["image"] < 0) * 4_294_967_296.0, image=image
+    )
+    return meant
 
 
 def _scaled(image: Image.Image, low: float, high: float, white_is_zero: bool) -> Image.Image:

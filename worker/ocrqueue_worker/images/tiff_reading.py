@@ -8,7 +8,14 @@ from typing import Final
 from PIL import Image
 
 from ocrqueue_worker.images.exif import DECODER_ERRORS
-from ocrqueue_worker.images.tiff_structure import first_directory, tiff_tags, with_single_values, with_values
+from ocrqueue_worker.images.levels import as_unsigned
+from ocrqueue_worker.images.tiff_structure import (
+    first_directory,
+    tiff_tags,
+    with_part_of_values,
+    with_single_values,
+    with_values,
+)
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _CHANNELS, _PLANAR, _PREDICTOR, _EXTRAS, _SAMPLE_FORMAT = 277, 284, 317, 338, 339
@@ -28,6 +35,7 @@ _WHOLE_FILES: Final = {
 """Compressions whose strips and tiles are each a file of a format that Pillow reads."""
 _GREY_OR_RGB: Final = (0, 1, 2)
 _YCBCR_JPEG2000: Final = 33003
+_PLANES: Final = 2
 _MOST_PARTS: Final = 100_000
 
 
@@ -77,25 +85,43 @@ def page_of_parts(data: bytes, max_pixels: int) -> Image.Image | None:
     return page
 
 
+def is_misread(data: bytes) -> bool:
+    """Whether Pillow reads the first page of `data` without a word, and wrong: planes of more than 8 bits."""
+    tags = tiff_tags(data, first_directory(data))
+    return _one(tags, _PLANAR, 1) == _PLANES and _one(tags, _CHANNELS, 1) > 1 and _one(tags, _BITS, 1) > 8
+
+
 def grey_of_channels(data: bytes, max_pixels: int) -> Image.Image | None:
-    """One channel of the first page of `data`, whose channels are of 16 or 32 bits and lie side by side; else None.
+    """One channel of the first page of `data`, whose channels are of 16 or 32 bits; else None.
 
     It is the grey that has an alpha beside it, or of colors the green, in mode "I;16", "I" or "F". Pillow reads but one
-    channel of such: as one that is so many times as wide they all come, and are then parted.
+    channel of such: side by side they all come as one that is so many times as wide, and are then parted; in planes of
+    their own one is left.
     """
-    tags = tiff_tags(data, first_directory(data))
+    tags = tiff_tags(data, first_directory(data), _MOST_PARTS)
     channels, bits = _one(tags, _CHANNELS, 1), set(tags.get(_BITS, ()))
     width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
-    plain = _one(tags, _PLANAR, 1) == 1 and _one(tags, _PREDICTOR, 1) == 1 and _TILES[0] not in tags
-    if not (plain and 2 <= channels <= 5 and bits in ({16}, {32}) and 0 < width * height * channels <= 4 * max_pixels):
+    if not (2 <= channels <= 5 and bits in ({16}, {32}) and 0 < width * height * channels <= 4 * max_pixels):
         return None
     if _one(tags, _PHOTOMETRIC, 1) not in _GREY_OR_RGB:
         return None
-    form = _one(tags, _SAMPLE_FORMAT, 1)
-    changes = {_WIDTH: width * channels, _CHANNELS: 1, _PHOTOMETRIC: 1, _BITS: min(bits), _SAMPLE_FORMAT: form}
-    image = Image.open(BytesIO(with_single_values(data, changes, _EXTRAS)), formats=["TIFF"])
+    form, chosen = _one(tags, _SAMPLE_FORMAT, 1), 1 if channels > 2 else 0
+    changes = {_CHANNELS: 1, _PHOTOMETRIC: 1, _BITS: min(bits), _SAMPLE_FORMAT: form, _PLANAR: 1}
+    if _one(tags, _PLANAR, 1) == _PLANES:
+        parts = len(tags.get(_TILES[0]) or tags.get(_STRIPS[0]) or ()) // channels
+        for tag in (*_STRIPS[:2], *_TILES[:2]):
+            data = with_part_of_values(data, tag, chosen * parts, parts)
+        return _loaded(with_single_values(data, changes, _EXTRAS), form)
+    if _one(tags, _PREDICTOR, 1) != 1:
+        return None
+    changes |= {_WIDTH: width * channels, _TILE_WIDTH: _one(tags, _TILE_WIDTH, 0) * channels}
+    return _every(_loaded(with_single_values(data, changes, _EXTRAS), form), channels, chosen)
+
+
+def _loaded(data: bytes, form: int) -> Image.Image:
+    image = Image.open(BytesIO(data), formats=["TIFF"])
     image.load()
-    return _every(image, channels, 1 if channels > 2 else 0)
+    return as_unsigned(image) if form == 1 else image
 
 
 def _every(image: Image.Image, step: int, first: int) -> Image.Image:

@@ -178,3 +178,20 @@ def with_single_values(data: bytes, changes: Mapping[int, int], without: int) ->
             head = struct.pack(f"{layout.order}HH{layout.word}", entry.tag, 4, 1)
             changed[entry.start : entry.start + layout.entry_size] = head + inline
     return bytes(changed)
+
+
+def with_part_of_values(data: bytes, tag: int, first: int, count: int) -> bytes:
+    """`data` whose first directory has `count` of the values of this tag of whole numbers, from the `first` on."""
+    layout = _TiffLayout.of(data)
+    for entry in layout.entries(data, layout.pointer(data, layout.first)):
+        size = _SIZES.get(entry.kind, 0)
+        if entry.tag != tag or entry.kind not in _LETTERS or not 0 < first + count <= entry.count:
+            continue
+        place, inline = entry.place + first * size, layout.entry_size - layout.head
+        value = data[place : place + count * size]
+        if len(value) > inline:
+            value = struct.pack(layout.order + layout.word, place)
+        head = struct.pack(f"{layout.order}HH{layout.word}", tag, entry.kind, count)
+        changed = head + value.ljust(inline, b"\0")
+        return data[: entry.start] + changed + data[entry.start + layout.entry_size :]
+    return data

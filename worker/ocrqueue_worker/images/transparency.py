@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from PIL import Image, ImageChops
@@ -21,35 +22,45 @@ _LEAST_OUTLINE: Final = 0.04
 _FEWEST: Final = 32
 """Pixels of outline that a letter has at least."""
 
+_SAMPLE_PIXELS: Final = 4_000_000
+
 _WHITE, _BLACK, _GREY = 255, 0, 128
 
 
 def opaque(image: Image.Image) -> tuple[Image.Image, str | None]:
     """An image of mode LA or RGBA as L or RGB, and the code of a warning where it is not simply laid on white."""
-    alpha = image.getchannel("A")
-    colors = image.convert("L" if image.mode == "LA" else "RGB")
+    alpha, mode = image.getchannel("A"), "L" if image.mode == "LA" else "RGB"
     least, most = _extrema(alpha)
     if least == _WHITE:
-        return colors, None
+        return image.convert(mode), None
     if most < _LEAST_ALPHA:
+        colors = image.convert(mode)
         if not _is_flat(colors):
             return colors, "image.alpha_ignored"
         if most > least:
             alpha = alpha.point([min(level * 255 // most, 255) for level in range(256)])
             most = 255
-    background = _background(colors, alpha, most)
-    page = Image.new(colors.mode, colors.size, background if colors.mode == "L" else (background,) * 3)
-    page.paste(colors, mask=alpha)
+    background = _background(_sample(image).convert("L"), _sample(alpha), most)
+    page = Image.new(mode, image.size, background if mode == "L" else (background,) * 3)
+    page.paste(image, mask=alpha)
     return page, None if background == _WHITE else "image.background_chosen"
 
 
-def _background(colors: Image.Image, alpha: Image.Image, most: int) -> int:
+def _sample(image: Image.Image) -> Image.Image:
+    """Its pixels thinned out where there are many: enough to choose by."""
+    step = math.isqrt(image.width * image.height // _SAMPLE_PIXELS)
+    if step <= 1:
+        return image
+    return image.resize((max(1, image.width // step), max(1, image.height // step)), Image.Resampling.NEAREST)
+
+
+def _background(grey: Image.Image, alpha: Image.Image, most: int) -> int:
     """The grey on which the outlines of what is opaque are seen best; white where it will do."""
     half = most // 2
     solid = alpha.point([255 if level > half else 0 for level in range(256)])
     seen, pixels = solid.histogram()[255], solid.width * solid.height
     outline = _outline(solid)
-    levels = colors.convert("L").histogram(outline)
+    levels = grey.histogram(outline)
     count = sum(levels)
     if count < _FEWEST or count <= _LEAST_OUTLINE * min(seen, pixels - seen):
         return _WHITE

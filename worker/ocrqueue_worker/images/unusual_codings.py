@@ -81,7 +81,7 @@ def _layout(tags: dict[int, tuple[int, ...]]) -> str:
 
 def _is_odd(tags: dict[int, tuple[int, ...]]) -> bool:
     channels, bits = (tags.get(277) or (1,))[0], set(tags.get(258) or (1,))
-    if len(bits) > 1:
+    if len(bits) > 1 or ((tags.get(262) or (1,))[0] == 0 and (bits == {32} or 339 in tags)):
         return True
     if (tags.get(339) or (1,))[0] not in (1, 2, 4):
         return not (channels == 1 and bits == {32})
