@@ -305,25 +305,29 @@ def test_what_is_cut_off_is_refused_or_read_as_far_as_it_is_there(kind: str, sha
 # --- unusual codings ---------------------------------------------------------------------------------------------
 
 
-def tiff(tags: dict[int, tuple[int, ...]], data: bytes) -> bytes:
-    """A little-endian TIFF of one strip; every value a LONG but for BitsPerSample."""
-    tags = {259: (1,), 262: (1,), 273: (0,), 279: (len(data),)} | tags
-    more, at = b"", 8 + 2 + 12 * len(tags) + 4
-    packed = []
+def tiff(tags: dict[int, tuple[int, ...]], *strips: bytes) -> bytes:
+    """A little-endian TIFF of these strips or tiles, its directory first."""
+    places = 324 if 322 in tags else 273
+    sizes = tuple(len(strip) for strip in strips)
+    tags = {259: (1,), 262: (1,), places: (0,) * len(strips), {273: 279, 324: 325}[places]: sizes} | tags
+    bodies = {tag: _values(tag, values) for tag, values in tags.items()}
+    at = 8 + 2 + 12 * len(tags) + 4
+    first = at + sum(len(body) for body in bodies.values() if len(body) > 4)
+    tags[places] = tuple(first + sum(sizes[:number]) for number in range(len(strips)))
+    entries, more = b"", b""
     for tag, values in sorted(tags.items()):
-        letter, kind = ("H", 3) if tag in (258, 338, 339) else ("L", 4)
-        body = struct.pack(f"<{len(values)}{letter}", *values)
-        if tag == 273:
-            packed.append((tag, kind, 1, None))
-            continue
-        if len(body) > 4:
-            packed.append((tag, kind, len(values), struct.pack("<L", at + len(more))))
-            more += body
-        else:
-            packed.append((tag, kind, len(values), body.ljust(4, b"\0")))
-    start = struct.pack("<L", at + len(more))
-    entries = b"".join(struct.pack("<HHL", tag, kind, count) + (value or start) for tag, kind, count, value in packed)
-    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + more + data
+        body = _values(tag, values)
+        place = struct.pack("<L", at + len(more)) if len(body) > 4 else body.ljust(4, b"\0")
+        entries += struct.pack("<HHL", tag, 3 if tag in _SHORTS else 4, len(values)) + place
+        more += body if len(body) > 4 else b""
+    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + more + b"".join(strips)
+
+
+_SHORTS = (258, 338, 339)
+
+
+def _values(tag: int, values: tuple[int, ...]) -> bytes:
+    return struct.pack(f"<{len(values)}{'H' if tag in _SHORTS else 'L'}", *values)
 
 
 def planes(*bands: Image.Image) -> bytes:
@@ -356,6 +360,34 @@ def test_wide_channels_side_by_side(bits: int, letter: str, form: int) -> None:
         data = tiff(tags | ({338: (2,)} if channels == 2 else {}), struct.pack(f"<{len(rows)}{letter}", *rows))
         page, _ = read(data)
         assert contrast(page.image) > 100
+
+
+@pytest.mark.parametrize(("bits", "letter", "form"), [(16, "H", 1), (32, "f", 3), (32, "L", 1)])
+def test_wide_channels_in_planes_and_in_tiles(bits: int, letter: str, form: int) -> None:
+    unit = {"H": 257, "f": 1.0, "L": 16_843_009}[letter]
+    plane = struct.pack(f"<{320 * 96}{letter}", *(level * unit for level in picture().tobytes()))
+    full = struct.pack(f"<{320 * 96}{letter}", *[255 * unit] * (320 * 96))
+    wide = {258: (bits,) * 2, 277: (2,), 338: (2,), 339: (form,) * 2}
+    assert unlike(read(tiff(SIZE | wide | {284: (2,)}, plane, full))[0].image, picture()) < 2
+    rgb = {258: (bits,) * 3, 262: (2,), 277: (3,), 339: (form,) * 3}
+    assert unlike(read(tiff(SIZE | rgb | {284: (2,)}, full, plane, full))[0].image, picture()) < 2
+    size = bits // 8
+    tiles = []
+    for top in range(0, 96, 32):
+        for left in range(0, 320, 64):
+            values = b""
+            for row in range(top, top + 32):
+                for column in range(left, left + 64):
+                    place = (row * 320 + column) * size
+                    values += plane[place : place + size] + full[:size]
+            tiles.append(values)
+    tiled = {256: (320,), 257: (96,), 322: (64,), 323: (32,)}
+    assert unlike(read(tiff(tiled | wide, *tiles))[0].image, picture()) < 2
+
+
+def test_unsigned_numbers_of_32_bits_are_not_taken_for_signed() -> None:
+    data = struct.pack("<30720L", *(level * 16_843_009 for level in picture().tobytes()))
+    assert unlike(read(tiff(SIZE | {258: (32,)}, data))[0].image, picture()) < 2
 
 
 @pytest.mark.parametrize(("compression", "kind"), [(50001, "WEBP"), (34712, "JPEG2000"), (34933, "PNG")])
