@@ -507,6 +507,13 @@ def test_only_the_profile_is_left_out_for_its_own_sake() -> None:
     assert unlike(read_one(huge).image, picture()) == 0
 
 
+def test_a_profile_that_is_left_out_is_missed() -> None:
+    for name in ("garbage_profile_png", "garbage_profile_jpeg"):
+        with open_image(HOSTILE[name][0](), SETTINGS) as image:
+            image.page(1)
+            assert [each.code for each in image.warnings] == ["image.metadata_left_out"]
+
+
 def every_format() -> dict[str, bytes]:
     page, fax = picture(), picture().convert("1")
     plain = {kind: encoded(page, kind) for kind in ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")}

@@ -302,6 +302,29 @@ def test_what_is_cut_off_is_refused_or_read_as_far_as_it_is_there(kind: str, sha
     assert page.image.crop((0, int(2400 * min(share + 0.08, 0.995)), 400, 2400)).getextrema() == (255, 255)
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate"])
+def test_a_tiff_that_is_cut_off(compression: str | None) -> None:
+    """The directory stands first, as of a file that a scanner streams."""
+    rows = [tall().crop((0, top, 400, top + 100)) for top in range(0, 2400, 100)]
+    packed = [row.tobytes() if compression is None else zlib.compress(row.tobytes()) for row in rows]
+    code = {None: 1, "tiff_adobe_deflate": 8}[compression]
+    tags = {256: (400,), 257: (2400,), 258: (8,), 259: (code,), 277: (1,), 278: (100,)}
+    whole = tiff(tags, *packed)
+    assert read(whole)[1] == []
+    data = whole[: int(len(whole) * 0.6)]
+    with pytest.raises(ImageTruncated):
+        read(data)
+    page, warnings = read(data, truncated=True)
+    assert warnings == ["image.part_missing"]
+    assert page.image.size == (400, 2400)
+    assert page.image.crop((0, 0, 400, 1300)).tobytes() == tall().crop((0, 0, 400, 1300)).tobytes()
+    assert page.image.crop((0, 1500, 400, 2400)).getextrema() == (255, 255)
+    if compression is None:
+        page, warnings = read(whole[:-4000])
+        assert warnings == ["image.end_missing"]
+        assert page.image.crop((0, 0, 400, 2390)).tobytes() == tall().crop((0, 0, 400, 2390)).tobytes()
+
+
 # --- unusual codings ---------------------------------------------------------------------------------------------
 
 

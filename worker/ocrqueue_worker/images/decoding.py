@@ -52,6 +52,7 @@ from ocrqueue_worker.images.pixel_shape import square_size, squared
 from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
 from ocrqueue_worker.images.png_repair import repaired_png
 from ocrqueue_worker.images.signs import looks_like
+from ocrqueue_worker.images.tiff_cut_off import at_full_height, cut_page
 from ocrqueue_worker.images.tiff_reading import grey_of_channels, is_misread, open_tiff, page_of_parts
 from ocrqueue_worker.images.tiff_structure import (
     first_directory,
@@ -155,6 +156,8 @@ class SourceImage:
                     return self._decode(number)
             elif not isinstance(error, ImageTruncated) and (rare := self._rare_page(number)) is not None:
                 return rare
+            elif isinstance(error, ImageTruncated) and (part := self._cut_page(number, error)) is not None:
+                return part
             raise
 
     def _survey(self) -> None:
@@ -236,6 +239,7 @@ class SourceImage:
                 except DECODER_ERRORS:
                     continue
                 self._data = data
+                self._warn(warning("image.metadata_left_out", detail="the color profile, or EXIF with it"))
                 return image
             if self.format == "PNG" and self._mend():
                 return Image.open(BytesIO(self._data), formats=["PNG"])
@@ -329,6 +333,25 @@ class SourceImage:
             return dpi
         self._warn(warning("image.resolution_ignored", number, f"{dpi:.0f} dots per inch"))
         return None
+
+    def _cut_page(self, number: int, error: ImageTruncated) -> PageImage | None:
+        """The part of a TIFF's page that is there, if it is all but the last percent, or asked for; else None."""
+        if self.format != "TIFF":
+            return None
+        cut = cut_page(tiff_page(self._data, self._directories[number - 1]))
+        if cut is None or (cut.missing >= TOLERATED and not self._read_truncated):
+            return None
+        with self._decoding(number):
+            image = open_tiff(cut.data)
+            self._check_size((image.width, cut.height), number)
+            image.load()
+            page = at_full_height(self._page(image, number), cut)
+        if cut.missing >= TOLERATED:
+            self.truncated[number] = error.info
+            self._warn(warning("image.part_missing", number, f"about {cut.missing:.0%} of the page"))
+        else:
+            self._warn(warning("image.end_missing", number, f"{cut.missing:.1%} of the pixels"))
+        return page
 
     def _rare_page(self, number: int) -> PageImage | None:
         """The page of a TIFF in a coding that Pillow knows, but not in TIFF; else None."""
