@@ -30,25 +30,18 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.settings import Settings
-from ocrqueue_worker.images.alike_colors import told_apart
-from ocrqueue_worker.images.cmyk import with_likely_inks
 from ocrqueue_worker.images.damage import TOLERATED, Damage, grey_at_the_end, without_missing_rows
 from ocrqueue_worker.images.decompression_bombs import flood
 from ocrqueue_worker.images.exif import (
     DECODER_ERRORS,
-    is_credible,
-    stated_axes,
-    stated_dpi,
     swaps_axes,
     upright_transposition,
 )
 from ocrqueue_worker.images.formats import FormatName, ends_early, gif_outline, sniff_format, without_metadata
 from ocrqueue_worker.images.heif import prepare_heif
 from ocrqueue_worker.images.jpeg_structure import jpeg_structure, repaired_jpeg
-from ocrqueue_worker.images.levels import as_unsigned
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.images.pixel_formats import to_grey_or_rgb
-from ocrqueue_worker.images.pixel_shape import square_size, squared
+from ocrqueue_worker.images.page_making import page_of
 from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
 from ocrqueue_worker.images.png_repair import repaired_png
 from ocrqueue_worker.images.signs import looks_like
@@ -66,9 +59,7 @@ from ocrqueue_worker.images.warnings import warning
 from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 
 _PILLOW_NAMES: Final[dict[FormatName, str]] = {"PNM": "PPM"}
-_TIFF_BITS_PER_SAMPLE: Final = 258
 _TIFF_PHOTOMETRIC: Final = 262
-_TIFF_SAMPLE_FORMAT: Final = 339
 _TIFF_CHUNKS: Final = ((273, 279), (324, 325))
 """Offsets and byte counts of the strips, and of the tiles."""
 
@@ -295,44 +286,8 @@ class SourceImage:
         return without_missing_rows(image, rows)
 
     def _page(self, image: Image.Image, number: int, stored_sideways: bool = False) -> PageImage:
-        """A loaded image as engines get it."""
-        transposition, axes = upright_transposition(image), stated_axes(image)
-        dpi = self._credible_dpi(stated_dpi(image), image.size, number)
-        tags: dict[int, Any] = getattr(image, "tag_v2", {})
-        if image.mode == "CMYK" and self.format == "JPEG" and "adobe" not in image.info:
-            image, turned = with_likely_inks(image)
-            if turned:
-                self._warn(warning("image.cmyk_polarity", number))
-        if tags.get(_TIFF_BITS_PER_SAMPLE) == (32,) and tags.get(_TIFF_SAMPLE_FORMAT, (1,)) == (1,):
-            image = as_unsigned(image)
-        page, code = to_grey_or_rgb(
-            image,
-            depth=12 if tags.get(_TIFF_BITS_PER_SAMPLE) == (12,) else 16,
-            white_is_zero=tags.get(_TIFF_PHOTOMETRIC) == 0,
-        )
-        if code is not None:
-            self._warn(warning(code, number))
-        if page.mode == "RGB" and (told := told_apart(page)) is not None:
-            page = told
-            self._warn(warning("image.colors_alike", number))
-        if transposition is not None:
-            page = page.transpose(transposition)
-        elif page is self._animation:
-            page = page.copy()
-        page.info = {}
-        if axes is not None and (stored_sideways or swaps_axes(transposition)):
-            axes = (axes[1], axes[0])
-        size = axes and square_size(page.size, axes, self._settings.image_max_pixels)
-        if not axes or not size:
-            return PageImage(number, page, dpi)
-        self._warn(warning("image.pixels_squared", number, f"{axes[0]:.0f} x {axes[1]:.0f} to the inch"))
-        return PageImage(number, squared(page, size), max(axes), page.size)
-
-    def _credible_dpi(self, dpi: float | None, size: tuple[int, int], number: int) -> float | None:
-        if dpi is None or is_credible(dpi, size):
-            return dpi
-        self._warn(warning("image.resolution_ignored", number, f"{dpi:.0f} dots per inch"))
-        return None
+        most = self._settings.image_max_pixels
+        return page_of(image, number, self.format, most, self._warn, stored_sideways=stored_sideways)
 
     def _cut_page(self, number: int, error: ImageTruncated) -> PageImage | None:
         """The part of a TIFF's page that is there, if it is all but the last percent, or asked for; else None."""
