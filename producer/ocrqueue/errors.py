@@ -33,6 +33,8 @@ class OcrQueueError(Exception):
 
     code: ClassVar[str] = "internal.error"
     retryable: ClassVar[bool] = False
+    is_workers: ClassVar[bool] = False
+    """A fault of the worker's own surroundings, of which no job is to die: it is tried again however often."""
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
     submitted: Sequence[QueuedJob] = ()
     """Of submit_many: the handles of the jobs that were queued, SubmittedJob or AsyncSubmittedJob; always the first."""
@@ -298,6 +300,15 @@ class SourceAccessDenied(OcrQueueError):
     remedy = "Grant the workers' credentials read access, or use a presigned URL that has not expired."
 
 
+class SourceCredentials(OcrQueueError):
+    """The worker's own credentials are missing, expired or not accepted, or its clock is wrong. The job waits."""
+
+    code = "source.credentials"
+    retryable = True
+    is_workers = True
+    remedy = "Mend the workers' credentials (or their clock): what waits goes on by itself."
+
+
 class SourceHttpError(OcrQueueError):
     """The image's host answered with an error."""
 
@@ -349,14 +360,23 @@ class ImageNotRecognised(OcrQueueError):
     """The bytes are not an image in a format that ocrqueue reads."""
 
     code = "image.not_recognised"
-    remedy = "Send PNG, JPEG, TIFF, WebP, GIF or BMP; the content counts, not the name."
+    remedy = (
+        "Send PNG, JPEG, TIFF, WebP, GIF, BMP, HEIC, AVIF, JPEG 2000, PNM or PCX; the content counts, not the name."
+    )
+
+
+class ImageUnsupported(OcrQueueError):
+    """The image is coded in a way that ocrqueue does not read. Nothing is said against the file."""
+
+    code = "image.unsupported"
+    remedy = "Save it as PNG, or as TIFF with LZW or Deflate compression, 8 bits a channel."
 
 
 class ImageTruncated(OcrQueueError):
     """The image ends before its data is complete."""
 
     code = "image.truncated"
-    remedy = "Upload the file again; the copy is incomplete."
+    remedy = 'Upload the file again; the copy is incomplete. With truncated="read", what is there is read.'
 
 
 class ImageCorrupt(OcrQueueError):
@@ -547,6 +567,14 @@ class StorageUnavailable(OcrQueueError):
     code = "storage.unavailable"
     retryable = True
     remedy = "Check OCRQUEUE_STORAGE, OCRQUEUE_S3_ENDPOINT and that the server is up."
+
+
+class StorageCredentials(StorageUnavailable):
+    """The credentials for the storage are missing, expired or not accepted, or this machine's clock is wrong."""
+
+    code = "storage.credentials"
+    is_workers = True
+    remedy = "Mend the AWS_* variables, the ~/.aws files or the machine's role, or its clock; jobs wait for it."
 
 
 class StorageDenied(OcrQueueError):

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks tesseract | jobs | accuracy | keras | rapid | fallback | scale | queue | moves | many"""
+"""python -m tests.benchmarks NAME: see --help"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
 from tests.benchmarks.many import many
 from tests.benchmarks.moves import moves
+from tests.benchmarks.pictures import pictures
 from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
 from tests.benchmarks.scale import scale
@@ -34,6 +35,7 @@ main.add_command(scale)
 main.add_command(queue)
 main.add_command(many)
 main.add_command(moves)
+main.add_command(pictures)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

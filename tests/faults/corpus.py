@@ -12,6 +12,7 @@ from random import Random
 from typing import Final
 
 from tests.faults.corpus_blocks import BMP, GIF, WEBP
+from tests.faults.corpus_boxes import BOXES, PCX, PNM
 from tests.faults.corpus_bytes import ANY_FORMAT, Mutation
 from tests.faults.corpus_chunks import JPEG, PNG
 from tests.faults.corpus_pictures import FORMATS, codings, good_picture
@@ -25,14 +26,23 @@ BY_FORMAT: Final[dict[str, Mapping[str, Mutation]]] = {
     "webp": WEBP,
     "gif": GIF,
     "bmp": BMP,
+    "heif": BOXES,
+    "avif": BOXES,
+    "jpeg2000": BOXES,
+    "pnm": PNM,
+    "pcx": PCX,
 }
 
 _BROKEN: Final = frozenset(
-    {"cut", "cut in the head", "random body", "zero dimension", "checksum", "many pages", "many frames", "many scans"}
+    {"cut", "cut in the head", "random body", "zero dimension", "many pages", "many frames", "many scans"}
 )
 """What these leave is no whole picture, whichever chances they took."""
 _MORE_THAN_ONE: Final = frozenset({"animated", "stereo"})
 """Of these PNG and JPEG files only the first picture is read, and it may be whole."""
+_REFINED: Final = "progressive"
+"""Of a JPEG in this coding, cut off, the finest data alone may be missing: it is read, with a warning."""
+_NOISE: Final = ("pnm", "random body")
+"""After its head any bytes are pixels."""
 
 _SHARE_OF_NO_IMAGES: Final = 0.04
 _SHARE_OF_KNOWN: Final = 0.04
@@ -67,7 +77,8 @@ def image_case(seed: int, number: int) -> ImageCase:
     name = chance.choice(tuple(mutations))
     data = mutations[name](chance, good_picture(kind, coding))
     label = f"{kind}: {name} ({coding})"
-    broken = name in _BROKEN and not (kind in ("png", "jpeg") and coding in _MORE_THAN_ONE)
+    may_be_whole = (kind in ("png", "jpeg") and coding in (*_MORE_THAN_ONE, _REFINED)) or (kind, name) == _NOISE
+    broken = name in _BROKEN and not may_be_whole
     if data and chance.random() < _SHARE_TWICE:
         again = chance.choice(("bits flipped", "overwritten", "bytes lost", "cut"))
         data, label, broken = ANY_FORMAT[again](chance, data), f"{label}, {again}", False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image, ImageDraw
@@ -115,6 +116,33 @@ _MAKERS: Final[dict[str, dict[str, Callable[[], bytes]]]] = {
         "one bit": _save("BMP", _one_bit),
         "palette": _save("BMP", _palette),
         "alpha": _save("BMP", _rgba),
+    },
+    # pillow-heif's own, at quality 60
+    "heif": {"rgb": (Path(__file__).parents[1] / "support" / "word.heic").read_bytes},
+    "avif": {
+        "rgb": _save("AVIF", colored),
+        "alpha": _save("AVIF", _rgba),
+        "animated": lambda: encoded(picture(), "AVIF", save_all=True, append_images=[picture("second")]),
+    },
+    "jpeg2000": {
+        "grey": _save("JPEG2000"),
+        "rgb": _save("JPEG2000", colored, irreversible=True),
+        "tiles": _save("JPEG2000", colored, tile_size=(64, 64)),
+        "16 bit": _save("JPEG2000", sixteen_bit),
+        "codestream": _save("JPEG2000", no_jp2=True),
+    },
+    "pnm": {
+        "one bit": _save("PPM", _one_bit),
+        "grey": _save("PPM"),
+        "rgb": _save("PPM", colored),
+        "16 bit": _save("PPM", sixteen_bit),
+        "in digits": lambda: b"P2\n320 96\n255\n" + b" ".join(b"%d" % level for level in picture().tobytes()),
+    },
+    "pcx": {
+        "one bit": _save("PCX", _one_bit),
+        "grey": _save("PCX"),
+        "rgb": _save("PCX", colored),
+        "palette": _save("PCX", _palette),
     },
 }
 

@@ -21,6 +21,7 @@ import pytest
 from ocrqueue.errors import (
     OcrQueueError,
     SettingsInvalid,
+    StorageCredentials,
     StorageDenied,
     StorageNotFound,
     StorageUnavailable,
@@ -378,9 +379,9 @@ def failing(server: HttpServer, **overrides: object) -> Storage:
     ("status", "code", "expected"),
     [
         (403, "AccessDenied", StorageDenied),
-        (403, "InvalidAccessKeyId", StorageDenied),
-        (403, "SignatureDoesNotMatch", StorageDenied),
-        (400, "ExpiredToken", StorageDenied),
+        (403, "InvalidAccessKeyId", StorageCredentials),
+        (403, "SignatureDoesNotMatch", StorageCredentials),
+        (400, "ExpiredToken", StorageCredentials),
         (301, "PermanentRedirect", StorageDenied),
         (400, "AuthorizationHeaderMalformed", StorageDenied),
         (400, "InvalidRequest", StorageDenied),
@@ -531,7 +532,7 @@ def test_no_credentials_at_all(credentials: None, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with http_server(answer(200)) as server, pytest.raises(StorageDenied, match="NoCredentialsError"):
+    with http_server(answer(200)) as server, pytest.raises(StorageCredentials, match="NoCredentialsError"):
         failing(server).put("a", b"x", "text/plain")
     assert not server.exchanges
 
@@ -541,7 +542,7 @@ def test_wrong_credentials_at_a_real_server(s3_settings: Settings, monkeypatch: 
         pytest.skip("moto takes any credentials")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     storage = open_storage(s3_settings.model_copy(update={"s3_timeout_s": 11.0}))
-    with pytest.raises(StorageDenied, match="SignatureDoesNotMatch"):
+    with pytest.raises(StorageCredentials, match="SignatureDoesNotMatch"):
         storage.put("a", b"x", "text/plain")
     with pytest.raises(StorageDenied):
         storage.check()

@@ -280,7 +280,7 @@ def storage(exchange: Exchange) -> None:
         "/storage/v1/b/scans/o/denied?alt=media": answer(403),
         "/storage/v1/b/scans/o/busy?alt=media": answer(503),
         "/storage/v1/b/scans/o/moved?alt=media": answer(302, location="http://127.0.0.1:9/"),
-        "/storage/v1/b/scans/o/packed?alt=media": answer(200, b"x", content_encoding="gzip"),
+        "/storage/v1/b/scans/o/packed?alt=media": answer(200, b"x", content_encoding="br"),
         "/storage/v1/b/scans/o/silent?alt=media": silent,
         "/storage/v1/b/nobody/o/a?alt=media": answer(404, b"The specified bucket does not exist."),
     }

@@ -276,7 +276,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "gif_many_frames": (lambda: gif_with_frames(20_000), "image.too_many_pages"),
     "text_chunk_bomb": (
         lambda: png_with_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50_000_000))),
-        "image.corrupt",
+        None,  # never unpacked
     ),
     "tiff_broken_second_page": (tiff_with_broken_page, "image.corrupt"),
     # odd and good

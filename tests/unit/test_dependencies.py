@@ -26,6 +26,7 @@ ENGINE_FILES = {
     "engines/keras": ["keras"],
     "engines/rapid": ["rapid"],
     "engines/vision": ["vision"],
+    "images/heif.py": ["heif"],
     "sources/gs.py": ["vision"],
     "layout": ["keras", "keras-onnx", "rapid", "vision"],
     "telemetry/tracing.py": ["tracing"],

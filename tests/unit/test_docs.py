@@ -20,6 +20,7 @@ from ocrqueue.errors import error_classes
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.app import celery_settings
 from ocrqueue_worker.cli import main as worker_program
+from ocrqueue_worker.images.warnings import CODES
 from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
 
 DOCS = ROOT / "docs"
@@ -61,7 +62,7 @@ def test_every_error_code_exists(page: Path) -> None:
     families = {code.partition(".")[0] for code in codes}
     named = {span for span in code_spans(page) if re.fullmatch(r"[a-z]+\.[a-z][a-z0-9_]+", span)}
     files = {span for span in named if span.endswith((".py", ".md", ".json", ".txt", ".zip"))}
-    assert {span for span in named - files if span.partition(".")[0] in families} <= set(codes)
+    assert {span for span in named - files if span.partition(".")[0] in families} <= {*codes, *CODES}
 
 
 @each_page
@@ -185,3 +186,8 @@ def test_the_example_of_an_engine_is_short() -> None:
 def test_every_page_is_reached_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES if page.parent == DOCS and f"(docs/{page.name})" not in readme] == []
+
+
+def test_every_warning_is_described() -> None:
+    text = (ROOT / "docs/images.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(image\.\w+)` \| ", text.partition("## Cut off")[0], re.MULTILINE)) == set(CODES)

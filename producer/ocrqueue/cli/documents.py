@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import unquote
 
 import click
 
@@ -16,7 +15,7 @@ from ocrqueue.document import Document
 from ocrqueue.document.formats import FORMATS, render, written_pieces
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import SourceInvalid
-from ocrqueue.job.references import is_reference, split_uri
+from ocrqueue.job.references import is_reference, reference_path
 
 FORMAT: Final = click.Choice(sorted([*FORMATS, "pdf"]))
 
@@ -47,7 +46,7 @@ def file_names(images: Sequence[str], format_name: str) -> list[str]:
 
 def _stem(image: str) -> str:
     try:
-        name = unquote(split_uri(image).path) if is_reference(image) else image
+        name = reference_path(image) if is_reference(image) else image
     except SourceInvalid:
         name = ""
     return safe_name(PurePosixPath(name).stem) or "image"
@@ -114,7 +113,10 @@ def print_document(document: Document, format_name: str, picture: Picture, title
 
 
 def say_page_errors(document: Document, subject: str) -> None:
-    """A warning on stderr for each page that could not be read."""
+    """A warning on stderr for each page that could not be read, and for all that was wrong with the file."""
+    for found in document.warnings:
+        where = "" if found.page is None else f"page {found.page}: "
+        say(f"warning: {subject}: {where}{found.code}: {found.message}")
     for page in document.pages:
         if page.error is not None:
             say(f"warning: {subject}: page {page.number}: {page.error.code}: {page.error.message} {page.error.remedy}")

@@ -72,6 +72,7 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "queue.full": ExitStatus.FULL,
         "storage.unavailable": ExitStatus.UNAVAILABLE,
         "storage.denied": ExitStatus.UNAVAILABLE,
+        "storage.credentials": ExitStatus.UNAVAILABLE,
     }
 )
 

@@ -98,6 +98,11 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     metavar="SECONDS",
     help="End a job as engine.timeout after so long.  [default: the engine's limit]",
 )
+@click.option(
+    "--truncated",
+    type=click.Choice(["refuse", "read"]),
+    help="Of a page that is cut off, read what is there.  [default: refuse]",
+)
 @click.option("--no-cache", is_flag=True, help="Read the image even if the same was read before.")
 @click.option(
     "--wait-for-room",

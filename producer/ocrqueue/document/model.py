@@ -39,6 +39,10 @@ def _is_unset(value: object) -> bool:
     return value is None or value == {}
 
 
+def _is_empty(value: object) -> bool:
+    return value == ()
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -219,6 +223,14 @@ class Timings(_Value):
     total_s: float = Field(default=0.0, description="From the worker's start on the job to the result stored.")
 
 
+class DocumentWarning(_Value):
+    """What was wrong with a file that was read all the same. docs/images.md lists the codes."""
+
+    code: str = Field(description="Stable, for programs: image.end_missing and others.")
+    message: str
+    page: int | None = Field(default=None, description="The page's number; null where it is about the file.")
+
+
 class Document(_Value, Writable):
     """The whole result, as stored in result.json."""
 
@@ -242,7 +254,12 @@ class Document(_Value, Writable):
     finished_at: datetime
     timings: Timings = Timings()
     pages: tuple[Page, ...]
-    errors: tuple[ErrorInfo, ...] = Field(default=(), description="The errors of the pages that failed, in order.")
+    errors: tuple[ErrorInfo, ...] = Field(
+        default=(), description="Of the pages that failed, in order, and of those of which a part alone was there."
+    )
+    warnings: tuple[DocumentWarning, ...] = Field(
+        default=(), exclude_if=_is_empty, description="What was wrong with the file, though it was read."
+    )
 
     @property
     def text(self) -> str:

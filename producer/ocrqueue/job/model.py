@@ -78,6 +78,10 @@ class Job(BaseModel):
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."
     )
+    truncated: Literal["refuse", "read"] = Field(
+        default="refuse",
+        description="Of a page that is cut off. refuse: an error. read: what is there, in a Document that is partial.",
+    )
     time_limit_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         default=None,
         description="Ends the job as engine.timeout after so many seconds, if that is below the engine's limit.",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from ocrqueue.errors import SourceInvalid
 
 INPUT_NAME: Final = r"[0-9a-f]{64}\.[a-z]{2,4}"
 """Of an uploaded image, below inputs/: the sum of its content."""
 _INPUT: Final = re.compile(rf"/inputs/({INPUT_NAME})$")
+
+_KEYED: Final = ("s3://", "gs://")
+"""What follows the bucket is a key: any characters, none of which means anything."""
 
 SCHEMES = ("s3", "gs", "https", "http", "file")
 
@@ -30,13 +33,34 @@ def split_uri(uri: str) -> SplitResult:
 
 
 def redact_uri(uri: str) -> str:
-    """`uri` without user, password, query and fragment: presigned URLs carry their secret in the query."""
+    """`uri` without user, password, query and fragment: presigned URLs carry their secret in the query.
+
+    Of s3:// and gs:// all after the bucket is the key, which is shown.
+    """
+    if uri.startswith(_KEYED):
+        return _redacted_key(uri)
     try:
         parts = split_uri(uri)
     except SourceInvalid:
         return "(invalid URI)"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", "")) + ("?..." if parts.query else "")
+
+
+def _redacted_key(uri: str) -> str:
+    place, slash, key = uri[len(_KEYED[0]) :].partition("/")
+    try:
+        bucket = split_uri(f"s3://{place}").netloc.rpartition("@")[2]
+    except SourceInvalid:
+        return "(invalid URI)"
+    return f"{uri[: len(_KEYED[0])]}{bucket}{slash}{key}"
+
+
+def reference_path(uri: str) -> str:
+    """What names the image within its bucket or host: the key as it is, or the path, decoded. Raises SourceInvalid."""
+    if uri.startswith(_KEYED):
+        return uri[len(_KEYED[0]) :].partition("/")[2]
+    return unquote(split_uri(uri).path)
 
 
 def input_name(uri: str) -> str | None:

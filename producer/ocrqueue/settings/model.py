@@ -209,7 +209,9 @@ class Settings(BaseSettings):
 
     # Images
     image_max_pixels: int = Field(default=75_000_000, ge=1, description="Pixels of one page.")
-    image_max_pages: int = Field(default=500, ge=1, description="Pages (TIFF) or frames (GIF, WebP) of one image.")
+    image_max_pages: int = Field(
+        default=500, ge=1, description="Pages (TIFF) or frames (GIF, WebP, AVIF) of one image."
+    )
     image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
 
     # Delivery

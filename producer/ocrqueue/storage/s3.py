@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from botocore.exceptions import ClientError
 
-from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.errors import (
+    OcrQueueError,
+    SettingsInvalid,
+    StorageCredentials,
+    StorageDenied,
+    StorageNotFound,
+    StorageUnavailable,
+)
 from ocrqueue.settings import Settings
 from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, is_off_aws, s3_client, s3_failure
@@ -32,6 +39,8 @@ class S3Storage(Storage):
         self.bucket = bucket
         self.prefix = f"{folder}/" if folder else ""
         self._root = f"s3://{bucket}/{self.prefix}"
+        self._deletes_together = True
+        """Until the server has refused it."""
 
     def prepare(self) -> None:
         with suppress(SettingsInvalid):
@@ -105,13 +114,31 @@ class S3Storage(Storage):
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
         while page := tuple(islice(remaining, _MOST_AT_ONCE)):
-            with self._errors(page[0]):
-                answer = self._client.delete_objects(
-                    Bucket=self.bucket,
-                    Delete={"Objects": [{"Key": self.prefix + check_key(key)} for key in page], "Quiet": True},
-                )
-                if refused := answer.get("Errors"):
-                    raise ClientError({"Error": {"Code": refused[0].get("Code", "")}}, "DeleteObjects")
+            if self._deletes_together:
+                try:
+                    self._delete_together(page)
+                except S3_ERRORS as error:
+                    failure = s3_failure(error)
+                    if failure.kind != "refused":
+                        raise self._storage_error(failure, page[0]) from None
+                    # perhaps a server that does not know the request or wants another checksum with it
+                    self._delete_singly(page)
+                    self._deletes_together = False
+            else:
+                self._delete_singly(page)
+
+    def _delete_together(self, page: Sequence[str]) -> None:
+        answer = self._client.delete_objects(
+            Bucket=self.bucket,
+            Delete={"Objects": [{"Key": self.prefix + check_key(key)} for key in page], "Quiet": True},
+        )
+        if refused := answer.get("Errors"):
+            raise ClientError({"Error": {"Code": refused[0].get("Code", "")}}, "DeleteObjects")
+
+    def _delete_singly(self, page: Sequence[str]) -> None:
+        for key in page:
+            with self._errors(key):
+                self._client.delete_object(Bucket=self.bucket, Key=self.prefix + check_key(key))
 
     def delete_prefix(self, prefix: str) -> int:
         deleted = 0
@@ -190,8 +217,9 @@ class S3Storage(Storage):
     def _storage_error(self, failure: S3Failure, key: str | None) -> OcrQueueError:
         what = f"Bucket {self.bucket!r}" if key is None else f"{self._root}{key[:200]}"
         match failure.kind:
-            case "unavailable":
-                return StorageUnavailable(f"{what}: {failure.detail}.")
+            case "unavailable" | "credentials":
+                cls = StorageCredentials if failure.kind == "credentials" else StorageUnavailable
+                return cls(f"{what}: {failure.detail}.")
             case "no_key" if key is not None:
                 return StorageNotFound(f"{what} does not exist.")
             case "no_key" | "no_bucket":
@@ -205,8 +233,7 @@ class S3Storage(Storage):
                 )
             case "denied":
                 return StorageDenied(f"{what}: {failure.detail}.")
-            case "refused" | "exists":
-                return StorageDenied(
-                    f"The server refuses the request for {what}: {failure.detail}.",
-                    remedy="Check OCRQUEUE_STORAGE and that the server in OCRQUEUE_S3_ENDPOINT speaks S3.",
-                )
+        return StorageDenied(  # "refused" or "exists"
+            f"The server refuses the request for {what}: {failure.detail}.",
+            remedy="Check OCRQUEUE_STORAGE and that the server in OCRQUEUE_S3_ENDPOINT speaks S3.",
+        )

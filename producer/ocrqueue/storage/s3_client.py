@@ -26,7 +26,9 @@ S3Error: TypeAlias = boto.ClientError | boto.BotoCoreError | HTTPError
 S3_ERRORS: Final = (boto.ClientError, boto.BotoCoreError, HTTPError)
 """All that a client's methods, and reading a body, may raise."""
 
-FailureKind: TypeAlias = Literal["unavailable", "denied", "no_bucket", "no_key", "exists", "wrong_region", "refused"]
+FailureKind: TypeAlias = Literal[
+    "unavailable", "credentials", "denied", "no_bucket", "no_key", "exists", "wrong_region", "refused"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class S3Failure:
 
     kind: FailureKind
     detail: str
+    retry_after: str | None = None
+    """The server's header."""
 
     @property
     def is_about_credentials(self) -> bool:
@@ -66,14 +70,17 @@ def forget_s3_clients() -> None:
 
 def s3_failure(error: S3Error) -> S3Failure:
     """What an error of an S3 client means."""
+    if isinstance(error, boto.NoCredentialsError):
+        _client.cache_clear()  # it looks for credentials but once
     if not isinstance(error, boto.ClientError):
         return S3Failure(_client_side_kind(error), type(error).__name__)
     response: Any = error.response
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    retry_after = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after")
     if not re.fullmatch(r"[A-Za-z][A-Za-z.]{1,63}", code):  # a HEAD has none: botocore puts the status there
-        return S3Failure(_server_side_kind("", status), f"HTTP {status}")
-    return S3Failure(_server_side_kind(code, status), f"{code} (HTTP {status})")
+        return S3Failure(_server_side_kind("", status), f"HTTP {status}", retry_after)
+    return S3Failure(_server_side_kind(code, status), f"{code} (HTTP {status})", retry_after)
 
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -87,11 +94,16 @@ _KINDS: Final[dict[str, FailureKind]] = {
     "PermanentRedirect": "wrong_region",
     "AuthorizationHeaderMalformed": "wrong_region",
     "IllegalLocationConstraintException": "wrong_region",
-    "InvalidAccessKeyId": "denied",
-    "SignatureDoesNotMatch": "denied",
     "AccessDenied": "denied",
-    "ExpiredToken": "denied",
-    "InvalidToken": "denied",
+    "InvalidAccessKeyId": "credentials",
+    "SignatureDoesNotMatch": "credentials",
+    "ExpiredToken": "credentials",
+    "ExpiredTokenException": "credentials",
+    "InvalidToken": "credentials",
+    "InvalidTokenId": "credentials",
+    "TokenRefreshRequired": "credentials",
+    "RequestExpired": "credentials",
+    "RequestTimeTooSkewed": "credentials",
     "RequestTimeout": "unavailable",
     "RequestTimeoutException": "unavailable",
     "InternalError": "unavailable",
@@ -152,7 +164,7 @@ def _server_side_kind(code: str, status: int) -> FailureKind:
 
 def _client_side_kind(error: boto.BotoCoreError | HTTPError) -> FailureKind:
     if isinstance(error, _CREDENTIAL_ERRORS):
-        return "denied"
+        return "credentials"
     return "unavailable" if isinstance(error, _TRANSPORT_ERRORS) else "refused"
 
 
@@ -191,6 +203,8 @@ def _client(
         client = session.client(
             "s3", endpoint_url=endpoint, region_name=region or session.region_name or "us-east-1", config=config
         )
+        if endpoint is None and is_off_aws(client.meta.endpoint_url):  # ~/.aws/config names one
+            return _client(_process, client.meta.endpoint_url, region, addressing, timeout_s, attempts, connections)
     except (boto.BotoCoreError, ValueError) as error:  # ValueError: botocore's answer to a malformed endpoint
         reason = "OCRQUEUE_S3_ENDPOINT is not a URL" if isinstance(error, ValueError) else type(error).__name__
         raise SettingsInvalid(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, Self
 
 from PIL import Image
 
+from ocrqueue.document import DocumentWarning
 from ocrqueue.errors import (
     ErrorInfo,
     ImageCorrupt,
@@ -25,37 +26,51 @@ from ocrqueue.errors import (
     ImageTooManyPages,
     ImageTooSmall,
     ImageTruncated,
+    ImageUnsupported,
     error_from_info,
 )
 from ocrqueue.settings import Settings
+from ocrqueue_worker.images.damage import TOLERATED, Damage, grey_at_the_end, without_missing_rows
 from ocrqueue_worker.images.decompression_bombs import flood
-from ocrqueue_worker.images.exif import DECODER_ERRORS, stated_dpi, upright_transposition
-from ocrqueue_worker.images.formats import (
-    FormatName,
-    ends_early,
-    gif_outline,
-    looks_like,
-    sniff_format,
+from ocrqueue_worker.images.exif import (
+    DECODER_ERRORS,
+    swaps_axes,
+    upright_transposition,
+)
+from ocrqueue_worker.images.formats import FormatName, ends_early, gif_outline, sniff_format, without_metadata
+from ocrqueue_worker.images.heif import prepare_heif
+from ocrqueue_worker.images.jpeg_structure import jpeg_structure, repaired_jpeg
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.images.page_making import page_of
+from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
+from ocrqueue_worker.images.png_repair import repaired_png
+from ocrqueue_worker.images.signs import looks_like
+from ocrqueue_worker.images.tiff_cut_off import at_full_height, cut_page
+from ocrqueue_worker.images.tiff_reading import grey_of_channels, is_misread, open_tiff, page_of_parts
+from ocrqueue_worker.images.tiff_structure import (
+    first_directory,
+    pages_among,
     tiff_directories,
     tiff_page,
-    without_metadata,
+    tiff_tags,
 )
-from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.images.pixel_formats import to_grey_or_rgb
-from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
+from ocrqueue_worker.images.unusual_codings import unusual_coding
+from ocrqueue_worker.images.warnings import warning
 from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 
-_TIFF_BITS_PER_SAMPLE: Final = 258
+_PILLOW_NAMES: Final[dict[FormatName, str]] = {"PNM": "PPM"}
 _TIFF_PHOTOMETRIC: Final = 262
 _TIFF_CHUNKS: Final = ((273, 279), (324, 325))
 """Offsets and byte counts of the strips, and of the tiles."""
 
 
-def open_image(data: bytes, settings: Settings) -> SourceImage:
-    """The pages in `data`, told by its content: PNG, JPEG, TIFF, WebP, GIF or BMP.
+def open_image(data: bytes, settings: Settings, *, read_truncated: bool = False) -> SourceImage:
+    """The pages in `data`, told by its content: PNG, JPEG, TIFF, WebP, GIF, BMP, HEIF, AVIF, JPEG 2000, PNM or PCX.
+
+    With `read_truncated` a page of which a part is missing is read as far as it is there, if its format lets it.
 
     Raises ImageEmpty, ImageNotRecognised, ImageTooManyPages, and, where it can be told before decoding,
-    ImageTooLarge, ImageTooSmall, ImageTruncated, ImageCorrupt (a width or height of 0 among them).
+    ImageTooLarge, ImageTooSmall, ImageTruncated, ImageUnsupported, ImageCorrupt (a width or height of 0 among them).
     """
     if not data:
         raise ImageEmpty()
@@ -63,27 +78,40 @@ def open_image(data: bytes, settings: Settings) -> SourceImage:
     if kind is None:
         guess = looks_like(data)
         raise ImageNotRecognised(f"The bytes look like {guess}." if guess else None)
+    if kind == "HEIF":
+        prepare_heif()
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, settings.image_max_pixels)
-    return SourceImage(kind, data, settings)
+    return SourceImage(kind, data, settings, read_truncated)
 
 
 class SourceImage:
     """An image file whose pages are decoded one at a time, on demand. A context manager; for one thread.
 
-    Pages are the directories of a TIFF and the frames of a GIF or WebP, each as a viewer shows it. All other formats
-    have one page: of an animated PNG the still image, of a stereo JPEG (MPO) the first.
+    Pages are the directories of a TIFF, without thumbnails and masks, and the frames of a GIF, WebP or AVIF, each as a
+    viewer shows it. All other formats have one page: of an animated PNG the still image, of a stereo JPEG (MPO) the
+    first, of a HEIF with several the main one.
     """
 
-    def __init__(self, kind: FormatName, data: bytes, settings: Settings) -> None:
+    def __init__(self, kind: FormatName, data: bytes, settings: Settings, read_truncated: bool = False) -> None:
         self.format = kind
         self.page_count = 1
+        self.truncated: dict[int, ErrorInfo] = {}
+        """Of the pages that were decoded, those of which a part is missing."""
         self._data = data
         self._settings = settings
+        self._read_truncated = read_truncated
         self._directories: Sequence[int] = ()
         self._animation: Image.Image | None = None
         self._broken: tuple[int, ErrorInfo] | None = None
+        self._damage: Damage | None = None
+        self._warnings: dict[DocumentWarning, None] = {}
         self._survey()
+
+    @property
+    def warnings(self) -> tuple[DocumentWarning, ...]:
+        """What was wrong with the file and with the pages that were decoded so far."""
+        return tuple(self._warnings)
 
     def __enter__(self) -> Self:
         return self
@@ -110,10 +138,17 @@ class SourceImage:
         try:
             with self._decoding(number):
                 return self._decode(number)
-        except (ImageTruncated, ImageCorrupt) as error:
+        except (ImageTruncated, ImageCorrupt, ImageUnsupported) as error:
             if self._animation is not None:
                 self._broken = (number, error.info)  # the exception's traceback would hold this object
                 self.close()
+            elif self._mend():
+                with suppress(ImageCorrupt), self._decoding(number):
+                    return self._decode(number)
+            elif not isinstance(error, ImageTruncated) and (rare := self._rare_page(number)) is not None:
+                return rare
+            elif isinstance(error, ImageTruncated) and (part := self._cut_page(number, error)) is not None:
+                return part
             raise
 
     def _survey(self) -> None:
@@ -122,18 +157,19 @@ class SourceImage:
         self._check_parts(flood(self.format, self._data))
         if self.format == "TIFF":
             silence_libtiff()
-            self._directories = tiff_directories(self._data, most + 1)
+            # each page may have a thumbnail and a mask
+            directories = tiff_directories(self._data, 3 * (most + 1))
+            self._directories = pages_among(self._data, directories)
             self._set_page_count(len(self._directories))
-            if self.page_count > 1:
-                return  # each page is checked by itself, so that a bad one does not cost the others
-        elif self.format == "GIF":
+            return  # each page is checked by itself, so that a bad one does not cost the others
+        if self.format == "GIF":
             outline = gif_outline(self._data, most + 1)
             self._check_parts(outline.flood)
             self._set_page_count(outline.frames)
             self._check_size((outline.width, outline.height), None)
         with self._decoding(None):
             image = self._open(1)
-            if self.format == "WEBP":
+            if self.format in ("WEBP", "AVIF"):
                 self._set_page_count(getattr(image, "n_frames", 1))
             self._check_size(image.size, None)
 
@@ -175,14 +211,17 @@ class SourceImage:
     def _open(self, number: int) -> Image.Image:
         """Page `number`, its header read, its pixels not."""
         if self.format == "TIFF":
-            return Image.open(BytesIO(tiff_page(self._data, self._directories[number - 1])), formats=["TIFF"])
-        if self.format in ("GIF", "WEBP"):
+            data = tiff_page(self._data, self._directories[number - 1])
+            if is_misread(data):
+                raise SyntaxError("planes of more than 8 bits")
+            return open_tiff(data)
+        if self.format in ("GIF", "WEBP", "AVIF"):
             if self._animation is None:
                 self._animation = Image.open(BytesIO(self._data), formats=[self.format])
             self._animation.seek(number - 1)
             return self._animation
         try:
-            return Image.open(BytesIO(self._data), formats=[self.format])
+            return Image.open(BytesIO(self._data), formats=[_PILLOW_NAMES.get(self.format, self.format)])
         except DECODER_ERRORS:
             # A color profile or EXIF that is no good does not make the picture unreadable.
             for data in without_metadata(self.format, self._data):
@@ -191,28 +230,98 @@ class SourceImage:
                 except DECODER_ERRORS:
                     continue
                 self._data = data
+                self._warn(warning("image.metadata_left_out", detail="the color profile, or EXIF with it"))
                 return image
+            if self.format == "PNG" and self._mend():
+                return Image.open(BytesIO(self._data), formats=["PNG"])
             raise
+
+    def _mend(self) -> bool:
+        """Put a whole file in the place of a damaged one, once; whether that was done."""
+        if self._damage is not None or self.format not in ("PNG", "JPEG"):
+            return False
+        if self.format == "PNG":
+            self._damage = repaired_png(self._data, self._settings.image_max_pixels)
+        else:
+            self._damage = repaired_jpeg(self._data)
+        if self._damage is None:
+            return False
+        self._data = self._damage.data
+        self._warn(*self._damage.warnings)
+        return True
+
+    def _warn(self, *found: DocumentWarning) -> None:
+        self._warnings |= dict.fromkeys(found)
 
     def _decode(self, number: int) -> PageImage:
         image = self._open(number)
         self._check_size(image.size, number)
+        stored_sideways = swaps_axes(upright_transposition(image)) if self.format == "TIFF" else False
         image.load()
-        if self.format == "PNG" and may_be_short(image) and png_data_is_short(self._data):
+        if self._damage is not None:
+            image = self._as_far_as_there(image, self._damage, number)
+        elif self.format == "PNG" and may_be_short(image) and png_data_is_short(self._data):
             raise ImageTruncated("The PNG file has fewer rows than it announces.", format=self.format, page=number)
-        transposition, dpi = upright_transposition(image), stated_dpi(image)
-        tags: dict[int, Any] = getattr(image, "tag_v2", {})
-        page = to_grey_or_rgb(
-            image,
-            depth=12 if tags.get(_TIFF_BITS_PER_SAMPLE) == (12,) else 16,
-            white_is_zero=tags.get(_TIFF_PHOTOMETRIC) == 0,
-        )
-        if transposition is not None:
-            page = page.transpose(transposition)
-        elif page is self._animation:
-            page = page.copy()
-        page.info = {}
-        return PageImage(number, page, dpi)
+        return self._page(image, number, stored_sideways)
+
+    def _as_far_as_there(self, image: Image.Image, damage: Damage, number: int) -> Image.Image:
+        """`image` without what stands in for missing pixels. Raises ImageTruncated where too many are missing."""
+        missing, rows = damage.missing, damage.missing_rows
+        if missing is None:
+            structure = jpeg_structure(self._data)
+            missing, rows = grey_at_the_end(image, structure.block)
+            if structure.is_progressive and not structure.refined:
+                missing = max(missing, TOLERATED)  # a sketch of the page, not the page
+            if missing < TOLERATED:
+                detail = f"{missing:.1%} of the pixels" if missing else "no pixel with it"
+                self._warn(warning("image.end_missing", detail=detail))
+        if missing >= TOLERATED:
+            share = f"about {missing:.0%} of the page" if rows else "its last, finest data"
+            lack = "has fewer rows than it announces" if self.format == "PNG" else "ends before its last pixels"
+            error = ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
+            if not self._read_truncated or missing >= 1:
+                raise error
+            self.truncated[number] = error.info
+            self._warn(warning("image.part_missing", number, share))
+        return without_missing_rows(image, rows)
+
+    def _page(self, image: Image.Image, number: int, stored_sideways: bool = False) -> PageImage:
+        most = self._settings.image_max_pixels
+        return page_of(image, number, self.format, most, self._warn, stored_sideways=stored_sideways)
+
+    def _cut_page(self, number: int, error: ImageTruncated) -> PageImage | None:
+        """The part of a TIFF's page that is there, if it is all but the last percent, or asked for; else None."""
+        if self.format != "TIFF":
+            return None
+        cut = cut_page(tiff_page(self._data, self._directories[number - 1]))
+        if cut is None or (cut.missing >= TOLERATED and not self._read_truncated):
+            return None
+        with self._decoding(number):
+            image = open_tiff(cut.data)
+            self._check_size((image.width, cut.height), number)
+            image.load()
+            page = at_full_height(self._page(image, number), cut)
+        if cut.missing >= TOLERATED:
+            self.truncated[number] = error.info
+            self._warn(warning("image.part_missing", number, f"about {cut.missing:.0%} of the page"))
+        else:
+            self._warn(warning("image.end_missing", number, f"{cut.missing:.1%} of the pixels"))
+        return page
+
+    def _rare_page(self, number: int) -> PageImage | None:
+        """The page of a TIFF in a coding that Pillow knows, but not in TIFF; else None."""
+        if self.format != "TIFF":
+            return None
+        data, most = tiff_page(self._data, self._directories[number - 1]), self._settings.image_max_pixels
+        with self._decoding(number):
+            image = page_of_parts(data, most) or grey_of_channels(data, most)
+            if image is None:
+                return None
+            self._check_size(image.size, number)
+            tags = tiff_tags(data, first_directory(data))
+            if image.mode.startswith("I;16") and tags.get(_TIFF_PHOTOMETRIC) == (0,):
+                image = image.convert("I").point([65535 - level for level in range(1 << 16)], "I")
+            return self._page(image, number)
 
     @contextmanager
     def _decoding(self, page: int | None) -> Iterator[None]:
@@ -231,7 +340,20 @@ class SourceImage:
                     raise MemoryError(f"decoding {where}") from error
                 if self._is_truncated(error, page):
                     raise ImageTruncated(f"Data is missing from {where}.", format=self.format, page=page) from error
+                if (coding := self._unusual_coding(page)) is not None:
+                    raise ImageUnsupported(
+                        f"{where[0].upper()}{where[1:]} is coded as {coding}, which is not read here.",
+                        format=self.format,
+                        coding=coding,
+                        page=page,
+                    ) from error
                 raise ImageCorrupt(f"The data of {where} cannot be decoded.", format=self.format, page=page) from error
+
+    def _unusual_coding(self, page: int | None) -> str | None:
+        data = self._data
+        if self.format == "TIFF" and self._directories:
+            data = tiff_page(data, self._directories[(page or 1) - 1])
+        return unusual_coding(self.format, data)
 
     def _is_truncated(self, error: BaseException, page: int | None) -> bool:
         if "truncated" in str(error).lower() or ends_early(self.format, self._data):

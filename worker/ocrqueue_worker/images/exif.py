@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 from PIL import ExifTags, Image
 
 _DPI_RANGE: Final = (10.0, 4800.0)
+_LENGTH_IN: Final = (0.5, 80.0)
+"""Of a page's longer side."""
 _DPI_SKEW: Final = 1.1
 """Above this ratio of x to y the pixels are not square, and one number would mislead."""
 
@@ -41,6 +44,15 @@ _UPRIGHT: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SWAPPING: Final = frozenset(
+    (
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+        Image.Transpose.ROTATE_270,
+    )
+)
+
 
 def upright_transposition(image: Image.Image) -> Image.Transpose | None:
     """What to do to a loaded image to see it upright; None where nothing.
@@ -48,6 +60,11 @@ def upright_transposition(image: Image.Image) -> Image.Transpose | None:
     Pillow turns a TIFF while loading it and then forgets its orientation, so there is nothing left to do for those.
     """
     return _UPRIGHT.get(_exif_tag(image, ExifTags.Base.Orientation))
+
+
+def swaps_axes(transposition: Image.Transpose | None) -> bool:
+    """Whether what was across is down after it."""
+    return transposition in _SWAPPING
 
 
 def _exif_tag(image: Image.Image, tag: int) -> Any:
@@ -60,13 +77,27 @@ def _exif_tag(image: Image.Image, tag: int) -> Any:
 
 def stated_dpi(image: Image.Image) -> float | None:
     """Dots per inch as the file states it: the mean of x and y, None where that says nothing."""
+    axes = stated_axes(image)
+    if axes is None:
+        return None
+    (x, y), (low, high) = axes, _DPI_RANGE
+    mean = (x + y) / 2
+    square = max(x, y) <= min(x, y) * _DPI_SKEW
+    return round(mean, 2) if square and low <= mean <= high else None
+
+
+def stated_axes(image: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch across and down, whatever they are; None where the file does not say."""
     try:
         x, y = (float(number) for number in _dpi_of_axes(image))
     except DECODER_ERRORS:
         return None
-    mean, (low, high) = (x + y) / 2, _DPI_RANGE
-    square = max(x, y) <= min(x, y) * _DPI_SKEW
-    return round(mean, 2) if square and low <= mean <= high else None
+    return (x, y) if math.isfinite(x) and math.isfinite(y) else None
+
+
+def is_credible(dpi: float, size: tuple[int, int]) -> bool:
+    """Whether a page of this size can have this resolution: it is longer than an inch and shorter than two metres."""
+    return _LENGTH_IN[0] <= max(size) / dpi <= _LENGTH_IN[1]
 
 
 def _dpi_of_axes(image: Image.Image) -> tuple[Any, ...]:

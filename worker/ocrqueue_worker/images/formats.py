@@ -1,7 +1,8 @@
 """What can be told from the bytes of an image file before any decoder sees them.
 
 Counting pages here costs no decoding and stops at a limit. Only the framing of a file is read, never its pixels:
-PNG (ISO/IEC 15948), JPEG (ITU-T T.81), TIFF 6.0 and BigTIFF, GIF89a, WebP's RIFF (RFC 9649), Windows BMP.
+PNG (ISO/IEC 15948), JPEG (ITU-T T.81), GIF89a, WebP's RIFF (RFC 9649), Windows BMP, the boxes of HEIF, AVIF
+(ISO/IEC 14496-12) and JPEG 2000 (ITU-T T.800, annex I), Netpbm, ZSoft's PCX. TIFF has a module of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-FormatName = Literal["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP"]
+from ocrqueue_worker.images.tiff_structure import tiff_ends_early
+
+FormatName = Literal["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "HEIF", "AVIF", "JPEG2000", "PNM", "PCX"]
 
 _SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -22,15 +25,15 @@ _SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
     "GIF": re.compile(rb"GIF8[79]a"),
     # "BM" alone begins many a text, so the size of the second header must be one of the known seven.
     "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
+    # The first box: its brand, and those that it can be read as too; mif1 and msf1 say nothing of the coding.
+    "AVIF": re.compile(rb"\0\0\0.ftyp(avi[fs]|(mif1|msf1|miaf).{4}(?:.{4}){0,15}?avi[fs])", re.DOTALL),
+    "HEIF": re.compile(rb"\0\0\0.ftyp(he(ic|ix|im|is|vc|vx|vm|vs)|mif1|msf1)", re.DOTALL),
+    "JPEG2000": re.compile(rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51", re.DOTALL),
+    # Magic number and width: two letters alone begin many a text.
+    "PNM": re.compile(rb"P[1-6](\s+|#[^\n\r]*[\n\r])+\d+(\s+|#[^\n\r]*[\n\r])+\d"),
+    # Version, run-length encoding, bits a pixel.
+    "PCX": re.compile(rb"\x0a[\0\2-\5]\x01[\1\2\4\x08]", re.DOTALL),
 }
-_LOOKS_LIKE: Final = (
-    (re.compile(rb"%PDF-"), "a PDF; render its pages to images first"),
-    (re.compile(rb"PK\x03\x04|PK\x05\x06"), "a ZIP archive"),
-    (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", re.DOTALL), "an SVG drawing"),
-    (re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE), "an HTML page, perhaps a login or error page"),
-    (re.compile(rb"....ftyp(heic|heix|mif1|avif)", re.DOTALL), "a HEIF or AVIF picture"),
-)
-
 _MAX_GIF_EXTENSION_BLOCKS: Final = 100_000
 """Pillow keeps each block of a comment in Python, and it may have one byte."""
 
@@ -41,11 +44,6 @@ _JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\xff])", re.DOTALL)
 def sniff_format(data: bytes) -> FormatName | None:
     """The format that the first bytes claim; None where it is none of those that are read."""
     return next((kind for kind, signature in _SIGNATURES.items() if signature.match(data)), None)
-
-
-def looks_like(data: bytes) -> str | None:
-    """What bytes of no readable format probably are, for a message to people."""
-    return next((name for pattern, name in _LOOKS_LIKE if pattern.match(data[:1024])), None)
 
 
 def ends_early(kind: FormatName, data: bytes) -> bool:
@@ -108,67 +106,6 @@ def _color_table_size(flags: bytes) -> int:
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
-def tiff_directories(data: bytes, max_count: int) -> list[int]:
-    """Offsets of a TIFF's pages (image file directories) in order, at most `max_count`.
-
-    The chain ends at a zero, and where it meets itself. A directory that lies beyond the data is the last one listed:
-    its page is missing, and that must not go unnoticed. So is the end of the data, where the chain breaks off there.
-    """
-    layout = _TiffLayout.of(data)
-    offsets: dict[int, None] = {}
-    offset = layout.pointer(data, layout.first)
-    while offset and offset not in offsets and len(offsets) < max_count:
-        offsets[offset] = None
-        offset = layout.next_directory(data, offset) or 0
-    return list(offsets)
-
-
-def tiff_page(data: bytes, offset: int) -> bytes:
-    """`data` with the directory at `offset` as its first page: a page opens thus whatever its neighbours are."""
-    layout = _TiffLayout.of(data)
-    if layout.pointer(data, layout.first) == offset:
-        return data
-    pointer = struct.pack(layout.order + layout.word, offset)
-    return b"".join((data[: layout.first], pointer, memoryview(data)[layout.first + len(pointer) :]))
-
-
-@dataclass(frozen=True, slots=True)
-class _TiffLayout:
-    """How offsets and counts are written: struct's byte order and letters, and where the first offset stands."""
-
-    order: str
-    word: str
-    count: str
-    entry_size: int
-    first: int
-
-    @classmethod
-    def of(cls, data: bytes) -> _TiffLayout:
-        order = "<" if data.startswith(b"II") else ">"
-        return cls(order, "Q", "Q", 20, 8) if b"+" in data[2:4] else cls(order, "L", "H", 12, 4)
-
-    def pointer(self, data: bytes, at: int) -> int:
-        return self._number(self.word, data, at) or 0
-
-    def next_directory(self, data: bytes, offset: int) -> int | None:
-        """Where the directory after the one at `offset` stands, 0 where that is the last.
-
-        The end of the data where only the pointer to it is missing; None where the directory itself runs beyond.
-        """
-        count = self._number(self.count, data, offset)
-        if count is None:
-            return None
-        end = offset + struct.calcsize(self.order + self.count) + count * self.entry_size
-        following = self._number(self.word, data, end)
-        if following is None and end <= len(data):
-            return len(data)
-        return following
-
-    def _number(self, letter: str, data: bytes, at: int) -> int | None:
-        size = struct.calcsize(self.order + letter)
-        return struct.unpack_from(self.order + letter, data, at)[0] if at + size <= len(data) else None
-
-
 def without_metadata(kind: FormatName, data: bytes) -> Iterator[bytes]:
     """`data` without its color profile, then also without EXIF: what a decoder rejects for their sake may open then.
 
@@ -225,9 +162,19 @@ def _png_ends_early(data: bytes) -> bool:
     return False
 
 
-def _tiff_ends_early(data: bytes) -> bool:
-    layout = _TiffLayout.of(data)
-    return layout.next_directory(data, layout.pointer(data, layout.first)) in (None, len(data))
+def _boxes_end_early(data: bytes) -> bool:
+    """Whether a box of HEIF, AVIF or JPEG 2000 is longer than what is left, or a bare codestream lacks its end."""
+    if data.startswith(b"\xff\x4f"):
+        return not data.endswith(b"\xff\xd9")
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size == 0:  # to the end
+            return data[at + 4 : at + 8] == b"jp2c" and not data.endswith(b"\xff\xd9")
+        at += max(size, 8)
+    return at > len(data)
 
 
 def _bmp_ends_early(data: bytes) -> bool:
@@ -237,8 +184,14 @@ def _bmp_ends_early(data: bytes) -> bool:
 _ENDS_EARLY: Final[dict[FormatName, Callable[[bytes], bool]]] = {
     "PNG": _png_ends_early,
     "JPEG": lambda data: b"\xff\xd9" not in data,
-    "TIFF": _tiff_ends_early,
+    "TIFF": tiff_ends_early,
     "GIF": lambda data: not gif_outline(data, len(data)).complete,
     "WEBP": lambda data: int.from_bytes(data[4:8], "little") + 8 > len(data),
     "BMP": _bmp_ends_early,
+    "HEIF": _boxes_end_early,
+    "AVIF": _boxes_end_early,
+    "JPEG2000": _boxes_end_early,
+    # They do not say where they end; a decoder finds too few pixels, and says so.
+    "PNM": lambda data: False,
+    "PCX": lambda data: False,
 }

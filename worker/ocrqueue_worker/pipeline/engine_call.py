@@ -14,6 +14,7 @@ from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.resource_errors import exhaustion
+from ocrqueue_worker.pipeline.file_pixels import in_file_pixels
 
 _log = structlog.get_logger(__name__)
 
@@ -21,14 +22,20 @@ Result = Page | OcrQueueError
 
 
 def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
-    """A Page for each, in order, or the error in its stead. Nothing but SoftTimeLimitExceeded is raised."""
+    """A Page for each, in order, or the error in its stead. Nothing but SoftTimeLimitExceeded is raised.
+
+    Pages are in the file's own pixels.
+    """
     if not pages:
         return []
     if reading.seconds_left() <= 0:
         return [EngineTimeout()] * len(pages)
     try:
         results = check_results(engine.recognize(pages, reading), pages, engine.name)
-        return [_without_frames(result) if isinstance(result, OcrQueueError) else result for result in results]
+        return [
+            in_file_pixels(result, page) if isinstance(result, Page) else _without_frames(result)
+            for result, page in zip(results, pages, strict=True)
+        ]
     except SoftTimeLimitExceeded:
         raise
     except OcrQueueError as error:
@@ -91,5 +98,5 @@ def as_page(image: PageImage, result: Result) -> Page:
         return result
     if result.retryable:
         raise result
-    width, height = image.image.size
+    width, height = image.file_size or image.image.size
     return Page(number=image.number, width=width, height=height, dpi=image.dpi, error=result.info)

@@ -23,7 +23,7 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.job import Job
-from ocrqueue.job.references import redact_uri, split_uri
+from ocrqueue.job.references import redact_uri, reference_path, split_uri
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.greyscale import without_empty_color
@@ -34,6 +34,7 @@ from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_rea
 from ocrqueue_worker.pipeline.cached_crops import with_own_crops
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
+from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.sources import fetch
@@ -104,7 +105,9 @@ class JobReader:
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
         if self._earlier is not None:
             return
-        self._image = self._opened.enter_context(open_image(data, workplace.settings))
+        read_truncated = job.truncated == "read"
+        image = open_image(data, workplace.settings, read_truncated=read_truncated)
+        self._image = self._opened.enter_context(image)
         self._source = self._source.model_copy(update={"format": self._image.format})
         count = self._image.page_count
         if page is None and count > 1 and engine.splits(self.options):
@@ -137,7 +140,7 @@ class JobReader:
         read = [as_page(image, result) for image, result in zip(images, results, strict=True)]
         with watch.measure("crop_s"):
             for image, page in zip(images, read, strict=True):
-                self._crops.crop(image.image, page)
+                self._crops.crop(image.image, on_image(page, image))
         self._pages += read
         self.attempt.check_cancelled(len(self._pages), self._count)
         with watch.measure("upload_s"):
@@ -197,7 +200,7 @@ class JobReader:
         with self.attempt.watch.measure("upload_s"):
             placed = self._crops.finish()
         job = self.attempt.job
-        errors = tuple(page.error for page in pages if page.error is not None)
+        errors = errors_of(pages, self._image)
         return Document(
             job_id=job.id,
             tag=job.tag,
@@ -210,7 +213,15 @@ class JobReader:
             finished_at=datetime.now(UTC),
             pages=tuple(with_crops(page, placed) for page in pages),
             errors=errors,
+            warnings=self._image.warnings if self._image is not None else (),
         )
+
+
+def errors_of(pages: Iterable[Page], image: SourceImage | None) -> tuple[ErrorInfo, ...]:
+    """Of the pages that failed, and of those of which `image` had a part alone."""
+    truncated = image.truncated if image is not None else {}
+    found = ((page, page.error or truncated.get(page.number)) for page in pages)
+    return tuple(error for _, error in found if error is not None)
 
 
 def source_of(job: Job, data: bytes) -> InputInfo:
@@ -224,7 +235,7 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     By the name's ending: of a file that may have several pages an engine might read the first and not say so.
     """
     parts = split_uri(job.image)
-    one_page = parts.path.lower().endswith(_ONE_PAGE)
+    one_page = reference_path(job.image).lower().endswith(_ONE_PAGE)
     return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
 
 

@@ -68,13 +68,16 @@ def gather(attempt: Attempt) -> tuple[Document, Timings]:
 def _together(attempt: Attempt, read: Sequence[Document], failed: dict[int, ErrorInfo]) -> Document:
     pages = [page for document in read for page in document.pages]
     pages += [Page(number=number, width=0, height=0, error=error) for number, error in failed.items()]
+    errors = (*(error for document in read for error in document.errors), *failed.values())
+    warnings = dict.fromkeys(warning for document in read for warning in document.warnings)
     return read[0].model_copy(
         update={
-            "status": "partial" if failed else "succeeded",
+            "status": "partial" if errors else "succeeded",
             "attempts": attempt.start.number,
             "finished_at": datetime.now(UTC),
             "pages": tuple(sorted(pages, key=lambda page: page.number)),
-            "errors": tuple(failed.values()),
+            "errors": errors,
+            "warnings": tuple(warnings),
         }
     )
 

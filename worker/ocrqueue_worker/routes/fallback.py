@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document, InputInfo, Line, Page
-from ocrqueue.errors import OcrQueueError
+from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
+from ocrqueue.errors import ErrorInfo, OcrQueueError
 from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.decoding import SourceImage, open_image
@@ -19,6 +19,7 @@ from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
@@ -59,6 +60,9 @@ class Turn:
         self._pages: dict[int, Page] = {}
         """As they stand, by number: those of earlier turns, then this one's in their place."""
         self._before: dict[int, Page] = {}
+        self._warnings: tuple[DocumentWarning, ...] = ()
+        self._truncated: dict[int, ErrorInfo] = {}
+        """Of pages that are there in part."""
         self._alone: dict[int, Page] = {}
         """What this engine by itself read of whole pages."""
 
@@ -72,11 +76,13 @@ class Turn:
         self.source = source_of(job, data)
         self.info = self.engine.info(job.languages)
         self._recall(self.source)
-        with open_image(data, workplace.settings) as image:
+        with open_image(data, workplace.settings, read_truncated=job.truncated == "read") as image:
             self.source = self.source.model_copy(update={"format": image.format})
             self.attempt.check_cancelled(0, image.page_count)
             self._read_pages(image, self._asked_pages(image.page_count))
             page_count = image.page_count
+            self._warnings = tuple(dict.fromkeys((*self._warnings, *image.warnings)))
+            self._truncated |= image.truncated
         step = self._step(page_count)
         if self.compares:
             return self._compare(step)
@@ -93,6 +99,8 @@ class Turn:
         before = None if self.compares else standing_document(self.attempt.job, self.attempt.storage)
         if before is not None and before.input.sha256 == source.sha256:
             self._before = {page.number: page for page in before.pages}
+            self._warnings = before.warnings
+            self._truncated = _errors_of_parts(before)
             self._pages = dict(self._before)
 
     def _asked_pages(self, count: int) -> list[int]:
@@ -162,7 +170,7 @@ class Turn:
         return [read[image.number] for image in images]
 
     def _read_lines(self, image: PageImage, places: Sequence[int], reading: Reading[Any]) -> _Read:
-        before = self._before[image.number]
+        before = on_image(self._before[image.number], image)
         begun = time.monotonic()
         lines = recognise_lines(self.engine, image, lines_at(before, places), reading)
         seconds = time.monotonic() - begun
@@ -177,7 +185,7 @@ class Turn:
             if isinstance(second, Line)
         }
         page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
-        return _Read(page, seconds, whole=False)
+        return _Read(in_file_pixels(page, image) if isinstance(page, Page) else page, seconds, whole=False)
 
     # --- keeping ---------------------------------------------------------------------------------------------------
 
@@ -206,7 +214,7 @@ class Turn:
     def _crop(self, image: PageImage, page: Page) -> None:
         if page.error is None:
             with self.attempt.watch.measure("crop_s"):
-                self._crops.crop(image.image, page)
+                self._crops.crop(image.image, on_image(page, image))
             self._cropped.add(page.number)
 
     # --- the end of the turn ---------------------------------------------------------------------------------------
@@ -239,9 +247,9 @@ class Turn:
             return None
         pages = tuple(page for _, page in sorted(self._alone.items()))
         attempt = self.attempt
-        document = compose(attempt, self.source, self.info, pages).model_copy(
-            update={"options": attempt.job.engine_options}
-        )
+        document = compose(
+            attempt, self.source, self.info, pages, warnings=self._warnings, truncated=self._truncated
+        ).model_copy(update={"options": attempt.job.engine_options})
         key = alone_key(attempt.job.id, attempt.start.number, self.engine.name)
         with attempt.watch.measure("upload_s"):
             uri = attempt.storage.put(key, document.model_dump_json().encode(), "application/json")
@@ -278,7 +286,16 @@ class Turn:
             tuple(self._pages[number] for number in sorted(self._pages)),
             trail=trail,
             crops=dict.fromkeys(self._cropped, placed),
+            warnings=self._warnings,
+            truncated=self._truncated,
         )
+
+
+def _errors_of_parts(document: Document) -> dict[int, ErrorInfo]:
+    """By page, the errors of pages that were read as far as they are there."""
+    whole = {page.number for page in document.pages if page.error is None}
+    numbered = ((error.details.get("page"), error) for error in document.errors)
+    return {number: error for number, error in numbered if isinstance(number, int) and number in whole}
 
 
 def _last(page: Page) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page
-from ocrqueue.errors import error_from_info
+from ocrqueue.document import Crop, Document, DocumentWarning, EngineInfo, InputInfo, Page
+from ocrqueue.errors import ErrorInfo, error_from_info
 from ocrqueue.job.route import Step
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.crop_storage import with_crops
@@ -22,13 +22,19 @@ def compose(
     pages: tuple[Page, ...],
     trail: tuple[Step, ...] = (),
     crops: Mapping[int, dict[str, Crop]] | None = None,
+    warnings: tuple[DocumentWarning, ...] = (),
+    truncated: Mapping[int, ErrorInfo] | None = None,
 ) -> Document:
-    """`crops`: by page number, for the pages whose crops were cut now. If no page could be read, the first page's error
-    is raised."""
+    """`crops`: by page number, for the pages whose crops were cut now; `truncated`: of pages that are there in part.
+
+    If no page could be read, the first page's error is raised.
+    """
     if pages[0].error is not None and all(page.error is not None for page in pages):
         raise error_from_info(pages[0].error)
     job, cut = attempt.job, crops or {}
-    errors = tuple(page.error for page in pages if page.error is not None)
+    in_part = truncated or {}
+    found = (page.error or in_part.get(page.number) for page in pages)
+    errors = tuple(error for error in found if error is not None)
     return Document(
         job_id=job.id,
         tag=job.tag,
@@ -42,6 +48,7 @@ def compose(
         finished_at=datetime.now(UTC),
         pages=tuple(with_crops(page, cut[page.number]) if page.number in cut else page for page in pages),
         errors=errors,
+        warnings=warnings,
     )
 
 

@@ -19,7 +19,8 @@ def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
 
     Raises SourceInvalid, SourceSchemeNotAllowed, SourceHostNotAllowed, SourceAddressNotAllowed,
     SourceBucketNotAllowed, SourcePathNotAllowed, SourceNotFound, SourceBucketNotFound, SourceAccessDenied,
-    SourceHttpError, SourceTooManyRedirects, SourceTooLarge, and, worth a retry, SourceTimeout and SourceUnavailable.
+    SourceHttpError, SourceTooManyRedirects, SourceTooLarge, and, worth a retry, SourceTimeout, SourceUnavailable and
+    SourceCredentials.
     """
     scheme = _scheme(uri)
     if scheme not in settings.source_schemes and not storage.owns(uri):
@@ -46,14 +47,16 @@ def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
 
 
 def _scheme(uri: str) -> str:
+    # Of these all but the bucket is a key, in which everything stands for itself.
+    keyed = uri.startswith(("s3://", "gs://")) and "\0" not in uri
     # split_uri() drops some control characters silently: two parsers would then see two references.
-    if any(character <= " " or character == "\x7f" for character in uri):
+    if not keyed and any(character <= " " or character == "\x7f" for character in uri):
         raise SourceInvalid("The reference holds a space or a control character.", remedy="Percent-encode it.")
     try:
         uri.encode()
     except UnicodeEncodeError:  # a lone surrogate
         raise SourceInvalid("The reference is not a URI.") from None
-    scheme = split_uri(uri).scheme
+    scheme = uri[:2] if keyed else split_uri(uri).scheme
     if not scheme or not uri[len(scheme) :].startswith("://"):
         raise SourceInvalid("The reference does not begin with a scheme and `://`.")
     return scheme

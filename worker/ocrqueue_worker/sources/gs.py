@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ocrqueue.errors import (
     OcrQueueError,
     SourceAccessDenied,
     SourceBucketNotAllowed,
     SourceBucketNotFound,
+    SourceCredentials,
     SourceHttpError,
     SourceInvalid,
     SourceNotFound,
@@ -28,7 +30,9 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job.references import split_gs_uri
 from ocrqueue.settings import Settings
+from ocrqueue_worker.sources.content_coding import body, is_packed
 from ocrqueue_worker.sources.deadline import Deadline
+from ocrqueue_worker.sources.retry_after import retry_after
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -45,7 +49,7 @@ def check_gs(uri: str, settings: Settings) -> tuple[str, str]:
     if "gs" not in settings.source_schemes:
         raise SourceSchemeNotAllowed("References of scheme 'gs' are not allowed here.")
     bucket, key = split_gs_uri(uri)
-    if not _BUCKET.fullmatch(bucket) or {".", ".."} & set(key.split("/")) or len(key.encode()) > _KEY_BYTES:
+    if not _BUCKET.fullmatch(bucket) or not _is_name(key):
         raise SourceInvalid("Not a gs://bucket/object reference: the bucket's name or the object's is not valid.")
     if settings.source_buckets and bucket not in settings.source_buckets:
         raise SourceBucketNotAllowed(f"The bucket {bucket!r} is not on the list of allowed buckets.")
@@ -56,7 +60,20 @@ def fetch_gs(uri: str, settings: Settings, deadline: Deadline) -> bytes:
     """The object's bytes. Raises as fetch() does."""
     bucket, key = check_gs(uri, settings)
     # the library's timeouts bound the silence of the server and of the one for credentials, not the whole
-    return deadline.bound(lambda: _read(bucket, key, settings, deadline))
+    try:
+        return deadline.bound(lambda: _read(bucket, key, settings, deadline))
+    except (SourceNotFound, SourceAccessDenied):
+        # Some write names as URLs have them. Without the right to list, what does not exist is denied.
+        decoded = unquote(key)
+        if decoded == key or not _is_name(decoded):
+            raise
+        with suppress(SourceNotFound, SourceAccessDenied):
+            return deadline.bound(lambda: _read(bucket, decoded, settings, deadline))
+        raise
+
+
+def _is_name(key: str) -> bool:
+    return bool(key) and not {".", ".."} & set(key.split("/")) and len(key.encode()) <= _KEY_BYTES
 
 
 def _read(bucket: str, key: str, settings: Settings, deadline: Deadline) -> bytes:
@@ -84,7 +101,7 @@ def _read(bucket: str, key: str, settings: Settings, deadline: Deadline) -> byte
             ) as response,
         ):
             _check_answer(response, bucket, key)
-            return _body(response, settings, deadline)
+            return _body(response, settings, deadline, _shown(bucket, key))
     except GoogleAuthError as error:
         raise _credentials_error(error) from None
     except Timeout:
@@ -149,35 +166,34 @@ def _check_answer(response: Response, bucket: str, key: str) -> None:
         if "bucket does not exist" in _start(response):
             raise SourceBucketNotFound(f"The bucket {bucket!r} does not exist.", remedy="Check the bucket's name.")
         raise SourceNotFound(f"There is no object {shown}.")
-    if status in (401, 403):
+    if status == 401:
+        raise SourceCredentials(f"{shown}: the workers' Google credentials are not accepted (HTTP status 401).")
+    if status == 403:
         raise SourceAccessDenied(
             f"{shown}: access denied (HTTP status {status}).",
             remedy="Grant the workers' service account the role roles/storage.objectViewer on the bucket.",
         )
     if status in (408, 429) or status >= 500:
-        raise SourceUnavailable(f"{shown}: HTTP status {status}.")
+        raise SourceUnavailable(f"{shown}: HTTP status {status}.", **retry_after(response.headers.get("retry-after")))
     if status != 200:
         raise SourceHttpError(f"{shown}: HTTP status {status}.")
-    if response.headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
-        raise SourceHttpError(
-            f"{shown} is sent compressed though that was not asked for.",
-            remedy="Store the image without a Content-Encoding.",
-        )
 
 
 def _start(response: Response) -> str:
     return str(response.raw.read(2048, decode_content=False), "utf-8", "replace")
 
 
-def _body(response: Response, settings: Settings, deadline: Deadline) -> bytes:
+def _body(response: Response, settings: Settings, deadline: Deadline, shown: str) -> bytes:
     length = response.headers.get("content-length", "")
     _check_size(int(length) if length.isdecimal() else 0, settings)
-    taken = BytesIO()
+    packed = is_packed(response.headers.get("content-encoding", ""), shown)
+    return body(_chunks(response, deadline), packed, lambda size: _check_size(size, settings), shown)
+
+
+def _chunks(response: Response, deadline: Deadline) -> Iterator[bytes]:
     while chunk := response.raw.read(_CHUNK, decode_content=False):
         deadline.left()
-        taken.write(chunk)
-        _check_size(taken.tell(), settings)
-    return taken.getvalue()
+        yield chunk
 
 
 def _check_size(size: int, settings: Settings) -> None:
@@ -188,9 +204,9 @@ def _check_size(size: int, settings: Settings) -> None:
 def _credentials_error(error: Any) -> OcrQueueError:
     if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
         return SourceUnavailable("Google's token server does not answer.")
-    return SourceAccessDenied(
+    return SourceCredentials(
         f"There are no Google credentials on this worker, or they are not accepted ({type(error).__name__}).",
-        remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity.",
+        remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity; what waits goes on then.",
     )
 
 

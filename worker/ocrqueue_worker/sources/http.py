@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from functools import lru_cache
 from importlib.metadata import version
-from io import BytesIO
 from typing import Final
 
 import httpcore
@@ -27,9 +27,13 @@ from ocrqueue.errors import (
 from ocrqueue.job.references import redact_uri
 from ocrqueue.settings import Settings
 from ocrqueue_worker.sources.addresses import address_policy
+from ocrqueue_worker.sources.content_coding import body, is_packed
 from ocrqueue_worker.sources.deadline import Deadline
 from ocrqueue_worker.sources.pinned_connections import CheckedBackend
+from ocrqueue_worker.sources.retry_after import retry_after
 
+_TARGET: Final = re.compile(r"https?://[^/?#\\]+([/?][!\"$-~]*)?(#.*)?", re.IGNORECASE)
+"""A whole URL of visible ASCII, its path and query in a group; "" stands for "/"."""
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _ERRORS: Final[dict[int, type[OcrQueueError]]] = {
     401: SourceAccessDenied,
@@ -47,15 +51,16 @@ def fetch_http(uri: str, settings: Settings, deadline: Deadline) -> bytes:
     Each fetch has connections of its own, without cookies, proxies or credentials: what one reference's host does
     cannot reach into the next fetch.
     """
-    url = parse_url(uri)
+    at = uri
     backend = CheckedBackend(address_policy(settings), deadline)
     with httpcore.ConnectionPool(ssl_context=_tls_context(), network_backend=backend) as pool:
         for _ in range(settings.source_max_redirects + 1):
+            url = parse_url(at)
             check_host(url, settings)
-            answer = _get(pool, url, settings, deadline)
+            answer = _get(pool, url, request_target(at, url), settings, deadline)
             if isinstance(answer, bytes):
                 return answer
-            url = answer
+            at = answer
     raise SourceTooManyRedirects(f"{redact_uri(uri)} redirects more often than {settings.source_max_redirects} times.")
 
 
@@ -76,6 +81,18 @@ def parse_url(uri: str) -> httpx.URL:
     return url
 
 
+def request_target(uri: str, url: httpx.URL) -> bytes:
+    """Path and query as they stand in `uri`: a signature holds for these bytes and for no other spelling of them.
+
+    Those of `url`, which are encoded anew, where the reference has other characters than URLs have.
+    """
+    target = _TARGET.fullmatch(uri)
+    if target is None or not uri.isascii():
+        return url.raw_path
+    path = target[1] or ""
+    return path.encode() if path.startswith("/") else f"/{path}".encode()
+
+
 def check_host(url: httpx.URL, settings: Settings) -> None:
     """Raises SourceHostNotAllowed unless the host is on the list, or there is none."""
     names = {url.host.rstrip("."), url.raw_host.decode("ascii").rstrip(".")}
@@ -88,18 +105,20 @@ def _matches(host: str, entry: str) -> bool:
     return host.endswith(wanted[1:]) and host != wanted[1:] if wanted.startswith("*.") else host == wanted
 
 
-def _get(pool: httpcore.ConnectionPool, url: httpx.URL, settings: Settings, deadline: Deadline) -> bytes | httpx.URL:
+def _get(
+    pool: httpcore.ConnectionPool, url: httpx.URL, target: bytes, settings: Settings, deadline: Deadline
+) -> bytes | str:
     """The body, or where the host redirects to."""
     silence = settings.source_connect_timeout_s
     try:
         with pool.stream(
             "GET",
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target),
             headers={
                 "Host": url.netloc,
                 "User-Agent": f"ocrqueue/{version('ocrqueue')}",
                 "Accept": "*/*",
-                # A compressed body could unfold to any size.
+                # Some hosts send gzip all the same: what is stored so.
                 "Accept-Encoding": "identity",
             },
             extensions={"timeout": {"connect": silence, "read": silence, "write": silence}},
@@ -108,7 +127,8 @@ def _get(pool: httpcore.ConnectionPool, url: httpx.URL, settings: Settings, dead
             if response.status in _REDIRECTS:
                 return _redirect(url, headers, settings)
             _check_answer(url, response.status, headers, settings)
-            return _read(response, settings)
+            packed = is_packed(headers.get("content-encoding", ""), _shown(url))
+            return body(response.iter_stream(), packed, lambda size: _check_size(size, settings), _shown(url))
     except httpcore.TimeoutException:
         deadline.left()
         raise SourceTimeout(f"{_shown(url)} did not answer for {silence:g} s.") from None
@@ -120,34 +140,24 @@ def _get(pool: httpcore.ConnectionPool, url: httpx.URL, settings: Settings, dead
         raise SourceUnavailable(f"{_shown(url)} broke off its answer ({type(error).__name__}).") from None
 
 
-def _redirect(url: httpx.URL, headers: httpx.Headers, settings: Settings) -> httpx.URL:
+def _redirect(url: httpx.URL, headers: httpx.Headers, settings: Settings) -> str:
     try:
-        target = url.join(headers["location"])
+        location = headers["location"]
+        target = url.join(location)
     except (KeyError, httpx.InvalidURL, ValueError):
         raise SourceHttpError(f"{_shown(url)} redirects to no valid address.") from None
     if target.scheme not in {"http", "https"} or target.scheme not in settings.source_schemes:
         raise SourceSchemeNotAllowed(f"{_shown(url)} redirects to a {target.scheme[:20]!r} reference.")
-    return parse_url(str(target))
+    # what is whole is followed byte for byte
+    return location if _TARGET.fullmatch(location) and location.isascii() else str(target)
 
 
 def _check_answer(url: httpx.URL, status: int, headers: httpx.Headers, settings: Settings) -> None:
     if not 200 <= status < 300 or status == 206:
         cls = _ERRORS.get(status, SourceUnavailable if status >= 500 else SourceHttpError)
-        raise cls(f"{_shown(url)} answered with HTTP status {status}.")
-    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
-        raise SourceHttpError(
-            f"{_shown(url)} sends a compressed body though it was asked not to.",
-            remedy="Let the host serve the image as it is, or upload it.",
-        )
+        asked = retry_after(headers.get("retry-after")) if cls is SourceUnavailable else {}
+        raise cls(f"{_shown(url)} answered with HTTP status {status}.", **asked)
     _check_size(int(headers.get("content-length", "0")), settings)  # h11 has checked that it is a number
-
-
-def _read(response: httpcore.Response, settings: Settings) -> bytes:
-    taken = BytesIO()
-    for chunk in response.iter_stream():
-        taken.write(chunk)
-        _check_size(taken.tell(), settings)
-    return taken.getvalue()
 
 
 def _check_size(size: int, settings: Settings) -> None:

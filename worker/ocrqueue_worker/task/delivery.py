@@ -37,6 +37,7 @@ from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.routes.workers_seen import workers_alive
+from ocrqueue_worker.sources.retry_after import RETRY_AFTER
 from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.own_fault import goes_back
 from ocrqueue_worker.task.redis_outage import until_redis_answers
@@ -100,7 +101,7 @@ class Delivery:
             case OcrQueueError():
                 if goes_back(self, error):
                     raise Ignore
-                if error.retryable and start.retries < self.settings.retry_limit:
+                if error.retryable and (error.is_workers or start.retries < self.settings.retry_limit):
                     self._try_again(start, error)
                 return self._without(start, error)
             case SoftTimeLimitExceeded() if self.follows_a_page:
@@ -140,12 +141,16 @@ class Delivery:
         return Ignore()
 
     def _try_again(self, start: Start, error: OcrQueueError) -> None:
-        """Release the part, to be tried again after exponential backoff with full jitter above half.
+        """Release the part, to be tried again after exponential backoff with full jitter above half, or after what the
+        image's host has asked for, if that is longer.
 
         The pause is kept in Redis, not in this worker, which may be gone by then. Raises Ignore: this delivery is done.
         """
-        longest = min(self.settings.retry_backoff_max_s, self.settings.retry_backoff_s * 2**start.retries)
+        longest = min(self.settings.retry_backoff_max_s, self.settings.retry_backoff_s * 2 ** min(start.retries, 32))
         pause_s = longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
+        asked_s = error.info.details.get(RETRY_AFTER)
+        if isinstance(asked_s, int | float):
+            pause_s = max(pause_s, asked_s * random.uniform(1.0, 1.1))  # noqa: S311  # as above
         done = self._until_redis_answers(
             lambda: self.registry.release(self.hold, error.info, pause_s=pause_s, is_retry=True)
         )

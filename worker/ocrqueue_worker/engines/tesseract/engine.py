@@ -29,8 +29,6 @@ from ocrqueue_worker.images.page import PageImage
 
 _SURE: Final = 5.0
 """Orientation confidence from which Tesseract's word is taken; below, both ways are read and compared."""
-_CREDIBLE_DPI: Final = 100
-"""A file that states less states a default (72, 96), not a scan's resolution."""
 
 Rotation = Literal[0, 90, 180, 270]
 
@@ -64,7 +62,7 @@ class TesseractEngine(Engine[TesseractOptions]):
 
         languages = tuple(name for name in self.settings.default_languages if name in self.languages())
         if languages:
-            self._backend.read(PillowImage.new("L", (64, 64), 255), _call(languages, TesseractOptions(), None, 60.0))
+            self._backend.read(PillowImage.new("L", (64, 64), 255), _call(languages, TesseractOptions(), 60.0))
 
     def info(self, languages: Sequence[str]) -> EngineInfo:
         model = "+".join(f"{language}:{pack_hash(self._tessdata, language)}" for language in languages)
@@ -96,7 +94,7 @@ class TesseractEngine(Engine[TesseractOptions]):
         found: Orientation | None = None
         if options.detects_orientation:
             require_pack(self._tessdata, "osd")
-            found = self._backend.orientation(page.image, _call(("osd",), options, None, _time_left(reading)))
+            found = self._backend.orientation(page.image, _call(("osd",), options, _time_left(reading)))
             candidates = _candidates(found)
         if options.psm == 0:
             rotation, blocks = candidates[-1], cast("tuple[Block, ...]", ())
@@ -117,7 +115,7 @@ class TesseractEngine(Engine[TesseractOptions]):
     def _blocks(self, page: PageImage, rotation: Rotation, reading: Reading[TesseractOptions]) -> tuple[Block, ...]:
         image = upright(page.image, rotation)
         options = reading.options
-        call = _call(reading.languages, options, page.dpi, _time_left(reading))
+        call = _call(reading.languages, options, _time_left(reading))
 
         def place(polygon: Polygon) -> Polygon:
             return to_original(polygon, rotation, page.image.width, page.image.height)
@@ -127,9 +125,7 @@ class TesseractEngine(Engine[TesseractOptions]):
             return blocks
 
         def read_crop(crop: Image) -> Output:
-            return self._backend.read(
-                crop, _call(reading.languages, options, page.dpi, _time_left(reading), options.reread_psm)
-            )
+            return self._backend.read(crop, _call(reading.languages, options, _time_left(reading), options.reread_psm))
 
         return reread_words(blocks, page.image, rotation, read_crop)
 
@@ -162,18 +158,16 @@ def make_backend(settings: Settings) -> Backend:
 def _call(
     languages: tuple[str, ...],
     options: TesseractOptions,
-    page_dpi: float | None,
     timeout_s: float,
     psm: int | None = None,
 ) -> Call:
-    stated = round(page_dpi) if page_dpi is not None and page_dpi >= _CREDIBLE_DPI else None
     # with the orientation known, automatic segmentation need not look for it again
     mode = psm or (3 if options.psm <= 1 else options.psm)
     return Call(
         languages=languages,
         oem=options.oem,
         psm=mode,
-        dpi=options.dpi or stated,
+        dpi=options.dpi,  # what files state is often wrong; Tesseract goes by the size of the letters without it
         whitelist=options.whitelist,
         blacklist=options.blacklist,
         timeout_s=timeout_s,
