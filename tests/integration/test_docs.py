@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 
+import ocrqueue
 from ocrqueue import OcrQueue
 from ocrqueue.cleaning import Cleaning
 from ocrqueue.core import WorkerRegistry
@@ -381,6 +382,18 @@ print(app.send_task("ocrqueue.recognize", kwargs={{"job": job}}, queue="ocr.null
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True, timeout=200
     ).stdout.strip()
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", DOCS, tmp_path],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    reference = (tmp_path / "api.html").read_text(encoding="utf-8")
+    assert [name for name in ocrqueue.__all__ if f'.{name}"' not in reference] == []
 
 
 def test_the_generated_parts_are_up_to_date() -> None:
