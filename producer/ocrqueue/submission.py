@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
 from ocrqueue.job import CropMode, Job, describe_validation_error
-from ocrqueue.job.names import Priority
+from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
@@ -33,6 +33,7 @@ class JobFields(TypedDict, total=False):
     options: Mapping[str, Any] | None
     crops: CropMode | None
     crop_padding: int | None
+    outputs: Sequence[OutputFormat] | None
     time_limit_s: int | None
     cache: bool | None
     priority: Priority | None
