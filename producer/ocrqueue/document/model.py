@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, computed_field
 
@@ -82,7 +82,20 @@ class Output(_Value):
         default=None, exclude_if=_is_unset, description="The page's number, in a format that has a file for each."
     )
 
-    _storage: ObjectReader | None = PrivateAttr(default=None)
+    _storage: ClassVar[ObjectReader | None] = None
+    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+
+    def bind(self, storage: ObjectReader) -> None:
+        """Let open() read from `storage`."""
+        self.__dict__["_storage"] = storage
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # storage has the settings, and these have passwords
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if name != "_storage"}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
 
     def open(self) -> BytesIO:
         """The content as a binary file. Raises StorageNotFound where it was deleted since."""
@@ -97,7 +110,10 @@ class Output(_Value):
     def pieces(self) -> Iterator[bytes]:
         """Its bytes in order, some megabytes at a time. Raises as open()."""
         if self._storage is None:
-            raise OutputMissing("This Document is not bound to storage.", remedy="Get it from job.result().")
+            raise OutputMissing(
+                "This Document is not bound to storage.",
+                remedy="Get it from job.result(), or bind it: document.bind(queue.storage).",
+            )
         for start in range(0, self.size_bytes, _PIECE_BYTES):
             yield self._storage.read_uri(self.uri, start, min(_PIECE_BYTES, self.size_bytes - start))
 
@@ -332,7 +348,7 @@ class Document(_Value, Writable):
     def bind(self, storage: ObjectReader) -> Document:
         """Let `word.crop.open()` and `output.open()` read from `storage`."""
         for output in self.outputs:
-            output._storage = storage
+            output.bind(storage)
         for word in self.words():
             if word.crop is not None:
                 word.crop._storage = storage
