@@ -209,7 +209,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
 def test_an_output_that_fails_is_a_warning_of_a_job_that_succeeds(
     reading: Reading, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocrqueue.document.formats.pdf.bind_pdf", failing(error))
+    monkeypatch.setattr("ocrqueue.document.formats.pdf.write_pdf", failing(error))
     made = reading.submitted(png(Image.new("L", (60, 40))), outputs=["alto", "pdf", "csv"], crops="none")
     document = reading.read(made)
     assert document.status == "succeeded"

@@ -79,13 +79,13 @@ def write_file(
         return
     # Pillow is loaded by those who need it only
     from ocrqueue.document.formats.overlay_html import overlay_html_pieces
-    from ocrqueue.document.formats.pdf import bind_pdf
+    from ocrqueue.document.formats.pdf import write_pdf
 
     with image() as file:
         if name == "overlay-html":
             _write(overlay_html_pieces(document, file), target, on_page)
         else:
-            bind_pdf([(document, file)], target, annotated=name == "overlay-pdf", on_page=on_page)
+            write_pdf(document, file, target, annotated=name == "overlay-pdf", on_page=on_page)
 
 
 def _write(pieces: Iterator[str], target: BinaryIO, on_page: OnPage) -> None:

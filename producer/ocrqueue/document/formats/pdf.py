@@ -20,13 +20,35 @@ from ocrqueue.document.formats.pdf_grafted import GraftedPdf
 
 Read = tuple[Document, bytes | ImageFile]
 """A Document with the file that was read."""
+OnPage = Callable[[], None]
+"""Is called after each page; what it raises ends the writing."""
 
 
 def searchable_pdf(document: Document, data: bytes | ImageFile, *, annotated: bool = False) -> bytes:
     """`data`, the image or PDF that was read, with the words of `document`. Raises as bind_pdf does."""
     written = BytesIO()
-    bind_pdf([(document, data)], written, annotated=annotated)
+    write_pdf(document, data, written, annotated=annotated)
     return written.getvalue()
+
+
+def write_pdf(
+    document: Document,
+    data: bytes | ImageFile,
+    target: BinaryIO,
+    *,
+    annotated: bool = False,
+    on_page: OnPage = lambda: None,
+) -> None:
+    """The same into a file; pages of an image go there one after the other, by no other file."""
+    if _is_pdf(data):
+        bind_pdf([(document, data)], target, annotated=annotated, on_page=on_page)
+        return
+    drawn = DrawnPdf(target, annotated=annotated)
+    with ImageFile(data) if isinstance(data, bytes) else nullcontext(data) as file:
+        for page in document.pages:
+            drawn.add(page, file)
+            on_page()
+    drawn.finish(document.languages)
 
 
 def bind_pdf(
@@ -34,13 +56,13 @@ def bind_pdf(
     target: BinaryIO,
     *,
     annotated: bool = False,
-    on_page: Callable[[], None] = lambda: None,
+    on_page: OnPage = lambda: None,
 ) -> None:
     """One searchable PDF of what several jobs have read, in this order; each Document with the file it was read from.
 
     With `annotated`, each word has an annotation with its text and confidence. A page that failed keeps its picture;
-    where that cannot be decoded it is empty. Pages of images are written one after the other, and are not kept in
-    memory; those of PDFs are. `on_page` is called after each.
+    where that cannot be decoded it is empty. Pages of images wait in a file without a name, those of PDFs in
+    memory. `on_page` is called after each.
 
     Raises what reading an image raises; and PdfExtraMissing where a source is a PDF, which needs the extra `pdf`.
     """
@@ -54,7 +76,7 @@ def bind_pdf(
 class _Binding:
     """What was bound so far: the pages that are drawn since the last PDF, and all that was before them."""
 
-    def __init__(self, opened: ExitStack, annotated: bool, on_page: Callable[[], None]) -> None:
+    def __init__(self, opened: ExitStack, annotated: bool, on_page: OnPage) -> None:
         self._opened = opened
         self._annotated = annotated
         self._on_page = on_page
@@ -65,9 +87,8 @@ class _Binding:
 
     def add(self, document: Document, data: bytes | ImageFile) -> None:
         self._languages = self._languages or document.languages
-        content = data.data if isinstance(data, ImageFile) else data
-        if content.lstrip()[:5] == b"%PDF-":
-            self._graft(document, content)
+        if _is_pdf(data):
+            self._graft(document, _content(data))
         else:
             with ImageFile(data) if isinstance(data, bytes) else nullcontext(data) as file:
                 self._draw(document, file)
@@ -108,3 +129,11 @@ class _Binding:
             self._drawn.finish(self._languages)
             self._file.seek(0)
             shutil.copyfileobj(self._file, target)
+
+
+def _content(data: bytes | ImageFile) -> bytes:
+    return data.data if isinstance(data, ImageFile) else data
+
+
+def _is_pdf(data: bytes | ImageFile) -> bool:
+    return _content(data)[:1024].lstrip()[:5] == b"%PDF-"
