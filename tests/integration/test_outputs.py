@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -28,6 +29,7 @@ from ocrqueue.storage import Storage, open_storage
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.limits.time_limits import TimeLimits
 from ocrqueue_worker.pipeline.attempt import Workplace
+from ocrqueue_worker.pipeline.job_reader import _is_referred
 from ocrqueue_worker.task.delivery import Delivery
 from ocrqueue_worker.task.run_job import read_job
 from tests.integration.conftest import Installation
@@ -145,6 +147,16 @@ def test_the_command_line_submits_fetches_and_deletes(installation: Installation
     assert len(list(storage.list(f"results/{job_id}/outputs"))) == 2
     ask("delete", job_id)
     assert list(storage.list(f"results/{job_id}")) == []
+
+
+@pytest.mark.parametrize("route", ["compare", "fallback"])
+def test_jobs_of_several_engines_have_outputs_of_what_stands_at_the_end(queue: OcrQueue, route: str) -> None:
+    engines = {"compare": ["tesseract", "null"]} if route == "compare" else {"fallback": ["null"]}
+    image = png(fresh_picture())
+    document = queue.submit(image, outputs=["pdf", "csv"], **cast("Any", engines)).result(60)
+    assert document.trail
+    assert document.output("csv").open().read().decode() == document.to_csv()
+    assert document.output("pdf").open().read() == document.to_pdf(image)
 
 
 def test_names_of_no_format_are_refused_before_anything_is_stored(queue: OcrQueue) -> None:
@@ -298,6 +310,13 @@ def test_a_second_attempt_leaves_nothing_of_the_first(reading: Reading, monkeypa
     document = reading.read(made)
     assert document.attempts == 2
     assert reading.stored(made) == ["outputs-2/document.csv", "result.json"]
+
+
+def test_an_engine_that_fetches_by_itself_does_not_where_a_format_shows_the_page() -> None:
+    engine = cast("Any", SimpleNamespace(reference_schemes=("s3",)))
+    asked = {"image": "s3://b/page.png", "crops": "none"}
+    assert _is_referred(engine, Job.model_validate({**asked, "outputs": ["csv"]}))
+    assert not _is_referred(engine, Job.model_validate({**asked, "outputs": ["csv", "pdf"]}))
 
 
 def test_cleaning_takes_outputs_with_the_result(reading: Reading, registry: WorkerRegistry) -> None:
