@@ -11,7 +11,6 @@ from typing import Any, Final, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
-from ocrqueue.aio_subscriber import AsyncSubscriber
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
@@ -37,6 +36,7 @@ from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, JobFields, build_job, several
 from ocrqueue.tracing import submission_span
+from ocrqueue.waiting.aio_subscriber import AsyncSubscriber
 from ocrqueue.watch import Watch
 
 _MOVES: Final = (

@@ -29,8 +29,8 @@ from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, JobFields, build_job, several
-from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
+from ocrqueue.waiting.subscriber import Subscriber
 from ocrqueue.watch import Watch
 
 ProgressCallback = Callable[[JobStatus], None]

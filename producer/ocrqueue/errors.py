@@ -415,7 +415,7 @@ class PageNotFound(OcrQueueError):
 
 
 class PdfExtraMissing(OcrQueueError):
-    """Writing PDF needs pikepdf, which is not installed."""
+    """To put text into a PDF that was read needs pikepdf, which is not installed."""
 
     code = "pdf.extra_missing"
     remedy = "Install it: pip install 'ocrqueue[pdf]'."
@@ -615,6 +615,13 @@ class CropMissing(OcrQueueError):
 
     code = "crop.missing"
     remedy = "Submit with crops='objects' or crops='archive'."
+
+
+class OutputMissing(OcrQueueError):
+    """The job has no stored file of this format."""
+
+    code = "output.missing"
+    remedy = "Submit with outputs=[...], or write the format from the Document: `ocrqueue result -f`."
 
 
 class BrokerUnavailable(OcrQueueError):

@@ -90,7 +90,7 @@ def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> None:
 
 
 def remove_leftovers(storage: Storage, job_id: str, result: Document) -> None:
-    """Delete what is stored for the job, but for its result, and the crops and Documents that this names.
+    """Delete what is stored for the job, but for its result, and the crops, Documents and outputs that it names.
 
     Logged, and not raised, where storage does not let it: leftovers cost room and nothing else.
     """
@@ -106,7 +106,7 @@ def _unnamed(storage: Storage, job_id: str, keys: Iterable[str], result: Documen
     if result is None:
         return [*keys]
     named = {word.crop.uri for word in result.words() if word.crop} | {storage.uri(f"{_folder(job_id)}result.json")}
-    named |= {step.result for step in result.trail if step.result}
+    named |= {step.result for step in result.trail if step.result} | {output.uri for output in result.outputs}
     return [key for key in keys if storage.uri(key) not in named]
 
 

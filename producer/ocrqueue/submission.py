@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
 from ocrqueue.job import CropMode, Job, describe_validation_error
-from ocrqueue.job.names import Priority
+from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
@@ -33,6 +33,8 @@ class JobFields(TypedDict, total=False):
     options: Mapping[str, Any] | None
     crops: CropMode | None
     crop_padding: int | None
+    outputs: Sequence[OutputFormat] | None
+    truncated: Literal["refuse", "read"] | None
     time_limit_s: int | None
     cache: bool | None
     priority: Priority | None

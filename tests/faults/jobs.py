@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import JsonValue
 
 from ocrqueue.job import CropMode, Job
-from ocrqueue.job.names import Priority
+from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.storage import Storage
 from ocrqueue.submission import upload
 from tests.support.pictures import png, text_picture, tiff
@@ -117,6 +117,7 @@ class Plan:
     """That each page takes, for the null engine."""
     crops: CropMode = "objects"
     crop_padding: int = 2
+    outputs: tuple[OutputFormat, ...] = ()
     priority: Priority = "normal"
     cancel_at: float | None = None
     repeats: int = 0
@@ -146,6 +147,7 @@ class Plan:
             options={self.kind.engine: options} if self.kind.fallback else options,
             crops=self.crops,
             crop_padding=self.crop_padding,
+            outputs=self.outputs,
             priority=self.priority,
             tag=self.kind.name,
             batch=self.kind.name if self.priority == "normal" else None,

@@ -36,9 +36,25 @@ def result_faults(plan: Plan, job_id: str, state: str, storage: Storage) -> Iter
             yield from _text_faults(plan, page)
             if not _stands_for_a_lost_turn(document):
                 yield from _crop_faults(plan, page)
+    yield from _output_faults(plan, document)
     failed = [page.number for page in document.pages if page.error is not None]
     if failed != ([2] if plan.kind.name == "partial" else []):
         yield f"its result has failed pages {failed}"
+
+
+def _output_faults(plan: Plan, document: Document) -> Iterator[str]:
+    """Each file that was asked for is there, or is said to be missing."""
+    missing = {name for name in plan.outputs if any(f" {name} " in warning.message for warning in document.warnings)}
+    if set(plan.outputs) - missing != {output.format for output in document.outputs}:
+        yield f"its result names the outputs {[output.name for output in document.outputs]}, not {plan.outputs}"
+    for output in document.outputs:
+        try:
+            size_bytes = len(output.open().read())
+        except OcrQueueError as error:
+            yield f"the output {output.name} cannot be opened: {error}"
+            continue
+        if size_bytes != output.size_bytes or not size_bytes:
+            yield f"the output {output.name} has {size_bytes} bytes, not {output.size_bytes}"
 
 
 def _stands_for_a_lost_turn(document: Document) -> bool:

@@ -152,6 +152,7 @@ def _plan(random: Random, number: int, kind: Kind, seconds: float) -> Plan:
         delay_s=random.choices((0.0, 0.1, 0.4, 1.2), weights=(4, 4, 2, 1))[0],
         crops=crops,
         crop_padding=random.choice((0, 2, 7)),
+        outputs=random.choices(((), ("pdf", "alto"), ("page", "csv")), weights=(4, 1, 1))[0],
         priority=lane,
         cancel_at=at + random.uniform(0.0, 4.0) if cancelled else None,
         repeats=random.randint(1, 3) if random.random() < _REPEATED_SHARE else 0,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tracemalloc
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, TiffImagePlugin
 
 from ocrqueue.document import Box, Document, Page, Word, box_of
 from ocrqueue.document.formats.page_image import open_page
@@ -254,7 +255,7 @@ def test_language_and_size_of_the_page() -> None:
     page = KOREAN.model_copy(update={"languages": ("kor",)})
     with pikepdf.open(BytesIO(document_of(page, languages=("kor",)).to_pdf(picture()))) as pdf:
         assert str(pdf.Root.Lang) == "ko"
-        assert b"/Lang (ko)" in b"".join(each.read_bytes() for each in pdf.pages[0].Contents)
+        assert b"/Lang (ko)" in pdf.pages[0].Contents.read_bytes()
         assert [float(side) for side in pdf.pages[0].mediabox] == pytest.approx([0, 0, 96, 72])
 
 
@@ -298,6 +299,53 @@ def test_several_images_become_one_pdf() -> None:
     sources = [picture(), picture(form="PNG")]
     bind_pdf(zip([document_of(ENGLISH), document_of(KOREAN)], sources, strict=True), written)
     assert words_of(of_pdfium(written.getvalue())) == truth(ENGLISH) + truth(KOREAN)
+
+
+def test_images_and_pdfs_become_one_pdf(tmp_path: Path) -> None:
+    """In their order, whichever comes first."""
+    kinds = {"image": picture(), "pdf": source_pdf(0)}
+    for order in (["image", "pdf", "image", "image"], ["pdf", "image"]):
+        written = BytesIO()
+        pages = [ENGLISH if kind == "image" else KOREAN for kind in order]
+        bind_pdf([(document_of(page), kinds[kind]) for page, kind in zip(pages, order, strict=True)], written)
+        assert words_of(of_pdfium(written.getvalue())) == [word for page in pages for word in truth(page)]
+        with pikepdf.open(BytesIO(written.getvalue())) as pdf:
+            assert ["/XObject" in page.obj.Resources for page in pdf.pages] == [kind == "image" for kind in order]
+
+
+def test_pages_of_images_are_not_kept_in_memory(tmp_path: Path) -> None:
+    noise = BytesIO()
+    Image.effect_noise((400, 300), 100).save(noise, "JPEG", quality=95)
+
+    def peak_bytes(pages: int) -> int:
+        tracemalloc.start()
+        with (tmp_path / "many.pdf").open("wb") as file:
+            bind_pdf(((document_of(ENGLISH), noise.getvalue()) for _ in range(pages)), file)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(2)
+    few, many = peak_bytes(4), peak_bytes(40)
+    assert len(noise.getvalue()) > 50_000
+    assert many < few + 2 * len(noise.getvalue())
+    assert (tmp_path / "many.pdf").stat().st_size > 40 * len(noise.getvalue())
+
+
+def test_pages_are_counted_as_workers_count_them() -> None:
+    """A thumbnail in a TIFF is no page."""
+    written = BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(written) as file:
+        for value, kind in ((10, 0), (99, 1), (200, 0)):
+            image = Image.new("L", (40, 30), value)
+            image.save(file, "TIFF", tiffinfo={254: kind})
+            file.newFrame()
+    pages = [Page(number=number, width=40, height=30, dpi=72) for number in (1, 2)]
+    with pypdfium2.PdfDocument(document_of(*pages).to_pdf(written.getvalue())) as pdf:
+        shown = [page.render(scale=1).to_pil().convert("L").getpixel((20, 15)) for page in pdf]
+    assert shown == [10, 200]
+    with pytest.raises(PageNotFound):
+        open_page(written.getvalue(), 3)
 
 
 def test_each_word_has_an_annotation() -> None:

@@ -82,6 +82,18 @@ def test_a_second_put_replaces_the_first_and_may_be_empty(storage: Storage) -> N
     assert storage.read_uri(storage.uri("a/b")) == b""
 
 
+def test_a_file_is_put_from_its_beginning(storage: Storage, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 20_000
+    with (tmp_path / "source").open("w+b") as file:
+        file.write(content)
+        for _ in range(2):
+            uri = storage.put_file("results/new/outputs/document.pdf", file, "application/pdf")
+    assert storage.read_uri(uri) == storage.get("results/new/outputs/document.pdf") == content
+    assert list(storage.list("results/new")) == ["results/new/outputs/document.pdf"]
+    with (tmp_path / "source").open("rb") as file, pytest.raises(StorageDenied):
+        storage.put_file("../elsewhere", file, "application/pdf")
+
+
 def test_what_is_put_once_is_put_once(storage: Storage) -> None:
     key = "results/1/result.json"
     assert storage.put_once(key, b"first", "application/json") == b"first"

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ocrqueue.cli.config import unknown_variables
 from ocrqueue.cli.crops import crop_name
-from ocrqueue.cli.documents import file_names, safe_name
+from ocrqueue.cli.documents import file_stems, safe_name
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
 from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
 from ocrqueue.cli.program import COMMANDS, program
@@ -181,7 +181,7 @@ def test_languages_and_ids() -> None:
 )
 def test_names_made_of_what_comes_from_outside_stay_in_their_folder(hostile: str, tmp_path: Path) -> None:
     word = Word(id=hostile, text=hostile, polygon=((0, 0),) * 4, bbox=(0, 0, 0, 0), confidence=None)
-    for name in (safe_name(hostile) or "image", *file_names([hostile, f"s3://b/{hostile}"], "text"), crop_name(word)):
+    for name in (safe_name(hostile) or "image", *file_stems([hostile, f"s3://b/{hostile}"]), crop_name(word)):
         path = tmp_path / name
         path.write_bytes(b"")
         assert path.resolve().parent == tmp_path.resolve()
@@ -198,10 +198,7 @@ def test_names_keep_what_people_read_and_are_distinct() -> None:
         "https://host",
         "https://[/a.png",
     ]
-    assert file_names(images, "text") == [
-        *("scan.txt", "scan-2.txt", "SCAN-3.txt", "가 b.txt", "image.txt", "image-2.txt"),
-    ]
-    assert file_names(["scan.png"], "hocr") == ["scan.hocr"]
+    assert file_stems(images) == ["scan", "scan-2", "SCAN-3", "가 b", "image", "image-2"]
 
 
 def test_a_crop_is_named_by_id_and_text() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
+from copy import deepcopy
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -14,6 +18,7 @@ from ocrqueue.document import (
     EngineInfo,
     InputInfo,
     Line,
+    Output,
     Page,
     Paragraph,
     Word,
@@ -21,7 +26,7 @@ from ocrqueue.document import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue.errors import CropMissing
+from ocrqueue.errors import CropMissing, OutputMissing
 
 
 def word(number: int, text: str, confidence: float | None, crop: Crop | None = None) -> Word:
@@ -104,6 +109,45 @@ def test_a_crop_opens_through_the_storage_it_is_bound_to() -> None:
 def test_a_crop_without_storage_says_what_to_do() -> None:
     with pytest.raises(CropMissing, match=r"job\.result"):
         Crop(uri="s3://b/c.png").open()
+
+
+def test_an_output_is_read_a_piece_at_a_time_through_the_storage_it_is_bound_to(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40_000
+
+    class Stored:
+        asked: ClassVar[list[int]] = []
+
+        def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+            assert offset is not None
+            assert length is not None
+            self.asked.append(length)
+            return content[offset : offset + length]
+
+    output = Output(format="pdf", name="document.pdf", uri="s3://b/document.pdf", size_bytes=len(content))
+    bound = document([]).model_copy(update={"outputs": (output,)}).bind(Stored()).output("pdf")
+    bound.save(tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == bound.open().read() == content
+    assert max(Stored.asked) < len(content) / 2
+    for copied in (pickle.loads(pickle.dumps(bound)), deepcopy(bound)):
+        assert copied == output
+    assert "_storage" not in pickle.loads(pickle.dumps(bound)).__dict__
+    assert bound.model_dump() == output.model_dump()
+
+
+def test_an_output_that_is_not_there_says_which_are() -> None:
+    outputs = tuple(
+        Output(format="page", name=f"document-p00{number}.page.xml", uri="s3://b/x", size_bytes=1, page=number)
+        for number in (1, 2)
+    )
+    read = document([]).model_copy(update={"outputs": outputs})
+    assert read.output("page") is outputs[0]
+    assert read.output("page", 2) is outputs[1]
+    with pytest.raises(OutputMissing, match=r"'pdf' is stored; there are: page\."):
+        read.output("pdf")
+    with pytest.raises(OutputMissing, match="there are: none"):
+        document([]).output("pdf")
+    with pytest.raises(OutputMissing, match=r"job\.result"):
+        outputs[0].open()
 
 
 def test_box_of_encloses() -> None:

@@ -12,12 +12,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ocrqueue.document import Document, Page
 from ocrqueue.document.formats import FORMATS, written_pieces
 from ocrqueue.document.formats.sanitise import inline_text, pixel_box
 from ocrqueue.errors import PdfExtraMissing
 from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
+from tests.support.pictures import png
 
 
 @pytest.fixture
@@ -89,10 +91,11 @@ def test_formats_are_written_page_by_page(name: str) -> None:
     assert len(holding) >= 3
 
 
-def test_a_pdf_without_pikepdf_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_pdf_that_was_read_needs_pikepdf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pikepdf", None)
     with pytest.raises(PdfExtraMissing, match=r"ocrqueue\[pdf\]"):
-        document_of(page_of(1, [])).to_pdf(b"")
+        document_of(page_of(1, [])).to_pdf(b"%PDF-1.7")
+    assert document_of(page_of(1, [])).to_pdf(png(Image.new("L", (9, 9)))).startswith(b"%PDF-1.7")
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4))

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ocrqueue.cli.output import say
 from ocrqueue.document import Document
-from ocrqueue.document.formats import FORMATS, render, written_pieces
+from ocrqueue.document.formats import render, written_pieces
+from ocrqueue.document.formats.files import file_name, page_numbers, write_file
 from ocrqueue.document.formats.sanitise import inline_text
-from ocrqueue.errors import SourceInvalid
+from ocrqueue.errors import OutputMissing, SourceInvalid
+from ocrqueue.job.names import NEEDS_IMAGE, OUTPUTS
 from ocrqueue.job.references import is_reference, reference_path
 
-FORMAT: Final = click.Choice(sorted([*FORMATS, "pdf"]))
+if TYPE_CHECKING:
+    from ocrqueue.document.formats.page_image import ImageFile
+
+FORMAT: Final = click.Choice(sorted(OUTPUTS))
 
 Picture = Callable[[], bytes]
-"""Gets the file that was read, which `pdf` alone needs."""
+"""Gets the file that was read, which the formats that show it need."""
 
-_EXTENSIONS: Final = {
-    **{"text": "txt", "text-layout": "txt", "markdown": "md", "alto": "alto.xml", "page": "page.xml"},
-}
 _UNSAFE: Final = re.compile(r"[^\w.,+=@ -]+")
 _LONGEST_NAME: Final = 150
 """Bytes; file systems allow 255 with what is appended."""
@@ -39,9 +41,9 @@ def safe_name(text: str, longest: int = _LONGEST_NAME) -> str:
     return cleaned.encode()[:longest].decode(errors="ignore").strip(". ")
 
 
-def file_names(images: Sequence[str], format_name: str) -> list[str]:
-    """NAME.<ext> for each image, by its own name; `NAME-2.<ext>` where two would be the same."""
-    return [f"{stem}.{_EXTENSIONS.get(format_name, format_name)}" for stem in _distinct(map(_stem, images))]
+def file_stems(images: Sequence[str]) -> list[str]:
+    """NAME for each image, by its own name; `NAME-2` where two would be the same."""
+    return _distinct(map(_stem, images))
 
 
 def _stem(image: str) -> str:
@@ -66,31 +68,50 @@ def _distinct(stems: Sequence[str] | map[str]) -> list[str]:
     return distinct
 
 
+def stored_formats(document: Document) -> list[str]:
+    """Those of the files that the job has stored. Raises OutputMissing where there are none."""
+    if not document.outputs:
+        raise OutputMissing("The job has stored no files beside its result.")
+    return list(dict.fromkeys(output.format for output in document.outputs if output.format in OUTPUTS))
+
+
+def write_documents(
+    document: Document, formats: Iterable[str], folder: Path, stem: str, picture: Picture
+) -> list[Path]:
+    """NAME.<ext> in the folder for each format; the files written."""
+    return [
+        path for name in formats for path in write_document(document, name, folder / file_name(stem, name), picture)
+    ]
+
+
 def write_document(document: Document, format_name: str, path: Path, picture: Picture) -> list[Path]:
-    """In UTF-8, whatever the locale; the files written. The folder is made where it is missing.
+    """What is stored in this format, or else is written now; the files written. The folder is made where it is missing.
 
     PAGE XML of several pages becomes a file for each: NAME-p001.xml and so on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if format_name == "pdf":
-        path.write_bytes(document.to_pdf(picture()))
-        return [path]
-    if format_name == "page" and len(document.pages) != 1:
-        return _write_page_files(document, path)
-    with path.open("wb") as file:
-        for piece in written_pieces(document, format_name):
-            file.write(piece.encode("utf-8", "replace"))
-    return [path]
-
-
-def _write_page_files(document: Document, path: Path) -> list[Path]:
-    stem, dot, endings = path.name.partition(".")
+    stored = {output.page: output for output in document.outputs if output.format == format_name}
     written = []
-    for page in document.pages:
-        file = path.with_name(f"{stem}-p{page.number:03d}{dot}{endings}")
-        file.write_bytes(document.to_page(page.number).encode("utf-8", "replace"))
+    for number in page_numbers(document, format_name):
+        file = path if number is None else _page_path(path, number)
+        if number in stored:
+            stored[number].save(file)
+        else:
+            with file.open("wb") as target:
+                write_file(document, format_name, target, lambda: _image(picture), number=number)
         written.append(file)
     return written
+
+
+def _image(picture: Picture) -> ImageFile:
+    from ocrqueue.document.formats.page_image import ImageFile
+
+    return ImageFile(picture())
+
+
+def _page_path(path: Path, number: int) -> Path:
+    stem, dot, endings = path.name.partition(".")
+    return path.with_name(f"{stem}-p{number:03d}{dot}{endings}")
 
 
 def print_document(document: Document, format_name: str, picture: Picture, title: str = "") -> None:
@@ -98,18 +119,22 @@ def print_document(document: Document, format_name: str, picture: Picture, title
 
     Text follows the terminal's encoding; the other formats are defined in UTF-8 and keep it in a pipe or file.
     """
-    if format_name == "pdf":
-        if sys.stdout.isatty():
-            raise click.UsageError("A PDF is not for a terminal: give --output, or a pipe.")
-        sys.stdout.flush()
-        sys.stdout.buffer.write(document.to_pdf(picture()))
-    elif format_name == "text" or sys.stdout.isatty():
+    if format_name in NEEDS_IMAGE and sys.stdout.isatty():
+        raise click.UsageError(f"{format_name} is not for a terminal: give --output, or a pipe.")
+    if format_name == "text" or sys.stdout.isatty():
         header = f"==> {inline_text(title)} <==\n" if title else ""
         click.echo(header + render(document, format_name), nl=False)
+        return
+    sys.stdout.flush()
+    stored = next((output for output in document.outputs if (output.format, output.page) == (format_name, None)), None)
+    if stored is not None:
+        for piece in stored.pieces():
+            sys.stdout.buffer.write(piece)
+    elif format_name in NEEDS_IMAGE:
+        write_file(document, format_name, sys.stdout.buffer, lambda: _image(picture))
     else:
-        sys.stdout.flush()
-        for piece in written_pieces(document, format_name):
-            sys.stdout.buffer.write(piece.encode("utf-8", "replace"))
+        for text in written_pieces(document, format_name):
+            sys.stdout.buffer.write(text.encode("utf-8", "replace"))
 
 
 def say_page_errors(document: Document, subject: str) -> None:

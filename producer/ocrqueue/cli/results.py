@@ -6,9 +6,17 @@ from pathlib import Path
 
 import click
 
-from ocrqueue.cli.documents import FORMAT, print_document, say_page_errors, write_document
+from ocrqueue.cli.documents import (
+    FORMAT,
+    print_document,
+    safe_name,
+    say_page_errors,
+    stored_formats,
+    write_document,
+    write_documents,
+)
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
-from ocrqueue.cli.output import json_option, print_json, say_error
+from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.cli.pictures import IMAGE_OPTION, picture_getter
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
@@ -19,6 +27,11 @@ from ocrqueue.errors import ErrorInfo
 @click.argument("job_id", metavar="ID")
 @click.option("--format", "-f", "format_name", type=FORMAT, help="What to print.  [default: text]")
 @click.option("--output", "-O", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead.")
+@click.option(
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write what the job has stored in other formats to this folder, as ID.EXT; with --format that format.",
+)
 @IMAGE_OPTION
 @json_option
 @click.pass_context
@@ -27,22 +40,30 @@ def result(
     job_id: str,
     format_name: str | None,
     output: Path | None,
+    output_dir: Path | None,
     local_image: Path | None,
     as_json: bool,
 ) -> None:
     """Print what was read.
 
     `pdf` is searchable: the picture that was read, with the words as invisible text. `page` is a file for each page.
+    What the job has stored in the format is taken as it is.
 
     --json is short for --format json, and prints errors as JSON too.
     """
     if as_json and format_name not in {None, "json"}:
         raise click.UsageError("--json prints JSON; leave it out, or leave --format out.")
+    if output is not None and output_dir is not None:
+        raise click.UsageError("--output names one file, --output-dir a folder: give one of them.")
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)
         wanted = "json" if as_json else format_name or "text"
         picture = picture_getter(queue, job_id, document, local_image)
-        if output is not None:
+        if output_dir is not None:
+            formats = [wanted] if as_json or format_name else stored_formats(document)
+            for path in write_documents(document, formats, output_dir, safe_name(job_id), picture):
+                say(str(path))
+        elif output is not None:
             write_document(document, wanted, output, picture)
         else:
             print_document(document, wanted, picture)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, get_args
 import click
 from click.shell_completion import CompletionItem
 
-from ocrqueue.cli.documents import FORMAT, file_names, print_document, say_page_errors, write_document
+from ocrqueue.cli.documents import FORMAT, file_stems, print_document, say_page_errors, write_documents
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
@@ -99,6 +99,12 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     help="End a job as engine.timeout after so long.  [default: the engine's limit]",
 )
 @click.option(
+    "--outputs",
+    multiple=True,
+    metavar="FORMAT",
+    help="Store what was read in this format too, beside the result: pdf,alto or repeated.",
+)
+@click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
     help="Of a page that is cut off, read what is there.  [default: refuse]",
@@ -156,7 +162,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
             _submit_only(queue, names, fields, sending, as_json)
             return
         submission = submit_all(queue, names, fields, sending)
-        ended = _follow(queue, submission, wanted)
+        ended = _follow(queue, submission, wanted, fields["outputs"] or ())
     context.exit(exit_of_states(status.state for status in ended))
 
 
@@ -167,6 +173,7 @@ def job_fields(
     compare: tuple[str, ...],
     languages: tuple[str, ...],
     options: tuple[str, ...],
+    outputs: tuple[str, ...],
     no_cache: bool,
     **same: Any,
 ) -> dict[str, Any]:
@@ -180,6 +187,7 @@ def job_fields(
         "compare": compared,
         "languages": split_languages(languages),
         "options": (parse_options_by_engine if by_engine else parse_options)(options) or None,
+        "outputs": split_names(outputs),
         "cache": False if no_cache else None,
     }
 
@@ -275,20 +283,21 @@ def _submit_only(
             click.echo(job_id)
 
 
-def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted) -> list[JobStatus]:
+def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Sequence[str]) -> list[JobStatus]:
     """Wait, and hand out what was asked for; the final statuses in the order of the submission."""
     names = dict(zip(submission.ids, submission.names, strict=True))
     format_name = wanted.format_name or "text"
-    files = dict(zip(submission.ids, file_names(submission.names, format_name), strict=True))
+    formats = [wanted.format_name] if wanted.format_name else outputs or ["text"]
+    stems = dict(zip(submission.ids, file_stems(submission.names), strict=True))
 
     partial: list[tuple[Document, str]] = []
 
     def on_end(status: JobStatus) -> None:
         record: dict[str, object] = {"source": names[status.id], **status.model_dump(mode="json")}
         if wanted.folder is not None and status.state in {"succeeded", "partial"}:
-            path = wanted.folder / files[status.id]
             document = queue.document(status)
-            written = write_document(document, format_name, path, picture_getter(queue, status.id, document))
+            picture = picture_getter(queue, status.id, document)
+            written = write_documents(document, formats, wanted.folder, stems[status.id], picture)
             record["output"] = str(written[0]) if len(written) == 1 else list(map(str, written))
             if status.state == "partial":
                 partial.append((document, names[status.id]))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, computed_field
 
 from ocrqueue.document.writable import Writable
-from ocrqueue.errors import CropMissing, ErrorInfo
+from ocrqueue.errors import CropMissing, ErrorInfo, OutputMissing
 from ocrqueue.job.route import Share, Step
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Polygon = tuple[Point, Point, Point, Point]
 """Top left, top right, bottom right, bottom left of the text as it is read, whichever way it lies on the page."""
 Box = tuple[float, float, float, float]
 """left, top, right, bottom; right and bottom are exclusive."""
+_PIECE_BYTES: Final = 4_000_000
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -67,6 +69,53 @@ class Crop(_Value):
         from PIL import Image
 
         return Image.open(self.open())
+
+
+class Output(_Value):
+    """A file that is stored beside the result: the Document, or one page of it, in another format."""
+
+    format: str
+    name: str = Field(description="Of the file: document.pdf; document-p001.page.xml for one page of several.")
+    uri: str
+    size_bytes: int
+    page: int | None = Field(
+        default=None, exclude_if=_is_unset, description="The page's number, in a format that has a file for each."
+    )
+
+    _storage: ClassVar[ObjectReader | None] = None
+    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+
+    def bind(self, storage: ObjectReader) -> None:
+        """Let open() read from `storage`."""
+        self.__dict__["_storage"] = storage
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # storage has the settings, and these have passwords
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if name != "_storage"}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
+
+    def open(self) -> BytesIO:
+        """The content as a binary file. Raises StorageNotFound where it was deleted since."""
+        return BytesIO(b"".join(self.pieces()))
+
+    def save(self, path: Path) -> None:
+        """Write it to `path`, a piece at a time. Raises as open()."""
+        with path.open("wb") as file:
+            for piece in self.pieces():
+                file.write(piece)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes in order, some megabytes at a time. Raises as open()."""
+        if self._storage is None:
+            raise OutputMissing(
+                "This Document is not bound to storage.",
+                remedy="Get it from job.result(), or bind it: document.bind(queue.storage).",
+            )
+        for start in range(0, self.size_bytes, _PIECE_BYTES):
+            yield self._storage.read_uri(self.uri, start, min(_PIECE_BYTES, self.size_bytes - start))
 
 
 class Region(_Value):
@@ -224,7 +273,10 @@ class Timings(_Value):
 
 
 class DocumentWarning(_Value):
-    """What was wrong with a file that was read all the same. docs/images.md lists the codes."""
+    """What was wrong with a file that was read all the same, or with an output that is not there.
+
+    docs/images.md and docs/formats.md list the codes.
+    """
 
     code: str = Field(description="Stable, for programs: image.end_missing and others.")
     message: str
@@ -260,6 +312,9 @@ class Document(_Value, Writable):
     warnings: tuple[DocumentWarning, ...] = Field(
         default=(), exclude_if=_is_empty, description="What was wrong with the file, though it was read."
     )
+    outputs: tuple[Output, ...] = Field(
+        default=(), exclude_if=_is_empty, description="The files that the job had asked for, by `outputs`."
+    )
 
     @property
     def text(self) -> str:
@@ -282,8 +337,18 @@ class Document(_Value, Writable):
         known = [word.agreement for word in self.words() if word.agreement is not None]
         return round(sum(known) / len(known), 4) if known else None
 
+    def output(self, format_name: str, page: int | None = None) -> Output:
+        """The stored file of that format; `page` where there is one for each. Raises OutputMissing."""
+        for output in self.outputs:
+            if output.format == format_name and page in (None, output.page):
+                return output
+        stored = ", ".join(dict.fromkeys(output.format for output in self.outputs)) or "none"
+        raise OutputMissing(f"No file of the format {format_name[:40]!r} is stored; there are: {stored}.")
+
     def bind(self, storage: ObjectReader) -> Document:
-        """Let `word.crop.open()` read from `storage`."""
+        """Let `word.crop.open()` and `output.open()` read from `storage`."""
+        for output in self.outputs:
+            output.bind(storage)
         for word in self.words():
             if word.crop is not None:
                 word.crop._storage = storage

@@ -59,7 +59,7 @@ class Writable:
         return page
 
     def to_pdf(self, image: bytes) -> bytes:
-        """A searchable PDF of `image`, the file that was read. Raises PdfExtraMissing and what reading it raises."""
+        """A searchable PDF of `image`, the file that was read. Raises what bind_pdf raises."""
         pdf: bytes = _formats(".pdf").searchable_pdf(self, image)
         return pdf
 
@@ -70,7 +70,8 @@ class Writable:
 
     def to_overlay_html(self, image: bytes) -> str:
         """One HTML file with the pages and their words marked: no script, and nothing that is fetched."""
-        return "".join(_formats(".overlay_html").overlay_html_pieces(self, image))
+        with _formats(".page_image").ImageFile(image) as file:
+            return "".join(_formats(".overlay_html").overlay_html_pieces(self, file))
 
     def to_overlay_png(self, image: bytes, number: int = 1) -> Image:
         """Page `number` with its words marked, and beside it what was read, as a Pillow image."""

@@ -13,7 +13,7 @@ import uuid_utils
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
-from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, Priority
+from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, NEEDS_IMAGE, OUTPUTS, OutputFormat, Priority
 from ocrqueue.job.route import MOST_ENGINES, EngineName, Route
 
 SCHEMA_VERSION: Final = 1
@@ -78,6 +78,9 @@ class Job(BaseModel):
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."
     )
+    outputs: Annotated[tuple[OutputFormat, ...], Field(max_length=len(OUTPUTS))] = Field(
+        default=(), description="Formats in which the Document is stored beside result.json, as files."
+    )
     truncated: Literal["refuse", "read"] = Field(
         default="refuse",
         description="Of a page that is cut off. refuse: an error. read: what is there, in a Document that is partial.",
@@ -118,6 +121,13 @@ class Job(BaseModel):
                 raise ValueError(f"not a language code: {language[:40]!r}")
         if len(set(value)) != len(value):
             raise ValueError("a language is named twice")
+        return value
+
+    @field_validator("outputs")
+    @classmethod
+    def _outputs_differ(cls, value: tuple[OutputFormat, ...]) -> tuple[OutputFormat, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a format is named twice")
         return value
 
     @field_validator("reply_to")
@@ -186,6 +196,10 @@ class Job(BaseModel):
         if self.route is None:
             return self
         return self.model_copy(update={"engine": self.route.engines[0], "route": self.route.without_trail()})
+
+    @property
+    def outputs_need_image(self) -> bool:
+        return not NEEDS_IMAGE.isdisjoint(self.outputs)
 
     @property
     def step(self) -> int:

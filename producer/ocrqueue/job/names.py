@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Priority = Literal["high", "normal", "low"]
 LANES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
+
+OutputFormat = Literal[
+    "text",
+    "text-layout",
+    "json",
+    "jsonl",
+    "tsv",
+    "csv",
+    "markdown",
+    "hocr",
+    "alto",
+    "page",
+    "pdf",
+    "overlay-pdf",
+    "overlay-html",
+]
+OUTPUTS: Final[tuple[OutputFormat, ...]] = get_args(OutputFormat)
+"""What a Document can be written as."""
+NEEDS_IMAGE: Final = frozenset({"pdf", "overlay-pdf", "overlay-html"})
+"""Those that show the page too."""
 
 ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 AUTO: Final = "auto"

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
 
@@ -43,6 +43,14 @@ class Storage(ABC):
     @abstractmethod
     def put(self, key: str, data: bytes, content_type: str) -> str:
         """Store `data`, replacing what is there, all of it or nothing. Returns its URI."""
+
+    def put_file(self, key: str, file: BinaryIO, content_type: str) -> str:
+        """Store what is in `file` from its beginning on, as put() does, without having all of it in memory."""
+        file.seek(0)
+        return self._put_file(key, file, content_type)
+
+    @abstractmethod
+    def _put_file(self, key: str, file: BinaryIO, content_type: str) -> str: ...
 
     def put_once(self, key: str, data: bytes, content_type: str) -> bytes:
         """Store `data` unless there is an object already. Returns what is stored: `data`, or what came before it.

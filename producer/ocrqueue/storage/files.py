@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
@@ -17,6 +18,7 @@ from ocrqueue.job.references import split_uri
 from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 
 _TEMPORARY = ".ocrqueue-put-"
+_PIECE_BYTES: Final = 1_000_000
 _ATTEMPTS = 50
 """Of a put whose folder is missing at first, and which a concurrent delete_prefix may remove again and again."""
 
@@ -37,6 +39,17 @@ class FileStorage(Storage):
     def put(self, key: str, data: bytes, content_type: str) -> str:
         path = self._path(key)
         self._write(key, path, data, os.replace)
+        return path.as_uri()
+
+    def _put_file(self, key: str, file: BinaryIO, content_type: str) -> str:
+        path = self._path(key)
+
+        def step() -> None:
+            file.seek(0)
+            _copy_open_file(file, path)
+
+        with self._errors(key):
+            self._in_its_folder(path, step)
         return path.as_uri()
 
     def _create(self, key: str, data: bytes, content_type: str) -> bool:
@@ -269,6 +282,16 @@ def _copy_atomically(original: Path, path: Path) -> None:
         temporary.replace(path)
     finally:
         # where both were the same file already, replace() has done nothing
+        temporary.unlink(missing_ok=True)
+
+
+def _copy_open_file(file: BinaryIO, path: Path) -> None:
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as target:
+            shutil.copyfileobj(file, target, _PIECE_BYTES)
+        temporary.replace(path)
+    finally:
         temporary.unlink(missing_ok=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from botocore.exceptions import ClientError
 
@@ -53,6 +53,13 @@ class S3Storage(Storage):
         with self._errors(key):
             self._client.put_object(
                 Bucket=self.bucket, Key=self.prefix + check_key(key), Body=data, ContentType=content_type
+            )
+        return self._root + key
+
+    def _put_file(self, key: str, file: BinaryIO, content_type: str) -> str:
+        with self._errors(key):
+            self._client.put_object(
+                Bucket=self.bucket, Key=self.prefix + check_key(key), Body=file, ContentType=content_type
             )
         return self._root + key
 

@@ -10,6 +10,7 @@ from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 
 _SHARE_OF_SOFT_LIMIT: Final = 0.95
+_SHARE_WITH_OUTPUTS: Final = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class TimeLimits:
     def engine_s(self) -> float:
         """What the engine may use: the rest is for storing what was read until then."""
         return self.soft_s * _SHARE_OF_SOFT_LIMIT
+
+    @property
+    def outputs_s(self) -> float:
+        """When the files beside the result are to be written: the rest is for storing the result."""
+        return self.soft_s * _SHARE_WITH_OUTPUTS
 
 
 def time_limits(settings: Settings, job: Job | None) -> TimeLimits:

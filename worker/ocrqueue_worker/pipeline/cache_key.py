@@ -12,6 +12,7 @@ from ocrqueue.errors import BrokerUnavailable, ResultUnreadable, StorageNotFound
 from ocrqueue.job import SCHEMA_VERSION, Job
 from ocrqueue_worker.engines.engine import EngineOptions
 from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.outputs import without_outputs
 
 
 def cache_key(image_sha256: str, engine: EngineInfo, job: Job, options: EngineOptions) -> str:
@@ -57,7 +58,7 @@ def remember_reading(attempt: Attempt, key: str, uri: str) -> None:
 
 def as_cached(document: Document, job: Job, source: InputInfo, attempt: int) -> Document:
     """An earlier Document as the answer to `job`."""
-    return document.model_copy(
+    return without_outputs(document).model_copy(
         update={
             "job_id": job.id,
             "tag": job.tag,

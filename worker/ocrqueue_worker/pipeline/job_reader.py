@@ -77,6 +77,8 @@ class JobReader:
         self._gathered: Document | None = None
         self._spent_before: Timings | None = None
         self._caching = False
+        self._data: bytes | None = None
+        """The image, kept for the outputs that show it."""
         self._opened = ExitStack()
 
     def open(self, engine: Engine[Any], may_refer: bool = False) -> None:
@@ -98,6 +100,7 @@ class JobReader:
         metrics.image_fetched(job.engine, len(data))
         note_use(len(data))
         self._source = source_of(job, data)
+        self._data = data if job.outputs_need_image else None
         check_pin(self.attempt, self._source)
         self._engine = engine.info(job.languages)
         self._note_cache_key(engine, self._source, self._engine)
@@ -168,7 +171,7 @@ class JobReader:
         self.attempt.check_cancelled(len(document.pages), len(document.pages))
         if self.attempt.hold.page is not None:
             return store_page(self.attempt, document)
-        stored = store_result(self.attempt, document, self._spent_before)
+        stored = store_result(self.attempt, document, self._spent_before, data=self._data)
         whole = stored.document.status == "succeeded" and not stored.document.cached
         if self._caching and whole and not stored.adopted:
             remember_reading(self.attempt, self._cache_key, stored.uri)
@@ -236,7 +239,8 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     """
     parts = split_uri(job.image)
     one_page = reference_path(job.image).lower().endswith(_ONE_PAGE)
-    return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
+    shows_none = job.crops == "none" and not job.outputs_need_image
+    return shows_none and parts.scheme in engine.reference_schemes and one_page
 
 
 def decode_pages(image: SourceImage, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:

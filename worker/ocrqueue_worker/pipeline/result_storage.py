@@ -10,6 +10,7 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document, Timings, stored_document
 from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.outputs import with_outputs
 
 _log = structlog.get_logger(__name__)
 
@@ -25,12 +26,20 @@ class Stored:
     """It is that of another attempt, which was earlier."""
 
 
-def store_result(attempt: Attempt, document: Document, before: Timings | None = None) -> Stored:
-    """Store the Document, with this attempt's times, unless another attempt has stored one.
+def store_result(
+    attempt: Attempt,
+    document: Document,
+    before: Timings | None = None,
+    *,
+    data: bytes | None = None,
+    may_read_image: bool = True,
+) -> Stored:
+    """Store the job's outputs and then the Document, with this attempt's times, unless another attempt has stored one.
 
-    `before`: what the parts have spent whose pages are gathered.
+    `before`: what the parts have spent whose pages are gathered; `data` and `may_read_image`: see with_outputs().
     """
     storage, job_id = attempt.storage, attempt.job.id
+    document = with_outputs(attempt, document, data, may_read_image=may_read_image)
     attempt.workplace.about_to_end(attempt.hold)
     with attempt.watch.measure("upload_s"):
         document = document.model_copy(update={"timings": attempt.timings(before)})

@@ -57,7 +57,9 @@ def _standing(attempt: Attempt, route: Route, step: Step, with_missing_crops: bo
     job, trail = attempt.job, (*route.trail, step)
     if route.mode == "compare":
         documents = compared_documents(job, attempt.storage)
-        return end_comparison(attempt, documents, trail) if documents else None
+        if not documents:
+            return None
+        return end_comparison(attempt, documents, trail, may_read_image=with_missing_crops)
     document = standing_document(job, attempt.storage)
     if document is None:
         return None
@@ -68,7 +70,8 @@ def _standing(attempt: Attempt, route: Route, step: Step, with_missing_crops: bo
             _log.warning("words stay without crops", error=error.code)
     _log.info("what stands is the result", failed=job.engine, error=step.error)
     attempts = max(document.attempts, attempt.start.number)
-    return store_result(attempt, document.model_copy(update={"trail": trail, "attempts": attempts})).outcome
+    document = document.model_copy(update={"trail": trail, "attempts": attempts})
+    return store_result(attempt, document, may_read_image=with_missing_crops).outcome
 
 
 def _with_missing_crops(attempt: Attempt, document: Document) -> Document:

@@ -57,6 +57,8 @@ class Turn:
         self.limits = thresholds(workplace.settings, job.engine, by_lines=by_lines)
         self._crops = crop_writer(job, attempt.name, workplace.storage, workplace.settings.upload_threads)
         self._cropped: set[int] = set()
+        self._data: bytes | None = None
+        """The image, kept for the outputs that show it."""
         self._pages: dict[int, Page] = {}
         """As they stand, by number: those of earlier turns, then this one's in their place."""
         self._before: dict[int, Page] = {}
@@ -73,6 +75,7 @@ class Turn:
         with self.attempt.watch.measure("fetch_s"):
             data = fetch(job.image, workplace.settings, workplace.storage)
         metrics.image_fetched(job.engine, len(data))
+        self._data = data if job.outputs_need_image else None
         self.source = source_of(job, data)
         self.info = self.engine.info(job.languages)
         self._recall(self.source)
@@ -90,7 +93,7 @@ class Turn:
             return self._send_on(self.open_route, step)
         document = self._document((*self.asked.trail, step))
         self.attempt.check_cancelled(page_count, page_count)
-        return store_result(self.attempt, document).outcome
+        return store_result(self.attempt, document, data=self._data).outcome
 
     # --- what is to be read ----------------------------------------------------------------------------------------
 
@@ -274,7 +277,7 @@ class Turn:
             return self._send_on(self.open_route, step)
         trail = (*self.asked.trail, step)
         documents = compared_documents(self.attempt.job, self.attempt.storage)
-        return end_comparison(self.attempt, {**documents, self.engine.name: self._document(trail)}, trail)
+        return end_comparison(self.attempt, {**documents, self.engine.name: self._document(trail)}, trail, self._data)
 
     def _document(self, trail: tuple[Step, ...]) -> Document:
         with self.attempt.watch.measure("upload_s"):

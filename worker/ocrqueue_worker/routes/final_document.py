@@ -52,8 +52,18 @@ def compose(
     )
 
 
-def end_comparison(attempt: Attempt, documents: Mapping[str, Document], trail: tuple[Step, ...]) -> Outcome:
-    """Store the first engine's Document with what the others read; `documents` are by engine, one at least."""
+def end_comparison(
+    attempt: Attempt,
+    documents: Mapping[str, Document],
+    trail: tuple[Step, ...],
+    data: bytes | None = None,
+    *,
+    may_read_image: bool = True,
+) -> Outcome:
+    """Store the first engine's Document with what the others read; `documents` are by engine, one at least.
+
+    `data` and `may_read_image`: see with_outputs().
+    """
     first, *others = documents
     document = compared(documents[first], {engine: documents[engine] for engine in others})
     job = attempt.job
@@ -65,4 +75,5 @@ def end_comparison(attempt: Attempt, documents: Mapping[str, Document], trail: t
         "finished_at": datetime.now(UTC),
     }
     attempt.check_cancelled(len(document.pages), len(document.pages))
-    return store_result(attempt, document.model_copy(update=update)).outcome
+    document = document.model_copy(update=update)
+    return store_result(attempt, document, data=data, may_read_image=may_read_image).outcome

@@ -1,7 +1,7 @@
 """A Document written in the formats that people and other programs read.
 
 FORMATS are written from the Document alone. What shows the page too, and needs its image, is apart: `pdf` (a
-searchable PDF, which needs the extra `pdf`), and `overlay` and `overlay_html` (the page with its words marked).
+searchable PDF), and `overlay` and `overlay_html` (the page with its words marked).
 """
 
 from __future__ import annotations

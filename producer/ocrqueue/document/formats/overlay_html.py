@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Final
 
 from ocrqueue.document import Document, Page, Word
-from ocrqueue.document.formats.page_image import MAX_PIXELS, open_page
+from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.document.formats.sanitise import clamp, inline_text
 from ocrqueue.errors import OcrQueueError
 
@@ -37,23 +37,23 @@ _TAIL: Final = "</body>\n</html>\n"
 _QUALITY: Final = 85
 
 
-def overlay_html_pieces(document: Document, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[str]:
+def overlay_html_pieces(document: Document, file: ImageFile) -> Iterator[str]:
     """Page by page: its picture, a frame around each word, and the word to hover over, select and search for.
 
     Colours run from red (confidence 0) to green (1); grey where the engine gives none. The pictures are JPEGs made
-    for looking at. Raises what open_page raises, except for a page that failed, which is shown with its error.
+    for looking at. Raises what ImageFile.read() raises, except for a page that failed, which is shown with its error.
     """
     yield _HEAD.format(title=escape(f"ocrqueue {inline_text(document.job_id)}"))
     for page in document.pages:
-        yield from _page(page, data, max_pixels)
+        yield from _page(page, file)
     yield _TAIL
 
 
-def _page(page: Page, data: bytes, max_pixels: int) -> Iterator[str]:
+def _page(page: Page, file: ImageFile) -> Iterator[str]:
     yield "<figure>\n<figcaption>"
     yield escape(f"Page {page.number}" + (f": {inline_text(page.error.message)}" if page.error else ""))
     yield "</figcaption>\n"
-    picture = _picture(page, data, max_pixels)
+    picture = _picture(page, file)
     if picture:
         width, height = max(page.width, 1), max(page.height, 1)
         yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n'
@@ -64,9 +64,9 @@ def _page(page: Page, data: bytes, max_pixels: int) -> Iterator[str]:
     yield "</figure>\n"
 
 
-def _picture(page: Page, data: bytes, max_pixels: int) -> str:
+def _picture(page: Page, file: ImageFile) -> str:
     try:
-        image = open_page(data, page.number, max_pixels=max_pixels)
+        image = file.picture(page.number)
     except OcrQueueError:
         if page.error is None:
             raise

@@ -8,11 +8,11 @@ from typing import Final
 
 from PIL import Image
 
-from ocrqueue.document.formats.page_image import MAX_PIXELS, read_page
+from ocrqueue.document.formats.page_image import ImageFile
 
 _ORIENTATION_TAG: Final = 0x0112
 _LEVEL: Final = 6
-_COLOURS: Final = {"1": "/DeviceGray", "L": "/DeviceGray", "RGB": "/DeviceRGB", "CMYK": "/DeviceCMYK"}
+_COLOURS: Final = {"1": "DeviceGray", "L": "DeviceGray", "RGB": "DeviceRGB", "CMYK": "DeviceCMYK"}
 
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -49,23 +49,23 @@ class EmbeddedImage:
     profile: bytes = field(default=b"", repr=False)
 
 
-def embedded_image(data: bytes, page_number: int, *, max_pixels: int = MAX_PIXELS) -> EmbeddedImage:
-    """Page `page_number` (from 1) of an image file. Raises what read_page raises."""
-    return read_page(data, page_number, lambda image: _embedded(image, data), max_pixels=max_pixels)
+def embedded_image(file: ImageFile, page_number: int) -> EmbeddedImage:
+    """Page `page_number` (from 1) of an image file. Raises what ImageFile.read() raises."""
+    return file.read(page_number, lambda image: _embedded(image, file.data))
 
 
 def _embedded(image: Image.Image, data: bytes) -> EmbeddedImage:
     if image.format in {"JPEG", "MPO"} and image.mode in {"L", "RGB", "CMYK"}:
         # Adobe's CMYK is stored inverted, and Pillow's plugin tells it by the same marker as PDF readers do
         inverted = image.mode == "CMYK" and "adobe" in image.info
-        return _of(image, image.mode, data, "/DCTDecode", inverted=inverted)
+        return _of(image, image.mode, data, "DCTDecode", inverted=inverted)
     if image.mode == "P" and not image.has_transparency_data:
         palette = image.getpalette("RGB") or [0, 0, 0]
-        return _of(image, "P", _compressed(image), "/FlateDecode", palette=bytes(palette[: 3 * 256]))
+        return _of(image, "P", _compressed(image), "FlateDecode", palette=bytes(palette[: 3 * 256]))
     if image.mode.startswith("I;16"):
         # PDF has the high byte first
         values = image.tobytes("raw", "I;16B")
-        return _of(image, "L", zlib.compress(values, _LEVEL), "/FlateDecode", bits=16)
+        return _of(image, "L", zlib.compress(values, _LEVEL), "FlateDecode", bits=16)
     alpha = b""
     if image.has_transparency_data:
         layered = image.convert("RGBA")
@@ -75,7 +75,7 @@ def _embedded(image: Image.Image, data: bytes) -> EmbeddedImage:
         flat = flat.getchannel("R") if layered_mode == "L" else flat
     else:
         flat = image if image.mode in _COLOURS else image.convert("RGB")
-    return _of(image, flat.mode, _compressed(flat), "/FlateDecode", alpha=alpha, bits=1 if flat.mode == "1" else 8)
+    return _of(image, flat.mode, _compressed(flat), "FlateDecode", alpha=alpha, bits=1 if flat.mode == "1" else 8)
 
 
 def _of(
@@ -98,7 +98,7 @@ def _of(
         width=width,
         height=height,
         bits=bits,
-        colours=_COLOURS.get(mode, "/DeviceRGB"),
+        colours=_COLOURS.get(mode, "DeviceRGB"),
         oriented=oriented,
         viewed=(width, height) if oriented[0] else (height, width),
         inverted=inverted,

@@ -13,11 +13,17 @@ from ocrqueue.document import Line, Page, Point, Polygon, Word
 from ocrqueue.document.formats.glyphless_font import DESCENT, UNITS, Codes, clusters, width_of
 from ocrqueue.document.formats.sanitise import clamp, inline_text
 
-FONT_NAME: Final = "/OcrqueueGlyphless"
+FONT_NAME: Final = "OcrqueueGlyphless"
 
 Matrix = tuple[float, float, float, float, float, float]
 """From pixels of the Document, y down, to the page's units, as PDF writes a matrix."""
 
+_LANGUAGES: Final = {
+    **{"ara": "ar", "ces": "cs", "chi_sim": "zh-Hans", "chi_tra": "zh-Hant", "dan": "da", "deu": "de", "ell": "el"},
+    **{"eng": "en", "fin": "fi", "fra": "fr", "heb": "he", "hin": "hi", "hun": "hu", "ita": "it", "jpn": "ja"},
+    **{"kor": "ko", "nld": "nl", "nor": "no", "pol": "pl", "por": "pt", "ron": "ro", "rus": "ru", "spa": "es"},
+    **{"swe": "sv", "tha": "th", "tur": "tr", "ukr": "uk", "vie": "vi"},
+}
 _SMALLEST_PX: Final = 0.5
 _JOINED_GAP: Final = 0.08
 """Of the font size: from 0.1 on, readers of PDFs take a gap for a space."""
@@ -45,10 +51,21 @@ class _Placed:
 
 def text_content(page: Page, codes: Codes, to_page: Matrix) -> bytes:
     """The content stream that sets all words of `page` in the font FONT_NAME."""
-    written = [f"q {_numbers(to_page)} cm BT 3 Tr\n"]
+    language = language_tag(page.languages[:1])
+    written = [f"/Span << /Lang ({language}) >> BDC\n" if language else "", f"q {_numbers(to_page)} cm BT 3 Tr\n"]
     for line in page.lines():
         written.extend(_line_content(line, page, codes))
-    return "".join([*written, "ET Q\n"]).encode("ascii")
+    return "".join([*written, "ET Q\n", "EMC\n" if language else ""]).encode("ascii")
+
+
+def language_tag(languages: tuple[str, ...]) -> str:
+    """By BCP 47, of the first; empty where it is none that PDF could name."""
+    for language in languages:
+        if language in _LANGUAGES:
+            return _LANGUAGES[language]
+        stem = language.split("_")[0]
+        return _LANGUAGES.get(stem, stem if stem.isascii() and stem.isalpha() and len(stem) in {2, 3} else "")
+    return ""
 
 
 def _line_content(line: Line, page: Page, codes: Codes) -> Iterator[str]:
@@ -91,7 +108,7 @@ def _shown(item: _Placed, text: str, width: float, codes: Codes) -> str:
     baseline = (x + drop * sin, y - drop * cos)
     shown = "".join(f"{codes.of(part):04X}" for part in parts)
     return (
-        f"{FONT_NAME} {_number(item.height)} Tf {_number(100 * width / natural)} Tz "
+        f"/{FONT_NAME} {_number(item.height)} Tf {_number(100 * width / natural)} Tz "
         f"{_numbers((forward * cos, forward * sin, sin, -cos, *baseline))} Tm <{shown}> Tj\n"
     )
 
