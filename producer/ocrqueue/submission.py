@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
-from ocrqueue.job import CropMode, Job, describe_validation_error
+from ocrqueue.job import CropMode, Job, PreparationStep, describe_validation_error
 from ocrqueue.job.names import Priority
 from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
@@ -33,6 +33,8 @@ class JobFields(TypedDict, total=False):
     options: Mapping[str, Any] | None
     crops: CropMode | None
     crop_padding: int | None
+    truncated: Literal["refuse", "read"] | None
+    prepare: Literal["auto", "none", "always"] | Sequence[PreparationStep] | None
     time_limit_s: int | None
     cache: bool | None
     priority: Priority | None
