@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypedDict
 from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
-from ocrqueue.job import CropMode, Job, describe_validation_error
+from ocrqueue.job import CropMode, Job, PreparationStep, describe_validation_error
 from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
@@ -35,6 +35,7 @@ class JobFields(TypedDict, total=False):
     crop_padding: int | None
     outputs: Sequence[OutputFormat] | None
     truncated: Literal["refuse", "read"] | None
+    prepare: Literal["auto", "none", "always"] | Sequence[PreparationStep] | None
     time_limit_s: int | None
     cache: bool | None
     priority: Priority | None

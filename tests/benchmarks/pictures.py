@@ -5,16 +5,21 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from ocrqueue import Job, OcrQueue
+from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.errors import OcrQueueError
+from ocrqueue.job.names import AUTO
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.stage import file_stage, system_worker
 
 _RECALL = 0.9
 _TOO_MANY = 0.1
+_AUTO = ("tesseract", "rapid")
+"""The workers where engines are chosen."""
 _DOUBTFUL = 0.6
 """Mean confidence below which a page that is read wrong is not read wrong in silence."""
 
@@ -42,15 +47,24 @@ def pictures(folder: Path, engines: Sequence[str], language: str, others: Sequen
 
 
 def _verdicts(engine: str, files: Sequence[Path], language: str, others: Mapping[str, str]) -> list[str]:
-    with file_stage() as stage, system_worker(stage, engine), OcrQueue(stage.settings) as queue:
-        jobs = []
+    with ExitStack() as stack:
+        stage = stack.enter_context(file_stage())
+        for worked in _AUTO if engine == AUTO else (engine,):
+            stack.enter_context(system_worker(stage, worked))
+        queue = stack.enter_context(OcrQueue(stage.settings))
+        jobs: list[SubmittedJob | OcrQueueError] = []
         for path in files:
             codes = next((codes for prefix, codes in others.items() if path.name.startswith(prefix)), language)
-            jobs.append(queue.submit(path, engine=engine, languages=codes, crops="none", cache=False))
+            try:
+                jobs.append(queue.submit(path, engine=engine, languages=codes, crops="none", cache=False))
+            except OcrQueueError as error:
+                jobs.append(error)
         return [_verdict(job, path.with_suffix(".txt")) for job, path in zip(jobs, files, strict=True)]
 
 
-def _verdict(job: Job, truth: Path) -> str:
+def _verdict(job: SubmittedJob | OcrQueueError, truth: Path) -> str:
+    if isinstance(job, OcrQueueError):
+        return job.code
     status = job.wait(TIMEOUT_S)
     if status.error is not None and status.state == "failed":
         return status.error.code

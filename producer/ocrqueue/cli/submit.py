@@ -24,7 +24,7 @@ from ocrqueue.core import JobStatus
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
 from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
-from ocrqueue.job import CropMode
+from ocrqueue.job import PREPARATION_STEPS, CropMode
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_settings
@@ -109,6 +109,12 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     type=click.Choice(["refuse", "read"]),
     help="Of a page that is cut off, read what is there.  [default: refuse]",
 )
+@click.option(
+    "--prepare",
+    metavar="STEPS",
+    callback=lambda _context, _option, value: _preparation(value),
+    help=f"auto, none, always, or of these with commas: {', '.join(PREPARATION_STEPS)}.  [default: auto]",
+)
 @click.option("--no-cache", is_flag=True, help="Read the image even if the same was read before.")
 @click.option(
     "--wait-for-room",
@@ -164,6 +170,16 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
         submission = submit_all(queue, names, fields, sending)
         ended = _follow(queue, submission, wanted, fields["outputs"] or ())
     context.exit(exit_of_states(status.state for status in ended))
+
+
+def _preparation(value: str | None) -> str | list[str] | None:
+    """Of the option --prepare."""
+    if value is None or value in ("auto", "none", "always"):
+        return value
+    steps = [step.strip() for step in value.split(",")]
+    if unknown := [step for step in steps if step not in PREPARATION_STEPS]:
+        raise click.BadParameter(f"{unknown[0]!r} is none of auto, none, always, {', '.join(PREPARATION_STEPS)}.")
+    return steps
 
 
 def job_fields(

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, compu
 
 from ocrqueue.document.writable import Writable
 from ocrqueue.errors import CropMissing, ErrorInfo, OutputMissing
+from ocrqueue.job.names import PreparationStep
 from ocrqueue.job.route import Share, Step
 
 if TYPE_CHECKING:
@@ -204,6 +205,17 @@ class PageReading(_Value):
     reason: str = Field(default="", description="What was measured against which threshold.")
 
 
+class Preparation(_Value):
+    """What was done to the page before it was read."""
+
+    steps: tuple[PreparationStep, ...] = Field(description="In order.")
+    angle: float = Field(
+        default=0.0, description="Degrees clockwise by which its lines were tilted, beyond `rotation`."
+    )
+    scale: float = Field(default=1.0, description="How many times it was enlarged.")
+    tiles: int = Field(default=1, description="In how many parts it was read, for the engine's longest side.")
+
+
 class Page(_Value):
     number: Annotated[int, Field(ge=1)]
     width: int = Field(description="Pixels.")
@@ -221,6 +233,9 @@ class Page(_Value):
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
     )
     blocks: tuple[Block, ...] = ()
+    preparation: Preparation | None = Field(
+        default=None, exclude_if=_is_unset, description="Where the page was made easier to read; see docs/images.md."
+    )
     engine: str | None = Field(
         default=None, description="That read this page, where the job asked for several; else the Document's."
     )

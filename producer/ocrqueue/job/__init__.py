@@ -19,15 +19,19 @@ from ocrqueue.job.model import (
     parse_job,
     queue_name,
 )
+from ocrqueue.job.names import PREPARATION_STEPS, PreparationStep, Prepare
 
 __all__ = [
     "BATCH",
     "JOB_ID",
+    "PREPARATION_STEPS",
     "REPLY_QUEUE",
     "SCHEMA_VERSION",
     "TENANT",
     "CropMode",
     "Job",
+    "PreparationStep",
+    "Prepare",
     "describe_validation_error",
     "engine_queues",
     "is_lane",

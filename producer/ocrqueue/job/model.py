@@ -13,7 +13,7 @@ import uuid_utils
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
-from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, NEEDS_IMAGE, OUTPUTS, OutputFormat, Priority
+from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, NEEDS_IMAGE, OUTPUTS, OutputFormat, Prepare, Priority
 from ocrqueue.job.route import MOST_ENGINES, EngineName, Route
 
 SCHEMA_VERSION: Final = 1
@@ -84,6 +84,11 @@ class Job(BaseModel):
     truncated: Literal["refuse", "read"] = Field(
         default="refuse",
         description="Of a page that is cut off. refuse: an error. read: what is there, in a Document that is partial.",
+    )
+    prepare: Prepare = Field(
+        default="auto",
+        description="How a page is made easier to read. auto: where it reads badly, it is prepared and read again, and "
+        "the better reading is kept. none: not at all. always, or single steps: before it is read.",
     )
     time_limit_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         default=None,
@@ -219,7 +224,9 @@ class Job(BaseModel):
         """
         if self.options_by_engine:
             return ""
-        common = [self.languages, self.options, self.time_limit_s]
+        common: list[object] = [self.languages, self.options, self.time_limit_s]
+        if self.prepare != "auto":
+            common.append(self.prepare)
         text = json.dumps(common, sort_keys=True, separators=(",", ":"))
         return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:10]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import Field
 
 Priority = Literal["high", "normal", "low"]
 LANES: Final[tuple[Priority, ...]] = ("high", "normal", "low")
@@ -30,3 +32,8 @@ NEEDS_IMAGE: Final = frozenset({"pdf", "overlay-pdf", "overlay-html"})
 ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 AUTO: Final = "auto"
 """In place of an engine's name: one is chosen."""
+
+PreparationStep = Literal["rotate", "deskew", "invert", "light", "despeckle", "rules", "enlarge"]
+"""What can be done to a page before it is read; docs/images.md says what each does."""
+PREPARATION_STEPS: Final[tuple[PreparationStep, ...]] = get_args(PreparationStep)
+Prepare = Literal["auto", "none", "always"] | Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=7)]

@@ -123,6 +123,16 @@ class Engine(ABC, Generic[Options]):
         """How many pages recognize() likes to get together when they are read with these options; at least 1."""
         return self.pages_per_call
 
+    def may_prepare(self, options: Options) -> bool:
+        """Whether a page that reads badly with these options is prepared and read again, where the job leaves that to
+        the worker. Not where another call costs money, or options say how the page lies."""
+        return True
+
+    def longest_side(self, options: Options) -> int | None:
+        """Pixels of a page's longer side that are read as they are: a longer page is made smaller, or cannot be read.
+        None where there is no such limit."""
+        return None
+
     def splits(self, options: Options) -> bool:
         """Whether a document of several pages, read with these options, is read in parts: each page by whoever is free.
 

@@ -7,12 +7,12 @@ ocrqueue; MemoryError passes. Pillow's own switches stay as they are, but for MA
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from io import BytesIO
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from PIL import Image
 
@@ -22,22 +22,20 @@ from ocrqueue.errors import (
     ImageCorrupt,
     ImageEmpty,
     ImageNotRecognised,
-    ImageTooLarge,
-    ImageTooManyPages,
-    ImageTooSmall,
     ImageTruncated,
     ImageUnsupported,
     error_from_info,
 )
 from ocrqueue.settings import Settings
 from ocrqueue_worker.images.damage import TOLERATED, Damage, grey_at_the_end, without_missing_rows
+from ocrqueue_worker.images.decoder_failures import told_as_errors
 from ocrqueue_worker.images.decompression_bombs import flood
 from ocrqueue_worker.images.exif import (
     DECODER_ERRORS,
     swaps_axes,
     upright_transposition,
 )
-from ocrqueue_worker.images.formats import FormatName, ends_early, gif_outline, sniff_format, without_metadata
+from ocrqueue_worker.images.formats import FormatName, gif_outline, sniff_format, without_metadata
 from ocrqueue_worker.images.heif import prepare_heif
 from ocrqueue_worker.images.jpeg_structure import jpeg_structure, repaired_jpeg
 from ocrqueue_worker.images.page import PageImage
@@ -45,6 +43,7 @@ from ocrqueue_worker.images.page_making import page_of
 from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
 from ocrqueue_worker.images.png_repair import repaired_png
 from ocrqueue_worker.images.signs import looks_like
+from ocrqueue_worker.images.size_limits import check_page_count, check_size
 from ocrqueue_worker.images.tiff_cut_off import at_full_height, cut_page
 from ocrqueue_worker.images.tiff_reading import grey_of_channels, is_misread, open_tiff, page_of_parts
 from ocrqueue_worker.images.tiff_structure import (
@@ -54,14 +53,11 @@ from ocrqueue_worker.images.tiff_structure import (
     tiff_page,
     tiff_tags,
 )
-from ocrqueue_worker.images.unusual_codings import unusual_coding
 from ocrqueue_worker.images.warnings import warning
 from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 
 _PILLOW_NAMES: Final[dict[FormatName, str]] = {"PNM": "PPM"}
 _TIFF_PHOTOMETRIC: Final = 262
-_TIFF_CHUNKS: Final = ((273, 279), (324, 325))
-"""Offsets and byte counts of the strips, and of the tiles."""
 
 
 def open_image(data: bytes, settings: Settings, *, read_truncated: bool = False) -> SourceImage:
@@ -166,47 +162,20 @@ class SourceImage:
             outline = gif_outline(self._data, most + 1)
             self._check_parts(outline.flood)
             self._set_page_count(outline.frames)
-            self._check_size((outline.width, outline.height), None)
+            check_size((outline.width, outline.height), self._settings, None)
         with self._decoding(None):
             image = self._open(1)
             if self.format in ("WEBP", "AVIF"):
                 self._set_page_count(getattr(image, "n_frames", 1))
-            self._check_size(image.size, None)
+            check_size(image.size, self._settings, None)
 
     def _check_parts(self, too_many: str | None) -> None:
         if too_many is not None:
             raise ImageCorrupt(f"The {self.format} file has {too_many}.", format=self.format)
 
     def _set_page_count(self, count: int) -> None:
-        most = self._settings.image_max_pages
-        if count > most:
-            raise ImageTooManyPages(f"The image has more than {most} pages.", limit=most)
-        if count < 1:
-            error = ImageTruncated if ends_early(self.format, self._data) else ImageCorrupt
-            raise error(f"The {self.format} file holds no picture.", format=self.format)
+        check_page_count(count, self._settings, self.format, self._data)
         self.page_count = count
-
-    def _check_size(self, size: tuple[int, int], page: int | None) -> None:
-        width, height = size
-        most, least = self._settings.image_max_pixels, self._settings.image_min_side_px
-        if width * height > most:
-            raise ImageTooLarge(
-                f"The image has {width} x {height} pixels, more than {most}.",
-                width=width,
-                height=height,
-                limit=most,
-                page=page,
-            )
-        if min(width, height) < 1:
-            raise ImageCorrupt(f"The image has {width} x {height} pixels.", width=width, height=height, page=page)
-        if min(width, height) < least:
-            raise ImageTooSmall(
-                f"The image has {width} x {height} pixels; {least} are the least on each side.",
-                width=width,
-                height=height,
-                limit=least,
-                page=page,
-            )
 
     def _open(self, number: int) -> Image.Image:
         """Page `number`, its header read, its pixels not."""
@@ -255,7 +224,7 @@ class SourceImage:
 
     def _decode(self, number: int) -> PageImage:
         image = self._open(number)
-        self._check_size(image.size, number)
+        check_size(image.size, self._settings, number)
         stored_sideways = swaps_axes(upright_transposition(image)) if self.format == "TIFF" else False
         image.load()
         if self._damage is not None:
@@ -298,7 +267,7 @@ class SourceImage:
             return None
         with self._decoding(number):
             image = open_tiff(cut.data)
-            self._check_size((image.width, cut.height), number)
+            check_size((image.width, cut.height), self._settings, number)
             image.load()
             page = at_full_height(self._page(image, number), cut)
         if cut.missing >= TOLERATED:
@@ -317,61 +286,14 @@ class SourceImage:
             image = page_of_parts(data, most) or grey_of_channels(data, most)
             if image is None:
                 return None
-            self._check_size(image.size, number)
+            check_size(image.size, self._settings, number)
             tags = tiff_tags(data, first_directory(data))
             if image.mode.startswith("I;16") and tags.get(_TIFF_PHOTOMETRIC) == (0,):
                 image = image.convert("I").point([65535 - level for level in range(1 << 16)], "I")
             return self._page(image, number)
 
-    @contextmanager
-    def _decoding(self, page: int | None) -> Iterator[None]:
+    def _decoding(self, page: int | None) -> AbstractContextManager[None]:
         """Whatever Pillow raises or warns of, as an error of ocrqueue."""
-        where = f"page {page} of the {self.format} file" if page else f"the {self.format} file"
-        with warnings.catch_warnings():
-            # By module and not for all: filters belong to the process, and other threads may be running.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            try:
-                yield
-            except Image.DecompressionBombError as error:
-                most = self._settings.image_max_pixels
-                raise ImageTooLarge(f"The image has more than {most} pixels.", limit=most, page=page) from error
-            except DECODER_ERRORS as error:
-                if "out of memory" in str(error):
-                    raise MemoryError(f"decoding {where}") from error
-                if self._is_truncated(error, page):
-                    raise ImageTruncated(f"Data is missing from {where}.", format=self.format, page=page) from error
-                if (coding := self._unusual_coding(page)) is not None:
-                    raise ImageUnsupported(
-                        f"{where[0].upper()}{where[1:]} is coded as {coding}, which is not read here.",
-                        format=self.format,
-                        coding=coding,
-                        page=page,
-                    ) from error
-                raise ImageCorrupt(f"The data of {where} cannot be decoded.", format=self.format, page=page) from error
-
-    def _unusual_coding(self, page: int | None) -> str | None:
-        data = self._data
-        if self.format == "TIFF" and self._directories:
-            data = tiff_page(data, self._directories[(page or 1) - 1])
-        return unusual_coding(self.format, data)
-
-    def _is_truncated(self, error: BaseException, page: int | None) -> bool:
-        if "truncated" in str(error).lower() or ends_early(self.format, self._data):
-            return True
-        if self.format != "TIFF" or not self._directories:
-            return False
-        data = tiff_page(self._data, self._directories[(page or 1) - 1])
-        return ends_early("TIFF", data) or _strips_are_missing(data)
-
-
-def _strips_are_missing(data: bytes) -> bool:
-    """Whether a strip or tile of the TIFF's first page lies beyond the data."""
-    try:
-        tags: dict[int, Any] = getattr(Image.open(BytesIO(data), formats=["TIFF"]), "tag_v2", {})
-        return any(
-            offset + size > len(data)
-            for offsets, sizes in _TIFF_CHUNKS
-            for offset, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)
-        )
-    except (*DECODER_ERRORS, Image.DecompressionBombError):
-        return False
+        directories = self._directories if self.format == "TIFF" else ()
+        of_page = partial(tiff_page, self._data, directories[(page or 1) - 1]) if directories else None
+        return told_as_errors(self.format, lambda: self._data, self._settings.image_max_pixels, page, of_page)

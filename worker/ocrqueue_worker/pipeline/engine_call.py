@@ -14,7 +14,6 @@ from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.resource_errors import exhaustion
-from ocrqueue_worker.pipeline.file_pixels import in_file_pixels
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +23,7 @@ Result = Page | OcrQueueError
 def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
     """A Page for each, in order, or the error in its stead. Nothing but SoftTimeLimitExceeded is raised.
 
-    Pages are in the file's own pixels.
+    Pages are in the pixels of what was given.
     """
     if not pages:
         return []
@@ -32,10 +31,7 @@ def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[
         return [EngineTimeout()] * len(pages)
     try:
         results = check_results(engine.recognize(pages, reading), pages, engine.name)
-        return [
-            in_file_pixels(result, page) if isinstance(result, Page) else _without_frames(result)
-            for result, page in zip(results, pages, strict=True)
-        ]
+        return [result if isinstance(result, Page) else _without_frames(result) for result in results]
     except SoftTimeLimitExceeded:
         raise
     except OcrQueueError as error:

@@ -18,9 +18,10 @@ from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
-from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise_lines
 from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
+from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
@@ -167,7 +168,7 @@ class Turn:
         rest = [image for image in images if image.number not in read]
         if rest:
             begun = time.monotonic()
-            results = recognise(self.engine, rest, reading)
+            results = read_pages(self.engine, rest, reading, self.attempt.job.prepare)
             seconds = (time.monotonic() - begun) / len(rest)
             read |= {image.number: _Read(result, seconds) for image, result in zip(rest, results, strict=True)}
         return [read[image.number] for image in images]

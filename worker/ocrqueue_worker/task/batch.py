@@ -29,9 +29,9 @@ from ocrqueue_worker.limits.memory_limit import allowance, held_to
 from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
 from ocrqueue_worker.limits.time_limits import group_time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
-from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
 from ocrqueue_worker.pipeline.page_parts import Split
+from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.task.delivery import Delivery, reason_not_to_begin
 from ocrqueue_worker.telemetry import metrics
 
@@ -157,7 +157,7 @@ class BatchReading:
         reading = Reading(first.attempt.job.languages, first.options, self._started + self._limits.engine_s)
         begun = time.monotonic()
         with held_to(self._allowed_bytes):
-            results = recognise(self._engine_of(first), images, reading)
+            results = read_pages(self._engine_of(first), images, reading, first.attempt.job.prepare)
         seconds_a_page = (time.monotonic() - begun) / len(batch)
         self._counts.calls += 1
         self._counts.pages += len(batch)

@@ -17,9 +17,9 @@ from ocrqueue_worker.limits.memory_limit import job_memory_limit
 from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
-from ocrqueue_worker.pipeline.engine_call import recognise
 from ocrqueue_worker.pipeline.job_reader import JobReader
 from ocrqueue_worker.pipeline.page_parts import Split, stored_page
+from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.fallback import Turn
 from ocrqueue_worker.routes.next_engine import Onward
@@ -102,7 +102,7 @@ def _read_image(attempt: Attempt, engine: Engine[Any]) -> Outcome | Split:
         while reader.pages_left:
             images = reader.next_pages(engine.pages_together(reader.options))
             begun = time.monotonic()
-            results = recognise(engine, images, reading)
+            results = read_pages(engine, images, reading, attempt.job.prepare)
             reader.take(images, results, time.monotonic() - begun)
         return reader.finish()
     finally:

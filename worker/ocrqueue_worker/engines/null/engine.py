@@ -70,6 +70,9 @@ class NullEngine(Engine[NullOptions]):
     def pages_together(self, options: NullOptions) -> int:
         return options.together
 
+    def may_prepare(self, options: NullOptions) -> bool:
+        return False
+
     def splits(self, options: NullOptions) -> bool:
         return options.split
 

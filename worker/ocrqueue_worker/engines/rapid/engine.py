@@ -88,6 +88,9 @@ class RapidEngine(Engine[RapidOptions]):
                     remedy=f"Choose another engine for it; rapid reads {', '.join(LANGUAGES)}.",
                 )
 
+    def longest_side(self, options: RapidOptions) -> int:
+        return options.max_side_len
+
     def recognize(self, pages: Sequence[PageImage], reading: Reading[RapidOptions]) -> list[Page | OcrQueueError]:
         """Lines are found, set straight, and read in batches of like length."""
         results: list[Page | OcrQueueError] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Final, Literal, cast
@@ -29,6 +30,12 @@ from ocrqueue_worker.images.page import PageImage
 
 _SURE: Final = 5.0
 """Orientation confidence from which Tesseract's word is taken; below, both ways are read and compared."""
+_LONGEST_PX: Final = 20_000
+"""Tesseract itself reads nothing of a page whose side is beyond 32,767 pixels."""
+_AUTOMATIC: Final = 3
+_ONE_BLOCK: Final = 6
+_SNIPPET_PX: Final = 150
+"""A page that is no larger may hold a single letter."""
 
 Rotation = Literal[0, 90, 180, 270]
 
@@ -79,6 +86,12 @@ class TesseractEngine(Engine[TesseractOptions]):
         """Raises LanguageMissing where no pack is installed any more, or none yet."""
         require_any_pack(self._tessdata)
 
+    def longest_side(self, options: TesseractOptions) -> int:
+        return _LONGEST_PX
+
+    def may_prepare(self, options: TesseractOptions) -> bool:
+        return options.rotate == "off" and options.psm > 1
+
     def recognize(self, pages: Sequence[PageImage], reading: Reading[TesseractOptions]) -> list[Page | OcrQueueError]:
         results: list[Page | OcrQueueError] = []
         for page in pages:
@@ -121,6 +134,9 @@ class TesseractEngine(Engine[TesseractOptions]):
             return to_original(polygon, rotation, page.image.width, page.image.height)
 
         blocks = parse_output(self._backend.read(image, call), page.number, place)
+        if not blocks and call.psm == _AUTOMATIC and max(image.size) <= _SNIPPET_PX:
+            # automatic segmentation takes single letters for noise
+            blocks = parse_output(self._backend.read(image, replace(call, psm=_ONE_BLOCK)), page.number, place)
         if not options.reread_words:
             return blocks
 

@@ -103,6 +103,9 @@ class VisionEngine(Engine[VisionOptions]):
     def check_languages(self, languages: Sequence[str]) -> None:
         check_languages(languages)
 
+    def may_prepare(self, options: VisionOptions) -> bool:
+        return False
+
     def recognize(self, pages: Sequence[PageImage], reading: Reading[VisionOptions]) -> list[Page | OcrQueueError]:
         from google.cloud.vision import Image
 

@@ -1,0 +1,158 @@
+"""Pages turned, tilted, dim, small and ruled, read by a real engine: as well as upright, and in their own pixels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from statistics import median
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from ocrqueue import OcrQueue
+from ocrqueue.document import Page
+from ocrqueue.job import Prepare
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.engine import Reading
+from ocrqueue_worker.engines.tesseract import TesseractEngine
+from ocrqueue_worker.engines.tesseract.options import TesseractOptions
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.pipeline.page_reading import read_pages
+from tests.support.pictures import png
+
+pytest_plugins = ["tests.support.server_fixtures"]
+
+LINES = (
+    "The ferry leaves the northern pier",
+    "at half past six and reaches the island",
+    "before the market opens. Passengers with",
+    "bicycles board first; please keep the",
+    "gangway clear and hold children by hand.",
+    "Tickets are sold on board and at the pier.",
+    "No dogs without a leash after sunset.",
+)
+Point = tuple[float, float]
+
+
+def sheet(letters: int = 30) -> Image.Image:
+    image = Image.new("L", (30 * letters, 18 * letters), 255)
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype("DejaVuSans.ttf", letters)
+    for number, line in enumerate(LINES):
+        draw.text((2 * letters, (1.5 + 2 * number) * letters), line, 0, font)
+    return image
+
+
+@pytest.fixture(scope="module")
+def engine() -> TesseractEngine:
+    return TesseractEngine(load_settings())
+
+
+def read(engine: TesseractEngine, image: Image.Image, prepare: Prepare = "auto", **options: object) -> Page:
+    reading = Reading(("eng",), engine.parse_options(options))  # type: ignore[arg-type]
+    (page,) = read_pages(engine, [PageImage(1, image)], reading, prepare)
+    assert isinstance(page, Page)
+    return page
+
+
+def f1(page: Page, upright: Page) -> float:
+    found, wanted = (Counter(word.text for word in each.words()) for each in (page, upright))
+    return 2 * (found & wanted).total() / (found.total() + wanted.total())
+
+
+def distances(page: Page, upright: Page, where: Callable[[Point], Point]) -> list[float]:
+    """Of the corners of the words that are in both once, from where they are on the page."""
+    counts = Counter(word.text for word in upright.words())
+    places = {word.text: word.polygon for word in upright.words() if counts[word.text] == 1}
+    return [
+        math.dist(where(corner), found)
+        for word in page.words()
+        if word.text in places
+        for corner, found in zip(places[word.text], word.polygon, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def upright(engine: TesseractEngine) -> Page:
+    page = read(engine, sheet())
+    assert page.preparation is None, "a good page is not prepared"
+    assert len(list(page.words())) > 40
+    return page
+
+
+def test_a_page_upside_down_is_read_and_its_words_are_where_they_are(engine: TesseractEngine, upright: Page) -> None:
+    page = read(engine, sheet().transpose(Image.Transpose.ROTATE_180))
+    assert page.rotation == 180
+    assert page.preparation is not None
+    assert page.preparation.steps == ("rotate",)
+    assert f1(page, upright) >= 0.95
+    width, height = sheet().size
+    assert max(distances(page, upright, lambda at: (width - at[0], height - at[1]))) <= 2
+
+
+@pytest.mark.parametrize("degrees", [-12, -7, 7, 10])
+def test_a_tilted_page_is_read_and_its_words_are_where_they_are(
+    engine: TesseractEngine, upright: Page, degrees: int
+) -> None:
+    image = sheet()
+    tilted = image.rotate(-degrees, expand=True, fillcolor=255, resample=Image.Resampling.BICUBIC)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+
+    def where(at: Point) -> Point:
+        x, y = at[0] - image.width / 2, at[1] - image.height / 2
+        return (tilted.width / 2 + cos * x - sin * y, tilted.height / 2 + sin * x + cos * y)
+
+    page = read(engine, tilted)
+    assert f1(page, upright) >= 0.9
+    assert page.preparation is not None
+    assert page.preparation.angle == pytest.approx(degrees, abs=0.2)
+    assert median(distances(page, upright, where)) <= 2
+
+
+def test_a_small_page_is_enlarged(engine: TesseractEngine, upright: Page) -> None:
+    page = read(engine, sheet(8))
+    assert f1(page, upright) >= 0.8
+    assert f1(read(engine, sheet(8), "none"), upright) < 0.5
+    assert page.preparation is not None
+    assert page.preparation.scale > 1
+    assert (page.width, page.height) == (240, 144)
+
+
+def test_a_table_in_rules_is_read(engine: TesseractEngine) -> None:
+    image, words = Image.new("L", (900, 360), 255), ["Part", "Pieces", "Hinge", "24", "Bracket", "816", "Screw", "500"]
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype("DejaVuSans.ttf", 28)
+    for number, word in enumerate(words):
+        left, top = 20 + number % 2 * 430, 20 + number // 2 * 80
+        draw.rectangle((left, top, left + 430, top + 80), outline=0, width=5)
+        draw.text((left + 20, top + 24), word, 0, font)
+    page = read(engine, image, ("rules",))
+    assert [word.text for word in page.words()] == words
+
+
+def test_what_was_asked_for_is_done_and_no_more(engine: TesseractEngine, upright: Page) -> None:
+    turned = sheet().transpose(Image.Transpose.ROTATE_180)
+    assert read(engine, turned, "none").preparation is None
+    assert f1(read(engine, turned, "none"), upright) < 0.3
+    assert f1(read(engine, turned, "always"), upright) >= 0.95
+    assert f1(read(engine, turned, ("deskew",)), upright) < 0.3
+    given = read(engine, turned, rotate=180)
+    assert (given.preparation, given.rotation) == (None, 180)
+    assert not TesseractEngine(load_settings()).may_prepare(TesseractOptions(psm=0))
+
+
+def test_a_page_with_nothing_on_it_has_no_words(engine: TesseractEngine) -> None:
+    assert not list(read(engine, Image.new("L", (900, 1200), 255)).words())
+
+
+def test_a_job_says_how_its_page_was_prepared(queue: OcrQueue) -> None:
+    turned = png(sheet().transpose(Image.Transpose.ROTATE_180))
+    document = queue.submit(turned, engine="tesseract", languages="eng").result(120)
+    (page,) = document.pages
+    assert page.preparation is not None
+    assert page.preparation.steps == ("rotate",)
+    assert "ferry" in document.text
+    plain = queue.submit(turned, engine="tesseract", languages="eng", prepare="none").result(120)
+    assert not plain.cached, "it is another reading"
+    assert "ferry" not in plain.text
+    steps = queue.submit(turned, engine="tesseract", languages="eng", prepare=["rotate", "light"]).result(120)
+    assert "ferry" in steps.text

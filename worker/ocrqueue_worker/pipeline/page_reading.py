@@ -1,0 +1,105 @@
+"""Pages read by an engine, prepared where that helps; in the file's own pixels, whatever was done to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from ocrqueue.document import Page
+from ocrqueue.errors import EngineOutOfMemory
+from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.pipeline.engine_call import Result, recognise
+from ocrqueue_worker.pipeline.file_pixels import in_file_pixels
+from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
+from ocrqueue_worker.preparation.picture import Picture
+from ocrqueue_worker.preparation.quality import is_better, is_sure, reads_badly
+
+_TIME: Final = 3.0
+"""So many times what the first reading took must be left for another."""
+_MOST_PIXELS: Final = 40_000_000
+"""Of a page that is enlarged."""
+
+
+def read_pages(
+    engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any], prepare: Prepare
+) -> list[Result]:
+    """A Page for each, in order, or the error in its stead, as recognise() has it. `prepare` is the job's."""
+    if not pages:
+        return []
+    if prepare in {"auto", "none"}:
+        begun = time.monotonic()
+        results = _recognise(engine, pages, reading)
+        if prepare == "auto" and engine.may_prepare(reading.options):
+            seconds = (time.monotonic() - begun) / len(pages)
+            results = [
+                _reread(engine, page, result, reading, seconds) for page, result in zip(pages, results, strict=True)
+            ]
+    else:
+        steps = prepare if isinstance(prepare, tuple) else PREPARATION_STEPS
+        results = [_read_prepared(engine, page, steps, reading) for page in pages]
+    return [
+        in_file_pixels(result, page) if isinstance(result, Page) else result
+        for page, result in zip(pages, results, strict=True)
+    ]
+
+
+def _reread(engine: Engine[Any], image: PageImage, first: Result, reading: Reading[Any], seconds: float) -> Result:
+    """The better of `first` and of what is read once the page is prepared."""
+    if not isinstance(first, Page) or not reads_badly(first, image.image) or reading.seconds_left() < _TIME * seconds:
+        return first
+    side = engine.longest_side(reading.options)
+    if side is not None and may_be_tiled(image, side):
+        tiled = read_in_tiles(engine, image, side, reading)
+        if isinstance(tiled, Page) and is_better(tiled, first):
+            first = tiled
+            if not reads_badly(tiled, image.image):
+                return tiled
+    second = _read_prepared(engine, image, PREPARATION_STEPS, reading, known=first)
+    return second if isinstance(second, Page) and is_better(second, first) else first
+
+
+def _read_prepared(
+    engine: Engine[Any],
+    image: PageImage,
+    steps: Collection[PreparationStep],
+    reading: Reading[Any],
+    known: Page | None = None,
+) -> Result:
+    """As it reads with these steps, those that it needs; upside down too where it cannot be made sense of upright.
+
+    `known`: what was read without any.
+    """
+    # NumPy is not for those that need no preparation
+    from ocrqueue_worker.preparation.steps import prepared
+
+    try:
+        ready = prepared(Picture.of(image.image), steps, _MOST_PIXELS)
+    except MemoryError:
+        return known or EngineOutOfMemory()
+    result: Result = known if known is not None and not ready.steps else _read(engine, image, ready, reading)
+    if "rotate" not in steps or not isinstance(result, Page) or is_sure(result) or not any(result.words()):
+        return result
+    other = _read(engine, image, ready.turned(180), reading)
+    return other if isinstance(other, Page) and is_better(other, result) and is_sure(other) else result
+
+
+def _read(engine: Engine[Any], image: PageImage, ready: Picture, reading: Reading[Any]) -> Result:
+    (result,) = _recognise(engine, [replace(image, image=ready.image, file_size=None)], reading)
+    return ready.on_page(result) if isinstance(result, Page) and ready.steps else result
+
+
+def _recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
+    """As recognise() has it; long strips in tiles."""
+    side = engine.longest_side(reading.options)
+    if side is None or not any(is_long_strip(page, side) for page in pages):
+        return recognise(engine, pages, reading)
+    return [
+        read_in_tiles(engine, page, side, reading)
+        if is_long_strip(page, side)
+        else recognise(engine, [page], reading)[0]
+        for page in pages
+    ]

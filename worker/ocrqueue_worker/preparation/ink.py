@@ -1,0 +1,102 @@
+"""Where something is written: what differs from the paper around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
+
+Mask = NDArray[np.bool_]
+Grey = NDArray[np.uint8]
+
+_SAMPLE_PX: Final = 1200
+"""Longest side of what is looked at where all of the page is."""
+_PAPER_PX: Final = 100
+"""Longest side at which the paper's level is taken."""
+_DARK: Final = 110
+_LEAST: Final = 20
+"""Levels of grey by which ink differs from paper, at the least."""
+_FEW: Final = 0.005
+"""Of the pixels, those that are blackest."""
+_SHARE: Final = 0.4
+"""Of the difference of the blackest ink, from which pixels count as ink."""
+_ALONE: Final = 4
+"""Pixels of a dot and of what is 2 pixels around it."""
+_SPECKS: Final = 0.1
+"""Of the pixels of ink, those of such dots."""
+
+
+def sampled(image: Image.Image, most_px: int = _SAMPLE_PX) -> tuple[Image.Image, int]:
+    """`image` in grey and reduced to what can be looked at, and by how much."""
+    factor = -(-max(image.size) // most_px)
+    return (image.reduce(factor) if factor > 1 else image).convert("L"), factor
+
+
+def letters(mask: Mask, longest: int) -> Mask:
+    """`mask` without lines of that length, which no letter has."""
+    found: Mask = mask & ~runs(mask, longest) & ~runs(mask.T, longest).T
+    return found
+
+
+def is_dark(grey: Image.Image) -> bool:
+    """Whether what is written is lighter than the paper, which is dark."""
+    counts, total = grey.histogram(), grey.width * grey.height
+    darkest, usual, lightest = (_level(counts, share * total) for share in (_FEW, 0.5, 1 - _FEW))
+    return usual < _DARK and lightest - usual > usual - darkest
+
+
+def _level(counts: Sequence[int], rank: float) -> int:
+    return next(level for level, sum_so_far in enumerate(accumulate(counts)) if sum_so_far > rank)
+
+
+def paper(grey: Image.Image) -> Image.Image:
+    """The level of the paper around each pixel: light, evened out, of the same size."""
+    factor = max(1, max(grey.size) // _PAPER_PX)
+    small = grey.reduce(factor) if factor > 1 else grey
+    small = small.filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.BoxBlur(6))
+    return small.resize(grey.size, Image.Resampling.BILINEAR)
+
+
+def ink(grey: Image.Image) -> Mask:
+    """Of dark ink on light paper."""
+    darker = ImageChops.subtract(paper(grey), grey)
+    counts, beyond, blackest = darker.histogram(), 0, 255
+    few = grey.width * grey.height * _FEW
+    while blackest and (beyond := beyond + counts[blackest]) < few:
+        blackest -= 1
+    least = max(_LEAST, _SHARE * blackest)
+    return np.asarray(darker) > least
+
+
+def runs(mask: Mask, length: int) -> Mask:
+    """The pixels of `mask` that stand in a row of so many, left to right."""
+    height, width = mask.shape
+    padded = np.zeros((height, width + 2), np.int8)
+    padded[:, 1:-1] = mask
+    steps: NDArray[Any] = np.diff(padded, axis=1).ravel()
+    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    long = ends - starts >= length
+    change = np.zeros(steps.size + 1, np.int32)
+    np.add.at(change, starts[long], 1)
+    np.add.at(change, ends[long], -1)
+    found: Mask = np.cumsum(change)[:-1].reshape(height, width + 1)[:, :width] > 0
+    return found
+
+
+def is_speckled(mask: Mask) -> bool:
+    """Whether much of it are dots that stand alone."""
+    padded = np.pad(mask, 2).astype(np.uint8)
+    rows, columns = mask.shape
+    near = sum(padded[down : down + rows, across : across + columns] for down in range(5) for across in range(5))
+    alone = int((mask & (near <= _ALONE)).sum())
+    return alone > _SPECKS * int(mask.sum())
+
+
+def grown(mask: Mask, by: int) -> Mask:
+    """`mask` and so many pixels around."""
+    picture = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * by + 1))
+    return np.asarray(picture) > 0

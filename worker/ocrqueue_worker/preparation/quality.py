@@ -1,0 +1,113 @@
+"""Whether a page reads badly, and which of two readings is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from PIL import Image
+
+from ocrqueue.document import Line, Page
+
+_UNSURE: Final = 0.6
+"""Mean confidence, all letters counted alike, below which a page reads badly whatever it looks like."""
+_SURE: Final = 0.9
+"""From which odd shapes prove nothing."""
+_MISSED: Final = 0.5
+"""Of the ink that may be letters, what is outside all words."""
+_ON_END: Final = 0.5
+"""Of the words of three letters and more, those that are higher than wide."""
+_TILTED: Final = 2.0
+"""Degrees."""
+_BLANK: Final = 0.0004
+"""Of the pixels."""
+_ONE_LETTER: Final = 12
+"""Pixels of ink, which a page may hold where no word was found."""
+_BETTER: Final = 1.05
+_SAMPLE_PX: Final = 480
+_LONG_RUN_PX: Final = 32
+_DETAIL_PX: Final = 256
+
+
+def reads_badly(page: Page, image: Image.Image) -> bool:
+    """Whether it is worth the time to prepare the page, and read it again.
+
+    An engine that gives no confidences is believed, unless it has found nothing. About 5 ms for a good page.
+    """
+    words = list(page.words())
+    if not words:
+        return _missed(page, image) > 0
+    sure = confidence(page)
+    if sure is None:
+        return False
+    if sure < _UNSURE:
+        return True
+    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_speckled(image)):
+        return True
+    return _missed(page, image) > _MISSED
+
+
+def is_sure(page: Page) -> bool:
+    """Whether nothing would be won by yet another reading."""
+    return (confidence(page) or 0.0) >= _UNSURE
+
+
+def is_better(page: Page, than: Page) -> bool:
+    """Whether the second reading is to be kept."""
+    return legibility(page) > _BETTER * legibility(than)
+
+
+def legibility(page: Page) -> float:
+    """Characters read, weighted by confidence: turned or badly lit, text reads as few and doubtful ones."""
+    return sum(len(word.text) * (word.confidence or 0.0) ** 2 for word in page.words())
+
+
+def confidence(page: Page) -> float | None:
+    """Mean over the letters; None where no word has one."""
+    known = [(len(word.text), word.confidence) for word in page.words() if word.confidence is not None]
+    letters = sum(length for length, _ in known)
+    return sum(length * sure for length, sure in known) / letters if letters else None
+
+
+def _stands_on_end(page: Page) -> bool:
+    long = [word.bbox for word in page.words() if len(word.text) >= 3]
+    return sum(bottom - top > 1.3 * (right - left) for left, top, right, bottom in long) > _ON_END * len(long)
+
+
+def _tilt(page: Page) -> float:
+    """The usual angle of its lines, in degrees; 0 where no line has three words."""
+    angles = sorted(_angles(list(page.lines())))
+    return angles[len(angles) // 2] if angles else 0.0
+
+
+def _angles(lines: list[Line]) -> Iterator[float]:
+    for line in lines:
+        if len(line.words) >= 3:
+            (left, top, right, bottom), last = line.words[0].bbox, line.words[-1].bbox
+            across, down = last[0] + last[2] - left - right, last[1] + last[3] - top - bottom
+            if across > 2 * abs(down):
+                yield math.degrees(math.atan2(down, across))
+
+
+def _is_speckled(image: Image.Image) -> bool:
+    """Of the middle of the page."""
+    from ocrqueue_worker.preparation.ink import ink, is_speckled
+
+    left, top = (max(0, (side - _DETAIL_PX) // 2) for side in image.size)
+    return is_speckled(ink(image.crop((left, top, left + _DETAIL_PX, top + _DETAIL_PX)).convert("L")))
+
+
+def _missed(page: Page, image: Image.Image) -> float:
+    """The share of the ink that may be letters and is in no word; 0 where there is next to none."""
+    from ocrqueue_worker.preparation.ink import ink, letters, sampled
+
+    sample, factor = sampled(image, _SAMPLE_PX)
+    mask = letters(ink(sample), _LONG_RUN_PX)
+    total = int(mask.sum())
+    if total < (_BLANK * mask.size if page.blocks else _ONE_LETTER):
+        return 0.0
+    for word in page.words():
+        left, top, right, bottom = (round(edge / factor) for edge in word.bbox)
+        mask[max(top - 2, 0) : bottom + 2, max(left - 2, 0) : right + 2] = False
+    return int(mask.sum()) / total

@@ -1,0 +1,60 @@
+"""Polarity, light, speckles and rules: what changes pixels, and leaves their places."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from ocrqueue_worker.preparation.ink import grown, ink, is_speckled, paper, runs
+
+_UNEVEN: Final = 40
+"""Levels between the darkest and the lightest of the paper."""
+_FAINT: Final = 110
+"""Levels between ink and paper, where they are to be drawn apart."""
+_RULE_PX: Final = 64
+
+
+def evenly_lit(grey: Image.Image) -> Image.Image | None:
+    """With white paper and black ink; None where it has them."""
+    level = paper(grey)
+    lowest, highest = _extremes(level, 0.02)
+    darkest, _ = _extremes(grey, 0.005)
+    if highest - lowest < _UNEVEN and highest - darkest > _FAINT and highest > 170:
+        return None
+    under = np.maximum(np.asarray(level, np.float32), 1)
+    lit = np.asarray(grey, np.float32) / under
+    black = float(np.quantile(lit[::4, ::4], 0.005))
+    stretched = (lit - black) / max(0.98 - black, 0.05)
+    return Image.fromarray((stretched.clip(0, 1) * 255).astype(np.uint8))
+
+
+def without_rules(grey: Image.Image, letter_px: float) -> Image.Image | None:
+    """With paper in the place of straight lines; None where there are none."""
+    length = max(_RULE_PX, round(3 * letter_px))
+    mask = ink(grey)
+    rules = runs(mask, length) | runs(mask.T, length).T
+    if rules.sum() < 2 * length:
+        return None
+    cleared = grey.copy()
+    cleared.paste(paper(grey), mask=Image.fromarray(grown(rules, 2).astype(np.uint8) * 255))
+    return cleared
+
+
+def without_specks(grey: Image.Image) -> Image.Image | None:
+    """With paper in the place of single dots, black and white; None where they are few."""
+    if not is_speckled(ink(grey)):
+        return None
+    return grey.filter(ImageFilter.MedianFilter(3))
+
+
+def inverted(grey: Image.Image) -> Image.Image:
+    return ImageChops.invert(grey)
+
+
+def _extremes(grey: Image.Image, share: float) -> tuple[int, int]:
+    """The levels below and above which this share of the pixels is."""
+    histogram = np.cumsum(grey.histogram())
+    low, high = np.searchsorted(histogram, [share * histogram[-1], (1 - share) * histogram[-1]])
+    return int(low), int(high)
