@@ -26,7 +26,7 @@ from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
-from ocrqueue.document import Document, stored_document
+from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
@@ -192,7 +192,8 @@ class AsyncOcrQueue(AsyncManyJobs):
             try:
                 while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
                     while admission.pending:
-                        answer, replicas = await self._submit(admission.call())
+                        # in a thread: messages take the time of many rounds of the event loop
+                        answer, replicas = await self._submit(await asyncio.to_thread(admission.call))
                         submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer, replicas)]
                         await asyncio.sleep(admission.pause_s())
                 if (fault := admission.not_replicated()) is not None:
@@ -295,7 +296,9 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
-        (answer,) = await self._run("cancel", self.arguments.cancel([job_id]))
+        # the first call imports Celery, of whose messages it has some
+        arguments = await asyncio.to_thread(self.arguments.cancel, [job_id])
+        (answer,) = await self._run("cancel", arguments)
         return cancelled_state(job_id, answer)
 
     async def _run(self, move: str, arguments: Arguments) -> Any:
@@ -388,8 +391,10 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status."""
         check_has_result(status)
-        stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
-        return stored_document(stored).bind(self.storage)
+        return await asyncio.to_thread(self._read_document, status.result or "")
+
+    def _read_document(self, uri: str) -> Document:
+        return document_for_app(self.storage.read_uri(uri)).bind(self.storage)
 
     async def clean(
         self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None

@@ -15,7 +15,7 @@ from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
-from ocrqueue.document import Document, stored_document
+from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import (
     JobCancelled,
     JobMalformed,
@@ -219,7 +219,7 @@ class OcrQueue(ManyJobs):
         """The Document of a job with this status. Raises as SubmittedJob.result."""
         check_has_result(status)
         stored = self.storage.read_uri(status.result or "")
-        return stored_document(stored).bind(self.storage)
+        return document_for_app(stored).bind(self.storage)
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from pydantic import ValidationError
 
@@ -33,6 +33,7 @@ class JobFields(TypedDict, total=False):
     options: Mapping[str, Any] | None
     crops: CropMode | None
     crop_padding: int | None
+    truncated: Literal["refuse", "read"] | None
     time_limit_s: int | None
     cache: bool | None
     priority: Priority | None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from datetime import UTC, datetime
 
 import pytest
@@ -108,3 +110,50 @@ def test_a_crop_without_storage_says_what_to_do() -> None:
 
 def test_box_of_encloses() -> None:
     assert box_of([polygon_of((1, 2, 3, 4)), polygon_of((0, 3, 2, 9))]) == (0, 2, 3, 9)
+
+
+class WithPassword:
+    password = "s3cret-of-storage"
+
+    def __init__(self) -> None:
+        self.kept = self.password
+
+    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+        return b"PNG"
+
+
+def with_a_crop() -> Document:
+    return document([word(1, "a", 1.0, Crop(uri="s3://b/c.png"))])
+
+
+def first_crop(read: Document) -> Crop:
+    crop = next(read.words()).crop
+    assert crop is not None
+    return crop
+
+
+def test_a_pickled_document_has_nothing_of_storage() -> None:
+    bound = with_a_crop().bind(WithPassword())
+    assert first_crop(bound).open().read() == b"PNG"
+    pickled = pickle.dumps(bound)
+    assert WithPassword.password.encode() not in pickled
+    again = pickle.loads(pickled)
+    assert again == bound
+    with pytest.raises(CropMissing, match=r"document\.bind"):
+        first_crop(again).open()
+
+
+def test_a_bound_document_equals_the_same_one_unbound() -> None:
+    free = with_a_crop()
+    bound = free.model_copy(deep=True).bind(WithPassword())
+    assert bound == free
+    assert hash(first_crop(bound)) == hash(first_crop(free))
+    assert bound.model_dump_json() == free.model_dump_json()
+    assert "WithPassword" not in repr(bound)
+
+
+def test_a_copy_reads_from_the_same_storage() -> None:
+    storage = WithPassword()
+    bound = with_a_crop().bind(storage)
+    for made in (copy.deepcopy(bound), bound.model_copy(deep=True), bound.model_copy()):
+        assert first_crop(made)._storage is storage

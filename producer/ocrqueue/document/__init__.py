@@ -28,7 +28,7 @@ from ocrqueue.document.model import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue.document.stored import stored_document
+from ocrqueue.document.stored import document_for_app, stored_document
 
 __all__ = [
     "Block",
@@ -51,6 +51,7 @@ __all__ = [
     "Verdict",
     "Word",
     "box_of",
+    "document_for_app",
     "json_schema",
     "mean_confidence",
     "polygon_of",

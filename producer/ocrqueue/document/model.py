@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, computed_field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field
 
 from ocrqueue.document.writable import Writable
 from ocrqueue.errors import CropMissing, ErrorInfo
@@ -26,6 +26,8 @@ Polygon = tuple[Point, Point, Point, Point]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom; right and bottom are exclusive."""
 Confidence = Annotated[float, Field(ge=0, le=1)]
+UNKNOWN: Final = "unknown"
+"""What a newer version writes and this one has no word for; nobody writes it."""
 
 
 class ObjectReader(Protocol):
@@ -54,13 +56,29 @@ class Crop(_Value):
     offset: int | None = Field(default=None, description="Bytes from the archive's start; null for an object.")
     length: int | None = Field(default=None, description="Bytes of the PNG in the archive; null for an object.")
 
-    _storage: ObjectReader | None = PrivateAttr(default=None)
+    _storage: ClassVar[ObjectReader | None] = None
+    """Of a crop that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
 
     def open(self) -> BytesIO:
-        """The PNG as a binary file. Raises StorageNotFound where it was deleted since."""
+        """The PNG as a binary file. Raises CropMissing, StorageNotFound where it was deleted since."""
         if self._storage is None:
-            raise CropMissing("This Document is not bound to storage.", remedy="Get it from job.result().")
+            raise CropMissing(
+                "This Document is not bound to storage.",
+                remedy="Get it from job.result(), or bind it: document.bind(queue.storage).",
+            )
         return BytesIO(self._storage.read_uri(self.uri, self.offset, self.length))
+
+    def bind(self, storage: ObjectReader) -> None:
+        """Let open() read from `storage`."""
+        self.__dict__["_storage"] = storage
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # storage has the settings, and these have passwords
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if name != "_storage"}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
 
     def image(self) -> Image:
         """The crop as a Pillow image."""
@@ -91,7 +109,7 @@ class Word(Region):
     space_after: bool = Field(
         default=True, description="false: the line's next word follows without a space, as in Chinese or Japanese."
     )
-    reading: Literal["page", "crop"] = Field(
+    reading: Literal["page", "crop", "unknown"] = Field(
         default="page", description="The step that gave the text: the whole page, or the word's crop read again."
     )
     symbols: tuple[Symbol, ...] | None = Field(
@@ -140,7 +158,7 @@ class Block(Region):
         return "\n\n".join(paragraph.text for paragraph in self.paragraphs)
 
 
-Verdict = Literal["kept", "page sent on", "lines sent on", "failed"]
+Verdict = Literal["kept", "page sent on", "lines sent on", "failed", "unknown"]
 
 
 class PageReading(_Value):
@@ -165,10 +183,10 @@ class Page(_Value):
     )
     rotation_confidence: float | None = Field(default=None, description="The engine's own score, if it detected.")
     languages: tuple[str, ...] = ()
-    text_case: Literal["kept", "lower"] = Field(
+    text_case: Literal["kept", "lower", "unknown"] = Field(
         default="kept", description="lower: the engine writes all letters in lower case, whatever the page shows."
     )
-    layout: Literal["engine", "inferred"] = Field(
+    layout: Literal["engine", "inferred", "unknown"] = Field(
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
     )
     blocks: tuple[Block, ...] = ()
@@ -286,7 +304,7 @@ class Document(_Value, Writable):
         """Let `word.crop.open()` read from `storage`."""
         for word in self.words():
             if word.crop is not None:
-                word.crop._storage = storage
+                word.crop.bind(storage)
         return self
 
 
