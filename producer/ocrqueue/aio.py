@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
+from ocrqueue.aio_sending import submit_in_order
 from ocrqueue.aio_subscriber import AsyncSubscriber
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
@@ -28,14 +29,14 @@ from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
+from ocrqueue.pending import PendingJobs
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, build_job, several
+from ocrqueue.submission import ImageInput, JobFields, begin_job, finish_job, is_one, may_block, several, several_async
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 
@@ -176,38 +177,56 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def submit_many(
         self,
-        images: Iterable[ImageInput],
+        images: Iterable[ImageInput] | AsyncIterable[ImageInput],
         *,
         wait_for_room: float | None = 0,
         close_batch: bool = False,
         **fields: Unpack[JobFields],
     ) -> list[AsyncSubmittedJob]:
-        """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
+        """Queue many images in order; see OcrQueue.submit_many. An iterable is consumed in a thread."""
         batch = batch_to_close(fields) if close_batch else None
         submitted: list[AsyncSubmittedJob] = []
-        remaining = several(images, fields)
-        admission = Admission(self.arguments, wait_for_room)
-        self._loop = asyncio.get_running_loop()
         with submission_span(self.settings, submitted):
             try:
-                while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
-                    while admission.pending:
-                        # in a thread: messages take the time of many rounds of the event loop
-                        answer, replicas = await self._submit(await asyncio.to_thread(admission.call))
-                        submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer, replicas)]
-                        await asyncio.sleep(admission.pause_s())
-                if (fault := admission.not_replicated()) is not None:
-                    raise fault
+                async with aclosing(self._submitting(images, wait_for_room, fields)) as handles:
+                    async for job in handles:
+                        submitted.append(job)  # it holds those before an error
             except OcrQueueError as error:
                 error.submitted = submitted
-                raise
-            except Exception as error:
-                # of the caller's iterable
-                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             await self.batch(batch[0], tenant=batch[1]).close()
         return submitted
+
+    async def submit_iter(
+        self,
+        images: Iterable[ImageInput] | AsyncIterable[ImageInput],
+        *,
+        wait_for_room: float | None = 0,
+        **fields: Unpack[JobFields],
+    ) -> AsyncGenerator[AsyncSubmittedJob, None]:
+        """See OcrQueue.submit_iter."""
+        async with aclosing(self._submitting(images, wait_for_room, fields)) as handles:
+            async for job in handles:
+                yield job
+
+    async def _submitting(
+        self, images: Iterable[ImageInput] | AsyncIterable[ImageInput], wait_for_room: float | None, fields: JobFields
+    ) -> AsyncGenerator[AsyncSubmittedJob, None]:
+        given = several_async(images, fields) if isinstance(images, AsyncIterable) else several(images, fields)
+        self._loop = asyncio.get_running_loop()
+        pending = PendingJobs(
+            lambda image: begin_job(image, self.settings, self._router.prepare, fields),
+            lambda draft: finish_job(draft, lambda: self.storage, self._announce_from_thread),
+            self.settings.upload_threads,
+            alone=is_one(images),
+        )
+        admission = Admission(self.arguments, wait_for_room)
+        all_there = not may_block(images)
+        async with aclosing(submit_in_order(given, pending, admission, self._submit, all_there=all_there)) as queued:
+            async for job_ids in queued:
+                for job_id in job_ids:
+                    yield AsyncSubmittedJob(self, job_id)
 
     async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
         """See Registry."""
@@ -227,17 +246,8 @@ class AsyncOcrQueue(AsyncManyJobs):
             answer, replicas = await pipeline.execute()
         return answer, replicas
 
-    def _build_chunk(self, images: Iterable[ImageInput], fields: JobFields) -> list[Job]:
-        chunk: list[Job] = []
-        for image in images:
-            prepare, announce = self._router.prepare, self._announce_from_thread
-            chunk.append(build_job(image, self.settings, lambda: self.storage, prepare, announce, fields))
-            if len(chunk) == PIPELINE:
-                break
-        return chunk
-
     def _announce_from_thread(self, name: str, job_id: str) -> bool:
-        """For `_build_chunk`; see Registry.announce_input."""
+        """For uploads; see Registry.announce_input."""
         return self._wait_in_thread(self._announce(name, job_id))
 
     async def _announce(self, name: str, job_id: str) -> bool:
@@ -248,7 +258,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         return self._wait_in_thread(self._read_engines())
 
     def _wait_in_thread(self, question: Coroutine[Any, Any, Answer]) -> Answer:
-        """In a thread beside the event loop, such as `_build_chunk` has."""
+        """In a thread beside the event loop, such as those that check and upload images have."""
         if self._loop is None:
             question.close()
             raise RuntimeError("no submission is on its way")

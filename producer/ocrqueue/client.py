@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
 from ocrqueue.core import pauses as core_pauses
+from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
@@ -21,14 +22,26 @@ from ocrqueue.errors import (
     JobMalformed,
     JobNotFinished,
     OcrQueueError,
+    QueueFull,
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
 from ocrqueue.operations.plan import Operations
+from ocrqueue.pending import PendingJobs
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
+from ocrqueue.sending import Sender, submit_in_order
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, build_job, several
+from ocrqueue.submission import (
+    ImageInput,
+    JobFields,
+    Waiting,
+    begin_job,
+    finish_job,
+    is_one,
+    may_block,
+    several,
+)
 from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
@@ -151,38 +164,67 @@ class OcrQueue(ManyJobs):
         close_batch: bool = False,
         **fields: Unpack[JobFields],
     ) -> list[SubmittedJob]:
-        """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
+        """Queue many images in order. `images` is consumed as it goes, in this thread.
 
-        `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
-        QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
-        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. Any
-        other error of ocrqueue has in `submitted` those that were queued for certain, always the first images; after
-        BrokerUnavailable up to 500 more may be. An exception of `images` itself has a note of how many there are.
-        Raises JobMalformed for an `id` or `idempotency_key` with several images: it would make them one job.
+        Jobs go to their queue 500 in a round trip, or half a second after their image was taken, while `images` makes
+        one wait, too. Paths and bytes are uploaded by several threads: OCRQUEUE_UPLOAD_THREADS.
+
+        `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit); then
+        QueueFull is raised. Whatever error of ocrqueue is raised, `submitted` has the handles of the jobs that are
+        queued, always of the first images, and `unsubmitted` what was taken of `images` after them, of a list the rest:
+        Jobs, to be submitted as they are, or the image where no job was made of it. After BrokerUnavailable up to 500
+        of those may be queued all the same. Where one image is bad, all before it are queued. NotReplicated comes after
+        the last image: all are queued. An exception of `images` itself has a note of how many are. Raises JobMalformed
+        for an `id` or `idempotency_key` with several images: it would make them one job.
 
         With `batch` they are put into the tenant's batch of that name, which may be added to until it is closed; then
         BatchClosed is raised, with the jobs that were queued in `submitted`. `close_batch`: once all are queued, close
         it; see batch().
         """
         batch = batch_to_close(fields) if close_batch else None
-        prepare, announce = self._router.prepare, self.registry.announce_input
-        given = several(images, fields)
-        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in given)
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:
-                for job_id in self.registry.submit(jobs, wait_for_room):
-                    submitted.append(SubmittedJob(self, job_id))
+                submitted.extend(self._submitting(images, wait_for_room, fields))
             except OcrQueueError as error:
                 error.submitted = submitted
-                raise
-            except Exception as error:
-                # of the caller's iterable
-                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             self.batch(batch[0], tenant=batch[1]).close()
         return submitted
+
+    def submit_iter(
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
+    ) -> Generator[SubmittedJob]:
+        """submit_many, which yields the handles as their jobs are queued, and keeps none: for images without end.
+
+        Before it raises it has yielded all that are queued; `submitted` of the error is empty.
+        """
+        yield from self._submitting(images, wait_for_room, fields)
+
+    def _submitting(
+        self,
+        images: Iterable[ImageInput | Waiting],
+        wait_for_room: float | None,
+        fields: JobFields,
+        on_full: Callable[[QueueFull], None] | None = None,
+        *,
+        tells: bool = False,
+    ) -> Generator[SubmittedJob]:
+        given = several(images, fields)
+        pending = PendingJobs(
+            lambda image: begin_job(image, self.settings, self._router.prepare, fields),
+            lambda draft: finish_job(draft, lambda: self.storage, self.registry.announce_input),
+            self.settings.upload_threads,
+            alone=is_one(images),
+        )
+        admission = Admission(self.registry.arguments, wait_for_room)
+        sender = Sender(pending, admission, partial(self.registry.run_replicated, "submit"), on_full)
+        if not tells and may_block(images):
+            sender.send_beside()
+        for job_ids in submit_in_order(given, sender, all_there=not may_block(images)):
+            for job_id in job_ids:
+                yield SubmittedJob(self, job_id)
 
     def job(self, job_id: str) -> SubmittedJob:
         """A job submitted earlier, here or elsewhere. Asks nothing yet."""
@@ -288,6 +330,19 @@ class OcrQueue(ManyJobs):
         """
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
         return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
+
+
+def submit_as_read(
+    queue: OcrQueue,
+    images: Iterable[ImageInput | Waiting],
+    wait_for_room: float | None,
+    fields: JobFields,
+    on_full: Callable[[QueueFull], None],
+) -> Iterator[SubmittedJob]:
+    """submit_iter for `images` that say when there is none now, so that handles come while the next one is waited for.
+
+    `on_full` is called once, when room is waited for first."""
+    return queue._submitting(images, wait_for_room, fields, on_full, tells=True)
 
 
 def batch_to_close(fields: JobFields) -> tuple[str, str]:

@@ -178,7 +178,9 @@ class Settings(BaseSettings):
     )
     s3_timeout_s: float = Field(default=20.0, gt=0, description="Silence of the S3 server that ends an attempt.")
     s3_attempts: int = Field(default=4, ge=1, le=20, description="Attempts of one S3 request, with backoff.")
-    upload_threads: int = Field(default=8, ge=1, le=64, description="Parallel uploads of one worker child.")
+    upload_threads: int = Field(
+        default=8, ge=1, le=64, description="Parallel uploads of one worker child, and of one submit_many."
+    )
 
     # Sources
     source_schemes: Names = Field(
