@@ -42,6 +42,7 @@ class JobFields(TypedDict, total=False):
     priority: Priority | None
     tenant: str | None
     tag: str | None
+    name: str | None
     batch: str | None
     idempotency_key: str | None
     reply_to: str | None
@@ -51,6 +52,7 @@ class JobFields(TypedDict, total=False):
 Announce = Callable[[str, str], bool]
 """Says that a job will refer to an uploaded image: its name, and the job's id. False while that is being removed."""
 
+_LONGEST_NAME: Final = 256
 _PAUSE_S: Final = 0.05
 _FRESH_S: Final = 86_400.0
 """An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
@@ -98,6 +100,8 @@ def begin_job(image: ImageInput, settings: Settings, prepare: Callable[[Job], Jo
     if isinstance(given.get("languages"), str):
         given["languages"] = tuple(given["languages"].split("+"))
     content = _content(image)
+    if content is not None and not isinstance(image, bytes) and "name" not in given:
+        given["name"] = _name_of(image)
     job = prepare(_validated({**defaults, **given, "image": image if content is None else "file:///"}))
     return Draft(job, content)
 
@@ -178,6 +182,11 @@ def _content(image: str | Path | bytes) -> Callable[[], bytes] | None:
     if isinstance(image, str) and is_reference(image):
         return None
     return lambda: _read(Path(image))
+
+
+def _name_of(path: str | Path) -> str:
+    """The file's own name; what is no text in it is replaced."""
+    return Path(path).name.encode(errors="replace").decode()[:_LONGEST_NAME]
 
 
 def _read(path: Path) -> bytes:

@@ -138,7 +138,7 @@ def test_what_was_queued_before_an_error_is_told(run: Run) -> None:
 def test_several_images_on_stdout_are_titled_and_in_order(run: Run, tmp_path: Path) -> None:
     (tmp_path / "slow.jpg").write_bytes(RECEIPT.read_bytes())
     done = run("submit", "slow.jpg", TWO_PAGES, "-e", "null", "-f", "text")
-    assert done.stdout == f"==> slow.jpg <==\nnull1\n==> {TWO_PAGES} <==\nnull1\fnull1\n"
+    assert done.stdout == f"==> slow.jpg <==\nnull1\n==> {TWO_PAGES} <==\nnull1\n\fnull1\n"
     hocr = run("submit", "slow.jpg", TWO_PAGES, "-e", "null", "-f", "hocr", status=2)
     assert "--output-dir" in hocr.stderr
 
@@ -174,11 +174,11 @@ def test_a_failed_job_is_an_exit_status_and_one_line(run: Run) -> None:
 def test_a_partial_job_has_a_result_and_an_exit_status_of_its_own(run: Run, tmp_path: Path) -> None:
     options = ("-e", "null", "-o", "fault=error", "-o", "fault_page=2")
     done = run("submit", TWO_PAGES, *options, "-f", "text", status=7)
-    assert done.stdout == "null1\f\n"
+    assert done.stdout == "null1\n\f\n"
     assert "page 2: engine.failed" in done.stderr
     done = run("submit", TWO_PAGES, *options, "-O", "out", "--json", status=7)
     (record,) = lines(done.stdout)
-    assert (tmp_path / str(record["output"])).read_text(encoding="utf-8") == "null1\f\n"
+    assert (tmp_path / str(record["output"])).read_text(encoding="utf-8") == "null1\n\f\n"
     assert "page 2: engine.failed" in done.stderr
     run("overlay", record["id"], "-O", "drawn.png", status=7)
     assert [path.name for path in tmp_path.glob("drawn*")] == ["drawn-p001.png"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,8 @@ import pytest
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue, SubmittedJob
 from ocrqueue.errors import JobMalformed, SourceNotFound
 from ocrqueue.settings import Settings
-from ocrqueue.storage import FileStorage
+from ocrqueue.storage import FileStorage, file_uri_path
+from ocrqueue_worker.pipeline.job_reader import source_of
 from tests.support.processes import as_environment, environment, wait_until
 
 IMAGE = "s3://bucket/page.png"
@@ -185,3 +189,32 @@ def test_the_command_prints_ids_while_stdin_is_open(settings: Settings) -> None:
             "s3://bucket/a.png",
             "s3://bucket/b.png",
         ]
+
+
+def test_the_name_of_a_file_is_kept(submit_many: SubmitMany, settings: Settings, tmp_path: Path) -> None:
+    scan = tmp_path / "invoice 7.png"
+    scan.write_bytes(b"GIF8")
+    ids = [job.id for job in (*submit_many([str(scan), scan, b"GIF8"]), *submit_many([scan], name="mine"))]
+    with OcrQueue(settings) as queue:
+        names = [status.name for status in queue.registry.statuses(ids) if status]
+        (job,) = queue.registry.jobs(ids[:1])
+    assert names == ["invoice 7.png", "invoice 7.png", None, "mine"]
+    assert job is not None
+    assert source_of(job, b"GIF8").name == "invoice 7.png"
+
+
+def test_what_was_stored_long_ago_is_stored_anew(submit_many: SubmitMany, settings: Settings) -> None:
+    (first,) = submit_many([b"GIF8"])
+    with OcrQueue(settings) as queue:
+        stored = Path(file_uri_path(image_of(queue, first)))
+        week_ago = time.time() - 6.9 * 86_400
+        os.utime(stored, (week_ago, week_ago))
+        (again,) = submit_many([b"GIF8"])
+        assert image_of(queue, again) == stored.as_uri()
+    assert stored.stat().st_mtime > week_ago + 86_400
+
+
+def image_of(queue: OcrQueue, handle: Any) -> str:
+    (job,) = queue.registry.jobs([handle.id])
+    assert job is not None
+    return job.image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from ocrqueue.cli.crops import crop_name
 from ocrqueue.cli.documents import file_names, safe_name
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
 from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
+from ocrqueue.cli.jobs import _details
 from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.cli.tenants import parse_weights
+from ocrqueue.core import JobStatus
 from ocrqueue.document import Word
 from ocrqueue.errors import SourceInvalid, error_classes
 from ocrqueue.job import Job
+from ocrqueue.job.route import Route
 from ocrqueue.settings import Settings
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
@@ -199,7 +203,10 @@ def test_names_keep_what_people_read_and_are_distinct() -> None:
         "https://[/a.png",
     ]
     assert file_names(images, "text") == [
-        *("scan.txt", "scan-2.txt", "SCAN-3.txt", "가 b.txt", "image.txt", "image-2.txt"),
+        *("scan.png.txt", "scan.jpg.txt", "SCAN.tif_x.txt", "가 b.txt", "image.txt", "image-2.txt"),
+    ]
+    assert file_names(["a/inv.jpg", "b/inv.jpg", "b/inv.png"], "text") == [
+        *("inv.jpg.txt", "inv.jpg-2.txt", "inv.png.txt"),
     ]
     assert file_names(["scan.png"], "hocr") == ["scan.hocr"]
 
@@ -261,3 +268,22 @@ def test_the_documentation_lists_every_command_and_exit_status() -> None:
         assert f"`{name}" in text
     for status, meaning in MEANINGS.items():
         assert f"| {status:d} | {meaning} |" in text
+
+
+def test_the_status_of_a_comparison_shows_all_its_engines_and_how_far_they_agree() -> None:
+    route = Route(asked="keras", mode="compare", engines=("keras", "tesseract"), reason="as asked")
+    job = JobStatus(
+        id="j",
+        state="succeeded",
+        engine="tesseract",
+        route=route,
+        agreement=0.875,
+        image="s3://b/0123.png",
+        name="invoice.png",
+        queue="ocr.tesseract",
+        queued_at=datetime.now(UTC),
+    )
+    shown = {name: str(value) for name, value in _details(job)}
+    assert shown["engine"] == "keras, tesseract"
+    assert shown["agreement"] == "0.875"
+    assert shown["name"] == "invoice.png"

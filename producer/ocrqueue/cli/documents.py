@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -40,27 +41,40 @@ def safe_name(text: str, longest: int = _LONGEST_NAME) -> str:
 
 
 def file_names(images: Sequence[str], format_name: str) -> list[str]:
-    """NAME.<ext> for each image, by its own name; `NAME-2.<ext>` where two would be the same."""
-    return [f"{stem}.{_EXTENSIONS.get(format_name, format_name)}" for stem in _distinct(map(_stem, images))]
+    """NAME.<ext> for each image, by its own name. Where two would be the same, all of their name: `a.jpg.<ext>` and
+    `a.png.<ext>`; and where those are, too, `NAME-2.<ext>`."""
+    stems = [_stem(image) for image in images]
+    times = Counter(map(str.casefold, stems))
+    names = [
+        stem if times[stem.casefold()] == 1 else _whole_name(image) for stem, image in zip(stems, images, strict=True)
+    ]
+    return [f"{name}.{_EXTENSIONS.get(format_name, format_name)}" for name in _distinct(names)]
 
 
 def _stem(image: str) -> str:
+    return safe_name(PurePosixPath(_path(image)).stem) or "image"
+
+
+def _whole_name(image: str) -> str:
+    return safe_name(PurePosixPath(_path(image)).name) or "image"
+
+
+def _path(image: str) -> str:
     try:
-        name = reference_path(image) if is_reference(image) else image
+        return reference_path(image) if is_reference(image) else image
     except SourceInvalid:
-        name = ""
-    return safe_name(PurePosixPath(name).stem) or "image"
+        return ""
 
 
-def _distinct(stems: Sequence[str] | map[str]) -> list[str]:
+def _distinct(names: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     distinct = []
-    for stem in stems:
-        name, count = stem, 1
+    for given in names:
+        name, count = given, 1
         # without regard to case: some file systems have none
         while name.casefold() in taken:
             count += 1
-            name = f"{stem}-{count}"
+            name = f"{given}-{count}"
         taken.add(name.casefold())
         distinct.append(name)
     return distinct

@@ -218,6 +218,9 @@ class InputInfo(_Value):
     sha256: str | None = Field(description="Null where the engine fetched the image itself, by its reference.")
     format: str = Field(description="PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
     bytes: int | None
+    name: str | None = Field(
+        default=None, exclude_if=_is_unset, description="What the image is called, such as the submitted file's name."
+    )
 
 
 class EngineInfo(_Value):
@@ -281,8 +284,8 @@ class Document(_Value, Writable):
 
     @property
     def text(self) -> str:
-        """The text of all pages, separated by form feeds."""
-        return "\f".join(page.text for page in self.pages)
+        """The text of all pages, separated by a newline and a form feed."""
+        return "\n\f".join(page.text for page in self.pages)
 
     def words(self) -> Iterator[Word]:
         for page in self.pages:

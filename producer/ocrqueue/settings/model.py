@@ -379,7 +379,8 @@ class Settings(BaseSettings):
     @classmethod
     def _storage_scheme(cls, value: str) -> str:
         parts = _split(value)
-        if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.startswith("/")):
+        is_folder = parts.path.startswith("/") and parts.path.strip("/") != ""
+        if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and is_folder):
             return value.rstrip("/")
         raise ValueError("must be s3://bucket/prefix or file:///folder")
 
@@ -480,6 +481,10 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsInvalid(describe_validation_error(error)) from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid(
+            ".env, or a file of a secret, is not text in UTF-8.", remedy="Save it as UTF-8, or remove it."
+        ) from None
     except (OSError, SettingsError) as error:
         # a file of a secret that cannot be read; what else the fault says could quote it
         raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
