@@ -34,7 +34,7 @@ from ocrqueue.operations.plan import Operations
 from ocrqueue.pending import PendingJobs
 from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import ImageInput, JobFields, begin_job, finish_job, is_one, may_block, several, several_async
 from ocrqueue.tracing import submission_span
@@ -109,7 +109,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
         """Raises SettingsInvalid."""
-        self.settings = load_settings(settings, **overrides)
+        self.settings = load_client_settings(settings, **overrides)
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}

@@ -30,7 +30,7 @@ from ocrqueue.operations.plan import Operations
 from ocrqueue.pending import PendingJobs
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.sending import Sender, submit_in_order
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import (
     ImageInput,
@@ -108,7 +108,7 @@ class OcrQueue(ManyJobs):
 
         Raises SettingsInvalid.
         """
-        self.settings = load_settings(settings, **overrides)
+        self.settings = load_client_settings(settings, **overrides)
         self.registry = Registry(self.settings)
         self._subscriber = Subscriber(self.registry)
         self._router = Router(self.settings, lambda: read_engines(self.registry))

@@ -69,6 +69,8 @@ class SettingsInvalid(OcrQueueError):
 
     code = "settings.invalid"
     remedy = "Correct the OCRQUEUE_* variable that the message names; docs/settings.md lists them all."
+    names: Sequence[str] = ()
+    """Of the settings that are wrong by themselves; empty for several that do not fit together."""
 
 
 # --- the job and its message -----------------------------------------------------------------------------------

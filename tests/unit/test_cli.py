@@ -12,12 +12,14 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from ocrqueue import OcrQueue
 from ocrqueue.cli.config import unknown_variables
 from ocrqueue.cli.crops import crop_name
 from ocrqueue.cli.documents import file_names, safe_name
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
 from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
 from ocrqueue.cli.jobs import _details
+from ocrqueue.cli.pictures import picture_read
 from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.cli.tenants import parse_weights
 from ocrqueue.core import JobStatus
@@ -26,6 +28,7 @@ from ocrqueue.errors import SourceInvalid, error_classes
 from ocrqueue.job import Job
 from ocrqueue.job.route import Route
 from ocrqueue.settings import Settings
+from tests.unit.test_document import document, word
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
 
@@ -287,3 +290,14 @@ def test_the_status_of_a_comparison_shows_all_its_engines_and_how_far_they_agree
     assert shown["engine"] == "keras, tesseract"
     assert shown["agreement"] == "0.875"
     assert shown["name"] == "invoice.png"
+
+
+def test_a_picture_that_the_engine_fetched_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "page.png").write_bytes(b"picture")
+    made = document([word(1, "a", 0.5)])
+    with OcrQueue() as queue:
+        with pytest.raises(SourceInvalid, match="SHA-256"):
+            picture_read(queue, "j", made, tmp_path / "page.png")
+        fetched = made.model_copy(update={"input": made.input.model_copy(update={"sha256": None})})
+        assert picture_read(queue, "j", fetched, tmp_path / "page.png") == b"picture"
+    assert "fetched the picture itself" in capsys.readouterr().err

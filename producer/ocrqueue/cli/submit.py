@@ -28,7 +28,7 @@ from ocrqueue.errors import QueueFull
 from ocrqueue.job import CropMode
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_client_settings
 from ocrqueue.submission import JobFields, Waiting
 
 
@@ -174,7 +174,7 @@ def job_fields(
 ) -> dict[str, Any]:
     """Fields of Job from the command line's; those not given are None."""
     chain, compared = split_names(fallback), split_names(compare)
-    by_engine = bool(chain or compared) or (engine or load_settings().default_engine) == AUTO
+    by_engine = bool(chain or compared) or (engine or load_client_settings().default_engine) == AUTO
     return {
         **same,
         "engine": engine,

@@ -480,7 +480,9 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsInvalid(describe_validation_error(error)) from None
+        invalid = SettingsInvalid(describe_validation_error(error))
+        invalid.names = tuple(str(item["loc"][0]) if item["loc"] else "" for item in error.errors(include_input=False))
+        raise invalid from None
     except UnicodeDecodeError:
         raise SettingsInvalid(
             ".env, or a file of a secret, is not text in UTF-8.", remedy="Save it as UTF-8, or remove it."
@@ -488,6 +490,32 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
     except (OSError, SettingsError) as error:
         # a file of a secret that cannot be read; what else the fault says could quote it
         raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
+
+
+_OF_WORKERS: Final = (
+    "source_",
+    "image_",
+    "tess",
+    "keras_",
+    "rapid_",
+    "vision_",
+    "metrics_",
+    "log_",
+    "health_",
+    "engine_load_",
+)
+_OF_WORKERS_ALONE: Final = frozenset(name for name in Settings.model_fields if name.startswith(_OF_WORKERS))
+
+
+def load_client_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
+    """As load_settings, for apps: a variable of workers alone that is wrong does not stop them. It has its default."""
+    try:
+        return load_settings(base, **overrides)
+    except SettingsInvalid as error:
+        wrong = set(error.names)
+        if not wrong or not wrong <= _OF_WORKERS_ALONE - overrides.keys():
+            raise
+    return load_settings(base, **overrides, **{name: Settings.model_fields[name].get_default() for name in wrong})
 
 
 @lru_cache(maxsize=1)
