@@ -73,6 +73,12 @@ class AsyncSubmittedJob:
     def __repr__(self) -> str:
         return f"AsyncSubmittedJob({self.id!r})"
 
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, AsyncSubmittedJob) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     async def status(self) -> JobStatus:
         """Raises JobUnknown."""
         return await self._queue.status(self.id)
@@ -83,8 +89,8 @@ class AsyncSubmittedJob:
             return status
         raise AssertionError("a watch ends with a status or an error")
 
-    async def result(self, timeout: float | None = 0) -> Document:
-        """Raises JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
+    async def result(self, timeout: float | None = None) -> Document:
+        """Raises JobWaitTimeout, JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
         return await self._queue.document(await (self.status() if timeout == 0 else self.wait(timeout)))
 
     async def cancel(self) -> State:

@@ -50,7 +50,7 @@ ProgressCallback = Callable[[JobStatus], None]
 
 
 class SubmittedJob:
-    """One job, known by its id."""
+    """One job, known by its id: handles of one id are equal."""
 
     __slots__ = ("_queue", "id")
 
@@ -60,6 +60,12 @@ class SubmittedJob:
 
     def __repr__(self) -> str:
         return f"SubmittedJob({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, SubmittedJob) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def status(self) -> JobStatus:
         """The job now: one round trip to Redis. Raises JobUnknown."""
@@ -74,10 +80,11 @@ class SubmittedJob:
             return status
         raise AssertionError("a watch ends with a status or an error")
 
-    def result(self, timeout: float | None = 0) -> Document:
-        """The Document, after waiting `timeout` seconds at most (0: not at all, None: without limit).
+    def result(self, timeout: float | None = None) -> Document:
+        """The Document, once the job has ended: waits `timeout` seconds at most (None: without limit, 0: not at all).
 
-        Raises JobNotFinished if the job has not ended, JobCancelled, JobUnknown, and the job's own error if it failed.
+        Raises JobWaitTimeout, which is a TimeoutError, with timeout=0 JobNotFinished, JobCancelled, JobUnknown, and the
+        job's own error if it failed.
         """
         return self._queue.document(self.status() if timeout == 0 else self.wait(timeout))
 

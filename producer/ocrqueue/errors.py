@@ -163,10 +163,10 @@ class JobNotFinished(OcrQueueError):
 
     code = "job.not_finished"
     retryable = True
-    remedy = "Wait for it: job.wait(), or `ocrqueue wait ID`."
+    remedy = "Wait for it: job.result(), job.wait(), or `ocrqueue wait ID`."
 
 
-class JobWaitTimeout(OcrQueueError):
+class JobWaitTimeout(OcrQueueError, TimeoutError):
     """The job did not end within the time given to wait()."""
 
     code = "job.wait_timeout"

@@ -264,9 +264,11 @@ def test_cancel_before_and_while_it_runs(queue: OcrQueue, installation: Installa
 def test_results_before_the_end_and_of_unknown_ids(queue: OcrQueue) -> None:
     job = queue.submit(many_pages(), engine="null", options={"delay_s": 0.2}, crops="none")
     with pytest.raises(JobNotFinished):
-        job.result()
+        job.result(timeout=0)
     with pytest.raises(JobWaitTimeout):
         job.wait(0.2)
+    with pytest.raises(TimeoutError):
+        job.result(0.2)
     for call in (queue.job("never").status, queue.job("never").wait, queue.job("never").result):
         with pytest.raises(JobUnknown):
             call()
@@ -418,7 +420,9 @@ async def test_the_same_from_an_event_loop(installation: Installation) -> None:
         with pytest.raises(JobWaitTimeout):
             await slow.wait(0.2)
         with pytest.raises(JobNotFinished):
-            await slow.result()
+            await slow.result(timeout=0)
+        with pytest.raises(TimeoutError):
+            await slow.result(0.2)
         await slow.cancel()
         assert (await slow.wait(60)).state == "cancelled"
 
