@@ -29,6 +29,7 @@ from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import OcrQueueError
+from ocrqueue.image_input import ImageInput
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
 from ocrqueue.pending import PendingJobs
@@ -36,7 +37,7 @@ from ocrqueue.routing import EnginesNow, Router
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, begin_job, finish_job, is_one, may_block, several, several_async
+from ocrqueue.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
 

@@ -25,6 +25,7 @@ from ocrqueue.errors import (
     QueueFull,
     error_from_info,
 )
+from ocrqueue.image_input import ImageInput
 from ocrqueue.operations.faces import ManyJobs, Result
 from ocrqueue.operations.plan import Operations
 from ocrqueue.pending import PendingJobs
@@ -33,7 +34,6 @@ from ocrqueue.sending import Sender, submit_in_order
 from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import (
-    ImageInput,
     JobFields,
     Waiting,
     begin_job,

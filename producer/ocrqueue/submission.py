@@ -8,20 +8,17 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, 
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final, Literal, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
+from ocrqueue.errors import JobMalformed
+from ocrqueue.image_input import ImageInput, content_of, is_single, name_of
 from ocrqueue.job import CropMode, Job, describe_validation_error
 from ocrqueue.job.names import Priority
-from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 
-ImageInput = str | Path | bytes | Job
-"""A URI, a local path, the bytes of an image file, or a whole Job."""
 Image = TypeVar("Image")
 
 
@@ -52,7 +49,6 @@ class JobFields(TypedDict, total=False):
 Announce = Callable[[str, str], bool]
 """Says that a job will refer to an uploaded image: its name, and the job's id. False while that is being removed."""
 
-_LONGEST_NAME: Final = 256
 _PAUSE_S: Final = 0.05
 _FRESH_S: Final = 86_400.0
 """An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
@@ -99,9 +95,9 @@ def begin_job(image: ImageInput, settings: Settings, prepare: Callable[[Job], Jo
         defaults["engine"] = settings.default_engine
     if isinstance(given.get("languages"), str):
         given["languages"] = tuple(given["languages"].split("+"))
-    content = _content(image)
-    if content is not None and not isinstance(image, bytes) and "name" not in given:
-        given["name"] = _name_of(image)
+    content = content_of(image)
+    if content is not None and "name" not in given:
+        given["name"] = name_of(image)
     job = prepare(_validated({**defaults, **given, "image": image if content is None else "file:///"}))
     return Draft(job, content)
 
@@ -127,7 +123,7 @@ def may_block(images: object) -> bool:
 
 def several(images: Iterable[Image], fields: JobFields) -> Iterator[Image]:
     """The images of a call. Raises JobMalformed for one image in their place, and if only one can have `fields`."""
-    if isinstance(images, str | bytes | Path | Job):
+    if is_single(images):
         raise JobMalformed("submit_many takes several images.", remedy="Put the image into a list, or use submit().")
     single = _for_one_only(fields)
     return iter(images) if single is None else _only_one(iter(images), single)
@@ -173,31 +169,6 @@ def _validated(fields: dict[str, Any]) -> Job:
     except ValidationError as error:
         complaints = describe_validation_error(error)
     raise JobMalformed(complaints)  # see parse_job
-
-
-def _content(image: str | Path | bytes) -> Callable[[], bytes] | None:
-    """What reads the bytes that are to be uploaded; None for a reference."""
-    if isinstance(image, bytes):
-        return lambda: image
-    if isinstance(image, str) and is_reference(image):
-        return None
-    return lambda: _read(Path(image))
-
-
-def _name_of(path: str | Path) -> str:
-    """The file's own name; what is no text in it is replaced."""
-    return Path(path).name.encode(errors="replace").decode()[:_LONGEST_NAME]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, ValueError):
-        raise SourceNotFound(f"There is no file {path}.") from None
-    except OSError as error:
-        raise SourcePathNotAllowed(
-            f"Cannot read {path}: {error.strerror}.", remedy="Check the file's permissions."
-        ) from None
 
 
 def upload(data: bytes, storage: Storage, announce: Callable[[str], bool] | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue, SubmittedJob
 from ocrqueue.errors import JobMalformed, SourceNotFound
@@ -218,3 +221,18 @@ def image_of(queue: OcrQueue, handle: Any) -> str:
     (job,) = queue.registry.jobs([handle.id])
     assert job is not None
     return job.image
+
+
+def test_pictures_arrays_and_files_are_uploaded(submit_many: SubmitMany, settings: Settings) -> None:
+    pixels = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    handles = submit_many([Image.fromarray(pixels), pixels, io.BytesIO(b"GIF8")])
+    with OcrQueue(settings) as queue:
+        picture, array, file = [queue.storage.read_uri(image_of(queue, handle)) for handle in handles]
+    assert picture == array
+    assert np.asarray(Image.open(io.BytesIO(array))).tolist() == pixels.tolist()
+    assert file == b"GIF8"
+    with pytest.raises(JobMalformed, match="several images"):
+        submit_many(pixels)
+    with pytest.raises(JobMalformed, match="no image") as refused:
+        submit_many([b"GIF8", 7])
+    assert len(refused.value.submitted) == 1
