@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
@@ -40,6 +40,9 @@ from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
+
+if TYPE_CHECKING:
+    import boto3.session
 
 _MOVES: Final = (
     "submit",
@@ -114,9 +117,12 @@ class AsyncSubmittedJob:
 class AsyncOcrQueue(AsyncManyJobs):
     """A connection to one installation, for one event loop."""
 
-    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, s3_session: boto3.session.Session | None = None, **overrides: Any
+    ) -> None:
         """Raises SettingsInvalid."""
         self.settings = load_client_settings(settings, **overrides)
+        self._s3_session = s3_session
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
@@ -140,7 +146,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     @cached_property
     def storage(self) -> Storage:
-        return open_storage(self.settings)
+        return open_storage(self.settings, self._s3_session)
 
     @cached_property
     def _operations(self) -> Operations:

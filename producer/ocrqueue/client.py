@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import cached_property, partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
@@ -45,6 +45,9 @@ from ocrqueue.submission import (
 from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
 from ocrqueue.watch import Watch
+
+if TYPE_CHECKING:
+    import boto3.session
 
 ProgressCallback = Callable[[JobStatus], None]
 
@@ -109,13 +112,17 @@ class SubmittedJob:
 class OcrQueue(ManyJobs):
     """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
 
-    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, s3_session: boto3.session.Session | None = None, **overrides: Any
+    ) -> None:
         """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings, and come before
-        both. Connects at first use.
+        both. Connects at first use. `s3_session`: with the credentials for this client's storage, if it is a bucket;
+        else the settings' `s3_access_key_id` counts, or what the AWS SDK finds.
 
         Raises SettingsInvalid.
         """
         self.settings = load_client_settings(settings, **overrides)
+        self._s3_session = s3_session
         self.registry = Registry(self.settings)
         self._subscriber = Subscriber(self.registry)
         self._router = Router(self.settings, lambda: read_engines(self.registry))
@@ -134,7 +141,7 @@ class OcrQueue(ManyJobs):
 
     @cached_property
     def storage(self) -> Storage:
-        return open_storage(self.settings)
+        return open_storage(self.settings, self._s3_session)
 
     @cached_property
     def _operations(self) -> Operations:

@@ -173,6 +173,14 @@ class Settings(BaseSettings):
         default=None, description="URL of an S3-compatible server; absent: AWS, or AWS_ENDPOINT_URL_S3."
     )
     s3_region: str | None = Field(default=None, description="Region; absent: as the AWS SDK finds it, else us-east-1.")
+    s3_access_key_id: SecretStr | None = Field(
+        default=None,
+        description="Of this installation's S3 account, with the secret key; absent: as the AWS SDK finds them.",
+    )
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret key of s3_access_key_id.")
+    s3_session_token: SecretStr | None = Field(
+        default=None, description="Of temporary credentials in the two settings before."
+    )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         default="auto", description="Bucket in the path or in the host name; auto: path off AWS."
     )
@@ -393,6 +401,14 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _whole_credentials(self) -> Settings:
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("s3_access_key_id and s3_secret_access_key go together")
+        if self.s3_session_token is not None and self.s3_access_key_id is None:
+            raise ValueError("s3_session_token goes with s3_access_key_id and s3_secret_access_key")
+        return self
+
+    @model_validator(mode="after")
     def _limits_in_order(self) -> Settings:
         for engine in {"", *self.soft_time_limit_s.engines, *self.hard_time_limit_s.engines}:
             self._check_time_limits(engine)
@@ -437,7 +453,7 @@ class Settings(BaseSettings):
 
 def _as_text(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
-        return mask_password(value.get_secret_value())
+        return mask_password(value.get_secret_value()) if name.endswith("_url") else "***"
     if isinstance(value, tuple):
         return ",".join(value)
     return "" if value is None else mask_password(str(value)) if name == "s3_endpoint" else str(value)
