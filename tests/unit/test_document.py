@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -157,3 +160,35 @@ def test_a_copy_reads_from_the_same_storage() -> None:
     bound = with_a_crop().bind(storage)
     for made in (copy.deepcopy(bound), bound.model_copy(deep=True), bound.model_copy()):
         assert first_crop(made)._storage is storage
+
+
+def test_its_repr_is_short() -> None:
+    read = document(*[[word(number, "word", 0.5) for number in range(50)] for _ in range(50)])
+    assert repr(read) == "Document(job_id='j', status='succeeded', engine='e', pages=1, words=2500)"
+    assert repr(read.pages[0]) == "Page(number=1, width=100, height=100, words=2500)"
+    for part in (read.pages[0].blocks[0], next(read.pages[0].lines())):
+        assert len(repr(part)) < 200
+        assert "word word" in repr(part)
+
+
+def test_a_notebook_shows_the_words_where_they_stand() -> None:
+    shown = document([word(1, "<b>&", 0.5)])._repr_html_()
+    assert "&lt;b&gt;&amp;" in shown
+    assert "<b>&" not in shown
+    assert 'viewBox="0 0 100 100"' in shown
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_data_frame_has_a_row_for_each_word(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = document([word(1, "a", 0.5), word(2, "b", None)])
+    other = {"pandas": "polars", "polars": "pandas"}[library]
+    monkeypatch.setitem(sys.modules, other, None)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match="pip install"):
+        read.to_dataframe()
+    monkeypatch.setitem(sys.modules, library, SimpleNamespace(DataFrame=dict))
+    for columns in (read.to_dataframe(), read.to_dataframe(library)):
+        assert columns["text"] == ["a", "b"]
+        assert columns["confidence"] == [0.5, None]
+        assert columns["space_after"] == [True, True]
+        assert columns["left"] == [10, 20]

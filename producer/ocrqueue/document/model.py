@@ -26,6 +26,8 @@ Polygon = tuple[Point, Point, Point, Point]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom; right and bottom are exclusive."""
 Confidence = Annotated[float, Field(ge=0, le=1)]
+_SHOWN: Final = 60
+"""Letters of a text in the repr of what has it."""
 UNKNOWN: Final = "unknown"
 """What a newer version writes and this one has no word for; nobody writes it."""
 
@@ -134,7 +136,20 @@ class Word(Region):
     )
 
 
-class Line(Region):
+class _Lines(Region):
+    """A part of a page that is shown by its text."""
+
+    @property
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        text = self.text
+        yield "text", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        yield "bbox", self.bbox
+
+
+class Line(_Lines):
     words: tuple[Word, ...]
 
     @property
@@ -142,7 +157,7 @@ class Line(Region):
         return "".join(word.text + (" " if word.space_after else "") for word in self.words).rstrip(" ")
 
 
-class Paragraph(Region):
+class Paragraph(_Lines):
     lines: tuple[Line, ...]
 
     @property
@@ -150,7 +165,7 @@ class Paragraph(Region):
         return "\n".join(line.text for line in self.lines)
 
 
-class Block(Region):
+class Block(_Lines):
     paragraphs: tuple[Paragraph, ...]
 
     @property
@@ -202,6 +217,14 @@ class Page(_Value):
     @property
     def text(self) -> str:
         return "\n\n".join(block.text for block in self.blocks)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "number", self.number
+        yield "width", self.width
+        yield "height", self.height
+        yield "words", sum(1 for _ in self.words())
+        if self.error is not None:
+            yield "error", self.error.code
 
     def lines(self) -> Iterator[Line]:
         for block in self.blocks:
@@ -281,6 +304,13 @@ class Document(_Value, Writable):
     warnings: tuple[DocumentWarning, ...] = Field(
         default=(), exclude_if=_is_empty, description="What was wrong with the file, though it was read."
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "job_id", self.job_id
+        yield "status", self.status
+        yield "engine", self.engine.name
+        yield "pages", len(self.pages)
+        yield "words", sum(1 for _ in self.words())
 
     @property
     def text(self) -> str:
