@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
@@ -11,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
+from ocrqueue.aio_dead_letters import AsyncDeadLetters
 from ocrqueue.aio_sending import submit_in_order
 from ocrqueue.aio_subscriber import AsyncSubscriber
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
-from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
+from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
@@ -33,7 +43,7 @@ from ocrqueue.image_input import ImageInput
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
 from ocrqueue.pending import PendingJobs
-from ocrqueue.routing import EnginesNow, Router
+from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
@@ -304,7 +314,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                     pipeline.sismember(keys.ended_ids(day.decode()), job_id)
                 return any(await pipeline.execute())
 
-    async def statuses(self, job_ids: list[str]) -> list[JobStatus | None]:
+    async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
         found: list[JobStatus | None] = []
         for start in range(0, len(job_ids), PIPELINE):
@@ -327,6 +337,30 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def _run(self, move: str, arguments: Arguments) -> Any:
         with broker_errors():
             return await self._scripts[move](args=arguments)
+
+    @cached_property
+    def dead_letters(self) -> AsyncDeadLetters:
+        """See OcrQueue.dead_letters."""
+        return AsyncDeadLetters(self._in_thread)
+
+    async def _in_thread(self, function: Callable[[Registry], Answer]) -> Answer:
+        def run() -> Answer:
+            with closing(Registry(self.settings)) as registry:
+                return function(registry)
+
+        return await asyncio.to_thread(run)
+
+    async def engines(self) -> dict[str, list[WorkerInfo]]:
+        """See OcrQueue.engines."""
+        return await self._in_thread(known_engines)
+
+    async def engine_statuses(self) -> list[EngineStatus]:
+        """See OcrQueue.engine_statuses."""
+        return await self._in_thread(engine_statuses)
+
+    async def queues(self) -> list[QueueInfo]:
+        """See OcrQueue.queues."""
+        return await self._in_thread(queues)
 
     async def pause(
         self,
@@ -424,9 +458,8 @@ class AsyncOcrQueue(AsyncManyJobs):
     ) -> Cleaned:
         """See OcrQueue.clean; it runs in a thread."""
 
-        def run() -> Cleaned:
-            with closing(Registry(self.settings)) as registry:
-                age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
-                return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
+        def run(registry: Registry) -> Cleaned:
+            age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
+            return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
 
-        return await asyncio.to_thread(run)
+        return await self._in_thread(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -243,6 +243,22 @@ class OcrQueue(ManyJobs):
     def job(self, job_id: str) -> SubmittedJob:
         """A job submitted earlier, here or elsewhere. Asks nothing yet."""
         return SubmittedJob(self, job_id)
+
+    def status(self, job_id: str) -> JobStatus:
+        """See SubmittedJob.status."""
+        return self.registry.status(job_id)
+
+    def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
+        """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
+        return list(self.registry.statuses(job_ids))
+
+    def cancel(self, job_id: str) -> State:
+        """See SubmittedJob.cancel."""
+        return self.registry.cancel(job_id)
+
+    def replay(self, job_id: str) -> None:
+        """See SubmittedJob.replay."""
+        self.dead_letters.replay(job_id)
 
     def as_completed(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +12,11 @@ import celery
 import pytest
 
 import ocrqueue.aio
-from ocrqueue import AsyncOcrQueue, JobStatus
-from ocrqueue.core import celery_messages
+from ocrqueue import AsyncOcrQueue, JobStatus, OcrQueue
+from ocrqueue.core import QueueInfo, celery_messages
 from ocrqueue.core.script_arguments import ScriptArguments
+from ocrqueue.errors import JobNotFailed, JobUnknown
+from ocrqueue.routing import EngineStatus
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from tests.unit.test_document import document, word
@@ -77,3 +80,38 @@ async def test_documents(threads: Threads, settings: Settings) -> None:
         assert await queue.document(status) == stored
     assert {"open_storage", "document_for_app"} <= set(threads)
     assert not [name for name, where in threads.items() if threading.get_ident() in where]
+
+
+async def test_both_clients_tell_the_same(settings: Settings) -> None:
+    async with AsyncOcrQueue(settings) as queue:
+        job = await queue.submit("s3://b/a.png")
+
+        def blocking() -> list[Any]:
+            with OcrQueue(settings) as other:
+                dead = other.dead_letters.ids()
+                known = other.statuses([job.id, "never"])
+                return [other.engines(), names(other.engine_statuses()), lanes(other.queues()), dead, known]
+
+        awaited = [
+            await queue.engines(),
+            names(await queue.engine_statuses()),
+            lanes(await queue.queues()),
+            await queue.dead_letters.ids(),
+            await queue.statuses([job.id, "never"]),
+        ]
+        assert awaited == await asyncio.to_thread(blocking)
+        with OcrQueue(settings) as other:
+            assert other.status(job.id).state == "queued"
+            assert other.cancel(job.id) == "cancelled"
+            with pytest.raises(JobNotFailed):
+                other.replay(job.id)
+        with pytest.raises(JobUnknown):
+            await queue.dead_letters.get("never")
+
+
+def names(found: Sequence[EngineStatus]) -> list[str]:
+    return [status.name for status in found]
+
+
+def lanes(found: Sequence[QueueInfo]) -> list[tuple[str, int]]:
+    return [(lane.name, lane.waiting) for lane in found]
