@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 from redis.exceptions import NoScriptError
 
 from ocrqueue.aio_dead_letters import AsyncDeadLetters
-from ocrqueue.aio_sending import submit_in_order
-from ocrqueue.aio_subscriber import AsyncSubscriber
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
@@ -39,17 +37,19 @@ from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.image_input import ImageInput
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
-from ocrqueue.pending import PendingJobs
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
+from ocrqueue.submitting.aio_sending import submit_in_order
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.pending import PendingJobs
+from ocrqueue.submitting.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
 from ocrqueue.tracing import submission_span
-from ocrqueue.watch import Watch
+from ocrqueue.waiting.aio_subscriber import AsyncSubscriber
+from ocrqueue.waiting.watch import Watch
 
 if TYPE_CHECKING:
     import boto3.session

@@ -25,15 +25,15 @@ from ocrqueue.errors import (
     QueueFull,
     error_from_info,
 )
-from ocrqueue.image_input import ImageInput
 from ocrqueue.operations.faces import ManyJobs, Result
 from ocrqueue.operations.plan import Operations
-from ocrqueue.pending import PendingJobs
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
-from ocrqueue.sending import Sender, submit_in_order
 from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import (
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.pending import PendingJobs
+from ocrqueue.submitting.sending import Sender, submit_in_order
+from ocrqueue.submitting.submission import (
     JobFields,
     Waiting,
     begin_job,
@@ -42,9 +42,9 @@ from ocrqueue.submission import (
     may_block,
     several,
 )
-from ocrqueue.subscriber import Subscriber
 from ocrqueue.tracing import submission_span
-from ocrqueue.watch import Watch
+from ocrqueue.waiting.subscriber import Subscriber
+from ocrqueue.waiting.watch import Watch
 
 if TYPE_CHECKING:
     import boto3.session

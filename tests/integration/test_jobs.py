@@ -276,7 +276,7 @@ def test_results_before_the_end_and_of_unknown_ids(queue: OcrQueue) -> None:
 
 def test_wait_is_woken_at_once(queue: OcrQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than when it would look by itself."""
-    monkeypatch.setattr("ocrqueue.watch._SILENCE_S", 100)
+    monkeypatch.setattr("ocrqueue.waiting.watch._SILENCE_S", 100)
     job = queue.submit(HELLO, engine="null", options={"delay_s": 1.0})
     status = job.wait(200)
     assert status.finished_at is not None

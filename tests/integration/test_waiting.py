@@ -25,7 +25,7 @@ from ocrqueue.errors import (
     JobWaitTimeout,
 )
 from ocrqueue.settings import Settings
-from ocrqueue.watch import Watch
+from ocrqueue.waiting.watch import Watch
 from tests.support.processes import redis_server, wait_until
 
 MANY = 500

@@ -11,7 +11,7 @@ from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import Job
 from ocrqueue.settings import load_settings
-from ocrqueue.submission import JobFields
+from ocrqueue.submitting.submission import JobFields
 
 BOTH = pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue.errors import JobMalformed
-from ocrqueue.image_input import content_of, is_single, name_of
+from ocrqueue.submitting.image_input import content_of, is_single, name_of
 
 
 def read(image: Any) -> bytes:

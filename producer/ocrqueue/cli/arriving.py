@@ -9,7 +9,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Final, TextIO
 
-from ocrqueue.submission import WAITING, Waiting
+from ocrqueue.submitting.submission import WAITING, Waiting
 
 _PATIENCE_S: Final = 0.1
 _MOST_LINES: Final = 1000

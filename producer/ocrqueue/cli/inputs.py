@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from ocrqueue.errors import SourceInvalid
 from ocrqueue.job.references import SCHEMES, is_reference, redact_uri, split_uri
-from ocrqueue.submission import Waiting
+from ocrqueue.submitting.submission import Waiting
 
 STDIN = "-"
 

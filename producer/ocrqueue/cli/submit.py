@@ -29,7 +29,7 @@ from ocrqueue.job import CropMode
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_client_settings
-from ocrqueue.submission import JobFields, Waiting
+from ocrqueue.submitting.submission import JobFields, Waiting
 
 
 @dataclass(frozen=True)

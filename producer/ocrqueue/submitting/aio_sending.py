@@ -10,9 +10,9 @@ from typing import Any
 
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.script_arguments import PIPELINE, Arguments
-from ocrqueue.image_input import ImageInput
-from ocrqueue.pending import PendingJobs
-from ocrqueue.sending import tell
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.pending import PendingJobs
+from ocrqueue.submitting.sending import tell
 
 AsyncRun = Callable[[Arguments], Awaitable[tuple[Any, int]]]
 

@@ -18,9 +18,9 @@ from typing import Final
 
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.image_input import ImageInput
 from ocrqueue.job import Job
-from ocrqueue.submission import Draft
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.submission import Draft
 
 LINGER_S: Final = 0.5
 """How long a job waits for others to be sent with."""

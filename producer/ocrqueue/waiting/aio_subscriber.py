@@ -1,6 +1,6 @@
 """The one subscription of an asyncio client: a task hears the events of all that is waited for, and reads records.
 
-However many tasks wait, two connections serve them. See ocrqueue.subscriber, which is the same for threads.
+However many tasks wait, two connections serve them. See ocrqueue.waiting.subscriber, which is the same for threads.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.errors import BrokerUnavailable, ClientClosed
 from ocrqueue.settings import Settings
-from ocrqueue.subscriber import LINGER_S
-from ocrqueue.watch import Watch, Watches
+from ocrqueue.waiting.subscriber import LINGER_S
+from ocrqueue.waiting.watch import Watch, Watches
 
 Statuses = Callable[[list[str]], Awaitable[list[JobStatus | None]]]
 

@@ -11,9 +11,9 @@ from typing import Any, Self
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.errors import OcrQueueError, QueueFull
-from ocrqueue.image_input import ImageInput
-from ocrqueue.pending import LINGER_S, PendingJobs
-from ocrqueue.submission import Waiting
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.pending import LINGER_S, PendingJobs
+from ocrqueue.submitting.submission import Waiting
 
 Run = Callable[[Arguments], tuple[Any, int]]
 """SUBMIT, and how many replicas have the jobs."""

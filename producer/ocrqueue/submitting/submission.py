@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, TypedDict, TypeVar
 from pydantic import ValidationError
 
 from ocrqueue.errors import JobMalformed
-from ocrqueue.image_input import ImageInput, content_of, is_single, name_of
 from ocrqueue.job import CropMode, Job, describe_validation_error
 from ocrqueue.job.names import Priority
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
+from ocrqueue.submitting.image_input import ImageInput, content_of, is_single, name_of
 
 Image = TypeVar("Image")
 
