@@ -126,11 +126,11 @@ def test_names_from_stdin_are_paths_and_references(run: Run, tmp_path: Path, sys
 
 
 def test_what_was_queued_before_an_error_is_told(run: Run) -> None:
-    names = "s3://bucket/page.png?secret\n" * 500 + "missing.png\n"
+    names = "https://host.example/page.png?secret\n" * 500 + "missing.png\n"
     lonely = {"stdin": names, "OCRQUEUE_ENGINES": "lonely", "status": 2}
     piped = run("submit", "-", "-e", "lonely", "--json", **lonely)
     queued = lines(piped.stdout)
-    assert {record["image"] for record in queued} == {"s3://bucket/page.png?..."}
+    assert {record["image"] for record in queued} == {"https://host.example/page.png?..."}
     assert len({str(record["id"]) for record in queued}) == 500
     assert "There is no file 'missing.png'" in piped.stderr
     waiting = run("submit", "-", "-e", "lonely", "--wait", **lonely)
