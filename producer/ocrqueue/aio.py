@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from contextlib import aclosing, closing
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
+from ocrqueue.aio_dead_letters import AsyncDeadLetters
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.client import batch_to_close, check_has_result
-from ocrqueue.core import JobStatus, Registry, State, WorkerInfo
+from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
@@ -25,19 +35,24 @@ from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
-from ocrqueue.document import Document, stored_document
+from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.job import Job
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.plan import Operations
-from ocrqueue.routing import EnginesNow, Router
+from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, build_job, several
+from ocrqueue.submitting.aio_sending import submit_in_order
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.pending import PendingJobs
+from ocrqueue.submitting.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
 from ocrqueue.tracing import submission_span
 from ocrqueue.waiting.aio_subscriber import AsyncSubscriber
-from ocrqueue.watch import Watch
+from ocrqueue.waiting.watch import Watch
+
+if TYPE_CHECKING:
+    import boto3.session
 
 _MOVES: Final = (
     "submit",
@@ -72,6 +87,12 @@ class AsyncSubmittedJob:
     def __repr__(self) -> str:
         return f"AsyncSubmittedJob({self.id!r})"
 
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, AsyncSubmittedJob) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     async def status(self) -> JobStatus:
         """Raises JobUnknown."""
         return await self._queue.status(self.id)
@@ -82,8 +103,8 @@ class AsyncSubmittedJob:
             return status
         raise AssertionError("a watch ends with a status or an error")
 
-    async def result(self, timeout: float | None = 0) -> Document:
-        """Raises JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
+    async def result(self, timeout: float | None = None) -> Document:
+        """Raises JobWaitTimeout, JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
         return await self._queue.document(await (self.status() if timeout == 0 else self.wait(timeout)))
 
     async def cancel(self) -> State:
@@ -106,9 +127,12 @@ class AsyncSubmittedJob:
 class AsyncOcrQueue(AsyncManyJobs):
     """A connection to one installation, for one event loop."""
 
-    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, s3_session: boto3.session.Session | None = None, **overrides: Any
+    ) -> None:
         """Raises SettingsInvalid."""
-        self.settings = load_settings(settings, **overrides)
+        self.settings = load_client_settings(settings, **overrides)
+        self._s3_session = s3_session
         self.arguments = ScriptArguments(self.settings)
         self.client = connect_async(self.settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
@@ -132,7 +156,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     @cached_property
     def storage(self) -> Storage:
-        return open_storage(self.settings)
+        return open_storage(self.settings, self._s3_session)
 
     @cached_property
     def _operations(self) -> Operations:
@@ -176,37 +200,56 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def submit_many(
         self,
-        images: Iterable[ImageInput],
+        images: Iterable[ImageInput] | AsyncIterable[ImageInput],
         *,
         wait_for_room: float | None = 0,
         close_batch: bool = False,
         **fields: Unpack[JobFields],
     ) -> list[AsyncSubmittedJob]:
-        """Queue many images in order, 500 in a round trip; see OcrQueue.submit_many."""
+        """Queue many images in order; see OcrQueue.submit_many. An iterable is consumed in a thread."""
         batch = batch_to_close(fields) if close_batch else None
         submitted: list[AsyncSubmittedJob] = []
-        remaining = several(images, fields)
-        admission = Admission(self.arguments, wait_for_room)
-        self._loop = asyncio.get_running_loop()
         with submission_span(self.settings, submitted):
             try:
-                while admission.take(await asyncio.to_thread(self._build_chunk, remaining, fields)):
-                    while admission.pending:
-                        answer, replicas = await self._submit(admission.call())
-                        submitted += [AsyncSubmittedJob(self, job_id) for job_id in admission.settle(answer, replicas)]
-                        await asyncio.sleep(admission.pause_s())
-                if (fault := admission.not_replicated()) is not None:
-                    raise fault
+                async with aclosing(self._submitting(images, wait_for_room, fields)) as handles:
+                    async for job in handles:
+                        submitted.append(job)  # it holds those before an error
             except OcrQueueError as error:
                 error.submitted = submitted
-                raise
-            except Exception as error:
-                # of the caller's iterable
-                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             await self.batch(batch[0], tenant=batch[1]).close()
         return submitted
+
+    async def submit_iter(
+        self,
+        images: Iterable[ImageInput] | AsyncIterable[ImageInput],
+        *,
+        wait_for_room: float | None = 0,
+        **fields: Unpack[JobFields],
+    ) -> AsyncGenerator[AsyncSubmittedJob, None]:
+        """See OcrQueue.submit_iter."""
+        async with aclosing(self._submitting(images, wait_for_room, fields)) as handles:
+            async for job in handles:
+                yield job
+
+    async def _submitting(
+        self, images: Iterable[ImageInput] | AsyncIterable[ImageInput], wait_for_room: float | None, fields: JobFields
+    ) -> AsyncGenerator[AsyncSubmittedJob, None]:
+        given = several_async(images, fields) if isinstance(images, AsyncIterable) else several(images, fields)
+        self._loop = asyncio.get_running_loop()
+        pending = PendingJobs(
+            lambda image: begin_job(image, self.settings, self._router.prepare, fields),
+            lambda draft: finish_job(draft, lambda: self.storage, self._announce_from_thread),
+            self.settings.upload_threads,
+            alone=is_one(images),
+        )
+        admission = Admission(self.arguments, wait_for_room)
+        all_there = not may_block(images)
+        async with aclosing(submit_in_order(given, pending, admission, self._submit, all_there=all_there)) as queued:
+            async for job_ids in queued:
+                for job_id in job_ids:
+                    yield AsyncSubmittedJob(self, job_id)
 
     async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
         """See Registry."""
@@ -226,17 +269,8 @@ class AsyncOcrQueue(AsyncManyJobs):
             answer, replicas = await pipeline.execute()
         return answer, replicas
 
-    def _build_chunk(self, images: Iterable[ImageInput], fields: JobFields) -> list[Job]:
-        chunk: list[Job] = []
-        for image in images:
-            prepare, announce = self._router.prepare, self._announce_from_thread
-            chunk.append(build_job(image, self.settings, lambda: self.storage, prepare, announce, fields))
-            if len(chunk) == PIPELINE:
-                break
-        return chunk
-
     def _announce_from_thread(self, name: str, job_id: str) -> bool:
-        """For `_build_chunk`; see Registry.announce_input."""
+        """For uploads; see Registry.announce_input."""
         return self._wait_in_thread(self._announce(name, job_id))
 
     async def _announce(self, name: str, job_id: str) -> bool:
@@ -247,7 +281,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         return self._wait_in_thread(self._read_engines())
 
     def _wait_in_thread(self, question: Coroutine[Any, Any, Answer]) -> Answer:
-        """In a thread beside the event loop, such as `_build_chunk` has."""
+        """In a thread beside the event loop, such as those that check and upload images have."""
         if self._loop is None:
             question.close()
             raise RuntimeError("no submission is on its way")
@@ -280,7 +314,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                     pipeline.sismember(keys.ended_ids(day.decode()), job_id)
                 return any(await pipeline.execute())
 
-    async def statuses(self, job_ids: list[str]) -> list[JobStatus | None]:
+    async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
         found: list[JobStatus | None] = []
         for start in range(0, len(job_ids), PIPELINE):
@@ -295,12 +329,38 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
-        (answer,) = await self._run("cancel", self.arguments.cancel([job_id]))
+        # the first call imports Celery, of whose messages it has some
+        arguments = await asyncio.to_thread(self.arguments.cancel, [job_id])
+        (answer,) = await self._run("cancel", arguments)
         return cancelled_state(job_id, answer)
 
     async def _run(self, move: str, arguments: Arguments) -> Any:
         with broker_errors():
             return await self._scripts[move](args=arguments)
+
+    @cached_property
+    def dead_letters(self) -> AsyncDeadLetters:
+        """See OcrQueue.dead_letters."""
+        return AsyncDeadLetters(self._in_thread)
+
+    async def _in_thread(self, function: Callable[[Registry], Answer]) -> Answer:
+        def run() -> Answer:
+            with closing(Registry(self.settings)) as registry:
+                return function(registry)
+
+        return await asyncio.to_thread(run)
+
+    async def engines(self) -> dict[str, list[WorkerInfo]]:
+        """See OcrQueue.engines."""
+        return await self._in_thread(known_engines)
+
+    async def engine_statuses(self) -> list[EngineStatus]:
+        """See OcrQueue.engine_statuses."""
+        return await self._in_thread(engine_statuses)
+
+    async def queues(self) -> list[QueueInfo]:
+        """See OcrQueue.queues."""
+        return await self._in_thread(queues)
 
     async def pause(
         self,
@@ -388,17 +448,18 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status."""
         check_has_result(status)
-        stored = await asyncio.to_thread(self.storage.read_uri, status.result or "")
-        return stored_document(stored).bind(self.storage)
+        return await asyncio.to_thread(self._read_document, status.result or "")
+
+    def _read_document(self, uri: str) -> Document:
+        return document_for_app(self.storage.read_uri(uri)).bind(self.storage)
 
     async def clean(
         self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None
     ) -> Cleaned:
         """See OcrQueue.clean; it runs in a thread."""
 
-        def run() -> Cleaned:
-            with closing(Registry(self.settings)) as registry:
-                age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
-                return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
+        def run(registry: Registry) -> Cleaned:
+            age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
+            return Cleaning(registry, self.storage, dry_run, age_s, who=who).run()
 
-        return await asyncio.to_thread(run)
+        return await self._in_thread(run)

@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
 from ocrqueue.core import pauses as core_pauses
+from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
-from ocrqueue.document import Document, stored_document
+from ocrqueue.document import Document, document_for_app
 from ocrqueue.errors import (
     JobCancelled,
     JobMalformed,
     JobNotFinished,
     OcrQueueError,
+    QueueFull,
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import Settings, load_client_settings
 from ocrqueue.storage import Storage, open_storage
-from ocrqueue.submission import ImageInput, JobFields, build_job, several
+from ocrqueue.submitting.image_input import ImageInput
+from ocrqueue.submitting.pending import PendingJobs
+from ocrqueue.submitting.sending import Sender, submit_in_order
+from ocrqueue.submitting.submission import (
+    JobFields,
+    Waiting,
+    begin_job,
+    finish_job,
+    is_one,
+    may_block,
+    several,
+)
 from ocrqueue.tracing import submission_span
 from ocrqueue.waiting.subscriber import Subscriber
-from ocrqueue.watch import Watch
+from ocrqueue.waiting.watch import Watch
+
+if TYPE_CHECKING:
+    import boto3.session
 
 ProgressCallback = Callable[[JobStatus], None]
 
 
 class SubmittedJob:
-    """One job, known by its id."""
+    """One job, known by its id: handles of one id are equal."""
 
     __slots__ = ("_queue", "id")
 
@@ -47,6 +63,12 @@ class SubmittedJob:
 
     def __repr__(self) -> str:
         return f"SubmittedJob({self.id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, SubmittedJob) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def status(self) -> JobStatus:
         """The job now: one round trip to Redis. Raises JobUnknown."""
@@ -61,10 +83,11 @@ class SubmittedJob:
             return status
         raise AssertionError("a watch ends with a status or an error")
 
-    def result(self, timeout: float | None = 0) -> Document:
-        """The Document, after waiting `timeout` seconds at most (0: not at all, None: without limit).
+    def result(self, timeout: float | None = None) -> Document:
+        """The Document, once the job has ended: waits `timeout` seconds at most (None: without limit, 0: not at all).
 
-        Raises JobNotFinished if the job has not ended, JobCancelled, JobUnknown, and the job's own error if it failed.
+        Raises JobWaitTimeout, which is a TimeoutError, with timeout=0 JobNotFinished, JobCancelled, JobUnknown, and the
+        job's own error if it failed.
         """
         return self._queue.document(self.status() if timeout == 0 else self.wait(timeout))
 
@@ -89,13 +112,17 @@ class SubmittedJob:
 class OcrQueue(ManyJobs):
     """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
 
-    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, s3_session: boto3.session.Session | None = None, **overrides: Any
+    ) -> None:
         """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings, and come before
-        both. Connects at first use.
+        both. Connects at first use. `s3_session`: with the credentials for this client's storage, if it is a bucket;
+        else the settings' `s3_access_key_id` counts, or what the AWS SDK finds.
 
         Raises SettingsInvalid.
         """
-        self.settings = load_settings(settings, **overrides)
+        self.settings = load_client_settings(settings, **overrides)
+        self._s3_session = s3_session
         self.registry = Registry(self.settings)
         self._subscriber = Subscriber(self.registry)
         self._router = Router(self.settings, lambda: read_engines(self.registry))
@@ -114,7 +141,7 @@ class OcrQueue(ManyJobs):
 
     @cached_property
     def storage(self) -> Storage:
-        return open_storage(self.settings)
+        return open_storage(self.settings, self._s3_session)
 
     @cached_property
     def _operations(self) -> Operations:
@@ -151,42 +178,87 @@ class OcrQueue(ManyJobs):
         close_batch: bool = False,
         **fields: Unpack[JobFields],
     ) -> list[SubmittedJob]:
-        """Queue many images in order, 500 in a round trip; `images` is consumed as it goes.
+        """Queue many images in order. `images` is consumed as it goes, in this thread.
 
-        `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit). Then
-        QueueFull is raised, with the jobs that were queued in `submitted`, and in `refused` those that had been taken
-        from `images` after them. NotReplicated comes after the last image: all are queued, and in `submitted`. Any
-        other error of ocrqueue has in `submitted` those that were queued for certain, always the first images; after
-        BrokerUnavailable up to 500 more may be. An exception of `images` itself has a note of how many there are.
-        Raises JobMalformed for an `id` or `idempotency_key` with several images: it would make them one job.
+        Jobs go to their queue 500 in a round trip, or half a second after their image was taken, while `images` makes
+        one wait, too. Paths and bytes are uploaded by several threads: OCRQUEUE_UPLOAD_THREADS.
+
+        `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit); then
+        QueueFull is raised. Whatever error of ocrqueue is raised, `submitted` has the handles of the jobs that are
+        queued, always of the first images, and `unsubmitted` what was taken of `images` after them, of a list the rest:
+        Jobs, to be submitted as they are, or the image where no job was made of it. After BrokerUnavailable up to 500
+        of those may be queued all the same. Where one image is bad, all before it are queued. NotReplicated comes after
+        the last image: all are queued. An exception of `images` itself has a note of how many are. Raises JobMalformed
+        for an `id` or `idempotency_key` with several images: it would make them one job.
 
         With `batch` they are put into the tenant's batch of that name, which may be added to until it is closed; then
         BatchClosed is raised, with the jobs that were queued in `submitted`. `close_batch`: once all are queued, close
         it; see batch().
         """
         batch = batch_to_close(fields) if close_batch else None
-        prepare, announce = self._router.prepare, self.registry.announce_input
-        given = several(images, fields)
-        jobs = (build_job(image, self.settings, lambda: self.storage, prepare, announce, fields) for image in given)
         submitted: list[SubmittedJob] = []
         with submission_span(self.settings, submitted):
             try:
-                for job_id in self.registry.submit(jobs, wait_for_room):
-                    submitted.append(SubmittedJob(self, job_id))
+                submitted.extend(self._submitting(images, wait_for_room, fields))
             except OcrQueueError as error:
                 error.submitted = submitted
-                raise
-            except Exception as error:
-                # of the caller's iterable
-                error.add_note(f"The first {len(submitted)} images were queued.")
                 raise
         if batch is not None:
             self.batch(batch[0], tenant=batch[1]).close()
         return submitted
 
+    def submit_iter(
+        self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
+    ) -> Generator[SubmittedJob]:
+        """submit_many, which yields the handles as their jobs are queued, and keeps none: for images without end.
+
+        Before it raises it has yielded all that are queued; `submitted` of the error is empty.
+        """
+        yield from self._submitting(images, wait_for_room, fields)
+
+    def _submitting(
+        self,
+        images: Iterable[ImageInput | Waiting],
+        wait_for_room: float | None,
+        fields: JobFields,
+        on_full: Callable[[QueueFull], None] | None = None,
+        *,
+        tells: bool = False,
+    ) -> Generator[SubmittedJob]:
+        given = several(images, fields)
+        pending = PendingJobs(
+            lambda image: begin_job(image, self.settings, self._router.prepare, fields),
+            lambda draft: finish_job(draft, lambda: self.storage, self.registry.announce_input),
+            self.settings.upload_threads,
+            alone=is_one(images),
+        )
+        admission = Admission(self.registry.arguments, wait_for_room)
+        sender = Sender(pending, admission, partial(self.registry.run_replicated, "submit"), on_full)
+        if not tells and may_block(images):
+            sender.send_beside()
+        for job_ids in submit_in_order(given, sender, all_there=not may_block(images)):
+            for job_id in job_ids:
+                yield SubmittedJob(self, job_id)
+
     def job(self, job_id: str) -> SubmittedJob:
         """A job submitted earlier, here or elsewhere. Asks nothing yet."""
         return SubmittedJob(self, job_id)
+
+    def status(self, job_id: str) -> JobStatus:
+        """See SubmittedJob.status."""
+        return self.registry.status(job_id)
+
+    def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
+        """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
+        return list(self.registry.statuses(job_ids))
+
+    def cancel(self, job_id: str) -> State:
+        """See SubmittedJob.cancel."""
+        return self.registry.cancel(job_id)
+
+    def replay(self, job_id: str) -> None:
+        """See SubmittedJob.replay."""
+        self.dead_letters.replay(job_id)
 
     def as_completed(
         self,
@@ -219,7 +291,7 @@ class OcrQueue(ManyJobs):
         """The Document of a job with this status. Raises as SubmittedJob.result."""
         check_has_result(status)
         stored = self.storage.read_uri(status.result or "")
-        return stored_document(stored).bind(self.storage)
+        return document_for_app(stored).bind(self.storage)
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""
@@ -288,6 +360,19 @@ class OcrQueue(ManyJobs):
         """
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
         return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
+
+
+def submit_as_read(
+    queue: OcrQueue,
+    images: Iterable[ImageInput | Waiting],
+    wait_for_room: float | None,
+    fields: JobFields,
+    on_full: Callable[[QueueFull], None],
+) -> Iterator[SubmittedJob]:
+    """submit_iter for `images` that say when there is none now, so that handles come while the next one is waited for.
+
+    `on_full` is called once, when room is waited for first."""
+    return queue._submitting(images, wait_for_room, fields, on_full, tells=True)
 
 
 def batch_to_close(fields: JobFields) -> tuple[str, str]:

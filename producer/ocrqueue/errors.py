@@ -36,6 +36,11 @@ class OcrQueueError(Exception):
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
     submitted: Sequence[QueuedJob] = ()
     """Of submit_many: the handles of the jobs that were queued, SubmittedJob or AsyncSubmittedJob; always the first."""
+    # of Job and what else can be submitted; typed loosely, since Job is built on these errors
+    unsubmitted: Sequence[Any] = ()
+    """Of submit_many: what had been taken of the call's images after those, and is not queued for certain; in order.
+
+    Jobs, to be submitted as they are; where no job could be made of an image, the image as it was given."""
 
     def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
         """`details` must hold nothing secret: they are shown to whoever may read the job."""
@@ -62,6 +67,8 @@ class SettingsInvalid(OcrQueueError):
 
     code = "settings.invalid"
     remedy = "Correct the OCRQUEUE_* variable that the message names; docs/settings.md lists them all."
+    names: Sequence[str] = ()
+    """Of the settings that are wrong by themselves; empty for several that do not fit together."""
 
 
 # --- the job and its message -----------------------------------------------------------------------------------
@@ -154,10 +161,10 @@ class JobNotFinished(OcrQueueError):
 
     code = "job.not_finished"
     retryable = True
-    remedy = "Wait for it: job.wait(), or `ocrqueue wait ID`."
+    remedy = "Wait for it: job.result(), job.wait(), or `ocrqueue wait ID`."
 
 
-class JobWaitTimeout(OcrQueueError):
+class JobWaitTimeout(OcrQueueError, TimeoutError):
     """The job did not end within the time given to wait()."""
 
     code = "job.wait_timeout"
@@ -696,9 +703,6 @@ class QueueFull(OcrQueueError):
         "Submit the rest later or wait for room (wait_for_room, --wait-for-room), start more workers, "
         "or raise OCRQUEUE_MAX_QUEUE_LENGTH."
     )
-    # of Job; typed loosely, since Job is built on these errors
-    refused: Sequence[Any] = ()
-    """The Jobs that had been taken from the call's images and were not queued, 500 at most: submit them as they are."""
     not_replicated: NotReplicated | None = None
     """Where it is true of those in `submitted`, too."""
 

@@ -16,7 +16,7 @@ import click
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage.s3_client import s3_client
-from ocrqueue.submission import upload
+from ocrqueue.submitting.submission import upload
 from tests.support.processes import RedisServer, as_environment, redis_server, worker
 from tests.support.servers import S3_ENDPOINT_VARIABLE, s3_environment, s3_server
 

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from ocrqueue.job import CropMode, Job
 from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.storage import Storage
-from ocrqueue.submission import upload
+from ocrqueue.submitting.submission import upload
 from tests.support.pictures import png, text_picture, tiff
 
 TESSERACT_TEXT: Final = "Hello 42"

@@ -125,11 +125,11 @@ def test_of_many_the_first_are_queued_and_the_others_handed_back(queue: OcrQueue
     full = refused.value
     assert [job.id for job in full.submitted] == messages(queue)
     assert full.info.details["submitted"] == len(full.submitted) == 3
-    assert [job.image for job in full.refused] == [f"{IMAGE}?{number}" for number in range(3, len(taken))]
+    assert [job.image for job in full.unsubmitted] == [f"{IMAGE}?{number}" for number in range(3, len(taken))]
     assert len(taken) == 500, "no more was taken than is sent at once"
     for _ in range(3):
         take(queue)
-    rest = full.refused[:3]
+    rest = full.unsubmitted[:3]
     assert [job.id for job in queue.submit_many(rest)] == [job.id for job in rest] == messages(queue)
 
 
@@ -138,7 +138,7 @@ def test_of_several_engines_the_first_that_is_full_ends_the_call(queue: OcrQueue
     with pytest.raises(QueueFull) as refused:
         queue.submit_many(jobs)
     assert [job.id for job in refused.value.submitted] == [job.id for job in jobs[:6]]
-    assert list(refused.value.refused) == jobs[6:]
+    assert list(refused.value.unsubmitted) == jobs[6:]
     assert refused.value.info.details["engine"] == "tesseract"
 
 
@@ -147,7 +147,7 @@ def submit_what_fits(queue: OcrQueue, jobs: list[Job]) -> tuple[list[str], Seque
     try:
         return [job.id for job in queue.submit_many(jobs)], []
     except QueueFull as full:
-        return [job.id for job in full.submitted], full.refused
+        return [job.id for job in full.submitted], full.unsubmitted
 
 
 def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: Settings) -> None:
@@ -175,8 +175,10 @@ def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: Setting
 
     with OcrQueue(settings) as queue, ThreadPoolExecutor(4) as pool:
         worker = pool.submit(work, queue)
-        queued = [job_id for ids in pool.map(submit, [queue] * 3) for job_id in ids]
-        done.set()
+        try:
+            queued = [job_id for ids in pool.map(submit, [queue] * 3) for job_id in ids]
+        finally:
+            done.set()
         worker.result()
         assert sorted(taken + messages(queue)) == sorted(queued)
         assert 50 < len(queued) < 12_000
@@ -337,7 +339,7 @@ def test_the_wait_ends_in_time_and_asks_seldom_and_little(lone_queue: OcrQueue) 
     assert calls <= 4
     assert bytes_in_all < 1.2 * bytes_at_once
     assert [job.id for job in [*first, *at_once.submitted, *patient.submitted]] == messages(queue)
-    assert (len(at_once.refused), len(patient.refused)) == (398, 400)
+    assert (len(at_once.unsubmitted), len(patient.unsubmitted)) == (398, 400)
 
 
 async def test_asyncio_is_refused_alike(settings: Settings) -> None:
@@ -345,7 +347,7 @@ async def test_asyncio_is_refused_alike(settings: Settings) -> None:
         with pytest.raises(QueueFull) as refused:
             await queue.submit_many([IMAGE] * 5)
         assert [type(job).__name__ for job in refused.value.submitted] == ["AsyncSubmittedJob"] * 3
-        assert len(refused.value.refused) == refused.value.info.details["submitted"] - 1 == 2
+        assert len(refused.value.unsubmitted) == refused.value.info.details["submitted"] - 1 == 2
         with pytest.raises(QueueFull):
             await queue.submit(IMAGE, wait_for_room=0.1)
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from ocrqueue.settings import Settings
+from tests.support.processes import as_environment, environment
+
 
 def test_nothing_is_imported_before_it_is_used() -> None:
     code = "import sys, ocrqueue; print(sorted({'redis', 'celery', 'pydantic', 'boto3', 'PIL'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 
-def test_reading_a_status_needs_no_celery() -> None:
-    code = "import sys; from ocrqueue import OcrQueue; print('celery' in sys.modules, 'boto3' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"False False\n"
+def test_submitting_and_reading_a_status_need_no_celery(settings: Settings) -> None:
+    code = (
+        "import sys; from ocrqueue import OcrQueue; queue = OcrQueue(); print(queue.submit(b'GIF8').status().state);"
+        "print(sorted({'celery', 'kombu', 'boto3', 'PIL', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, env=environment(as_environment(settings))
+    )
+    assert done.stdout == b"queued\n[]\n"
 
 
 def test_the_help_of_the_command_line_imports_nothing_heavy() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrqueue import AsyncOcrQueue, OcrQueue, submission
+from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.dead_letters import DeadLetters
@@ -21,6 +21,7 @@ from ocrqueue.errors import EngineFailed
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
 from ocrqueue.settings import Settings
+from ocrqueue.submitting import submission
 from tests.support.moves import begun, job, submit, succeeded
 from tests.support.processes import wait_until
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
-import time
 import uuid
 import zipfile
 from io import BytesIO
@@ -264,9 +262,11 @@ def test_cancel_before_and_while_it_runs(queue: OcrQueue, installation: Installa
 def test_results_before_the_end_and_of_unknown_ids(queue: OcrQueue) -> None:
     job = queue.submit(many_pages(), engine="null", options={"delay_s": 0.2}, crops="none")
     with pytest.raises(JobNotFinished):
-        job.result()
+        job.result(timeout=0)
     with pytest.raises(JobWaitTimeout):
         job.wait(0.2)
+    with pytest.raises(TimeoutError):
+        job.result(0.2)
     for call in (queue.job("never").status, queue.job("never").wait, queue.job("never").result):
         with pytest.raises(JobUnknown):
             call()
@@ -276,7 +276,7 @@ def test_results_before_the_end_and_of_unknown_ids(queue: OcrQueue) -> None:
 
 def test_wait_is_woken_at_once(queue: OcrQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rather than when it would look by itself."""
-    monkeypatch.setattr("ocrqueue.watch._SILENCE_S", 100)
+    monkeypatch.setattr("ocrqueue.waiting.watch._SILENCE_S", 100)
     job = queue.submit(HELLO, engine="null", options={"delay_s": 1.0})
     status = job.wait(200)
     assert status.finished_at is not None
@@ -286,18 +286,17 @@ def test_wait_is_woken_at_once(queue: OcrQueue, monkeypatch: pytest.MonkeyPatch)
 
 def test_as_completed_yields_each_job_once_and_subscribes_few_channels(queue: OcrQueue) -> None:
     jobs = queue.submit_many([HELLO] * 60, engine="null", crops="none")
-    channels: list[int] = []
-
-    def count() -> None:
-        time.sleep(0.1)
-        channels.append(len(queue.registry.client.pubsub_channels(f"{queue.registry.keys.root}events:*")))
-
-    counter = threading.Thread(target=count)
-    counter.start()
-    ended = [job.id for job in queue.as_completed(jobs, timeout=60)]
-    counter.join()
-    assert sorted(ended) == sorted(job.id for job in jobs)
-    assert channels[0] <= 16
+    # it is not read, so that the others are still waited for as the channels are counted
+    held = queue.submit(HELLO, engine="keras", crops="none")
+    ended: list[str] = []
+    for job in queue.as_completed([*jobs, held], timeout=60):
+        ended.append(job.id)
+        if len(ended) == 1:
+            found = len(queue.registry.client.pubsub_channels(f"{queue.registry.keys.root}events:*"))
+            assert 1 <= found <= 16
+        if len(ended) == len(jobs):
+            assert held.cancel() == "cancelled"
+    assert sorted(ended) == sorted(job.id for job in [*jobs, held])
 
 
 def test_idempotency_key_gives_the_same_job(queue: OcrQueue) -> None:
@@ -418,7 +417,9 @@ async def test_the_same_from_an_event_loop(installation: Installation) -> None:
         with pytest.raises(JobWaitTimeout):
             await slow.wait(0.2)
         with pytest.raises(JobNotFinished):
-            await slow.result()
+            await slow.result(timeout=0)
+        with pytest.raises(TimeoutError):
+            await slow.result(0.2)
         await slow.cancel()
         assert (await slow.wait(60)).state == "cancelled"
 

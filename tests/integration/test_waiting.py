@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +16,16 @@ from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, JobStatus, OcrQueue
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted, JobUnknown, JobWaitTimeout
+from ocrqueue.errors import (
+    BrokerUnavailable,
+    ConnectionsExhausted,
+    JobCancelled,
+    JobNotFinished,
+    JobUnknown,
+    JobWaitTimeout,
+)
 from ocrqueue.settings import Settings
-from ocrqueue.watch import Watch
+from ocrqueue.waiting.watch import Watch
 from tests.support.processes import redis_server, wait_until
 
 MANY = 500
@@ -230,3 +239,34 @@ def test_a_first_look_is_taken_however_short_the_timeout(settings: Settings) -> 
     watch.settle("b", None)
     with pytest.raises(JobUnknown, match="2 jobs"):
         watch.next()
+
+
+def test_result_waits_by_default(settings: Settings) -> None:
+    with OcrQueue(settings) as queue, ThreadPoolExecutor(2) as threads:
+        job = queue.submit(IMAGE)
+        with pytest.raises(JobNotFinished):
+            job.result(timeout=0)
+        with pytest.raises(TimeoutError) as late:
+            job.result(timeout=0.05)
+        assert isinstance(late.value, JobWaitTimeout)
+        assert isinstance(pickle.loads(pickle.dumps(late.value)), JobWaitTimeout)
+
+        async def result() -> None:
+            async with AsyncOcrQueue(settings) as other:
+                await other.job(job.id).result()
+
+        results = [threads.submit(job.result), threads.submit(lambda: asyncio.run(result()))]
+        wait_until(lambda: queue._subscriber._watches._watches, 60, "it waits")
+        end(queue, [job.id])
+        for each in results:
+            with pytest.raises(JobCancelled):
+                each.result(60)
+
+
+def test_handles_of_one_id_are_equal(settings: Settings) -> None:
+    queue, other = OcrQueue(settings), AsyncOcrQueue(settings)
+    assert queue.job("a") == queue.job("a")
+    assert queue.job("a") != queue.job("b")
+    assert {queue.job("a"), queue.job("a")} == {queue.job("a")}
+    assert {other.job("a"), other.job("a")} == {other.job("a")}
+    assert queue.job("a") != other.job("a")

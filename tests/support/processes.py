@@ -20,6 +20,7 @@ from typing import Final
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings, load_settings
@@ -207,6 +208,6 @@ def as_environment(settings: Settings) -> dict[str, object]:
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         if value != field.default:
-            plain = value.get_secret_value() if name == "redis_url" else value
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             values[name] = ",".join(plain) if isinstance(plain, tuple) else plain
     return values

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -11,17 +13,23 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from ocrqueue import OcrQueue
 from ocrqueue.cli.config import unknown_variables
 from ocrqueue.cli.crops import crop_name
 from ocrqueue.cli.documents import file_stems, safe_name
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
 from ocrqueue.cli.inputs import expand_ids, expand_images, parse_options, split_languages
+from ocrqueue.cli.jobs import _details
+from ocrqueue.cli.pictures import picture_read
 from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.cli.tenants import parse_weights
+from ocrqueue.core import JobStatus
 from ocrqueue.document import Word
 from ocrqueue.errors import SourceInvalid, error_classes
 from ocrqueue.job import Job
+from ocrqueue.job.route import Route
 from ocrqueue.settings import Settings
+from tests.unit.test_document import document, word
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
 
@@ -198,7 +206,8 @@ def test_names_keep_what_people_read_and_are_distinct() -> None:
         "https://host",
         "https://[/a.png",
     ]
-    assert file_stems(images) == ["scan", "scan-2", "SCAN-3", "가 b", "image", "image-2"]
+    assert file_stems(images) == ["scan.png", "scan.jpg", "SCAN.tif_x", "가 b", "image", "image-2"]
+    assert file_stems(["a/inv.jpg", "b/inv.jpg", "b/inv.png"]) == ["inv.jpg", "inv.jpg-2", "inv.png"]
 
 
 def test_a_crop_is_named_by_id_and_text() -> None:
@@ -254,7 +263,40 @@ def test_completion_completes_commands_and_options() -> None:
 
 def test_the_documentation_lists_every_command_and_exit_status() -> None:
     text = (Path(__file__).parents[2] / "docs/cli.md").read_text(encoding="utf-8")
-    for name in COMMANDS:
-        assert f"`{name}" in text
+    # the first column of the table of commands
+    listed = re.search(r"^\| command \| does \|\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    rows = [row.split(" | ")[0] for row in listed[1].splitlines()[1:]]
+    assert {name for row in rows for name in re.findall(r"`(\w+)", row)} == set(COMMANDS)
     for status, meaning in MEANINGS.items():
         assert f"| {status:d} | {meaning} |" in text
+
+
+def test_the_status_of_a_comparison_shows_all_its_engines_and_how_far_they_agree() -> None:
+    route = Route(asked="keras", mode="compare", engines=("keras", "tesseract"), reason="as asked")
+    job = JobStatus(
+        id="j",
+        state="succeeded",
+        engine="tesseract",
+        route=route,
+        agreement=0.875,
+        image="s3://b/0123.png",
+        name="invoice.png",
+        queue="ocr.tesseract",
+        queued_at=datetime.now(UTC),
+    )
+    shown = {name: str(value) for name, value in _details(job)}
+    assert shown["engine"] == "keras, tesseract"
+    assert shown["agreement"] == "0.875"
+    assert shown["name"] == "invoice.png"
+
+
+def test_a_picture_that_the_engine_fetched_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "page.png").write_bytes(b"picture")
+    made = document([word(1, "a", 0.5)])
+    with OcrQueue() as queue:
+        with pytest.raises(SourceInvalid, match="SHA-256"):
+            picture_read(queue, "j", made, tmp_path / "page.png")
+        fetched = made.model_copy(update={"input": made.input.model_copy(update={"sha256": None})})
+        assert picture_read(queue, "j", fetched, tmp_path / "page.png") == b"picture"
+    assert "fetched the picture itself" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import Job
 from ocrqueue.settings import load_settings
-from ocrqueue.submission import JobFields
+from ocrqueue.submitting.submission import JobFields
 
 BOTH = pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])
 
@@ -40,3 +40,19 @@ def test_overrides_count_beside_settings(client: Callable[..., Any]) -> None:
 def test_fields_of_a_job_are_typed(client: type, name: str) -> None:
     assert get_args(get_type_hints(getattr(client, name))["fields"]) == (JobFields,)
     assert set(JobFields.__annotations__) == set(Job.model_fields) - {"schema_version", "image", "route"}
+
+
+@BOTH
+def test_a_wrong_setting_of_workers_does_not_stop_an_app(
+    client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCRQUEUE_VISION_TIMEOUT_S", "soon")
+    monkeypatch.setenv("OCRQUEUE_KEY_PREFIX", "mine:")
+    with pytest.raises(SettingsInvalid, match="vision_timeout_s"):
+        load_settings()
+    assert (client().settings.key_prefix, client().settings.vision_timeout_s) == ("mine:", 60.0)
+    with pytest.raises(SettingsInvalid, match="vision_timeout_s"):
+        client(vision_timeout_s="soon")
+    monkeypatch.setenv("OCRQUEUE_REDIS_TIMEOUT_S", "soon")
+    with pytest.raises(SettingsInvalid, match="redis_timeout_s"):
+        client()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
-from copy import deepcopy
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -128,7 +130,7 @@ def test_an_output_is_read_a_piece_at_a_time_through_the_storage_it_is_bound_to(
     bound.save(tmp_path / "saved")
     assert (tmp_path / "saved").read_bytes() == bound.open().read() == content
     assert max(Stored.asked) < len(content) / 2
-    for copied in (pickle.loads(pickle.dumps(bound)), deepcopy(bound)):
+    for copied in (pickle.loads(pickle.dumps(bound)), copy.deepcopy(bound)):
         assert copied == output
     assert "_storage" not in pickle.loads(pickle.dumps(bound)).__dict__
     assert bound.model_dump() == output.model_dump()
@@ -152,3 +154,82 @@ def test_an_output_that_is_not_there_says_which_are() -> None:
 
 def test_box_of_encloses() -> None:
     assert box_of([polygon_of((1, 2, 3, 4)), polygon_of((0, 3, 2, 9))]) == (0, 2, 3, 9)
+
+
+class WithPassword:
+    password = "s3cret-of-storage"
+
+    def __init__(self) -> None:
+        self.kept = self.password
+
+    def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+        return b"PNG"
+
+
+def with_a_crop() -> Document:
+    return document([word(1, "a", 1.0, Crop(uri="s3://b/c.png"))])
+
+
+def first_crop(read: Document) -> Crop:
+    crop = next(read.words()).crop
+    assert crop is not None
+    return crop
+
+
+def test_a_pickled_document_has_nothing_of_storage() -> None:
+    bound = with_a_crop().bind(WithPassword())
+    assert first_crop(bound).open().read() == b"PNG"
+    pickled = pickle.dumps(bound)
+    assert WithPassword.password.encode() not in pickled
+    again = pickle.loads(pickled)
+    assert again == bound
+    with pytest.raises(CropMissing, match=r"document\.bind"):
+        first_crop(again).open()
+
+
+def test_a_bound_document_equals_the_same_one_unbound() -> None:
+    free = with_a_crop()
+    bound = free.model_copy(deep=True).bind(WithPassword())
+    assert bound == free
+    assert hash(first_crop(bound)) == hash(first_crop(free))
+    assert bound.model_dump_json() == free.model_dump_json()
+    assert "WithPassword" not in repr(bound)
+
+
+def test_a_copy_reads_from_the_same_storage() -> None:
+    storage = WithPassword()
+    bound = with_a_crop().bind(storage)
+    for made in (copy.deepcopy(bound), bound.model_copy(deep=True), bound.model_copy()):
+        assert first_crop(made)._storage is storage
+
+
+def test_its_repr_is_short() -> None:
+    read = document(*[[word(number, "word", 0.5) for number in range(50)] for _ in range(50)])
+    assert repr(read) == "Document(job_id='j', status='succeeded', engine='e', pages=1, words=2500)"
+    assert repr(read.pages[0]) == "Page(number=1, width=100, height=100, words=2500)"
+    for part in (read.pages[0].blocks[0], next(read.pages[0].lines())):
+        assert len(repr(part)) < 200
+        assert "word word" in repr(part)
+
+
+def test_a_notebook_shows_the_words_where_they_stand() -> None:
+    shown = document([word(1, "<b>&", 0.5)])._repr_html_()
+    assert "&lt;b&gt;&amp;" in shown
+    assert "<b>&" not in shown
+    assert 'viewBox="0 0 100 100"' in shown
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_data_frame_has_a_row_for_each_word(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = document([word(1, "a", 0.5), word(2, "b", None)])
+    other = {"pandas": "polars", "polars": "pandas"}[library]
+    monkeypatch.setitem(sys.modules, other, None)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match="pip install"):
+        read.to_dataframe()
+    monkeypatch.setitem(sys.modules, library, SimpleNamespace(DataFrame=dict))
+    for columns in (read.to_dataframe(), read.to_dataframe(library)):
+        assert columns["text"] == ["a", "b"]
+        assert columns["confidence"] == [0.5, None]
+        assert columns["space_after"] == [True, True]
+        assert columns["left"] == [10, 20]

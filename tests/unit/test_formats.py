@@ -34,7 +34,7 @@ def document() -> Document:
 
 
 def test_text_keeps_lines_paragraphs_and_pages(document: Document) -> None:
-    assert document.to_text() == (f"Hello world\nagain\n\nSecond <&\"\ufffd '>\n\n{KOREAN} {HEBREW}\flast\n")
+    assert document.to_text() == (f"Hello world\nagain\n\nSecond <&\"\ufffd '>\n\n{KOREAN} {HEBREW}\n\flast\n")
 
 
 def test_text_of_a_plain_document_is_its_text_property() -> None:
@@ -224,7 +224,7 @@ def test_a_failed_page_is_empty_and_told() -> None:
     root = hocr_root(partial)
     assert [len(list(page)) for page in of_class(root, "ocr_page")] == [0, 1]
     assert 'name="ocrqueue-status" content="partial"' in partial.to_hocr()
-    assert partial.to_text() == "\fread\n"
+    assert partial.to_text() == "\n\fread\n"
     assert [row["level"] for row in tsv_rows(partial.to_tsv())] == ["1", "1", "2", "3", "4", "5"]
 
 

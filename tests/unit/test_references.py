@@ -32,3 +32,4 @@ def test_the_status_of_a_job_with_such_a_reference_can_be_read(uri: str) -> None
 def test_user_password_and_query_are_not_shown() -> None:
     assert redact_uri("https://me:hush@host/a.png?sig=hush#hush") == "https://host/a.png?..."
     assert redact_uri("s3://bucket/key") == "s3://bucket/key"
+    assert redact_uri("s3://bucket/scan#1.png") == "s3://bucket/scan#1.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -315,6 +317,30 @@ def test_nothing_is_refused_by_what_was_read_earlier() -> None:
     assert len(states) == 1
     router.prepare(Job(image=IMAGE, engine="keras", languages=("kor",)))
     assert len(states) == 1, "and what is well is not read again at once"
+
+
+def test_threads_share_a_router() -> None:
+    reading, goes_on = threading.Event(), threading.Event()
+    reads = 0
+
+    def read() -> EnginesNow:
+        nonlocal reads
+        reads += 1
+        reading.set()
+        assert goes_on.wait(60)
+        return {}
+
+    router = Router(load_settings(auto_policy="shortest"), read)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(router.prepare, Job(image="s3://b/k"))
+        assert reading.wait(60)
+        second = threads.submit(router.prepare, Job(image="s3://b/k"))
+        # it counts jobs in what the first one reads
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.1)
+        goes_on.set()
+        assert first.result(60).engine == second.result(60).engine
+    assert reads == 1
 
 
 def test_what_was_read_is_read_again_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

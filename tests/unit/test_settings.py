@@ -26,6 +26,7 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("storage", "ftp://x"),
         ("storage", "file://relative"),
+        ("storage", "file:///"),
         ("redis_url", "http://x"),
         ("redis_url", "redis://["),
         ("redis_url", "redis://host:many"),
@@ -65,6 +66,13 @@ def test_secrets_can_be_files_and_the_environment_comes_first(tmp_path: Path, mo
     assert settings.redis_url.get_secret_value() == "redis://:hunter2@redis/0"
     assert settings.key_prefix == "environment:"
     assert load_settings(key_prefix="argument:").key_prefix == "argument:"
+
+
+def test_a_file_of_settings_that_is_not_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes("OCRQUEUE_KEY_PREFIX=\u00e9".encode("utf-16"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsInvalid, match="UTF-8"):
+        load_settings()
 
 
 def test_a_folder_of_secrets_that_is_not_there_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -42,27 +43,39 @@ def safe_name(text: str, longest: int = _LONGEST_NAME) -> str:
 
 
 def file_stems(images: Sequence[str]) -> list[str]:
-    """NAME for each image, by its own name; `NAME-2` where two would be the same."""
-    return _distinct(map(_stem, images))
+    """NAME for each image, by its own name. Where two would be the same, all of their name: `a.jpg` and `a.png`; and
+    where those are, too, `NAME-2`."""
+    stems = [_stem(image) for image in images]
+    times = Counter(map(str.casefold, stems))
+    return _distinct(
+        [stem if times[stem.casefold()] == 1 else _whole_name(image) for stem, image in zip(stems, images, strict=True)]
+    )
 
 
 def _stem(image: str) -> str:
+    return safe_name(PurePosixPath(_path(image)).stem) or "image"
+
+
+def _whole_name(image: str) -> str:
+    return safe_name(PurePosixPath(_path(image)).name) or "image"
+
+
+def _path(image: str) -> str:
     try:
-        name = reference_path(image) if is_reference(image) else image
+        return reference_path(image) if is_reference(image) else image
     except SourceInvalid:
-        name = ""
-    return safe_name(PurePosixPath(name).stem) or "image"
+        return ""
 
 
-def _distinct(stems: Sequence[str] | map[str]) -> list[str]:
+def _distinct(names: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     distinct = []
-    for stem in stems:
-        name, count = stem, 1
+    for given in names:
+        name, count = given, 1
         # without regard to case: some file systems have none
         while name.casefold() in taken:
             count += 1
-            name = f"{stem}-{count}"
+            name = f"{given}-{count}"
         taken.add(name.casefold())
         distinct.append(name)
     return distinct

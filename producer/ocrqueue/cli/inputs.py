@@ -13,11 +13,12 @@ from pydantic import JsonValue
 
 from ocrqueue.errors import SourceInvalid
 from ocrqueue.job.references import SCHEMES, is_reference, redact_uri, split_uri
+from ocrqueue.submitting.submission import Waiting
 
 STDIN = "-"
 
 
-def expand_images(arguments: Sequence[str], stdin: Iterable[str]) -> Iterator[str]:
+def expand_images(arguments: Sequence[str], stdin: Iterable[str | Waiting]) -> Iterator[str | Waiting]:
     """Paths and references, in order: globs expanded, `-` replaced by the lines of `stdin` as they are read.
 
     All arguments are checked before the first is yielded, lines when their turn comes. Raises click.UsageError for
@@ -29,9 +30,11 @@ def expand_images(arguments: Sequence[str], stdin: Iterable[str]) -> Iterator[st
     return chain.from_iterable(parts)
 
 
-def _lines(stdin: Iterable[str]) -> Iterator[str]:
+def _lines(stdin: Iterable[str | Waiting]) -> Iterator[str | Waiting]:
     for line in stdin:
-        if text := line.strip("\r\n"):
+        if isinstance(line, Waiting):
+            yield line
+        elif text := line.strip("\r\n"):
             yield _checked(text)
 
 

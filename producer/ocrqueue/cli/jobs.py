@@ -189,8 +189,8 @@ def _state_and_note(job: JobStatus) -> Text:
 
 
 def _short_name(job: JobStatus) -> str:
-    """The tag, or else the image's name; that of an upload is the hash of its content, of which a part will do."""
-    name = job.image.rpartition("/")[2]
+    """The tag, or else the image's name; that of an upload of bytes is the hash of its content: a part will do."""
+    name = job.name or job.image.rpartition("/")[2]
     return job.tag or _CONTENT_HASH.sub(r"\1..", name)
 
 
@@ -212,8 +212,9 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("image", job.image),
         ("tenant", job.tenant),
         ("tag", job.tag or ""),
+        ("name", job.name or ""),
         ("batch", job.batch or ""),
-        ("engine", job.engine),
+        ("engine", _engines(job)),
         *(_route(job.route, job.trail, finished=job.finished) if job.route else ()),
         ("queue", job.queue),
         ("queued", moment(job.queued_at)),
@@ -225,11 +226,17 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("pages", f"{job.pages_done} of {number(job.pages)}"),
         ("words", number(job.words) if job.words is not None else ""),
         ("confidence", number(job.mean_confidence, 3) if job.mean_confidence is not None else ""),
+        ("agreement", number(job.agreement, 3) if job.agreement is not None else ""),
         ("cached", "yes: the same image was read before" if job.cached else ""),
         ("times", _times(job.timings)),
         ("result", job.result or ""),
         ("error", Text(inline_text(error), style="red")),
     ]
+
+
+def _engines(job: JobStatus) -> str:
+    """All of a comparison; else the one whose turn it is."""
+    return ", ".join(job.route.engines) if job.route is not None and job.route.mode == "compare" else job.engine
 
 
 def _route(route: Route, steps: Sequence[Step], *, finished: bool) -> list[tuple[str, str | Text]]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
+from ocrqueue.cli.arriving import arriving_lines
 from ocrqueue.cli.documents import FORMAT, file_stems, print_document, say_page_errors, write_documents
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
@@ -19,15 +21,15 @@ from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.cli.pictures import picture_getter
 from ocrqueue.cli.waiting import wait_for
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, submit_as_read
 from ocrqueue.core import JobStatus
-from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
-from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
+from ocrqueue.errors import QueueFull
 from ocrqueue.job import PREPARATION_STEPS, CropMode
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_client_settings
+from ocrqueue.submitting.submission import JobFields, Waiting
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     fields = job_fields(**given)
     if sending.close_batch and fields["batch"] is None:
         raise click.UsageError("--close goes with --batch.")
-    names = expand_images(images, sys.stdin)
+    names = expand_images(images, arriving_lines(sys.stdin))
     if fields["idempotency_key"] is not None:
         names = _only_one(names, "--idempotency-key makes all submissions one job: give one image.")
     if wanted.format_name not in {None, "text", "json"} and wanted.folder is None:
@@ -195,7 +197,7 @@ def job_fields(
 ) -> dict[str, Any]:
     """Fields of Job from the command line's; those not given are None."""
     chain, compared = split_names(fallback), split_names(compare)
-    by_engine = bool(chain or compared) or (engine or load_settings().default_engine) == AUTO
+    by_engine = bool(chain or compared) or (engine or load_client_settings().default_engine) == AUTO
     return {
         **same,
         "engine": engine,
@@ -208,62 +210,39 @@ def job_fields(
     }
 
 
-def _only_one(names: Iterable[str], complaint: str) -> Iterator[str]:
-    first = list(islice(names, 2))
+def _only_one(names: Iterable[str | Waiting], complaint: str) -> Iterator[str | Waiting]:
+    first = list(islice((name for name in names if not isinstance(name, Waiting)), 2))
     if len(first) > 1:
         raise click.UsageError(complaint)
     return iter(first)
 
 
-def submit_in_chunks(
-    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending
+def submit_names(
+    queue: OcrQueue, names: Iterator[str | Waiting], fields: dict[str, Any], sending: Sending
 ) -> Iterator[tuple[str, str]]:
     """Submit as `names` are read; yields id and name, redacted, once they are queued. Raises as submit_many."""
-    queued = 0
+    shown: deque[str] = deque()
+    given = cast("JobFields", {name: value for name, value in fields.items() if value is not None})
     try:
-        for id_and_name in _submitted(queue, names, fields, sending):
-            yield id_and_name
-            queued += 1
+        for job in submit_as_read(queue, _noted(names, shown), sending.wait_for_room, given, _say_full):
+            yield job.id, shown.popleft()
     except QueueFull as full:
-        details = {**full.info.details, "submitted": queued}
-        raise QueueFull(full.message, remedy=full.info.remedy, **details) from None
+        if full.not_replicated is not None:
+            say(f"warning: {full.not_replicated.message}")
+        raise
     if sending.close_batch:
         queue.batch(fields["batch"], tenant=fields["tenant"] or "").close()
 
 
-def _submitted(
-    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending
-) -> Iterator[tuple[str, str]]:
-    told, fault = False, None
-    while chunk := list(islice(names, PIPELINE)):
-        shown = map(shown_name, chunk)
-        try:
-            yield from zip([job.id for job in queue.submit_many(chunk, **fields)], shown, strict=True)
-        except NotReplicated as error:
-            fault = error
-            yield from zip([job.id for job in error.submitted], shown, strict=True)
-        except BatchClosed as closed:
-            yield from zip([job.id for job in closed.submitted], shown, strict=False)
-            raise
-        except QueueFull as full:
-            fault = full.not_replicated or fault
-            yield from zip([job.id for job in full.submitted], shown, strict=False)
-            if not sending.wait_for_room:
-                if fault is not None:
-                    say(f"warning: {fault.message}")
-                raise
-            if not told:
-                say(f"waiting for room: {full.message}")
-            told = True
-            # one by one, as they are queued: whoever loses patience is to have the ids
-            late = queue.registry.submit(full.refused, sending.wait_for_room)
-            try:
-                yield from zip(late, shown, strict=True)
-            except NotReplicated as error:
-                fault = error
-    if fault is not None:
-        # told last: all are queued
-        raise fault
+def _noted(names: Iterator[str | Waiting], shown: deque[str]) -> Iterator[str | Waiting]:
+    for name in names:
+        if not isinstance(name, Waiting):
+            shown.append(shown_name(name))
+        yield name
+
+
+def _say_full(full: QueueFull) -> None:
+    say(f"waiting for room: {full.message}")
 
 
 def shown_name(image: str) -> str:
@@ -271,11 +250,11 @@ def shown_name(image: str) -> str:
     return redact_uri(image) if is_reference(image) else image
 
 
-def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending) -> Submission:
+def submit_all(queue: OcrQueue, names: Iterator[str | Waiting], fields: dict[str, Any], sending: Sending) -> Submission:
     """Submit all. If an error ends it, the ids that are queued by then go to stderr: nothing else knows them."""
     submission = Submission([], [])
     try:
-        for job_id, name in submit_in_chunks(queue, names, fields, sending):
+        for job_id, name in submit_names(queue, names, fields, sending):
             submission.ids.append(job_id)
             submission.names.append(name)
     except (Exception, KeyboardInterrupt):
@@ -286,9 +265,9 @@ def submit_all(queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], se
 
 
 def _submit_only(
-    queue: OcrQueue, names: Iterator[str], fields: dict[str, Any], sending: Sending, as_json: bool
+    queue: OcrQueue, names: Iterator[str | Waiting], fields: dict[str, Any], sending: Sending, as_json: bool
 ) -> None:
-    pairs = submit_in_chunks(queue, names, fields, sending)
+    pairs = submit_names(queue, names, fields, sending)
     if as_json:
         for job_id, name in pairs:
             print_json({"id": job_id, "image": name})

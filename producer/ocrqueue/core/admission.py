@@ -112,6 +112,10 @@ class Admission:
         pause = min(self._refusal.retry_after_s(enough), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
         return min(pause, self._give_up_at - now)
 
+    def refusal(self) -> QueueFull | None:
+        """The error, if it is room that is waited for."""
+        return self._full(self._refusal) if self._refusal is not None else None
+
     def not_replicated(self) -> NotReplicated | None:
         """The error for the jobs that are queued by now, where too few replicas had some of them in time."""
         if self._fewest_replicas >= self._replicas_wanted:
@@ -134,5 +138,5 @@ class Admission:
             retry_after_s=retry_after,
             submitted=self._queued,
         )
-        error.refused = tuple(self.pending)
+        error.unsubmitted = tuple(self.pending)
         return error

@@ -50,7 +50,7 @@ def who_asks() -> str:
     """The user and the machine, as they call themselves."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
 

@@ -13,10 +13,11 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
+from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_lists import Place, find
 from ocrqueue.core.records import JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import ScriptArguments
-from ocrqueue.core.steps import Commands, Move, Sleep, Steps
+from ocrqueue.core.steps import Call, Commands, Move, Sleep, Steps
 from ocrqueue.errors import BatchInvalid, BatchUnknown, BrokerUnavailable, JobWaitTimeout
 from ocrqueue.job import BATCH, REPLY_QUEUE, TENANT, is_reserved_queue
 
@@ -113,6 +114,8 @@ def close_batch(arguments: ScriptArguments, name: str, tenant: str, reply_to: st
         raise BatchInvalid(
             f"No app's queue can be called {reply_to[:80]!r}.", remedy="Name a queue that a Celery worker of yours has."
         )
+    if reply_to is not None:
+        yield Call(prepare_messages)
     if not (yield Move("close_batch", arguments.close_batch(tenant, name, reply_to))):
         raise _unknown(name, tenant)
     return (yield from batch_status(arguments, name, tenant))

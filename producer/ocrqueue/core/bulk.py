@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from ocrqueue.core.audit import Action, begin_run, end_run, redis_ms
+from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_filter import AT_WORK, JobFilter
 from ocrqueue.core.job_lists import FoundJob, Group, Place, find, groups
 from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
@@ -87,6 +88,7 @@ class Bulk:
             ids: set[str] = set()
             yield from self._walk(meant, options, _Counter(ids, self.action))
             return BulkResult(self.action, len(ids), dry_run=True)
+        yield Call(prepare_messages)
         run = yield from begin_run(self.arguments, self.action, wanted.to_message(), self.who, now_ms)
         done, waiting = yield from self._audited(run, self._passes(meant, options, self._actor(run)))
         return BulkResult(self.action, done, waiting)
@@ -94,6 +96,7 @@ class Bulk:
     def delete_ids(self, job_ids: Sequence[str]) -> Steps[tuple[BulkResult, list[str]]]:
         """Of a deletion: these very jobs. Returns the ids that are not known, too."""
         now_ms = yield from redis_ms()
+        yield Call(prepare_messages)
         run = yield from begin_run(self.arguments, self.action, {"ids": len(job_ids)}, self.who, now_ms)
         unknown: list[str] = []
         done, waiting = yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), unknown))

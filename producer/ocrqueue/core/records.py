@@ -85,6 +85,8 @@ class JobStatus(BaseModel):
     queue: str
     tenant: str = ""
     tag: str | None = None
+    name: str | None = None
+    """What the image is called, such as the name of the file that was submitted."""
     batch: str | None = None
     queued_at: datetime
     started_at: datetime | None = None
@@ -140,6 +142,7 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
             "queue": job.queue,
             "tenant": job.tenant,
             "tag": job.tag,
+            "name": job.name,
             "batch": fields.get("batch"),
             "queued_at": _time(fields.get("queued_at")) or datetime.fromtimestamp(0, UTC),
             "started_at": _time(fields.get("started_at")),

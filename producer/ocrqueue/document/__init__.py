@@ -30,7 +30,7 @@ from ocrqueue.document.model import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue.document.stored import stored_document
+from ocrqueue.document.stored import document_for_app, stored_document
 
 __all__ = [
     "Block",
@@ -55,6 +55,7 @@ __all__ = [
     "Verdict",
     "Word",
     "box_of",
+    "document_for_app",
     "json_schema",
     "mean_confidence",
     "polygon_of",

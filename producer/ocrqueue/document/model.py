@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, computed_field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field
 
 from ocrqueue.document.writable import Writable
 from ocrqueue.errors import CropMissing, ErrorInfo, OutputMissing
@@ -29,6 +29,10 @@ Box = tuple[float, float, float, float]
 """left, top, right, bottom; right and bottom are exclusive."""
 _PIECE_BYTES: Final = 4_000_000
 Confidence = Annotated[float, Field(ge=0, le=1)]
+_SHOWN: Final = 60
+"""Letters of a text in the repr of what has it."""
+UNKNOWN: Final = "unknown"
+"""What a newer version writes and this one has no word for; nobody writes it."""
 
 
 class ObjectReader(Protocol):
@@ -57,13 +61,29 @@ class Crop(_Value):
     offset: int | None = Field(default=None, description="Bytes from the archive's start; null for an object.")
     length: int | None = Field(default=None, description="Bytes of the PNG in the archive; null for an object.")
 
-    _storage: ObjectReader | None = PrivateAttr(default=None)
+    _storage: ClassVar[ObjectReader | None] = None
+    """Of a crop that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
 
     def open(self) -> BytesIO:
-        """The PNG as a binary file. Raises StorageNotFound where it was deleted since."""
+        """The PNG as a binary file. Raises CropMissing, StorageNotFound where it was deleted since."""
         if self._storage is None:
-            raise CropMissing("This Document is not bound to storage.", remedy="Get it from job.result().")
+            raise CropMissing(
+                "This Document is not bound to storage.",
+                remedy="Get it from job.result(), or bind it: document.bind(queue.storage).",
+            )
         return BytesIO(self._storage.read_uri(self.uri, self.offset, self.length))
+
+    def bind(self, storage: ObjectReader) -> None:
+        """Let open() read from `storage`."""
+        self.__dict__["_storage"] = storage
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # storage has the settings, and these have passwords
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if name != "_storage"}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
 
     def image(self) -> Image:
         """The crop as a Pillow image."""
@@ -141,7 +161,7 @@ class Word(Region):
     space_after: bool = Field(
         default=True, description="false: the line's next word follows without a space, as in Chinese or Japanese."
     )
-    reading: Literal["page", "crop"] = Field(
+    reading: Literal["page", "crop", "unknown"] = Field(
         default="page", description="The step that gave the text: the whole page, or the word's crop read again."
     )
     symbols: tuple[Symbol, ...] | None = Field(
@@ -166,7 +186,20 @@ class Word(Region):
     )
 
 
-class Line(Region):
+class _Lines(Region):
+    """A part of a page that is shown by its text."""
+
+    @property
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        text = self.text
+        yield "text", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        yield "bbox", self.bbox
+
+
+class Line(_Lines):
     words: tuple[Word, ...]
 
     @property
@@ -174,7 +207,7 @@ class Line(Region):
         return "".join(word.text + (" " if word.space_after else "") for word in self.words).rstrip(" ")
 
 
-class Paragraph(Region):
+class Paragraph(_Lines):
     lines: tuple[Line, ...]
 
     @property
@@ -182,7 +215,7 @@ class Paragraph(Region):
         return "\n".join(line.text for line in self.lines)
 
 
-class Block(Region):
+class Block(_Lines):
     paragraphs: tuple[Paragraph, ...]
 
     @property
@@ -190,7 +223,7 @@ class Block(Region):
         return "\n\n".join(paragraph.text for paragraph in self.paragraphs)
 
 
-Verdict = Literal["kept", "page sent on", "lines sent on", "failed"]
+Verdict = Literal["kept", "page sent on", "lines sent on", "failed", "unknown"]
 
 
 class PageReading(_Value):
@@ -226,10 +259,10 @@ class Page(_Value):
     )
     rotation_confidence: float | None = Field(default=None, description="The engine's own score, if it detected.")
     languages: tuple[str, ...] = ()
-    text_case: Literal["kept", "lower"] = Field(
+    text_case: Literal["kept", "lower", "unknown"] = Field(
         default="kept", description="lower: the engine writes all letters in lower case, whatever the page shows."
     )
-    layout: Literal["engine", "inferred"] = Field(
+    layout: Literal["engine", "inferred", "unknown"] = Field(
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
     )
     blocks: tuple[Block, ...] = ()
@@ -249,6 +282,14 @@ class Page(_Value):
     def text(self) -> str:
         return "\n\n".join(block.text for block in self.blocks)
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "number", self.number
+        yield "width", self.width
+        yield "height", self.height
+        yield "words", sum(1 for _ in self.words())
+        if self.error is not None:
+            yield "error", self.error.code
+
     def lines(self) -> Iterator[Line]:
         for block in self.blocks:
             for paragraph in block.paragraphs:
@@ -264,6 +305,9 @@ class InputInfo(_Value):
     sha256: str | None = Field(description="Null where the engine fetched the image itself, by its reference.")
     format: str = Field(description="PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
     bytes: int | None
+    name: str | None = Field(
+        default=None, exclude_if=_is_unset, description="What the image is called, such as the submitted file's name."
+    )
 
 
 class EngineInfo(_Value):
@@ -331,10 +375,17 @@ class Document(_Value, Writable):
         default=(), exclude_if=_is_empty, description="The files that the job had asked for, by `outputs`."
     )
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "job_id", self.job_id
+        yield "status", self.status
+        yield "engine", self.engine.name
+        yield "pages", len(self.pages)
+        yield "words", sum(1 for _ in self.words())
+
     @property
     def text(self) -> str:
-        """The text of all pages, separated by form feeds."""
-        return "\f".join(page.text for page in self.pages)
+        """The text of all pages, separated by a newline and a form feed."""
+        return "\n\f".join(page.text for page in self.pages)
 
     def words(self) -> Iterator[Word]:
         for page in self.pages:
@@ -366,7 +417,7 @@ class Document(_Value, Writable):
             output.bind(storage)
         for word in self.words():
             if word.crop is not None:
-                word.crop._storage = storage
+                word.crop.bind(storage)
         return self
 
 

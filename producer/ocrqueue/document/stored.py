@@ -2,16 +2,101 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Final
 
-from ocrqueue.document.model import Document
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from ocrqueue.document.model import UNKNOWN, Document, Line
 from ocrqueue.errors import ResultUnreadable
 
 
 def stored_document(data: bytes) -> Document:
     """Raises ResultUnreadable: what a newer version has written, or what is damaged, is not to be taken for nothing."""
     try:
-        return Document.model_validate_json(data)
-    except ValidationError:
+        return _parsed(data)
+    except (ValidationError, ValueError):
         # whose text would show what was read
         raise ResultUnreadable() from None
+
+
+def document_for_app(data: bytes) -> Document:
+    """The same for apps, which store nothing again: a word of a newer version's, such as for a new kind of reading, is
+    "unknown" where the model knows of that. Raises ResultUnreadable."""
+    try:
+        return _parsed(data)
+    except (ValidationError, ValueError):
+        pass
+    try:
+        known = from_json(data)
+        _replace_new_words(known)
+        return Document.model_validate(known)
+    except (ValidationError, ValueError):
+        raise ResultUnreadable() from None
+
+
+def _parsed(data: bytes) -> Document:
+    """Line by line: other threads have their turn, such as that of an event loop."""
+    with _uncollected():
+        parsed = from_json(data)
+        for paragraph in _paragraphs(parsed):
+            paragraph["lines"] = [Line.model_validate(line) for line in paragraph["lines"]]
+        return Document.model_validate(parsed)
+
+
+def _paragraphs(parsed: Any) -> Iterator[dict[str, Any]]:
+    """Those of a Document's JSON that have lines, as far as it is one."""
+    for page in _items(parsed, "pages"):
+        for block in _items(page, "blocks"):
+            for paragraph in _items(block, "paragraphs"):
+                if isinstance(paragraph, dict) and isinstance(paragraph.get("lines"), list):
+                    yield paragraph
+
+
+def _items(part: object, name: str) -> list[Any]:
+    found = part.get(name) if isinstance(part, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _replace_new_words(known: Any) -> None:
+    """Put "unknown" for every value that is not among those of its field, if that is."""
+    try:
+        Document.model_validate(known)
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            if item["type"] == "literal_error" and repr(UNKNOWN) in item["ctx"]["expected"]:
+                _put(known, item["loc"])
+
+
+def _put(tree: Any, place: Sequence[int | str]) -> None:
+    for step in place[:-1]:
+        tree = tree[step]
+    tree[place[-1]] = UNKNOWN
+
+
+_LOCK: Final = Lock()
+_at_work = 0
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Spare the collector of circles, in which a Document has no part: it would look at all words again and again, and
+    take longer than their reading."""
+    global _at_work  # noqa: PLW0603  # the collector is one for the process
+    with _LOCK:
+        stopped = _at_work > 0 or gc.isenabled()
+        if stopped:
+            _at_work += 1
+            gc.disable()
+    try:
+        yield
+    finally:
+        if stopped:
+            with _LOCK:
+                _at_work -= 1
+                if not _at_work:
+                    gc.enable()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
 def _formats(module: str = "") -> Any:
     # by name: the formats are written from Documents and stand above them, and are loaded by those who write only
     return import_module(f"ocrqueue.document.formats{module}")
+
+
+def _data_frames(library: str | None) -> Any:
+    names = [library] if library else sorted(("pandas", "polars"), key=lambda name: name not in sys.modules)
+    for name in names:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+    raise ImportError(f"to_dataframe() needs {' or '.join(names)}: pip install {names[0]}")
 
 
 class Writable:
@@ -78,6 +90,19 @@ class Writable:
         overlay = _formats(".overlay")
         drawn: Image = overlay.draw_overlay(self, overlay.open_page(image, number), number)
         return drawn
+
+    def to_dataframe(self, library: Literal["pandas", "polars"] | None = None) -> Any:
+        """A DataFrame with a row for each word, in the columns of to_csv(): of pandas or polars, whichever is there.
+
+        `library`: this one, where both are. Raises ImportError.
+        """
+        made: Any = _formats(".csv_words").word_columns(self)
+        return _data_frames(library).DataFrame(made)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the words where they stand on the first pages."""
+        shown: str = _formats(".overlay_html").notebook_html(self)
+        return shown
 
     def _rendered(self, name: str) -> str:
         text: str = _formats().render(self, name)

@@ -102,6 +102,10 @@ class Job(BaseModel):
     tag: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Free text of the app's own, kept in the record and the Document."
     )
+    name: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None,
+        description="What the image is called, kept in the record and the Document. Of a path, the file's name.",
+    )
     batch: Annotated[str, Field(pattern=BATCH)] | None = Field(
         default=None,
         description="Name of a batch of the tenant's jobs, which are counted, waited for and listed together.",

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Final
 
 from ocrqueue.errors import OcrQueueError
@@ -35,7 +36,7 @@ class _Known:
 class Router:
     """Checks jobs, and makes their routes, by an installation that is read again when that is 2 s old.
 
-    Nothing is refused by what was read earlier: then it is read anew, and looked at again.
+    Nothing is refused by what was read earlier: then it is read anew, and looked at again. Threads may share it.
     """
 
     def __init__(self, settings: Settings, read: Callable[[], EnginesNow]) -> None:
@@ -43,12 +44,17 @@ class Router:
         self._settings = settings
         self._read = read
         self._known: _Known | None = None
+        self._lock = Lock()
 
     def prepare(self, job: Job) -> Job:
         """The job as it is to be queued.
 
         Raises EngineUnknown, LanguageUnsupported, SettingsInvalid, BrokerUnavailable.
         """
+        with self._lock:
+            return self._prepare(job)
+
+    def _prepare(self, job: Job) -> Job:
         known = self._known
         if known is not None and time.monotonic() - known.read_at < _FRESH_S:
             try:

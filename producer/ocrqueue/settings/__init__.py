@@ -3,6 +3,6 @@
 `per_engine` is for settings that differ by engine.
 """
 
-from ocrqueue.settings.model import Settings, load_settings, mask_password, process_settings
+from ocrqueue.settings.model import Settings, load_client_settings, load_settings, mask_password, process_settings
 
-__all__ = ["Settings", "load_settings", "mask_password", "process_settings"]
+__all__ = ["Settings", "load_client_settings", "load_settings", "mask_password", "process_settings"]

@@ -173,12 +173,22 @@ class Settings(BaseSettings):
         default=None, description="URL of an S3-compatible server; absent: AWS, or AWS_ENDPOINT_URL_S3."
     )
     s3_region: str | None = Field(default=None, description="Region; absent: as the AWS SDK finds it, else us-east-1.")
+    s3_access_key_id: SecretStr | None = Field(
+        default=None,
+        description="Of this installation's S3 account, with the secret key; absent: as the AWS SDK finds them.",
+    )
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret key of s3_access_key_id.")
+    s3_session_token: SecretStr | None = Field(
+        default=None, description="Of temporary credentials in the two settings before."
+    )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         default="auto", description="Bucket in the path or in the host name; auto: path off AWS."
     )
     s3_timeout_s: float = Field(default=20.0, gt=0, description="Silence of the S3 server that ends an attempt.")
     s3_attempts: int = Field(default=4, ge=1, le=20, description="Attempts of one S3 request, with backoff.")
-    upload_threads: int = Field(default=8, ge=1, le=64, description="Parallel uploads of one worker child.")
+    upload_threads: int = Field(
+        default=8, ge=1, le=64, description="Parallel uploads of one worker child, and of one submit_many."
+    )
 
     # Sources
     source_schemes: Names = Field(
@@ -377,7 +387,8 @@ class Settings(BaseSettings):
     @classmethod
     def _storage_scheme(cls, value: str) -> str:
         parts = _split(value)
-        if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.startswith("/")):
+        is_folder = parts.path.startswith("/") and parts.path.strip("/") != ""
+        if (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and is_folder):
             return value.rstrip("/")
         raise ValueError("must be s3://bucket/prefix or file:///folder")
 
@@ -388,6 +399,14 @@ class Settings(BaseSettings):
         if sentinels_of(url) is None and _split(url).scheme not in {"redis", "rediss"}:
             raise ValueError("must begin with redis://, rediss://, sentinel:// or sentinels://")
         return value
+
+    @model_validator(mode="after")
+    def _whole_credentials(self) -> Settings:
+        if (self.s3_access_key_id is None) != (self.s3_secret_access_key is None):
+            raise ValueError("s3_access_key_id and s3_secret_access_key go together")
+        if self.s3_session_token is not None and self.s3_access_key_id is None:
+            raise ValueError("s3_session_token goes with s3_access_key_id and s3_secret_access_key")
+        return self
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Settings:
@@ -434,7 +453,7 @@ class Settings(BaseSettings):
 
 def _as_text(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
-        return mask_password(value.get_secret_value())
+        return mask_password(value.get_secret_value()) if name.endswith("_url") else "***"
     if isinstance(value, tuple):
         return ",".join(value)
     return "" if value is None else mask_password(str(value)) if name == "s3_endpoint" else str(value)
@@ -477,10 +496,42 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsInvalid(describe_validation_error(error)) from None
+        invalid = SettingsInvalid(describe_validation_error(error))
+        invalid.names = tuple(str(item["loc"][0]) if item["loc"] else "" for item in error.errors(include_input=False))
+        raise invalid from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid(
+            ".env, or a file of a secret, is not text in UTF-8.", remedy="Save it as UTF-8, or remove it."
+        ) from None
     except (OSError, SettingsError) as error:
         # a file of a secret that cannot be read; what else the fault says could quote it
         raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
+
+
+_OF_WORKERS: Final = (
+    "source_",
+    "image_",
+    "tess",
+    "keras_",
+    "rapid_",
+    "vision_",
+    "metrics_",
+    "log_",
+    "health_",
+    "engine_load_",
+)
+_OF_WORKERS_ALONE: Final = frozenset(name for name in Settings.model_fields if name.startswith(_OF_WORKERS))
+
+
+def load_client_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
+    """As load_settings, for apps: a variable of workers alone that is wrong does not stop them. It has its default."""
+    try:
+        return load_settings(base, **overrides)
+    except SettingsInvalid as error:
+        wrong = set(error.names)
+        if not wrong or not wrong <= _OF_WORKERS_ALONE - overrides.keys():
+            raise
+    return load_settings(base, **overrides, **{name: Settings.model_fields[name].get_default() for name in wrong})
 
 
 @lru_cache(maxsize=1)

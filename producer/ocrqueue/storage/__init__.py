@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
@@ -12,11 +13,17 @@ from ocrqueue.settings import Settings
 from ocrqueue.storage.base import PROBE, RESULT, Storage, StoredObject
 from ocrqueue.storage.files import FileStorage, file_uri_path
 
+if TYPE_CHECKING:
+    import boto3.session
+
 __all__ = ["PROBE", "RESULT", "FileStorage", "Storage", "StoredObject", "file_uri_path", "open_storage"]
 
 
-def open_storage(settings: Settings) -> Storage:
-    """The storage that OCRQUEUE_STORAGE names; nothing is connected yet (see check()). Raises SettingsInvalid."""
+def open_storage(settings: Settings, s3_session: boto3.session.Session | None = None) -> Storage:
+    """The storage that OCRQUEUE_STORAGE names; nothing is connected yet (see check()). Raises SettingsInvalid.
+
+    `s3_session`: where it is a bucket, an app's own session instead of the settings' credentials.
+    """
     if urlsplit(settings.storage).scheme == "file":
         try:
             return FileStorage(file_uri_path(settings.storage))
@@ -24,4 +31,4 @@ def open_storage(settings: Settings) -> Storage:
             raise SettingsInvalid(f"OCRQUEUE_STORAGE: {error.message}") from None
     from ocrqueue.storage.s3 import S3Storage  # boto3 takes 0.2 s to import, which file:// need not pay
 
-    return S3Storage(settings)
+    return S3Storage(settings, s3_session)

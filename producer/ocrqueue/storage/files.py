@@ -216,6 +216,11 @@ class FileStorage(Storage):
         return f"Check that {self.root} is mounted, and the health of its disk or file server."
 
 
+_OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FOLDER_FLAG = getattr(os, "O_DIRECTORY", 0)
+"""0 where the system has none."""
+
+
 class _ThereAlready(Exception):
     """An object has the name already."""
 
@@ -251,7 +256,7 @@ def _write_atomically(path: str, data: bytes, place: Callable[[str, str], object
 
 
 def _write_new(path: str, data: bytes, *, durable: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN_FLAGS, 0o666)
     try:
         left = memoryview(data)
         while left:
@@ -263,7 +268,9 @@ def _write_new(path: str, data: bytes, *, durable: bool) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not _FOLDER_FLAG:
+        return  # Windows opens no folders
+    descriptor = os.open(path, os.O_RDONLY | _FOLDER_FLAG | _OPEN_FLAGS)
     try:
         os.fsync(descriptor)
     finally:

@@ -22,6 +22,7 @@ from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, fold
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, is_off_aws, s3_client, s3_failure
 
 if TYPE_CHECKING:
+    import boto3.session
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.literals import BucketLocationConstraintType
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
@@ -33,8 +34,10 @@ _MOST_AT_ONCE: Final = 1000
 class S3Storage(Storage):
     """Objects below `prefix` (empty, or ending in `/`) of `bucket`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, session: boto3.session.Session | None = None) -> None:
+        """`session`: of an app that has credentials of its own."""
         self._settings = settings
+        self._session = session
         bucket, _, folder = settings.storage.removeprefix("s3://").partition("/")
         self.bucket = bucket
         self.prefix = f"{folder}/" if folder else ""
@@ -44,7 +47,7 @@ class S3Storage(Storage):
 
     def prepare(self) -> None:
         with suppress(SettingsInvalid):
-            s3_client(self._settings)
+            s3_client(self._settings, self._session)
 
     def reconnect(self) -> None:
         forget_s3_clients()
@@ -211,7 +214,7 @@ class S3Storage(Storage):
 
     @property
     def _client(self) -> S3Client:
-        return s3_client(self._settings)
+        return s3_client(self._settings, self._session)
 
     @contextmanager
     def _errors(self, key: str | None) -> Iterator[None]:

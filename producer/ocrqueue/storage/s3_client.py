@@ -41,8 +41,10 @@ class S3Failure:
     """The server's header."""
 
 
-def s3_client(settings: Settings) -> S3Client:
+def s3_client(settings: Settings, session: boto3.session.Session | None = None) -> S3Client:
     """The client of this process for these settings; thread-safe. Raises SettingsInvalid.
+
+    `session`: an app's own, with its credentials; else those of the settings count, and then what the AWS SDK finds.
 
     Made once (that takes 0.1 s) in each process: sockets made before a fork must not be used on both sides of it.
     """
@@ -55,6 +57,11 @@ def s3_client(settings: Settings) -> S3Client:
         settings.s3_timeout_s,
         settings.s3_attempts,
         settings.upload_threads + 2,
+        tuple(
+            secret and secret.get_secret_value()
+            for secret in (settings.s3_access_key_id, settings.s3_secret_access_key, settings.s3_session_token)
+        ),
+        session,
     )
 
 
@@ -178,6 +185,8 @@ def _client(
     timeout_s: float,
     attempts: int,
     connections: int,
+    credentials: tuple[str | None, ...],
+    given: boto3.session.Session | None,
 ) -> S3Client:
     try:
         off_aws = is_off_aws(endpoint)
@@ -194,12 +203,15 @@ def _client(
             tcp_keepalive=True,
             user_agent=f"ocrqueue/{version('ocrqueue')}",  # botocore puts its own together anew for every request
         )
-        session = boto3.session.Session()  # boto3's default session must not be shared between threads
+        # boto3's default session must not be shared between threads
+        key_id, secret, token = credentials if given is None else (None, None, None)
+        session = given or boto3.session.Session(key_id, secret, token)
         client = session.client(
             "s3", endpoint_url=endpoint, region_name=region or session.region_name or "us-east-1", config=config
         )
         if endpoint is None and is_off_aws(client.meta.endpoint_url):  # ~/.aws/config names one
-            return _client(_process, client.meta.endpoint_url, region, addressing, timeout_s, attempts, connections)
+            own = client.meta.endpoint_url
+            return _client(_process, own, region, addressing, timeout_s, attempts, connections, credentials, given)
     except (boto.BotoCoreError, ValueError) as error:  # ValueError: botocore's answer to a malformed endpoint
         reason = "OCRQUEUE_S3_ENDPOINT is not a URL" if isinstance(error, ValueError) else type(error).__name__
         raise SettingsInvalid(

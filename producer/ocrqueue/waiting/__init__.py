@@ -1,1 +1,1 @@
-"""How a client hears of its jobs: one subscription to Redis for all of its waits, blocking or for asyncio."""
+"""Waiting for jobs: `watch` knows what to read and when, `subscriber` and `aio_subscriber` do it for each client."""

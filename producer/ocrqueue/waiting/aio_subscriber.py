@@ -19,7 +19,7 @@ from ocrqueue.core.records import JobStatus
 from ocrqueue.errors import BrokerUnavailable, ClientClosed
 from ocrqueue.settings import Settings
 from ocrqueue.waiting.subscriber import LINGER_S
-from ocrqueue.watch import Watch, Watches
+from ocrqueue.waiting.watch import Watch, Watches
 
 Statuses = Callable[[list[str]], Awaitable[list[JobStatus | None]]]
 

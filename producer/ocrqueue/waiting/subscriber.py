@@ -21,7 +21,7 @@ from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable, ClientClosed
-from ocrqueue.watch import Watch, Watches
+from ocrqueue.waiting.watch import Watch, Watches
 
 LINGER_S: Final = 0.5
 

@@ -91,7 +91,7 @@ class JobReader:
         engine.check_languages(job.languages)
         if may_refer and _is_referred(engine, job):
             self.is_referred = True
-            self._source = InputInfo(uri=redact_uri(job.image), sha256=None, format="", bytes=None)
+            self._source = InputInfo(uri=redact_uri(job.image), sha256=None, format="", bytes=None, name=job.name)
             self._engine = engine.info(job.languages)
             self.attempt.check_cancelled(0, 1)
             return
@@ -229,7 +229,8 @@ def errors_of(pages: Iterable[Page], image: SourceImage | None) -> tuple[ErrorIn
 
 def source_of(job: Job, data: bytes) -> InputInfo:
     """What is known of the image before it is opened."""
-    return InputInfo(uri=redact_uri(job.image), sha256=hashlib.sha256(data).hexdigest(), format="", bytes=len(data))
+    digest = hashlib.sha256(data).hexdigest()
+    return InputInfo(uri=redact_uri(job.image), sha256=digest, format="", bytes=len(data), name=job.name)
 
 
 def _is_referred(engine: Engine[Any], job: Job) -> bool:

@@ -26,6 +26,15 @@ def csv_pieces(document: Document) -> Iterator[str]:
         yield _rows(_page_rows(page, document.engine.name))
 
 
+def word_columns(document: Document) -> dict[str, list[object]]:
+    """The same, by column; a confidence that is not known is None."""
+    rows = [row for page in document.pages for row in _page_rows(page, document.engine.name)]
+    columns = {name: [row[number] for row in rows] for number, name in enumerate(COLUMNS)}
+    columns["confidence"] = [None if value == "" else value for value in columns["confidence"]]
+    columns["space_after"] = [value == "true" for value in columns["space_after"]]
+    return columns
+
+
 def _rows(rows: Iterator[tuple[object, ...]] | list[tuple[str, ...]]) -> str:
     written = StringIO()
     csv.writer(written).writerows(rows)

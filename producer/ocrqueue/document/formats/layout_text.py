@@ -30,7 +30,7 @@ class _Placed:
 def layout_text_pieces(document: Document) -> Iterator[str]:
     """Columns stay side by side; pages are separated by form feeds. Wide characters take two columns."""
     for number, page in enumerate(document.pages):
-        yield ("\f" if number else "") + _page_text(page)
+        yield ("\n\f" if number else "") + _page_text(page)
     yield "\n"
 
 

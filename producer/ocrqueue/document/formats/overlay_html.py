@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 from io import BytesIO
+from itertools import islice
 from typing import Final
 
 from ocrqueue.document import Document, Page, Word
@@ -34,6 +35,8 @@ text::selection {{ fill: #000; background: #fd6 }}
 <body>
 """
 _TAIL: Final = "</body>\n</html>\n"
+_PAGES_SHOWN: Final = 3
+_WORDS_SHOWN: Final = 3000
 _QUALITY: Final = 85
 
 
@@ -47,6 +50,23 @@ def overlay_html_pieces(document: Document, file: ImageFile) -> Iterator[str]:
     for page in document.pages:
         yield from _page(page, file)
     yield _TAIL
+
+
+def notebook_html(document: Document) -> str:
+    """The words of the first pages where they stand, without the picture, for the output of a notebook's cell."""
+    pieces = [f"<p><b>{escape(inline_text(document.job_id))}</b>: {len(document.pages)} pages</p>"]
+    for page in document.pages[:_PAGES_SHOWN]:
+        width, height = max(page.width, 1), max(page.height, 1)
+        words = "".join(_word(word, page) for word in islice(page.words(), _WORDS_SHOWN))
+        pieces.append(
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+            'style="max-width: 40rem; background: #fff; border: 1px solid #ccc">\n'
+            + words.replace("<polygon ", '<polygon fill-opacity="0.15" stroke-opacity="0.4" ')
+            + "</svg>"
+        )
+    if len(document.pages) > _PAGES_SHOWN:
+        pieces.append(f"<p>and {len(document.pages) - _PAGES_SHOWN} more pages</p>")
+    return "\n".join(pieces)
 
 
 def _page(page: Page, file: ImageFile) -> Iterator[str]:

@@ -9,12 +9,12 @@ from ocrqueue.document.formats.sanitise import inline_text
 
 
 def text_pieces(document: Document) -> Iterator[str]:
-    """Lines joined by newlines, paragraphs and blocks by empty lines, pages by form feeds.
+    """Lines joined by newlines, paragraphs and blocks by empty lines, pages by a newline and a form feed.
 
     That is `document.text` and a newline at the end, save that no word can break a line or steer a terminal.
     """
     for number, page in enumerate(document.pages):
-        yield ("\f" if number else "") + _page_text(page)
+        yield ("\n\f" if number else "") + _page_text(page)
     yield "\n"
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final, Literal, TypedDict
+from itertools import islice
+from typing import Any, Final, Literal, TypedDict, TypeVar
 
 from pydantic import ValidationError
 
-from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
+from ocrqueue.errors import JobMalformed
 from ocrqueue.job import CropMode, Job, PreparationStep, describe_validation_error
 from ocrqueue.job.names import OutputFormat, Priority
-from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
+from ocrqueue.submitting.image_input import ImageInput, content_of, is_single, name_of
 
-ImageInput = str | Path | bytes | Job
-"""A URI, a local path, the bytes of an image file, or a whole Job."""
+Image = TypeVar("Image")
 
 
 class JobFields(TypedDict, total=False):
@@ -41,6 +41,7 @@ class JobFields(TypedDict, total=False):
     priority: Priority | None
     tenant: str | None
     tag: str | None
+    name: str | None
     batch: str | None
     idempotency_key: str | None
     reply_to: str | None
@@ -64,50 +65,104 @@ _EXTENSIONS: Final = (
 )
 
 
-def build_job(
-    image: ImageInput,
-    settings: Settings,
-    storage: Callable[[], Storage],
-    prepare: Callable[[Job], Job],
-    announce: Announce,
-    fields: JobFields,
-) -> Job:
-    """The Job for `image`, with `fields` of Job and the settings' defaults, as `prepare` makes it ready.
+class Waiting:
+    """In the place of an image: there is none now, and more may come."""
 
-    Raises JobMalformed, SourceNotFound for a path that is not there, what `prepare` raises, or storage at the upload.
+
+WAITING: Final = Waiting()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A job that is checked; its image may still have to be uploaded."""
+
+    job: Job
+    content: Callable[[], bytes] | None = None
+    """Reads what is to be uploaded. None: the job has its reference."""
+
+
+def begin_job(image: ImageInput, settings: Settings, prepare: Callable[[Job], Job], fields: JobFields) -> Draft:
+    """The job for `image`, with `fields` of Job and the settings' defaults, as `prepare` makes it ready.
+
+    Raises JobMalformed, and what `prepare` raises: a bad job uploads nothing.
     """
     if isinstance(image, Job):
         if fields:
             raise JobMalformed("A Job is submitted as it is; it takes no further fields.")
         # it may have been submitted before: its id counts as given
-        return prepare(image.model_copy(update={"id": image.id}))
+        return Draft(prepare(image.model_copy(update={"id": image.id})))
     given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     defaults: dict[str, Any] = {"languages": settings.default_languages}
     if not given.get("compare"):
         defaults["engine"] = settings.default_engine
     if isinstance(given.get("languages"), str):
         given["languages"] = tuple(given["languages"].split("+"))
-    # checked before the upload, so that a bad job uploads nothing
-    job = prepare(_validated({**defaults, **given, "image": "file:///"}))
-    reference = _reference(image, storage, lambda name: announce(name, job.id))
-    return job.model_copy(update={"image": _validated({"image": reference}).image})
+    content = content_of(image)
+    if content is not None and "name" not in given:
+        given["name"] = name_of(image)
+    job = prepare(_validated({**defaults, **given, "image": image if content is None else "file:///"}))
+    return Draft(job, content)
 
 
-def several(images: Iterable[ImageInput], fields: JobFields) -> Iterator[ImageInput]:
+def finish_job(draft: Draft, storage: Callable[[], Storage], announce: Announce) -> Job:
+    """The job with the reference to its image, which is uploaded. Raises SourceNotFound, or what storage raises."""
+    if draft.content is None:
+        return draft.job
+    data = draft.content()
+    reference = upload(data, storage(), lambda name: announce(name, draft.job.id))
+    return draft.job.model_copy(update={"image": _validated({"image": reference}).image})
+
+
+def is_one(images: object) -> bool:
+    """Whether they are a list of one image."""
+    return isinstance(images, Sequence) and len(images) == 1
+
+
+def may_block(images: object) -> bool:
+    """Whether the next image may be long in coming."""
+    return not isinstance(images, Collection)
+
+
+def several(images: Iterable[Image], fields: JobFields) -> Iterator[Image]:
     """The images of a call. Raises JobMalformed for one image in their place, and if only one can have `fields`."""
-    if isinstance(images, str | bytes | Path | Job):
+    if is_single(images):
         raise JobMalformed("submit_many takes several images.", remedy="Put the image into a list, or use submit().")
-    return _one_for_each(images, [name for name in ("id", "idempotency_key") if fields.get(name) is not None])
+    single = _for_one_only(fields)
+    return iter(images) if single is None else _only_one(iter(images), single)
 
 
-def _one_for_each(images: Iterable[ImageInput], single: Sequence[str]) -> Iterator[ImageInput]:
-    for number, image in enumerate(images):
-        if number and single:
-            raise JobMalformed(
-                f"Several images cannot share one {single[0]}: they would be one job.",
-                remedy=f"Give each its own: submit a Job with {single[0]} for each image.",
-            )
+async def several_async(images: AsyncIterable[Image], fields: JobFields) -> AsyncIterator[Image]:
+    """The same."""
+    single = _for_one_only(fields)
+    kept: list[Image] = []
+    async for image in images:
+        if single is None:
+            yield image
+        elif kept:
+            raise _would_be_one_job(single)
+        else:
+            kept.append(image)
+    for image in kept:
         yield image
+
+
+def _for_one_only(fields: JobFields) -> str | None:
+    return next((name for name in ("id", "idempotency_key") if fields.get(name) is not None), None)
+
+
+def _only_one(images: Iterator[Image], name: str) -> Iterator[Image]:
+    """The image, once it is known that no other follows."""
+    first = list(islice((image for image in images if not isinstance(image, Waiting)), 2))
+    if len(first) > 1:
+        raise _would_be_one_job(name)
+    return iter(first)
+
+
+def _would_be_one_job(name: str) -> JobMalformed:
+    return JobMalformed(
+        f"Several images cannot share one {name}: they would be one job.",
+        remedy=f"Give each its own: submit a Job with {name} for each image.",
+    )
 
 
 def _validated(fields: dict[str, Any]) -> Job:
@@ -116,23 +171,6 @@ def _validated(fields: dict[str, Any]) -> Job:
     except ValidationError as error:
         complaints = describe_validation_error(error)
     raise JobMalformed(complaints)  # see parse_job
-
-
-def _reference(image: str | Path | bytes, storage: Callable[[], Storage], announce: Callable[[str], bool]) -> str:
-    if isinstance(image, str) and is_reference(image):
-        return image
-    return upload(image if isinstance(image, bytes) else _read(Path(image)), storage(), announce)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, ValueError):
-        raise SourceNotFound(f"There is no file {path}.") from None
-    except OSError as error:
-        raise SourcePathNotAllowed(
-            f"Cannot read {path}: {error.strerror}.", remedy="Check the file's permissions."
-        ) from None
 
 
 def upload(data: bytes, storage: Storage, announce: Callable[[str], bool] | None = None) -> str:

@@ -1,0 +1,132 @@
+"""What apps hand over as an image, and its bytes: paths, files, pictures of Pillow, arrays of NumPy.
+
+Neither Pillow nor NumPy is imported for it: who has such an object has imported its package already.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+
+from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
+from ocrqueue.job import Job
+from ocrqueue.job.references import is_reference
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_LONGEST_NAME: Final = 256
+_PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+_FLAT: Final = 3
+"""Dimensions of one image in an array: rows, columns, channels."""
+
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """A file that was opened for reading bytes."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+@runtime_checkable
+class PixelArray(Protocol):
+    """An array of NumPy, or of another package that speaks its protocol."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+if TYPE_CHECKING:
+    ImageInput = str | Path | bytes | bytearray | memoryview | BinaryFile | Image | PixelArray | Job
+else:
+    ImageInput = object
+"""A URI, a local path, the bytes of an image file, a file that was opened in binary mode, a picture of Pillow, an array
+of pixels, or a whole Job."""
+
+
+def is_single(images: object) -> bool:
+    """Whether it is one image, and no iterable of several."""
+    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Job | BinaryFile):
+        return True
+    return isinstance(images, PixelArray) and len(images.__array_interface__["shape"]) <= _FLAT
+
+
+def content_of(image: object) -> Callable[[], bytes] | None:
+    """What gives the bytes that are to be uploaded; None for a reference. Raises JobMalformed.
+
+    A path is read later, in the thread that uploads it. All else is read now: the caller may close or change it.
+    """
+    if isinstance(image, str) and is_reference(image):
+        return None
+    if isinstance(image, str | os.PathLike):
+        return lambda: _read(Path(image))
+    data = _bytes_of(image)
+    return lambda: data
+
+
+def name_of(image: object) -> str | None:
+    """The name of a file; what is no text in it is replaced. None where there is none."""
+    path = image if isinstance(image, str | os.PathLike) else getattr(image, "name", getattr(image, "filename", None))
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        return None
+    return Path(path).name.encode(errors="replace").decode()[:_LONGEST_NAME] or None
+
+
+def _bytes_of(image: object) -> bytes:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    pillow: Any = sys.modules.get("PIL.Image")
+    if pillow is not None and isinstance(image, pillow.Image):
+        return _png(image)
+    if isinstance(image, PixelArray):
+        return _png(_picture(image))
+    if isinstance(image, BinaryFile):
+        data = image.read()
+        if isinstance(data, bytes):
+            return data
+        raise JobMalformed("The file was opened as text.", remedy='Open it with mode "rb".')
+    raise JobMalformed(
+        f"A {type(image).__name__} is no image that can be submitted.",
+        remedy="Give a reference, a path, bytes, a binary file, a picture of Pillow, or an array of pixels.",
+    )
+
+
+def _png(picture: Image) -> bytes:
+    """Its pixels as they are, without loss."""
+    if picture.mode == "F":
+        raise JobMalformed("A picture of mode F has no range of colors.", remedy='Convert it to mode "L" first.')
+    written = BytesIO()
+    shown = picture if picture.mode in _PNG_MODES else picture.convert("RGBA" if "A" in picture.mode else "RGB")
+    # the file is to be small enough, and not as small as it could be
+    shown.save(written, "PNG", compress_level=1, **({"dpi": dpi} if (dpi := picture.info.get("dpi")) else {}))
+    return written.getvalue()
+
+
+def _picture(array: PixelArray) -> Image:
+    from PIL import Image
+
+    shape = tuple(array.__array_interface__["shape"])
+    try:
+        if len(shape) == _FLAT and shape[2] == 1:
+            array = array.reshape(shape[:2])  # type: ignore[attr-defined]  # as NumPy's, and its like
+        return Image.fromarray(array)
+    except (TypeError, ValueError, AttributeError, KeyError):
+        raise JobMalformed(
+            f"An array of type {array.__array_interface__['typestr']} and shape {shape} is no image.",
+            remedy="Give 8 bits (uint8) in rows, columns and 1, 3 (RGB) or 4 (RGBA) channels.",
+        ) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, ValueError):
+        raise SourceNotFound(f"There is no file {path}.") from None
+    except OSError as error:
+        raise SourcePathNotAllowed(
+            f"Cannot read {path}: {error.strerror}.", remedy="Check the file's permissions."
+        ) from None

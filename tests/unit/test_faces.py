@@ -1,0 +1,51 @@
+"""The blocking and the asyncio client have the same public members, with the same parameters."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from ocrqueue import AsyncBatch, AsyncOcrQueue, AsyncSubmittedJob, Batch, OcrQueue, SubmittedJob
+from ocrqueue.aio_dead_letters import AsyncDeadLetters
+from ocrqueue.core.dead_letters import DeadLetters
+
+FACES = pytest.mark.parametrize(
+    ("blocking", "awaitable"),
+    [
+        (OcrQueue, AsyncOcrQueue),
+        (SubmittedJob, AsyncSubmittedJob),
+        (Batch, AsyncBatch),
+        (DeadLetters, AsyncDeadLetters),
+    ],
+)
+
+
+def public(face: type) -> set[str]:
+    return {name for name in dir(face) if not name.startswith("_")}
+
+
+def parameters(function: Any) -> dict[str, tuple[Any, Any]]:
+    return {each.name: (each.kind, each.default) for each in inspect.signature(function).parameters.values()}
+
+
+@FACES
+def test_both_have_the_same_members(blocking: type, awaitable: type) -> None:
+    assert public(blocking) == public(awaitable)
+
+
+@FACES
+def test_they_take_the_same(blocking: type, awaitable: type) -> None:
+    for name in public(blocking):
+        one, other = getattr(blocking, name), getattr(awaitable, name)
+        if inspect.isfunction(one):
+            assert parameters(one) == parameters(other), name
+
+
+def test_they_are_opened_alike() -> None:
+    assert parameters(OcrQueue) == parameters(AsyncOcrQueue)
+    # what each speaks to Redis through
+    own = {"registry"}, {"arguments", "client"}
+    named = ({name for name in vars(client()) if name[0] != "_"} for client in (OcrQueue, AsyncOcrQueue))
+    assert len({frozenset(names - mine) for names, mine in zip(named, own, strict=True)}) == 1

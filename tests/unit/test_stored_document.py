@@ -1,0 +1,91 @@
+"""A Document out of storage: read in pieces, and as an older client reads what a newer version has written."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from ocrqueue.document import Document, document_for_app, stored_document
+from ocrqueue.errors import ResultUnreadable
+from tests.unit.test_document import document, word
+
+
+def written(**changes: Any) -> bytes:
+    """A Document, with some values of its first page, and the first word in it, as a newer version might have them."""
+    made = json.loads(document([word(1, "a", 0.5), word(2, "b", None)]).model_dump_json())
+    page = made["pages"][0]
+    for name, value in changes.items():
+        place = page["blocks"][0]["paragraphs"][0]["lines"][0]["words"][0] if name == "reading" else page
+        (made if name in {"schema_version", "status"} else place)[name] = value
+    return json.dumps(made).encode()
+
+
+@pytest.mark.parametrize("read", [stored_document, document_for_app])
+def test_what_was_written_is_read(read: Any) -> None:
+    made = document([word(1, "a", 0.5)], [word(2, "b", None)])
+    assert read(made.model_dump_json().encode()) == made
+    assert read(document().model_dump_json().encode()).text == ""
+
+
+def test_an_older_client_reads_a_newer_word_as_unknown() -> None:
+    trail = [{"engine": "e", "words": 2, "verdict": "blocks sent on"}]
+    read = document_for_app(written(reading="line", text_case="small capitals", layout="learned", trail=trail))
+    assert read.text == "a b"
+    assert [found.reading for found in read.words()] == ["unknown", "page"]
+    page = read.pages[0]
+    assert (page.text_case, page.layout, page.trail[0].verdict) == ("unknown", "unknown", "unknown")
+
+
+def test_a_worker_does_not_take_it_for_its_own() -> None:
+    with pytest.raises(ResultUnreadable):
+        stored_document(written(reading="line"))
+
+
+@pytest.mark.parametrize("read", [stored_document, document_for_app])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[",
+        b"[]",
+        b'{"pages": 1}',
+        b'{"pages": [{"blocks": [1, {"paragraphs": [null]}]}]}',
+        written(schema_version=2),
+        written(rotation=45),
+        written(status="doubtful"),
+        written(width="secret text"),
+        b"\xff",
+    ],
+)
+def test_what_cannot_be_read_is_one_error_that_shows_nothing(read: Any, data: bytes) -> None:
+    with pytest.raises(ResultUnreadable) as refused:
+        read(data)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_collector_goes_on_after_it() -> None:
+    assert gc.isenabled()
+    document_for_app(written())
+    with pytest.raises(ResultUnreadable):
+        document_for_app(b"[")
+    assert gc.isenabled()
+
+
+def test_other_threads_have_their_turn_while_a_large_one_is_read() -> None:
+    large = document(*[[word(number, "word", 0.5) for number in range(10)] for _ in range(2000)])
+    data = large.model_dump_json().encode()
+    reader = threading.Thread(target=document_for_app, args=(data,))
+    begun = last = time.perf_counter()
+    longest = 0.0
+    reader.start()
+    while reader.is_alive():
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    # the JSON is parsed in one go, which is the smaller part; it was all of it
+    assert longest < 0.7 * (time.perf_counter() - begun)
+    assert isinstance(large, Document)
