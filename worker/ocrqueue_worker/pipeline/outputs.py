@@ -111,8 +111,8 @@ class _Writer:
 
     def _key(self, name: str) -> str:
         """Each attempt has a place of its own, as for crops: neither touches what the other's result names."""
-        name = self._attempt.name
-        folder = f"outputs-{name}" if name else "outputs"
+        attempt = self._attempt.name
+        folder = f"outputs-{attempt}" if attempt else "outputs"
         return f"results/{self._attempt.job.id}/{folder}/{name}"
 
     def _check_time(self) -> None:
