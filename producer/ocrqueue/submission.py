@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from pydantic import ValidationError
 
@@ -33,6 +33,8 @@ class JobFields(TypedDict, total=False):
     options: Mapping[str, Any] | None
     crops: CropMode | None
     crop_padding: int | None
+    dpi: int | None
+    truncated: Literal["refuse", "read"] | None
     time_limit_s: int | None
     cache: bool | None
     priority: Priority | None
@@ -52,6 +54,7 @@ _FRESH_S: Final = 86_400.0
 """An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
 
 _EXTENSIONS: Final = (
+    (b"%PDF-", "pdf"),
     (b"\x89PNG", "png"),
     (b"\xff\xd8\xff", "jpg"),
     (b"II*\0", "tif"),

@@ -99,6 +99,9 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     help="End a job as engine.timeout after so long.  [default: the engine's limit]",
 )
 @click.option(
+    "--dpi", type=click.IntRange(50, 1200), help="At which pages of a PDF that are no scans are drawn.  [default: 300]"
+)
+@click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
     help="Of a page that is cut off, read what is there.  [default: refuse]",
@@ -125,7 +128,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @json_option
 @click.pass_context
 def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Queue images.
+    """Queue images and documents.
 
     IMAGE is a path, a glob in quotes, or a reference: s3://bucket/key, gs://bucket/key, https://host/path,
     file:///path. `-` reads paths and references from stdin, one a line.

@@ -160,6 +160,11 @@ class Page(_Value):
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")
     dpi: float | None = Field(default=None, description="Dots per inch as the file states it; null where it does not.")
+    size_pt: tuple[float, float] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="Width and height in points of a PDF's page, as shown; dpi is what it was drawn or scanned at.",
+    )
     rotation: Literal[0, 90, 180, 270] = Field(
         default=0, description="Degrees clockwise by which the page's text is turned; turn it back by as much to read."
     )
@@ -198,7 +203,7 @@ class Page(_Value):
 class InputInfo(_Value):
     uri: str = Field(description="The reference, its query string and credentials removed.")
     sha256: str | None = Field(description="Null where the engine fetched the image itself, by its reference.")
-    format: str = Field(description="PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
+    format: str = Field(description="PDF, PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
     bytes: int | None
 
 

@@ -37,9 +37,9 @@ def new_job_id() -> str:
 
 
 class Job(BaseModel):
-    """One image to read.
+    """One image or document to read.
 
-    Image bytes never travel in it: `image` is a reference that the worker can fetch.
+    Its bytes never travel in it: `image` is a reference that the worker can fetch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="ocrqueue job")
@@ -77,6 +77,10 @@ class Job(BaseModel):
     )
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."
+    )
+    dpi: Annotated[int, Field(ge=50, le=1200)] = Field(
+        default=300,
+        description="Dots per inch at which a PDF's pages are drawn; one that is a scan is taken as it is.",
     )
     truncated: Literal["refuse", "read"] = Field(
         default="refuse",

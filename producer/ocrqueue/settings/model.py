@@ -213,6 +213,11 @@ class Settings(BaseSettings):
         default=500, ge=1, description="Pages (TIFF) or frames (GIF, WebP, AVIF) of one image."
     )
     image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
+    pdf_max_pages: int = Field(default=3000, ge=1, description="Pages of one PDF.")
+    pdf_max_objects: int = Field(
+        default=500_000, ge=1, description="Objects on one page of a PDF: pieces of text, lines, pictures."
+    )
+    pdf_page_timeout_s: float = Field(default=60.0, gt=0, description="Drawing one page of a PDF.")
 
     # Delivery
     low_lane_share: int = Field(

@@ -30,6 +30,7 @@ def cache_key(image_sha256: str, engine: EngineInfo, job: Job, options: EngineOp
         job.crops,
         job.crop_padding if job.crops != "none" else 0,
         *((job.truncated,) if job.truncated != "refuse" else ()),
+        *((f"{job.dpi} dpi",) if job.dpi != 300 else ()),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

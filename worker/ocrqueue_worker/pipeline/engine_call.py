@@ -33,7 +33,7 @@ def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[
     try:
         results = check_results(engine.recognize(pages, reading), pages, engine.name)
         return [
-            in_file_pixels(result, page) if isinstance(result, Page) else _without_frames(result)
+            as_in_file(result, page) if isinstance(result, Page) else _without_frames(result)
             for result, page in zip(results, pages, strict=True)
         ]
     except SoftTimeLimitExceeded:
@@ -42,6 +42,12 @@ def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[
         return [_without_frames(error)] * len(pages)
     except Exception as error:
         return [_broke_off(engine, error)] * len(pages)
+
+
+def as_in_file(page: Page, image: PageImage) -> Page:
+    """`page`, as read on `image`, in the file's own pixels, and with what the file says of it."""
+    page = in_file_pixels(page, image)
+    return page if image.size_pt is None else page.model_copy(update={"dpi": image.dpi, "size_pt": image.size_pt})
 
 
 def _without_frames(error: OcrQueueError) -> OcrQueueError:
@@ -99,4 +105,6 @@ def as_page(image: PageImage, result: Result) -> Page:
     if result.retryable:
         raise result
     width, height = image.file_size or image.image.size
-    return Page(number=image.number, width=width, height=height, dpi=image.dpi, error=result.info)
+    return Page(
+        number=image.number, width=width, height=height, dpi=image.dpi, size_pt=image.size_pt, error=result.info
+    )

@@ -25,9 +25,8 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri, reference_path, split_uri
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
-from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.greyscale import without_empty_color
-from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.images.page import PageImage, PageSource
 from ocrqueue_worker.limits.heap import note_use
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
@@ -35,6 +34,7 @@ from ocrqueue_worker.pipeline.cached_crops import with_own_crops
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
 from ocrqueue_worker.pipeline.file_pixels import on_image
+from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.sources import fetch
@@ -72,7 +72,7 @@ class JobReader:
         self._pages: list[Page] = []
         self._to_decode: deque[int] = deque()
         self._count = 1
-        self._image: SourceImage | None = None
+        self._image: PageSource | None = None
         self._earlier: Document | None = None
         self._gathered: Document | None = None
         self._spent_before: Timings | None = None
@@ -105,9 +105,7 @@ class JobReader:
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
         if self._earlier is not None:
             return
-        read_truncated = job.truncated == "read"
-        image = open_image(data, workplace.settings, read_truncated=read_truncated)
-        self._image = self._opened.enter_context(image)
+        self._image = self._opened.enter_context(open_source(data, self.attempt))
         self._source = self._source.model_copy(update={"format": self._image.format})
         count = self._image.page_count
         if page is None and count > 1 and engine.splits(self.options):
@@ -217,7 +215,7 @@ class JobReader:
         )
 
 
-def errors_of(pages: Iterable[Page], image: SourceImage | None) -> tuple[ErrorInfo, ...]:
+def errors_of(pages: Iterable[Page], image: PageSource | None) -> tuple[ErrorInfo, ...]:
     """Of the pages that failed, and of those of which `image` had a part alone."""
     truncated = image.truncated if image is not None else {}
     found = ((page, page.error or truncated.get(page.number)) for page in pages)
@@ -239,7 +237,7 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
 
 
-def decode_pages(image: SourceImage, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:
+def decode_pages(image: PageSource, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:
     """The pages that could be decoded, and the rest as failed Pages."""
     decoded, failed = [], []
     for number in numbers:

@@ -12,15 +12,15 @@ from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
 from ocrqueue.errors import ErrorInfo, OcrQueueError
 from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.engines.engine import Engine, Reading
-from ocrqueue_worker.images.decoding import SourceImage, open_image
-from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.images.page import PageImage, PageSource
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
-from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise, recognise_lines
-from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
+from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
+from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
@@ -76,7 +76,7 @@ class Turn:
         self.source = source_of(job, data)
         self.info = self.engine.info(job.languages)
         self._recall(self.source)
-        with open_image(data, workplace.settings, read_truncated=job.truncated == "read") as image:
+        with open_source(data, self.attempt) as image:
             self.source = self.source.model_copy(update={"format": image.format})
             self.attempt.check_cancelled(0, image.page_count)
             self._read_pages(image, self._asked_pages(image.page_count))
@@ -118,7 +118,7 @@ class Turn:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _read_pages(self, image: SourceImage, numbers: Sequence[int]) -> None:
+    def _read_pages(self, image: PageSource, numbers: Sequence[int]) -> None:
         known = self._known_pages(numbers, image.page_count)
         limits = time_limits(self.attempt.workplace.settings, self.attempt.job)
         reading = Reading(
@@ -185,7 +185,7 @@ class Turn:
             if isinstance(second, Line)
         }
         page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
-        return _Read(in_file_pixels(page, image) if isinstance(page, Page) else page, seconds, whole=False)
+        return _Read(as_in_file(page, image) if isinstance(page, Page) else page, seconds, whole=False)
 
     # --- keeping ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,155 @@
+"""PDFs to pictures: what is drawn, what is taken as it is, and how broken ones end, in a process that may be lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from ocrqueue.errors import OcrQueueError, PdfPageDamaged
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.pdf import process
+from ocrqueue_worker.pdf.document import PdfReading, PdfSource, open_pdf
+from tests.support.hostile_pdfs import HOSTILE_PDFS, paper, second_page_missing, word_page
+from tests.support.pdfs import A4, PdfPage, image_object, pdf_of, scan, text_at
+
+SETTINGS = load_settings(pdf_page_timeout_s=20)
+IMPATIENT = load_settings(pdf_page_timeout_s=2)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _none_is_left() -> Iterator[None]:
+    yield
+    while process._idle:
+        process._idle.pop().end()
+
+
+def pages(data: bytes, settings: Settings = SETTINGS, dpi: int = 72) -> list[PageImage]:
+    with open_pdf(data, settings, PdfReading(dpi=dpi)) as pdf:
+        return [pdf.page(number) for number in range(1, pdf.page_count + 1)]
+
+
+def page(data: bytes, dpi: int = 72) -> PageImage:
+    (found,) = pages(data, dpi=dpi)
+    return found
+
+
+def unlike(image: Image.Image, expected: Image.Image) -> float:
+    """Mean difference of levels; 255 where the sizes differ."""
+    if image.size != expected.size:
+        return 255.0
+    return float(ImageStat.Stat(ImageChops.difference(image.convert("L"), expected.convert("L"))).mean[0])
+
+
+def ink(image: Image.Image) -> tuple[int, int, int, int]:
+    box = ImageChops.invert(image.convert("L")).point(lambda level: 255 * (level > 100)).getbbox()
+    assert box is not None
+    return box
+
+
+def warnings_of(pdf: PdfSource) -> list[str]:
+    return [each.code for each in pdf.warnings]
+
+
+def test_a_page_is_drawn_at_the_resolution_that_was_asked() -> None:
+    drawn = page(pdf_of(word_page()), dpi=144)
+    assert (drawn.image.mode, drawn.image.size, drawn.dpi, drawn.size_pt) == ("RGB", (1190, 1684), 144, A4)
+    left, top, _, bottom = ink(drawn.image)
+    assert abs(left - 120) < 6
+    # its base line is at 700 points from below
+    assert abs(bottom - (842 - 700) * 2) < 3
+    assert top > (842 - 724) * 2
+
+
+@pytest.mark.parametrize("coding", ["flate", "jpeg", "jpeg2000", "fax", "jbig2"])
+def test_a_page_that_is_one_scan_is_taken_as_it_is(coding: str) -> None:
+    mode = "1" if coding in ("fax", "jbig2") else "L"
+    taken = page(pdf_of(scan(paper(mode), coding, dpi=150, content=text_at(50, 400, "words", mode=3))))
+    assert (taken.image.mode, taken.image.size, taken.dpi, taken.size_pt) == ("L", (850, 1100), 150, (408, 528))
+    assert unlike(taken.image, paper(mode)) < 2
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_scan_is_turned_as_the_page_is_shown(degrees: int) -> None:
+    entries = b"/Rotate %d" % degrees
+    taken, drawn = page(pdf_of(scan(paper(), entries=entries))), page(pdf_of(scan(paper("1"), "mask", entries=entries)))
+    assert taken.image.size == ((850, 1100) if degrees == 180 else (1100, 850))
+    small = drawn.image.size
+    right = unlike(taken.image.resize(small, Image.Resampling.BOX), drawn.image)
+    assert right * 2 < unlike(taken.image.rotate(180).resize(small, Image.Resampling.BOX), drawn.image)
+
+
+@pytest.mark.parametrize(
+    "page_of",
+    [
+        lambda: scan(paper(), content=text_at(50, 200, "on top", size=60)),
+        lambda: scan(paper("1"), "mask"),
+        lambda: PdfPage(b"q 300 0 0 500 50 50 cm /Im0 Do Q\n", (408, 528), images={"Im0": image_object(paper())}),
+        lambda: PdfPage(b"q 0 528 -408 0 408 0 cm /Im0 Do Q\n", (408, 528), images={"Im0": image_object(paper())}),
+        lambda: scan(paper(), entries=b"/Annots [<< /Type /Annot /Subtype /Square /Rect [9 9 99 99] >>]"),
+        # white is black in this one
+        lambda: scan(ImageChops.invert(paper()), content=b""),
+    ],
+    ids=["text on it", "mask", "with a margin", "on its side", "a note on it", "dark"],
+)
+def test_what_is_more_than_a_scan_is_drawn(page_of: object, request: pytest.FixtureRequest) -> None:
+    found = page(pdf_of(page_of()))  # type: ignore[operator]
+    is_dark = request.node.callspec.id == "dark"
+    assert found.dpi == (150 if is_dark else 72)
+
+
+def test_a_large_page_is_drawn_smaller_and_that_is_said() -> None:
+    with open_pdf(pdf_of(PdfPage(size=(2000, 1000))), load_settings(image_max_pixels=500_000)) as pdf:
+        found = pdf.page(1)
+        assert warnings_of(pdf) == ["pdf.dpi_lowered"]
+    assert found.image.size == (1000, 500)
+    assert found.dpi == 36
+
+
+@pytest.mark.parametrize("name", HOSTILE_PDFS)
+def test_a_hostile_pdf_ends_in_its_page_or_its_own_error(name: str) -> None:
+    make, code = HOSTILE_PDFS[name]
+    if code is None:
+        with open_pdf(make(), SETTINGS, PdfReading(dpi=72)) as pdf:
+            assert ink(pdf.page(1).image)[3] > 0
+            assert warnings_of(pdf) == {"xfa": ["pdf.xfa"], "without_xref": ["pdf.end_missing"]}.get(name, [])
+        return
+    with pytest.raises(OcrQueueError) as raised:
+        pages(make(), IMPATIENT if code == "pdf.page_too_slow" else SETTINGS)
+    assert raised.value.code == code
+    assert raised.value.info.remedy
+
+
+def test_a_bad_page_does_not_cost_the_others() -> None:
+    with open_pdf(second_page_missing(), SETTINGS, PdfReading(dpi=72)) as pdf:
+        assert pdf.page_count == 2
+        with pytest.raises(PdfPageDamaged):
+            pdf.page(2)
+        assert ink(pdf.page(1).image)
+
+
+def test_a_lost_process_costs_one_page() -> None:
+    with open_pdf(pdf_of(word_page(), word_page()), SETTINGS, PdfReading(dpi=72)) as pdf:
+        assert pdf._process is not None
+        os.kill(pdf._process._process.pid, signal.SIGKILL)
+        with pytest.raises(PdfPageDamaged):
+            pdf.page(1)
+        assert ink(pdf.page(2).image)
+
+
+def test_a_process_serves_the_next_document() -> None:
+    page(pdf_of(word_page()))
+    [waiting] = process._idle[-1:]
+    with open_pdf(pdf_of(word_page()), SETTINGS) as pdf:
+        assert pdf._process is waiting
+
+
+def test_memory_has_a_limit() -> None:
+    data = HOSTILE_PDFS["million_objects"][0]()
+    with open_pdf(data, SETTINGS, PdfReading(memory_mib=100)) as pdf, pytest.raises(OcrQueueError) as raised:
+        pdf.page(1)
+    assert raised.value.code in ("pdf.page_damaged", "engine.out_of_memory")
