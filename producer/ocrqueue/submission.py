@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
-from ocrqueue.job import CropMode, Job, describe_validation_error
+from ocrqueue.job import CropMode, ExistingText, Job, describe_validation_error
 from ocrqueue.job.names import Priority
 from ocrqueue.job.references import is_reference
 from ocrqueue.settings import Settings
@@ -33,6 +33,9 @@ class JobFields(TypedDict, total=False):
     options: Mapping[str, Any] | None
     crops: CropMode | None
     crop_padding: int | None
+    pages: str | None
+    password: str | SecretStr | None
+    existing_text: ExistingText | None
     dpi: int | None
     truncated: Literal["refuse", "read"] | None
     time_limit_s: int | None

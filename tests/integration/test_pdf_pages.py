@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from ocrqueue.document import Page
 from ocrqueue.errors import OcrQueueError, PdfPageDamaged
+from ocrqueue.job import ExistingText
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pdf import process
 from ocrqueue_worker.pdf.document import PdfReading, PdfSource, open_pdf
 from tests.support.hostile_pdfs import HOSTILE_PDFS, paper, second_page_missing, word_page
-from tests.support.pdfs import A4, PdfPage, image_object, pdf_of, scan, text_at
+from tests.support.pdfs import A4, HELVETICA, PdfPage, image_object, pdf_of, scan, stream_object, text_at
 
 SETTINGS = load_settings(pdf_page_timeout_s=20)
 IMPATIENT = load_settings(pdf_page_timeout_s=2)
@@ -153,3 +155,53 @@ def test_memory_has_a_limit() -> None:
     with open_pdf(data, SETTINGS, PdfReading(memory_mib=100)) as pdf, pytest.raises(OcrQueueError) as raised:
         pdf.page(1)
     assert raised.value.code in ("pdf.page_damaged", "engine.out_of_memory")
+
+
+# --- text that is there already ------------------------------------------------------------------------------------
+
+
+def known(data: bytes, existing_text: ExistingText = "use", pictures: bool = False, dpi: int = 144) -> Page | None:
+    reading = PdfReading(dpi=dpi, existing_text=existing_text, pictures=pictures)
+    with open_pdf(data, SETTINGS, reading) as pdf:
+        found = pdf.page(1)
+        assert found.known is None or pictures == (found.image.size == (found.known.width, found.known.height))
+        return found.known
+
+
+TWO_LINES = text_at(60, 700, "Hello, world") + text_at(60, 660, "again") + text_at(60, 100, "far below")
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_words_stand_where_the_page_shows_them(degrees: int) -> None:
+    data = pdf_of(PdfPage(TWO_LINES, entries=b"/Rotate %d" % degrees))
+    found = known(data, pictures=True)
+    assert found is not None
+    assert [[line.text for line in block.paragraphs[0].lines] for block in found.blocks] == [
+        ["Hello, world", "again"],
+        ["far below"],
+    ]
+    assert (found.source, found.rotation, found.dpi) == ("pdf", degrees, 144)
+    assert all(word.confidence is None for word in found.words())
+    drawn = page(data, dpi=144).image
+    for word in found.words():
+        left, top, right, bottom = word.bbox
+        inked = ink(drawn.crop((int(left) - 4, int(top) - 4, int(right) + 5, int(bottom) + 5)))
+        assert max(abs(inked[0] - 4), abs(inked[1] - 4)) <= 3
+        (x0, y0), (x1, y1) = word.polygon[0], word.polygon[1]
+        along = {0: x1 - x0, 90: y1 - y0, 180: x0 - x1, 270: y0 - y1}[degrees]
+        assert along == pytest.approx(max(right - left, bottom - top), abs=0.1)
+
+
+def test_an_engine_reads_what_has_no_text_or_none_that_is_plain() -> None:
+    assert known(pdf_of(scan(paper())), "auto") is None
+    assert known(pdf_of(word_page()), "read_anyway") is None
+    readable = known(pdf_of(word_page()), "auto")
+    assert readable is not None
+    assert readable.text == "Hello 42"
+    to_unicode = b"/beginbfchar 1 beginbfchar <48> <E048> endbfchar"
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding /ToUnicode 6 0 R >>"
+    secretive = pdf_of(word_page(), more=[stream_object(to_unicode)]).replace(HELVETICA, font)
+    assert known(secretive, "auto") is None
+    taken = known(pdf_of(scan(paper())), "use")
+    assert taken is not None
+    assert taken.text == ""

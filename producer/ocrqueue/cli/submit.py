@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TextIO, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -24,7 +24,7 @@ from ocrqueue.core import JobStatus
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.document import Document
 from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
-from ocrqueue.job import CropMode
+from ocrqueue.job import CropMode, ExistingText
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_settings
@@ -102,6 +102,19 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     "--dpi", type=click.IntRange(50, 1200), help="At which pages of a PDF that are no scans are drawn.  [default: 300]"
 )
 @click.option(
+    "--existing-text",
+    type=click.Choice(get_args(ExistingText)),
+    help="Of text that a PDF holds already: read the page anyway, use the text, or use it where it is sound.  "
+    "[default: read_anyway]",
+)
+@click.option("--pages", metavar="RANGES", help="Pages of a document, such as 1-3,7,10-.  [default: all]")
+@click.option(
+    "--password-file",
+    type=click.File("r"),
+    metavar="FILE",
+    help="Holds the password of an encrypted PDF; - is stdin. A line break at its end is left out.",
+)
+@click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
     help="Of a page that is cut off, read what is there.  [default: refuse]",
@@ -171,6 +184,7 @@ def job_fields(
     languages: tuple[str, ...],
     options: tuple[str, ...],
     no_cache: bool,
+    password_file: TextIO | None,
     **same: Any,
 ) -> dict[str, Any]:
     """Fields of Job from the command line's; those not given are None."""
@@ -184,6 +198,7 @@ def job_fields(
         "languages": split_languages(languages),
         "options": (parse_options_by_engine if by_engine else parse_options)(options) or None,
         "cache": False if no_cache else None,
+        "password": password_file.read().rstrip("\r\n") if password_file else None,
     }
 
 

@@ -173,6 +173,11 @@ class Page(_Value):
     text_case: Literal["kept", "lower"] = Field(
         default="kept", description="lower: the engine writes all letters in lower case, whatever the page shows."
     )
+    source: Literal["pdf"] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="pdf: the words are the PDF's own text, and no engine has read the page.",
+    )
     layout: Literal["engine", "inferred"] = Field(
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
     )
@@ -317,4 +322,9 @@ def mean_confidence(parts: Sequence[Region]) -> float | None:
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a Job or Document as it stands in a message or file."""
     schema = model.model_json_schema(mode="serialization")
+    # what is taken and never written
+    secret = [name for name, field in model.model_fields.items() if field.exclude]
+    if secret:
+        taken = model.model_json_schema(mode="validation")["properties"]
+        schema["properties"] |= {name: taken[name] for name in secret}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

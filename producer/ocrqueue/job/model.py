@@ -10,15 +10,26 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 import uuid_utils
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
 from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, Priority
+from ocrqueue.job.page_selection import PageSelection
 from ocrqueue.job.route import MOST_ENGINES, EngineName, Route
 
 SCHEMA_VERSION: Final = 1
 
 CropMode = Literal["objects", "archive", "none"]
+ExistingText = Literal["read_anyway", "use", "auto"]
 JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 TENANT: Final = r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,63})?$"
 BATCH: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
@@ -82,6 +93,19 @@ class Job(BaseModel):
         default=300,
         description="Dots per inch at which a PDF's pages are drawn; one that is a scan is taken as it is.",
     )
+    existing_text: ExistingText = Field(
+        default="read_anyway",
+        description="Of text that a PDF's page holds already. read_anyway: the page is read as it looks. use: its "
+        "words are taken, and nothing is read. auto: they are taken where there are any and all are plain Unicode.",
+    )
+    pages: Annotated[str, Field(max_length=1000)] | None = Field(
+        default=None, description="Pages or frames of a document that are to be read, such as 1-3,7,10-; null: all."
+    )
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256)] | None = Field(
+        default=None,
+        exclude=True,
+        description="That opens an encrypted PDF. Kept apart from the job until its end, and shown nowhere.",
+    )
     truncated: Literal["refuse", "read"] = Field(
         default="refuse",
         description="Of a page that is cut off. refuse: an error. read: what is there, in a Document that is partial.",
@@ -122,6 +146,12 @@ class Job(BaseModel):
                 raise ValueError(f"not a language code: {language[:40]!r}")
         if len(set(value)) != len(value):
             raise ValueError("a language is named twice")
+        return value
+
+    @field_validator("pages")
+    @classmethod
+    def _ranges(cls, value: str | None) -> str | None:
+        PageSelection.of(value)
         return value
 
     @field_validator("reply_to")
@@ -167,6 +197,10 @@ class Job(BaseModel):
     def has_new_id(self) -> bool:
         """Whether the id was made for it here, and was given by nobody: then no result of that id is stored yet."""
         return "id" not in self.model_fields_set
+
+    @property
+    def page_selection(self) -> PageSelection:
+        return PageSelection.of(self.pages)
 
     @property
     def wants_route(self) -> bool:

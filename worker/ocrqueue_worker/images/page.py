@@ -9,7 +9,7 @@ from typing import Protocol, Self
 
 from PIL.Image import Image
 
-from ocrqueue.document import DocumentWarning
+from ocrqueue.document import DocumentWarning, Page
 from ocrqueue.errors import ErrorInfo
 
 
@@ -20,7 +20,8 @@ class PageImage:
     `image` has mode "L" or "RGB", 8 bits a channel, EXIF orientation applied, transparency laid on white or on what
     shows it better. `dpi` is dots per inch as the file states it, None where it does not or cannot be right.
     `file_size` is the width and height in the file's own pixels, where `image` was stretched to have square ones.
-    `size_pt` is the width and height in points of a PDF's page, as it is shown.
+    `size_pt` is the width and height in points of a PDF's page, as it is shown. `known` is the page as the file's own
+    text tells it, in the place of what an engine would read; `image` then has a pixel only, if no crops are wanted.
     """
 
     number: int
@@ -28,6 +29,7 @@ class PageImage:
     dpi: float | None = None
     file_size: tuple[int, int] | None = None
     size_pt: tuple[float, float] | None = None
+    known: Page | None = None
 
 
 class PageSource(Protocol):
@@ -38,6 +40,11 @@ class PageSource(Protocol):
 
     @property
     def page_count(self) -> int: ...
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether it took a password to open it: what is read is for who has that alone."""
+        ...
 
     @property
     def truncated(self) -> Mapping[int, ErrorInfo]:

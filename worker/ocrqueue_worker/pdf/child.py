@@ -25,6 +25,7 @@ from ocrqueue_worker.pdf.pixels import Pixels
 from ocrqueue_worker.pdf.protocol import Closed, receive, send
 from ocrqueue_worker.pdf.rendering import render
 from ocrqueue_worker.pdf.scans import scan_of
+from ocrqueue_worker.pdf.text import text_of
 
 _LEAST_DPI: Final = 36.0
 """Below that no text of a usual size can be read."""
@@ -61,10 +62,12 @@ class _Document:
         raw.FPDF_CloseDocument(self._document)
         os.close(self._file)
 
-    def page(self, asked: Said) -> tuple[Said, Pixels]:
-        """`asked`: number, dpi, most_pixels, most_objects."""
+    def page(self, asked: Said) -> tuple[Said, Pixels | None]:
+        """`asked`: number, dpi, most_pixels, most_objects, existing_text, pictures."""
         with self._loaded(asked["number"], asked["most_objects"]) as page:
             points = self._size_of(asked["number"])
+            if (known := self._known(page, points, asked)) is not None:
+                return known
             picture, lowered = scan_of(page, points, asked["most_pixels"]), False
             if picture is not None:
                 dpi, pixels = picture.width * 72 / points[0], Pixels.of(picture)
@@ -73,6 +76,20 @@ class _Document:
                 lowered = dpi < asked["dpi"]
                 pixels = render(page, self._form, size)
         return {**pixels.to_message(), "dpi": dpi, "points": points, "lowered": lowered}, pixels
+
+    def _known(self, page: Handle, points: tuple[float, float], asked: Said) -> tuple[Said, Pixels | None] | None:
+        """The page with its own text; None where it is to be read."""
+        if asked["existing_text"] == "read_anyway":
+            return None
+        dpi, size = _scale(points, asked["dpi"], asked["most_pixels"])
+        text = text_of(page, size)
+        if asked["existing_text"] == "auto" and not text.is_readable:
+            return None
+        said: Said = {"size": size, "dpi": dpi, "points": points, "lowered": dpi < asked["dpi"], "words": text.words}
+        if not asked["pictures"]:
+            return said, None
+        pixels = render(page, self._form, size)
+        return {**said, **pixels.to_message()}, pixels
 
     @contextmanager
     def _loaded(self, number: int, most_objects: int) -> Iterator[Handle]:

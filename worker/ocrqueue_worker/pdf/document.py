@@ -32,10 +32,12 @@ from ocrqueue.errors import (
     PdfPasswordWrong,
     PdfTooManyPages,
 )
+from ocrqueue.job import ExistingText
 from ocrqueue.settings import Settings
 from ocrqueue_worker.images.alike_colors import told_apart
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.warnings import warning
+from ocrqueue_worker.pdf.known_page import known_page
 from ocrqueue_worker.pdf.pixels import Pixels, memory_file
 from ocrqueue_worker.pdf.process import Lost, PdfProcess, acquire, release
 
@@ -67,6 +69,9 @@ class PdfReading:
     """How the pages are to become pictures."""
 
     dpi: int = 300
+    existing_text: ExistingText = "read_anyway"
+    pictures: bool = True
+    """Whether pages whose own text is used become pictures too."""
     password: Callable[[], str | None] = lambda: None
     """Asked for where the file wants one."""
     memory_mib: int = 0
@@ -109,6 +114,10 @@ class PdfSource:
             self._warn(warning("pdf.xfa"))
 
     @property
+    def is_protected(self) -> bool:
+        return self._password is not None
+
+    @property
     def warnings(self) -> tuple[DocumentWarning, ...]:
         return tuple(self._warnings)
 
@@ -140,7 +149,7 @@ class PdfSource:
         if not 1 <= number <= self.page_count:
             raise IndexError(f"page {number} of {self.page_count}")
         said, picture = self._ask_of_page(number)
-        width, height = picture.size
+        width, height = map(int, said["size"])
         if min(width, height) < self._settings.image_min_side_px:
             least = self._settings.image_min_side_px
             raise ImageTooSmall(
@@ -151,14 +160,24 @@ class PdfSource:
         if picture.mode == "RGB" and (told := told_apart(picture)) is not None:
             picture = told
             self._warn(warning("image.colors_alike", number))
-        across, down = said["points"]
-        return PageImage(number, picture, round(said["dpi"], 2), size_pt=(round(across, 3), round(down, 3)))
+        dpi, size_pt = round(float(said["dpi"]), 2), (round(said["points"][0], 3), round(said["points"][1], 3))
+        if said.get("words") is None:
+            return PageImage(number, picture, dpi, size_pt=size_pt)
+        known = known_page(number, (width, height), dpi, size_pt, said["words"])
+        return PageImage(
+            number, picture, dpi, None if picture.size == (width, height) else (width, height), size_pt, known
+        )
 
     def _ask_of_page(self, number: int) -> tuple[dict[str, Any], Image.Image]:
         process = self._process or self._reopened()
         most = self._settings.image_max_pixels
-        asked = {"number": number, "dpi": self._reading.dpi, "most_pixels": most}
-        asked["most_objects"] = self._settings.pdf_max_objects
+        asked: dict[str, Any] = {
+            "existing_text": self._reading.existing_text,
+            "number": number,
+            "dpi": self._reading.dpi,
+            "most_pixels": most,
+        }
+        asked |= {"most_objects": self._settings.pdf_max_objects, "pictures": self._reading.pictures}
         try:
             said, file = process.ask(asked, self._settings.pdf_page_timeout_s)
         except Lost as lost:
@@ -169,7 +188,9 @@ class PdfSource:
             raise PdfPageDamaged("PDFium broke off on this page, or ran out of memory.", page=number) from None
         _check(said, number)
         if file is None:
-            raise PdfPageDamaged(page=number)
+            if said.get("words") is None:
+                raise PdfPageDamaged(page=number)
+            return said, Image.new("L", (1, 1), 255)
         try:
             return said, Pixels.said(said, file, most).image()
         finally:

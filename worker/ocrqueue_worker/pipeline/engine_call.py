@@ -24,8 +24,11 @@ Result = Page | OcrQueueError
 def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
     """A Page for each, in order, or the error in its stead. Nothing but SoftTimeLimitExceeded is raised.
 
-    Pages are in the file's own pixels.
+    Pages are in the file's own pixels. What the file itself says of a page is not read.
     """
+    if any(page.known is not None for page in pages):
+        read = iter(recognise(engine, [page for page in pages if page.known is None], reading))
+        return [page.known or next(read) for page in pages]
     if not pages:
         return []
     if reading.seconds_left() <= 0:

@@ -20,6 +20,7 @@ from ocrqueue.errors import (
     EngineOutOfMemory,
     ErrorInfo,
     OcrQueueError,
+    PageNotFound,
     error_from_info,
 )
 from ocrqueue.job import Job
@@ -107,11 +108,13 @@ class JobReader:
             return
         self._image = self._opened.enter_context(open_source(data, self.attempt))
         self._source = self._source.model_copy(update={"format": self._image.format})
-        count = self._image.page_count
-        if page is None and count > 1 and engine.splits(self.options):
-            self.split = Split(count, self._source.sha256 or "")
+        self._caching = self._caching and not self._image.is_protected
+        numbers = selected_pages(job, self._image)
+        splits = job.existing_text != "use" and engine.splits(self.options)
+        if page is None and len(numbers) > 1 and splits:
+            self.split = Split(len(numbers), self._source.sha256 or "")
             return
-        self._to_decode.extend(range(1, count + 1) if page is None else [page])
+        self._to_decode.extend(numbers if page is None else [job.page_selection.nth(page)])
         self._count = len(self._to_decode)
         self.attempt.check_cancelled(0, self._count)
 
@@ -149,6 +152,9 @@ class JobReader:
         self.options = engine.parse_options(self.attempt.job.engine_options)
         self._gathered, self._spent_before = gather(self.attempt)
         self._note_cache_key(engine, self._gathered.input, self._gathered.engine)
+        if self._caching and self._gathered.input.format == "PDF":
+            registry = self.attempt.workplace.registry
+            self._caching = registry.password(self.attempt.job.id) is None
 
     def read_reference(self, engine: Engine[Any], reading: Reading[Any]) -> None:
         """Let the engine read the image, which was not fetched, as one page."""
@@ -234,7 +240,15 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     """
     parts = split_uri(job.image)
     one_page = reference_path(job.image).lower().endswith(_ONE_PAGE)
-    return job.crops == "none" and parts.scheme in engine.reference_schemes and one_page
+    return job.crops == "none" and job.pages is None and parts.scheme in engine.reference_schemes and one_page
+
+
+def selected_pages(job: Job, image: PageSource) -> list[int]:
+    """The numbers of the pages that are to be read. Raises PageNotFound where there is none of them."""
+    numbers = job.page_selection.among(image.page_count)
+    if not numbers:
+        raise PageNotFound(f"The document has {image.page_count} pages, and none of those that were asked for.")
+    return numbers
 
 
 def decode_pages(image: PageSource, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:

@@ -14,5 +14,12 @@ def open_source(data: bytes, attempt: Attempt) -> PageSource:
     job, settings = attempt.job, attempt.workplace.settings
     if is_pdf(data) and sniff_format(data) is None:
         memory_mib = settings.job_memory_limit_mib.of(job.engine)
-        return open_pdf(data, settings, PdfReading(dpi=job.dpi, memory_mib=memory_mib))
+        reading = PdfReading(
+            dpi=job.dpi,
+            existing_text=job.existing_text,
+            pictures=job.crops != "none",
+            password=lambda: attempt.workplace.registry.password(job.id),
+            memory_mib=memory_mib,
+        )
+        return open_pdf(data, settings, reading)
     return open_image(data, settings, read_truncated=job.truncated == "read")
