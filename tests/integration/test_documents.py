@@ -127,3 +127,11 @@ def test_text_that_is_there_is_used_and_cut(queue: OcrQueue) -> None:
     assert (own.confidence, word.crop is not None) == (None, True)
     assert own.crop is not None
     assert own.crop.image().width > 30
+
+
+def test_pages_can_be_had_before_the_last_is_read(queue: OcrQueue) -> None:
+    options = {"split": True, "fault": "error", "fault_page": 3}
+    job = queue.submit(FOUR, engine="null", pages="2-", dpi=72, options=options)
+    assert [(page.number, page.error is None) for page in job.pages(60)] == [(2, True), (3, False), (4, True)]
+    # it has ended
+    assert [page.number for page in job.pages(60, in_order=False)] == [2, 3, 4]

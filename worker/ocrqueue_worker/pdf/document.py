@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
 from PIL import Image
 
@@ -41,9 +41,10 @@ from ocrqueue_worker.pdf.known_page import known_page
 from ocrqueue_worker.pdf.pixels import Pixels, memory_file
 from ocrqueue_worker.pdf.process import Lost, PdfProcess, acquire, release
 
+ENDS: Final = 2048
+"""Bytes of the beginning and the end that are looked at."""
 _HEAD: Final = 1024
 """The header may follow so many other bytes (ISO 32000-1, annex H, 3.4.1)."""
-_TAIL: Final = 2048
 _REFUSALS: Final[dict[str, type[OcrQueueError]]] = {
     kind.code: kind
     for kind in (
@@ -78,10 +79,17 @@ class PdfReading:
     """That PDFium may take; 0: no limit."""
 
 
-def open_pdf(data: bytes, settings: Settings, reading: PdfReading | None = None) -> PdfSource:
-    """Raises PdfDamaged, PdfNoPages, PdfTooManyPages, PdfPasswordRequired, PdfPasswordWrong, PdfEncryptionUnsupported,
+def open_pdf(
+    data: bytes | BinaryIO, settings: Settings, reading: PdfReading | None = None, last: bytes | None = None
+) -> PdfSource:
+    """`data` may be an open file, which is the caller's to close; then `last` are its last bytes.
+
+    Raises PdfDamaged, PdfNoPages, PdfTooManyPages, PdfPasswordRequired, PdfPasswordWrong, PdfEncryptionUnsupported,
     and what asking for the password does."""
-    return PdfSource(data, settings, reading or PdfReading())
+    file = memory_file(data) if isinstance(data, bytes) else os.dup(data.fileno())
+    if last is None:
+        last = data[-ENDS:] if isinstance(data, bytes) else b""
+    return PdfSource(file, last, settings, reading or PdfReading())
 
 
 class PdfSource:
@@ -90,13 +98,14 @@ class PdfSource:
     format: Final = "PDF"
     truncated: Final[Mapping[int, ErrorInfo]] = {}
 
-    def __init__(self, data: bytes, settings: Settings, reading: PdfReading) -> None:
+    def __init__(self, file: int, last: bytes, settings: Settings, reading: PdfReading) -> None:
+        """`file`: a descriptor, closed with this."""
         self._settings = settings
         self._reading = reading
         self._warnings: dict[DocumentWarning, None] = {}
         self._password: str | None = None
         self._process: PdfProcess | None = None
-        self._file = memory_file(data)
+        self._file = file
         try:
             said = self._opened()
             count, most = int(said["pages"]), settings.pdf_max_pages
@@ -108,7 +117,7 @@ class PdfSource:
             self.close()
             raise
         self.page_count = count
-        if b"%%EOF" not in data[-_TAIL:]:
+        if b"%%EOF" not in last:
             self._warn(warning("pdf.end_missing"))
         if said["xfa"]:
             self._warn(warning("pdf.xfa"))

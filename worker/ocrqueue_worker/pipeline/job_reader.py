@@ -6,7 +6,6 @@ parts read a page each, and the closing part reads none: it gathers theirs.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -34,12 +33,11 @@ from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_rea
 from ocrqueue_worker.pipeline.cached_crops import with_own_crops
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
+from ocrqueue_worker.pipeline.fetching import fetched, forget_after_parts, keep_for_parts
 from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
-from ocrqueue_worker.sources import fetch
-from ocrqueue_worker.telemetry import metrics
 
 _ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -85,7 +83,7 @@ class JobReader:
 
         With `may_refer`, an image that the engine fetches itself is left to it: see read_reference().
         """
-        job, workplace = self.attempt.job, self.attempt.workplace
+        job = self.attempt.job
         self.options = engine.parse_options(job.engine_options)
         engine.check_languages(job.languages)
         if may_refer and _is_referred(engine, job):
@@ -95,10 +93,8 @@ class JobReader:
             self.attempt.check_cancelled(0, 1)
             return
         with self.attempt.watch.measure("fetch_s"):
-            data = fetch(job.image, workplace.settings, workplace.storage)
-        metrics.image_fetched(job.engine, len(data))
-        note_use(len(data))
-        self._source = source_of(job, data)
+            found = self._opened.enter_context(fetched(self.attempt))
+        self._source = found.source
         check_pin(self.attempt, self._source)
         self._engine = engine.info(job.languages)
         self._note_cache_key(engine, self._source, self._engine)
@@ -106,12 +102,13 @@ class JobReader:
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
         if self._earlier is not None:
             return
-        self._image = self._opened.enter_context(open_source(data, self.attempt))
+        self._image = self._opened.enter_context(open_source(found, self.attempt))
         self._source = self._source.model_copy(update={"format": self._image.format})
         self._caching = self._caching and not self._image.is_protected
         numbers = selected_pages(job, self._image)
-        splits = job.existing_text != "use" and engine.splits(self.options)
+        splits = job.existing_text != "use" and engine.splits(self.options, len(numbers))
         if page is None and len(numbers) > 1 and splits:
+            keep_for_parts(self.attempt, found)
             self.split = Split(len(numbers), self._source.sha256 or "")
             return
         self._to_decode.extend(numbers if page is None else [job.page_selection.nth(page)])
@@ -173,6 +170,8 @@ class JobReader:
         if self.attempt.hold.page is not None:
             return store_page(self.attempt, document)
         stored = store_result(self.attempt, document, self._spent_before)
+        if self._gathered is not None:
+            forget_after_parts(self.attempt)
         whole = stored.document.status == "succeeded" and not stored.document.cached
         if self._caching and whole and not stored.adopted:
             remember_reading(self.attempt, self._cache_key, stored.uri)
@@ -226,11 +225,6 @@ def errors_of(pages: Iterable[Page], image: PageSource | None) -> tuple[ErrorInf
     truncated = image.truncated if image is not None else {}
     found = ((page, page.error or truncated.get(page.number)) for page in pages)
     return tuple(error for _, error in found if error is not None)
-
-
-def source_of(job: Job, data: bytes) -> InputInfo:
-    """What is known of the image before it is opened."""
-    return InputInfo(uri=redact_uri(job.image), sha256=hashlib.sha256(data).hexdigest(), format="", bytes=len(data))
 
 
 def _is_referred(engine: Engine[Any], job: Job) -> bool:

@@ -18,8 +18,9 @@ from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
 from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.pipeline.fetching import fetch_whole
 from ocrqueue_worker.pipeline.file_pixels import on_image
-from ocrqueue_worker.pipeline.job_reader import decode_pages, selected_pages, source_of
+from ocrqueue_worker.pipeline.job_reader import decode_pages, selected_pages
 from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
@@ -27,8 +28,6 @@ from ocrqueue_worker.routes.final_document import compose, end_comparison
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
 from ocrqueue_worker.routes.steps import alone_key, compared_before, compared_documents, standing_document, standing_key
-from ocrqueue_worker.sources import fetch
-from ocrqueue_worker.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +67,15 @@ class Turn:
         """What this engine by itself read of whole pages."""
 
     def run(self) -> Outcome | Onward:
-        job, workplace = self.attempt.job, self.attempt.workplace
+        job = self.attempt.job
         self.options = self.engine.parse_options(job.engine_options)
         self.engine.check_languages(job.languages)
         with self.attempt.watch.measure("fetch_s"):
-            data = fetch(job.image, workplace.settings, workplace.storage)
-        metrics.image_fetched(job.engine, len(data))
-        self.source = source_of(job, data)
+            found = fetch_whole(self.attempt)
+        self.source = found.source
         self.info = self.engine.info(job.languages)
         self._recall(self.source)
-        with open_source(data, self.attempt) as image:
+        with open_source(found, self.attempt) as image:
             self.source = self.source.model_copy(update={"format": image.format})
             self._is_protected = image.is_protected
             selected = selected_pages(job, image)

@@ -70,7 +70,7 @@ class NullEngine(Engine[NullOptions]):
     def pages_together(self, options: NullOptions) -> int:
         return options.together
 
-    def splits(self, options: NullOptions) -> bool:
+    def splits(self, options: NullOptions, pages: int) -> bool:
         return options.split
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
