@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -16,6 +19,9 @@ from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pdf import process
 from ocrqueue_worker.pdf.document import PdfReading, PdfSource, open_pdf
+from tests.faults.corpus_bytes import ANY_FORMAT
+from tests.faults.corpus_pdf import PDF
+from tests.faults.corpus_pictures import codings, good_picture
 from tests.support.hostile_pdfs import HOSTILE_PDFS, paper, second_page_missing, word_page
 from tests.support.pdfs import A4, HELVETICA, PdfPage, image_object, pdf_of, scan, stream_object, text_at
 
@@ -155,6 +161,25 @@ def test_memory_has_a_limit() -> None:
     with open_pdf(data, SETTINGS, PdfReading(memory_mib=100)) as pdf, pytest.raises(OcrQueueError) as raised:
         pdf.page(1)
     assert raised.value.code in ("pdf.page_damaged", "engine.out_of_memory")
+
+
+def test_malformed_pdfs_end_in_their_pages_or_in_errors_and_cost_no_other() -> None:
+    """Each mutation once; `./run faults` goes on without end. Which process reads them does not matter to the next."""
+    chance, codes = Random(1), Counter[str]()
+    quick = load_settings(pdf_page_timeout_s=1, image_max_pixels=1_000_000)
+    for mutate in {**PDF, **ANY_FORMAT}.values():
+        data = mutate(chance, good_picture("pdf", chance.choice(codings("pdf"))))
+        try:
+            with open_pdf(data, quick, PdfReading(dpi=50, existing_text="auto", memory_mib=1024)) as pdf:
+                for number in range(1, min(pdf.page_count, 3) + 1):
+                    with suppress(OcrQueueError):
+                        pdf.page(number)
+                        codes["read"] += 1
+        except OcrQueueError as error:
+            codes[error.code] += 1
+    assert ink(page(good_picture("pdf", "text")).image)
+    assert codes["read"] > 10
+    assert codes["pdf.damaged"] > 3
 
 
 # --- text that is there already ------------------------------------------------------------------------------------
