@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from ocrqueue.document import Page
-from ocrqueue.errors import OcrQueueError, PdfPageDamaged
+from ocrqueue.document.formats.page_image import open_page
+from ocrqueue.errors import ImageUnsupported, OcrQueueError, PdfPageDamaged
 from ocrqueue.job import ExistingText
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue_worker.images.page import PageImage
@@ -230,3 +231,8 @@ def test_an_engine_reads_what_has_no_text_or_none_that_is_plain() -> None:
     taken = known(pdf_of(scan(paper())), "use")
     assert taken is not None
     assert taken.text == ""
+
+
+def test_an_overlay_on_a_page_of_a_pdf_says_what_to_do() -> None:
+    with pytest.raises(ImageUnsupported, match="to_overlay_pdf"):
+        open_page(pdf_of(word_page()), 1)

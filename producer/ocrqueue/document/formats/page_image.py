@@ -15,6 +15,7 @@ from ocrqueue.errors import (
     ImageNotRecognised,
     ImageTooLarge,
     ImageTruncated,
+    ImageUnsupported,
     OcrQueueError,
     PageNotFound,
 )
@@ -38,11 +39,16 @@ def read_page(
 ) -> _Made:
     """What `make` makes of page `page_number` (from 1) of an image file, decoded and as it is stored.
 
-    Raises ImageEmpty, ImageNotRecognised, ImageTooLarge (more than `max_pixels` on the page), ImageTruncated,
+    Raises ImageEmpty, ImageNotRecognised, ImageUnsupported (a PDF), ImageTooLarge (more than `max_pixels` on the page), ImageTruncated,
     ImageCorrupt or PageNotFound.
     """
     if not data:
         raise ImageEmpty
+    if b"%PDF-" in data[:1024]:
+        raise ImageUnsupported(
+            "It is a PDF, whose pages are no pictures.",
+            remedy="Mark its words in the PDF itself: to_overlay_pdf(), or `ocrqueue overlay ID -O page.pdf`.",
+        )
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
     try:
