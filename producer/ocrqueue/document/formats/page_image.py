@@ -39,8 +39,8 @@ def read_page(
 ) -> _Made:
     """What `make` makes of page `page_number` (from 1) of an image file, decoded and as it is stored.
 
-    Raises ImageEmpty, ImageNotRecognised, ImageUnsupported (a PDF), ImageTooLarge (more than `max_pixels` on the page), ImageTruncated,
-    ImageCorrupt or PageNotFound.
+    Raises ImageEmpty, ImageNotRecognised, ImageUnsupported (a PDF), ImageTooLarge (more than `max_pixels` on the page),
+    ImageTruncated, ImageCorrupt or PageNotFound.
     """
     if not data:
         raise ImageEmpty
