@@ -35,9 +35,10 @@ from ocrqueue.core.registry import cancelled_state, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
-from ocrqueue.document import Document, document_for_app
-from ocrqueue.errors import OcrQueueError
+from ocrqueue.document import Document, Page, document_for_app
+from ocrqueue.errors import OcrQueueError, StorageNotFound
 from ocrqueue.operations.faces import AsyncManyJobs, Result
+from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
@@ -106,6 +107,10 @@ class AsyncSubmittedJob:
     async def result(self, timeout: float | None = None) -> Document:
         """Raises JobWaitTimeout, JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
         return await self._queue.document(await (self.status() if timeout == 0 else self.wait(timeout)))
+
+    def pages(self, timeout: float | None = None, *, in_order: bool = True) -> AsyncIterator[Page]:
+        """See SubmittedJob.pages."""
+        return self._queue.pages(self.id, timeout, in_order)
 
     async def cancel(self) -> State:
         """Raises JobUnknown."""
@@ -452,6 +457,42 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     def _read_document(self, uri: str) -> Document:
         return document_for_app(self.storage.read_uri(uri)).bind(self.storage)
+
+    async def pages(self, job_id: str, timeout: float | None, in_order: bool) -> AsyncIterator[Page]:
+        """See SubmittedJob.pages."""
+        read = PagesRead(job_id, in_order)
+        watch = Watch(self.settings, [job_id], timeout, progress=True)
+        async with aclosing(self._subscriber.read(watch)) as statuses:
+            async for status in statuses:
+                if status.finished:
+                    for page in read.rest(await self.document(status)):
+                        yield page
+                    return
+                if not read.is_split:
+                    read.learn(await self._hmget(self.arguments.keys.record(job_id), SPLIT_FIELDS))
+                async with aclosing(self._pages_now(read)) as pages:
+                    async for page in pages:
+                        yield page
+
+    async def _pages_now(self, read: PagesRead) -> AsyncGenerator[Page, None]:
+        for fields in read.asked():
+            errors = await self._hmget(self.arguments.keys.parts_done(read.job_id), fields)
+            for found in read.found(fields, errors):
+                if found.error is not None:
+                    yield found.failed()
+                    continue
+                try:
+                    stored = await asyncio.to_thread(self.storage.get, found.key)
+                except StorageNotFound:
+                    return  # its Document is there at any moment
+                for page in document_for_app(stored).bind(self.storage).pages:
+                    yield page
+            if read.stops_at(fields):
+                return
+
+    async def _hmget(self, key: str, names: Sequence[str]) -> list[bytes | None]:
+        with broker_errors():
+            return cast("list[bytes | None]", await self.client.hmget(key, list(names)))
 
     async def clean(
         self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None

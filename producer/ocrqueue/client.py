@@ -16,16 +16,18 @@ from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.steps import Steps, run_steps
-from ocrqueue.document import Document, document_for_app
+from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import (
     JobCancelled,
     JobMalformed,
     JobNotFinished,
     OcrQueueError,
     QueueFull,
+    StorageNotFound,
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
+from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_client_settings
@@ -90,6 +92,15 @@ class SubmittedJob:
         job's own error if it failed.
         """
         return self._queue.document(self.status() if timeout == 0 else self.wait(timeout))
+
+    def pages(self, timeout: float | None = None, *, in_order: bool = True) -> Iterator[Page]:
+        """The pages as they are read, without waiting for the last; with `in_order=False` as they come.
+
+        Of a document that is read in parts; of others all come at the end. A page that failed has its error. Raises,
+        also after some pages, JobWaitTimeout (`timeout` seconds for all of them), JobCancelled, JobUnknown, and the
+        job's own error.
+        """
+        return self._queue.pages(self.id, timeout, in_order)
 
     def cancel(self) -> State:
         """Stop the job: returns "cancelled" (it had not started), "running" (it stops at the next step) or the
@@ -292,6 +303,31 @@ class OcrQueue(ManyJobs):
         check_has_result(status)
         stored = self.storage.read_uri(status.result or "")
         return document_for_app(stored).bind(self.storage)
+
+    def pages(self, job_id: str, timeout: float | None, in_order: bool) -> Iterator[Page]:
+        """See SubmittedJob.pages."""
+        read = PagesRead(job_id, in_order)
+        for status in self._subscriber.read(Watch(self.settings, [job_id], timeout, progress=True)):
+            if status.finished:
+                yield from read.rest(self.document(status))
+                return
+            if not read.is_split:
+                read.learn(self.registry.fields(job_id, SPLIT_FIELDS))
+            yield from self._pages_now(read)
+
+    def _pages_now(self, read: PagesRead) -> Iterator[Page]:
+        for fields in read.asked():
+            for page in read.found(fields, self.registry.parts_done(read.job_id, fields)):
+                if page.error is not None:
+                    yield page.failed()
+                    continue
+                try:
+                    stored = self.storage.get(page.key)
+                except StorageNotFound:
+                    return  # its Document is there at any moment
+                yield from document_for_app(stored).bind(self.storage).pages
+            if read.stops_at(fields):
+                return
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import signal
 import uuid
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue import AsyncOcrQueue, OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
 from ocrqueue.settings import Settings, load_settings
 from tests.support.batches import log_lines
@@ -30,6 +32,8 @@ QUICK = {"worker_heartbeat_s": 0.3, "lost_after_s": 3}
 class Installation:
     queue: OcrQueue
     worker: Worker
+    sources: Path
+    """Where documents are kept for their other parts."""
 
 
 @pytest.fixture
@@ -56,6 +60,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
             storage=f"file://{folder}/storage",
             worker_heartbeat_s=1,
             engine_page_cost=f"0,{ENGINE}=250",
+            source_cache_dir=str(folder / "sources"),
             retry_limit=1,
             retry_backoff_s=0.1,
             # a job that lowers the soft limit has the hard one a second later
@@ -69,7 +74,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
         patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
         arguments = ("--engine", ENGINE, "--engine", BATCHED, "-c", "2")
         with worker(as_environment(settings), folder, *arguments) as started, OcrQueue(settings) as queue:
-            yield Installation(queue, started)
+            yield Installation(queue, started, folder / "sources")
 
 
 @pytest.fixture
@@ -197,6 +202,8 @@ def test_a_document_that_changes_while_it_is_read_ends_with_an_error_of_its_own(
     job = submit(queue, uri, gates)
     wait_until(lambda: gates.reached(60) and gates.reached(61), 60, "two pages have been fetched")
     queue.storage.put(key, document_of(WIDTHS[::-1]), "image/tiff")
+    for kept in installation.sources.iterdir():
+        kept.unlink()  # as on another machine
     gates.open(WIDTHS)
     status = job.wait(100)
     assert (status.state, status.error and status.error.code) == ("failed", "source.changed")
@@ -277,3 +284,41 @@ def test_a_worker_that_is_told_to_stop_leaves_the_other_pages_to_others(
     with worker(patient, tmp_path, "--engine", ENGINE, "-c", "1") as other:
         assert job.wait(100).state == "succeeded"
         assert pages_done(other, job) == dict.fromkeys(range(2, 7), 1)
+
+
+def test_pages_come_as_they_are_read(installation: Installation, gates: Gates) -> None:
+    queue = installation.queue
+    gates.open(WIDTHS[1:3])
+    job = submit(queue, document_of(WIDTHS), gates, crops="archive", words=2)
+    as_they_come = job.pages(100, in_order=False)
+    assert sorted(next(as_they_come).number for _ in range(2)) == [2, 3]
+    gates.open(WIDTHS[:1])
+    in_order = job.pages(100)
+    found = [next(in_order) for _ in range(3)]
+    assert [page.number for page in found] == [1, 2, 3]
+    assert all(word.crop and word.crop.image().width for page in found for word in page.words())
+    assert job.status().state == "running"
+
+    async def read() -> list[int]:
+        async with AsyncOcrQueue(queue.settings) as other:
+            ahead = other.job(job.id).pages(100)
+            numbers = [(await anext(ahead)).number for _ in range(3)]
+            gates.open(WIDTHS)
+            return [*numbers, *[page.number async for page in ahead]]
+
+    assert asyncio.run(read()) == [1, 2, 3, 4, 5, 6]
+    assert [page.number for page in in_order] == [4, 5, 6]
+    assert sorted(page.number for page in as_they_come) == [1, 4, 5, 6]
+
+
+def test_a_document_is_fetched_once_for_all_of_its_pages(installation: Installation, gates: Gates) -> None:
+    queue, key = installation.queue, "inputs/kept.tiff"
+    data = document_of((*WIDTHS, 66))
+    job = submit(queue, queue.storage.put(key, data, "image/tiff"), gates)
+    wait_until(lambda: gates.reached(60) and gates.reached(61), 60, "it is split")
+    queue.storage.delete([key])
+    kept = installation.sources / hashlib.sha256(data).hexdigest()
+    assert kept.read_bytes() == data
+    gates.open((*WIDTHS, 66))
+    assert job.wait(100).state == "succeeded"
+    assert not kept.exists()

@@ -1,4 +1,4 @@
-"""Malformed images without end: each made from a good picture, by its number alone, so that any can be made again.
+"""Malformed images and PDFs without end: each made from a good one, by its number alone, so that any can be made again.
 
 Most cannot be read. Some can all the same: the mutation hit metadata, or pixels of a format without checksums, and a
 viewer shows them too. `broken` tells the cases that no decoder may pass off as whole.
@@ -15,6 +15,7 @@ from tests.faults.corpus_blocks import BMP, GIF, WEBP
 from tests.faults.corpus_boxes import BOXES, PCX, PNM
 from tests.faults.corpus_bytes import ANY_FORMAT, Mutation
 from tests.faults.corpus_chunks import JPEG, PNG
+from tests.faults.corpus_pdf import PDF
 from tests.faults.corpus_pictures import FORMATS, codings, good_picture
 from tests.faults.corpus_tiff import TIFF
 from tests.support.hostile_images import HOSTILE, encoded, picture, zip_archive
@@ -31,6 +32,7 @@ BY_FORMAT: Final[dict[str, Mapping[str, Mutation]]] = {
     "jpeg2000": BOXES,
     "pnm": PNM,
     "pcx": PCX,
+    "pdf": PDF,
 }
 
 _BROKEN: Final = frozenset(
@@ -78,7 +80,8 @@ def image_case(seed: int, number: int) -> ImageCase:
     data = mutations[name](chance, good_picture(kind, coding))
     label = f"{kind}: {name} ({coding})"
     may_be_whole = (kind in ("png", "jpeg") and coding in (*_MORE_THAN_ONE, _REFINED)) or (kind, name) == _NOISE
-    broken = name in _BROKEN and not may_be_whole
+    # PDFium finds what it can of a PDF
+    broken = name in _BROKEN and not may_be_whole and kind != "pdf"
     if data and chance.random() < _SHARE_TWICE:
         again = chance.choice(("bits flipped", "overwritten", "bytes lost", "cut"))
         data, label, broken = ANY_FORMAT[again](chance, data), f"{label}, {again}", False

@@ -10,6 +10,7 @@ from typing import Any, Final
 from PIL import Image, ImageDraw
 
 from tests.support.hostile_images import (
+    WORD,
     adobe_cmyk_jpeg,
     animated_gif,
     animated_png,
@@ -24,6 +25,7 @@ from tests.support.hostile_images import (
     sixteen_bit,
     stereo_jpeg,
 )
+from tests.support.pdfs import PdfPage, pdf_of, scan, text_at
 
 
 @cache
@@ -48,6 +50,10 @@ def _palette() -> Image.Image:
 
 def _rgba() -> Image.Image:
     return on_transparency("RGB")
+
+
+def _written(entries: bytes = b"") -> PdfPage:
+    return PdfPage(text_at(20, 30, WORD), (230, 80), entries)
 
 
 def _exif(kind: str) -> Callable[[], bytes]:
@@ -143,6 +149,15 @@ _MAKERS: Final[dict[str, dict[str, Callable[[], bytes]]]] = {
         "grey": _save("PCX"),
         "rgb": _save("PCX", colored),
         "palette": _save("PCX", _palette),
+    },
+    "pdf": {
+        "text": lambda: pdf_of(_written()),
+        "turned": lambda: pdf_of(_written(b"/Rotate 90")),
+        "scan": lambda: pdf_of(scan(colored(), "jpeg", 100)),
+        "fax": lambda: pdf_of(scan(_one_bit(), "fax", 100)),
+        "jbig2": lambda: pdf_of(scan(_one_bit(), "jbig2", 100)),
+        "jpeg2000": lambda: pdf_of(scan(picture(), "jpeg2000", 100)),
+        "pages": lambda: pdf_of(_written(), scan(picture(), "flate", 100), _written()),
     },
 }
 

@@ -100,6 +100,7 @@ def _settings(redis_url: str, folder: Path) -> Settings:
         retry_limit=0,
         soft_time_limit_s=20,
         hard_time_limit_s=30,
+        pdf_page_timeout_s=5,
         shutdown_grace_s=2,
         source_timeout_s=5,
         s3_endpoint="http://127.0.0.1:9",

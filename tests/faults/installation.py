@@ -31,6 +31,7 @@ QUICK: Final[dict[str, object]] = {
     # of which a job's own time is at most a third: what it waits for in outages counts too, and two can meet
     "soft_time_limit_s": 10,
     "hard_time_limit_s": 13,
+    "pdf_page_timeout_s": 5,
     "job_memory_limit_mib": 256,
     "shutdown_grace_s": 3,
     "redis_timeout_s": 2,

@@ -17,6 +17,8 @@ from ocrqueue.storage.s3_client import s3_client
 from tests.integration.conftest import Installation
 from tests.support.brokers import Messages, celery_app
 from tests.support.hostile_images import HOSTILE
+from tests.support.hostile_pdfs import HOSTILE_PDFS
+from tests.support.pdfs import A4
 from tests.support.pictures import png, text_picture
 from tests.support.processes import wait_until
 from tests.support.servers import HttpServer, answer, endless, http_server, silent
@@ -58,6 +60,21 @@ def test_image(installation: Installation, name: str) -> None:
     else:
         assert (status.state, code(status)) == ("succeeded", None)
         assert "Hello" in job.result().text
+
+
+@pytest.mark.parametrize("engine", ["null", "tesseract"])
+def test_pdfs(installation: Installation, engine: str) -> None:
+    cases = HOSTILE_PDFS.items() if engine == "null" else [("form_field", HOSTILE_PDFS["form_field"])]
+    # one page takes as long as it may
+    quick = [(name, make(), code) for name, (make, code) in cases if code != "pdf.page_too_slow"]
+    jobs = installation.queue.submit_many([data for _, data, _ in quick], engine=engine, dpi=100)
+    for (name, _, expected), job in zip(quick, jobs, strict=True):
+        status = job.wait(100)
+        assert (name, code(status)) == (name, expected)
+        assert status.error is None or status.error.remedy
+        if engine == "tesseract":
+            [page] = job.result().pages
+            assert (page.text, page.dpi, page.size_pt, page.width) == ("Hello 42", 100, A4, 826)
 
 
 # --- references ----------------------------------------------------------------------------------------------------

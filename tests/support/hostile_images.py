@@ -247,7 +247,6 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str | None]] = {
         lambda: b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><text>Hello 42</text></svg>',
         "image.not_recognised",
     ),
-    "pdf": (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "image.not_recognised"),
     "html": (lambda: b"<!DOCTYPE html><html><title>Log in</title></html>", "image.not_recognised"),
     "zip": (zip_archive, "image.not_recognised"),
     "random_bytes": (lambda: random.Random(0).randbytes(5000), "image.not_recognised"),

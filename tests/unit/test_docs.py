@@ -191,4 +191,6 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 def test_every_warning_is_described() -> None:
     text = (ROOT / "docs/images.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(image\.\w+)` \| ", text.partition("## Cut off")[0], re.MULTILINE)) == set(CODES)
+    assert set(re.findall(r"^\| `((?:image|pdf)\.\w+)` \| ", text.partition("## Cut off")[0], re.MULTILINE)) == set(
+        CODES
+    )

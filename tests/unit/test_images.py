@@ -117,8 +117,8 @@ def test_the_collection_holds_every_image_error() -> None:
 
 
 def test_the_message_tells_what_else_it_may_be() -> None:
-    with pytest.raises(ImageNotRecognised, match="a PDF"):
-        read(HOSTILE["pdf"][0]())
+    with pytest.raises(ImageNotRecognised, match="a ZIP archive"):
+        read(HOSTILE["zip"][0]())
 
 
 # --- pages -----------------------------------------------------------------------------------------------------

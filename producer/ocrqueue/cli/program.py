@@ -17,7 +17,7 @@ from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
-        "submit": ("ocrqueue.cli.submit:submit", "Queue images."),
+        "submit": ("ocrqueue.cli.submit:submit", "Queue images and documents."),
         "status": ("ocrqueue.cli.jobs:status", "Show jobs as they are now."),
         "wait": ("ocrqueue.cli.jobs:wait", "Wait until jobs have ended."),
         "result": ("ocrqueue.cli.results:result", "Print what was read."),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TextIO, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -25,7 +25,7 @@ from ocrqueue.client import OcrQueue, submit_as_read
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
-from ocrqueue.job import PREPARATION_STEPS, CropMode
+from ocrqueue.job import PREPARATION_STEPS, CropMode, ExistingText
 from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_client_settings
@@ -107,6 +107,22 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     help="Store what was read in this format too, beside the result: pdf,alto or repeated.",
 )
 @click.option(
+    "--dpi", type=click.IntRange(50, 1200), help="At which pages of a PDF that are no scans are drawn.  [default: 300]"
+)
+@click.option(
+    "--existing-text",
+    type=click.Choice(get_args(ExistingText)),
+    help="Of text that a PDF holds already: read the page anyway, use the text, or use it where it is sound.  "
+    "[default: read_anyway]",
+)
+@click.option("--pages", metavar="RANGES", help="Pages of a document, such as 1-3,7,10-.  [default: all]")
+@click.option(
+    "--password-file",
+    type=click.File("r"),
+    metavar="FILE",
+    help="Holds the password of an encrypted PDF; - is stdin. A line break at its end is left out.",
+)
+@click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
     help="Of a page that is cut off, read what is there.  [default: refuse]",
@@ -139,7 +155,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @json_option
 @click.pass_context
 def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Queue images.
+    """Queue images and documents.
 
     IMAGE is a path, a glob in quotes, or a reference: s3://bucket/key, gs://bucket/key, https://host/path,
     file:///path. `-` reads paths and references from stdin, one a line.
@@ -193,6 +209,7 @@ def job_fields(
     options: tuple[str, ...],
     outputs: tuple[str, ...],
     no_cache: bool,
+    password_file: TextIO | None,
     **same: Any,
 ) -> dict[str, Any]:
     """Fields of Job from the command line's; those not given are None."""
@@ -207,6 +224,7 @@ def job_fields(
         "options": (parse_options_by_engine if by_engine else parse_options)(options) or None,
         "outputs": split_names(outputs),
         "cache": False if no_cache else None,
+        "password": password_file.read().rstrip("\r\n") if password_file else None,
     }
 
 

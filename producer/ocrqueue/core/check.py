@@ -48,6 +48,7 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.inputs()
         yield from look.lists().faults()
         yield from look.orphans()
+        yield from look.secrets()
         yield from look.of_others()
         yield from look.notes()
 
@@ -233,6 +234,15 @@ class _Look:
             if (fields.get("state") in FINAL_STATES) != (lives_on >= 0) and lives_on != -2:
                 stays = "expires" if lives_on >= 0 else "stays for good"
                 yield f"{job_id} is {fields.get('state')}, and its record {stays}"
+
+    def secrets(self) -> Iterator[str]:
+        """A password is kept as long as its job is at work, and no longer."""
+        secrets = set(self._names("secret:"))
+        for job_id in sorted(secrets | {job_id for job_id, fields in self.records.items() if "secret" in fields}):
+            fields = self.records.get(job_id, {})
+            if job_id not in secrets or "secret" not in fields or fields.get("state") in FINAL_STATES:
+                kept = "is kept" if job_id in secrets else "is lost"
+                yield f"the password of {job_id} {kept}, and it is {fields.get('state', 'no job')}"
 
     def notes(self) -> Iterator[str]:
         """What is kept for a while only, and names nothing that could be looked for."""

@@ -155,4 +155,5 @@ def entry_of(job: Job) -> dict[str, Any]:
         "kind": job.kind,
         **{name: value for name, value in given.items() if value},
         **({"routed": "1"} if job.route is not None else {}),
+        **({"secret": job.password.get_secret_value()} if job.password is not None else {}),
     }

@@ -52,6 +52,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
 | `ocrqueue:workers` | hash | holder -> `<ms when last seen> <JSON of WorkerInfo>` | pruned when read |
 | `ocrqueue:drain:<holder>` | string | 1: this worker is to end once what it has in hand has ended | `record_ttl_s` |
+| `ocrqueue:secret:<id>` | string | the password of the job's PDF | until the job's end |
 | `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
 | `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
@@ -72,6 +73,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `routed` | 1: more than one engine may read it | always, for such a job |
 | `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
 | `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
+| `secret` | 1: its password is at a key of its own | until the end, for such a job |
 | `trace` | the traceparent of the span that submitted it | always, for such a job |
 | `started_at` | time of the newest start | once started |
 | `finished_at` | time of the end | after the end |
@@ -265,6 +267,9 @@ class Keys:
 
     def revoked(self, job_id: str) -> str:
         return f"{self.root}revoked:{job_id}"
+
+    def secret(self, job_id: str) -> str:
+        return f"{self.root}secret:{job_id}"
 
     def drain(self, holder: str) -> str:
         return f"{self.root}drain:{holder}"

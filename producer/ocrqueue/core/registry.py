@@ -128,6 +128,16 @@ class Registry:
             for job_id, record in zip(chunk, records, strict=True):
                 yield parse_record(job_id, record) if record else None
 
+    def fields(self, job_id: str, names: Sequence[str]) -> list[bytes | None]:
+        """Of the record; None where there is none."""
+        with broker_errors():
+            return cast("list[bytes | None]", self.client.hmget(self.keys.record(job_id), list(names)))
+
+    def parts_done(self, job_id: str, fields: Sequence[str]) -> list[bytes | None]:
+        """Of each part of a split job: its error, empty for none; None where it is not done."""
+        with broker_errors():
+            return cast("list[bytes | None]", self.client.hmget(self.keys.parts_done(job_id), list(fields)))
+
     def cancel(self, job_id: str) -> State:
         """Cancel a waiting job, ask a running one to stop; a finished one stays as it is.
 

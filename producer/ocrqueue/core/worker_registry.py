@@ -250,6 +250,12 @@ class WorkerRegistry(Registry):
             answer = self.run("finish", made(is_lost=True))
         return cast('State | Gone | Literal["done", "close", "stop"]', answer.decode())
 
+    def password(self, job_id: str) -> str | None:
+        """That opens the job's PDF, where it was given one and has not ended."""
+        with broker_errors():
+            found = cast("bytes | None", self.client.get(self.keys.secret(job_id)))
+        return None if found is None else found.decode()
+
     def page_errors(self, job_id: str) -> dict[int, ErrorInfo]:
         """Of the page parts of a split job that failed, by the number of their page."""
         with broker_errors():

@@ -254,6 +254,11 @@ class Page(_Value):
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")
     dpi: float | None = Field(default=None, description="Dots per inch as the file states it; null where it does not.")
+    size_pt: tuple[float, float] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="Width and height in points of a PDF's page, as shown; dpi is what it was drawn or scanned at.",
+    )
     rotation: Literal[0, 90, 180, 270] = Field(
         default=0, description="Degrees clockwise by which the page's text is turned; turn it back by as much to read."
     )
@@ -261,6 +266,11 @@ class Page(_Value):
     languages: tuple[str, ...] = ()
     text_case: Literal["kept", "lower", "unknown"] = Field(
         default="kept", description="lower: the engine writes all letters in lower case, whatever the page shows."
+    )
+    source: Literal["pdf"] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="pdf: the words are the PDF's own text, and no engine has read the page.",
     )
     layout: Literal["engine", "inferred", "unknown"] = Field(
         default="engine", description="inferred: the engine gives words only, lines were grouped by geometry."
@@ -303,7 +313,7 @@ class Page(_Value):
 class InputInfo(_Value):
     uri: str = Field(description="The reference, its query string and credentials removed.")
     sha256: str | None = Field(description="Null where the engine fetched the image itself, by its reference.")
-    format: str = Field(description="PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
+    format: str = Field(description="PDF, PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
     bytes: int | None
     name: str | None = Field(
         default=None, exclude_if=_is_unset, description="What the image is called, such as the submitted file's name."
@@ -443,4 +453,9 @@ def mean_confidence(parts: Sequence[Region]) -> float | None:
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a Job or Document as it stands in a message or file."""
     schema = model.model_json_schema(mode="serialization")
+    # what is taken and never written
+    secret = [name for name, field in model.model_fields.items() if field.exclude]
+    if secret:
+        taken = model.model_json_schema(mode="validation")["properties"]
+        schema["properties"] |= {name: taken[name] for name in secret}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -10,15 +10,26 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 import uuid_utils
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
 from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, NEEDS_IMAGE, OUTPUTS, OutputFormat, Prepare, Priority
+from ocrqueue.job.page_selection import PageSelection
 from ocrqueue.job.route import MOST_ENGINES, EngineName, Route
 
 SCHEMA_VERSION: Final = 1
 
 CropMode = Literal["objects", "archive", "none"]
+ExistingText = Literal["read_anyway", "use", "auto"]
 JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 TENANT: Final = r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,63})?$"
 BATCH: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
@@ -37,9 +48,9 @@ def new_job_id() -> str:
 
 
 class Job(BaseModel):
-    """One image to read.
+    """One image or document to read.
 
-    Image bytes never travel in it: `image` is a reference that the worker can fetch.
+    Its bytes never travel in it: `image` is a reference that the worker can fetch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", title="ocrqueue job")
@@ -80,6 +91,23 @@ class Job(BaseModel):
     )
     outputs: Annotated[tuple[OutputFormat, ...], Field(max_length=len(OUTPUTS))] = Field(
         default=(), description="Formats in which the Document is stored beside result.json, as files."
+    )
+    dpi: Annotated[int, Field(ge=50, le=1200)] = Field(
+        default=300,
+        description="Dots per inch at which a PDF's pages are drawn; one that is a scan is taken as it is.",
+    )
+    existing_text: ExistingText = Field(
+        default="read_anyway",
+        description="Of text that a PDF's page holds already. read_anyway: the page is read as it looks. use: its "
+        "words are taken, and nothing is read. auto: they are taken where there are any and all are plain Unicode.",
+    )
+    pages: Annotated[str, Field(max_length=1000)] | None = Field(
+        default=None, description="Pages or frames of a document that are to be read, such as 1-3,7,10-; null: all."
+    )
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256)] | None = Field(
+        default=None,
+        exclude=True,
+        description="That opens an encrypted PDF. Kept apart from the job until its end, and shown nowhere.",
     )
     truncated: Literal["refuse", "read"] = Field(
         default="refuse",
@@ -139,6 +167,12 @@ class Job(BaseModel):
             raise ValueError("a format is named twice")
         return value
 
+    @field_validator("pages")
+    @classmethod
+    def _ranges(cls, value: str | None) -> str | None:
+        PageSelection.of(value)
+        return value
+
     @field_validator("reply_to")
     @classmethod
     def _queue_of_their_own(cls, value: str | None) -> str | None:
@@ -182,6 +216,10 @@ class Job(BaseModel):
     def has_new_id(self) -> bool:
         """Whether the id was made for it here, and was given by nobody: then no result of that id is stored yet."""
         return "id" not in self.model_fields_set
+
+    @property
+    def page_selection(self) -> PageSelection:
+        return PageSelection.of(self.pages)
 
     @property
     def wants_route(self) -> bool:

@@ -217,12 +217,31 @@ class Settings(BaseSettings):
     )
     source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked anew.")
 
+    source_cache_mib: int = Field(
+        default=512,
+        ge=0,
+        description="Disk for documents that are read in parts, so that each is fetched once; 0: none.",
+    )
+    source_cache_dir: str = Field(
+        default="",
+        description="Folder for them, of the worker's user alone.  Empty: one in the folder for temporary files.",
+    )
+
     # Images
     image_max_pixels: int = Field(default=75_000_000, ge=1, description="Pixels of one page.")
     image_max_pages: int = Field(
         default=500, ge=1, description="Pages (TIFF) or frames (GIF, WebP, AVIF) of one image."
     )
     image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
+    split_from_pages: Annotated[PerEngine, NoDecode] = Field(
+        default=PerEngine(8),
+        description="A document of so many pages is read in parts, each page by whoever is free; 0: none is.",
+    )
+    pdf_max_pages: int = Field(default=3000, ge=1, description="Pages of one PDF.")
+    pdf_max_objects: int = Field(
+        default=500_000, ge=1, description="Objects on one page of a PDF: pieces of text, lines, pictures."
+    )
+    pdf_page_timeout_s: float = Field(default=60.0, gt=0, description="Drawing one page of a PDF.")
 
     # Delivery
     low_lane_share: int = Field(

@@ -10,10 +10,10 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, Literal, TypedDict, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ocrqueue.errors import JobMalformed
-from ocrqueue.job import CropMode, Job, PreparationStep, describe_validation_error
+from ocrqueue.job import CropMode, ExistingText, Job, PreparationStep, describe_validation_error
 from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
@@ -34,6 +34,10 @@ class JobFields(TypedDict, total=False):
     crops: CropMode | None
     crop_padding: int | None
     outputs: Sequence[OutputFormat] | None
+    pages: str | None
+    password: str | SecretStr | None
+    existing_text: ExistingText | None
+    dpi: int | None
     truncated: Literal["refuse", "read"] | None
     prepare: Literal["auto", "none", "always"] | Sequence[PreparationStep] | None
     time_limit_s: int | None
@@ -56,6 +60,7 @@ _FRESH_S: Final = 86_400.0
 """An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
 
 _EXTENSIONS: Final = (
+    (b"%PDF-", "pdf"),
     (b"\x89PNG", "png"),
     (b"\xff\xd8\xff", "jpg"),
     (b"II*\0", "tif"),

@@ -133,12 +133,13 @@ class Engine(ABC, Generic[Options]):
         None where there is no such limit."""
         return None
 
-    def splits(self, options: Options) -> bool:
-        """Whether a document of several pages, read with these options, is read in parts: each page by whoever is free.
+    def splits(self, options: Options, pages: int) -> bool:
+        """Whether a document of so many pages, read with these options, is read in parts: each page by whoever is free.
 
-        It is fetched anew for each page then, which is worth it where a page takes much longer than that.
+        It is opened anew for each page then, which is worth it where a page takes longer than that.
         """
-        return False
+        least = self.settings.split_from_pages.of(self.name)
+        return 0 < least <= pages
 
     @abstractmethod
     def recognize(self, pages: Sequence[PageImage], reading: Reading[Options]) -> list[Page | OcrQueueError]:

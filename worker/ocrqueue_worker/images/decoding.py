@@ -91,6 +91,7 @@ class SourceImage:
 
     def __init__(self, kind: FormatName, data: bytes, settings: Settings, read_truncated: bool = False) -> None:
         self.format = kind
+        self.is_protected = False
         self.page_count = 1
         self.truncated: dict[int, ErrorInfo] = {}
         """Of the pages that were decoded, those of which a part is missing."""

@@ -10,7 +10,6 @@ _TEXT: Final = rb"(?:\xef\xbb\xbf)?\s*"
 _LOOKS_LIKE: Final = tuple(
     (re.compile(pattern, re.DOTALL), name)
     for pattern, name in (
-        (rb"%PDF-", "a PDF; render its pages to images first"),
         (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
         (_TEXT + rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", "an SVG drawing"),
         (_TEXT + rb"<(!(?i:doctype) (?i:html)|(?i:html))", "an HTML page, perhaps a login or error page"),

@@ -18,6 +18,9 @@ _MESSAGES: Final = {
     "image.part_missing": "Data is missing: {detail}. What is there was read.",
     "image.pixels_squared": "The pixels are not square: {detail}. The page was read as it looks on paper.",
     "image.resolution_ignored": "The file states {detail}, which cannot be right for its size. It was not heeded.",
+    "pdf.dpi_lowered": "The page is too large for the resolution that was asked. It was drawn at {detail} to the inch.",
+    "pdf.end_missing": "The PDF ends before its end marker. What could be found of it was read.",
+    "pdf.xfa": "The PDF is an XFA form. What it shows to programs that do not know these was read.",
 }
 
 CODES: Final = tuple(_MESSAGES)

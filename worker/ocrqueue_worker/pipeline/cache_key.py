@@ -32,6 +32,9 @@ def cache_key(image_sha256: str, engine: EngineInfo, job: Job, options: EngineOp
         job.crop_padding if job.crops != "none" else 0,
         *((job.truncated,) if job.truncated != "refuse" else ()),
         *((job.prepare,) if job.prepare != "auto" else ()),
+        *((f"{job.dpi} dpi",) if job.dpi != 300 else ()),
+        *((f"existing text: {job.existing_text}",) if job.existing_text != "read_anyway" else ()),
+        *((f"pages {job.page_selection.ranges}",) if job.pages is not None else ()),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 

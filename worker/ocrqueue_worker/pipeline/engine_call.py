@@ -14,6 +14,7 @@ from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.resource_errors import exhaustion
+from ocrqueue_worker.pipeline.file_pixels import in_file_pixels
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +39,12 @@ def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[
         return [_without_frames(error)] * len(pages)
     except Exception as error:
         return [_broke_off(engine, error)] * len(pages)
+
+
+def as_in_file(page: Page, image: PageImage) -> Page:
+    """`page`, as read on `image`, in the file's own pixels, and with what the file says of it."""
+    page = in_file_pixels(page, image)
+    return page if image.size_pt is None else page.model_copy(update={"dpi": image.dpi, "size_pt": image.size_pt})
 
 
 def _without_frames(error: OcrQueueError) -> OcrQueueError:
@@ -95,4 +102,6 @@ def as_page(image: PageImage, result: Result) -> Page:
     if result.retryable:
         raise result
     width, height = image.file_size or image.image.size
-    return Page(number=image.number, width=width, height=height, dpi=image.dpi, error=result.info)
+    return Page(
+        number=image.number, width=width, height=height, dpi=image.dpi, size_pt=image.size_pt, error=result.info
+    )

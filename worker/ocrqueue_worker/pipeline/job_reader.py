@@ -6,7 +6,6 @@ parts read a page each, and the closing part reads none: it gathers theirs.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -20,25 +19,25 @@ from ocrqueue.errors import (
     EngineOutOfMemory,
     ErrorInfo,
     OcrQueueError,
+    PageNotFound,
     error_from_info,
 )
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri, reference_path, split_uri
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
-from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.greyscale import without_empty_color
-from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.images.page import PageImage, PageSource
 from ocrqueue_worker.limits.heap import note_use
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.cached_crops import with_own_crops
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
+from ocrqueue_worker.pipeline.fetching import fetched, forget_after_parts, keep_for_parts
 from ocrqueue_worker.pipeline.file_pixels import on_image
+from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
-from ocrqueue_worker.sources import fetch
-from ocrqueue_worker.telemetry import metrics
 
 _ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -72,7 +71,7 @@ class JobReader:
         self._pages: list[Page] = []
         self._to_decode: deque[int] = deque()
         self._count = 1
-        self._image: SourceImage | None = None
+        self._image: PageSource | None = None
         self._earlier: Document | None = None
         self._gathered: Document | None = None
         self._spent_before: Timings | None = None
@@ -86,7 +85,7 @@ class JobReader:
 
         With `may_refer`, an image that the engine fetches itself is left to it: see read_reference().
         """
-        job, workplace = self.attempt.job, self.attempt.workplace
+        job = self.attempt.job
         self.options = engine.parse_options(job.engine_options)
         engine.check_languages(job.languages)
         if may_refer and _is_referred(engine, job):
@@ -96,11 +95,9 @@ class JobReader:
             self.attempt.check_cancelled(0, 1)
             return
         with self.attempt.watch.measure("fetch_s"):
-            data = fetch(job.image, workplace.settings, workplace.storage)
-        metrics.image_fetched(job.engine, len(data))
-        note_use(len(data))
-        self._source = source_of(job, data)
-        self._data = data if job.outputs_need_image else None
+            found = self._opened.enter_context(fetched(self.attempt))
+        self._source = found.source
+        self._data = found.data if job.outputs_need_image else None
         check_pin(self.attempt, self._source)
         self._engine = engine.info(job.languages)
         self._note_cache_key(engine, self._source, self._engine)
@@ -108,15 +105,16 @@ class JobReader:
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
         if self._earlier is not None:
             return
-        read_truncated = job.truncated == "read"
-        image = open_image(data, workplace.settings, read_truncated=read_truncated)
-        self._image = self._opened.enter_context(image)
+        self._image = self._opened.enter_context(open_source(found, self.attempt))
         self._source = self._source.model_copy(update={"format": self._image.format})
-        count = self._image.page_count
-        if page is None and count > 1 and engine.splits(self.options):
-            self.split = Split(count, self._source.sha256 or "")
+        self._caching = self._caching and not self._image.is_protected
+        numbers = selected_pages(job, self._image)
+        splits = job.existing_text != "use" and engine.splits(self.options, len(numbers))
+        if page is None and len(numbers) > 1 and splits:
+            keep_for_parts(self.attempt, found)
+            self.split = Split(len(numbers), self._source.sha256 or "")
             return
-        self._to_decode.extend(range(1, count + 1) if page is None else [page])
+        self._to_decode.extend(numbers if page is None else [job.page_selection.nth(page)])
         self._count = len(self._to_decode)
         self.attempt.check_cancelled(0, self._count)
 
@@ -154,6 +152,9 @@ class JobReader:
         self.options = engine.parse_options(self.attempt.job.engine_options)
         self._gathered, self._spent_before = gather(self.attempt)
         self._note_cache_key(engine, self._gathered.input, self._gathered.engine)
+        if self._caching and self._gathered.input.format == "PDF":
+            registry = self.attempt.workplace.registry
+            self._caching = registry.password(self.attempt.job.id) is None
 
     def read_reference(self, engine: Engine[Any], reading: Reading[Any]) -> None:
         """Let the engine read the image, which was not fetched, as one page."""
@@ -172,6 +173,8 @@ class JobReader:
         if self.attempt.hold.page is not None:
             return store_page(self.attempt, document)
         stored = store_result(self.attempt, document, self._spent_before, data=self._data)
+        if self._gathered is not None:
+            forget_after_parts(self.attempt)
         whole = stored.document.status == "succeeded" and not stored.document.cached
         if self._caching and whole and not stored.adopted:
             remember_reading(self.attempt, self._cache_key, stored.uri)
@@ -220,17 +223,11 @@ class JobReader:
         )
 
 
-def errors_of(pages: Iterable[Page], image: SourceImage | None) -> tuple[ErrorInfo, ...]:
+def errors_of(pages: Iterable[Page], image: PageSource | None) -> tuple[ErrorInfo, ...]:
     """Of the pages that failed, and of those of which `image` had a part alone."""
     truncated = image.truncated if image is not None else {}
     found = ((page, page.error or truncated.get(page.number)) for page in pages)
     return tuple(error for _, error in found if error is not None)
-
-
-def source_of(job: Job, data: bytes) -> InputInfo:
-    """What is known of the image before it is opened."""
-    digest = hashlib.sha256(data).hexdigest()
-    return InputInfo(uri=redact_uri(job.image), sha256=digest, format="", bytes=len(data), name=job.name)
 
 
 def _is_referred(engine: Engine[Any], job: Job) -> bool:
@@ -240,11 +237,19 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     """
     parts = split_uri(job.image)
     one_page = reference_path(job.image).lower().endswith(_ONE_PAGE)
-    shows_none = job.crops == "none" and not job.outputs_need_image
+    shows_none = job.crops == "none" and not job.outputs_need_image and job.pages is None
     return shows_none and parts.scheme in engine.reference_schemes and one_page
 
 
-def decode_pages(image: SourceImage, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:
+def selected_pages(job: Job, image: PageSource) -> list[int]:
+    """The numbers of the pages that are to be read. Raises PageNotFound where there is none of them."""
+    numbers = job.page_selection.among(image.page_count)
+    if not numbers:
+        raise PageNotFound(f"The document has {image.page_count} pages, and none of those that were asked for.")
+    return numbers
+
+
+def decode_pages(image: PageSource, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:
     """The pages that could be decoded, and the rest as failed Pages."""
     decoded, failed = [], []
     for number in numbers:

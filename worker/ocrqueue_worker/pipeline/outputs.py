@@ -21,11 +21,12 @@ from ocrqueue.document import Document, DocumentWarning, Output
 from ocrqueue.document.formats.files import KINDS, file_name, page_numbers, write_file
 from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.errors import EngineFailed, ImageUnsupported, OcrQueueError, SourceChanged
-from ocrqueue_worker.images.decoding import open_image
 from ocrqueue_worker.images.heif import prepare_heif
 from ocrqueue_worker.limits.resource_errors import exhaustion
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.fetching import Fetched
+from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 
@@ -128,8 +129,8 @@ class _Writer:
 
         def decoded(number: int) -> Image:
             # what Pillow alone does not read of files that are damaged or coded in a rare way
-            with open_image(data, self._settings, read_truncated=self._attempt.job.truncated == "read") as image:
-                return image.page(number).image
+            with open_source(Fetched(self._document.input, None, data), self._attempt) as pages:
+                return pages.page(number).image
 
         return ImageFile(data, max_pixels=self._settings.image_max_pixels, otherwise=decoded)
 

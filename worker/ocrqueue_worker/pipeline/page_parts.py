@@ -67,7 +67,8 @@ def gather(attempt: Attempt) -> tuple[Document, Timings]:
 
 def _together(attempt: Attempt, read: Sequence[Document], failed: dict[int, ErrorInfo]) -> Document:
     pages = [page for document in read for page in document.pages]
-    pages += [Page(number=number, width=0, height=0, error=error) for number, error in failed.items()]
+    number_of = attempt.job.page_selection.nth
+    pages += [Page(number=number_of(part), width=0, height=0, error=error) for part, error in failed.items()]
     errors = (*(error for document in read for error in document.errors), *failed.values())
     warnings = dict.fromkeys(warning for document in read for warning in document.warnings)
     return read[0].model_copy(

@@ -12,8 +12,7 @@ from ocrqueue.errors import EngineOutOfMemory
 from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.pipeline.engine_call import Result, recognise
-from ocrqueue_worker.pipeline.file_pixels import in_file_pixels
+from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, recognise
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
 from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import is_better, is_sure, reads_badly
@@ -27,7 +26,13 @@ _MOST_PIXELS: Final = 40_000_000
 def read_pages(
     engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any], prepare: Prepare
 ) -> list[Result]:
-    """A Page for each, in order, or the error in its stead, as recognise() has it. `prepare` is the job's."""
+    """A Page for each, in order, or the error in its stead, as recognise() has it. `prepare` is the job's.
+
+    Pages are in the file's own pixels. What the file itself says of a page is not read.
+    """
+    if any(page.known is not None for page in pages):
+        read = iter(read_pages(engine, [page for page in pages if page.known is None], reading, prepare))
+        return [page.known or next(read) for page in pages]
     if not pages:
         return []
     if prepare in {"auto", "none"}:
@@ -42,7 +47,7 @@ def read_pages(
         steps = prepare if isinstance(prepare, tuple) else PREPARATION_STEPS
         results = [_read_prepared(engine, page, steps, reading) for page in pages]
     return [
-        in_file_pixels(result, page) if isinstance(result, Page) else result
+        as_in_file(result, page) if isinstance(result, Page) else result
         for page, result in zip(pages, results, strict=True)
     ]
 

@@ -12,15 +12,16 @@ from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
 from ocrqueue.errors import ErrorInfo, OcrQueueError
 from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.engines.engine import Engine, Reading
-from ocrqueue_worker.images.decoding import SourceImage, open_image
-from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.images.page import PageImage, PageSource
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
-from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise_lines
-from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
-from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
+from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, as_page, check_page, recognise_lines
+from ocrqueue_worker.pipeline.fetching import fetch_whole
+from ocrqueue_worker.pipeline.file_pixels import on_image
+from ocrqueue_worker.pipeline.job_reader import decode_pages, selected_pages
+from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
@@ -28,8 +29,6 @@ from ocrqueue_worker.routes.final_document import compose, end_comparison
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
 from ocrqueue_worker.routes.steps import alone_key, compared_before, compared_documents, standing_document, standing_key
-from ocrqueue_worker.sources import fetch
-from ocrqueue_worker.telemetry import metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +65,27 @@ class Turn:
         self._warnings: tuple[DocumentWarning, ...] = ()
         self._truncated: dict[int, ErrorInfo] = {}
         """Of pages that are there in part."""
+        self._is_protected = False
         self._alone: dict[int, Page] = {}
         """What this engine by itself read of whole pages."""
 
     def run(self) -> Outcome | Onward:
-        job, workplace = self.attempt.job, self.attempt.workplace
+        job = self.attempt.job
         self.options = self.engine.parse_options(job.engine_options)
         self.engine.check_languages(job.languages)
         with self.attempt.watch.measure("fetch_s"):
-            data = fetch(job.image, workplace.settings, workplace.storage)
-        metrics.image_fetched(job.engine, len(data))
-        self._data = data if job.outputs_need_image else None
-        self.source = source_of(job, data)
+            found = fetch_whole(self.attempt)
+        self._data = found.data if job.outputs_need_image else None
+        self.source = found.source
         self.info = self.engine.info(job.languages)
         self._recall(self.source)
-        with open_image(data, workplace.settings, read_truncated=job.truncated == "read") as image:
+        with open_source(found, self.attempt) as image:
             self.source = self.source.model_copy(update={"format": image.format})
-            self.attempt.check_cancelled(0, image.page_count)
-            self._read_pages(image, self._asked_pages(image.page_count))
-            page_count = image.page_count
+            self._is_protected = image.is_protected
+            selected = selected_pages(job, image)
+            page_count = len(selected)
+            self.attempt.check_cancelled(0, page_count)
+            self._read_pages(image, self._asked_pages(selected), page_count)
             self._warnings = tuple(dict.fromkeys((*self._warnings, *image.warnings)))
             self._truncated |= image.truncated
         step = self._step(page_count)
@@ -107,9 +108,9 @@ class Turn:
             self._truncated = _errors_of_parts(before)
             self._pages = dict(self._before)
 
-    def _asked_pages(self, count: int) -> list[int]:
+    def _asked_pages(self, selected: list[int]) -> list[int]:
         if not self._before:
-            return list(range(1, count + 1))
+            return selected
         return [number for number, page in sorted(self._before.items()) if _goes_on(page)]
 
     def _lines_asked(self, number: int) -> list[int]:
@@ -122,8 +123,8 @@ class Turn:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _read_pages(self, image: SourceImage, numbers: Sequence[int]) -> None:
-        known = self._known_pages(numbers, image.page_count)
+    def _read_pages(self, image: PageSource, numbers: Sequence[int], count: int) -> None:
+        known = self._known_pages(numbers, count)
         limits = time_limits(self.attempt.workplace.settings, self.attempt.job)
         reading = Reading(
             self.attempt.job.languages, self.options, deadline=self.attempt.watch.started + limits.engine_s
@@ -136,8 +137,8 @@ class Turn:
             for picture, read in zip(images, self._read(images, known, reading), strict=True):
                 self.attempt.watch.add("ocr_s", read.seconds)
                 self._take(picture, read)
-            done = len(numbers[: first + together]) + image.page_count - len(numbers)
-            self.attempt.check_cancelled(done, image.page_count)
+            done = len(numbers[: first + together]) + count - len(numbers)
+            self.attempt.check_cancelled(done, count)
             with self.attempt.watch.measure("upload_s"):
                 self._crops.upload()
 
@@ -145,6 +146,7 @@ class Turn:
         """Of an earlier reading of the whole image by this engine, as it would be now."""
         job = self.attempt.job
         self._caching = self.engine.cacheable and self.attempt.workplace.settings.cache_ttl_s > 0
+        self._caching = self._caching and not self._is_protected
         self._all_whole = len(numbers) == count and not any(map(self._lines_asked, numbers))
         if not (self._caching and job.cache and self._all_whole):
             return {}
@@ -189,7 +191,7 @@ class Turn:
             if isinstance(second, Line)
         }
         page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
-        return _Read(in_file_pixels(page, image) if isinstance(page, Page) else page, seconds, whole=False)
+        return _Read(as_in_file(page, image) if isinstance(page, Page) else page, seconds, whole=False)
 
     # --- keeping ---------------------------------------------------------------------------------------------------
 

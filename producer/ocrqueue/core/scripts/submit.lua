@@ -6,7 +6,7 @@
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)
 --   entry: id, engine, lane, kind, and where it has one: tenant, tag, batch, reply_to, once (hash of the idempotency
 --   key), fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms, new (its
---   id was made for this)
+--   id was made for this), secret (a password)
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: its engine, how many wait there,
 -- now (ms), {period, jobs ended in it, ...}; or its batch, which is closed
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}

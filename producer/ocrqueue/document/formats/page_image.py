@@ -17,6 +17,7 @@ from ocrqueue.errors import (
     ImageNotRecognised,
     ImageTooLarge,
     ImageTruncated,
+    ImageUnsupported,
     OcrQueueError,
     PageNotFound,
 )
@@ -90,6 +91,11 @@ class ImageFile:
     def _page(self, number: int) -> Image.Image:
         if not self.data:
             raise ImageEmpty
+        if b"%PDF-" in self.data[:1024]:
+            raise ImageUnsupported(
+                "It is a PDF, whose pages are no pictures.",
+                remedy="Mark its words in the PDF itself: to_overlay_pdf(), or `ocrqueue overlay ID -O page.pdf`.",
+            )
         image = self._opened()
         if not 1 <= number <= self._count(image):
             raise PageNotFound(f"The image has no page {number}.")

@@ -73,7 +73,7 @@ class NullEngine(Engine[NullOptions]):
     def may_prepare(self, options: NullOptions) -> bool:
         return False
 
-    def splits(self, options: NullOptions) -> bool:
+    def splits(self, options: NullOptions, pages: int) -> bool:
         return options.split
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:

@@ -23,13 +23,17 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was = unpack(redis.call('HMGET', record, 'reply_to',
-    'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch', 'state'))
+  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret = unpack(redis.call('HMGET', record,
+    'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch', 'state', 'secret'))
   redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
     'finished_at', as_text(now), 'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
     'error', 'retries', 'lane', 'sequence', 'alone', 'poison')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
+  if secret then
+    redis.call('DEL', root .. 'secret:' .. id)
+    redis.call('HDEL', record, 'secret')
+  end
   if parts then
     redis.call('HDEL', record, 'open', 'next_part', 'idle', 'closing')
     redis.call('DEL', root .. 'parts:' .. id, root .. 'open:' .. id)

@@ -12,6 +12,10 @@ local function record_of(entry, job, sequence, place)
     fields[#fields + 1] = 'input'
     fields[#fields + 1] = '1'
   end
+  if entry.secret and place ~= 'done' then
+    fields[#fields + 1] = 'secret'
+    fields[#fields + 1] = '1'
+  end
   return fields
 end
 
@@ -21,6 +25,7 @@ local function add_job(entry, job, sequence)
   local due_at = entry.not_before_ms or 0
   local place = due_at > now and 'delayed' or 'waiting'
   redis.call('HSET', record, unpack(record_of(entry, job, sequence, place)))
+  if entry.secret then redis.call('SET', root .. 'secret:' .. entry.id, entry.secret) end
   if entry.input then refer_to_input(entry.input, entry.id) end
   list_by_names(entry.id, entry.tenant, entry.tag)
   if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, sequence) end
