@@ -33,8 +33,6 @@ class OcrQueueError(Exception):
 
     code: ClassVar[str] = "internal.error"
     retryable: ClassVar[bool] = False
-    is_workers: ClassVar[bool] = False
-    """A fault of the worker's own surroundings, of which no job is to die: it is tried again however often."""
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
     submitted: Sequence[QueuedJob] = ()
     """Of submit_many: the handles of the jobs that were queued, SubmittedJob or AsyncSubmittedJob; always the first."""
@@ -301,12 +299,11 @@ class SourceAccessDenied(OcrQueueError):
 
 
 class SourceCredentials(OcrQueueError):
-    """The worker's own credentials are missing, expired or not accepted, or its clock is wrong. The job waits."""
+    """The worker's own credentials are missing, expired or not accepted, or its clock is wrong."""
 
     code = "source.credentials"
     retryable = True
-    is_workers = True
-    remedy = "Mend the workers' credentials (or their clock): what waits goes on by itself."
+    remedy = "Mend the workers' credentials, or their clock: what waits goes on by itself."
 
 
 class SourceHttpError(OcrQueueError):
@@ -573,7 +570,6 @@ class StorageCredentials(StorageUnavailable):
     """The credentials for the storage are missing, expired or not accepted, or this machine's clock is wrong."""
 
     code = "storage.credentials"
-    is_workers = True
     remedy = "Mend the AWS_* variables, the ~/.aws files or the machine's role, or its clock; jobs wait for it."
 
 

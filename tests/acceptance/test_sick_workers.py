@@ -288,7 +288,7 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
                 place.worker("disk", credentials=right, command=prlimit),
             )
         )
-        secret.check_says("storage.denied", "storage", "AWS_ACCESS_KEY_ID")
+        secret.check_says("storage.credentials", "storage", "AWS_* variables")
         bucket.check_says("storage.not_found", "storage", "Create it")
         language.check_says("language.missing", "languages of tesseract", "apt-get install", engine="tesseract")
         disk.check_says("worker.disk_full", "temporary files", "TMPDIR")
@@ -319,15 +319,15 @@ def test_a_worker_whose_access_breaks_under_its_jobs_gives_them_back_uncounted(p
 
         iam = place.s3.client("iam")
         iam.delete_access_key(UserName="breaking", AccessKeyId=own["aws_access_key_id"])
-        wait_until(lambda: breaking.codes() == ["storage.denied"], 60, "it has stopped")
+        wait_until(lambda: breaking.codes() == ["storage.credentials"], 60, "it has stopped")
         seen = len(jobs.jobs)
         wait_until(lambda: len(jobs.jobs) > seen + 40, 120, "the load goes on")
         assert jobs.read_by() == {"good@here"}
         returned = breaking.lines("part goes back to its lane")
         assert returned
         assert {line["error"] for line in returned} <= {
-            "source.access_denied",
-            "storage.denied",
+            "source.credentials",
+            "storage.credentials",
             "worker.access_broken",
         }
 

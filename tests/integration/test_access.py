@@ -21,7 +21,9 @@ from ocrqueue.errors import (
     LanguageMissing,
     OcrQueueError,
     SourceAccessDenied,
+    SourceCredentials,
     SourceUnavailable,
+    StorageCredentials,
     StorageDenied,
     StorageUnavailable,
     WorkerDiskFull,
@@ -181,7 +183,7 @@ def test_credentials_for_sources_are_looked_at_where_the_operator_names_buckets(
     forget_s3_clients()
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
     given: dict[str, Any] = {"storage": folder.as_uri(), "s3_endpoint": s3_endpoint}
-    assert Looking(load_settings(**given, source_buckets="scans")).found() == ["source.access_denied"]
+    assert Looking(load_settings(**given, source_buckets="scans")).found() == ["source.credentials"]
     looking = Looking(load_settings(**given))
     assert looking.found() == looking.found("s3://scans") == [], "what one job asks for stops no worker"
     forget_s3_clients()
@@ -267,7 +269,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("error", [StorageDenied(), SourceAccessDenied(), StorageUnavailable(), WorkerDiskFull()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(StorageDenied(), SourceAccessDenied(), StorageCredentials(), SourceCredentials()),
+        *(StorageUnavailable(), WorkerDiskFull()),
+    ],
+)
 def test_where_the_workers_own_access_is_broken_the_part_goes_back(
     error: OcrQueueError, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import itertools
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,8 +16,6 @@ from PIL import Image
 
 from ocrqueue import OcrQueue
 from ocrqueue.errors import (
-    OcrQueueError,
-    SourceAccessDenied,
     SourceCredentials,
     SourceHttpError,
     SourceNotFound,
@@ -33,7 +31,7 @@ from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.sources.retry_after import RETRY_AFTER, retry_after
 from tests.support.pictures import png
-from tests.support.processes import RedisServer, as_environment, worker
+from tests.support.processes import RedisServer, as_environment, wait_until, worker
 from tests.support.servers import Exchange, Handler, answer, http_server, s3_error
 
 from .conftest import Installation
@@ -335,27 +333,6 @@ def test_bad_credentials_are_the_workers(storage: Storage, status: int, code: st
     with pytest.raises(SourceCredentials) as caught:
         from_s3(s3_error(status, code), lambda _: storage)
     assert caught.value.retryable
-    assert caught.value.is_workers
-
-
-@pytest.mark.usefixtures("with_keys")
-@pytest.mark.parametrize(
-    ("own", "expected"), [(answer(200), SourceAccessDenied), (s3_error(403, ""), SourceCredentials)]
-)
-def test_a_denial_is_the_workers_where_its_own_storage_is_denied_too(
-    own: Handler, expected: type[OcrQueueError]
-) -> None:
-    """Some servers deny access where they mean an expired token."""
-
-    def serve(exchange: Exchange) -> None:
-        (own if exchange.method == "HEAD" else s3_error(403, "AccessDenied"))(exchange)
-
-    def storage(endpoint: str) -> Storage:
-        return open_storage(web(storage="s3://own/x", s3_endpoint=endpoint, s3_attempts=1, s3_timeout_s=2))
-
-    with pytest.raises(expected) as caught:
-        from_s3(serve, storage)
-    assert type(caught.value) is expected
 
 
 def test_credentials_that_were_not_there_are_looked_for_again(
@@ -379,7 +356,7 @@ def test_credentials_that_were_not_there_are_looked_for_again(
 def test_storage_too_says_whose_fault_it_is() -> None:
     with http_server(s3_error(400, "ExpiredToken")) as server, pytest.raises(StorageCredentials) as caught:
         open_storage(web(storage="s3://b/x", s3_endpoint=server.url(""), s3_attempts=1)).put("a", b"x", "text/plain")
-    assert caught.value.is_workers
+    assert caught.value.retryable
 
 
 @pytest.fixture
@@ -392,10 +369,10 @@ def without_retries(redis: RedisServer, tmp_path: Path) -> Iterator[Callable[[st
             redis_url=redis.url,
             key_prefix=f"own-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{tmp_path / 'storage'}",
+            source_buckets="scans",
             s3_endpoint=endpoint,
             s3_attempts=1,
             retry_limit=0,
-            retry_backoff_s=0.05,
             worker_heartbeat_s=1,
         )
 
@@ -405,21 +382,29 @@ def without_retries(redis: RedisServer, tmp_path: Path) -> Iterator[Callable[[st
 @pytest.mark.usefixtures("with_keys")
 def test_no_job_dies_of_the_workers_credentials(without_retries: Callable[[str], Settings], tmp_path: Path) -> None:
     """However long they are bad; a denial that is the job's own ends it at once."""
-    counts: dict[str, Iterator[int]] = {}
+    expired = threading.Event()
 
     def serve(exchange: Exchange) -> None:
         if exchange.target.endswith("/denied.png"):
             return s3_error(403, "AccessDenied")(exchange)
-        number = next(counts.setdefault(exchange.target, itertools.count()))
-        return (s3_error(400, "ExpiredToken") if number < 4 else answer(200, PICTURE))(exchange)
+        return (s3_error(400, "ExpiredToken") if expired.is_set() else answer(200, PICTURE))(exchange)
 
     with http_server(serve) as server:
         settings = without_retries(server.url(""))
         arguments = ("--engine", "null", "--concurrency", "1")
         with worker(as_environment(settings), tmp_path, *arguments), OcrQueue(settings) as queue:
-            jobs = [queue.submit(f"s3://scans/{number}.png", engine="null") for number in range(3)]
+
+            def troubles() -> set[str]:
+                return {trouble.error.code for each in queue.workers() for trouble in each.troubles}
+
             denied = queue.submit("s3://scans/denied.png", engine="null")
-            assert [job.wait(60).state for job in jobs] == ["succeeded"] * 3
             status = denied.wait(60)
+            expired.set()
+            jobs = [queue.submit(f"s3://scans/{number}.png", engine="null") for number in range(3)]
+            wait_until(lambda: troubles() == {"source.credentials"}, 60, "the worker says what is wrong")
+            assert not any(job.status().finished for job in jobs)
+            expired.clear()
+            assert [job.wait(60).state for job in jobs] == ["succeeded"] * 3
+            assert [job.status().attempts for job in jobs][1:] == [1, 1], "what was not begun is not counted"
     assert status.error is not None
     assert status.error.code == "source.access_denied"

@@ -40,11 +40,6 @@ class S3Failure:
     retry_after: str | None = None
     """The server's header."""
 
-    @property
-    def is_about_credentials(self) -> bool:
-        """Whether the server does not know them, or there are none: not that they may not do this."""
-        return self.kind == "denied" and self.detail.partition(" ")[0] in _NOT_KNOWN
-
 
 def s3_client(settings: Settings) -> S3Client:
     """The client of this process for these settings; thread-safe. Raises SettingsInvalid.
@@ -69,9 +64,14 @@ def forget_s3_clients() -> None:
 
 
 def s3_failure(error: S3Error) -> S3Failure:
-    """What an error of an S3 client means."""
-    if isinstance(error, boto.NoCredentialsError):
-        _client.cache_clear()  # it looks for credentials but once
+    """What an error of an S3 client means. Where it is about credentials, the next client reads them anew."""
+    failure = _failure(error)
+    if failure.kind == "credentials":
+        forget_s3_clients()
+    return failure
+
+
+def _failure(error: S3Error) -> S3Failure:
     if not isinstance(error, boto.ClientError):
         return S3Failure(_client_side_kind(error), type(error).__name__)
     response: Any = error.response
@@ -101,6 +101,7 @@ _KINDS: Final[dict[str, FailureKind]] = {
     "ExpiredTokenException": "credentials",
     "InvalidToken": "credentials",
     "InvalidTokenId": "credentials",
+    "InvalidClientTokenId": "credentials",
     "TokenRefreshRequired": "credentials",
     "RequestExpired": "credentials",
     "RequestTimeTooSkewed": "credentials",
@@ -139,12 +140,6 @@ _CREDENTIAL_ERRORS: Final = (
     boto.TokenRetrievalError,
     boto.SSOError,
     boto.MetadataRetrievalError,
-)
-_NOT_KNOWN: Final = frozenset(
-    {
-        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId"),
-        *(error.__name__ for error in _CREDENTIAL_ERRORS),
-    }
 )
 _TRANSPORT_ERRORS: Final = (
     HTTPError,

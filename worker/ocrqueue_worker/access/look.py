@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageDenied, StorageUnavailable
+from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageCredentials, StorageDenied, StorageUnavailable
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.access.offers import Offers
@@ -80,7 +80,7 @@ class Look:
         if self._is_noted(_STORAGE) or self._is_noted(_SOURCES):
             storage.reconnect()
         found = probe_storage(storage)
-        if isinstance(found, StorageDenied):
+        if isinstance(found, StorageDenied | StorageCredentials):
             # they may have been changed since the client read them
             storage.reconnect()
             found = probe_storage(storage)

@@ -7,7 +7,7 @@ from ocrqueue.settings import Settings
 
 
 def check_credentials(source: str, settings: Settings) -> None:
-    """`source`: s3://bucket or gs://bucket. Raises SourceAccessDenied where they are not."""
+    """`source`: s3://bucket or gs://bucket. Raises SourceCredentials where they are not."""
     parts = split_uri(source)
     if parts.scheme == "s3":
         from ocrqueue_worker.sources.s3 import check_s3_credentials

@@ -139,7 +139,7 @@ def _credentials(_process: int) -> Any:
 
 
 def check_gs_credentials(settings: Settings) -> None:
-    """Raises SourceAccessDenied where Google's token server does not take the credentials that this worker was given.
+    """Raises SourceCredentials where Google's token server does not take the credentials that this worker was given.
 
     A worker that was given none has nothing that could be broken: the jobs' references are.
     """
@@ -155,7 +155,7 @@ def check_gs_credentials(settings: Settings) -> None:
         _credentials(os.getpid()).refresh(Request())
     except GoogleAuthError as error:
         found = _credentials_error(error)
-        if isinstance(found, SourceAccessDenied):
+        if isinstance(found, SourceCredentials):
             raise found from None
 
 
@@ -204,6 +204,7 @@ def _check_size(size: int, settings: Settings) -> None:
 def _credentials_error(error: Any) -> OcrQueueError:
     if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
         return SourceUnavailable("Google's token server does not answer.")
+    _credentials.cache_clear()  # they may have been replaced since
     return SourceCredentials(
         f"There are no Google credentials on this worker, or they are not accepted ({type(error).__name__}).",
         remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity; what waits goes on then.",

@@ -19,8 +19,6 @@ from ocrqueue.errors import (
     SourceNotFound,
     SourceTooLarge,
     SourceUnavailable,
-    StorageCredentials,
-    StorageDenied,
 )
 from ocrqueue.job.references import split_s3_uri
 from ocrqueue.settings import Settings
@@ -51,14 +49,12 @@ def fetch_s3(uri: str, settings: Settings, storage: Storage, deadline: Deadline)
     # botocore's timeouts bound the silence of each attempt, not the whole.
     try:
         return deadline.bound(lambda: _read(bucket, key, settings, deadline))
-    except (SourceNotFound, SourceAccessDenied) as error:
+    except (SourceNotFound, SourceAccessDenied):
         # Without the right to list, S3 denies what does not exist. Some write keys as URLs have them.
         decoded = _decoded(key)
         if decoded is not None:
             with suppress(SourceNotFound, SourceAccessDenied):
                 return deadline.bound(lambda: _read(bucket, decoded, settings, deadline))
-        if isinstance(error, SourceAccessDenied):
-            _check_credentials(storage, error)
         raise
 
 
@@ -79,23 +75,8 @@ def is_key(key: str) -> bool:
     return bool(key) and not {".", ".."} & set(key.split("/")) and size <= _KEY_BYTES and "\0" not in key
 
 
-def _check_credentials(storage: Storage, error: SourceAccessDenied) -> None:
-    """Raise SourceCredentials where the worker is denied its own storage too: then it is not this job's source.
-
-    Some servers deny access where they mean that a token has expired.
-    """
-    if not isinstance(storage, S3Storage):
-        return
-    try:
-        storage.check()
-    except (StorageDenied, StorageCredentials) as denial:
-        raise SourceCredentials(f"{error.message} So is the worker's own storage: {denial.message}") from None
-    except OcrQueueError:
-        return
-
-
 def check_s3_credentials(bucket: str, settings: Settings) -> None:
-    """Raises SourceAccessDenied where the server does not know these credentials.
+    """Raises SourceCredentials where the server does not know these credentials.
 
     Asks for an object that is not there: an answer that this may not be told is an answer to somebody known.
     """
@@ -103,7 +84,7 @@ def check_s3_credentials(bucket: str, settings: Settings) -> None:
         s3_client(settings).get_object(Bucket=bucket, Key=_NO_OBJECT)
     except S3_ERRORS as error:
         failure = s3_failure(error)
-        if failure.is_about_credentials:
+        if failure.kind == "credentials":
             raise _source_error(failure, bucket, _NO_OBJECT) from None
 
 

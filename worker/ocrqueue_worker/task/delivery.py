@@ -101,7 +101,7 @@ class Delivery:
             case OcrQueueError():
                 if goes_back(self, error):
                     raise Ignore
-                if error.retryable and (error.is_workers or start.retries < self.settings.retry_limit):
+                if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(start, error)
                 return self._without(start, error)
             case SoftTimeLimitExceeded() if self.follows_a_page:

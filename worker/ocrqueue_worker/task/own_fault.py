@@ -19,7 +19,12 @@ from ocrqueue_worker.access.probes import source_of
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.hand import HAND
 
-_DENIALS: Final = frozenset({"storage.denied", "source.access_denied", "source.bucket_not_found"})
+_DENIALS: Final = frozenset(
+    {
+        *("storage.denied", "source.access_denied", "source.bucket_not_found"),
+        *("storage.credentials", "source.credentials"),
+    }
+)
 """A second worker's word is asked for, where the own access of the first is as it should be."""
 _SUSPICIOUS: Final = _DENIALS | {
     *("storage.unavailable", "storage.not_found", "source.unavailable", "source.timeout", "worker.disk_full"),
