@@ -339,6 +339,29 @@ def test_a_worker_whose_access_breaks_under_its_jobs_gives_them_back_uncounted(p
         wait_until(lambda: "breaking@here" in jobs.read_by(), 120, "it works again")
 
 
+def test_a_secret_that_is_rotated_badly_fails_no_job_whichever_process_has_read_it(
+    another: Place, tmp_path: Path
+) -> None:
+    """The child is made anew, and its main process has read the good one."""
+    file = tmp_path / "rotated"
+    queue, image = another.queue, png(text_picture("Hello 42"))
+    with another.worker("rotated", credentials=another.credentials(file)) as rotated:
+        assert queue.submit(image, engine="tesseract", crops="none").wait(120).state == "succeeded"
+        for _ in range(2):
+            another.credentials(file, secret_access_key="not-the-secret")
+            for child in rotated.running.running_children():
+                os.kill(child, signal.SIGKILL)
+            jobs = queue.submit_many([image] * 3, engine="tesseract", crops="none")
+            wait_until(lambda: rotated.codes() == ["storage.credentials"], 60, "it has stopped")
+            wait_until(lambda: {job.status().state for job in jobs} == {"queued"}, 60, "they wait")  # noqa: B023
+            write_credentials(file, another.user)
+            assert {status.state for _, status in queue.watch(jobs, 120)} == {"succeeded"}
+            rotated.check_is_well()
+        became = [attempt.became for job in jobs for attempt in job.history()]
+        assert set(became) <= {"given back", "succeeded"}, "no retry is counted"
+        assert check(queue.registry) == []
+
+
 def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place: Place, good: Observed) -> None:
     """The policy of a bucket lets nobody but the administrator in."""
     admin, name = place.s3.client("s3"), f"closed-{uuid.uuid4().hex[:8]}"

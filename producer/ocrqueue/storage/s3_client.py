@@ -64,9 +64,10 @@ def forget_s3_clients() -> None:
 
 
 def s3_failure(error: S3Error) -> S3Failure:
-    """What an error of an S3 client means. Where it is about credentials, the next client reads them anew."""
+    """What an error of an S3 client means. After a denial the next client reads the credentials anew."""
     failure = _failure(error)
-    if failure.kind == "credentials":
+    if failure.kind in ("credentials", "denied"):
+        # some servers deny what credentials that are not valid any more ask for, and do not say that they are not
         forget_s3_clients()
     return failure
 

@@ -18,6 +18,7 @@ from ocrqueue.job import Job
 from ocrqueue_worker.access.probes import source_of
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.sources.credentials import CREDENTIALS
 
 _DENIALS: Final = frozenset(
     {
@@ -67,7 +68,8 @@ def goes_back(delivery: Returnable, error: OcrQueueError) -> bool:
     source = source_of(delivery.job.image)
     if error.code not in _SUSPICIOUS or (error.code in _OVER_NETWORK and not source):
         return False
-    if VERDICT.ask(source):
+    # what was denied may have been credentials that were replaced while the part was read
+    if VERDICT.ask(source) or (error.code in _DENIALS and CREDENTIALS.renew()):
         delivery.give_back(error, alone=False)
         return True
     return error.code in _DENIALS and _left_to_a_second(delivery, error)
