@@ -432,3 +432,22 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
         able.running.process.wait(60)
         assert submitted("kor")[0].wait(120).worker == "lacking@here"
         wait_until(lambda: check(queue.registry) == [], 60, "the keys agree with each other")
+
+
+def test_a_language_waits_for_the_one_worker_that_has_it_while_that_is_stopped(another: Place, tmp_path: Path) -> None:
+    packs, file = tmp_path / "packs", tmp_path / "wrong"
+    packs.mkdir()
+    shutil.copy(tessdata_dir(load_settings()) / "eng.traineddata", packs)
+    right = another.credentials(tmp_path / "right")
+    wrong = another.credentials(file, secret_access_key="not-the-secret")
+    with together(
+        another.worker("lacking", credentials=right, tessdata_dir=packs), another.worker("able", credentials=wrong)
+    ) as (_, able):
+        assert able.codes() == ["storage.credentials"]
+        image = png(text_picture("Hello 42"))
+        job = another.queue.submit(image, engine="tesseract", languages=["kor"], crops="none")
+        wait_until(lambda: side_lanes(another.queue.registry) == ["ocr.tesseract/kor"], 60, "it waits for the other")
+        assert job.status().state == "queued"
+        write_credentials(file, another.user)
+        status = job.wait(120)
+        assert (status.state, status.worker) == ("succeeded", able.name)

@@ -426,6 +426,41 @@ def test_an_engine_that_cannot_read_here_leaves_its_parts_to_those_where_it_can(
     assert not own_fault.goes_back(Part(sick), EngineWeightsMissing()), "no other could read it"
 
 
+def stopped(*languages: str, engine: str | None = None) -> WorkerInfo:
+    """As other(), with something that keeps it from taking any parts, or those of one engine."""
+    trouble = Trouble(what="storage", error=StorageDenied().info, since=datetime.now(UTC), engine=engine)
+    return other(*languages).model_copy(update={"troubles": (trouble,)})
+
+
+@pytest.mark.parametrize(
+    ("error", "side_lane"),
+    [(LanguageMissing(language="fra"), "ocr.null/fra"), (EngineWeightsMissing(), f"{LANE}/!{HAND.holder}")],
+)
+def test_who_could_do_a_part_and_takes_nothing_for_now_is_waited_for(error: OcrQueueError, side_lane: str) -> None:
+    part = Part(stopped("eng", "fra"))
+    assert own_fault.goes_back(part, error)
+    assert part.went == side_lane
+    assert not own_fault.goes_back(Part(stopped("eng", "fra"), count=2), error), "the patience is over"
+    assert not own_fault.goes_back(Part(stopped("eng", "fra", engine="null")), error), "it could not do it either"
+
+
+def test_a_job_that_fails_for_want_of_a_stopped_worker_names_that_one() -> None:
+    missing = LanguageMissing("There is no pack for 'fra'.", language="fra")
+    able = stopped("eng", "fra")
+    told = own_fault.reason_of_end(Part(able, able), missing)
+    assert (told.code, told.info.details) == ("language.missing", {"language": "fra"})
+    assert told.message == "There is no pack for 'fra'. Workers that could do it take no jobs: other (storage.denied)."
+    assert "ocrqueue top" in told.info.remedy
+    for part in (
+        Part(stopped("eng"), stopped("eng")),
+        Part(stopped("eng", "fra", engine="null"), other("eng")),
+        Part(),
+    ):
+        assert own_fault.reason_of_end(part, missing) is missing
+    denied = SourceAccessDenied()
+    assert own_fault.reason_of_end(Part(able, able), denied) is denied
+
+
 def test_parts_are_left_to_other_readers_only_while_one_may_come() -> None:
     live = [other("eng")]
     patient = OtherReaders(lambda: live, "own", LONG_S)
