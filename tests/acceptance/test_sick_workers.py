@@ -145,6 +145,8 @@ class Observed:
         shown = commanded(self.place, "top", "--once")
         assert f"{self.name}  {takes}" in shown, shown
         assert f"{self.name} {takes}" in commanded(self.place, "engines")
+        (row,) = (line for line in commanded(self.place, "workers").splitlines() if line.startswith(self.name))
+        assert row.split()[1] == "stopped", row
         wait_until(
             lambda: f'ocrqueue_worker_troubles{{error="{code}",what="{what}"}} 1.0' in self.metrics(), 60, "metrics"
         )
