@@ -81,7 +81,9 @@ def _failure(error: S3Error) -> S3Failure:
     retry_after = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after")
     if not re.fullmatch(r"[A-Za-z][A-Za-z.]{1,63}", code):  # a HEAD has none: botocore puts the status there
         return S3Failure(_server_side_kind("", status), f"HTTP {status}", retry_after)
-    return S3Failure(_server_side_kind(code, status), f"{code} (HTTP {status})", retry_after)
+    # of several objects in one request each has a code and no status
+    detail = f"{code} ({f'HTTP {status}' if status else error.operation_name})"
+    return S3Failure(_server_side_kind(code, status), detail, retry_after)
 
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
