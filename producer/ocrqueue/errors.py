@@ -655,7 +655,7 @@ class StorageDenied(OcrQueueError):
     """The result storage refuses these credentials."""
 
     code = "storage.denied"
-    remedy = "Grant read and write on the bucket in OCRQUEUE_STORAGE to AWS_ACCESS_KEY_ID's user."
+    remedy = "Grant read, write and delete on the bucket in OCRQUEUE_STORAGE to AWS_ACCESS_KEY_ID's user."
 
 
 class StorageNotFound(OcrQueueError):

@@ -145,6 +145,8 @@ class Observed:
         shown = commanded(self.place, "top", "--once")
         assert f"{self.name}  {takes}" in shown, shown
         assert f"{self.name} {takes}" in commanded(self.place, "engines")
+        (row,) = (line for line in commanded(self.place, "workers").splitlines() if line.startswith(self.name))
+        assert row.split()[1] == "stopped", row
         wait_until(
             lambda: f'ocrqueue_worker_troubles{{error="{code}",what="{what}"}} 1.0' in self.metrics(), 60, "metrics"
         )
@@ -339,6 +341,29 @@ def test_a_worker_whose_access_breaks_under_its_jobs_gives_them_back_uncounted(p
         wait_until(lambda: "breaking@here" in jobs.read_by(), 120, "it works again")
 
 
+def test_a_secret_that_is_rotated_badly_fails_no_job_whichever_process_has_read_it(
+    another: Place, tmp_path: Path
+) -> None:
+    """The child is made anew, and its main process has read the good one."""
+    file = tmp_path / "rotated"
+    queue, image = another.queue, png(text_picture("Hello 42"))
+    with another.worker("rotated", credentials=another.credentials(file)) as rotated:
+        assert queue.submit(image, engine="tesseract", crops="none").wait(120).state == "succeeded"
+        for _ in range(2):
+            another.credentials(file, secret_access_key="not-the-secret")
+            for child in rotated.running.running_children():
+                os.kill(child, signal.SIGKILL)
+            jobs = queue.submit_many([image] * 3, engine="tesseract", crops="none")
+            wait_until(lambda: rotated.codes() == ["storage.credentials"], 60, "it has stopped")
+            wait_until(lambda: {job.status().state for job in jobs} == {"queued"}, 60, "they wait")  # noqa: B023
+            write_credentials(file, another.user)
+            assert {status.state for _, status in queue.watch(jobs, 120)} == {"succeeded"}
+            rotated.check_is_well()
+        became = [attempt.became for job in jobs for attempt in job.history()]
+        assert set(became) <= {"given back", "succeeded"}, "no retry is counted"
+        assert check(queue.registry) == []
+
+
 def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place: Place, good: Observed) -> None:
     """The policy of a bucket lets nobody but the administrator in."""
     admin, name = place.s3.client("s3"), f"closed-{uuid.uuid4().hex[:8]}"
@@ -409,3 +434,22 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
         able.running.process.wait(60)
         assert submitted("kor")[0].wait(120).worker == "lacking@here"
         wait_until(lambda: check(queue.registry) == [], 60, "the keys agree with each other")
+
+
+def test_a_language_waits_for_the_one_worker_that_has_it_while_that_is_stopped(another: Place, tmp_path: Path) -> None:
+    packs, file = tmp_path / "packs", tmp_path / "wrong"
+    packs.mkdir()
+    shutil.copy(tessdata_dir(load_settings()) / "eng.traineddata", packs)
+    right = another.credentials(tmp_path / "right")
+    wrong = another.credentials(file, secret_access_key="not-the-secret")
+    with together(
+        another.worker("lacking", credentials=right, tessdata_dir=packs), another.worker("able", credentials=wrong)
+    ) as (_, able):
+        assert able.codes() == ["storage.credentials"]
+        image = png(text_picture("Hello 42"))
+        job = another.queue.submit(image, engine="tesseract", languages=["kor"], crops="none")
+        wait_until(lambda: side_lanes(another.queue.registry) == ["ocr.tesseract/kor"], 60, "it waits for the other")
+        assert job.status().state == "queued"
+        write_credentials(file, another.user)
+        status = job.wait(120)
+        assert (status.state, status.worker) == ("succeeded", able.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import FileStorage, open_storage
-from ocrqueue.storage.s3_client import forget_s3_clients
+from ocrqueue.storage.s3_client import forget_s3_clients, s3_client
 from ocrqueue_worker.access import look as look_module
 from ocrqueue_worker.access import probes
 from ocrqueue_worker.access.look import Look
@@ -43,8 +43,10 @@ from ocrqueue_worker.broker.beside import SideLanes
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.lifecycle.shared_duties import SideLaneDuty
+from ocrqueue_worker.sources.credentials import Credentials
 from ocrqueue_worker.task import own_fault
 from tests.support.moves import LANE, begun, job, submit, take
+from tests.support.servers import Exchange, Guarded, answer, guarded_s3_server, http_server, s3_error
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -189,6 +191,81 @@ def test_credentials_for_sources_are_looked_at_where_the_operator_names_buckets(
     forget_s3_clients()
 
 
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    with guarded_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The file that this process's credentials are read from, and from nowhere else."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    forget_s3_clients()
+    yield tmp_path / "credentials"
+    forget_s3_clients()
+
+
+def write(file: Path, user: Mapping[str, str]) -> None:
+    file.write_text("[default]\n" + "".join(f"{name} = {value}\n" for name, value in user.items()))
+
+
+@pytest.mark.parametrize("kind", ["storage", "source"])
+def test_whoever_asks_has_an_answer_by_the_credentials_as_they_are_now(
+    kind: str, guarded: Guarded, credentials: Path, folder: Path
+) -> None:
+    """A child that was made anew may have read others than the main process did."""
+    user = guarded.make_user(f"user-{kind}")
+    guarded.client("s3").create_bucket(Bucket=f"scans-{kind}")
+    write(credentials, user)
+    given: dict[str, Any] = {"storage": f"s3://scans-{kind}"}
+    if kind == "source":
+        given = {"storage": folder.as_uri(), "source_buckets": f"scans-{kind}"}
+    looking = Looking(load_settings(**given, s3_endpoint=guarded.endpoint, s3_attempts=1))
+    assert looking.found() == []
+    write(credentials, {**user, "aws_secret_access_key": "badly rotated"})
+    assert looking.found() == [], "nobody asks"
+    assert looking.found(f"s3://scans-{kind}") == [f"{kind}.credentials"]
+    assert looking.verdict.is_broken
+    write(credentials, user)
+    assert looking.found() == []
+    assert looking.verdict.recoveries == 1
+
+
+def test_who_was_denied_reads_the_credentials_anew(credentials: Path) -> None:
+    """Of a server that does not say why: AccessDenied may be a secret that is not valid any more."""
+
+    def serve(exchange: Exchange) -> None:
+        (answer(200) if "Credential=new/" in exchange.head else s3_error(403, "AccessDenied"))(exchange)
+
+    write(credentials, {"aws_access_key_id": "old", "aws_secret_access_key": "x"})
+    with http_server(serve) as server:
+        storage = open_storage(load_settings(storage="s3://scans", s3_endpoint=server.url(""), s3_attempts=1))
+        with pytest.raises(StorageDenied):
+            storage.put("inputs/a", b"a", "text/plain")
+        write(credentials, {"aws_access_key_id": "new", "aws_secret_access_key": "x"})
+        storage.put("inputs/a", b"a", "text/plain")
+
+
+def test_credentials_are_read_anew_for_the_next_job_once_their_file_has_changed(credentials: Path) -> None:
+    own = Credentials()
+    settings = load_settings(storage="s3://scans")
+    assert not own.renew(), "there is none"
+    write(credentials, {"aws_access_key_id": "old", "aws_secret_access_key": "x"})
+    assert own.renew()
+    before = s3_client(settings)
+    assert not own.renew()
+    assert s3_client(settings) is before
+    another = credentials.with_name("another")
+    write(another, {"aws_access_key_id": "new", "aws_secret_access_key": "x"})
+    another.replace(credentials)
+    assert own.renew()
+    assert s3_client(settings) is not before
+
+
 # --- asking for the verdict ------------------------------------------------------------------------------------------
 
 
@@ -293,6 +370,18 @@ def test_a_denial_that_is_not_the_workers_is_shown_to_a_second_one(asked: list[s
     assert not own_fault.goes_back(Part(), SourceAccessDenied()), "there is no second"
 
 
+def test_a_denial_of_credentials_that_were_replaced_meanwhile_is_nobodys_fault(
+    asked: list[str], credentials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_fault, "CREDENTIALS", Credentials())
+    write(credentials, {"aws_access_key_id": "new", "aws_secret_access_key": "x"})
+    part = Part(other())
+    assert own_fault.goes_back(part, SourceAccessDenied())
+    assert (part.went, part.denied) == ("back", False)
+    assert own_fault.goes_back(part, SourceAccessDenied())
+    assert (part.went, part.denied, len(asked)) == (f"{LANE}/!{HAND.holder}", True, 2)
+
+
 @pytest.mark.parametrize(
     ("error", "image", "asks"),
     [
@@ -335,6 +424,41 @@ def test_an_engine_that_cannot_read_here_leaves_its_parts_to_those_where_it_can(
     )
     sick = other("eng").model_copy(update={"troubles": (trouble,)})
     assert not own_fault.goes_back(Part(sick), EngineWeightsMissing()), "no other could read it"
+
+
+def stopped(*languages: str, engine: str | None = None) -> WorkerInfo:
+    """As other(), with something that keeps it from taking any parts, or those of one engine."""
+    trouble = Trouble(what="storage", error=StorageDenied().info, since=datetime.now(UTC), engine=engine)
+    return other(*languages).model_copy(update={"troubles": (trouble,)})
+
+
+@pytest.mark.parametrize(
+    ("error", "side_lane"),
+    [(LanguageMissing(language="fra"), "ocr.null/fra"), (EngineWeightsMissing(), f"{LANE}/!{HAND.holder}")],
+)
+def test_who_could_do_a_part_and_takes_nothing_for_now_is_waited_for(error: OcrQueueError, side_lane: str) -> None:
+    part = Part(stopped("eng", "fra"))
+    assert own_fault.goes_back(part, error)
+    assert part.went == side_lane
+    assert not own_fault.goes_back(Part(stopped("eng", "fra"), count=2), error), "the patience is over"
+    assert not own_fault.goes_back(Part(stopped("eng", "fra", engine="null")), error), "it could not do it either"
+
+
+def test_a_job_that_fails_for_want_of_a_stopped_worker_names_that_one() -> None:
+    missing = LanguageMissing("There is no pack for 'fra'.", language="fra")
+    able = stopped("eng", "fra")
+    told = own_fault.reason_of_end(Part(able, able), missing)
+    assert (told.code, told.info.details) == ("language.missing", {"language": "fra"})
+    assert told.message == "There is no pack for 'fra'. Workers that could do it take no jobs: other (storage.denied)."
+    assert "ocrqueue top" in told.info.remedy
+    for part in (
+        Part(stopped("eng"), stopped("eng")),
+        Part(stopped("eng", "fra", engine="null"), other("eng")),
+        Part(),
+    ):
+        assert own_fault.reason_of_end(part, missing) is missing
+    denied = SourceAccessDenied()
+    assert own_fault.reason_of_end(Part(able, able), denied) is denied
 
 
 def test_parts_are_left_to_other_readers_only_while_one_may_come() -> None:

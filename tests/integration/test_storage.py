@@ -429,7 +429,7 @@ def test_one_refused_object_of_a_deletion_is_an_error() -> None:
     answers = {"HEAD": answer(404), "GET": answer(200, listing), "POST": answer(200, refusal)}
     with (
         http_server(lambda exchange: answers[exchange.method](exchange)) as server,
-        pytest.raises(StorageDenied, match="AccessDenied"),
+        pytest.raises(StorageDenied, match=r"AccessDenied \(DeleteObjects\)"),
     ):
         failing(server).delete_prefix("a")
 

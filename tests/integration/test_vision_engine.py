@@ -5,26 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from google.cloud.vision import AnnotateImageRequest, Feature
 from PIL import Image, ImageDraw
 
 from ocrqueue.core import Registry
 from ocrqueue.core.billing import billed_pages
 from ocrqueue.document import Page
-from ocrqueue.errors import OcrQueueError
+from ocrqueue.errors import OcrQueueError, SourceAccessDenied
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions, request_batching
 from ocrqueue_worker.engines.vision.rate_limit import Pace
 from ocrqueue_worker.images.page import PageImage
-from ocrqueue_worker.sources import fetch
+from ocrqueue_worker.sources import fetch, gs
 from tests.support.google_vision.answers import SAMPLES, fingerprint
 from tests.support.google_vision.server import THROTTLED, GoogleVision, Refused, Transport, google_vision
 from tests.support.servers import Exchange, answer, http_server, silent
@@ -316,3 +317,24 @@ def test_objects_are_fetched_within_the_same_limits_as_others(tmp_path: Path, mo
         assert code("gs://scans/") == "source.invalid"
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
     assert code("gs://scans/a") == "source.unavailable"
+
+
+def test_who_was_denied_by_google_reads_the_credentials_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "storage").mkdir()
+    settings = load_settings(storage=f"file://{tmp_path}/storage")
+    read: list[AnonymousCredentials] = []
+
+    def default(**_: object) -> tuple[AnonymousCredentials, str]:
+        read.append(AnonymousCredentials())  # type: ignore[no-untyped-call]  # google's own types are partial
+        return read[-1], "project"
+
+    monkeypatch.setattr("google.auth.default", default)
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    gs.forget_gs_credentials()
+    with http_server(storage) as server:
+        monkeypatch.setattr(gs, "_HOST", server.url(""))
+        for name, times in (("a/page+one.png", 1), ("a/page+one.png", 1), ("denied", 1), ("a/page+one.png", 2)):
+            with suppress(SourceAccessDenied):
+                fetch(f"gs://scans/{name}", settings, open_storage(settings))
+            assert len(read) == times
+    gs.forget_gs_credentials()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from ocrqueue.core.records import is_readable, parse_record, stored_job
+from ocrqueue.core.records import EngineOffer, Trouble, WorkerInfo, is_readable, parse_record, stored_job
+from ocrqueue.errors import StorageDenied
 
 KNOWN = {"image": "s3://bucket/page.png", "engine": "null", "tag": "mine"}
 
@@ -58,3 +61,34 @@ def test_the_job_has_the_id_under_which_its_record_is() -> None:
 def test_a_job_without_an_image_cannot_be_read() -> None:
     for text in ("nonsense", "[]", json.dumps({"image": 7, "engine": "null"}), json.dumps({"image": ""})):
         assert not is_readable(stored_job("1", text))
+
+
+@pytest.mark.parametrize(
+    ("engines", "troubles", "told", "doing"),
+    [
+        (["null"], [], {}, "idle"),
+        (["null"], [], {"running": 1}, "working"),
+        (["null"], [None], {"running": 1}, "stopped"),
+        (["null", "keras"], ["null"], {"running": 1}, "working"),
+        (["null", "keras"], ["null", "keras"], {}, "stopped"),
+        ([], ["null"], {}, "stopped"),
+        (["null"], [None], {"draining": True}, "draining"),
+    ],
+)
+def test_what_a_worker_does_in_a_word(
+    engines: list[str], troubles: list[str | None], told: dict[str, Any], doing: str
+) -> None:
+    now = datetime.now(UTC)
+    worker = WorkerInfo(
+        name="here",
+        queues=("ocr.null",),
+        engines=tuple(EngineOffer(name=name, version="1", model="none", languages=()) for name in engines),
+        concurrency=1,
+        pid=1,
+        started_at=now,
+        troubles=tuple(Trouble(what="any", error=StorageDenied().info, since=now, engine=name) for name in troubles),
+        **told,
+    )
+    assert worker.doing == doing
+    redis = Trouble(what="redis", error=StorageDenied().info, since=now, stops=False)
+    assert worker.model_copy(update={"troubles": (*worker.troubles, redis)}).doing == doing

@@ -281,9 +281,17 @@ class WorkerInfo(BaseModel):
         return not any(trouble.stops and trouble.engine in (None, engine) for trouble in self.troubles)
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether it can do parts for no engine, by what is wrong with its access."""
+        troubled = any(trouble.stops for trouble in self.troubles)
+        return troubled and not any(self.takes(offer.name) for offer in self.engines)
+
+    @property
     def doing(self) -> str:
         """In a word."""
-        return "draining" if self.draining else "working" if self.running else "idle"
+        if self.draining:
+            return "draining"
+        return "stopped" if self.is_stopped else "working" if self.running else "idle"
 
 
 class EngineOffer(BaseModel):

@@ -57,3 +57,9 @@ def may_take(name: str, worker: WorkerInfo) -> bool:
     needed = set(languages_of(name))
     offers = [set(offer.languages) for offer in worker.engines if offer.name == engine]
     return any(not languages or needed <= languages for languages in offers)
+
+
+def would_take(name: str, worker: WorkerInfo) -> bool:
+    """Whether the worker does once its own access is mended: what stops all that it would take is not the part's."""
+    mended = tuple(trouble for trouble in worker.troubles if trouble.engine is not None)
+    return may_take(name, worker.model_copy(update={"troubles": mended}))

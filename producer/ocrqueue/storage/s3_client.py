@@ -71,9 +71,10 @@ def forget_s3_clients() -> None:
 
 
 def s3_failure(error: S3Error) -> S3Failure:
-    """What an error of an S3 client means. Where it is about credentials, the next client reads them anew."""
+    """What an error of an S3 client means. After a denial the next client reads the credentials anew."""
     failure = _failure(error)
-    if failure.kind == "credentials":
+    if failure.kind in ("credentials", "denied"):
+        # some servers deny what credentials that are not valid any more ask for, and do not say that they are not
         forget_s3_clients()
     return failure
 
@@ -87,7 +88,9 @@ def _failure(error: S3Error) -> S3Failure:
     retry_after = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after")
     if not re.fullmatch(r"[A-Za-z][A-Za-z.]{1,63}", code):  # a HEAD has none: botocore puts the status there
         return S3Failure(_server_side_kind("", status), f"HTTP {status}", retry_after)
-    return S3Failure(_server_side_kind(code, status), f"{code} (HTTP {status})", retry_after)
+    # of several objects in one request each has a code and no status
+    detail = f"{code} ({f'HTTP {status}' if status else error.operation_name})"
+    return S3Failure(_server_side_kind(code, status), detail, retry_after)
 
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html

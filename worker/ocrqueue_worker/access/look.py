@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageCredentials, StorageDenied, StorageUnavailable
+from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageUnavailable
 from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.access.offers import Offers
@@ -77,14 +77,9 @@ class Look:
             storage = open_storage(self._settings)
         except SettingsInvalid as error:
             return error
-        if self._is_noted(_STORAGE) or self._is_noted(_SOURCES):
-            storage.reconnect()
-        found = probe_storage(storage)
-        if isinstance(found, StorageDenied | StorageCredentials):
-            # they may have been changed since the client read them
-            storage.reconnect()
-            found = probe_storage(storage)
-        return found
+        # with credentials as they are now: those who ask may have read others than this process did before
+        storage.reconnect()
+        return probe_storage(storage)
 
     def _probe_sources(self) -> OcrQueueError | None:
         found = (probe_source(source, self._settings) for source in sorted(self._to_look_at))

@@ -35,7 +35,7 @@ share a lane."""
 
 
 _UNSERVED_S: Final = 30.0
-"""That a side lane may have nobody who takes from it: a worker that is started anew is back by then."""
+"""That a side lane may have nobody who takes from it, at least: a worker that is started anew is back by then."""
 _READMITTED_AT_ONCE: Final = 50
 _MOST_READMITTED: Final = 1000
 
@@ -51,7 +51,7 @@ class SharedDuties:
         self._workers = _Again(_WORKERS_READ * self._every_s)
         self._lists: list[str] = []
         self._tidying = Tidying(settings)
-        self._side_lanes = SideLaneDuty()
+        self._side_lanes = SideLaneDuty(max(_UNSERVED_S, settings.lost_after_s))
 
     def are_ours(self, ours: bool) -> None:
         if not ours:

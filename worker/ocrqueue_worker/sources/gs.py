@@ -138,6 +138,11 @@ def _credentials(_process: int) -> Any:
     return google.auth.default(scopes=_SCOPES)[0]
 
 
+def forget_gs_credentials() -> None:
+    """What is asked next reads them anew: they may have been replaced."""
+    _credentials.cache_clear()
+
+
 def check_gs_credentials(settings: Settings) -> None:
     """Raises SourceCredentials where Google's token server does not take the credentials that this worker was given.
 
@@ -151,7 +156,7 @@ def check_gs_credentials(settings: Settings) -> None:
     except ImportError:
         return
     try:
-        _credentials.cache_clear()
+        forget_gs_credentials()
         _credentials(os.getpid()).refresh(Request())
     except GoogleAuthError as error:
         found = _credentials_error(error)
@@ -161,6 +166,8 @@ def check_gs_credentials(settings: Settings) -> None:
 
 def _check_answer(response: Response, bucket: str, key: str) -> None:
     status, shown = response.status_code, _shown(bucket, key)
+    if status in (401, 403):
+        forget_gs_credentials()
     if status == 404:
         # https://cloud.google.com/storage/docs/json_api/v1/status-codes#404-not-found
         if "bucket does not exist" in _start(response):
@@ -204,7 +211,7 @@ def _check_size(size: int, settings: Settings) -> None:
 def _credentials_error(error: Any) -> OcrQueueError:
     if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
         return SourceUnavailable("Google's token server does not answer.")
-    _credentials.cache_clear()  # they may have been replaced since
+    forget_gs_credentials()
     return SourceCredentials(
         f"There are no Google credentials on this worker, or they are not accepted ({type(error).__name__}).",
         remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity; what waits goes on then.",

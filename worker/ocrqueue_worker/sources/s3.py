@@ -24,7 +24,7 @@ from ocrqueue.job.references import split_s3_uri
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 from ocrqueue.storage.s3 import S3Storage
-from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, s3_client, s3_failure
+from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, s3_client, s3_failure
 from ocrqueue_worker.sources.content_coding import body, is_packed
 from ocrqueue_worker.sources.deadline import Deadline
 from ocrqueue_worker.sources.retry_after import retry_after
@@ -78,8 +78,10 @@ def is_key(key: str) -> bool:
 def check_s3_credentials(bucket: str, settings: Settings) -> None:
     """Raises SourceCredentials where the server does not know these credentials.
 
-    Asks for an object that is not there: an answer that this may not be told is an answer to somebody known.
+    They are read anew. Asks for an object that is not there: an answer that this may not be told is an answer to
+    somebody known.
     """
+    forget_s3_clients()
     try:
         s3_client(settings).get_object(Bucket=bucket, Key=_NO_OBJECT)
     except S3_ERRORS as error:

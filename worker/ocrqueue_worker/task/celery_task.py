@@ -30,6 +30,7 @@ from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.next_engine import Onward
+from ocrqueue_worker.sources.credentials import CREDENTIALS
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.celery_request import PartRequest
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
@@ -186,10 +187,11 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name)
 
     def _workplace(self) -> Workplace:
+        CREDENTIALS.renew()
         if self._recoveries != VERDICT.recoveries:
             self._recoveries = VERDICT.recoveries
             # what was wrong may have been credentials that this process has read before
-            open_storage(self.settings).reconnect()
+            CREDENTIALS.forget()
         return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine, note_about_to_end)
 
     # --- in the worker's main process, in a thread beside its event loop --------------------------------------------

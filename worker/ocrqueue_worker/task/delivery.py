@@ -40,7 +40,7 @@ from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.routes.workers_seen import workers_alive
 from ocrqueue_worker.sources.retry_after import RETRY_AFTER
 from ocrqueue_worker.stop_flag import is_stopping
-from ocrqueue_worker.task.own_fault import goes_back
+from ocrqueue_worker.task.own_fault import goes_back, reason_of_end
 from ocrqueue_worker.task.redis_outage import until_redis_answers
 from ocrqueue_worker.telemetry import metrics, tracing
 
@@ -102,6 +102,7 @@ class Delivery:
             case OcrQueueError():
                 if goes_back(self, error):
                     raise Ignore
+                error = reason_of_end(self, error)
                 if error.retryable and start.retries < self.settings.retry_limit:
                     self._try_again(start, error)
                 return self._without(start, error)
