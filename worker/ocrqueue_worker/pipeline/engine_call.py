@@ -10,6 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from ocrqueue.document import Line, Page
 from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError
+from ocrqueue_worker.engines.asking import fault
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
@@ -65,8 +66,11 @@ def recognise_lines(
         return _without_frames(error)
     except Exception as error:
         return _broke_off(engine, error)
-    if len(read) != len(lines) or not all(isinstance(line, Line | OcrQueueError) for line in read):
-        return EngineFailed(f"{engine.name} returned {len(read)} lines for {len(lines)}.")
+    if not isinstance(read, Sequence) or len(read) != len(lines):
+        count = len(read) if isinstance(read, Sequence) else "no"
+        return EngineFailed(f"{engine.name} returned {count} lines for {len(lines)}.")
+    if wrong := [line for line in read if not isinstance(line, Line | OcrQueueError)]:
+        return EngineFailed(f"{engine.name} returned a {type(wrong[0]).__name__[:40]} and no Line.")
     return [_without_frames(line) if isinstance(line, OcrQueueError) else line for line in read]
 
 
@@ -89,7 +93,7 @@ def _broke_off(engine: Engine[Any], error: Exception) -> OcrQueueError:
     ran_out = exhaustion(error)
     if ran_out is None:
         _log.exception("engine broke off", engine=engine.name)
-    return ran_out or EngineFailed(f"{engine.name} broke off with {type(error).__name__}.")
+    return ran_out or EngineFailed(f"{engine.name} broke off with {fault(error)}.")
 
 
 def as_page(image: PageImage, result: Result) -> Page:

@@ -11,6 +11,7 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
 from ocrqueue.errors import ErrorInfo, OcrQueueError
 from ocrqueue.job.route import Route, Step
+from ocrqueue_worker.engines.asking import info_of
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.decoding import SourceImage, open_image
 from ocrqueue_worker.images.page import PageImage
@@ -74,7 +75,7 @@ class Turn:
             data = fetch(job.image, workplace.settings, workplace.storage)
         metrics.image_fetched(job.engine, len(data))
         self.source = source_of(job, data)
-        self.info = self.engine.info(job.languages)
+        self.info = info_of(self.engine, job.languages)
         self._recall(self.source)
         with open_image(data, workplace.settings, read_truncated=job.truncated == "read") as image:
             self.source = self.source.model_copy(update={"format": image.format})
