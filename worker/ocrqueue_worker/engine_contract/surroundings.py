@@ -69,7 +69,6 @@ def _strike(_number: int, _frame: object) -> NoReturn:
 
 def _signals(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     marks = {number: signal.getsignal(number) for number in _WORKERS_SIGNALS}
-    engine.close()
     engine.load()
     read(engine, question, printed())
     changed = [number.name for number, handler in marks.items() if signal.getsignal(number) is not handler]
@@ -112,6 +111,6 @@ SURROUNDINGS: Final = (
     Check("deadline", "a deadline that is over ends in EngineTimeout", _deadline),
     Check("time limit", "SoftTimeLimitExceeded passes through, whenever it strikes", _soft_limit),
     Check("threads", "one thread where children are forked; several at once where pool is threads", _threads),
-    Check("signals", "load() and recognize() leave the worker's signals alone", _signals),
+    Check("signals", "load() and recognize() leave the worker's signals alone", _signals, before_load=True),
     Check("close", "close() frees the engine without an error", _closing),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,8 +11,7 @@ from ocrqueue.document import Word, box_of
 from ocrqueue_worker.engines.rapid.lines import stretch
 from ocrqueue_worker.engines.rapid.networks import LineText
 from ocrqueue_worker.engines.rapid.scaling import Points
-
-_IDEOGRAPHIC = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "IDEOGRAPHIC")
+from ocrqueue_worker.engines.rapid.scripts import is_ideographic
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,8 @@ def _runs(line: LineText) -> Iterator[_Run]:
                 yield _Run(text, held[0], held[-1], fmean(confidences), True)
             text, ideographic = "", None
             continue
-        is_ideographic = _is_ideographic(character)
-        if text and None not in (ideographic, is_ideographic) and ideographic != is_ideographic:
+        own = is_ideographic(character)
+        if text and None not in (ideographic, own) and ideographic != own:
             yield _Run(text, held[0], held[-1], fmean(confidences), False)
             text, ideographic = "", None
         if not text:
@@ -96,16 +94,9 @@ def _runs(line: LineText) -> Iterator[_Run]:
         text += character
         held.append(next(places))
         confidences.append(confidence)
-        ideographic = ideographic if is_ideographic is None else is_ideographic
+        ideographic = ideographic if own is None else own
     if text:
         yield _Run(text, held[0], held[-1], fmean(confidences), True)
-
-
-def _is_ideographic(character: str) -> bool | None:
-    """None of marks, which go with what they stand at."""
-    if not character.isalnum() and character not in "々〆ー":
-        return None
-    return unicodedata.name(character, "").startswith(_IDEOGRAPHIC)
 
 
 def _pitch(runs: list[_Run]) -> float:
