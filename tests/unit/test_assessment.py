@@ -10,7 +10,7 @@ import pytest
 from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word
 from ocrqueue.errors import EngineFailed
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.routes.assessment import Thresholds, assess, thresholds, uncertain_lines
+from ocrqueue_worker.routes.assessment import Thresholds, assess, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.comparison import compared
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from tests.support.documents import block_of, line_of, page_of, paragraph_of, word
@@ -117,6 +117,47 @@ def test_a_line_that_two_engines_read_again_is_the_last_ones() -> None:
     page = with_lines(page_of(1, [[[["one"], ["two"]]]]), {0: line_of([word("1", (10, 10, 60, 30))])}, "rapid")
     merged = with_lines(page, {1: line_of([word("2", (10, 40, 60, 60))])}, "vision")
     assert [each.engine for each in merged.words()] == ["rapid", "vision"]
+
+
+def test_noise_that_was_read_again_as_words_of_other_lines_is_left_out() -> None:
+    """A line of specks between two lines of print: its box holds parts of both."""
+    sure = [line_of([word(text, (10, top, 90, top + 20), 0.98)]) for text, top in (("upper", 10), ("lower", 40))]
+    noise = line_of([word("~;", (10, 12, 90, 58), 0.11)])
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([sure[0], noise, sure[1]])]),))
+    again = line_of([word(text, (12, top, 88, top + 26), 0.97) for text, top in (("upper", 7), ("lower", 37))])
+    merged = with_lines(page, {1: again}, "rapid")
+    assert merged.text == "upper\nlower"
+    assert merged.unread == ()
+    assert mean_of(list(merged.words())) == pytest.approx(0.98)
+
+
+def test_of_two_lines_that_were_read_again_alike_the_surer_one_stands() -> None:
+    boxes = ((10, 10, 90, 30), (10, 12, 90, 34))
+    lines = [line_of([word("?", box, 0.3)]) for box in boxes]
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of(lines)]),))
+    read = {place: line_of([word(f"word{place}", box, 0.8 + place / 10)]) for place, box in enumerate(boxes)}
+    assert with_lines(page, dict(read), "rapid").text == "word1"
+
+
+def test_lines_that_stand_close_keep_their_words() -> None:
+    lines = [line_of([word("?", (10, top, 90, top + 20), 0.3)]) for top in (10, 32)]
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of(lines)]),))
+    read = {place: line_of([word(f"w{place}", (10, top, 90, top + 30), 0.9)]) for place, top in enumerate((5, 27))}
+    assert with_lines(page, dict(read), "rapid").text == "w0\nw1"
+
+
+def test_what_no_engine_could_read_counts_against_the_page() -> None:
+    sure = line_of([word("sure", (10, 10, 60, 30), 0.98)])
+    noise = line_of([word(text, (10, 60, 60, 80), 0.1) for text in "ab"])
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([sure, noise])]),))
+    merged = with_lines(page, {1: settled(noise, noise.model_copy(update={"words": ()}))}, "rapid")
+    assert merged.text == "sure"
+    assert merged.unread == (0.1, 0.1)
+    entry = assess(merged, "rapid", 0, LIMITS)
+    assert entry.mean_confidence == pytest.approx(1.18 / 3, abs=1e-4)
+    assert entry.low_share == pytest.approx(2 / 3, abs=1e-4)
+    assert document(merged).mean_confidence == pytest.approx(1.18 / 3)
+    assert "unread" not in page.model_dump(mode="json")
 
 
 def test_a_page_loses_the_crops_of_another_job() -> None:

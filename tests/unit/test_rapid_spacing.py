@@ -21,7 +21,7 @@ STEP = 24
 
 
 def drawn(text: str, gaps: dict[int, int], chance: float = 0.0) -> tuple[LineText, Pixels]:
-    """What was read of a line of bars for letters, and its picture; after those at these places are so many pixels more."""
+    """What was read of a line of bars for letters, and its picture; after some of them are so many pixels more."""
     lefts, left = [], 8
     letters = [character for character in text if not character.isspace()]
     for place in range(len(letters)):

@@ -23,7 +23,7 @@ from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, re
 from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
 from ocrqueue_worker.pipeline.result_storage import store_result
-from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
+from ocrqueue_worker.routes.assessment import assess, confidences, lines_at, mean_number, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
@@ -224,8 +224,8 @@ class Turn:
         """What the trail says of this turn; the engine's own Document is stored and remembered."""
         read = [self._pages[number] for number in self._pages if self._pages[number] is not self._before.get(number)]
         entries = [page.trail[-1] for page in read if page.trail]
-        words = [word for page in self._alone.values() for word in page.words()]
-        mean = mean_of(words if words else [word for page in read for word in page.words()])
+        pages = list(self._alone.values()) if any(True for page in self._alone.values() for _ in page.words()) else read
+        mean = mean_number([known for page in pages for known in (*confidences(page.words()), *page.unread)])
         return Step(
             engine=self.engine.name,
             version=self.info.version,

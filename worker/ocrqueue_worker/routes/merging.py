@@ -8,7 +8,8 @@ from typing import Final
 
 from ocrqueue.document import Block, Line, Page, Paragraph, Word, mean_confidence
 from ocrqueue_worker.layout.word_ids import word_id
-from ocrqueue_worker.routes.assessment import mean_of
+from ocrqueue_worker.routes.assessment import confidences, mean_of
+from ocrqueue_worker.routes.doubles import without_doubles
 
 _TEXT: Final = 0.5
 """Mean confidence from which a line is taken to be text; as RapidOCR's `text_score`."""
@@ -30,9 +31,19 @@ def settled(first: Line, second: Line) -> Line | None:
 def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -> Page:
     """`page` with the lines at these places as `engine` read them; its words are numbered anew, in order.
 
-    None: the line stays. A line without words is left out, and with it a paragraph or block that has no other.
+    None: the line stays. A line without words is left out, and with it a paragraph or block that has no other; what it
+    had is `unread` of the page, unless it stands elsewhere.
     """
     numbers, places = count(1), count()
+    first = list(page.lines())
+    kept, doubles = without_doubles(first, read_again)
+    unread = [
+        confidence
+        for place, line in sorted(kept.items())
+        if line is not None and not line.words and place not in doubles
+        for confidence in confidences(first[place].words)
+    ]
+    read_again = kept
 
     def numbered(word: Word, by: str | None) -> Word:
         update = {"id": word_id(page.number, next(numbers)), "engine": by or word.engine, "crop": None}
@@ -55,7 +66,7 @@ def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -
         return block.model_copy(update={"paragraphs": paragraphs, "confidence": mean_confidence(paragraphs)})
 
     blocks = tuple(block for block in map(block_of, page.blocks) if block.paragraphs)
-    return page.model_copy(update={"blocks": blocks})
+    return page.model_copy(update={"blocks": blocks, "unread": (*page.unread, *unread)})
 
 
 def without_crops(page: Page) -> Page:
