@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from ocrqueue import OcrQueue
 from ocrqueue.errors import EngineUnavailable
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.cli.program import main
 from ocrqueue_worker.engine_contract.findings import Finding
 from ocrqueue_worker.engine_contract.running import CHECKS, NAMES, Question, findings_of_child, run_checks
 from ocrqueue_worker.engines import discovery
+from tests.integration.conftest import Installation
+from tests.support.processes import as_environment, wait_until, worker
 
+SAMPLE = Path(__file__).parents[2] / "samples" / "street-sign.jpg"
 BROKEN = Path(__file__).parents[1] / "support" / "broken_engines"
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.support.server_fixtures"]
 
 
 @pytest.fixture(autouse=True)
@@ -99,10 +105,36 @@ def test_the_command_says_what_is_wrong_and_its_status_does() -> None:
 
 def test_the_pytest_plugin_has_a_test_for_each_check(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_promises(engine_check):\n    engine_check()\n")
-    pytester.makeini("[pytest]\nocrqueue_engine = forgetful\n")
+    pytester.makeini("[pytest]\nocrqueue_engine = forgetful\nasyncio_default_fixture_loop_scope = function\n")
     plugin = ("-p", "ocrqueue_worker.engine_contract.pytest_plugin", "-p", "no:cacheprovider")
     done = pytester.runpytest_inprocess(*plugin)
     outcomes = done.parseoutcomes()
     assert outcomes["failed"] + outcomes["passed"] + outcomes.get("skipped", 0) == len(NAMES)
     assert outcomes["passed"]
     done.stdout.fnmatch_lines(["*EngineInfo (version: Field required)*"])
+
+
+def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
+    installation: Installation, tmp_path: Path
+) -> None:
+    engines = ("null", "forgetful", "boxless")
+    settings = {**as_environment(installation.settings), "key_prefix": f"broken-{uuid.uuid4().hex[:8]}:"}
+    path = {"PYTHONPATH": f"{BROKEN}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    arguments = ("--concurrency", "1", *(f"--engine={name}" for name in engines))
+    with (
+        worker({**settings, "engines": ",".join(engines)}, tmp_path, *arguments, variables=path) as running,
+        OcrQueue(load_settings(**settings, engines=",".join(engines))) as queue,
+    ):
+        status = queue.submit(SAMPLE, engine="boxless", cache=False).wait(100)
+        assert status.error is not None
+        assert status.error.code == "engine.failed"
+        assert "ValidationError of Word (bbox: Field required)" in status.error.message
+        assert queue.submit(SAMPLE, engine="null", cache=False).result(timeout=100).pages
+        wait_until(lambda: "EngineInfo (version: Field required)" in running.log.read_text(), 100, "the log names it")
+        assert running.alive()
+
+
+def test_a_worker_says_what_its_engine_lacks_and_does_not_start() -> None:
+    done = CliRunner().invoke(main, ["--engine", "nameless"])
+    assert done.exit_code == 2
+    assert "Engine 'nameless' is not whole: Nameless has no `name`" in done.output

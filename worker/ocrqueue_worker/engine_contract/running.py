@@ -28,7 +28,7 @@ _DECLARATION: Final = ("class", "the entry point names an Engine with all that i
 _CHILDREN: Final = multiprocessing.get_context("fork")
 _LOAD: Final = "load()"
 
-CHECKS: Final = (*STATING, *READING, *SURROUNDINGS)
+CHECKS: Final = tuple(sorted((*STATING, *READING, *SURROUNDINGS), key=lambda check: not check.before_load))
 """In the order in which they run, after `class`."""
 NAMES: Final = (_DECLARATION[0], *(check.name for check in CHECKS))
 
