@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from ocrqueue.document import Line, Page, PageReading, Verdict, Word
+from ocrqueue.document import Page, PageReading, Verdict, Word
 from ocrqueue.settings import Settings
+from ocrqueue_worker.routes.parts import has_doubtful_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,17 @@ def _verdict(page: Page, mean: float | None, low: float | None, limits: Threshol
     elif low > limits.low_share:
         verdict, reason = "page sent on", f"{low:.0%} of the words are below {limits.low_word:.2f}"
     elif uncertain := uncertain_lines(page, limits):
-        verdict, reason = "lines sent on", f"lines with a mean below {limits.line_below:.2f}: {len(uncertain)}"
+        verdict, reason = "lines sent on", f"lines with a part below {limits.line_below:.2f}: {len(uncertain)}"
     else:
         verdict, reason = "kept", f"mean confidence {mean:.2f}"
     return cast("Verdict", verdict), reason
 
 
 def uncertain_lines(page: Page, limits: Thresholds) -> list[int]:
-    """The places, among the page's lines in order, of those whose mean confidence is too low."""
+    """The places, among the page's lines in order, of those that have a part whose mean confidence is too low."""
     if limits.line_below is None:
         return []
-    means = [mean_of(line.words) for line in page.lines()]
-    return [place for place, mean in enumerate(means) if mean is not None and mean < limits.line_below]
+    return [place for place, line in enumerate(page.lines()) if has_doubtful_part(line, limits.line_below)]
 
 
 def confidences(words: Iterable[Word]) -> list[float]:
@@ -96,8 +96,3 @@ def mean_number(known: Sequence[float]) -> float | None:
 def low_share(known: Sequence[float], below: float) -> float | None:
     """Share of these confidences that is `below`; None without any."""
     return sum(confidence < below for confidence in known) / len(known) if known else None
-
-
-def lines_at(page: Page, places: Sequence[int]) -> list[Line]:
-    lines = list(page.lines())
-    return [lines[place] for place in places]

@@ -15,34 +15,39 @@ _CORE: Final = 0.5
 """Of a word's height, around its middle: boxes of engines are higher than letters, and reach into the lines beside."""
 _COVERED: Final = 0.5
 """A word of whose core so much is covered by words of another line is that line's."""
+_TOUCHED: Final = 0.25
+"""The same of a word in whose place another is: engines do not place the same word alike."""
 
 
-def without_doubles(
-    lines: Sequence[Line], read_again: Mapping[int, Line | None]
-) -> tuple[dict[int, Line | None], frozenset[int]]:
-    """The lines that were read again, by place, without words that stand in another line; and the places of those that
-    have no word left for it.
+def without_doubles(lines: Sequence[Line], read_again: Mapping[int, Line | None]) -> dict[int, Line | None]:
+    """The lines that were read again, by place, without words that stand in another line.
 
-    Lines that were not read again stand as they are; of the others the surest first.
+    What was not read again stands as it is; of the rest the surest first.
     """
-    standing = [word for place, line in enumerate(lines) if read_again.get(place) is None for word in line.words]
+    own = {id(word) for line in lines for word in line.words}
+    now = [read_again.get(place) or line for place, line in enumerate(lines)]
+    standing = [word for line in now for word in line.words if id(word) in own]
     kept: dict[int, Line | None] = dict(read_again)
-    emptied = set()
     read = [(place, line) for place, line in read_again.items() if line is not None and line.words]
     for place, line in sorted(read, key=lambda item: -(mean_of(item[1].words) or 0.0)):
-        own = tuple(word for word in line.words if not _is_covered(word, standing))
-        if len(own) < len(line.words):
-            kept[place] = line.model_copy(update={"words": own, "confidence": mean_confidence(own)})
-        if not own:
-            emptied.add(place)
-        standing += own
-    return kept, frozenset(emptied)
+        mine = set(map(id, line.words))
+        others = [word for word in standing if id(word) not in mine]
+        words = tuple(word for word in line.words if id(word) in own or not _is_covered(word, others))
+        if len(words) < len(line.words):
+            kept[place] = line.model_copy(update={"words": words, "confidence": mean_confidence(words)})
+        standing += [word for word in words if id(word) not in own]
+    return kept
 
 
-def _is_covered(word: Word, standing: Sequence[Word]) -> bool:
+def uncovered(words: Sequence[Word], standing: Sequence[Word]) -> list[Word]:
+    """Those of the words where nothing stands."""
+    return [word for word in words if not _is_covered(word, standing, _TOUCHED)]
+
+
+def _is_covered(word: Word, standing: Sequence[Word], share: float = _COVERED) -> bool:
     core = _core(word.bbox)
     area = (core[2] - core[0]) * (core[3] - core[1])
-    return area > 0 and sum(_common(core, other.bbox) for other in standing) >= _COVERED * area
+    return area > 0 and sum(_common(core, other.bbox) for other in standing) >= share * area
 
 
 def _core(box: Box) -> Box:

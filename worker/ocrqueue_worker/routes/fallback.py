@@ -23,10 +23,11 @@ from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, re
 from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
 from ocrqueue_worker.pipeline.result_storage import store_result
-from ocrqueue_worker.routes.assessment import assess, confidences, lines_at, mean_number, thresholds, uncertain_lines
+from ocrqueue_worker.routes.assessment import Thresholds, assess, confidences, mean_number, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
+from ocrqueue_worker.routes.parts import doubtful_parts, put_together
 from ocrqueue_worker.routes.steps import alone_key, compared_before, compared_documents, standing_document, standing_key
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.telemetry import metrics
@@ -114,8 +115,14 @@ class Turn:
         before = self._before.get(number)
         if before is None or before.trail[-1].verdict != "lines sent on" or not self.engine.reads_lines:
             return []
-        of_engine = thresholds(self.attempt.workplace.settings, before.trail[-1].engine, by_lines=True)
-        return uncertain_lines(before, of_engine)
+        return uncertain_lines(before, self._limits_before(before))
+
+    def _limits_before(self, before: Page) -> Thresholds:
+        """Those of the engine that has sent the page's lines on."""
+        return thresholds(self.attempt.workplace.settings, before.trail[-1].engine, by_lines=True)
+
+    def _line_below(self, number: int) -> float:
+        return self._limits_before(self._before[number]).line_below or 0.0
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -173,18 +180,19 @@ class Turn:
     def _read_lines(self, image: PageImage, places: Sequence[int], reading: Reading[Any]) -> _Read:
         before = on_image(self._before[image.number], image)
         begun = time.monotonic()
-        lines = recognise_lines(self.engine, image, lines_at(before, places), reading)
+        parts = doubtful_parts(before, places, self._line_below(image.number))
+        lines = recognise_lines(self.engine, image, [part.line for part in parts], reading)
         seconds = time.monotonic() - begun
         if isinstance(lines, OcrQueueError):
             return _Read(lines, seconds, whole=False)
         errors = [line for line in lines if isinstance(line, OcrQueueError)]
         if len(errors) == len(lines):
             return _Read(errors[0], seconds, whole=False)
-        read = {
-            place: settled(first, second)
-            for place, first, second in zip(places, lines_at(before, places), lines, strict=True)
-            if isinstance(second, Line)
-        }
+        chosen = [
+            settled(part.line, second) if isinstance(second, Line) else None
+            for part, second in zip(parts, lines, strict=True)
+        ]
+        read = put_together(before, parts, chosen)
         page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
         return _Read(in_file_pixels(page, image) if isinstance(page, Page) else page, seconds, whole=False)
 
