@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.document import Line, Page, Word
 from ocrqueue_worker.routes.assessment import Thresholds, assess, uncertain_lines
+from ocrqueue_worker.routes.found import with_found
 from ocrqueue_worker.routes.merging import settled, with_lines
 from ocrqueue_worker.routes.parts import Part, doubtful_parts, put_together
 from tests.support.accuracy import WordScore, score_words
@@ -33,6 +34,9 @@ class Sample(BaseModel):
     lines: tuple[Line, ...]
     """Each line of `first` as the second engine's recogniser reads it."""
     lines_s: tuple[float, ...]
+    found: tuple[Line, ...] = ()
+    """What the second engine made of places where `first` has nothing, and its seconds."""
+    found_s: float = 0.0
 
 
 class _Samples(BaseModel):
@@ -95,8 +99,8 @@ def outcome(sample: Sample, cut: Cut) -> Outcome:
     elif verdict == "lines sent on":
         parts = doubtful_parts(page, uncertain_lines(page, limits), limits.line_below or 0)
         read = [settled(part.line, _of_part(part, sample)) for part in parts]
-        page = with_lines(page, put_together(page, parts, read), "second")
-        seconds += sum(sample.lines_s[part.place] * _share(part, sample) for part in parts)
+        page = with_found(with_lines(page, put_together(page, parts, read), "second"), sample.found, "second")
+        seconds += sample.found_s + sum(sample.lines_s[part.place] * _share(part, sample) for part in parts)
     return Outcome(score_words([(sample.true, page.text)], fold_case=True), seconds, 1)
 
 

@@ -74,6 +74,17 @@ def recognise_lines(
     return [_without_frames(line) if isinstance(line, OcrQueueError) else line for line in read]
 
 
+def unseen_lines(engine: Engine[Any], page: PageImage, seen: Sequence[Line]) -> list[Line]:
+    """Where the engine takes text to stand besides these lines; none if it breaks off, since nothing is lost by it."""
+    try:
+        return list(engine.unseen_lines(page, seen))
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        _log.exception("engine broke off", engine=engine.name, call="unseen_lines()")
+        return []
+
+
 def recognise_reference(engine: Engine[Any], uri: str, reading: Reading[Any]) -> Page:
     """The image behind a reference as one page. Raises OcrQueueError."""
     try:

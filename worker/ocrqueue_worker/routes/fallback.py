@@ -19,12 +19,13 @@ from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
-from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise, recognise_lines
+from ocrqueue_worker.pipeline.engine_call import Result, as_page, check_page, recognise, recognise_lines, unseen_lines
 from ocrqueue_worker.pipeline.file_pixels import in_file_pixels, on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, source_of
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import Thresholds, assess, confidences, mean_number, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
+from ocrqueue_worker.routes.found import with_found
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
 from ocrqueue_worker.routes.parts import doubtful_parts, put_together
@@ -181,10 +182,12 @@ class Turn:
         before = on_image(self._before[image.number], image)
         begun = time.monotonic()
         parts = doubtful_parts(before, places, self._line_below(image.number))
-        lines = recognise_lines(self.engine, image, [part.line for part in parts], reading)
+        unseen = unseen_lines(self.engine, image, list(before.lines()))
+        every = recognise_lines(self.engine, image, [*(part.line for part in parts), *unseen], reading)
         seconds = time.monotonic() - begun
-        if isinstance(lines, OcrQueueError):
-            return _Read(lines, seconds, whole=False)
+        if isinstance(every, OcrQueueError):
+            return _Read(every, seconds, whole=False)
+        lines, found = every[: len(parts)], [line for line in every[len(parts) :] if isinstance(line, Line)]
         errors = [line for line in lines if isinstance(line, OcrQueueError)]
         if len(errors) == len(lines):
             return _Read(errors[0], seconds, whole=False)
@@ -192,8 +195,8 @@ class Turn:
             settled(part.line, second) if isinstance(second, Line) else None
             for part, second in zip(parts, lines, strict=True)
         ]
-        read = put_together(before, parts, chosen)
-        page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
+        merged = with_lines(before, put_together(before, parts, chosen), self.engine.name)
+        page = check_page(self.engine, image, with_found(merged, found, self.engine.name))
         return _Read(in_file_pixels(page, image) if isinstance(page, Page) else page, seconds, whole=False)
 
     # --- keeping ---------------------------------------------------------------------------------------------------

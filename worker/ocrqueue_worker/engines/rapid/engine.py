@@ -165,6 +165,13 @@ class RapidEngine(Engine[RapidOptions]):
             results.append(line.model_copy(update={"words": words, "confidence": mean_confidence(words)}))
         return results
 
+    def unseen_lines(self, page: PageImage, seen: Sequence[Line]) -> list[Line]:
+        import numpy as np
+
+        from ocrqueue_worker.engines.rapid.unseen import unseen_lines
+
+        return unseen_lines(np.asarray(page.image.convert("L")), seen)
+
     def _read(
         self, pixels: Pixels, frames: Sequence[LineFrame], reading: Reading[RapidOptions], *, found: bool = True
     ) -> Iterator[_ReadLine]:

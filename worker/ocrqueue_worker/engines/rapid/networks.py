@@ -83,7 +83,7 @@ class RapidNetworks:
         self._detector = TextDetector(part("Det", _session(onnxruntime, models.detector, threads)))
         self._classifier = TextClassifier(part("Cls", _session(onnxruntime, models.classifier, threads)))
         self._recognizer = TextRecognizer(part("Rec", recognizer))
-        self._recognizer.postprocess_op = Decoding(self._recognizer.postprocess_op)
+        self._recognizer.postprocess_op = Decoding(self._recognizer.postprocess_op)  # type: ignore[assignment]  # called alike
         self._padded_shape = tuple(self._recognizer.rec_image_shape)
         for network in (self._detector, self._classifier, self._recognizer):
             # theirs makes one kind of all errors, of a time limit's as well
