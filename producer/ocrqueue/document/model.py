@@ -181,8 +181,8 @@ class Page(_Value):
     unread: tuple[Confidence, ...] = Field(
         default=(),
         exclude_if=_is_empty,
-        description="Where the job asked for several engines: the confidences of words that one made of what none could "
-        "read. They are in no line, and count in mean_confidence.",
+        description="Where the job asked for several engines: the confidences of words that one made of what none "
+        "could read. They are in no line, and count in mean_confidence.",
     )
     error: ErrorInfo | None = Field(default=None, description="Why this page could not be read.")
 
