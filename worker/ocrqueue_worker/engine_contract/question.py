@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ class Question:
     languages: tuple[str, ...] = ()
     seconds: float = 120.0
     """That one check may take."""
+    imported: frozenset[str] = field(default_factory=lambda: frozenset(sys.modules))
+    """Modules that were there before the engine was looked at."""
 
     def languages_of(self, engine: Engine[Any]) -> tuple[str, ...]:
         known = engine.languages()

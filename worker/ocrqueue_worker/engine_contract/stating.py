@@ -83,7 +83,7 @@ def _fork(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     engine.check()
     engine.check_any_language()
     info_of(engine, question.languages_of(engine))
-    heavy = [name for name in _HEAVY if name in sys.modules]
+    heavy = [name for name in _HEAVY if name in sys.modules and name not in question.imported]
     if heavy and engine.pool == "prefork":
         yield Wrong(f"{', '.join(heavy)} is imported before load(): it does not survive the fork of the children.")
     if threading.active_count() > 1 and engine.pool == "prefork":
