@@ -51,9 +51,14 @@ def placed_words(line: LineText) -> list[PlacedWord]:
         edges += [end, start] if end <= start else [(end + start) / 2] * 2
     edges.append(min(1.0, runs[-1].last + half))
     return [
-        PlacedWord(run.text, max(0.0, start), min(1.0, max(start, end)), run.confidence, run.space_after)
+        PlacedWord(run.text, _within(start), _within(max(start, end)), run.confidence, run.space_after)
         for run, start, end in zip(runs, edges[::2], edges[1::2], strict=True)
     ]
+
+
+def _within(place: float) -> float:
+    """Characters may be read in what fills a short picture up to the length of those read with it."""
+    return min(1.0, max(0.0, place))
 
 
 def as_words(line: LineText, corners: Points, detection: float | None) -> list[Word]:
