@@ -65,6 +65,7 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
                 (again,), seconds = _timed(lambda page=page, line=line: rapid.recognize_lines(page, [line], by_rapid))  # type: ignore[misc]  # bound now
                 lines.append(again if isinstance(again, Line) else line)
                 lines_s.append(seconds)
+            found, found_s = _timed(lambda page=page, first=first: _unseen(rapid, page, first, by_rapid))  # type: ignore[misc]  # bound now
         samples.append(
             trade.Sample(
                 name=path.name,
@@ -75,10 +76,20 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
                 second_s=second_s,
                 lines=tuple(lines),
                 lines_s=tuple(lines_s),
+                found=tuple(found),
+                found_s=found_s,
             )
         )
         trade.save(samples, readings)
         print(f"{path.name}: {first_s:.2f} s, {second_s:.2f} s, {len(lines)} lines in {sum(lines_s):.2f} s", flush=True)
+
+
+def _unseen(engine: Any, page: Any, first: Any, reading: Any) -> list[Any]:
+    """What the engine makes of places where the first one's page has nothing."""
+    from ocrqueue.document import Line
+
+    unseen = engine.unseen_lines(page, list(first.lines()))
+    return [line for line in engine.recognize_lines(page, unseen, reading) if isinstance(line, Line)]
 
 
 def _timed(call: Callable[[], _Result]) -> tuple[_Result, float]:

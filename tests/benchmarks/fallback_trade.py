@@ -9,9 +9,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ocrqueue.document import Line, Page
+from ocrqueue.document import Line, Page, Word
 from ocrqueue_worker.routes.assessment import Thresholds, assess, uncertain_lines
+from ocrqueue_worker.routes.found import with_found
 from ocrqueue_worker.routes.merging import settled, with_lines
+from ocrqueue_worker.routes.parts import Part, doubtful_parts, put_together
 from tests.support.accuracy import WordScore, score_words
 
 OFF = 0
@@ -32,6 +34,9 @@ class Sample(BaseModel):
     lines: tuple[Line, ...]
     """Each line of `first` as the second engine's recogniser reads it."""
     lines_s: tuple[float, ...]
+    found: tuple[Line, ...] = ()
+    """What the second engine made of places where `first` has nothing, and its seconds."""
+    found_s: float = 0.0
 
 
 class _Samples(BaseModel):
@@ -92,11 +97,30 @@ def outcome(sample: Sample, cut: Cut) -> Outcome:
     if verdict == "page sent on" and cut.page_below:
         page, seconds = sample.second, seconds + sample.second_s
     elif verdict == "lines sent on":
-        places = uncertain_lines(page, limits)
-        lines = list(page.lines())
-        read = {place: settled(lines[place], sample.lines[place]) for place in places}
-        page, seconds = with_lines(page, read, "second"), seconds + sum(sample.lines_s[place] for place in places)
+        parts = doubtful_parts(page, uncertain_lines(page, limits), limits.line_below or 0)
+        read = [settled(part.line, _of_part(part, sample)) for part in parts]
+        page = with_found(with_lines(page, put_together(page, parts, read), "second"), sample.found, "second")
+        seconds += sample.found_s + sum(sample.lines_s[part.place] * _share(part, sample) for part in parts)
     return Outcome(score_words([(sample.true, page.text)], fold_case=True), seconds, 1)
+
+
+def _of_part(part: Part, sample: Sample) -> Line:
+    """What was read of the line within this part: the engine reads parts by themselves, alone or not."""
+    again = sample.lines[part.place]
+    words = tuple(word for word in again.words if part.line.bbox[0] <= _middle(word) <= part.line.bbox[2])
+    return part.line.model_copy(update={"words": words})
+
+
+def _middle(word: Word) -> float:
+    return (word.bbox[0] + word.bbox[2]) / 2
+
+
+def _share(part: Part, sample: Sample) -> float:
+    """Of the time of the line: what takes it is the length of what is read."""
+    whole = list(sample.first.lines())[part.place].words
+    return sum(word.bbox[2] - word.bbox[0] for word in part.line.words) / sum(
+        word.bbox[2] - word.bbox[0] for word in whole
+    )
 
 
 def second_alone(sample: Sample) -> Outcome:

@@ -61,7 +61,7 @@ def test_its_lines_are_read_again_where_they_stand(queue: OcrQueue, crops: str) 
     (page,) = document.pages
     assert (page.engine, {word.engine for word in page.words()}) == ("tesseract", {"null"})
     assert [entry.verdict for entry in page.trail] == ["lines sent on", "kept"]
-    assert page.trail[0].reason == "lines with a mean below 1.00: 2"
+    assert page.trail[0].reason == "lines with a part below 1.00: 2"
     first, second = document.trail
     assert (first.pages_sent_on, first.lines_sent_on, second.lines_sent_on) == (0, 2, 0)
     assert (first.result is None, second.result is None) == (False, True)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word
+from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word, box_of
 from ocrqueue.errors import EngineFailed
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.routes.assessment import Thresholds, assess, thresholds, uncertain_lines
+from ocrqueue_worker.routes.assessment import Thresholds, assess, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.comparison import compared
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
+from ocrqueue_worker.routes.parts import doubtful_parts, put_together
 from tests.support.documents import block_of, line_of, page_of, paragraph_of, word
 
 LIMITS = Thresholds(page_below=0.75, low_word=0.6, low_share=0.5, line_below=0.8)
@@ -36,7 +37,7 @@ def page_with(*confidences: Sequence[float | None]) -> Page:
         (page_with((0.9, 0.9), (0.8, 0.8)), "kept", "mean confidence 0.85"),
         (page_with((0.9, 0.5), (0.9, 0.6)), "page sent on", "mean confidence 0.72 is below 0.75"),
         (page_with((1.0, 1.0), (0.59, 0.59, 0.59)), "page sent on", "60% of the words are below 0.60"),
-        (page_with((1.0, 1.0), (0.7, 0.8)), "lines sent on", "lines with a mean below 0.80: 1"),
+        (page_with((1.0, 1.0), (0.7, 0.8)), "lines sent on", "lines with a part below 0.80: 1"),
         (page_with((None, None)), "kept", "its words have no confidence"),
         (page_with((None, 0.9), (None,)), "kept", "mean confidence 0.90"),
         (Page(number=1, width=9, height=9, error=EngineFailed().info), "failed", "engine.failed"),
@@ -117,6 +118,79 @@ def test_a_line_that_two_engines_read_again_is_the_last_ones() -> None:
     page = with_lines(page_of(1, [[[["one"], ["two"]]]]), {0: line_of([word("1", (10, 10, 60, 30))])}, "rapid")
     merged = with_lines(page, {1: line_of([word("2", (10, 40, 60, 60))])}, "vision")
     assert [each.engine for each in merged.words()] == ["rapid", "vision"]
+
+
+def test_noise_that_was_read_again_as_words_of_other_lines_is_left_out() -> None:
+    """A line of specks between two lines of print: its box holds parts of both."""
+    sure = [line_of([word(text, (10, top, 90, top + 20), 0.98)]) for text, top in (("upper", 10), ("lower", 40))]
+    noise = line_of([word("~;", (10, 12, 90, 58), 0.11)])
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([sure[0], noise, sure[1]])]),))
+    again = line_of([word(text, (12, top, 88, top + 26), 0.97) for text, top in (("upper", 7), ("lower", 37))])
+    merged = with_lines(page, {1: again}, "rapid")
+    assert merged.text == "upper\nlower"
+    assert merged.unread == ()
+    assert mean_of(list(merged.words())) == pytest.approx(0.98)
+
+
+def test_of_two_lines_that_were_read_again_alike_the_surer_one_stands() -> None:
+    boxes = ((10, 10, 90, 30), (10, 12, 90, 34))
+    lines = [line_of([word("?", box, 0.3)]) for box in boxes]
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of(lines)]),))
+    read = {place: line_of([word(f"word{place}", box, 0.8 + place / 10)]) for place, box in enumerate(boxes)}
+    assert with_lines(page, dict(read), "rapid").text == "word1"
+
+
+def test_lines_that_stand_close_keep_their_words() -> None:
+    lines = [line_of([word("?", (10, top, 90, top + 20), 0.3)]) for top in (10, 32)]
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of(lines)]),))
+    read = {place: line_of([word(f"w{place}", (10, top, 90, top + 30), 0.9)]) for place, top in enumerate((5, 27))}
+    assert with_lines(page, dict(read), "rapid").text == "w0\nw1"
+
+
+def test_only_the_doubtful_part_of_a_line_is_read_again() -> None:
+    """An article and its price, which stand wide apart."""
+    sure, price = (
+        [word(text, box, 0.95) for text, box in (("Oat", (10, 10, 30, 20)), ("bread", (33, 10, 60, 20)))],
+        (80, 10, 98, 20),
+    )
+    page = Page(
+        number=1, width=99, height=99, blocks=(block_of([paragraph_of([line_of([*sure, word("5°3O", price, 0.4)])])]),)
+    )
+    assert uncertain_lines(page, LIMITS) == [0]
+    (part,) = doubtful_parts(page, [0], 0.8)
+    assert (part.line.text, part.line.bbox) == ("5°3O", price)
+    again = part.line.model_copy(update={"words": (word("5.30", price, 0.9),)})
+    merged = with_lines(page, put_together(page, [part], [settled(part.line, again)]), "rapid")
+    assert [(each.text, each.engine) for each in merged.words()] == [("Oat", None), ("bread", None), ("5.30", "rapid")]
+    assert [each.id for each in merged.words()] == ["p001-w0001", "p001-w0002", "p001-w0003"]
+    nothing = part.line.model_copy(update={"words": ()})
+    emptied = with_lines(page, put_together(page, [part], [settled(part.line, nothing)]), "rapid")
+    assert (emptied.text, emptied.unread) == ("Oat bread", (0.4,))
+    assert put_together(page, [part], [None]) == {0: None}
+
+
+def test_words_that_stand_close_are_one_part_whichever_way_they_run() -> None:
+    close = line_of([word("one", (10, 10, 30, 20), 0.9), word("two", (33, 10, 60, 20), 0.1)])
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([close])]),))
+    assert [part.line for part in doubtful_parts(page, [0], 0.8)] == [close]
+    down = [((20, top), (20, top + 20), (10, top + 20), (10, top)) for top in (10, 33, 70)]
+    words = [word("w", box_of([polygon]), 0.1).model_copy(update={"polygon": polygon}) for polygon in down]
+    standing = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([line_of(words)])]),))
+    assert [(part.first, part.end) for part in doubtful_parts(standing, [0], 0.8)] == [(0, 2), (2, 3)]
+
+
+def test_what_no_engine_could_read_counts_against_the_page() -> None:
+    sure = line_of([word("sure", (10, 10, 60, 30), 0.98)])
+    noise = line_of([word(text, (10, 60, 60, 80), 0.1) for text in "ab"])
+    page = Page(number=1, width=99, height=99, blocks=(block_of([paragraph_of([sure, noise])]),))
+    merged = with_lines(page, {1: settled(noise, noise.model_copy(update={"words": ()}))}, "rapid")
+    assert merged.text == "sure"
+    assert merged.unread == (0.1, 0.1)
+    entry = assess(merged, "rapid", 0, LIMITS)
+    assert entry.mean_confidence == pytest.approx(1.18 / 3, abs=1e-4)
+    assert entry.low_share == pytest.approx(2 / 3, abs=1e-4)
+    assert document(merged).mean_confidence == pytest.approx(1.18 / 3)
+    assert "unread" not in page.model_dump(mode="json")
 
 
 def test_a_page_loses_the_crops_of_another_job() -> None:

@@ -22,6 +22,7 @@ WORKER = ROOT / "worker/ocrqueue_worker"
 ENGINE_FILES = {
     "engines/tesseract": ["tesseract"],
     "engines/keras/exporting.py": ["keras-export"],
+    "engine_contract/pytest_plugin.py": ["pytest"],
     "engines/keras/onnx_networks.py": ["keras-onnx"],
     "engines/keras": ["keras"],
     "engines/rapid": ["rapid"],

@@ -60,6 +60,11 @@ def test_a_line_without_text_has_no_words() -> None:
     assert placed_words(LineText("  ", 0.4, (), (0.4, 0.4))) == []
 
 
+def test_what_is_read_beyond_a_short_picture_lies_at_its_end() -> None:
+    first, second = placed_words(line("ab c", [0.4, 0.8, 1.6]))
+    assert first.end <= second.start == second.end == 1.0
+
+
 @given(st.text("ab1日の .", min_size=1, max_size=30), st.data())
 def test_words_keep_the_text_and_do_not_overlap(text: str, data: st.DataObject) -> None:
     number = sum(not character.isspace() for character in text)

@@ -285,6 +285,12 @@ class Page(_Value):
     trail: tuple[PageReading, ...] = Field(
         default=(), description="Of the engines that have read it, in order, where the job asked for several."
     )
+    unread: tuple[Confidence, ...] = Field(
+        default=(),
+        exclude_if=_is_empty,
+        description="Where the job asked for several engines: the confidences of words that one made of what none "
+        "could read. They are in no line, and count in mean_confidence.",
+    )
     error: ErrorInfo | None = Field(default=None, description="Why this page could not be read.")
 
     @computed_field(description="Words of a line joined by spaces, lines by newlines, blocks by empty lines.")  # type: ignore[prop-decorator]  # mypy#1362
@@ -403,8 +409,9 @@ class Document(_Value, Writable):
 
     @property
     def mean_confidence(self) -> float | None:
-        """Mean over the words that have one; null where none has."""
+        """Mean over the words that have one, and those that no engine could read; null where there are none."""
         known = [word.confidence for word in self.words() if word.confidence is not None]
+        known += [confidence for page in self.pages for confidence in page.unread]
         return sum(known) / len(known) if known else None
 
     @property

@@ -9,6 +9,7 @@ from ocrqueue.core import EngineOffer
 from ocrqueue.errors import LanguageMissing, OcrQueueError
 from ocrqueue.settings import Settings
 from ocrqueue_worker.access.troubles import Troubles
+from ocrqueue_worker.engines.asking import asking, info_of
 from ocrqueue_worker.engines.engine import Engine
 
 MakeEngine = Callable[[str], Engine[Any]]
@@ -38,19 +39,30 @@ class Offers:
                 troubles.note(_about(name), error, engine=name)
                 continue
             self._engines[name] = engine
-            languages = engine.languages()
-            if name not in self._known or self._known[name].languages != languages:
-                self._known[name] = _offer(engine, languages)
+            try:
+                self._look_at(engine)
+            except OcrQueueError as error:
+                troubles.note(_about(name), error, engine=name)
+                continue
             self._look_at_languages(engine, troubles)
+
+    def _look_at(self, engine: Engine[Any]) -> None:
+        with asking(engine.name, "languages()"):
+            languages = engine.languages()
+        if engine.name not in self._known or self._known[engine.name].languages != languages:
+            with asking(engine.name, "info()"):
+                self._known[engine.name] = _offer(engine, languages)
 
     def _look_at_languages(self, engine: Engine[Any], troubles: Troubles) -> None:
         try:
-            engine.check_any_language()
+            with asking(engine.name, "check_any_language()"):
+                engine.check_any_language()
         except OcrQueueError as error:
             troubles.note(_about(engine.name), error, engine=engine.name)
             return
         try:
-            engine.check_languages(self._settings.default_languages)
+            with asking(engine.name, "check_languages()"):
+                engine.check_languages(self._settings.default_languages)
         except LanguageMissing as error:
             # others are read all the same
             troubles.note(_about(engine.name), error, engine=engine.name, stops=False)
@@ -69,5 +81,5 @@ def _offer(engine: Engine[Any], languages: tuple[str, ...]) -> EngineOffer:
         languages=languages,
         fixed_languages=engine.fixed_languages,
         reads_lines=engine.reads_lines,
-        **engine.info(languages).model_dump(),
+        **info_of(engine, languages).model_dump(),
     )

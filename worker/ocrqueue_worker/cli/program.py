@@ -19,11 +19,15 @@ class _Program(click.Group):
     """Starts a worker, unless a subcommand is named; subcommands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["health", "keras"]
+        return ["engine", "health", "keras"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "health":
             return health
+        if cmd_name == "engine":
+            from ocrqueue_worker.cli.engine import engine
+
+            return engine
         if cmd_name != "keras":
             return None
         from ocrqueue_worker.cli.keras import keras
@@ -115,13 +119,15 @@ def worker_arguments(
     from ocrqueue.job import engine_queues
     from ocrqueue.settings import process_settings
     from ocrqueue.tracing import check_tracing
+    from ocrqueue_worker.engines.asking import asking
     from ocrqueue_worker.engines.discovery import make_engine
 
     settings = process_settings()
     check_tracing(settings)
     made: list[Engine[Any]] = [make_engine(name, settings) for name in engines]
     for engine in made:
-        engine.check()
+        with asking(engine.name, "check()"):
+            engine.check()
     pools = {engine.pool for engine in made}
     pool = "prefork" if "prefork" in pools else "threads"
     lanes = queues or ",".join(queue for name in engines for queue in engine_queues(name))

@@ -9,6 +9,8 @@ from typing import Any
 from ocrqueue.errors import EngineUnavailable, EngineUnknown
 from ocrqueue.job.names import AUTO
 from ocrqueue.settings import Settings
+from ocrqueue_worker.engines.asking import asking, author_remedy, fault
+from ocrqueue_worker.engines.declaration import declaration_complaints
 from ocrqueue_worker.engines.engine import Engine
 
 GROUP = "ocrqueue.engines"
@@ -34,11 +36,26 @@ def engine_class(name: str) -> type[Engine[Any]]:
         cls = found[0].load()
     except ImportError as error:
         raise EngineUnavailable(f"Engine {name!r} cannot be imported: {error}.") from error
+    except Exception as error:
+        raise EngineUnavailable(
+            f"Engine {name!r} cannot be imported: {found[0].value} breaks off with {fault(error)}.",
+            remedy=author_remedy(name),
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, Engine)):
-        raise EngineUnavailable(f"{found[0].value} is not an Engine.")
+        raise EngineUnavailable(f"{found[0].value} is not an Engine.", remedy=author_remedy(name))
     return cls
 
 
 def make_engine(name: str, settings: Settings) -> Engine[Any]:
     """The engine, not yet loaded. Raises EngineUnknown, EngineUnavailable."""
-    return engine_class(name)(settings)
+    cls = engine_class(name)
+    if (complaint := next(declaration_complaints(cls, name), None)) is not None:
+        raise EngineUnavailable(f"Engine {name!r} is not whole: {complaint}", remedy=author_remedy(name))
+    with asking(name, f"{cls.__name__}()"):
+        return cls(settings)
+
+
+def load_engine(engine: Engine[Any]) -> None:
+    """Raises OcrQueueError."""
+    with asking(engine.name, "load()"):
+        engine.load()

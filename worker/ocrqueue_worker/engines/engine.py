@@ -160,6 +160,13 @@ class Engine(ABC, Generic[Options]):
         """
         raise NotImplementedError(f"{self.name} does not read single lines")
 
+    def unseen_lines(self, page: PageImage, seen: Sequence[Line]) -> list[Line]:
+        """Where text seems to stand on a page besides the lines that another engine has seen: lines without words.
+
+        To be quick rather than right: what recognize_lines() makes of them decides. For engines that read single lines.
+        """
+        return []
+
     def recognize_reference(self, uri: str, reading: Reading[Options]) -> Page:
         """Read an image by its reference, which nobody has fetched, as one page with number 1.
 

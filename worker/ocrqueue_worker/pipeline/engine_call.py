@@ -10,6 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from ocrqueue.document import Line, Page
 from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError
+from ocrqueue_worker.engines.asking import fault
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
@@ -68,9 +69,23 @@ def recognise_lines(
         return _without_frames(error)
     except Exception as error:
         return _broke_off(engine, error)
-    if len(read) != len(lines) or not all(isinstance(line, Line | OcrQueueError) for line in read):
-        return EngineFailed(f"{engine.name} returned {len(read)} lines for {len(lines)}.")
+    if not isinstance(read, Sequence) or len(read) != len(lines):
+        count = len(read) if isinstance(read, Sequence) else "no"
+        return EngineFailed(f"{engine.name} returned {count} lines for {len(lines)}.")
+    if wrong := [line for line in read if not isinstance(line, Line | OcrQueueError)]:
+        return EngineFailed(f"{engine.name} returned a {type(wrong[0]).__name__[:40]} and no Line.")
     return [_without_frames(line) if isinstance(line, OcrQueueError) else line for line in read]
+
+
+def unseen_lines(engine: Engine[Any], page: PageImage, seen: Sequence[Line]) -> list[Line]:
+    """Where the engine takes text to stand besides these lines; none if it breaks off, since nothing is lost by it."""
+    try:
+        return list(engine.unseen_lines(page, seen))
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        _log.exception("engine broke off", engine=engine.name, call="unseen_lines()")
+        return []
 
 
 def recognise_reference(engine: Engine[Any], uri: str, reading: Reading[Any]) -> Page:
@@ -92,7 +107,7 @@ def _broke_off(engine: Engine[Any], error: Exception) -> OcrQueueError:
     ran_out = exhaustion(error)
     if ran_out is None:
         _log.exception("engine broke off", engine=engine.name)
-    return ran_out or EngineFailed(f"{engine.name} broke off with {type(error).__name__}.")
+    return ran_out or EngineFailed(f"{engine.name} broke off with {fault(error)}.")
 
 
 def as_page(image: PageImage, result: Result) -> Page:

@@ -24,6 +24,7 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri, reference_path, split_uri
+from ocrqueue_worker.engines.asking import info_of
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.greyscale import without_empty_color
 from ocrqueue_worker.images.page import PageImage, PageSource
@@ -91,7 +92,7 @@ class JobReader:
         if may_refer and _is_referred(engine, job):
             self.is_referred = True
             self._source = InputInfo(uri=redact_uri(job.image), sha256=None, format="", bytes=None, name=job.name)
-            self._engine = engine.info(job.languages)
+            self._engine = info_of(engine, job.languages)
             self.attempt.check_cancelled(0, 1)
             return
         with self.attempt.watch.measure("fetch_s"):
@@ -99,7 +100,7 @@ class JobReader:
         self._source = found.source
         self._data = found.data if job.outputs_need_image else None
         check_pin(self.attempt, self._source)
-        self._engine = engine.info(job.languages)
+        self._engine = info_of(engine, job.languages)
         self._note_cache_key(engine, self._source, self._engine)
         page = self.attempt.hold.page
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from ocrqueue.document import Line, Page, PageReading, Verdict, Word
+from ocrqueue.document import Page, PageReading, Verdict, Word
 from ocrqueue.settings import Settings
+from ocrqueue_worker.routes.parts import has_doubtful_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,11 @@ def thresholds(settings: Settings, engine: str, *, by_lines: bool) -> Thresholds
 def assess(page: Page, engine: str, seconds: float, limits: Thresholds) -> PageReading:
     """How `engine` fared with the page, and whether the next engine is to read it, or lines of it, again.
 
-    Words without a confidence say nothing; a page of which no word has one is kept.
+    Words without a confidence say nothing; a page of which no word has one is kept. What no engine could read counts.
     """
     words = list(page.words())
-    mean, low = mean_of(words), low_share(words, limits.low_word)
+    known = [*confidences(words), *page.unread]
+    mean, low = mean_number(known), low_share(known, limits.low_word)
     verdict, reason = _verdict(page, mean, low, limits)
     return PageReading(
         engine=engine,
@@ -64,32 +66,33 @@ def _verdict(page: Page, mean: float | None, low: float | None, limits: Threshol
     elif low > limits.low_share:
         verdict, reason = "page sent on", f"{low:.0%} of the words are below {limits.low_word:.2f}"
     elif uncertain := uncertain_lines(page, limits):
-        verdict, reason = "lines sent on", f"lines with a mean below {limits.line_below:.2f}: {len(uncertain)}"
+        verdict, reason = "lines sent on", f"lines with a part below {limits.line_below:.2f}: {len(uncertain)}"
     else:
         verdict, reason = "kept", f"mean confidence {mean:.2f}"
     return cast("Verdict", verdict), reason
 
 
 def uncertain_lines(page: Page, limits: Thresholds) -> list[int]:
-    """The places, among the page's lines in order, of those whose mean confidence is too low."""
+    """The places, among the page's lines in order, of those that have a part whose mean confidence is too low."""
     if limits.line_below is None:
         return []
-    means = [mean_of(line.words) for line in page.lines()]
-    return [place for place, mean in enumerate(means) if mean is not None and mean < limits.line_below]
+    return [place for place, line in enumerate(page.lines()) if has_doubtful_part(line, limits.line_below)]
 
 
-def mean_of(words: Sequence[Word]) -> float | None:
+def confidences(words: Iterable[Word]) -> list[float]:
+    """Of the words that have one."""
+    return [word.confidence for word in words if word.confidence is not None]
+
+
+def mean_of(words: Iterable[Word]) -> float | None:
     """Mean of the confidences; None where no word has one."""
-    known = [word.confidence for word in words if word.confidence is not None]
+    return mean_number(confidences(words))
+
+
+def mean_number(known: Sequence[float]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def low_share(words: Sequence[Word], below: float) -> float | None:
-    """Share of the words with a confidence that is `below`; None where no word has one."""
-    known = [word.confidence for word in words if word.confidence is not None]
+def low_share(known: Sequence[float], below: float) -> float | None:
+    """Share of these confidences that is `below`; None without any."""
     return sum(confidence < below for confidence in known) / len(known) if known else None
-
-
-def lines_at(page: Page, places: Sequence[int]) -> list[Line]:
-    lines = list(page.lines())
-    return [lines[place] for place in places]

@@ -11,23 +11,33 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
 from ocrqueue.errors import ErrorInfo, OcrQueueError
 from ocrqueue.job.route import Route, Step
+from ocrqueue_worker.engines.asking import info_of
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage, PageSource
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
 from ocrqueue_worker.pipeline.crop_storage import crop_writer
-from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, as_page, check_page, recognise_lines
+from ocrqueue_worker.pipeline.engine_call import (
+    Result,
+    as_in_file,
+    as_page,
+    check_page,
+    recognise_lines,
+    unseen_lines,
+)
 from ocrqueue_worker.pipeline.fetching import fetch_whole
 from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.job_reader import decode_pages, selected_pages
 from ocrqueue_worker.pipeline.opening import open_source
 from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.pipeline.result_storage import store_result
-from ocrqueue_worker.routes.assessment import assess, lines_at, mean_of, thresholds, uncertain_lines
+from ocrqueue_worker.routes.assessment import Thresholds, assess, confidences, mean_number, thresholds, uncertain_lines
 from ocrqueue_worker.routes.final_document import compose, end_comparison
+from ocrqueue_worker.routes.found import with_found
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
+from ocrqueue_worker.routes.parts import doubtful_parts, put_together
 from ocrqueue_worker.routes.steps import alone_key, compared_before, compared_documents, standing_document, standing_key
 
 
@@ -77,7 +87,7 @@ class Turn:
             found = fetch_whole(self.attempt)
         self._data = found.data if job.outputs_need_image else None
         self.source = found.source
-        self.info = self.engine.info(job.languages)
+        self.info = info_of(self.engine, job.languages)
         self._recall(self.source)
         with open_source(found, self.attempt) as image:
             self.source = self.source.model_copy(update={"format": image.format})
@@ -118,8 +128,14 @@ class Turn:
         before = self._before.get(number)
         if before is None or before.trail[-1].verdict != "lines sent on" or not self.engine.reads_lines:
             return []
-        of_engine = thresholds(self.attempt.workplace.settings, before.trail[-1].engine, by_lines=True)
-        return uncertain_lines(before, of_engine)
+        return uncertain_lines(before, self._limits_before(before))
+
+    def _limits_before(self, before: Page) -> Thresholds:
+        """Those of the engine that has sent the page's lines on."""
+        return thresholds(self.attempt.workplace.settings, before.trail[-1].engine, by_lines=True)
+
+    def _line_below(self, number: int) -> float:
+        return self._limits_before(self._before[number]).line_below or 0.0
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -178,19 +194,22 @@ class Turn:
     def _read_lines(self, image: PageImage, places: Sequence[int], reading: Reading[Any]) -> _Read:
         before = on_image(self._before[image.number], image)
         begun = time.monotonic()
-        lines = recognise_lines(self.engine, image, lines_at(before, places), reading)
+        parts = doubtful_parts(before, places, self._line_below(image.number))
+        unseen = unseen_lines(self.engine, image, list(before.lines()))
+        every = recognise_lines(self.engine, image, [*(part.line for part in parts), *unseen], reading)
         seconds = time.monotonic() - begun
-        if isinstance(lines, OcrQueueError):
-            return _Read(lines, seconds, whole=False)
+        if isinstance(every, OcrQueueError):
+            return _Read(every, seconds, whole=False)
+        lines, found = every[: len(parts)], [line for line in every[len(parts) :] if isinstance(line, Line)]
         errors = [line for line in lines if isinstance(line, OcrQueueError)]
         if len(errors) == len(lines):
             return _Read(errors[0], seconds, whole=False)
-        read = {
-            place: settled(first, second)
-            for place, first, second in zip(places, lines_at(before, places), lines, strict=True)
-            if isinstance(second, Line)
-        }
-        page = check_page(self.engine, image, with_lines(before, read, self.engine.name))
+        chosen = [
+            settled(part.line, second) if isinstance(second, Line) else None
+            for part, second in zip(parts, lines, strict=True)
+        ]
+        merged = with_lines(before, put_together(before, parts, chosen), self.engine.name)
+        page = check_page(self.engine, image, with_found(merged, found, self.engine.name))
         return _Read(as_in_file(page, image) if isinstance(page, Page) else page, seconds, whole=False)
 
     # --- keeping ---------------------------------------------------------------------------------------------------
@@ -229,8 +248,8 @@ class Turn:
         """What the trail says of this turn; the engine's own Document is stored and remembered."""
         read = [self._pages[number] for number in self._pages if self._pages[number] is not self._before.get(number)]
         entries = [page.trail[-1] for page in read if page.trail]
-        words = [word for page in self._alone.values() for word in page.words()]
-        mean = mean_of(words if words else [word for page in read for word in page.words()])
+        pages = list(self._alone.values()) if any(True for page in self._alone.values() for _ in page.words()) else read
+        mean = mean_number([known for page in pages for known in (*confidences(page.words()), *page.unread)])
         return Step(
             engine=self.engine.name,
             version=self.info.version,

@@ -8,7 +8,8 @@ from typing import Final
 
 from ocrqueue.document import Block, Line, Page, Paragraph, Word, mean_confidence
 from ocrqueue_worker.layout.word_ids import word_id
-from ocrqueue_worker.routes.assessment import mean_of
+from ocrqueue_worker.routes.assessment import confidences, mean_of
+from ocrqueue_worker.routes.doubles import uncovered, without_doubles
 
 _TEXT: Final = 0.5
 """Mean confidence from which a line is taken to be text; as RapidOCR's `text_score`."""
@@ -30,17 +31,21 @@ def settled(first: Line, second: Line) -> Line | None:
 def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -> Page:
     """`page` with the lines at these places as `engine` read them; its words are numbered anew, in order.
 
-    None: the line stays. A line without words is left out, and with it a paragraph or block that has no other.
+    None: the line stays. Words that are those of `page` itself stay its own. A line without words is left out, and with
+    it a paragraph or block that has no other. Where a word stood and none stands now, it is `unread`.
     """
     numbers, places = count(1), count()
+    first = list(page.lines())
+    kept = without_doubles(first, read_again)
+    own = {id(word) for line in first for word in line.words}
 
     def numbered(word: Word, by: str | None) -> Word:
         update = {"id": word_id(page.number, next(numbers)), "engine": by or word.engine, "crop": None}
         return word.model_copy(update=update)
 
     def line_of(line: Line) -> Line:
-        other = read_again.get(next(places))
-        words = tuple(numbered(word, engine if other else None) for word in (other or line).words)
+        other = kept.get(next(places))
+        words = tuple(numbered(word, None if id(word) in own else engine) for word in (other or line).words)
         if other is None:
             return line.model_copy(update={"words": words})
         # where the line stands is for the engine to say that looked for it; the words within are the other's
@@ -55,7 +60,9 @@ def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -
         return block.model_copy(update={"paragraphs": paragraphs, "confidence": mean_confidence(paragraphs)})
 
     blocks = tuple(block for block in map(block_of, page.blocks) if block.paragraphs)
-    return page.model_copy(update={"blocks": blocks})
+    merged = page.model_copy(update={"blocks": blocks})
+    lost = uncovered([word for place in read_again for word in first[place].words], list(merged.words()))
+    return merged.model_copy(update={"unread": (*page.unread, *confidences(lost))})
 
 
 def without_crops(page: Page) -> Page:

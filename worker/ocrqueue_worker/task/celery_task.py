@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Outcome, Start, WorkerRegistry
@@ -24,7 +24,8 @@ from ocrqueue.settings import Settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.messages import PartMessage
-from ocrqueue_worker.engines.discovery import engine_names, make_engine
+from ocrqueue_worker.engines.asking import asking
+from ocrqueue_worker.engines.discovery import engine_names, load_engine, make_engine
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
@@ -90,7 +91,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             if key not in self._engines:
                 begun = time.monotonic()
                 engine = make_engine(name, self.settings)
-                engine.load()
+                load_engine(engine)
                 metrics.engine_loaded(name, time.monotonic() - begun)
                 self._engines[key] = engine
             return self._engines[key]
@@ -110,8 +111,9 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         if engine.pool == "threads":
             return 1
         try:
-            return engine.pages_together(engine.options_model())
-        except ValidationError:
+            with asking(name, "pages_together()"):
+                return max(1, int(engine.pages_together(engine.options_model())))
+        except OcrQueueError:
             # an engine of somebody's own may require some
             return engine.pages_per_call
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -17,6 +17,7 @@ from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.rapid.languages import LANGUAGES
 from ocrqueue_worker.engines.rapid.models import find_models, runtime_version
 from ocrqueue_worker.engines.rapid.options import RapidOptions
+from ocrqueue_worker.engines.rapid.scripts import normalised
 from ocrqueue_worker.images.page import PageImage
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class _ReadLine:
     number: int
     frame: LineFrame
     text: LineText
+
+    def with_forms_of(self, languages: Sequence[str]) -> _ReadLine:
+        text = self.text
+        return replace(self, text=text.with_text(normalised(text.text, languages), text.confidences))
 
 
 class RapidEngine(Engine[RapidOptions]):
@@ -104,6 +109,7 @@ class RapidEngine(Engine[RapidOptions]):
     def _page(self, page: PageImage, reading: Reading[RapidOptions]) -> Page:
         from ocrqueue_worker.engines.rapid.layout import as_blocks
         from ocrqueue_worker.engines.rapid.lines import found_frame
+        from ocrqueue_worker.engines.rapid.marks import with_colons
         from ocrqueue_worker.engines.rapid.scaling import scaled
         from ocrqueue_worker.engines.rapid.words import as_words
 
@@ -112,7 +118,9 @@ class RapidEngine(Engine[RapidOptions]):
         quads, scores = self._loaded.find_lines(smaller.pixels, reading.options)
         lines: dict[int, list[Word]] = {}
         corners = {}
-        for read in self._read(smaller.pixels, [found_frame(quad) for quad in quads], reading):
+        for read in self._read(
+            smaller.pixels, [with_colons(smaller.pixels, found_frame(quad)) for quad in quads], reading
+        ):
             if read.text.score >= reading.options.text_score:
                 corners[read.number] = smaller.on_page(read.frame.corners)
                 lines[read.number] = as_words(read.text, corners[read.number], scores[read.number])
@@ -160,6 +168,13 @@ class RapidEngine(Engine[RapidOptions]):
             results.append(line.model_copy(update={"words": words, "confidence": mean_confidence(words)}))
         return results
 
+    def unseen_lines(self, page: PageImage, seen: Sequence[Line]) -> list[Line]:
+        import numpy as np
+
+        from ocrqueue_worker.engines.rapid.unseen import unseen_lines
+
+        return unseen_lines(np.asarray(page.image.convert("L")), seen)
+
     def _read(
         self, pixels: Pixels, frames: Sequence[LineFrame], reading: Reading[RapidOptions], *, found: bool = True
     ) -> Iterator[_ReadLine]:
@@ -169,6 +184,7 @@ class RapidEngine(Engine[RapidOptions]):
         Raises EngineTimeout between batches.
         """
         from ocrqueue_worker.engines.rapid.lines import picture
+        from ocrqueue_worker.engines.rapid.spacing import with_spaces
 
         networks = self._loaded
         order = sorted(range(len(frames)), key=lambda number: frames[number].aspect)
@@ -176,15 +192,19 @@ class RapidEngine(Engine[RapidOptions]):
             _check_time(reading)
             pictures = [picture(pixels, frames[number]) for number in batch]
             texts = networks.read_lines(pictures, padded=found)
-            read = [_ReadLine(number, frames[number], text) for number, text in zip(batch, texts, strict=True)]
+            read = [
+                _ReadLine(number, frames[number], with_spaces(text, seen))
+                for number, text, seen in zip(batch, texts, pictures, strict=True)
+            ]
             if found and reading.options.use_cls:
                 # what the classifier says of print in black and white only is often wrong
                 turned = [place for place, is_so in enumerate(networks.are_upside_down(pictures)) if is_so]
-                again = networks.read_lines([pictures[place][::-1, ::-1].copy() for place in turned]) if turned else []
-                for place, text in zip(turned, again, strict=True):
+                seen_turned = [pictures[place][::-1, ::-1].copy() for place in turned]
+                again = networks.read_lines(seen_turned) if turned else []
+                for place, text, seen in zip(turned, again, seen_turned, strict=True):
                     if text.score > read[place].text.score:
-                        read[place] = _ReadLine(batch[place], frames[batch[place]].turned(), text)
-            yield from read
+                        read[place] = _ReadLine(batch[place], frames[batch[place]].turned(), with_spaces(text, seen))
+            yield from (part.with_forms_of(reading.languages) for part in read)
 
     def close(self) -> None:
         self._networks = None

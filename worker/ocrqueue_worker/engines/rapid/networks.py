@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ocrqueue.errors import EngineModelInvalid, EngineUnavailable
 from ocrqueue_worker.engines.onnx_runtime import memory_errors, session_options
+from ocrqueue_worker.engines.rapid.decoding import Decoding
 from ocrqueue_worker.engines.rapid.models import Models
 from ocrqueue_worker.engines.rapid.options import RapidOptions
 from ocrqueue_worker.engines.rapid.scaling import Pixels
@@ -36,6 +37,12 @@ class LineText:
     """Of each character of the text but white space: where its middle is, from 0 to 1 along the picture."""
     confidences: tuple[float, ...]
     """Of each character of the text, white space included."""
+    spaces: tuple[float, ...] = ()
+    """Between each character but white space and the next: the highest probability of a space there."""
+
+    def with_text(self, text: str, confidences: tuple[float, ...]) -> LineText:
+        """The same with other white space or other forms of its characters."""
+        return replace(self, text=text, confidences=confidences)
 
 
 class RapidNetworks:
@@ -76,6 +83,7 @@ class RapidNetworks:
         self._detector = TextDetector(part("Det", _session(onnxruntime, models.detector, threads)))
         self._classifier = TextClassifier(part("Cls", _session(onnxruntime, models.classifier, threads)))
         self._recognizer = TextRecognizer(part("Rec", recognizer))
+        self._recognizer.postprocess_op = Decoding(self._recognizer.postprocess_op)  # type: ignore[assignment]  # called alike
         self._padded_shape = tuple(self._recognizer.rec_image_shape)
         for network in (self._detector, self._classifier, self._recognizer):
             # theirs makes one kind of all errors, of a time limit's as well
@@ -132,7 +140,7 @@ def _line_text(text: str, info: Any) -> LineText:
         return LineText("", 0.0, (), ())
     places = tuple((column + 0.5) / info.line_txt_len for columns in info.word_cols for column in columns)
     confidences = tuple(min(1.0, float(confidence)) for confidence in info.confs)
-    return LineText(text, sum(confidences) / len(confidences), places, confidences)
+    return LineText(text, sum(confidences) / len(confidences), places, confidences, info.spaces)
 
 
 def _run(session: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:

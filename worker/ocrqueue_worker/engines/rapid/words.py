@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,8 +11,7 @@ from ocrqueue.document import Word, box_of
 from ocrqueue_worker.engines.rapid.lines import stretch
 from ocrqueue_worker.engines.rapid.networks import LineText
 from ocrqueue_worker.engines.rapid.scaling import Points
-
-_IDEOGRAPHIC = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "IDEOGRAPHIC")
+from ocrqueue_worker.engines.rapid.scripts import is_ideographic
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,14 @@ def placed_words(line: LineText) -> list[PlacedWord]:
         edges += [end, start] if end <= start else [(end + start) / 2] * 2
     edges.append(min(1.0, runs[-1].last + half))
     return [
-        PlacedWord(run.text, max(0.0, start), min(1.0, max(start, end)), run.confidence, run.space_after)
+        PlacedWord(run.text, _within(start), _within(max(start, end)), run.confidence, run.space_after)
         for run, start, end in zip(runs, edges[::2], edges[1::2], strict=True)
     ]
+
+
+def _within(place: float) -> float:
+    """Characters may be read in what fills a short picture up to the length of those read with it."""
+    return min(1.0, max(0.0, place))
 
 
 def as_words(line: LineText, corners: Points, detection: float | None) -> list[Word]:
@@ -87,8 +90,8 @@ def _runs(line: LineText) -> Iterator[_Run]:
                 yield _Run(text, held[0], held[-1], fmean(confidences), True)
             text, ideographic = "", None
             continue
-        is_ideographic = _is_ideographic(character)
-        if text and None not in (ideographic, is_ideographic) and ideographic != is_ideographic:
+        own = is_ideographic(character)
+        if text and None not in (ideographic, own) and ideographic != own:
             yield _Run(text, held[0], held[-1], fmean(confidences), False)
             text, ideographic = "", None
         if not text:
@@ -96,16 +99,9 @@ def _runs(line: LineText) -> Iterator[_Run]:
         text += character
         held.append(next(places))
         confidences.append(confidence)
-        ideographic = ideographic if is_ideographic is None else is_ideographic
+        ideographic = ideographic if own is None else own
     if text:
         yield _Run(text, held[0], held[-1], fmean(confidences), True)
-
-
-def _is_ideographic(character: str) -> bool | None:
-    """None of marks, which go with what they stand at."""
-    if not character.isalnum() and character not in "々〆ー":
-        return None
-    return unicodedata.name(character, "").startswith(_IDEOGRAPHIC)
 
 
 def _pitch(runs: list[_Run]) -> float:

@@ -1,0 +1,140 @@
+"""The checks of the engine interface name the fault of an engine that has one, and find none in one that has none."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ocrqueue import OcrQueue
+from ocrqueue.errors import EngineUnavailable
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.cli.program import main
+from ocrqueue_worker.engine_contract.findings import Finding
+from ocrqueue_worker.engine_contract.running import CHECKS, NAMES, Question, findings_of_child, run_checks
+from ocrqueue_worker.engines import discovery
+from tests.integration.conftest import Installation
+from tests.support.processes import as_environment, wait_until, worker
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "street-sign.jpg"
+BROKEN = Path(__file__).parents[1] / "support" / "broken_engines"
+
+pytest_plugins = ["pytester", "tests.support.server_fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def broken_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The broken engines are installed."""
+    monkeypatch.syspath_prepend(str(BROKEN))
+    discovery._installed.cache_clear()
+    yield
+    discovery._installed.cache_clear()
+
+
+def found(engine: str, name: str, seconds: float = 60.0) -> Finding:
+    """What one check finds."""
+    question = Question(engine, load_settings(), seconds=seconds)
+    check = next(check for check in CHECKS if check.name == name)
+    (finding,) = findings_of_child(question, [check], loaded=not check.before_load)
+    return finding
+
+
+def test_an_engine_that_keeps_its_promises_is_right() -> None:
+    findings = list(run_checks(Question("whole", load_settings())))
+    assert [finding.check for finding in findings] == list(NAMES)
+    assert {finding.verdict: finding.told for finding in findings if finding.verdict != "right"} == {}
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("nameless", "Nameless has no `name`, and its entry point is 'nameless'."),
+        ("unfinished", "Unfinished has no method languages()."),
+    ],
+)
+def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, told: str) -> None:
+    first, *others = run_checks(Question(engine, load_settings()))
+    assert first.told == (told,)
+    assert {finding.verdict for finding in others} == {"left out"}
+    with pytest.raises(EngineUnavailable, match="is not whole") as raised:
+        discovery.make_engine(engine, load_settings())
+    assert f"engine check {engine}" in raised.value.info.remedy
+
+
+@pytest.mark.parametrize(
+    ("engine", "check", "told"),
+    [
+        ("loose", "options", "takes an option that there is not"),
+        ("forgetful", "info", "ValidationError of EngineInfo (version: Field required)"),
+        ("polyglot", "languages", "takes a language that languages() does not name"),
+        ("percent", "printed page", "less than or equal to 1"),
+        ("boxless", "printed page", "ValidationError of Word (bbox: Field required)"),
+        ("scaled", "printed page", "words lie where nothing is printed"),
+        ("tiny", "odd pages", "a page of 1 x 1 pixel: engine.failed: tiny broke off with ZeroDivisionError."),
+        ("first", "several pages", "1 results for 3 pages"),
+        ("changing", "the same again", "cacheable = False"),
+        ("swallowing", "time limit", "SoftTimeLimitExceeded is swallowed"),
+        ("deaf", "signals", "the handlers of SIGTERM are changed"),
+        ("crashing", "printed page", "ended by SIGKILL"),
+        ("unloadable", "printed page", "load() broke off with KeyError"),
+    ],
+)
+def test_the_fault_is_named(engine: str, check: str, told: str) -> None:
+    finding = found(engine, check)
+    assert finding.verdict == "wrong"
+    assert told in " ".join(finding.told)
+
+
+def test_a_check_that_does_not_end_is_ended() -> None:
+    assert "takes longer than 0.5 s" in found("hanging", "printed page", seconds=0.5).told[0]
+
+
+def test_the_command_says_what_is_wrong_and_its_status_does() -> None:
+    done = CliRunner().invoke(main, ["engine", "check", "nameless"])
+    assert done.exit_code == 1
+    assert "class: Nameless has no `name`" in done.output
+    done = CliRunner().invoke(main, ["engine", "check", "nameless", "--json"])
+    assert json.loads(done.output.splitlines()[0])["verdict"] == "wrong"
+    assert CliRunner().invoke(main, ["engine", "check", "no-such-engine"]).exit_code == 2
+
+
+def test_the_pytest_plugin_has_a_test_for_each_check(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_promises(engine_check):\n    engine_check()\n")
+    pytester.makeini("[pytest]\nocrqueue_engine = forgetful\nasyncio_default_fixture_loop_scope = function\n")
+    plugin = ("-p", "ocrqueue_worker.engine_contract.pytest_plugin", "-p", "no:cacheprovider")
+    done = pytester.runpytest_inprocess(*plugin)
+    outcomes = done.parseoutcomes()
+    assert outcomes["failed"] + outcomes["passed"] + outcomes.get("skipped", 0) == len(NAMES)
+    assert outcomes["passed"]
+    done.stdout.fnmatch_lines(["*EngineInfo (version: Field required)*"])
+
+
+def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
+    installation: Installation, tmp_path: Path
+) -> None:
+    engines = ("null", "forgetful", "boxless")
+    settings = {**as_environment(installation.settings), "key_prefix": f"broken-{uuid.uuid4().hex[:8]}:"}
+    path = {"PYTHONPATH": f"{BROKEN}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    arguments = ("--concurrency", "1", *(f"--engine={name}" for name in engines))
+    with (
+        worker({**settings, "engines": ",".join(engines)}, tmp_path, *arguments, variables=path) as running,
+        OcrQueue(load_settings(**settings, engines=",".join(engines))) as queue,
+    ):
+        status = queue.submit(SAMPLE, engine="boxless", cache=False).wait(100)
+        assert status.error is not None
+        assert status.error.code == "engine.failed"
+        assert "ValidationError of Word (bbox: Field required)" in status.error.message
+        assert queue.submit(SAMPLE, engine="null", cache=False).result(timeout=100).pages
+        wait_until(lambda: "EngineInfo (version: Field required)" in running.log.read_text(), 100, "the log names it")
+        assert running.alive()
+
+
+def test_a_worker_says_what_its_engine_lacks_and_does_not_start() -> None:
+    done = CliRunner().invoke(main, ["--engine", "nameless"])
+    assert done.exit_code == 2
+    assert "Engine 'nameless' is not whole: Nameless has no `name`" in done.output

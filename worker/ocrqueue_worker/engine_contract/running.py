@@ -1,0 +1,131 @@
+"""Running the checks: in children that are forked of a process without threads, so that a crash or a hang has a name.
+
+Two children: one asks the engine before it is loaded, one loads it and reads. Where a check ends its child, or takes
+longer than it may, that is its finding, and the next one begins in a child of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from ocrqueue.errors import EngineUnavailable, OcrQueueError
+from ocrqueue_worker.engine_contract.findings import Complaint, Finding, Wrong, finding
+from ocrqueue_worker.engine_contract.question import Check, Question
+from ocrqueue_worker.engine_contract.reading import READING
+from ocrqueue_worker.engine_contract.stating import STATING, broke_off
+from ocrqueue_worker.engine_contract.surroundings import SURROUNDINGS
+from ocrqueue_worker.engines.declaration import declaration_complaints
+from ocrqueue_worker.engines.discovery import engine_class, load_engine, make_engine
+from ocrqueue_worker.engines.engine import Engine
+
+__all__ = ["CHECKS", "Question", "run_checks"]
+
+_DECLARATION: Final = ("class", "the entry point names an Engine with all that it needs")
+_CHILDREN: Final = multiprocessing.get_context("fork")
+_LOAD: Final = "load()"
+
+CHECKS: Final = tuple(sorted((*STATING, *READING, *SURROUNDINGS), key=lambda check: not check.before_load))
+"""In the order in which they run, after `class`."""
+NAMES: Final = (_DECLARATION[0], *(check.name for check in CHECKS))
+
+
+def run_checks(question: Question) -> Iterator[Finding]:
+    """A Finding for each check, as it ends. Raises EngineUnknown."""
+    declared = _declaration(question)
+    yield declared
+    if declared.is_wrong:
+        yield from (_left_out(check, "the class is not whole") for check in CHECKS)
+        return
+    reads_lines = engine_class(question.engine).reads_lines
+    yield from (_left_out(check, "reads_lines is False") for check in CHECKS if check.of_lines and not reads_lines)
+    for loaded in (False, True):
+        rest = [one for one in CHECKS if one.before_load is not loaded and (reads_lines or not one.of_lines)]
+        while rest:
+            done = list(findings_of_child(question, rest, loaded=loaded))
+            yield from done
+            rest = rest[len(done) :]
+
+
+def _declaration(question: Question) -> Finding:
+    complaints: list[Complaint] = []
+    try:
+        cls = engine_class(question.engine)
+        complaints += [Wrong(told) for told in declaration_complaints(cls, question.engine)]
+        if not complaints:
+            make_engine(question.engine, question.settings)
+    except EngineUnavailable as error:
+        complaints.append(Wrong(error.info.message))
+    return finding(*_DECLARATION, complaints)
+
+
+def findings_of_child(question: Question, checks: Sequence[Check], *, loaded: bool) -> Iterator[Finding]:
+    """The findings of those checks that one child could run: at least the first's."""
+    mine, childs = _CHILDREN.Pipe(duplex=False)
+    child = _CHILDREN.Process(target=_run_in_child, args=(question, checks, loaded, childs))
+    child.start()
+    childs.close()
+    try:
+        for check in checks:
+            # the first one's time is that of load() too
+            answer = _answer(mine, question.seconds * (2 if check is checks[0] else 1))
+            if isinstance(answer, list):
+                yield finding(check.name, check.about, answer)
+                continue
+            child.join(None if answer == "ended" else 0)
+            yield finding(check.name, check.about, [Wrong(_end_of(child, question))])
+            return
+    finally:
+        child.kill()
+        child.join()
+        mine.close()
+
+
+def _answer(answers: Connection, seconds: float) -> list[Complaint] | str:
+    if not answers.poll(seconds):
+        return "late"
+    try:
+        received: list[Complaint] = answers.recv()
+    except EOFError:
+        return "ended"
+    return received
+
+
+def _end_of(child: Any, question: Question) -> str:
+    code: int | None = child.exitcode
+    if code is None:
+        return f"it takes longer than {question.seconds:g} s, and the process was ended."
+    if code < 0:
+        return f"the process was ended by {signal.Signals(-code).name}."
+    return f"the process ended itself with status {code}."
+
+
+def _run_in_child(question: Question, checks: Sequence[Check], loaded: bool, answers: Connection) -> None:
+    try:
+        engine = make_engine(question.engine, question.settings)
+        if loaded:
+            load_engine(engine)
+    except OcrQueueError as error:
+        for _ in checks:
+            answers.send([Wrong(f"{_LOAD}: {error.info.message}")])
+        return
+    for check in checks:
+        answers.send(_complaints(check, engine, question))
+
+
+def _complaints(check: Check, engine: Engine[Any], question: Question) -> list[Complaint]:
+    found: list[Complaint] = []
+    try:
+        found += check.run(engine, question)
+    except OcrQueueError as error:
+        found.append(Wrong(error.info.message))
+    except Exception as error:
+        found.append(broke_off("the engine", error))
+    return found
+
+
+def _left_out(check: Check, why: str) -> Finding:
+    return Finding(check.name, check.about, "left out", (why,))

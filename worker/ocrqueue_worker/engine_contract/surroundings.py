@@ -1,0 +1,116 @@
+"""Checks of how an engine gets on with its process: time limits, threads, signals, the end."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from ocrqueue.document import Page
+from ocrqueue.errors import EngineTimeout, OcrQueueError
+from ocrqueue_worker.engine_contract.findings import Advice, Complaint, Wrong
+from ocrqueue_worker.engine_contract.pictures import printed
+from ocrqueue_worker.engine_contract.question import Check, Question
+from ocrqueue_worker.engine_contract.reading import read
+from ocrqueue_worker.engine_contract.stating import broke_off
+from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.pipeline.engine_call import recognise
+
+_WORKERS_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGCHLD)
+_TOGETHER: Final = 4
+_TIMES: Final = 8
+"""Moments of a reading at which the time limit is made to strike."""
+
+
+def _deadline(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
+    """A deadline that passes between the worker's look at it and the engine's."""
+    page = printed()
+    try:
+        results = engine.recognize([page], question.reading(engine, deadline=time.monotonic()))
+    except EngineTimeout:
+        return
+    (result,) = results
+    if isinstance(result, OcrQueueError) and not isinstance(result, EngineTimeout):
+        yield Wrong(f"a deadline that is over is to end in EngineTimeout, and ends in {result.code}: {result}")
+    elif isinstance(result, Page):
+        yield Advice("recognize() does not look at reading.deadline: past the time limit the child is killed.")
+
+
+def _soft_limit(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
+    """Celery raises SoftTimeLimitExceeded wherever the engine is: `except Exception` around a call swallows it."""
+    begun = time.monotonic()
+    read(engine, question, printed())
+    took = max(time.monotonic() - begun, 0.001)
+    before = signal.signal(signal.SIGALRM, _strike)
+    try:
+        for moment in range(_TIMES):
+            signal.setitimer(signal.ITIMER_REAL, took * (moment + 0.5) / _TIMES)
+            try:
+                result = read(engine, question, printed())
+            except SoftTimeLimitExceeded:
+                continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            if isinstance(result, OcrQueueError) and not isinstance(result, EngineTimeout):
+                yield Wrong(f"SoftTimeLimitExceeded is swallowed, and becomes {result.code}: let it pass.")
+                return
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def _strike(_number: int, _frame: object) -> NoReturn:
+    raise SoftTimeLimitExceeded
+
+
+def _signals(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
+    marks = {number: signal.getsignal(number) for number in _WORKERS_SIGNALS}
+    engine.load()
+    read(engine, question, printed())
+    changed = [number.name for number, handler in marks.items() if signal.getsignal(number) is not handler]
+    if changed:
+        yield Wrong(f"the handlers of {', '.join(changed)} are changed: the worker ends and limits jobs by them.")
+
+
+def _threads(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
+    page = printed()
+    alone = read(engine, question, page)
+    if engine.pool == "prefork":
+        own = len(list(Path("/proc/self/task").iterdir())) - 1 if Path("/proc/self/task").is_dir() else 0
+        if own > 1:
+            yield Advice(f"the process has {own} threads beside its own: workers start a child for each core.")
+        return
+    with ThreadPoolExecutor(_TOGETHER) as threads:
+        results = list(
+            threads.map(lambda _: recognise(engine, [page], question.reading(engine))[0], range(2 * _TOGETHER))
+        )
+    for result in results:
+        if isinstance(result, OcrQueueError):
+            yield Wrong(f"one of {_TOGETHER} calls at once: {result}")
+            return
+        if engine.cacheable and result != alone:
+            yield Wrong("what is read differs where several threads read at once, as pool = 'threads' has it.")
+            return
+
+
+def _closing(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
+    """Twice: a child that ends closes what was closed already."""
+    read(engine, question, printed())
+    for call in ("close()", "a second close()"):
+        try:
+            engine.close()
+        except Exception as error:
+            yield broke_off(call, error)
+
+
+SURROUNDINGS: Final = (
+    Check("deadline", "a deadline that is over ends in EngineTimeout", _deadline),
+    Check("time limit", "SoftTimeLimitExceeded passes through, whenever it strikes", _soft_limit),
+    Check("threads", "one thread where children are forked; several at once where pool is threads", _threads),
+    Check("signals", "load() and recognize() leave the worker's signals alone", _signals, before_load=True),
+    Check("close", "close() frees the engine without an error", _closing),
+)
