@@ -435,6 +435,7 @@ def stopped(*languages: str, engine: str | None = None) -> WorkerInfo:
 @pytest.mark.parametrize(
     ("error", "side_lane"),
     [(LanguageMissing(language="fra"), "ocr.null/fra"), (EngineWeightsMissing(), f"{LANE}/!{HAND.holder}")],
+    ids=["a language", "an engine"],
 )
 def test_who_could_do_a_part_and_takes_nothing_for_now_is_waited_for(error: OcrQueueError, side_lane: str) -> None:
     part = Part(stopped("eng", "fra"))

@@ -195,7 +195,9 @@ def test_gzip_is_unpacked_within_the_limit(storage: Storage) -> None:
         assert time.process_time() - begun < 5
 
 
-@pytest.mark.parametrize("body", [gzip.compress(PICTURE)[:-9], gzip.compress(PICTURE)[:12] + bytes(90)])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(PICTURE)[:-9], gzip.compress(PICTURE)[:12] + bytes(90)], ids=["cut off", "torn"]
+)
 def test_gzip_that_is_damaged_is_no_picture(storage: Storage, body: bytes) -> None:
     with http_server(answer(200, body, content_encoding="gzip")) as server, pytest.raises(SourceHttpError) as caught:
         fetch(server.url("/"), web(), storage)
