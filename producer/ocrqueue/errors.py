@@ -120,6 +120,13 @@ class FilterMissing(OcrQueueError):
     remedy = "Name a tag, a tenant, a state, an error's code or a time; or ask for all jobs outright."
 
 
+class FilterInvalid(OcrQueueError):
+    """No job can be what a filter asks for, or a limit is none."""
+
+    code = "filter.invalid"
+    remedy = "Leave a filter out to take jobs of any kind; the tenant `-` means jobs without one."
+
+
 class BatchInvalid(OcrQueueError):
     """No batch can be called so."""
 

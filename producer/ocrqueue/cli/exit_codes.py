@@ -56,6 +56,7 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "source.path_not_allowed": ExitStatus.USAGE,
         "page.not_found": ExitStatus.USAGE,
         "filter.missing": ExitStatus.USAGE,
+        "filter.invalid": ExitStatus.USAGE,
         "cursor.invalid": ExitStatus.USAGE,
         "job.not_failed": ExitStatus.USAGE,
         "job.unknown": ExitStatus.UNKNOWN,

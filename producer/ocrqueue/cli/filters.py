@@ -10,11 +10,11 @@ from typing import Any, Final, cast, get_args
 
 import click
 
-from ocrqueue.cli.output import NO_NAME, print_json, say
+from ocrqueue.cli.output import print_json, say
 from ocrqueue.cli.progress import progress_bar
 from ocrqueue.core import State
 from ocrqueue.core.bulk import BulkResult
-from ocrqueue.core.job_filter import Wanted
+from ocrqueue.core.job_filter import NO_NAME, Wanted
 
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,10 +31,13 @@ class Since(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        if age := _AGE.fullmatch(value):
-            return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
         try:
-            return datetime.fromisoformat(value)
+            if age := _AGE.fullmatch(value):
+                return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
+            # as UTC: not every time of the first and last years is one in every zone
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except OverflowError:
+            self.fail(f"{value!r} is too long ago for any job.", param)
         except ValueError:
             self.fail(f"{value!r} is neither an age such as 12h or 7d, nor a time such as 2026-05-01T12:00.", param)
 
@@ -80,8 +83,6 @@ def bulk_options(command: Any) -> Any:
 def wanted(given: dict[str, Any]) -> Wanted:
     """The filter in a command's options, which leave `given`."""
     taken = {name: given.pop(name, None) for name in _OPTIONS}
-    if taken["tenant"] == NO_NAME:
-        taken["tenant"] = ""
     return cast("Wanted", {name: value for name, value in taken.items() if value is not None and value != ()})
 
 

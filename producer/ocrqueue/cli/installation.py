@@ -8,9 +8,10 @@ from typing import Final
 
 import click
 
-from ocrqueue.cli.output import NO_NAME, duration, json_option, number, print_fields, print_json, print_table, say
+from ocrqueue.cli.output import duration, json_option, number, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.job.names import LANES
 from ocrqueue.routing import EngineStatus

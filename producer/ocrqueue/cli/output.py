@@ -21,8 +21,6 @@ from ocrqueue.errors import ErrorInfo
 _PIPED_WIDTH: Final = 10_000
 _NARROWEST: Final = 12
 _GAP: Final = 2
-NO_NAME: Final = "-"
-"""Stands for the jobs that name no tenant: no tenant's name begins so."""
 _JSON: Final = "ocrqueue.cli.json"
 
 STATE_STYLES: Final = {

@@ -11,8 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ocrqueue.cli.output import NO_NAME, duration, number
+from ocrqueue.cli.output import duration, number
 from ocrqueue.core import QueueInfo, WorkerInfo
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.snapshot import InstallationSnapshot

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from ocrqueue.core.job_filter import check_limit
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
@@ -95,7 +96,8 @@ def end_run(arguments: ScriptArguments, run: str, how: Literal["done", "interrup
 
 
 def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:
-    """The newest first."""
+    """The newest first. Raises FilterInvalid."""
+    check_limit(limit)
     (stored,) = yield Commands([("HGETALL", keys.audit())])
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in stored.items()}
     runs = sorted((name for name in fields if ":" not in name), reverse=True)

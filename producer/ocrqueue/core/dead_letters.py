@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.job_filter import check_limit
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import JobNotFailed, JobUnknown
@@ -17,7 +18,8 @@ class DeadLetters:
         self.registry = registry
 
     def ids(self, limit: int = 1000) -> list[str]:
-        """The newest first."""
+        """The newest first. Raises FilterInvalid."""
+        check_limit(limit)
         with broker_errors():
             found = cast("list[bytes]", self.registry.client.zrange(self.registry.keys.dead(), 0, limit - 1, desc=True))
         return [job_id.decode() for job_id in found]

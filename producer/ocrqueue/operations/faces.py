@@ -41,7 +41,7 @@ class ManyJobs(ABC):
         """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
 
         `after`: the `next` of the page before. A job that moves on between two pages may be on both, or on neither.
-        Raises CursorInvalid.
+        Raises CursorInvalid, FilterInvalid.
         """
         return self._do(self._operations.jobs(JobFilter.of(**wanted), limit, after))
 
@@ -50,7 +50,7 @@ class ManyJobs(ABC):
 
         `all_jobs`: where no filter is given; else FilterMissing is raised. `dry_run`: only count. `who`: for the audit,
         user@host if not given. `on_progress` gets the number of jobs changed so far. What was interrupted is begun
-        again by the same call.
+        again by the same call. Raises FilterInvalid, FilterMissing.
         """
         return self._do(self._operations.act("cancel", **given))
 
@@ -83,7 +83,7 @@ class ManyJobs(ABC):
         return self._do(self._operations.history(job_id))
 
     def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """What was done to many jobs at once, the newest first; the last 1000 actions are kept."""
+        """What was done to many jobs at once, the newest first; the last 1000 are kept. Raises FilterInvalid."""
         return self._do(self._operations.audit(limit))
 
 
