@@ -106,6 +106,21 @@ class JobEnded(JobUnknown):
     remedy = "Its result, if it had one, may still be in storage: results/<id>/result.json."
 
 
+class JobDeleted(JobEnded):
+    """The job was deleted. Only that is remembered."""
+
+    code = "job.deleted"
+    remedy = "Submit the image again if its result is wanted after all."
+
+
+class DeletionPending(OcrQueueError):
+    """The job is deleted, and something of it is stored still: it is being removed, or who removed it was killed."""
+
+    code = "job.deletion_pending"
+    retryable = True
+    remedy = "A worker removes it within minutes, or `ocrqueue reconcile`; deleted again, it says so where it is gone."
+
+
 class JobNotFailed(OcrQueueError):
     """Only a job that has failed can be replayed."""
 

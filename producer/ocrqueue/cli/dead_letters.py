@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
-from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
+from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, wanted
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.jobs import print_status
 from ocrqueue.cli.output import json_option, moment, print_json, print_table, say, say_error
@@ -91,8 +91,7 @@ def replay(
     line.
     """
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
     with OcrQueue() as queue:
         if not ids:
             act(queue.replay_many, asked, "queued", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)
@@ -119,8 +118,7 @@ def drop(
     Their records stay, and can be replayed. `-` reads ids from stdin. With --json, one object a line.
     """
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
     with OcrQueue() as queue:
         if not ids:
             act(queue.drop_many, asked, "dropped", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)

@@ -62,6 +62,8 @@ _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
         "job.unknown": ExitStatus.UNKNOWN,
         "batch.unknown": ExitStatus.UNKNOWN,
         "job.ended": ExitStatus.UNKNOWN,
+        "job.deleted": ExitStatus.UNKNOWN,
+        "job.deletion_pending": ExitStatus.TIMEOUT,
         "worker.unknown": ExitStatus.UNKNOWN,
         "job.wait_timeout": ExitStatus.TIMEOUT,
         "job.not_finished": ExitStatus.TIMEOUT,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast, get_args
 
 import click
 
-from ocrqueue.cli.output import print_json, say
+from ocrqueue.cli.output import print_json, say, say_error
 from ocrqueue.cli.progress import progress_bar
 from ocrqueue.core import State
-from ocrqueue.core.bulk import BulkResult
+from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import NO_NAME, Wanted
 
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
@@ -86,9 +86,12 @@ def wanted(given: dict[str, Any]) -> Wanted:
     return cast("Wanted", {name: value for name, value in taken.items() if value is not None and value != ()})
 
 
-def names_jobs(asked: Wanted, *, all_jobs: bool, dry_run: bool) -> bool:
-    """Whether jobs are meant by what they are, and not by their ids."""
-    return bool(asked) or all_jobs or dry_run
+def check_choice(ids: Sequence[str], asked: Wanted, *, all_jobs: bool, dry_run: bool) -> None:
+    """Jobs are meant either by their ids or by what they are. Raises click.UsageError."""
+    if bool(ids) == (bool(asked) or all_jobs):
+        raise click.UsageError("Give ids, or filters, or --all.")
+    if ids and dry_run:
+        raise click.UsageError("--dry-run counts what filters mean, or --all.")
 
 
 def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool, as_json: bool) -> BulkResult:
@@ -100,14 +103,35 @@ def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool,
             result = action(**asked, all_jobs=all_jobs, on_progress=on_progress)
     if as_json:
         print_json(
-            {"done": done, "jobs": result.jobs, "still_running": result.still_running, "dry_run": result.dry_run}
+            {
+                "done": done,
+                "jobs": result.jobs,
+                "still_running": result.still_running,
+                "left_in_storage": result.left_in_storage,
+                "dry_run": result.dry_run,
+            }
         )
     else:
         jobs = f"{result.jobs} job{'' if result.jobs == 1 else 's'}"
         click.echo(f"{jobs} would be {done}" if dry_run else f"{jobs} {done}")
         if result.still_running:
-            say(f"{result.still_running} jobs have not stopped yet; the same command deletes them later")
+            say(f"{_jobs(result.still_running)} running yet; the same command deletes them later")
+    say_left_in_storage(result)
     return result
+
+
+def say_left_in_storage(result: BulkResult | NamedResult) -> None:
+    if result.left_in_storage:
+        if result.storage_error:
+            say_error(result.storage_error)
+        say(
+            f"{_jobs(result.left_in_storage)} deleted and in storage still, by this command or others before;"
+            " a worker removes that within minutes, or `ocrqueue reconcile`"
+        )
+
+
+def _jobs(count: int) -> str:
+    return "1 job is" if count == 1 else f"{count} jobs are"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
-from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
+from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, wanted
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.output import (
     json_option,
@@ -110,8 +110,7 @@ def cancel(
     """
     missing = False
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
     with OcrQueue() as queue:
         if not ids:
             act(
@@ -141,12 +140,8 @@ _CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at it
 
 
 def _why_unknown(queue: OcrQueue, job_id: str) -> ErrorInfo:
-    """Of a job without a record: that it has ended may still be remembered."""
-    try:
-        queue.registry.status(job_id)
-    except JobUnknown as error:
-        return error.info
-    return JobUnknown(f"No job {job_id}.").info
+    """Of a job without a record: that it has ended, or was deleted, may still be remembered."""
+    return queue.registry.why_unknown(job_id).info
 
 
 def _report_unknown(job_id: str, error: ErrorInfo, as_json: bool) -> None:

@@ -95,6 +95,17 @@ def end_run(arguments: ScriptArguments, run: str, how: Literal["done", "interrup
     yield Move("note_action", arguments.note_action({f"{run}:ended": how, **counted}))
 
 
+def counted(arguments: ScriptArguments, run: str) -> Steps[int]:
+    """How many jobs its steps have changed so far."""
+    (jobs,) = yield Commands([("HGET", arguments.keys.audit(), f"{run}:jobs")])
+    return int(jobs or 0)
+
+
+def forget_run(arguments: ScriptArguments, run: str) -> Steps[None]:
+    """It has done nothing that anybody is to be told of."""
+    yield Commands([("HDEL", arguments.keys.audit(), run, f"{run}:jobs", f"{run}:ended")])
+
+
 def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:
     """The newest first. Raises FilterInvalid."""
     check_limit(limit)
