@@ -15,7 +15,6 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
-from ocrqueue.core.removal import removal
 from ocrqueue.errors import DeletionPending, EngineFailed, JobDeleted, JobUnknown, StorageUnavailable
 from ocrqueue.leftovers import tidy
 from ocrqueue.settings import Settings
@@ -176,8 +175,7 @@ def test_what_somebody_else_claims_is_told_of_and_not_called_gone(
     """As a deletion that was killed over it."""
     monkeypatch.setattr("ocrqueue.core.stored_removal._PAUSE_S", 0.001)
     first, second = stored_jobs(registry, storage, 2)
-    with removal(registry, (), ()):
-        registry.client.set(registry.keys.removal(first), "killed", px=60_000)
+    registry.client.set(registry.keys.removal(first), "killed", px=60_000)
     came_to = own.delete_many(tag="x")
     assert (came_to.jobs, came_to.left_in_storage, came_to.storage_error) == (2, 1, None)
     with pytest.raises(DeletionPending):
@@ -191,9 +189,7 @@ def test_what_somebody_else_claims_is_told_of_and_not_called_gone(
     assert mentions_in_storage(storage, first) == set()
 
 
-def test_concurrent_deletions_and_cancels_count_what_each_has_done(
-    registry: WorkerRegistry, settings: Settings
-) -> None:
+def test_what_runs_beside_each_other_counts_what_each_has_done(registry: WorkerRegistry, settings: Settings) -> None:
     submit(registry, *(job(tag="x") for _ in range(300)))
 
     def act(name: str) -> int:
@@ -207,9 +203,7 @@ def test_concurrent_deletions_and_cancels_count_what_each_has_done(
         assert sum(entry.jobs for entry in queue.audit() if entry.action == "delete") == 300
 
 
-def test_an_id_that_is_deleted_again_was_deleted_before(
-    registry: WorkerRegistry, own: OcrQueue, storage: Storage
-) -> None:
+def test_what_is_deleted_again_was_deleted_before(registry: WorkerRegistry, own: OcrQueue, storage: Storage) -> None:
     ended, expired = stored_jobs(registry, storage, 2)
     waiting = job()
     submit(registry, waiting)

@@ -198,3 +198,9 @@ def cancelled_state(job_id: str, answer: bytes | None) -> State:
     if answer in (b"ended", b"deleted"):
         raise unknown(job_id, [(1, int(answer == b"deleted"))])
     return cast("State", answer.decode())
+
+
+def parse_deleted(entry: bytes) -> tuple[str, str | None]:
+    """Of the list of deleted jobs that are in storage still: the id, and the name of its uploaded image."""
+    job_id, _, name = entry.decode(errors="replace").partition(" ")
+    return job_id, name or None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocrqueue.core.keys import Keys
+from ocrqueue.core.registry import parse_deleted
 from ocrqueue.core.steps import Call, Commands, Sleep, Steps
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 
@@ -75,9 +76,3 @@ class StoredRemoval:
                 stay += stored
             place += stay
         return left
-
-
-def parse_deleted(entry: bytes) -> tuple[str, str | None]:
-    """Of the list of deleted jobs that are in storage still: the id, and the name of its uploaded image."""
-    job_id, _, name = entry.decode(errors="replace").partition(" ")
-    return job_id, name or None

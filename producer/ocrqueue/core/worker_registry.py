@@ -12,10 +12,9 @@ import redis
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, Outcome, State
-from ocrqueue.core.registry import Registry
+from ocrqueue.core.registry import Registry, parse_deleted
 from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
-from ocrqueue.core.stored_removal import parse_deleted
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
