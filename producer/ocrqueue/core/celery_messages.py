@@ -35,22 +35,15 @@ def lists_of(queue: str) -> list[str]:
 
 
 _made: Final[dict[tuple[str, bool], dict[str, Any]]] = {}
-_making = threading.Lock()
-
-
-def _unlock() -> None:
-    """In a process that was forked while another thread had it."""
-    global _making
-    _making = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_unlock)
+_making: Final = {"lock": threading.Lock()}
+# in a process that was forked while another thread had it
+os.register_at_fork(after_in_child=lambda: _making.update(lock=threading.Lock()))
 
 
 @cache
 def _protocol() -> Celery:
-    # not from `celery`: while that is imported it puts another module into its own place, and a second thread that waits
-    # for it is given the first one
+    # not from `celery`: while that is imported it puts another module into its own place, and a second thread that
+    # waits for it is given the first one
     from celery.app.base import Celery
 
     return Celery("ocrqueue", set_as_current=False, broker="memory://")
@@ -61,7 +54,7 @@ def _headers(task: str, ignore_result: bool) -> dict[str, Any]:
     asked = (task, ignore_result)
     if asked not in _made:
         # an app makes its parts as they are asked for, and not for several threads
-        with _making:
+        with _making["lock"]:
             _made[asked] = _make_headers(task, ignore_result)
     return _made[asked]
 
