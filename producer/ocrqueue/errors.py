@@ -125,7 +125,7 @@ class JobNotFailed(OcrQueueError):
     """Only a job that has failed can be replayed."""
 
     code = "job.not_failed"
-    remedy = "Wait until it has ended; what has succeeded or was cancelled is submitted again as a new job."
+    remedy = "Wait until it has ended; what has ended otherwise is submitted again as a new job."
 
 
 class FilterMissing(OcrQueueError):

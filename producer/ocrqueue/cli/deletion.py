@@ -10,9 +10,8 @@ import click
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
 from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, say_left_in_storage, wanted
 from ocrqueue.cli.inputs import expand_ids
-from ocrqueue.cli.output import json_option, print_json, say_error
+from ocrqueue.cli.output import json_option, one_line, print_json, say_error
 from ocrqueue.client import OcrQueue
-from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import ErrorInfo, JobUnknown
 
 _AT_ONCE: Final = 500
@@ -67,7 +66,7 @@ def _print(job_id: str, what: str, as_json: bool) -> None:
     elif as_json:
         print_json({"id": job_id, "done": what})
     else:
-        click.echo(f"{inline_text(job_id)}  {_TOLD[what]}")
+        click.echo(f"{one_line(job_id)}  {_TOLD[what]}")
 
 
 def _status(error: ErrorInfo | None, later: object) -> ExitStatus:

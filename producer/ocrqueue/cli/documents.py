@@ -10,10 +10,9 @@ from typing import Final
 
 import click
 
-from ocrqueue.cli.output import say
+from ocrqueue.cli.output import one_line, say
 from ocrqueue.document import Document
 from ocrqueue.document.formats import FORMATS, render, written_pieces
-from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import SourceInvalid
 from ocrqueue.job.references import is_reference, reference_path
 
@@ -104,7 +103,7 @@ def print_document(document: Document, format_name: str, picture: Picture, title
         sys.stdout.flush()
         sys.stdout.buffer.write(document.to_pdf(picture()))
     elif format_name == "text" or sys.stdout.isatty():
-        header = f"==> {inline_text(title)} <==\n" if title else ""
+        header = f"==> {one_line(title)} <==\n" if title else ""
         click.echo(header + render(document, format_name), nl=False)
     else:
         sys.stdout.flush()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast, get_args
 
 import click
 
-from ocrqueue.cli.output import print_json, say, say_error
+from ocrqueue.cli.output import moment, print_json, say, say_error
 from ocrqueue.cli.progress import progress_bar
 from ocrqueue.core import State
 from ocrqueue.core.bulk import BulkResult, NamedResult
@@ -73,6 +73,21 @@ _state_option = click.option(
     metavar="STATE",
     help=f"Jobs that are {', '.join(STATES)}.",
 )
+
+
+def described(what: Mapping[str, Any]) -> str:
+    """A filter as JobFilter.to_message() and the audit have it, as people give it; "" for one that means all jobs."""
+    shown = dict(what)
+    if "code" in shown:
+        shown.pop("states", None)
+    if "states" in shown:
+        shown["state"] = " or ".join(sorted(shown.pop("states")))
+    if shown.get("tenant") == "":
+        shown["tenant"] = NO_NAME
+    if "since" in shown:
+        with suppress(ValueError):
+            shown["since"] = moment(datetime.fromisoformat(str(shown["since"])))
+    return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 def bulk_options(command: Any) -> Any:

@@ -17,6 +17,7 @@ from ocrqueue.cli.output import (
     json_option,
     moment,
     number,
+    one_line,
     print_fields,
     print_json,
     print_table,
@@ -27,10 +28,11 @@ from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Timings
-from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import ErrorInfo, JobUnknown
 from ocrqueue.job.route import Route, Step
 
+_LONGEST_TAG = 60
+"""In a list; `status ID` and --json have all of it."""
 _CONTENT_HASH = re.compile("^([0-9a-f]{12})[0-9a-f]{52}")
 
 
@@ -132,7 +134,7 @@ def cancel(
             if as_json:
                 print_json({"id": job_id, "state": state})
             else:
-                click.echo(f"{job_id}  {_CANCEL_ANSWERS.get(state, f'had ended before: {state}')}")
+                click.echo(f"{one_line(job_id)}  {_CANCEL_ANSWERS.get(state, f'had ended before: {state}')}")
     context.exit(ExitStatus.UNKNOWN if missing else ExitStatus.OK)
 
 
@@ -177,7 +179,7 @@ def print_statuses(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> 
 def _state_and_note(job: JobStatus) -> Text:
     text = state_text(job.state)
     if job.error is not None:
-        text.append(f" ({inline_text(job.error.code)})")
+        text.append(f" ({one_line(job.error.code)})")
     elif job.cached:
         text.append(" (cached)")
     return text
@@ -187,6 +189,30 @@ def _short_name(job: JobStatus) -> str:
     """The tag, or else the image's name; that of an upload is the hash of its content, of which a part will do."""
     name = job.image.rpartition("/")[2]
     return job.tag or _CONTENT_HASH.sub(r"\1..", name)
+
+
+def print_list(statuses: Iterable[JobStatus]) -> None:
+    """A table of what jobs can be told apart by, one job a row."""
+    print_table(
+        ["job", "state", "engine", "tag~", "tenant", "submitted"],
+        (
+            [
+                job.id,
+                _state_and_note(job),
+                job.engine,
+                _short_tag(job.tag),
+                job.tenant or "-",
+                moment(job.queued_at),
+            ]
+            for job in statuses
+        ),
+    )
+
+
+def _short_tag(tag: str | None) -> str:
+    if not tag:
+        return "-"
+    return tag if len(tag) <= _LONGEST_TAG else f"{tag[: _LONGEST_TAG - 3]}..."
 
 
 def say_failures(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> None:
@@ -223,7 +249,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("cached", "yes: the same image was read before" if job.cached else ""),
         ("times", _times(job.timings)),
         ("result", job.result or ""),
-        ("error", Text(inline_text(error), style="red")),
+        ("error", Text(one_line(error), style="red")),
     ]
 
 

@@ -26,6 +26,8 @@ Action = Literal["cancel", "replay", "drop", "delete"]
 Noted = Literal["clean", "pause", "resume", "drain"]
 """What changes no job, or none that is known."""
 _KEPT: Final = 1000
+_LONGEST_TEXT: Final = 300
+"""A tag has less."""
 _FIELDS: Final = 3
 """Of one action: what it was, what it has counted, how it ended."""
 
@@ -61,7 +63,8 @@ def begin_run(
 ) -> Steps[str]:
     """Note what is about to be done; returns the name under which its steps count."""
     run = f"{now_ms:015d}-{secrets.token_hex(4)}"
-    told = json.dumps({"who": who, "action": action, "filter": dict(filter_)}, separators=(",", ":"))
+    what = {_short(name): _short(value) for name, value in filter_.items()}
+    told = json.dumps({"who": _short(who), "action": action, "filter": what}, separators=(",", ":"))
     fields = yield Move("note_action", arguments.note_action({run: told}))
     if fields > _FIELDS * (_KEPT + 1):
         keys = arguments.keys
@@ -93,6 +96,14 @@ def end_run(arguments: ScriptArguments, run: str, how: Literal["done", "interrup
     """`jobs`: of an action whose steps count nothing in Redis."""
     counted = {f"{run}:jobs": jobs} if jobs else {}
     yield Move("note_action", arguments.note_action({f"{run}:ended": how, **counted}))
+
+
+def _short(value: Any) -> Any:
+    """What is long is cut, and what is no text in UTF-8 replaced: an audit is of bounded size, and can be read."""
+    if isinstance(value, str):
+        text = value[:_LONGEST_TEXT].encode(errors="replace").decode()
+        return text if len(value) <= _LONGEST_TEXT else f"{text}..."
+    return [_short(each) for each in value] if isinstance(value, list) else value
 
 
 def counted(arguments: ScriptArguments, run: str) -> Steps[int]:

@@ -13,13 +13,14 @@ from ocrqueue.core import Registry
 from ocrqueue.core.attempts import Attempt, attempts
 from ocrqueue.core.audit import Action, AuditEntry, Noted, audit, note_action, who_asks
 from ocrqueue.core.bulk import Bulk, BulkResult, NamedResult, ProgressCallback
+from ocrqueue.core.dead_letters import not_failed
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage, page
 from ocrqueue.core.records import parse_record, stored_job
 from ocrqueue.core.registry import end_entries, unknown
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
-from ocrqueue.errors import DeletionPending, JobNotFailed, error_from_info
+from ocrqueue.errors import DeletionPending, error_from_info
 from ocrqueue.operations.deletion import remove_stored
 from ocrqueue.storage import Storage
 
@@ -76,7 +77,7 @@ class Operations:
         job = stored_job(job_id, record.get(b"job", b"").decode(errors="replace"))
         (is_queued,) = yield Move("replay", self.arguments.replay([job]))
         if not is_queued:
-            raise JobNotFailed(f"Job {job_id} is {parse_record(job_id, record).state}.")
+            raise not_failed(job_id, parse_record(job_id, record).state)
 
     def history(self, job_id: str) -> Steps[tuple[Attempt, ...]]:
         """Raises JobUnknown, JobEnded."""
