@@ -138,3 +138,17 @@ def test_a_failed_job_is_shown_whether_it_is_a_dead_letter_or_not(ask: Ask, regi
         shown = ask("dead", "show", job_id)
         assert error.code in shown.stdout
         assert ("no dead letter" in shown.stderr) != is_listed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["wait"], ["cancel"], ["delete"], ["history"], ["dead", "show"], ["dead", "replay"], ["dead", "drop"]],
+)
+def test_an_id_that_is_no_utf_8_is_that_of_no_job(ask: Ask, registry: WorkerRegistry, command: list[str]) -> None:
+    assert "error: job.unknown: No job " in ask(*command, "\udcff", status=3).stderr
+
+
+@pytest.mark.parametrize("seconds", ["1e300", "inf"])
+def test_no_clock_can_count_so_long_a_wait(ask: Ask, registry: WorkerRegistry, seconds: str) -> None:
+    (job_id,) = submit(registry, job())
+    assert "not in the range" in ask("wait", job_id, "--timeout", seconds, status=2).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.cli.filters import Since
 from ocrqueue.core.job_filter import JobFilter
-from ocrqueue.errors import FilterInvalid
+from ocrqueue.errors import CursorInvalid, FilterInvalid
 
 FIRST_HOUR = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9)))
 """There is no such time in UTC."""
@@ -85,6 +86,15 @@ def test_a_limit_of_dead_letters_is_one_at_least() -> None:
 def test_an_age_beyond_all_time_is_refused_as_any_other(given: str) -> None:
     with pytest.raises(click.BadParameter, match="too long ago"):
         Since().convert(given, None, None)
+
+
+async def test_a_cursor_that_none_has_is_refused_before_redis_is_asked() -> None:
+    text = base64.urlsafe_b64encode(b'["9",["1","\\ud800"]]').decode()
+    with OcrQueue(redis_url=NO_REDIS) as queue, pytest.raises(CursorInvalid):
+        queue.jobs(after=text)
+    async with AsyncOcrQueue(redis_url=NO_REDIS) as queue:
+        with pytest.raises(CursorInvalid):
+            await queue.jobs(after=text)
 
 
 def test_an_age_is_one() -> None:

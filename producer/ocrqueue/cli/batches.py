@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import click
 
+from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.output import json_option, moment, print_fields, print_json, say
 from ocrqueue.cli.progress import progress_bar
@@ -22,9 +23,7 @@ from ocrqueue.errors import FilterInvalid
 @click.option("--tenant", default=NO_NAME, metavar="NAME", help=f"Whose it is; {NO_NAME}: of jobs without a tenant.")
 @click.option("--reply-to", metavar="QUEUE", help="With close: Celery queue that is told when the last job has ended.")
 @click.option("--wait", "-w", is_flag=True, help="Wait until all its jobs have ended.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
-)
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time; waits.")
 @json_option
 @click.pass_context
 def batch(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, wanted
 from ocrqueue.cli.inputs import expand_ids
@@ -71,7 +72,7 @@ def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @ids_argument
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after this time.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after this time.")
 @json_option
 @click.pass_context
 def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:

@@ -206,7 +206,7 @@ def _parse_cursor(text: str | None) -> tuple[str, Place | None]:
         if place is not None:
             score, member = place
             float(score)
-            place = (str(score), str(member))
+            place = (str(score), str(member).encode().decode())
         return str(group), place
     except (ValueError, TypeError, RecursionError):
         raise CursorInvalid("This is no place in a list of jobs.") from None
