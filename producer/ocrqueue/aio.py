@@ -277,7 +277,8 @@ class AsyncOcrQueue(AsyncManyJobs):
             days = cast("set[bytes]", await self.client.smembers(keys.ended_days()))
             async with self.client.pipeline(transaction=False) as pipeline:
                 for day in days:
-                    pipeline.smismember(keys.ended_ids(day.decode()), end_entries(job_id))
+                    for entry in end_entries(job_id):
+                        pipeline.sismember(keys.ended_ids(day.decode()), entry)
                 return unknown(job_id, await pipeline.execute())
 
     async def statuses(self, job_ids: list[str]) -> list[JobStatus | None]:

@@ -115,7 +115,8 @@ class Registry:
             days = cast("set[bytes]", self.client.smembers(self.keys.ended_days()))
             with self.client.pipeline(transaction=False) as pipeline:
                 for day in days:
-                    pipeline.smismember(self.keys.ended_ids(day.decode()), end_entries(job_id))
+                    for entry in end_entries(job_id):
+                        pipeline.sismember(self.keys.ended_ids(day.decode()), entry)
                 return unknown(job_id, pipeline.execute())
 
     def statuses(self, job_ids: Sequence[str]) -> Iterator[JobStatus | None]:
@@ -181,12 +182,11 @@ def end_entries(job_id: str) -> list[str]:
     return [job_id, f"{job_id} deleted"]
 
 
-def unknown(job_id: str, days: Iterable[Sequence[int]] = ()) -> JobUnknown:
-    """The error for a job without a record, from the answers for each day about its `end_entries`."""
-    found = list(days)
-    if any(deleted for _, deleted in found):
+def unknown(job_id: str, found: Sequence[int] = ()) -> JobUnknown:
+    """The error for a job without a record, from the answers about its `end_entries`, of each day after the other."""
+    if any(found[1::2]):
         return JobDeleted(f"Job {job_id} was deleted.")
-    if any(ended for ended, _ in found):
+    if any(found[::2]):
         return JobEnded(f"Job {job_id} has ended; its record has expired.")
     return JobUnknown(f"No job {job_id}.")
 
@@ -196,7 +196,7 @@ def cancelled_state(job_id: str, answer: bytes | None) -> State:
     if answer is None:
         raise unknown(job_id)
     if answer in (b"ended", b"deleted"):
-        raise unknown(job_id, [(1, int(answer == b"deleted"))])
+        raise unknown(job_id, [1, int(answer == b"deleted")])
     return cast("State", answer.decode())
 
 

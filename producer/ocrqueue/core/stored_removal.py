@@ -71,7 +71,7 @@ class StoredRemoval:
             stay = len(entries) - len(ours)
             if ours:
                 yield from self.of(list(ours.values()))
-                (scores,) = yield Commands([("ZMSCORE", self.keys.deleted(), *ours)])
+                scores = yield Commands([("ZSCORE", self.keys.deleted(), entry) for entry in ours])
                 left += (stored := sum(score is not None for score in scores))
                 stay += stored
             place += stay

@@ -88,7 +88,7 @@ class Operations:
         record, days = yield Commands([("HGETALL", keys.record(job_id)), ("SMEMBERS", keys.ended_days())])
         if record:
             return cast("dict[bytes, bytes]", record)
-        asked = [("SMISMEMBER", keys.ended_ids(day.decode()), *end_entries(job_id)) for day in days]
+        asked = [("SISMEMBER", keys.ended_ids(day.decode()), entry) for day in days for entry in end_entries(job_id)]
         raise unknown(job_id, (yield Commands(asked)) if asked else ())
 
     def note(self, action: Noted, what: Mapping[str, JsonValue], who: str | None) -> Steps[None]:
