@@ -31,12 +31,12 @@ from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.records import parse_record
-from ocrqueue.core.registry import cancelled_state, unknown
+from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, Page, document_for_app
-from ocrqueue.errors import OcrQueueError, StorageNotFound
+from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
@@ -308,16 +308,17 @@ class AsyncOcrQueue(AsyncManyJobs):
         (status,) = await self.statuses([job_id])
         if status is not None:
             return status
-        raise unknown(job_id, await self._has_ended(job_id))
+        raise await self._why_unknown(job_id)
 
-    async def _has_ended(self, job_id: str) -> bool:
+    async def _why_unknown(self, job_id: str) -> JobUnknown:
         keys = self.arguments.keys
         with broker_errors():
             days = cast("set[bytes]", await self.client.smembers(keys.ended_days()))
             async with self.client.pipeline(transaction=False) as pipeline:
                 for day in days:
-                    pipeline.sismember(keys.ended_ids(day.decode()), job_id)
-                return any(await pipeline.execute())
+                    for entry in end_entries(job_id):
+                        pipeline.sismember(keys.ended_ids(day.decode()), entry)
+                return unknown(job_id, await pipeline.execute())
 
     async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, None where it is unknown; a round trip for each 500."""

@@ -111,11 +111,26 @@ class JobEnded(JobUnknown):
     remedy = "Its result, if it had one, may still be in storage: results/<id>/result.json."
 
 
+class JobDeleted(JobEnded):
+    """The job was deleted. Only that is remembered."""
+
+    code = "job.deleted"
+    remedy = "Submit the image again if its result is wanted after all."
+
+
+class DeletionPending(OcrQueueError):
+    """The job is deleted, and something of it is stored still: it is being removed, or who removed it was killed."""
+
+    code = "job.deletion_pending"
+    retryable = True
+    remedy = "A worker removes it within minutes, or `ocrqueue reconcile`; deleted again, it says so where it is gone."
+
+
 class JobNotFailed(OcrQueueError):
     """Only a job that has failed can be replayed."""
 
     code = "job.not_failed"
-    remedy = "Wait until it has ended; what has succeeded or was cancelled is submitted again as a new job."
+    remedy = "Wait until it has ended; what has ended otherwise is submitted again as a new job."
 
 
 class FilterMissing(OcrQueueError):
@@ -123,6 +138,13 @@ class FilterMissing(OcrQueueError):
 
     code = "filter.missing"
     remedy = "Name a tag, a tenant, a state, an error's code or a time; or ask for all jobs outright."
+
+
+class FilterInvalid(OcrQueueError):
+    """No job can be what a filter asks for, or a limit is none."""
+
+    code = "filter.invalid"
+    remedy = "Leave a filter out to take jobs of any kind; the tenant `-` means jobs without one."
 
 
 class BatchInvalid(OcrQueueError):

@@ -68,8 +68,11 @@ def tidy(registry: WorkerRegistry, storage: Storage) -> None:
             if re.fullmatch(JOB_ID, job_id):
                 _tidy_job(registry, storage, job_id)
             registry.forget_leftovers([job_id])
-    while deleted := registry.deleted(_AT_ONCE):
+    before: Sequence[tuple[str, str | None]] = ()
+    # what stays is claimed by somebody who removes it, or was killed over it: that is for the next time
+    while (deleted := registry.deleted(_AT_ONCE)) and deleted != before:
         remove_stored(registry, storage, deleted)
+        before = deleted
 
 
 def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
-from ocrqueue.errors import EngineFailed, JobEnded, JobUnknown, StorageUnavailable
+from ocrqueue.errors import DeletionPending, EngineFailed, JobDeleted, JobUnknown, StorageUnavailable
 from ocrqueue.leftovers import tidy
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
 from tests.integration.conftest import Installation
 from tests.support.moves import begun, job, reclaimed, submit, succeeded
 from tests.support.pictures import png, text_picture
+from tests.support.processes import as_environment, wait_until
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -77,7 +82,7 @@ def test_a_deleted_job_leaves_no_trace_and_its_image_stays_for_another(installat
         assert mentions_in_storage(storage, first.id) == set()
         assert storage.exists(name), "the second job has it still"
         assert all(word.crop and word.crop.open().read() for word in second.result().words())
-        with pytest.raises(JobEnded):
+        with pytest.raises(JobDeleted):
             first.status()
         assert first.delete(), "asked again it is the same"
         again = queue.submit(image, idempotency_key="order 7", **fields)
@@ -126,7 +131,108 @@ def test_what_every_end_leaves_is_deleted(registry: WorkerRegistry, own: OcrQueu
         assert {key.partition(":")[0] for key in mentions_in_redis(registry, given.id)} == {"ended_ids"}
     with pytest.raises(JobUnknown):
         own.delete("nobody")
-    assert [(entry.filter, entry.jobs) for entry in own.audit()] == [({"ids": 1}, 0), ({"tag": "x"}, 3)]
+    assert [(entry.filter, entry.jobs) for entry in own.audit()] == [({"tag": "x"}, 3)]
+
+
+def stored_jobs(registry: WorkerRegistry, storage: Storage, count: int) -> list[str]:
+    """Jobs of the tag x that have ended, with something in storage."""
+    made = [job(tag="x") for _ in range(count)]
+    for given in made:
+        submit(registry, given)
+        hold = begun(registry)
+        storage.put(f"results/{given.id}/result.json", json.dumps({"job_id": given.id}).encode(), "application/json")
+        registry.finish(hold, given, succeeded(hold))
+    return [given.id for given in made]
+
+
+def test_where_storage_does_not_answer_all_jobs_are_deleted_and_it_is_asked_once(
+    registry: WorkerRegistry, own: OcrQueue, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_jobs(registry, storage, 20)
+    asked: list[object] = []
+
+    def fails(*given: object) -> None:
+        asked.append(given)
+        raise StorageUnavailable("It is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ocrqueue.operations.plan.remove_stored", fails)
+        came_to = own.delete_many(tag="x")
+    assert (came_to.jobs, came_to.left_in_storage, len(asked)) == (20, 20, 1)
+    assert came_to.storage_error is not None
+    assert came_to.storage_error.code == "storage.unavailable"
+    assert own.jobs(tag="x").jobs == ()
+    assert len(list(storage.list("results/"))) == 20
+    repeated = own.delete_many(tag="x")
+    assert (repeated.jobs, repeated.left_in_storage) == (0, 0), "it takes on what the first one has left"
+    assert list(storage.list("results/")) == []
+    assert registry.client.zcard(registry.keys.deleted()) == 0
+
+
+def test_what_somebody_else_claims_is_told_of_and_not_called_gone(
+    registry: WorkerRegistry, own: OcrQueue, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a deletion that was killed over it."""
+    monkeypatch.setattr("ocrqueue.core.stored_removal._PAUSE_S", 0.001)
+    first, second = stored_jobs(registry, storage, 2)
+    registry.client.set(registry.keys.removal(first), "killed", px=60_000)
+    came_to = own.delete_many(tag="x")
+    assert (came_to.jobs, came_to.left_in_storage, came_to.storage_error) == (2, 1, None)
+    with pytest.raises(DeletionPending):
+        own.delete(first)
+    assert own.delete(second), "it is gone"
+    registry.client.zincrby(registry.keys.deleted(), -CLOCK_MS, f"{first} ")
+    tidy(registry, storage)
+    assert mentions_in_storage(storage, first), "who tidies does not wait for whoever claims it"
+    registry.client.delete(registry.keys.removal(first))
+    assert own.delete(first)
+    assert mentions_in_storage(storage, first) == set()
+
+
+def test_what_runs_beside_each_other_counts_what_each_has_done(registry: WorkerRegistry, settings: Settings) -> None:
+    submit(registry, *(job(tag="x") for _ in range(300)))
+
+    def act(name: str) -> int:
+        with OcrQueue(settings) as queue:
+            return int(getattr(queue, name)(tag="x").jobs)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(act, ["cancel_many"] * 3)) == 300
+        assert sum(pool.map(act, ["delete_many"] * 3)) == 300
+    with OcrQueue(settings) as queue:
+        assert sum(entry.jobs for entry in queue.audit() if entry.action == "delete") == 300
+
+
+def test_what_is_deleted_again_was_deleted_before(registry: WorkerRegistry, own: OcrQueue, storage: Storage) -> None:
+    ended, expired = stored_jobs(registry, storage, 2)
+    waiting = job()
+    submit(registry, waiting)
+    registry.client.delete(registry.keys.record(expired))
+    ids = [ended, expired, waiting.id, "nobody"]
+    became = own.delete_ids(ids).became
+    assert became == {ended: "deleted", expired: "deleted", waiting.id: "deleted", "nobody": "unknown"}
+    assert list(storage.list("results/")) == []
+    assert own.delete_ids(ids[:3]).became == dict.fromkeys(ids[:3], "gone")
+    assert [(entry.filter, entry.jobs) for entry in own.audit()] == [({"ids": 4}, 3)], "and none of 0 jobs"
+    for job_id in ids[:3]:
+        for call in (own.job(job_id).status, own.job(job_id).history, own.job(job_id).cancel):
+            with pytest.raises(JobDeleted):
+                call()
+
+
+def test_reconcile_in_a_loop_removes_what_deleted_jobs_have_left(
+    registry: WorkerRegistry, settings: Settings, storage: Storage, tmp_path: Path
+) -> None:
+    (job_id,) = stored_jobs(registry, storage, 1)
+    registry.run("delete", registry.arguments.delete([(job_id, None)], ""))
+    registry.client.zincrby(registry.keys.deleted(), -CLOCK_MS, f"{job_id} ")
+    given = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(settings).items()}
+    loop = subprocess.Popen(["ocrqueue", "reconcile", "--loop"], env={**os.environ, **given})
+    try:
+        wait_until(lambda: not mentions_in_storage(storage, job_id), 60, "it is removed")
+    finally:
+        loop.terminate()
+        loop.wait()
 
 
 def test_what_a_killed_deletion_has_left_in_storage_is_removed_by_a_worker(
@@ -145,7 +251,7 @@ def test_what_a_killed_deletion_has_left_in_storage_is_removed_by_a_worker(
         patched.setattr("ocrqueue.operations.plan.remove_stored", fails)
         with pytest.raises(StorageUnavailable):
             own.delete(given.id)
-    assert own.audit()[0].ended == "interrupted"
+    assert [(entry.jobs, entry.ended) for entry in own.audit()] == [(1, "done")], "it is deleted"
     assert mentions_in_storage(storage, given.id)
     tidy(registry, storage)
     assert mentions_in_storage(storage, given.id), "whoever deletes it may be at it"

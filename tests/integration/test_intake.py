@@ -15,7 +15,7 @@ import pytest
 from ocrqueue.core import Outcome, Taken, WorkerRegistry, intake, queues
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
-from ocrqueue.errors import BrokerUnavailable, EngineUnknown
+from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobEnded
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 from tests.faults.messages import message_case
@@ -99,7 +99,8 @@ def test_what_a_client_would_refuse_ends_with_its_code(registry: WorkerRegistry)
     result = result_of(registry, "x")
     assert (result["status"], result["task_id"], result["result"]["exc_type"]) == ("FAILURE", "x", "JobFailed")
     assert registry.client.llen(f"{registry.settings.key_prefix}theirs") == 1
-    assert (take(registry), registry.has_ended("x")) == (Taken(), True)
+    assert take(registry) == Taken()
+    assert isinstance(registry.why_unknown("x"), JobEnded)
 
 
 def test_where_the_check_cannot_be_made_now_the_message_stays(registry: WorkerRegistry) -> None:

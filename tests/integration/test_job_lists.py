@@ -89,7 +89,7 @@ def is_meant(status: JobStatus, wanted: Wanted) -> bool:
     state = wanted.get("state")
     return (
         ("tag" not in wanted or status.tag == wanted["tag"])
-        and ("tenant" not in wanted or status.tenant == wanted["tenant"])
+        and ("tenant" not in wanted or (status.tenant or "-") == wanted["tenant"])
         and (state is None or status.state in ([state] if isinstance(state, str) else state))
         and ("code" not in wanted or (status.error is not None and status.error.code == wanted["code"]))
         and (("since" not in wanted) or wanted["since"] is None or since >= wanted["since"])
@@ -111,7 +111,7 @@ def test_every_filter_finds_what_a_look_at_all_jobs_finds(registry: WorkerRegist
     middle = sorted(status.finished_at or status.queued_at for status in statuses)[len(ids) // 2]
     choices: list[list[Wanted]] = [
         [{}, *({"tag": tag} for tag in TAGS if tag)],
-        [{}, *({"tenant": tenant} for tenant in TENANTS)],
+        [{}, *({"tenant": tenant or "-"} for tenant in TENANTS)],
         [{}, *({"state": state} for state in STATES), {"state": ("failed", "running")}],
         [{}, {"code": "image.empty"}],
         [{}, {"since": middle}],
@@ -473,6 +473,6 @@ def test_the_same_for_asyncio(registry: WorkerRegistry, settings: Settings) -> N
 
 def test_a_filter_says_what_it_holds() -> None:
     assert not JobFilter.of().names_any
-    assert JobFilter.of(tenant="").names_any
+    assert JobFilter.of(tenant="-").names_any
     assert JobFilter.of(code="x").states == {"failed"}
     assert JobFilter.of(code="x", state="queued").states == frozenset()

@@ -113,20 +113,24 @@ def test_a_result_that_was_stored_after_the_job_was_cancelled_goes_whatever_its_
     assert left(storage, given) == ([] if own_result else ["b.png", "result.json"])
 
 
-@pytest.mark.parametrize("own_result", [False, True])
-def test_what_was_stored_for_a_deleted_job_goes_unless_it_may_be_its_result(
-    registry: WorkerRegistry, storage: Storage, own_result: bool
+@pytest.mark.parametrize(("deleted", "own_result"), [(True, False), (True, True), (False, False), (False, True)])
+def test_what_was_stored_for_a_job_without_a_record_goes_unless_it_may_be_its_result(
+    registry: WorkerRegistry, storage: Storage, deleted: bool, own_result: bool
 ) -> None:
-    """A job whose record has expired looks the same, and its result is to stay."""
+    """A result outlives the record of its job, where nobody has deleted that."""
     given = ended(registry, storage)
-    assert registry.run("delete", registry.arguments.delete([(given.id, given)], "")) == [b"deleted"]
-    registry.forget_deleted([(given.id, None)])
+    if deleted:
+        registry.run("delete", registry.arguments.delete([(given.id, given)], ""))
+        registry.forget_deleted([(given.id, None)])
+    else:
+        registry.client.delete(registry.keys.record(given.id))
     store_result(storage, given)
     registry.note_leftovers(given.id, own_result=own_result)
-    assert registry.client.zrange(registry.keys.deleted(), 0, -1) == [f"{given.id} ".encode()] * own_result
+    goes = deleted or own_result
+    assert registry.client.zrange(registry.keys.deleted(), 0, -1) == [f"{given.id} ".encode()] * goes
     never_there = job()
     registry.note_leftovers(never_there.id, own_result=True)
-    assert registry.client.zcard(registry.keys.deleted()) == own_result
+    assert registry.client.zcard(registry.keys.deleted()) == goes
     registry.client.delete(registry.keys.deleted())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from ocrqueue import OcrQueue
 from ocrqueue.errors import LocalSystemFailed
 from ocrqueue.local import LocalSystem, parent_watchdog
 from ocrqueue.local.child_process import Child, log_tail, start_child
+from ocrqueue.settings import load_settings
+from tests.support.pictures import png, text_picture
+from tests.support.processes import need_program, wait_until
 
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -49,6 +54,39 @@ def test_the_guard_ends_what_is_left_when_its_input_ends(children: dict[str, Chi
 def test_the_guard_leaves_all_alone_when_it_is_done(children: dict[str, Child]) -> None:
     parent_watchdog.main([f"{children['obedient'].pid}\n", parent_watchdog.DONE], 0.3)
     assert children["obedient"].process.poll() is None
+
+
+def test_the_guard_leaves_an_id_alone_whose_process_has_ended(children: dict[str, Child]) -> None:
+    reap(children)
+    lines = [f"{child.pid}\n" for child in children.values()]
+    parent_watchdog.main([*lines, f"-{lines[0]}"], 0.5)
+    assert children["deaf"].process.wait(60) == -9
+    assert children["obedient"].process.poll() is None, "another one could have its id by now"
+
+
+def test_a_drained_worker_ends_alone_and_the_last_one_ends_all(tmp_path: Path) -> None:
+    need_program("redis-server")
+    command = ["ocrqueue", "local", "-e", "null", "-e", "tesseract", "-c", "1", "-d", str(tmp_path / "data")]
+    log = tmp_path / "log"
+    given = {**os.environ, "OCRQUEUE_WORKER_HEARTBEAT_S": "0.5"}
+    with log.open("w") as output, subprocess.Popen(command, stderr=output, stdout=output, env=given) as running:
+        try:
+            wait_until(lambda: "ready: " in log.read_text(), 120, "it is ready")
+            variables = dict(line.split()[1].split("=", 1) for line in (tmp_path / "data/env").read_text().splitlines())
+            settings = load_settings(
+                redis_url=variables["OCRQUEUE_REDIS_URL"].strip("'"), storage=variables["OCRQUEUE_STORAGE"].strip("'")
+            )
+            with OcrQueue(settings) as queue:
+                (first,) = (worker.name for worker in queue.workers() if "null" in worker.name)
+                queue.drain(first)
+                wait_until(lambda: "the null worker was told to end" in log.read_text(), 60, "it has ended")
+                image = png(text_picture("go on"))
+                assert queue.submit(image, engine="tesseract").wait(60).state == "succeeded"
+                queue.drain(*(worker.name for worker in queue.workers()))
+            assert running.wait(60) == 0
+        finally:
+            running.terminate()
+    assert "no worker is left" in log.read_text()
 
 
 def test_the_guard_does_not_mind_processes_that_have_gone() -> None:

@@ -40,6 +40,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "engine.throttled",
         "engine.unreachable",
         "intake.unavailable",
+        "job.deletion_pending",
         "job.not_finished",
         "job.wait_timeout",
         "queue.full",

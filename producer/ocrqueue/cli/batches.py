@@ -7,22 +7,23 @@ from contextlib import contextmanager
 
 import click
 
+from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
-from ocrqueue.cli.output import NO_NAME, json_option, moment, print_fields, print_json, say
+from ocrqueue.cli.output import json_option, moment, print_fields, print_json, say
 from ocrqueue.cli.progress import progress_bar
 from ocrqueue.client import OcrQueue
 from ocrqueue.core.batches import BatchStatus
+from ocrqueue.core.job_filter import NO_NAME
+from ocrqueue.errors import FilterInvalid
 
 
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.argument("action", type=click.Choice(["close", "cancel"]), required=False, metavar="[close|cancel]")
-@click.option("--tenant", default="", metavar="NAME", help=f"Whose batch it is; {NO_NAME}: of jobs without a tenant.")
+@click.option("--tenant", default=NO_NAME, metavar="NAME", help=f"Whose it is; {NO_NAME}: of jobs without a tenant.")
 @click.option("--reply-to", metavar="QUEUE", help="With close: Celery queue that is told when the last job has ended.")
 @click.option("--wait", "-w", is_flag=True, help="Wait until all its jobs have ended.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
-)
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time; waits.")
 @json_option
 @click.pass_context
 def batch(
@@ -42,6 +43,8 @@ def batch(
     """
     if reply_to is not None and action != "close":
         raise click.UsageError("--reply-to goes with close.")
+    if not tenant:
+        raise FilterInvalid("The tenant is empty.")
     waits = wait or timeout is not None
     with OcrQueue() as queue:
         found = queue.batch(name, tenant="" if tenant == NO_NAME else tenant)

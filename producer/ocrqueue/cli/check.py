@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from ocrqueue.cli.exit_codes import ExitStatus
-from ocrqueue.cli.output import json_option, print_json
+from ocrqueue.cli.output import json_option, one_line, print_json
 from ocrqueue.client import OcrQueue
 from ocrqueue.core.check import check as faults_of
-from ocrqueue.document.formats.sanitise import inline_text
 
 
 @click.command()
@@ -27,5 +26,5 @@ def check(context: click.Context, as_json: bool) -> None:
         print_json(found)
     else:
         for sentence in found:
-            click.echo(inline_text(sentence))
+            click.echo(one_line(sentence))
     context.exit(ExitStatus.FAILED if found else ExitStatus.OK)

@@ -8,8 +8,7 @@ from difflib import get_close_matches
 import click
 from rich.text import Text
 
-from ocrqueue.cli.output import json_option, print_json, print_table, say
-from ocrqueue.document.formats.sanitise import inline_text
+from ocrqueue.cli.output import json_option, one_line, print_json, print_table, say
 from ocrqueue.settings import Settings, load_settings
 
 _PREFIX = "OCRQUEUE_"
@@ -40,7 +39,7 @@ def config(changed: bool, as_json: bool) -> None:
                 [
                     _PREFIX + name.upper(),
                     "*" if name in differs else "",
-                    Text(inline_text(values[name]), style="bold" if name in differs else ""),
+                    Text(one_line(values[name]), style="bold" if name in differs else ""),
                     defaults[name] if name in differs else "",
                 ]
                 for name in shown

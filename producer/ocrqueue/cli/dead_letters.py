@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
-from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
+from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, wanted
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.jobs import print_status
-from ocrqueue.cli.output import json_option, moment, print_json, print_table, say, say_error
+from ocrqueue.cli.output import json_option, moment, one_line, print_json, print_table, say, say_error
 from ocrqueue.client import OcrQueue
 from ocrqueue.errors import JobNotFailed, JobUnknown
 
@@ -64,16 +64,19 @@ def list_(limit: int, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def show(job_id: str, as_json: bool) -> None:
-    """Show one dead letter, with how it ended before each replay."""
+    """Show one failed job, a dead letter or not, with how it ended before each replay."""
     with OcrQueue() as queue:
-        letter = queue.dead_letters.get(job_id)
+        letter, is_listed = queue.dead_letters.get(job_id), job_id in queue.dead_letters
     if as_json:
         print_json(letter.model_dump(mode="json"))
         return
     print_status(letter)
+    if not is_listed:
+        say("no dead letter: its image or options are at fault, or it was dropped; it can be replayed all the same")
     for number, outcome in enumerate(letter.history, 1):
         error = outcome.error
-        click.echo(f"before replay {number}: {outcome.state}" + (f", {error.code}: {error.message}" if error else ""))
+        told = f"before replay {number}: {outcome.state}" + (f", {error.code}: {error.message}" if error else "")
+        click.echo(one_line(told))
 
 
 @dead.command()
@@ -91,8 +94,7 @@ def replay(
     line.
     """
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
     with OcrQueue() as queue:
         if not ids:
             act(queue.replay_many, asked, "queued", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)
@@ -119,8 +121,7 @@ def drop(
     Their records stay, and can be replayed. `-` reads ids from stdin. With --json, one object a line.
     """
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
     with OcrQueue() as queue:
         if not ids:
             act(queue.drop_many, asked, "dropped", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)
@@ -146,5 +147,5 @@ def _each(context: click.Context, job_ids: list[str], action: Callable[[str], st
         if as_json:
             print_json({"id": job_id, "done": done})
         else:
-            click.echo(f"{job_id}  {done}")
+            click.echo(f"{one_line(job_id)}  {done}")
     context.exit(status)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from ocrqueue.cli.exit_codes import ExitStatus
-from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
+from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
+from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, say_left_in_storage, wanted
 from ocrqueue.cli.inputs import expand_ids
-from ocrqueue.cli.output import json_option, print_json, say_error
+from ocrqueue.cli.output import json_option, one_line, print_json, say_error
 from ocrqueue.client import OcrQueue
-from ocrqueue.errors import JobUnknown
+from ocrqueue.errors import ErrorInfo, JobUnknown
+
+_AT_ONCE: Final = 500
+"""Ids with one line in the audit."""
+_TOLD: Final = {"deleted": "deleted", "gone": "was deleted before", "running": "running; it is asked to stop"}
 
 
 @click.command()
@@ -31,26 +35,42 @@ def delete(
     ids from stdin. With --json, one object a line.
     """
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
+    error: ErrorInfo | None = None
+    left = 0
     with OcrQueue() as queue:
         if not ids:
             result = act(queue.delete_many, asked, "deleted", all_jobs=all_jobs, dry_run=dry_run, as_json=as_json)
-            context.exit(ExitStatus.TIMEOUT if result.still_running else ExitStatus.OK)
-        status = ExitStatus.OK
-        for job_id in expand_ids(ids, sys.stdin):
-            try:
-                done = "deleted" if queue.delete(job_id) else "running"
-            except JobUnknown as error:
-                status = ExitStatus.UNKNOWN
-                if as_json:
-                    print_json({"id": job_id, "error": error.info.model_dump(mode="json")})
-                say_error(error.info)
-                continue
-            if done == "running" and status == ExitStatus.OK:
-                status = ExitStatus.TIMEOUT
-            if as_json:
-                print_json({"id": job_id, "done": done})
-            else:
-                click.echo(f"{job_id}  {'running; it is asked to stop' if done == 'running' else done}")
-        context.exit(status)
+            context.exit(_status(result.storage_error, result.still_running or result.left_in_storage))
+        became: set[str] = set()
+        job_ids = expand_ids(ids, sys.stdin)
+        for start in range(0, len(job_ids), _AT_ONCE):
+            named = queue.delete_ids(job_ids[start : start + _AT_ONCE])
+            for job_id, what in named.became.items():
+                _print(job_id, what, as_json)
+            say_left_in_storage(named)
+            became |= {*named.became.values()}
+            error = named.storage_error or error
+            left += named.left_in_storage
+    if "unknown" in became:
+        context.exit(ExitStatus.UNKNOWN)
+    context.exit(_status(error, left or "running" in became))
+
+
+def _print(job_id: str, what: str, as_json: bool) -> None:
+    unknown = JobUnknown(f"No job {job_id}.").info
+    if what == "unknown":
+        if as_json:
+            print_json({"id": job_id, "error": unknown.model_dump(mode="json")})
+        say_error(unknown)
+    elif as_json:
+        print_json({"id": job_id, "done": what})
+    else:
+        click.echo(f"{one_line(job_id)}  {_TOLD[what]}")
+
+
+def _status(error: ErrorInfo | None, later: object) -> ExitStatus:
+    """`later`: whether something is to be done still."""
+    if error is not None:
+        return exit_of_error(error.code)
+    return ExitStatus.TIMEOUT if later else ExitStatus.OK

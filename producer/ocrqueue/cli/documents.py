@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ocrqueue.cli.output import say
+from ocrqueue.cli.output import one_line, say
 from ocrqueue.document import Document
 from ocrqueue.document.formats import render, written_pieces
 from ocrqueue.document.formats.files import file_name, page_numbers, write_file
-from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import OutputMissing, SourceInvalid
 from ocrqueue.job.names import NEEDS_IMAGE, OUTPUTS
 from ocrqueue.job.references import is_reference, reference_path
@@ -135,7 +134,7 @@ def print_document(document: Document, format_name: str, picture: Picture, title
     if format_name in NEEDS_IMAGE and sys.stdout.isatty():
         raise click.UsageError(f"{format_name} is not for a terminal: give --output, or a pipe.")
     if format_name == "text" or sys.stdout.isatty():
-        header = f"==> {inline_text(title)} <==\n" if title else ""
+        header = f"==> {one_line(title)} <==\n" if title else ""
         click.echo(header + render(document, format_name), nl=False)
         return
     sys.stdout.flush()

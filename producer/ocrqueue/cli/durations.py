@@ -10,6 +10,10 @@ import click
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+SECONDS: Final = click.FloatRange(min=0, max=10**9)
+"""To wait: thirty years, which every clock can count."""
+
+
 class Duration(click.ParamType[int]):
     """Seconds, from a number with one of the letters s, m, h and d."""
 

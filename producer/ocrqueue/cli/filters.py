@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast, get_args
 
 import click
 
-from ocrqueue.cli.output import NO_NAME, print_json, say
+from ocrqueue.cli.output import moment, print_json, say, say_error
 from ocrqueue.cli.progress import progress_bar
 from ocrqueue.core import State
-from ocrqueue.core.bulk import BulkResult
-from ocrqueue.core.job_filter import Wanted
+from ocrqueue.core.bulk import BulkResult, NamedResult
+from ocrqueue.core.job_filter import NO_NAME, Wanted
 
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,10 +31,13 @@ class Since(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        if age := _AGE.fullmatch(value):
-            return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
         try:
-            return datetime.fromisoformat(value)
+            if age := _AGE.fullmatch(value):
+                return datetime.now(UTC) - timedelta(seconds=float(age[1]) * _SECONDS[age[2]])
+            # as UTC: not every time of the first and last years is one in every zone
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except OverflowError:
+            self.fail(f"{value!r} is too long ago for any job.", param)
         except ValueError:
             self.fail(f"{value!r} is neither an age such as 12h or 7d, nor a time such as 2026-05-01T12:00.", param)
 
@@ -72,6 +75,21 @@ _state_option = click.option(
 )
 
 
+def described(what: Mapping[str, Any]) -> str:
+    """A filter as JobFilter.to_message() and the audit have it, as people give it; "" for one that means all jobs."""
+    shown = dict(what)
+    if "code" in shown:
+        shown.pop("states", None)
+    if "states" in shown:
+        shown["state"] = " or ".join(sorted(shown.pop("states")))
+    if shown.get("tenant") == "":
+        shown["tenant"] = NO_NAME
+    if "since" in shown:
+        with suppress(ValueError):
+            shown["since"] = moment(datetime.fromisoformat(str(shown["since"])))
+    return ", ".join(f"{name}={value}" for name, value in shown.items())
+
+
 def bulk_options(command: Any) -> Any:
     command = click.option("--dry-run", is_flag=True, help="Count them, and change nothing.")(command)
     return click.option("--all", "all_jobs", is_flag=True, help="All jobs, where no filter is given.")(command)
@@ -80,14 +98,15 @@ def bulk_options(command: Any) -> Any:
 def wanted(given: dict[str, Any]) -> Wanted:
     """The filter in a command's options, which leave `given`."""
     taken = {name: given.pop(name, None) for name in _OPTIONS}
-    if taken["tenant"] == NO_NAME:
-        taken["tenant"] = ""
     return cast("Wanted", {name: value for name, value in taken.items() if value is not None and value != ()})
 
 
-def names_jobs(asked: Wanted, *, all_jobs: bool, dry_run: bool) -> bool:
-    """Whether jobs are meant by what they are, and not by their ids."""
-    return bool(asked) or all_jobs or dry_run
+def check_choice(ids: Sequence[str], asked: Wanted, *, all_jobs: bool, dry_run: bool) -> None:
+    """Jobs are meant either by their ids or by what they are. Raises click.UsageError."""
+    if bool(ids) == (bool(asked) or all_jobs):
+        raise click.UsageError("Give ids, or filters, or --all.")
+    if ids and dry_run:
+        raise click.UsageError("--dry-run counts what filters mean, or --all.")
 
 
 def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool, as_json: bool) -> BulkResult:
@@ -99,14 +118,35 @@ def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool,
             result = action(**asked, all_jobs=all_jobs, on_progress=on_progress)
     if as_json:
         print_json(
-            {"done": done, "jobs": result.jobs, "still_running": result.still_running, "dry_run": result.dry_run}
+            {
+                "done": done,
+                "jobs": result.jobs,
+                "still_running": result.still_running,
+                "left_in_storage": result.left_in_storage,
+                "dry_run": result.dry_run,
+            }
         )
     else:
         jobs = f"{result.jobs} job{'' if result.jobs == 1 else 's'}"
         click.echo(f"{jobs} would be {done}" if dry_run else f"{jobs} {done}")
         if result.still_running:
-            say(f"{result.still_running} jobs have not stopped yet; the same command deletes them later")
+            say(f"{_jobs(result.still_running)} running yet; the same command deletes them later")
+    say_left_in_storage(result)
     return result
+
+
+def say_left_in_storage(result: BulkResult | NamedResult) -> None:
+    if result.left_in_storage:
+        if result.storage_error:
+            say_error(result.storage_error)
+        say(
+            f"{_jobs(result.left_in_storage)} deleted and in storage still, by this command or others before;"
+            " a worker removes that within minutes, or `ocrqueue reconcile`"
+        )
+
+
+def _jobs(count: int) -> str:
+    return "1 job is" if count == 1 else f"{count} jobs are"
 
 
 @contextmanager

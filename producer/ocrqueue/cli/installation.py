@@ -8,10 +8,10 @@ from typing import Final
 
 import click
 
-from ocrqueue.cli.output import NO_NAME, duration, json_option, number, print_fields, print_json, print_table, say
+from ocrqueue.cli.output import duration, json_option, number, one_line, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
-from ocrqueue.document.formats.sanitise import inline_text
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.job.names import LANES
 from ocrqueue.routing import EngineStatus
 
@@ -117,7 +117,7 @@ def engines(as_json: bool) -> None:
         print_fields(told)
     for worker in {worker.holder or worker.name: worker for status in known for worker in status.workers}.values():
         for trouble in worker.troubles:
-            say(f"{inline_text(worker.name)} {inline_text(str(trouble))}")
+            say(f"{one_line(worker.name)} {one_line(str(trouble))}")
 
 
 def _offers(status: EngineStatus) -> list[tuple[str, str]]:

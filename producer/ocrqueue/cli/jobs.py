@@ -10,13 +10,15 @@ from typing import Any
 import click
 from rich.text import Text
 
+from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
-from ocrqueue.cli.filters import act, bulk_options, filter_options, names_jobs, wanted
+from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, wanted
 from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.output import (
     json_option,
     moment,
     number,
+    one_line,
     print_fields,
     print_json,
     print_table,
@@ -27,10 +29,11 @@ from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Timings
-from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import ErrorInfo, JobUnknown
 from ocrqueue.job.route import Route, Step
 
+_LONGEST_TAG = 60
+"""In a list; `status ID` and --json have all of it."""
 _CONTENT_HASH = re.compile("^([0-9a-f]{12})[0-9a-f]{52}")
 
 
@@ -69,7 +72,7 @@ def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @ids_argument
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up after this time.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up after this time.")
 @json_option
 @click.pass_context
 def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
@@ -110,8 +113,7 @@ def cancel(
     """
     missing = False
     asked = wanted(given)
-    if bool(ids) == names_jobs(asked, all_jobs=all_jobs, dry_run=dry_run):
-        raise click.UsageError("Give ids, or filters, or --all.")
+    check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
     with OcrQueue() as queue:
         if not ids:
             act(
@@ -133,7 +135,7 @@ def cancel(
             if as_json:
                 print_json({"id": job_id, "state": state})
             else:
-                click.echo(f"{job_id}  {_CANCEL_ANSWERS.get(state, f'had ended before: {state}')}")
+                click.echo(f"{one_line(job_id)}  {_CANCEL_ANSWERS.get(state, f'had ended before: {state}')}")
     context.exit(ExitStatus.UNKNOWN if missing else ExitStatus.OK)
 
 
@@ -141,12 +143,8 @@ _CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at it
 
 
 def _why_unknown(queue: OcrQueue, job_id: str) -> ErrorInfo:
-    """Of a job without a record: that it has ended may still be remembered."""
-    try:
-        queue.registry.status(job_id)
-    except JobUnknown as error:
-        return error.info
-    return JobUnknown(f"No job {job_id}.").info
+    """Of a job without a record: that it has ended, or was deleted, may still be remembered."""
+    return queue.registry.why_unknown(job_id).info
 
 
 def _report_unknown(job_id: str, error: ErrorInfo, as_json: bool) -> None:
@@ -182,7 +180,7 @@ def print_statuses(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> 
 def _state_and_note(job: JobStatus) -> Text:
     text = state_text(job.state)
     if job.error is not None:
-        text.append(f" ({inline_text(job.error.code)})")
+        text.append(f" ({one_line(job.error.code)})")
     elif job.cached:
         text.append(" (cached)")
     return text
@@ -192,6 +190,30 @@ def _short_name(job: JobStatus) -> str:
     """The tag, or else the image's name; that of an upload of bytes is the hash of its content: a part will do."""
     name = job.name or job.image.rpartition("/")[2]
     return job.tag or _CONTENT_HASH.sub(r"\1..", name)
+
+
+def print_list(statuses: Iterable[JobStatus]) -> None:
+    """A table of what jobs can be told apart by, one job a row."""
+    print_table(
+        ["job", "state", "engine", "tag~", "tenant", "submitted"],
+        (
+            [
+                job.id,
+                _state_and_note(job),
+                job.engine,
+                _short_tag(job.tag),
+                job.tenant or "-",
+                moment(job.queued_at),
+            ]
+            for job in statuses
+        ),
+    )
+
+
+def _short_tag(tag: str | None) -> str:
+    if not tag:
+        return "-"
+    return tag if len(tag) <= _LONGEST_TAG else f"{tag[: _LONGEST_TAG - 3]}..."
 
 
 def say_failures(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> None:
@@ -230,7 +252,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("cached", "yes: the same image was read before" if job.cached else ""),
         ("times", _times(job.timings)),
         ("result", job.result or ""),
-        ("error", Text(inline_text(error), style="red")),
+        ("error", Text(one_line(error), style="red")),
     ]
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from ocrqueue.cli.exit_codes import ExitStatus
-from ocrqueue.cli.filters import filter_options, wanted
-from ocrqueue.cli.jobs import print_statuses
+from ocrqueue.cli.filters import described, filter_options, wanted
+from ocrqueue.cli.jobs import print_list
 from ocrqueue.cli.output import json_option, moment, number, print_json, print_table, say
 from ocrqueue.client import OcrQueue
+from ocrqueue.core.job_filter import JobFilter
 
 
 @click.command("list")
@@ -24,15 +25,17 @@ def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
     Those at work come first, then those that have ended, each the newest first. Filters add up; --state may be given
     several times. A full page ends with how to get the next, on stderr. With --json, one object: `jobs` and `next`.
     """
+    asked = wanted(given)
     with OcrQueue() as queue:
-        page = queue.jobs(limit=limit, after=after, **wanted(given))
+        page = queue.jobs(limit=limit, after=after, **asked)
     if as_json:
         print_json({"jobs": [job.model_dump(mode="json") for job in page.jobs], "next": page.next})
         return
     if page.jobs:
-        print_statuses(page.jobs)
+        print_list(page.jobs)
     else:
-        say("no such job")
+        looked_for = described(JobFilter.of(**asked).to_message())
+        say(f"no {'more ' if after else ''}jobs" + (f" with {looked_for}" if looked_for else ""))
     if page.next:
         say(f"more: --after {page.next}")
 
@@ -101,7 +104,7 @@ def audit(limit: int, as_json: bool) -> None:
                 entry.action,
                 str(entry.jobs),
                 entry.ended or "not yet, or killed",
-                ", ".join(f"{name}={value}" for name, value in entry.filter.items()) or "all",
+                described(entry.filter) or "all",
             ]
             for entry in entries
         ),

@@ -36,7 +36,7 @@ def local(engines: tuple[str, ...], concurrency: int | None, data: Path, as_json
 
     Starts a private redis-server, a worker for each engine, and storage in the data folder. Prints, and writes to
     `env` in that folder, the variables that other programs need. Ctrl-C or SIGTERM ends it all: running jobs are
-    finished, the rest stays queued in the folder.
+    finished, the rest stays queued in the folder. A worker that is drained ends by itself; with the last one, all does.
 
     With --json, one object once all is ready: variables, data, workers (engine -> process id).
     """
@@ -55,12 +55,18 @@ def local(engines: tuple[str, ...], concurrency: int | None, data: Path, as_json
 
 
 def _keep_up(system: LocalSystem, data: Path, as_json: bool) -> None:
-    """Until it is interrupted. Raises LocalSystemFailed if a process ends before."""
+    """Until it is interrupted, or all workers were drained. Raises LocalSystemFailed if a process ends before."""
+    told = 0
     try:
         _announce(system, data, as_json)
-        while True:
+        while system.workers:
             system.check()
-            time.sleep(_CHECK_S)
+            for engine in system.drained[told:]:
+                say(f"the {engine} worker was told to end, and has")
+            told = len(system.drained)
+            if system.workers:
+                time.sleep(_CHECK_S)
+        say("ending: no worker is left")
     except KeyboardInterrupt:
         grace = system.settings.shutdown_grace_s
         say(f"ending: running jobs have {grace} s; Ctrl-C again ends at once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,11 +19,13 @@ from rich.text import Text
 from ocrqueue.document.formats.sanitise import inline_text
 from ocrqueue.errors import ErrorInfo
 
+_STEERING: Final = re.compile(
+    "[\\u00ad\\u061c\\u180e\\u200b\\u200e\\u200f\\u202a-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\U000e0000-\\U000e007f]"
+)
+"""What turns text around or is not seen: a tag is to look like what it is. Joiners, which scripts need, stay."""
 _PIPED_WIDTH: Final = 10_000
 _NARROWEST: Final = 12
 _GAP: Final = 2
-NO_NAME: Final = "-"
-"""Stands for the jobs that name no tenant: no tenant's name begins so."""
 _JSON: Final = "ocrqueue.cli.json"
 
 STATE_STYLES: Final = {
@@ -34,6 +37,11 @@ STATE_STYLES: Final = {
     "cancelled": "dim",
     "unknown": "bold red",
 }
+
+
+def one_line(text: str) -> str:
+    """For a terminal: nothing in it breaks the line, steers the terminal or turns other text around."""
+    return _STEERING.sub("\ufffd", inline_text(text))
 
 
 def prepare_streams() -> None:
@@ -57,7 +65,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def say(text: str, indent: int = 0) -> None:
     """A line for people, on stderr: stdout is for what was asked."""
-    click.echo(" " * indent + inline_text(text), err=True)
+    click.echo(" " * indent + one_line(text), err=True)
 
 
 def say_error(info: ErrorInfo, subject: str = "") -> None:
@@ -93,7 +101,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) ->
     What does not fit even then goes beyond the right edge, rather than into cells of a few characters each.
     """
     names = [name.rstrip(">~") for name in columns]
-    cells = [[cell if isinstance(cell, Text) else Text(inline_text(cell)) for cell in row] for row in rows]
+    cells = [[cell if isinstance(cell, Text) else Text(one_line(cell)) for cell in row] for row in rows]
     widths = [max(map(cell_len, [name, *(row[number].plain for row in cells)])) for number, name in enumerate(names)]
     target = console()
     elastic = [number for number, name in enumerate(columns) if name.endswith("~")]
@@ -116,7 +124,7 @@ def print_fields(fields: Iterable[tuple[str, str | Text]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields:
-        text = value if isinstance(value, Text) else Text(inline_text(value))
+        text = value if isinstance(value, Text) else Text(one_line(value))
         if text:
             table.add_row(Text(name), text)
     _print(console(), table)
@@ -133,7 +141,7 @@ def _print(target: Console, table: Table) -> None:
 
 
 def state_text(state: str) -> Text:
-    return Text(state, style=STATE_STYLES.get(state, ""))
+    return Text(one_line(state), style=STATE_STYLES.get(state, ""))
 
 
 def number(value: float | None, digits: int = 0, unit: str = "") -> str:

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from ocrqueue.cli.output import NO_NAME, json_option, moment, print_json, print_table, say
+from ocrqueue.cli.output import json_option, moment, print_json, print_table, say
 from ocrqueue.client import OcrQueue
+from ocrqueue.core.job_filter import NO_NAME
+from ocrqueue.errors import PauseInvalid
 
 Named = list[dict[str, str]]
 """Each with one of the keys engine, lane and tenant: what the methods of OcrQueue take."""
@@ -65,6 +67,8 @@ def resume(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str,
 
 
 def _named(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...]) -> Named:
+    if "" in (*engines, *lanes, *tenants):
+        raise PauseInvalid("An empty name was given.", remedy=f"{NO_NAME} stands for jobs without a tenant.")
     return [
         *({"engine": name} for name in engines),
         *({"lane": name} for name in lanes),

@@ -49,7 +49,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
             if is_last and not as_json and (in_hand := registry.in_hand()):
                 lease_s = settings.lost_after_s
                 say(f"{in_hand} in workers' hands: what a lost worker has comes back {lease_s:g} s after it last spoke")
-            if loop and found.leftovers:
+            if loop and (found.leftovers or found.deleted):
                 tidying.ask()
             return taken_in.more
 

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from ocrqueue.cli.arriving import arriving_lines
 from ocrqueue.cli.documents import FORMAT, file_stems, print_document, say_page_errors, write_documents
+from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
@@ -142,9 +143,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     help="While the queue is full, wait up to this long for room; inf: for as long as it takes.",
 )
 @click.option("--wait", "-w", is_flag=True, help="Wait until the jobs have ended.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Give up waiting after this time; waits."
-)
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time; waits.")
 @click.option("--format", "-f", "format_name", type=FORMAT, help="Print what was read; waits.")
 @click.option(
     "--output-dir",

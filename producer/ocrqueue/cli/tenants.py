@@ -8,9 +8,10 @@ from typing import Final
 
 import click
 
-from ocrqueue.cli.output import NO_NAME, json_option, print_json, print_table, say
+from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import tenants as core
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.job import TENANT
 
 _LEAST: Final = 0.001

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ocrqueue.cli.output import NO_NAME, duration, number
+from ocrqueue.cli.output import duration, number, one_line
 from ocrqueue.core import QueueInfo, WorkerInfo
-from ocrqueue.document.formats.sanitise import inline_text
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.snapshot import InstallationSnapshot
 from ocrqueue.routing import EngineStatus
@@ -62,7 +62,7 @@ def _summary(now: InstallationSnapshot, place: str) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{len(now.workers)} workers  {waiting} waiting  {now.running} running  {now.delayed} delayed", "bold")
     text.append(f"  {now.dead} dead", "bold red" if now.dead else "bold")
-    text.append(f"  {inline_text(place)}", "dim")
+    text.append(f"  {one_line(place)}", "dim")
     return text
 
 
@@ -127,7 +127,7 @@ def _troubles(now: InstallationSnapshot) -> list[Text]:
         return []
     lines = [Text("something is wrong with workers", "bold")]
     for worker, trouble in told[:_TROUBLES_SHOWN]:
-        text = f"{_cut(worker.name)}  {inline_text(str(trouble))}"
+        text = f"{_cut(worker.name)}  {one_line(str(trouble))}"
         lines.append(Text(text, "red" if trouble.stops else "", no_wrap=True, overflow="ellipsis"))
     if (rest := len(told) - _TROUBLES_SHOWN) > 0:
         lines.append(Text(f"        and {rest} more", "dim"))
@@ -143,14 +143,14 @@ def _errors(now: InstallationSnapshot) -> list[Text]:
         return []
     lines = [Text("failed in the last 5 minutes", "bold")]
     for (engine, code), jobs in failed.most_common(_ERRORS_SHOWN):
-        lines.append(Text(f"{jobs:>6}  {inline_text(code)}  {engine}", no_wrap=True, overflow="ellipsis"))
+        lines.append(Text(f"{jobs:>6}  {one_line(code)}  {engine}", no_wrap=True, overflow="ellipsis"))
     if (rest := len(failed) - _ERRORS_SHOWN) > 0:
         lines.append(Text(f"        and {rest} more kinds", "dim"))
     return lines
 
 
 def _cut(text: str) -> str:
-    shown = inline_text(text)
+    shown = one_line(text)
     return shown if len(shown) <= _NAME_CELLS else set_cell_size(shown, _NAME_CELLS - 3).rstrip() + "..."
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.output import duration, json_option, moment, print_json, print_table, say
 from ocrqueue.client import OcrQueue
@@ -54,7 +55,7 @@ def workers(context: click.Context, as_json: bool) -> None:
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0),
+    type=SECONDS,
     metavar="SECONDS",
     help="Wait until they have ended, so long at most; exit status 4 where some have not.",
 )

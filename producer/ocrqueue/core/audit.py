@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from ocrqueue.core.job_filter import check_limit
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
@@ -25,6 +26,8 @@ Action = Literal["cancel", "replay", "drop", "delete"]
 Noted = Literal["clean", "pause", "resume", "drain"]
 """What changes no job, or none that is known."""
 _KEPT: Final = 1000
+_LONGEST_TEXT: Final = 300
+"""A tag has less."""
 _FIELDS: Final = 3
 """Of one action: what it was, what it has counted, how it ended."""
 
@@ -60,7 +63,8 @@ def begin_run(
 ) -> Steps[str]:
     """Note what is about to be done; returns the name under which its steps count."""
     run = f"{now_ms:015d}-{secrets.token_hex(4)}"
-    told = json.dumps({"who": who, "action": action, "filter": dict(filter_)}, separators=(",", ":"))
+    what = {_short(name): _short(value) for name, value in filter_.items()}
+    told = json.dumps({"who": _short(who), "action": action, "filter": what}, separators=(",", ":"))
     fields = yield Move("note_action", arguments.note_action({run: told}))
     if fields > _FIELDS * (_KEPT + 1):
         keys = arguments.keys
@@ -94,8 +98,28 @@ def end_run(arguments: ScriptArguments, run: str, how: Literal["done", "interrup
     yield Move("note_action", arguments.note_action({f"{run}:ended": how, **counted}))
 
 
+def _short(value: Any) -> Any:
+    """What is long is cut, and what is no text in UTF-8 replaced: an audit is of bounded size, and can be read."""
+    if isinstance(value, str):
+        text = value[:_LONGEST_TEXT].encode(errors="replace").decode()
+        return text if len(value) <= _LONGEST_TEXT else f"{text}..."
+    return [_short(each) for each in value] if isinstance(value, list) else value
+
+
+def counted(arguments: ScriptArguments, run: str) -> Steps[int]:
+    """How many jobs its steps have changed so far."""
+    (jobs,) = yield Commands([("HGET", arguments.keys.audit(), f"{run}:jobs")])
+    return int(jobs or 0)
+
+
+def forget_run(arguments: ScriptArguments, run: str) -> Steps[None]:
+    """It has done nothing that anybody is to be told of."""
+    yield Commands([("HDEL", arguments.keys.audit(), run, f"{run}:jobs", f"{run}:ended")])
+
+
 def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:
-    """The newest first."""
+    """The newest first. Raises FilterInvalid."""
+    check_limit(limit)
     (stored,) = yield Commands([("HGETALL", keys.audit())])
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in stored.items()}
     runs = sorted((name for name in fields if ":" not in name), reverse=True)

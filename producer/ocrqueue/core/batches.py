@@ -76,10 +76,9 @@ ProgressCallback = Callable[[BatchStatus], None]
 
 def check_name(name: str, tenant: str) -> None:
     """Raises BatchInvalid for what no batch or tenant can be called."""
-    if not re.fullmatch(BATCH.strip("^$"), name):
-        raise BatchInvalid(f"No batch can be called {name[:80]!r}.")
-    if not re.fullmatch(TENANT.strip("^$"), tenant):
-        raise BatchInvalid(f"No tenant can be called {tenant[:80]!r}.")
+    for what, pattern, given in (("batch", BATCH, name), ("tenant", TENANT, tenant)):
+        if not isinstance(given, str) or not re.fullmatch(pattern.strip("^$"), given):
+            raise BatchInvalid(f"No {what} can be called {ascii(given)[:80]}.")
 
 
 def parse_batch(name: str, tenant: str, stored: Mapping[bytes, bytes]) -> BatchStatus:

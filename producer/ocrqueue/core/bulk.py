@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-from ocrqueue.core.audit import Action, begin_run, end_run, redis_ms
+from ocrqueue.core.audit import Action, begin_run, counted, end_run, forget_run, redis_ms
 from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_filter import AT_WORK, JobFilter
 from ocrqueue.core.job_lists import FoundJob, Group, Place, find, groups
 from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
-from ocrqueue.errors import FilterMissing
+from ocrqueue.core.stored_removal import RemoveStored, StoredRemoval
+from ocrqueue.errors import ErrorInfo, FilterMissing
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
 
@@ -39,11 +40,15 @@ _STATES: Final[Mapping[Action, frozenset[State]]] = {
     "drop": frozenset({"failed"}),
     "delete": AT_WORK | FINAL_STATES,
 }
-_GONE: Final = ("deleted", "forgotten")
+_GONE: Final = ("deleted", "forgotten", "gone")
+_BECAME: Final[Mapping[str, Literal["deleted", "gone", "running", "unknown"]]] = {
+    "deleted": "deleted",
+    "forgotten": "deleted",
+    "gone": "gone",
+    "unknown": "unknown",
+}
 Item = TypeVar("Item")
 ProgressCallback = Callable[[int], None]
-RemoveStored = Callable[[Sequence[tuple[str, str | None]]], None]
-"""Removes from storage what deleted jobs have there, each with its image's name; see ocrqueue.operations.deletion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,26 @@ class BulkResult:
 
     action: Action
     jobs: int
-    """How many it has changed, or would change."""
+    """How many it has changed itself, whatever others did meanwhile, or would change."""
     still_running: int = 0
     """Of a deletion: jobs that were asked to stop, and had not in time. The same call deletes them later."""
+    left_in_storage: int = 0
+    """Of a deletion: jobs that were deleted, by it or before, of which something is stored still. A worker removes it
+    in a while, or `ocrqueue reconcile`."""
+    storage_error: ErrorInfo | None = None
+    """Why, where storage did not let it."""
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NamedResult:
+    """What became of jobs that were to be deleted by their ids."""
+
+    became: Mapping[str, Literal["deleted", "gone", "running", "unknown"]]
+    """"gone": it was deleted before. "running": it was asked to stop, and had not in time."""
+    left_in_storage: int = 0
+    """As in BulkResult, of these jobs."""
+    storage_error: ErrorInfo | None = None
 
 
 class Actor(Protocol):
@@ -90,19 +111,29 @@ class Bulk:
             return BulkResult(self.action, len(ids), dry_run=True)
         yield Call(prepare_messages)
         run = yield from begin_run(self.arguments, self.action, wanted.to_message(), self.who, now_ms)
-        done, waiting = yield from self._audited(run, self._passes(meant, options, self._actor(run)))
-        return BulkResult(self.action, done, waiting)
+        removal = StoredRemoval(self.arguments.keys, self.remove_stored)
+        waiting = yield from self._audited(run, self._passes(meant, options, self._actor(run, removal)))
+        left = (yield from removal.of_pending()) if self.action == "delete" else 0
+        # what others have done meanwhile is theirs
+        done = yield from counted(self.arguments, run)
+        error = removal.fault.info if removal.fault and left else None
+        return BulkResult(self.action, done, waiting, left, error)
 
-    def delete_ids(self, job_ids: Sequence[str]) -> Steps[tuple[BulkResult, list[str]]]:
-        """Of a deletion: these very jobs. Returns the ids that are not known, too."""
+    def delete_ids(self, job_ids: Sequence[str]) -> Steps[NamedResult]:
+        """Of a deletion: these very jobs."""
         now_ms = yield from redis_ms()
         yield Call(prepare_messages)
         run = yield from begin_run(self.arguments, self.action, {"ids": len(job_ids)}, self.who, now_ms)
-        unknown: list[str] = []
-        done, waiting = yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), unknown))
-        return BulkResult(self.action, done, waiting), unknown
+        removal = StoredRemoval(self.arguments.keys, self.remove_stored)
+        found: dict[str, str] = {}
+        yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), found, removal))
+        if not (yield from counted(self.arguments, run)):
+            yield from forget_run(self.arguments, run)
+        left = yield from removal.of_pending({job_id for job_id, answer in found.items() if answer in _GONE})
+        became = {job_id: _BECAME.get(answer, "running") for job_id, answer in found.items()}
+        return NamedResult(became, left, removal.fault.info if removal.fault and left else None)
 
-    def _audited(self, run: str, steps: Steps[tuple[int, int]]) -> Steps[tuple[int, int]]:
+    def _audited(self, run: str, steps: Steps[Item]) -> Steps[Item]:
         try:
             came_to = yield from steps
         except GeneratorExit:
@@ -113,16 +144,17 @@ class Bulk:
         yield from end_run(self.arguments, run, "done")
         return came_to
 
-    def _passes(self, meant: JobFilter, options: Mapping[str, Any], actor: Actor) -> Steps[tuple[int, int]]:
+    def _passes(self, meant: JobFilter, options: Mapping[str, Any], actor: Actor) -> Steps[int]:
+        """Returns how many have not stopped in time."""
         total, waited_s = 0, 0.0
         while True:
             done, again = yield from self._walk(meant, options, actor, total)
             total += done
             if not done and not again:
-                return total, 0
+                return 0
             if not done:
                 if waited_s >= self.patience_s:
-                    return total, again
+                    return again
                 waited_s += _WAIT_S
                 yield Sleep(_WAIT_S)
 
@@ -146,7 +178,7 @@ class Bulk:
                     yield Sleep(_REST_S)
         return total, again
 
-    def _actor(self, run: str) -> Actor:
+    def _actor(self, run: str, removal: StoredRemoval) -> Actor:
         match self.action:
             case "cancel":
                 return lambda jobs: self._cancel(run, [job.id for job in jobs if not job.asked_to_stop])
@@ -155,7 +187,7 @@ class Bulk:
             case "drop":
                 return lambda jobs: self._drop(run, [job.id for job in jobs])
             case "delete":
-                return lambda jobs: self._delete(run, [(job.id, job.state in AT_WORK) for job in jobs])
+                return lambda jobs: self._delete(run, removal, [(job.id, job.state in AT_WORK) for job in jobs])
 
     def _cancel(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
         rest, done = list(job_ids), 0
@@ -180,12 +212,12 @@ class Bulk:
         dropped = yield Move("drop", self.arguments.drop(job_ids[:_DROPPED_AT_ONCE], run))
         return dropped, 0
 
-    def _delete(self, run: str, jobs: Sequence[tuple[str, bool]]) -> Steps[tuple[int, int]]:
+    def _delete(self, run: str, removal: StoredRemoval, jobs: Sequence[tuple[str, bool]]) -> Steps[tuple[int, int]]:
         """Each with whether it may be at work: it is to stop first."""
         done, later = 0, 0
         for chunk in _chunks(jobs, _AT_ONCE):
             yield from self._stop([job_id for job_id, at_work in chunk if at_work])
-            answers = yield from self._delete_ended(run, [job_id for job_id, _ in chunk])
+            answers = yield from self._delete_ended(run, removal, [job_id for job_id, _ in chunk])
             done += sum(answer in _GONE for answer in answers.values())
             later += sum(answer in AT_WORK for answer in answers.values())
             yield Sleep(_REST_S)
@@ -196,31 +228,27 @@ class Bulk:
             answers = yield Move("cancel", self.arguments.cancel(job_ids))
             job_ids = job_ids[len(answers) :]
 
-    def _delete_ended(self, run: str, job_ids: Sequence[str]) -> Steps[dict[str, str]]:
+    def _delete_ended(self, run: str, removal: StoredRemoval, job_ids: Sequence[str]) -> Steps[dict[str, str]]:
         jobs = yield from self._jobs(job_ids)
         told = yield Move("delete", self.arguments.delete(jobs, run))
         answers = {job_id: answer.decode() for job_id, answer in zip(job_ids, told, strict=True)}
         gone = [
             (job_id, input_name(job.image) if job else None) for job_id, job in jobs if answers[job_id] == "deleted"
         ]
-        if gone:
-            yield Call(lambda: self.remove_stored(gone))
+        yield from removal.of(gone)
         return answers
 
-    def _delete_named(self, run: str, job_ids: list[str], unknown: list[str]) -> Steps[tuple[int, int]]:
-        done, waited_s = 0, 0.0
+    def _delete_named(self, run: str, job_ids: list[str], found: dict[str, str], removal: StoredRemoval) -> Steps[None]:
+        """`found`: the last answer for each."""
+        waited_s = 0.0
         while True:
-            again: list[str] = []
             for chunk in _chunks(job_ids, _AT_ONCE):
                 yield from self._stop(list(chunk))
-                answers = yield from self._delete_ended(run, chunk)
-                done += sum(answer in _GONE for answer in answers.values())
-                unknown += [job_id for job_id, answer in answers.items() if answer == "unknown"]
-                again += [job_id for job_id, answer in answers.items() if answer in AT_WORK]
-                self.on_progress(done)
-            if not again or waited_s >= self.patience_s:
-                return done, len(again)
-            job_ids = again
+                found |= yield from self._delete_ended(run, removal, chunk)
+                yield Sleep(_REST_S)
+            job_ids = [job_id for job_id in job_ids if found[job_id] in AT_WORK]
+            if not job_ids or waited_s >= self.patience_s:
+                return
             waited_s += _WAIT_S
             yield Sleep(_WAIT_S)
 

@@ -8,6 +8,8 @@ end a job and post the reply together. A test holds it equal to what `app.send_t
 
 from __future__ import annotations
 
+import os
+import threading
 import uuid
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -32,16 +34,32 @@ def lists_of(queue: str) -> list[str]:
     return [queue, *(f"{queue}{_PRIORITY_SEPARATOR}{priority}" for priority in _KOMBU_PRIORITIES)]
 
 
+_made: Final[dict[tuple[str, bool], dict[str, Any]]] = {}
+_making: Final = {"lock": threading.Lock()}
+# in a process that was forked while another thread had it
+os.register_at_fork(after_in_child=lambda: _making.update(lock=threading.Lock()))
+
+
 @cache
 def _protocol() -> Celery:
-    from celery import Celery
+    # not from `celery`: while that is imported it puts another module into its own place, and a second thread that
+    # waits for it is given the first one
+    from celery.app.base import Celery
 
     return Celery("ocrqueue", set_as_current=False, broker="memory://")
 
 
-@cache
 def _headers(task: str, ignore_result: bool) -> dict[str, Any]:
     """Of every call of the task, but for its ids."""
+    asked = (task, ignore_result)
+    if asked not in _made:
+        # an app makes its parts as they are asked for, and not for several threads
+        with _making["lock"]:
+            _made[asked] = _make_headers(task, ignore_result)
+    return _made[asked]
+
+
+def _make_headers(task: str, ignore_result: bool) -> dict[str, Any]:
     made = _protocol().amqp.as_task_v2(
         # what monitors show and workers may log: never an argument, it can hold a presigned URL
         "",

@@ -74,11 +74,14 @@ class _Look:
         seconds, _ = self.client.time()
         self.now_ms, self.ended_ttl_ms = seconds * 1000, registry.settings.ended_ttl_s * 1000
         days = [day.decode() for day in cast("set[bytes]", self.client.smembers(self.keys.ended_days()))]
-        self.ended = {
-            job_id.decode()
+        remembered = {
+            entry.decode()
             for day in days
-            for job_id in cast("set[bytes]", self.client.smembers(self.keys.ended_ids(day)))
+            for entry in cast("set[bytes]", self.client.smembers(self.keys.ended_ids(day)))
         }
+        self.ended = {entry for entry in remembered if " " not in entry}
+        self.gone = {entry.partition(" ")[0] for entry in remembered - self.ended}
+        """Ids of jobs that were deleted."""
 
     def parts(self) -> Iterator[str]:
         """Each part is where its fields say, and nowhere else."""
@@ -179,6 +182,9 @@ class _Look:
         for job_id in self.ended:
             if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
                 yield f"{job_id} is {self.records[job_id].get('state')}, and remembered as ended"
+        for job_id in sorted(self.gone):
+            if job_id in self.records or job_id not in self.ended:
+                yield f"{job_id} is remembered as deleted, and has a record or has not ended"
 
     def of_others(self) -> Iterator[str]:
         for name in self.strange:

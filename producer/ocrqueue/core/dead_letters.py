@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.records import JobStatus
+from ocrqueue.core.job_filter import check_limit
+from ocrqueue.core.records import FINAL_STATES, JobStatus, State
 from ocrqueue.core.registry import Registry
-from ocrqueue.errors import JobNotFailed, JobUnknown
+from ocrqueue.errors import JobNotFailed
 
 
 class DeadLetters:
@@ -17,7 +18,8 @@ class DeadLetters:
         self.registry = registry
 
     def ids(self, limit: int = 1000) -> list[str]:
-        """The newest first."""
+        """The newest first. Raises FilterInvalid."""
+        check_limit(limit)
         with broker_errors():
             found = cast("list[bytes]", self.registry.client.zrange(self.registry.keys.dead(), 0, limit - 1, desc=True))
         return [job_id.decode() for job_id in found]
@@ -32,12 +34,16 @@ class DeadLetters:
         return [status for status in statuses if status is not None]
 
     def get(self, job_id: str) -> JobStatus:
-        """Raises JobUnknown where it is no dead letter."""
+        """A job that failed, a dead letter or not. Raises JobUnknown, JobEnded, JobNotFailed."""
+        status = self.registry.status(job_id)
+        if status.state != "failed":
+            raise not_failed(job_id, status.state)
+        return status
+
+    def __contains__(self, job_id: str) -> bool:
+        """Whether it is one of them."""
         with broker_errors():
-            listed = self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
-        if not listed:
-            raise JobUnknown(f"No dead letter {job_id}.", remedy="`ocrqueue dead list` shows them.")
-        return self.registry.status(job_id)
+            return self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
 
     def replay(self, job_id: str) -> None:
         """Queue a job that failed again, a dead letter or not, under its id; its history tells how it ended before.
@@ -47,7 +53,7 @@ class DeadLetters:
         status = self.registry.status(job_id)
         (job,) = self.registry.jobs([job_id])
         if job is None or not self.registry.run("replay", self.registry.arguments.replay([job]))[0]:
-            raise JobNotFailed(f"Job {job_id} is {status.state}.")
+            raise not_failed(job_id, status.state)
 
     def drop(self, job_id: str) -> bool:
         """Take the dead letter off the list; its record stays for as long as it was to be kept.
@@ -62,3 +68,14 @@ class DeadLetters:
     def _forget(self, job_id: str) -> bool:
         with broker_errors():
             return bool(self.registry.client.zrem(self.registry.keys.dead(), job_id))
+
+
+def not_failed(job_id: str, state: State) -> JobNotFailed:
+    """The error for a job in another state."""
+    if state in FINAL_STATES:
+        has_result = " It has a result, without the pages that could not be read." if state == "partial" else ""
+        return JobNotFailed(
+            f"Job {job_id} is {state}, and has not failed.{has_result}",
+            remedy="Submit its image again, as a new job; with cache=False, or --no-cache, it is read anew.",
+        )
+    return JobNotFailed(f"Job {job_id} is {state}.", remedy="Wait until it has ended, or cancel it.")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Self, TypedDict, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.core.records import FINAL_STATES, State
+from ocrqueue.errors import FilterInvalid
+from ocrqueue.job import BATCH, TENANT
 
 AT_WORK: Final[frozenset[State]] = frozenset({"queued", "running"})
+NO_NAME: Final = "-"
+"""Stands for the jobs that name no tenant: no tenant's name begins so. An empty name is refused, for it is most often a
+variable that was not set."""
+_LONGEST_TEXT: Final = 256
+"""Of a job's tag."""
+_STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
 
 
 class Wanted(TypedDict, total=False):
@@ -18,7 +27,7 @@ class Wanted(TypedDict, total=False):
 
     tag: str | None
     tenant: str | None
-    """"": jobs without one."""
+    """"-": jobs without one."""
     batch: str | None
     """Of the tenant; without one, a batch of jobs that have none."""
     state: State | Collection[State] | None
@@ -57,18 +66,21 @@ class JobFilter(BaseModel):
         code: str | None = None,
         since: datetime | None = None,
     ) -> Self:
-        """A code means jobs that failed; a batch without a tenant, jobs without one.
+        """A code means jobs that failed; a batch without a tenant, jobs without one; the tenant `-`, jobs without one.
 
-        A time without a zone is taken to be the machine's own.
+        A time without a zone is taken to be the machine's own. Raises FilterInvalid.
         """
-        states: frozenset[State] | None = frozenset([state] if isinstance(state, str) else state) if state else None
-        if code is not None:
+        states = None if state is None else _states(state)
+        if _text("code", code) is not None:
             failed: frozenset[State] = frozenset({"failed"})
             states = failed if states is None else states & failed
-        if batch is not None and tenant is None:
+        _name("batch", BATCH, batch)
+        if tenant == NO_NAME or (batch is not None and tenant is None):
             tenant = ""
-        zoned = since and since.astimezone(UTC)
-        return cls(tag=tag, tenant=tenant, batch=batch, states=states, code=code, since=zoned)
+        else:
+            _name("tenant", TENANT, tenant)
+        zoned = None if since is None else _time(since)
+        return cls(tag=_text("tag", tag), tenant=tenant, batch=batch, states=states, code=code, since=zoned)
 
     @property
     def names_any(self) -> bool:
@@ -103,3 +115,57 @@ class JobFilter(BaseModel):
     def to_message(self) -> Mapping[str, Any]:
         """What is given, as plain JSON values."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def check_limit(limit: int) -> int:
+    """Raises FilterInvalid for what is no number of things to return."""
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise FilterInvalid(f"The limit {limit!r} is no number from 1 on.", remedy="Ask for one or more.")
+    return limit
+
+
+def _text(what: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise FilterInvalid(f"The {what} {_shown(value)} is no text.")
+    if not value:
+        raise FilterInvalid(f"The {what} is empty.")
+    if len(value) > _LONGEST_TEXT:
+        raise FilterInvalid(f"The {what} has {len(value)} characters; no job's has more than {_LONGEST_TEXT}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise FilterInvalid(f"The {what} {_shown(value)} has half of a character, as no job's has.") from None
+    return value
+
+
+def _name(what: str, pattern: str, value: str | None) -> None:
+    if _text(what, value) is not None and not re.fullmatch(pattern.strip("^$"), value or ""):
+        raise FilterInvalid(f"No {what} can be called {_shown(value)}.")
+
+
+def _states(given: State | Collection[State]) -> frozenset[State]:
+    remedy = f"States are {', '.join(_STATES)}."
+    try:
+        asked: frozenset[State] = frozenset([given] if isinstance(given, str) else given)
+    except TypeError:
+        raise FilterInvalid(f"The state {_shown(given)} is none.", remedy=remedy) from None
+    if not asked:
+        raise FilterInvalid("No state is named.", remedy=remedy)
+    if wrong := [state for state in asked if state not in _STATES]:
+        raise FilterInvalid(f"No job can be {_shown(wrong[0])}.", remedy=remedy)
+    return asked
+
+
+def _time(since: datetime) -> datetime:
+    try:
+        return since.astimezone(UTC)
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        raise FilterInvalid(
+            f"{_shown(since)} is no time that a job can be of.", remedy="Give a datetime since 1970."
+        ) from None
+
+
+def _shown(value: object) -> str:
+    return ascii(value)[:120]

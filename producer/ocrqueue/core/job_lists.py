@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ocrqueue.core.job_filter import JobFilter
+from ocrqueue.core.job_filter import JobFilter, check_limit
 from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.records import JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
@@ -144,7 +144,8 @@ def find(
 
 
 def page(arguments: ScriptArguments, wanted: JobFilter, limit: int, after: str | None) -> Steps[JobPage]:
-    """The newest jobs first within each group. Raises CursorInvalid."""
+    """The newest jobs first within each group. Raises CursorInvalid, FilterInvalid."""
+    check_limit(limit)
     group_name, place = _parse_cursor(after)
     options = wanted.to_options()
     found: list[FoundJob] = []
@@ -205,7 +206,7 @@ def _parse_cursor(text: str | None) -> tuple[str, Place | None]:
         if place is not None:
             score, member = place
             float(score)
-            place = (str(score), str(member))
+            place = (str(score), str(member).encode().decode())
         return str(group), place
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise CursorInvalid("This is no place in a list of jobs.") from None

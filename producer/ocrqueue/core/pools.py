@@ -119,5 +119,7 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "socket_connect_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
         "socket_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
         "health_check_interval": 25,
+        # half of a character, as in an argument that is no UTF-8, is in no id: it is asked for, and not found
+        "encoding_errors": "replace",
         "max_connections": settings.redis_max_connections,
     }

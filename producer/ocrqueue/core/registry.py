@@ -15,7 +15,7 @@ from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.records import JobStatus, State, parse_record, stored_job
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
-from ocrqueue.errors import JobEnded, JobUnknown
+from ocrqueue.errors import JobDeleted, JobEnded, JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
 
@@ -106,16 +106,18 @@ class Registry:
         (status,) = self.statuses([job_id])
         if status is not None:
             return status
-        raise unknown(job_id, self.has_ended(job_id))
+        raise self.why_unknown(job_id)
 
-    def has_ended(self, job_id: str) -> bool:
-        """Whether a job of this id has ended, as far as that is remembered; its record may be gone. Two round trips."""
+    def why_unknown(self, job_id: str) -> JobUnknown:
+        """The error for a job without a record: that it has ended, or was deleted, is remembered for a while. Two round
+        trips."""
         with broker_errors():
             days = cast("set[bytes]", self.client.smembers(self.keys.ended_days()))
             with self.client.pipeline(transaction=False) as pipeline:
                 for day in days:
-                    pipeline.sismember(self.keys.ended_ids(day.decode()), job_id)
-                return any(pipeline.execute())
+                    for entry in end_entries(job_id):
+                        pipeline.sismember(self.keys.ended_ids(day.decode()), entry)
+                return unknown(job_id, pipeline.execute())
 
     def statuses(self, job_ids: Sequence[str]) -> Iterator[JobStatus | None]:
         """One JobStatus for each id, None where there is no record; a round trip for each 500."""
@@ -185,13 +187,30 @@ class Registry:
             return self._scripts[move](args=arguments)
 
 
-def unknown(job_id: str, ended: bool) -> JobUnknown:
-    """The error for a job without a record."""
-    return JobEnded(f"Job {job_id} has ended; its record has expired.") if ended else JobUnknown(f"No job {job_id}.")
+def end_entries(job_id: str) -> list[str]:
+    """What may be remembered of a day: that the job ended, and that it was deleted."""
+    return [job_id, f"{job_id} deleted"]
+
+
+def unknown(job_id: str, found: Sequence[int] = ()) -> JobUnknown:
+    """The error for a job without a record, from the answers about its `end_entries`, of each day after the other."""
+    if any(found[1::2]):
+        return JobDeleted(f"Job {job_id} was deleted.")
+    if any(found[::2]):
+        return JobEnded(f"Job {job_id} has ended; its record has expired.")
+    return JobUnknown(f"No job {job_id}.")
 
 
 def cancelled_state(job_id: str, answer: bytes | None) -> State:
     """The state in CANCEL's answer. Raises JobUnknown, JobEnded."""
-    if answer is None or answer == b"ended":
-        raise unknown(job_id, ended=answer is not None)
+    if answer is None:
+        raise unknown(job_id)
+    if answer in (b"ended", b"deleted"):
+        raise unknown(job_id, [1, int(answer == b"deleted")])
     return cast("State", answer.decode())
+
+
+def parse_deleted(entry: bytes) -> tuple[str, str | None]:
+    """Of the list of deleted jobs that are in storage still: the id, and the name of its uploaded image."""
+    job_id, _, name = entry.decode(errors="replace").partition(" ")
+    return job_id, name or None

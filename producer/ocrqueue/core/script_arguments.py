@@ -211,7 +211,8 @@ class ScriptArguments:
         """Each with its id, for a job without a record too."""
         entries = [
             (
-                job_id,
+                # half of a character is in no id, and no script's JSON can have it
+                job_id.encode(errors="replace").decode(),
                 once_hash(job.tenant, job.idempotency_key) if job and job.idempotency_key else "",
                 (input_name(job.image) if job else None) or "",
             )

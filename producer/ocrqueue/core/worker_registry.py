@@ -12,7 +12,7 @@ import redis
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import Outcome, State
-from ocrqueue.core.registry import Registry
+from ocrqueue.core.registry import Registry, parse_deleted
 from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
@@ -262,10 +262,10 @@ class WorkerRegistry(Registry):
             done = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.parts_done(job_id)))
         return {int(number): ErrorInfo.model_validate_json(error) for number, error in sorted(done.items()) if error}
 
-    def revoke(self, job_id: str) -> State | Literal["ended"] | None:
+    def revoke(self, job_id: str) -> State | Literal["ended", "deleted"] | None:
         """Cancel a job; one that is not known yet as soon as its message is taken in. Returns None for such a one."""
         (answer,) = cast("list[bytes | None]", self.run("cancel", self.arguments.revoke(job_id)))
-        return None if answer is None else cast('State | Literal["ended"]', answer.decode())
+        return None if answer is None else cast('State | Literal["ended", "deleted"]', answer.decode())
 
     def lost(self, holds: Sequence[Hold]) -> list[str]:
         """The process that had the parts is gone: what became of each ("requeued", "poison", "cancelled", ...)."""
@@ -309,8 +309,7 @@ class WorkerRegistry(Registry):
             seconds, _ = self.client.time()
             before_ms = (seconds - _DELETING_S) * 1000
             found = self.client.zrange(self.keys.deleted(), "-inf", before_ms, byscore=True, offset=0, num=most)
-        parted = [entry.decode(errors="replace").partition(" ") for entry in cast("list[bytes]", found)]
-        return [(job_id, name or None) for job_id, _, name in parted]
+        return [parse_deleted(entry) for entry in cast("list[bytes]", found)]
 
     def result_is_left(self, job_id: str) -> bool:
         """Whether a result that stands in storage is a leftover too: the job ended without one, and no other life of

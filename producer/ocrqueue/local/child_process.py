@@ -34,6 +34,10 @@ class Child:
         if status is not None:
             raise self.failure(f"ended by itself with status {status}")
 
+    def has_ended_well(self) -> bool:
+        """With status 0, as one does that was told to."""
+        return self.process.poll() == 0
+
     def failure(self, what: str) -> LocalSystemFailed:
         """`what` the process did wrong, with the last line of its log."""
         last = (log_tail(self.log, 1) or ["(its log is empty)"])[0]

@@ -1,8 +1,9 @@
 """Ends the local system when the process that started it is gone, however it went: SIGKILL leaves no time to.
 
-Run as a program of its own, it reads its stdin, a pipe from that process: one process id a line, Redis first. The
-line `done` ends it. At the end of the input without it, the pipe was closed by the kernel: it then ends the workers,
-and Redis after them. Nothing but the standard library is imported, so that it is there at once.
+Run as a program of its own, it reads its stdin, a pipe from that process: one process id a line, Redis first, and with
+a `-` before it once that process has ended: another one may get its id. The line `done` ends it. At the end of the
+input without it, the pipe was closed by the kernel: it then ends the workers, and Redis after them. Nothing but the
+standard library is imported, so that it is there at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ def main(lines: Iterable[str], grace_s: float) -> None:
     for line in lines:
         if line == DONE:
             return
-        groups.append(int(line))
+        if (process := int(line)) < 0:
+            groups.remove(-process)
+        else:
+            groups.append(process)
     end_groups(groups[1:], grace_s)
     end_groups(groups[:1], grace_s)
 

@@ -51,6 +51,8 @@ class LocalSystem:
         self.engines = tuple(dict.fromkeys(engines))
         self.concurrency = concurrency
         self.workers: dict[str, Child] = {}
+        self.drained: list[str] = []
+        """Engines whose workers were told to end, by `ocrqueue workers drain`, and have."""
         self.redis: RedisServer | None = None
         self._reclaiming: Reclaiming | None = None
         self._lock: TextIO | None = None
@@ -101,7 +103,18 @@ class LocalSystem:
         return self.data / "env"
 
     def check(self) -> None:
-        """Raise LocalSystemFailed if a process has ended by itself."""
+        """Raise LocalSystemFailed if a process has ended by itself; not for a worker that was told to, as by a drain.
+
+        Such a one is no longer in `workers`.
+        """
+        for engine, worker in list(self.workers.items()):
+            if worker.has_ended_well():
+                del self.workers[engine]
+                self.drained.append(engine)
+                self._tell_guard(-worker.pid)
+        self._check_all()
+
+    def _check_all(self) -> None:
         for child in self._children():
             child.check()
 
@@ -167,19 +180,20 @@ class LocalSystem:
             start_new_session=True,
         )
         self.redis = start_redis(self.data / "redis", logs / "redis.log")
-        self._tell_guard(self.redis.child)
+        self._tell_guard(self.redis.child.pid)
         with OcrQueue(self.settings) as queue:
             queue.storage.ensure()
             for engine in self.engines:
                 self.workers[engine] = self._start_worker(engine, logs / f"worker-{engine}.log")
-                self._tell_guard(self.workers[engine])
+                self._tell_guard(self.workers[engine].pid)
             self._wait_until_live(queue)
         self._reclaiming = Reclaiming(self.settings)
         write_private(self.env_file, "".join(f"{line}\n" for line in self.exports()))
 
-    def _tell_guard(self, child: Child) -> None:
+    def _tell_guard(self, process: int) -> None:
+        """It is there; or, with a minus, it has ended."""
         if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.write(f"{child.pid}\n")
+            self._guard.stdin.write(f"{process}\n")
             self._guard.stdin.flush()
 
     def _start_worker(self, engine: str, log: Path) -> Child:
@@ -193,7 +207,7 @@ class LocalSystem:
         deadline = time.monotonic() + _LIVE_S
         waiting = dict(self.workers)
         while waiting:
-            self.check()
+            self._check_all()
             live = {worker.pid for workers in queue.engines().values() for worker in workers}
             # by process id: a worker of an earlier run in the same folder may still count as live
             waiting = {engine: child for engine, child in waiting.items() if child.pid not in live}

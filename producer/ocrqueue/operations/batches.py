@@ -15,6 +15,7 @@ from ocrqueue.core.batches import (
     wait_for_batch,
 )
 from ocrqueue.core.bulk import BulkResult
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.core.job_lists import Place
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
@@ -110,7 +111,7 @@ class Batch:
 
     def cancel(self, who: str | None = None) -> BulkResult:
         """Cancel those that wait, ask those that run to stop, as OcrQueue.cancel_many. It does not close the batch."""
-        return self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant, who=who))
+        return self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant or NO_NAME, who=who))
 
 
 class AsyncBatch:
@@ -182,4 +183,4 @@ class AsyncBatch:
 
     async def cancel(self, who: str | None = None) -> BulkResult:
         """See Batch.cancel."""
-        return await self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant, who=who))
+        return await self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant or NO_NAME, who=who))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar, Unpack
 
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.audit import AuditEntry
-from ocrqueue.core.bulk import BulkResult
+from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
 from ocrqueue.core.records import JobStatus
@@ -41,7 +42,7 @@ class ManyJobs(ABC):
         """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
 
         `after`: the `next` of the page before. A job that moves on between two pages may be on both, or on neither.
-        Raises CursorInvalid.
+        Raises CursorInvalid, FilterInvalid.
         """
         return self._do(self._operations.jobs(JobFilter.of(**wanted), limit, after))
 
@@ -50,7 +51,7 @@ class ManyJobs(ABC):
 
         `all_jobs`: where no filter is given; else FilterMissing is raised. `dry_run`: only count. `who`: for the audit,
         user@host if not given. `on_progress` gets the number of jobs changed so far. What was interrupted is begun
-        again by the same call.
+        again by the same call. Raises FilterInvalid, FilterMissing.
         """
         return self._do(self._operations.act("cancel", **given))
 
@@ -64,16 +65,23 @@ class ManyJobs(ABC):
 
     def delete_many(self, **given: Unpack[Given]) -> BulkResult:
         """Delete them: record, result, crops, and the uploaded image if no other job has it. Those at work are
-        cancelled first, and waited for; see BulkResult.still_running. See cancel_many, too.
+        cancelled first, and waited for; see BulkResult.still_running. Where storage does not answer they are deleted
+        all the same; see BulkResult.left_in_storage. What deletions before have left there is removed, too. See
+        cancel_many.
         """
         return self._do(self._operations.act("delete", **given))
 
     def delete(self, job_id: str, who: str | None = None) -> bool:
         """Delete one job as delete_many does. False where it was running, and has not stopped within a minute.
 
-        Raises JobUnknown; and StorageUnavailable, StorageDenied: then a worker removes what it had stored in a while.
+        Raises JobUnknown; and StorageUnavailable, StorageDenied, DeletionPending: then it is deleted, and a worker
+        removes what it had stored in a while. One that was deleted before is looked after in the same way.
         """
         return self._do(self._operations.delete_one(job_id, who))
+
+    def delete_ids(self, job_ids: Sequence[str], who: str | None = None) -> NamedResult:
+        """Delete these jobs as delete_many does, with one line in the audit."""
+        return self._do(self._operations.delete(job_ids, who))
 
     def history(self, job_id: str) -> tuple[Attempt, ...]:
         """The attempts at a job so far, and its replays: the newest 32, and as many pages that were read; in order.
@@ -83,7 +91,7 @@ class ManyJobs(ABC):
         return self._do(self._operations.history(job_id))
 
     def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """What was done to many jobs at once, the newest first; the last 1000 actions are kept."""
+        """What was done to many jobs at once, the newest first; the last 1000 are kept. Raises FilterInvalid."""
         return self._do(self._operations.audit(limit))
 
 
@@ -127,6 +135,10 @@ class AsyncManyJobs(ABC):
     async def delete(self, job_id: str, who: str | None = None) -> bool:
         """See OcrQueue.delete."""
         return await self._do(self._operations.delete_one(job_id, who))
+
+    async def delete_ids(self, job_ids: Sequence[str], who: str | None = None) -> NamedResult:
+        """See OcrQueue.delete_ids."""
+        return await self._do(self._operations.delete(job_ids, who))
 
     async def history(self, job_id: str) -> tuple[Attempt, ...]:
         """See OcrQueue.history."""

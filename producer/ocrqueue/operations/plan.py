@@ -12,14 +12,15 @@ from pydantic import JsonValue
 from ocrqueue.core import Registry
 from ocrqueue.core.attempts import Attempt, attempts
 from ocrqueue.core.audit import Action, AuditEntry, Noted, audit, note_action, who_asks
-from ocrqueue.core.bulk import Bulk, BulkResult, ProgressCallback
+from ocrqueue.core.bulk import Bulk, BulkResult, NamedResult, ProgressCallback
+from ocrqueue.core.dead_letters import not_failed
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage, page
 from ocrqueue.core.records import parse_record, stored_job
-from ocrqueue.core.registry import unknown
+from ocrqueue.core.registry import end_entries, unknown
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
-from ocrqueue.errors import JobNotFailed, JobUnknown
+from ocrqueue.errors import DeletionPending, error_from_info
 from ocrqueue.operations.deletion import remove_stored
 from ocrqueue.storage import Storage
 
@@ -56,17 +57,19 @@ class Operations:
         bulk = self._bulk(action, who, on_progress)
         return bulk.run(JobFilter.of(**wanted), all_jobs=all_jobs, dry_run=dry_run)
 
-    def delete(
-        self, job_ids: Sequence[str], who: str | None, on_progress: ProgressCallback | None = None
-    ) -> Steps[tuple[BulkResult, list[str]]]:
-        return self._bulk("delete", who, on_progress).delete_ids(job_ids)
+    def delete(self, job_ids: Sequence[str], who: str | None) -> Steps[NamedResult]:
+        return self._bulk("delete", who, None).delete_ids(job_ids)
 
     def delete_one(self, job_id: str, who: str | None) -> Steps[bool]:
-        """Whether it is gone. Raises JobUnknown."""
-        came_to, not_known = yield from self.delete([job_id], who)
-        if not_known:
-            raise JobUnknown(f"No job {job_id}.")
-        return came_to.jobs == 1
+        """Whether it is gone. Raises JobUnknown, DeletionPending, and the error of storage."""
+        came_to = yield from self.delete([job_id], who)
+        if came_to.became[job_id] == "unknown":
+            raise unknown(job_id)
+        if came_to.storage_error is not None:
+            raise error_from_info(came_to.storage_error)
+        if came_to.left_in_storage:
+            raise DeletionPending(f"Job {job_id} is deleted; what it has stored is not removed yet.")
+        return came_to.became[job_id] != "running"
 
     def replay_one(self, job_id: str) -> Steps[None]:
         """Raises JobUnknown, JobEnded, JobNotFailed."""
@@ -74,7 +77,7 @@ class Operations:
         job = stored_job(job_id, record.get(b"job", b"").decode(errors="replace"))
         (is_queued,) = yield Move("replay", self.arguments.replay([job]))
         if not is_queued:
-            raise JobNotFailed(f"Job {job_id} is {parse_record(job_id, record).state}.")
+            raise not_failed(job_id, parse_record(job_id, record).state)
 
     def history(self, job_id: str) -> Steps[tuple[Attempt, ...]]:
         """Raises JobUnknown, JobEnded."""
@@ -85,8 +88,8 @@ class Operations:
         record, days = yield Commands([("HGETALL", keys.record(job_id)), ("SMEMBERS", keys.ended_days())])
         if record:
             return cast("dict[bytes, bytes]", record)
-        ended = (yield Commands([("SISMEMBER", keys.ended_ids(day.decode()), job_id) for day in days])) if days else []
-        raise unknown(job_id, any(ended))
+        asked = [("SISMEMBER", keys.ended_ids(day.decode()), entry) for day in days for entry in end_entries(job_id)]
+        raise unknown(job_id, (yield Commands(asked)) if asked else ())
 
     def note(self, action: Noted, what: Mapping[str, JsonValue], who: str | None) -> Steps[None]:
         """For the audit: it was done."""

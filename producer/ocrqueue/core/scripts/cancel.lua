@@ -4,8 +4,8 @@
 -- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
 -- ARGV root, run (see shared/audit.lua), cancelled (the ending), revoked_ms (for how long an id that nobody knows is
 --   remembered, for its message may not have been taken in yet; 0: not), id, ...
--- returns for each id the record's state after it; false for no record, 'ended' where only the end is remembered. After
---   some hundred parts it leaves the rest of the ids alone, and its answer is shorter.
+-- returns for each id the record's state after it; false for no record, 'ended' or 'deleted' where only that is
+--   remembered. After some hundred parts it leaves the rest of the ids alone, and its answer is shorter.
 local run, cancelled, revoked_ms, ids = ARGV[2], cjson.decode(ARGV[3]), ARGV[4], {unpack(ARGV, 5)}
 local most_parts = 100
 local parts_stopped, jobs_stopped = 0, 0
@@ -33,7 +33,7 @@ local function cancel(id)
   local record = record_key(id)
   local state, place, is_asked = unpack(redis.call('HMGET', record, 'state', 'place', 'cancel'))
   if not state then
-    if has_ended(id) then return 'ended' end
+    if has_ended(id) then return was_deleted(id) and 'deleted' or 'ended' end
     if revoked_ms ~= '0' then redis.call('SET', root .. 'revoked:' .. id, '1', 'PX', revoked_ms) end
     return false
   end

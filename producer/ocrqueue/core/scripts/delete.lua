@@ -3,8 +3,8 @@
 -- DELETE: of jobs that have ended nothing is remembered but that they have. What they have in storage is to go.
 -- ARGV root, run (see shared/audit.lua), for how long an end is remembered (ms), entries (JSON: [[id, hash of the
 --   idempotency key or '', name of an uploaded image or ''], ...])
--- returns for each 'deleted', also where only the end is remembered; 'forgotten' where there is nothing in storage; the
---   state of a job at work; 'unknown'
+-- returns for each 'deleted', also where only the end was remembered; 'forgotten' where there is nothing in storage;
+--   'gone' where it was deleted before; the state of a job at work; 'unknown'
 local run, ended_ttl_ms, entries = ARGV[2], tonumber(ARGV[3]), cjson.decode(ARGV[4])
 local jobs = 0
 
@@ -18,6 +18,7 @@ end
 local function delete(id, once, input)
   local state, tenant, code, tag, by_name, read, begun, batch = unpack(redis.call('HMGET', record_key(id), 'state',
     'tenant', 'code', 'tag', 'by_name', 'read', 'started_at', 'batch'))
+  if not state and was_deleted(id) then return 'gone' end
   if not state and not has_ended(id) then return 'unknown' end
   if state and not is_final(state) then return state end
   if state then
@@ -26,11 +27,10 @@ local function delete(id, once, input)
     if read then forget_readings(id, read) end
     local earlier = once ~= '' and redis.call('GET', root .. 'once:' .. once)
     if earlier and string.match(earlier, '^%S+') == id then redis.call('DEL', root .. 'once:' .. once) end
-    -- a failed job may have outlived it
-    if not has_ended(id) then remember_ended(id, ended_ttl_ms) end
     redis.call('DEL', record_key(id))
-    jobs = jobs + 1
   end
+  remember_deleted(id, ended_ttl_ms)
+  jobs = jobs + 1
   redis.call('ZREM', root .. 'dead', id)
   redis.call('SREM', root .. 'leftovers', id)
   if state and not begun and input == '' then return 'forgotten' end

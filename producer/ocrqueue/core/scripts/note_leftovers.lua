@@ -7,8 +7,7 @@
 local id, own_result = ARGV[2], ARGV[3] == '1'
 local state = redis.call('HGET', root .. 'job:' .. id, 'state')
 if not state then
-  if not own_result or not has_ended(id) then return 0 end
-  -- it was deleted
+  if not was_deleted(id) and not (own_result and has_ended(id)) then return 0 end
   redis.call('ZADD', root .. 'deleted', as_text(now), id .. ' ')
   return 1
 end

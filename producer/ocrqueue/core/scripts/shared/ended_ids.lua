@@ -21,8 +21,20 @@ local function has_ended(id)
   return false
 end
 
+-- A deleted job has ended, and has an entry more.
+local function as_deleted(id) return id .. ' deleted' end
+
+local function remember_deleted(id, life_ms)
+  remember_ended(id, life_ms)
+  remember_ended(as_deleted(id), life_ms)
+end
+
+local function was_deleted(id) return has_ended(as_deleted(id)) end
+
 local function is_to_live_again(id)
-  for _, day in ipairs(redis.call('SMEMBERS', root .. 'ended_days')) do redis.call('SREM', ended_key(day), id) end
+  for _, day in ipairs(redis.call('SMEMBERS', root .. 'ended_days')) do
+    redis.call('SREM', ended_key(day), id, as_deleted(id))
+  end
 end
 
 local function forget_expired_days()
