@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import celery
+import celery.app.base
 import pytest
 
 import ocrqueue.aio
@@ -38,9 +38,9 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
 
         monkeypatch.setattr(owner, name, noted)
 
-    celery_messages._headers.cache_clear()
+    celery_messages._made.clear()
     celery_messages._protocol.cache_clear()
-    watch(celery, "Celery")
+    watch(celery.app.base, "Celery")
     watch(ScriptArguments, "submit")
     watch(ocrqueue.aio, "open_storage")
     watch(ocrqueue.aio, "document_for_app")

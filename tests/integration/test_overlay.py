@@ -21,6 +21,7 @@ from ocrqueue.errors import (
     ImageNotRecognised,
     ImageTooLarge,
     ImageTruncated,
+    ImageUnsupported,
     PageNotFound,
 )
 from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
@@ -202,6 +203,8 @@ def test_open_page_refuses_what_is_no_image() -> None:
     with pytest.raises(ImageEmpty):
         open_page(b"", 1)
     with pytest.raises(ImageNotRecognised):
+        open_page(b"<html> and so on", 1)
+    with pytest.raises(ImageUnsupported, match="PDF"):
         open_page(b"%PDF-1.7 and so on", 1)
     with pytest.raises(ImageTruncated):
         open_page(png[: len(png) // 2], 1)

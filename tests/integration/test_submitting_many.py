@@ -21,7 +21,7 @@ from ocrqueue import AsyncOcrQueue, Job, OcrQueue, SubmittedJob
 from ocrqueue.errors import JobMalformed, SourceNotFound
 from ocrqueue.settings import Settings
 from ocrqueue.storage import FileStorage, file_uri_path
-from ocrqueue_worker.pipeline.job_reader import source_of
+from ocrqueue_worker.pipeline.fetching import source_of
 from tests.support.processes import as_environment, environment, wait_until
 
 IMAGE = "s3://bucket/page.png"
@@ -203,7 +203,7 @@ def test_the_name_of_a_file_is_kept(submit_many: SubmitMany, settings: Settings,
         (job,) = queue.registry.jobs(ids[:1])
     assert names == ["invoice 7.png", "invoice 7.png", None, "mine"]
     assert job is not None
-    assert source_of(job, b"GIF8").name == "invoice 7.png"
+    assert source_of(job, "", 4).name == "invoice 7.png"
 
 
 def test_what_was_stored_long_ago_is_stored_anew(submit_many: SubmitMany, settings: Settings) -> None:

@@ -22,7 +22,7 @@ from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.cli.pictures import picture_getter
 from ocrqueue.cli.waiting import wait_for
-from ocrqueue.client import OcrQueue, submit_as_read
+from ocrqueue.client import OcrQueue, SubmittedJob, submit_as_read
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
@@ -31,6 +31,7 @@ from ocrqueue.job.names import AUTO, Priority
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_client_settings
 from ocrqueue.submitting.submission import JobFields, Waiting
+from ocrqueue.tracing import submission_span
 
 
 @dataclass(frozen=True)
@@ -239,10 +240,13 @@ def submit_names(
 ) -> Iterator[tuple[str, str]]:
     """Submit as `names` are read; yields id and name, redacted, once they are queued. Raises as submit_many."""
     shown: deque[str] = deque()
+    submitted: list[SubmittedJob] = []
     given = cast("JobFields", {name: value for name, value in fields.items() if value is not None})
     try:
-        for job in submit_as_read(queue, _noted(names, shown), sending.wait_for_room, given, _say_full):
-            yield job.id, shown.popleft()
+        with submission_span(queue.settings, submitted):
+            for job in submit_as_read(queue, _noted(names, shown), sending.wait_for_room, given, _say_full):
+                submitted.append(job)
+                yield job.id, shown.popleft()
     except QueueFull as full:
         if full.not_replicated is not None:
             say(f"warning: {full.not_replicated.message}")

@@ -11,7 +11,7 @@ from typing import Any
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.script_arguments import PIPELINE, Arguments
 from ocrqueue.submitting.image_input import ImageInput
-from ocrqueue.submitting.pending import PendingJobs
+from ocrqueue.submitting.pending import LINGER_S, PendingJobs
 from ocrqueue.submitting.sending import tell
 
 AsyncRun = Callable[[Arguments], Awaitable[tuple[Any, int]]]
@@ -76,8 +76,9 @@ async def _queued_in_order(
                 await changed.wait()
     fault = taking.exception()
     # what the images gave before one raised is queued, too
-    while (first := pending.first) is not None:
-        await asyncio.wait([asyncio.wrap_future(first)])
+    while pending.first is not None:
+        if (unmade := pending.unmade) is not None:
+            await asyncio.wait([asyncio.wrap_future(unmade)], timeout=LINGER_S)
         while admission.take(pending.take(now=True)):
             async for job_ids in _send(admission, run):
                 yield job_ids

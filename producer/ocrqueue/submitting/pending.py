@@ -128,8 +128,8 @@ class PendingJobs:
         return max(0.0, first.taken_at + LINGER_S - time.monotonic())
 
     def take(self, *, now: bool = False) -> list[Job]:
-        """The jobs that are to be sent, 500 at most; with `now` all that are ready. Raises what was wrong with the
-        first."""
+        """The jobs that are to be sent, 500 at most. With `now` none is to come: they need not linger, but are sent
+        together where they are made in that time. Raises what was wrong with the first."""
         taken: list[Job] = []
         with self._lock:
             late = bool(self._entries) and time.monotonic() - self._entries[0].taken_at >= LINGER_S
@@ -138,7 +138,8 @@ class PendingJobs:
             ready, faulty = self._ready()
             if faulty and not ready:
                 self._entries[0].job.result()  # raises it
-            if now or faulty or ready >= PIPELINE or late:
+            all_made = now and ready == len(self._entries)
+            if all_made or faulty or ready >= PIPELINE or late:
                 taken = [self._entries.popleft().job.result() for _ in range(min(ready, PIPELINE))]
         return taken
 
@@ -156,6 +157,12 @@ class PendingJobs:
         """The job that is next."""
         with self._lock:
             return self._entries[0].job if self._entries else None
+
+    @property
+    def unmade(self) -> Future[Job] | None:
+        """The first that is not made yet."""
+        with self._lock:
+            return next((entry.job for entry in self._entries if not entry.job.done()), None)
 
     def left(self) -> Sequence[ImageInput]:
         """All that were not taken, in order: jobs where they could be made, else images as they were given."""

@@ -96,7 +96,7 @@ class Sender:
     def _step(self, everything: bool) -> bool:
         admission = self.admission
         if not admission.pending and not admission.take(self._pending.take(now=everything)):
-            return self._wait_for_first() if everything or self._pending.is_full else False
+            return self._wait_for_next() if everything or self._pending.is_full else False
         if self._pause_s and self._stopped.wait(self._pause_s):
             return False
         self._queued += admission.settle(*self._run(admission.call()))
@@ -106,14 +106,14 @@ class Sender:
             self._on_full = None
         return True
 
-    def _wait_for_first(self) -> bool:
+    def _wait_for_next(self) -> bool:
         """Whether there is one."""
-        first = self._pending.first
-        if first is not None and not first.done():
+        unmade = self._pending.unmade
+        if unmade is not None:
             done = threading.Event()
-            first.add_done_callback(lambda _: done.set())
+            unmade.add_done_callback(lambda _: done.set())
             done.wait(LINGER_S)
-        return first is not None
+        return self._pending.first is not None
 
     def queued(self) -> list[str]:
         """The ids of the jobs that were queued since the last call, in order."""

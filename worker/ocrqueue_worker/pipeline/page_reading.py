@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ocrqueue.document import Page
-from ocrqueue.errors import EngineOutOfMemory
+from ocrqueue.errors import EngineOutOfMemory, EngineUnavailable
 from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
@@ -78,8 +78,11 @@ def _read_prepared(
 
     `known`: what was read without any.
     """
-    # NumPy is not for those that need no preparation
-    from ocrqueue_worker.preparation.steps import prepared
+    try:
+        # NumPy is not for those that need no preparation
+        from ocrqueue_worker.preparation.steps import prepared
+    except ImportError as error:
+        return known or EngineUnavailable(f"Pages cannot be prepared here: {error}.", remedy="pip install numpy.")
 
     try:
         ready = prepared(Picture.of(image.image), steps, _MOST_PIXELS)
