@@ -31,9 +31,9 @@ def _url(redis: RedisServer, database: int) -> str:
 
 @contextmanager
 def bare_worker(
-    redis: RedisServer, database: int, results: bool, folder: Path, one_thread: bool = False
+    redis: RedisServer, database: int, results: bool, folder: Path, one_thread: bool = False, children: int = CORES
 ) -> Iterator[None]:
-    """`celery worker -c 2` with default settings; yields once it answers.
+    """`celery worker -c CHILDREN` with default settings; yields once it answers.
 
     `one_thread` sets OMP_THREAD_LIMIT=1, without which each of the two Tesseracts starts a thread a core.
     """
@@ -47,7 +47,7 @@ def bare_worker(
     log = folder / f"bare-{database}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [*command, "-c", str(CORES), "-n", f"bare{database}@localhost"],
+            [*command, "-c", str(children), "-n", f"bare{database}@localhost"],
             env=environment,
             stdout=out,
             stderr=subprocess.STDOUT,

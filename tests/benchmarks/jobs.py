@@ -19,7 +19,7 @@ from rich.table import Table
 from ocrqueue import OcrQueue
 from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
-from tests.benchmarks.stage import Stage, file_stage, system_worker
+from tests.benchmarks.stage import CORES, Stage, file_stage, system_worker
 
 _NOTHING = "tests.benchmarks.bare_app.nothing"
 
@@ -47,7 +47,8 @@ class Contestant:
 @click.command()
 @click.option("--jobs", "count", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
-def jobs(count: int, rounds: int) -> None:
+@click.option("--children", type=click.IntRange(1), default=CORES, show_default=True, help="Of every worker.")
+def jobs(count: int, rounds: int, children: int) -> None:
     """Jobs a second and Redis memory a job, without any OCR."""
     picture = BytesIO()
     Image.new("L", (64, 32), 255).save(picture, "PNG")
@@ -55,18 +56,18 @@ def jobs(count: int, rounds: int) -> None:
     with file_stage() as stage, OcrQueue(stage.settings) as queue, stage.redis.client() as redis:
         uri = queue.storage.put("inputs/picture.png", picture.getvalue(), "image/png")
         contestants = {
-            "ocrqueue, engine null": _system(queue, stage, [uri] * count),
-            "bare Celery, no results": _bare(stage, count, results=False),
-            "bare Celery, results in Redis": _bare(stage, count, results=True),
+            "ocrqueue, engine null": _system(queue, stage, [uri] * count, children),
+            "bare Celery, no results": _bare(stage, count, children, results=False),
+            "bare Celery, results in Redis": _bare(stage, count, children, results=True),
         }
         for _ in range(rounds):
             for name, contestant in contestants.items():
                 loads.setdefault(name, []).append(_load(contestant, redis, count))
                 print(f"{name}: {loads[name][-1]}", flush=True)
-    _print(loads, count)
+    _print(loads, count, children)
 
 
-def _system(queue: OcrQueue, stage: Stage, images: list[str]) -> Contestant:
+def _system(queue: OcrQueue, stage: Stage, images: list[str], children: int) -> Contestant:
     submitted: list[Any] = []
 
     def submit() -> None:
@@ -79,18 +80,20 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str]) -> Contestant:
         queue.storage.delete_prefix("results")
 
     return Contestant(
-        partial(_left_in_core, keys=queue.registry.keys), submit, partial(system_worker, stage, "null"), check
+        partial(_left_in_core, keys=queue.registry.keys), submit, partial(system_worker, stage, "null", children), check
     )
 
 
-def _bare(stage: Stage, count: int, results: bool) -> Contestant:
+def _bare(stage: Stage, count: int, children: int, *, results: bool) -> Contestant:
     app = bare_app(stage.redis, 0, results)
 
     def submit() -> None:
         for _ in range(count):
             app.send_task(_NOTHING)
 
-    return Contestant(_left_of_celery, submit, partial(bare_worker, stage.redis, 0, results, stage.folder))
+    return Contestant(
+        _left_of_celery, submit, partial(bare_worker, stage.redis, 0, results, stage.folder, children=children)
+    )
 
 
 def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
@@ -132,8 +135,8 @@ def _memory(redis: Redis) -> int:
     return int(cast("dict[str, Any]", redis.info("memory"))["used_memory"])
 
 
-def _print(loads: dict[str, list[Load]], count: int) -> None:
-    title = f"{count} jobs, 2 at a time"
+def _print(loads: dict[str, list[Load]], count: int, children: int) -> None:
+    title = f"{count} jobs, {children} at a time"
     table = Table("", "submitted/s", "completed/s", "bytes a job waiting", "bytes a job ended", title=title)
     for name, runs in loads.items():
         for run in runs:

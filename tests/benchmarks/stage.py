@@ -100,6 +100,6 @@ def store_images(queue: OcrQueue, files: Sequence[Path]) -> list[str]:
 
 
 @contextmanager
-def system_worker(stage: Stage, engine: str) -> Iterator[None]:
-    with worker(as_environment(stage.settings), stage.folder, "--engine", engine, "--concurrency", str(CORES)):
+def system_worker(stage: Stage, engine: str, children: int = CORES) -> Iterator[None]:
+    with worker(as_environment(stage.settings), stage.folder, "--engine", engine, "--concurrency", str(children)):
         yield
