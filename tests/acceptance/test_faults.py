@@ -94,7 +94,7 @@ def test_a_random_schedule_loses_nothing(tmp_path: Path) -> None:
     with installation(tmp_path / "system", settings={"retry_limit": 8}) as into:
         schedule = make_schedule(8, 60, 20.0, [service.name for service in into.services], REHEARSED)
         rehearsal = Rehearsal(into, schedule)
-        rehearsal.run(drain_s=60)
+        rehearsal.run(stalled_after_s=60)
         assert [*broken_promises(rehearsal), *worker_deaths(rehearsal)] == []
         assert len(rehearsal.by_id) == 60
         assert sum(injection.done for injection in rehearsal.injector.injections) >= 6

@@ -28,7 +28,7 @@ from tests.faults.recovery import recovery_rows, table
 from tests.faults.rehearsal import Rehearsal
 from tests.faults.schedule import ALL_FAULTS, make_schedule
 
-_DRAIN_S: Final = 120.0
+_STALLED_AFTER_S: Final = 120.0
 _FORGETTING_JOBS: Final = 60
 _FUZZED: Final = 2000
 _WORKERS: Final = ("w1", "w2", "w3")
@@ -80,7 +80,7 @@ def _rehearse(given: argparse.Namespace, folder: Path) -> list[str]:
     with installation(folder / "rehearsal", workers=len(_WORKERS)) as into:
         rehearsal = Rehearsal(into, schedule)
         with _progress(rehearsal):
-            rehearsal.run(_DRAIN_S)
+            rehearsal.run(_STALLED_AFTER_S)
         broken = broken_promises(rehearsal)
         broken += worker_deaths(rehearsal)
         if broken:

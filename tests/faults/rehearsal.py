@@ -50,8 +50,8 @@ class Rehearsal:
         self._looking = ThreadPoolExecutor(1, "looking")
         self._looks: list[Future[None]] = []
 
-    def run(self, drain_s: float) -> None:
-        """The schedule, and then up to `drain_s` seconds for what is left of its jobs."""
+    def run(self, stalled_after_s: float) -> None:
+        """The schedule, and then what is left of its jobs, until none has ended for `stalled_after_s` seconds."""
         begin = time.monotonic()
         self.watcher.start()
         done: list[Future[None]] = []
@@ -59,9 +59,11 @@ class Rehearsal:
             for at, pool, step in sorted(self._steps(producing, breaking), key=lambda step: step[0]):
                 time.sleep(max(0.0, begin + at - time.monotonic()))
                 done.append(pool.submit(step))
-        deadline = time.monotonic() + drain_s
-        while self.unfinished() and time.monotonic() < deadline:
+        left, last_end = len(self.unfinished()), time.monotonic()
+        while left and time.monotonic() < last_end + stalled_after_s:
             time.sleep(0.2)
+            if (now := len(self.unfinished())) != left:
+                left, last_end = now, time.monotonic()
         self.took_s = time.monotonic() - begin
         self.watcher.stop()
         self._looking.shutdown()
