@@ -15,6 +15,7 @@ from contextlib import closing
 from typing import Final
 
 from ocrqueue.core import WorkerRegistry
+from ocrqueue.core.removal import removal
 from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import OcrQueueError, ResultUnreadable, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job import JOB_ID
@@ -72,16 +73,16 @@ def tidy(registry: WorkerRegistry, storage: Storage) -> None:
 
 
 def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> None:
+    result = f"{_folder(job_id)}result.json"
     try:
-        keys = list(storage.list(_folder(job_id)))
-        result = f"{_folder(job_id)}result.json"
-        # another life of the job's id may have stored it; or this one did, and was cancelled before it could say so
-        standing = stored_document(storage.get(result)) if result in keys else None
-        if standing is not None and registry.has_one_life(job_id):
-            standing = None
-        # after the look: what it has found no life has stored that goes on, or is to come
-        if keys and registry.has_left(job_id):
-            storage.delete(_unnamed(storage, job_id, keys, standing))
+        # while the claim holds no attempt at the job, should it be replayed, takes what is stored for its own
+        with removal(registry, with_leftovers=[job_id]) as ours:
+            keys = list(storage.list(_folder(job_id))) if ours.with_leftovers else []
+            standing = stored_document(storage.get(result)) if result in keys else None
+            if standing is not None and registry.result_is_left(job_id):
+                standing = None
+            if keys and ours.in_time():
+                storage.delete(_unnamed(storage, job_id, keys, standing))
     except StorageNotFound:
         return  # there is nothing, then
     except (ResultUnreadable, StorageDenied) as error:

@@ -134,11 +134,20 @@ class Installation:
         self.registry.begin(self.hold, "worker@host", "shifting")
         return job
 
-    def attempt(self, job: Job, shift: int, pages: int = 2, storage: Storage | None = None, number: int = 1) -> Outcome:
+    def attempt(
+        self,
+        job: Job,
+        shift: int,
+        pages: int = 2,
+        storage: Storage | None = None,
+        number: int = 1,
+        *,
+        is_replayed: bool = False,
+    ) -> Outcome:
         """Read the job once, without asking the registry for it: whoever woke up does not ask either."""
         engine = ShiftingEngine(self.settings, shift, pages)
         workplace = Workplace(self.settings, self.registry, storage or open_storage(self.settings), lambda _: engine)
-        return read_job(job, self.hold, Start("run", number, may_be_stored=number > 1), workplace)
+        return read_job(job, self.hold, Start("run", number, may_be_stored=is_replayed or number > 1), workplace)
 
     def document(self, job: Job) -> Document:
         storage = open_storage(self.settings)
@@ -183,7 +192,8 @@ def test_the_first_result_stands(installation: Installation, crops: CropMode) ->
     first = installation.attempt(job, shift=10)
     second = installation.attempt(job, shift=60, pages=1, number=2)
     assert (first.state, first.words) == ("succeeded", 2 * WORDS)
-    assert second.model_copy(update={"timings": first.timings}) == first
+    assert (first.stored_anew, second.stored_anew) == (True, False)
+    assert second.model_copy(update={"timings": first.timings, "stored_anew": True}) == first
     check_crops(installation.document(job), shift=10)
 
 
@@ -197,12 +207,14 @@ def test_the_first_result_stands(installation: Installation, crops: CropMode) ->
     ],
     ids=["objects-crop", "archive-crop", "objects-result", "archive-result"],
 )
+@pytest.mark.parametrize("number", [1, 2], ids=["of a replayed job", "the second"])
 def test_an_attempt_that_wakes_in_the_middle_of_its_writes_leaves_the_other_alone(
-    installation: Installation, crops: CropMode, stopped_at: Callable[[str], bool]
+    installation: Installation, crops: CropMode, stopped_at: Callable[[str], bool], number: int
 ) -> None:
+    """The attempts at a job that was replayed are counted anew."""
     job = installation.submit(crops)
     with installation.paused(job, 60, stopped_at) as woken:
-        first = installation.attempt(job, shift=10, pages=1, number=2)
+        first = installation.attempt(job, shift=10, pages=1, number=number, is_replayed=True)
         assert first.state == "partial"
     adopted = woken.result()
     assert (adopted.state, adopted.words, adopted.error) == (first.state, WORDS, first.error)
@@ -237,7 +249,7 @@ def test_a_result_that_nobody_knew_of_is_found_where_the_image_is_gone(installat
     first = installation.attempt(job, shift=10)
     open_storage(installation.settings).delete(["inputs/pages.tiff"])
     again = installation.attempt(job, shift=60)
-    assert again.model_copy(update={"timings": first.timings}) == first
+    assert again.model_copy(update={"timings": first.timings, "stored_anew": True}) == first
     check_crops(installation.document(job), shift=10)
 
 

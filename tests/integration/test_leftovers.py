@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-from ocrqueue.core import Outcome, WorkerRegistry
+from ocrqueue.core import Outcome, Start, WorkerRegistry
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.document import Document, EngineInfo, InputInfo
 from ocrqueue.errors import EngineFailed, StorageDenied, StorageUnavailable
@@ -15,7 +15,7 @@ from ocrqueue.job import Job, new_job_id
 from ocrqueue.leftovers import Tidying, tidy
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage, open_storage
-from tests.support.moves import begun, job, submit
+from tests.support.moves import begun, hold_of, job, submit
 from tests.support.processes import wait_until
 
 
@@ -86,25 +86,71 @@ def test_a_result_of_a_job_that_was_cancelled_before_it_could_be_told_goes(
     assert left(storage, given) == []
 
 
-@pytest.mark.parametrize("moment", ["before", "after the look"])
-def test_what_a_replayed_job_stores_stays(
-    registry: WorkerRegistry, storage: Storage, moment: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("own_result", [False, True])
+def test_of_a_job_with_a_result_only_what_that_does_not_name_goes(
+    registry: WorkerRegistry, storage: Storage, own_result: bool
+) -> None:
+    """An attempt that was taken for lost wakes up, and says that it has stored something."""
+    given = job()
+    submit(registry, given)
+    hold = begun(registry)
+    store(storage, given)
+    store_result(storage, given)
+    registry.finish(hold, given, Outcome(job_id=given.id, state="succeeded"))
+    registry.note_leftovers(given.id, own_result=own_result)
+    tidy(registry, storage)
+    assert left(storage, given) == ["b.png", "result.json"]
+
+
+@pytest.mark.parametrize("own_result", [False, True])
+def test_a_result_that_was_stored_after_the_job_was_cancelled_goes_whatever_its_id(
+    registry: WorkerRegistry, storage: Storage, own_result: bool
+) -> None:
+    given = ended(registry, storage, id="mine-1")
+    store_result(storage, given)
+    registry.note_leftovers(given.id, own_result=own_result)
+    tidy(registry, storage)
+    assert left(storage, given) == ([] if own_result else ["b.png", "result.json"])
+
+
+@pytest.mark.parametrize("own_result", [False, True])
+def test_what_was_stored_for_a_deleted_job_goes_unless_it_may_be_its_result(
+    registry: WorkerRegistry, storage: Storage, own_result: bool
+) -> None:
+    """A job whose record has expired looks the same, and its result is to stay."""
+    given = ended(registry, storage)
+    assert registry.run("delete", registry.arguments.delete([(given.id, given)], "")) == [b"deleted"]
+    registry.forget_deleted([(given.id, None)])
+    store_result(storage, given)
+    registry.note_leftovers(given.id, own_result=own_result)
+    assert registry.client.zrange(registry.keys.deleted(), 0, -1) == [f"{given.id} ".encode()] * own_result
+    never_there = job()
+    registry.note_leftovers(never_there.id, own_result=True)
+    assert registry.client.zcard(registry.keys.deleted()) == own_result
+    registry.client.delete(registry.keys.deleted())
+
+
+def test_a_replayed_job_takes_nothing_for_its_own_that_is_being_removed(
+    registry: WorkerRegistry, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = ended(registry, storage)
-    look = storage.list
+    starts: list[Start] = []
+    remove = storage.delete
 
-    def looked_and_replayed(prefix: str) -> Iterator[str]:
-        found = list(look(prefix))
+    def replayed_meanwhile(keys: Iterable[str]) -> None:
         DeadLetters(registry).replay(given.id)
-        begun(registry)
-        return iter(found)
+        starts.append(registry.begin(hold_of(registry), "w", "null"))
+        remove(keys)
 
-    if moment == "before":
-        DeadLetters(registry).replay(given.id)
-    else:
-        monkeypatch.setattr(storage, "list", looked_and_replayed)
+    monkeypatch.setattr(storage, "delete", replayed_meanwhile)
     tidy(registry, storage)
-    monkeypatch.undo()
+    assert [(start.number, start.is_being_removed) for start in starts] == [(1, True)]
+
+
+def test_what_a_replayed_job_stores_stays(registry: WorkerRegistry, storage: Storage) -> None:
+    given = ended(registry, storage)
+    DeadLetters(registry).replay(given.id)
+    tidy(registry, storage)
     assert left(storage, given) == ["a.png", "b.png"]
     assert registry.leftovers(1) == []
 

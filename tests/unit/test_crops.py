@@ -187,21 +187,21 @@ def test_archive_of_nothing_is_a_zip() -> None:
 
 
 def test_each_attempt_has_a_place_of_its_own() -> None:
-    assert crop_key("job-1", 1, "p001-w0001") == "results/job-1/crops/p001-w0001.png"
-    assert crop_key("job-1", 2, "p001-w0001") == "results/job-1/crops-2/p001-w0001.png"
-    assert (archive_key("job-1", 1), archive_key("job-1", 2)) == (
+    assert crop_key("job-1", "", "p001-w0001") == "results/job-1/crops/p001-w0001.png"
+    assert crop_key("job-1", "2-5f3a", "p001-w0001") == "results/job-1/crops-2-5f3a/p001-w0001.png"
+    assert (archive_key("job-1", ""), archive_key("job-1", "2-5f3a")) == (
         "results/job-1/crops.zip",
-        "results/job-1/crops-2.zip",
+        "results/job-1/crops-2-5f3a.zip",
     )
 
 
-@pytest.mark.parametrize("attempt", [1, 2, 13])
+@pytest.mark.parametrize("attempt", ["", "2-0b", "13-ffa0"])
 @pytest.mark.parametrize("root", ["s3://bucket/results/crops", "file:///results/old/crops"])
-def test_a_copy_of_crops_lies_where_the_attempts_own_would(root: str, attempt: int) -> None:
-    for earlier in (1, 2, 13):
+def test_a_copy_of_crops_lies_where_the_attempts_own_would(root: str, attempt: str) -> None:
+    for earlier in ("", "2-0b", "13-ffa0"):
         for of in (
             archive_key,
-            lambda job, number: archive_key(job, number, 7),
-            lambda job, number: crop_key(job, number, "p001-w0001"),
+            lambda job, name: archive_key(job, name, 7),
+            lambda job, name: crop_key(job, name, "p001-w0001"),
         ):
             assert copy_key(f"{root}/{of('old', earlier)}", "old", "new", attempt) == of("new", attempt)

@@ -89,6 +89,8 @@ def test_a_time_without_zone_is_utc() -> None:
         {"reply_to": "ocrqueue:queued"},
         {"reply_to": "ocr.tesseract"},
         {"reply_to": "unacked_index"},
+        {"reply_to": "acme:ocrqueue:leases"},
+        {"reply_to": "acme_kombu.binding.x"},
         {"reply_to": "_kombu.binding.x"},
         {"reply_to": "celery-task-meta-x"},
         {"tenant": 7},

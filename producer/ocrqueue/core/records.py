@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ocrqueue.document import Confidence, Document, Timings
 from ocrqueue.errors import ErrorInfo
@@ -38,6 +38,8 @@ class Outcome(BaseModel):
     trail: tuple[Step, ...] = ()
     agreement: Share | None = None
     timings: Timings = Timings()
+    stored_anew: bool = Field(default=False, exclude=True)
+    """Whether the result was stored by the attempt itself: none of another attempt stood there. Not kept in Redis."""
     error: ErrorInfo | None = None
 
     @classmethod

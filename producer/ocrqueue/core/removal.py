@@ -30,6 +30,9 @@ class Removal:
     inputs: tuple[str, ...]
     """Names of images: their keys are `inputs/<name>`."""
     job_ids: tuple[str, ...]
+    """Jobs of which all that is stored is to go."""
+    with_leftovers: tuple[str, ...]
+    """Jobs of which only what their result does not name is to go."""
     _last_request_at: float
 
     def in_time(self) -> bool:
@@ -39,25 +42,30 @@ class Removal:
 
 @contextmanager
 def removal(
-    registry: Registry, inputs: Sequence[tuple[str, str]] = (), job_ids: Sequence[str] = ()
+    registry: Registry,
+    inputs: Sequence[tuple[str, str]] = (),
+    job_ids: Sequence[str] = (),
+    with_leftovers: Sequence[str] = (),
 ) -> Iterator[Removal]:
     """Claim what nobody refers to, some 100 things at most, for as long as the block lasts.
 
     `inputs`: names of uploaded images, each with the id of a job whose reference to it ends now, or "".
-    `job_ids`: jobs without a record, of which all that is stored is to go. Raises BrokerUnavailable.
+    `job_ids`: jobs without a record, of which all that is stored is to go. `with_leftovers`: jobs that are known
+    to have some. Raises BrokerUnavailable.
     """
     token, request_s = uuid.uuid4().hex, _longest_request_s(registry.settings)
     began = time.monotonic()
-    arguments = registry.arguments.claim_removal(token, _SPARE_S + request_s, inputs, job_ids)
-    names = [*(name for name, _ in inputs), *job_ids]
+    arguments = registry.arguments.claim_removal(token, _SPARE_S + request_s, inputs, job_ids, with_leftovers)
+    names = [*(name for name, _ in inputs), *job_ids, *with_leftovers]
     ours = [bool(answer) for answer in registry.run("claim_removal", arguments)]
     claimed = [name for name, is_ours in zip(names, ours, strict=True) if is_ours]
+    asked = [*("input" for _ in inputs), *("job" for _ in job_ids), *("leftovers" for _ in with_leftovers)]
+
+    def claimed_as(kind: str) -> tuple[str, ...]:
+        return tuple(name for name, of, is_ours in zip(names, asked, ours, strict=True) if is_ours and of == kind)
+
     try:
-        yield Removal(
-            tuple(name for (name, _), is_ours in zip(inputs, ours[: len(inputs)], strict=True) if is_ours),
-            tuple(job_id for job_id, is_ours in zip(job_ids, ours[len(inputs) :], strict=True) if is_ours),
-            began + _SPARE_S,
-        )
+        yield Removal(claimed_as("input"), claimed_as("job"), claimed_as("leftovers"), began + _SPARE_S)
     finally:
         if claimed:
             # it ends by itself in a while

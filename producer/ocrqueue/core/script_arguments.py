@@ -225,8 +225,8 @@ class ScriptArguments:
     def note_action(self, fields: Mapping[str, str | int]) -> Arguments:
         return [self.keys.root, *(each for pair in fields.items() for each in pair)]
 
-    def note_leftovers(self, job_id: str) -> Arguments:
-        return [self.keys.root, job_id]
+    def note_leftovers(self, job_id: str, *, own_result: bool) -> Arguments:
+        return [self.keys.root, job_id, int(own_result)]
 
     def ring(self, bells: Sequence[str], waits_ms: int = 0) -> Arguments:
         """`bells`: lanes, or `:` and a worker's holder; `waits_ms`: for how long a ring stays there, 0: until heard."""
@@ -253,9 +253,15 @@ class ScriptArguments:
         return [self.keys.root, name, job_id]
 
     def claim_removal(
-        self, token: str, seconds: float, inputs: Sequence[tuple[str, str]], job_ids: Sequence[str]
+        self,
+        token: str,
+        seconds: float,
+        inputs: Sequence[tuple[str, str]],
+        job_ids: Sequence[str],
+        with_leftovers: Sequence[str] = (),
     ) -> Arguments:
-        return [self.keys.root, token, int(seconds * 1000), _compact(inputs), _compact(job_ids)]
+        named = (_compact(inputs), _compact(job_ids), _compact(with_leftovers))
+        return [self.keys.root, token, int(seconds * 1000), *named]
 
     def end_removal(self, token: str, names: Sequence[str]) -> Arguments:
         return [self.keys.root, token, _compact(names)]

@@ -11,7 +11,7 @@ import redis
 
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.keys import Keys
-from ocrqueue.core.records import FINAL_STATES, Outcome, State
+from ocrqueue.core.records import Outcome, State
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
@@ -306,26 +306,23 @@ class WorkerRegistry(Registry):
         parted = [entry.decode(errors="replace").partition(" ") for entry in cast("list[bytes]", found)]
         return [(job_id, name or None) for job_id, _, name in parted]
 
-    def has_left(self, job_id: str) -> bool:
-        """Whether the job is one of those still, and has not begun anew."""
-        with broker_errors(), self.client.pipeline(transaction=True) as pipeline:
-            pipeline.sismember(self.keys.leftovers(), job_id)
-            pipeline.hget(self.keys.record(job_id), "state")
-            is_listed, state = pipeline.execute()
-        return bool(is_listed) and (state is None or state.decode() in FINAL_STATES)
+    def result_is_left(self, job_id: str) -> bool:
+        """Whether a result that stands in storage is a leftover too: the job ended without one, and no other life of
+        its id can have stored it.
 
-    def has_one_life(self, job_id: str) -> bool:
-        """Whether nothing was stored for the job before its submission: its id was made for that, nobody has replayed
-        it, and Redis has forgotten nothing since."""
+        That is so where the id was made for this submission, nobody has replayed the job, and Redis has forgotten
+        nothing since; or where the attempt that stored the result has said so.
+        """
         with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
-            pipeline.hget(self.keys.record(job_id), "replication")
+            pipeline.hmget(self.keys.record(job_id), "state", "replication", "own_result")
             pipeline.get(self.keys.replication())
-            submitted_in, known = pipeline.execute()
-        return submitted_in is not None and submitted_in == known
+            (state, submitted_in, own_result), known = pipeline.execute()
+        ended_without = state in (b"failed", b"cancelled")
+        return ended_without and (own_result is not None or (submitted_in is not None and submitted_in == known))
 
-    def note_leftovers(self, job_id: str) -> None:
-        """Something was stored for the job after its end."""
-        self.run("note_leftovers", self.arguments.note_leftovers(job_id))
+    def note_leftovers(self, job_id: str, *, own_result: bool) -> None:
+        """Something was stored for the job after its end. `own_result`: no result stands but what the caller stored."""
+        self.run("note_leftovers", self.arguments.note_leftovers(job_id, own_result=own_result))
 
     def forget_leftovers(self, job_ids: Sequence[str]) -> None:
         """What these jobs had stored is removed."""

@@ -23,8 +23,8 @@ JOB_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 TENANT: Final = r"^([A-Za-z0-9][A-Za-z0-9_.@-]{0,63})?$"
 BATCH: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 REPLY_QUEUE: Final = r"^[A-Za-z0-9_.:-]{1,128}$"
-_RESERVED_NAMES: Final = ("ocrqueue:", "ocr.", "unacked", "_kombu.", "celery-task-meta-")
-"""Beginnings of Redis keys that are no queues of an app's: a list in the place of one would stop all workers."""
+_RESERVED_NAMES: Final = ("ocrqueue:", "unacked", "_kombu.", "celery-task-meta-")
+"""Parts of the names of keys that are no queues of an app's: a list in the place of one would stop all workers."""
 _LANGUAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,31}(/[A-Za-z0-9_]{1,32})?")
 
 
@@ -222,8 +222,11 @@ def engine_queues(engine: str) -> tuple[str, ...]:
 
 
 def is_reserved_queue(name: str) -> bool:
-    """Whether it is a key of ocrqueue's or Celery's own, and no queue that an app can have."""
-    return name.startswith(_RESERVED_NAMES)
+    """Whether it is a key of ocrqueue's or Celery's own, and no queue that an app can have.
+
+    Another installation in the same Redis has these names behind its prefix.
+    """
+    return name.startswith("ocr.") or any(reserved in name for reserved in _RESERVED_NAMES)
 
 
 def is_lane(queue: str) -> bool:

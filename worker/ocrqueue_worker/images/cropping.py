@@ -71,25 +71,24 @@ def build_archive(named: Sequence[tuple[str, bytes]]) -> tuple[bytes, list[tuple
     return data, places
 
 
-def crop_key(job_id: str, attempt: int, word_id: str) -> str:
+def crop_key(job_id: str, attempt: str, word_id: str) -> str:
     """Where the crop of a word is stored."""
     return f"{crops_folder(job_id, attempt)}/{word_id}.png"
 
 
-def archive_key(job_id: str, attempt: int, page: int | None = None) -> str:
+def archive_key(job_id: str, attempt: str, page: int | None = None) -> str:
     """Where the archive of all crops of a job is stored; of one page, where pages are read as parts of their own."""
     folder = crops_folder(job_id, attempt)
     return f"{folder}.zip" if page is None else f"{folder}/p{page:05d}.zip"
 
 
-def crops_folder(job_id: str, attempt: int) -> str:
-    """Crops are objects below it, or an archive beside it.
+def crops_folder(job_id: str, attempt: str) -> str:
+    """Crops are objects below it, or an archive beside it. `attempt` is its name, "" for a job's very first.
 
-    Attempts after the first have a place of their own.
     Two workers may have one job at once, and an engine may read it differently: neither is to touch the crops that the
     other's result names.
     """
-    return f"results/{job_id}/crops" if attempt <= 1 else f"results/{job_id}/crops-{attempt}"
+    return f"results/{job_id}/crops-{attempt}" if attempt else f"results/{job_id}/crops"
 
 
 def _quarter_turns(polygon: Polygon) -> int | None:

@@ -89,6 +89,14 @@ class Attempt:
         """Whether it gathers the pages that the job's other parts have read."""
         return self.hold.page is None and self.start.pages > 0
 
+    @property
+    def name(self) -> str:
+        """What tells what it stores from what others at the job store; "" where there can have been no other.
+
+        The number alone does not: it begins anew where the job is replayed, or Redis has forgotten an attempt.
+        """
+        return f"{self.start.number}-{self.hold.token[:8]}" if self.start.may_be_stored else ""
+
     def timings(self, before: Timings | None = None) -> Timings:
         return self.watch.timings(self.start.queue_wait_s, before)
 

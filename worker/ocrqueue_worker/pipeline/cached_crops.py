@@ -12,7 +12,7 @@ from ocrqueue_worker.images.cropping import crops_folder
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.crop_storage import with_crops
 
-_ATTEMPT: Final = re.compile(r"^-\d+(?=[./])")
+_ATTEMPT: Final = re.compile(r"^-\d+-[0-9a-f]+(?=[./])")
 
 
 def with_own_crops(earlier: Document, attempt: Attempt) -> Document | None:
@@ -20,8 +20,8 @@ def with_own_crops(earlier: Document, attempt: Attempt) -> Document | None:
     crops = {word.id: word.crop for word in earlier.words() if word.crop is not None}
     if not crops:
         return earlier
-    job_id, number = attempt.job.id, attempt.start.number
-    copies = {crop.uri: copy_key(crop.uri, earlier.job_id, job_id, number) for crop in crops.values()}
+    job_id, name = attempt.job.id, attempt.name
+    copies = {crop.uri: copy_key(crop.uri, earlier.job_id, job_id, name) for crop in crops.values()}
     try:
         with ThreadPoolExecutor(min(len(copies), attempt.workplace.settings.upload_threads)) as pool:
             uris = dict(zip(copies, pool.map(attempt.storage.copy_uri, copies, copies.values()), strict=True))
@@ -32,7 +32,7 @@ def with_own_crops(earlier: Document, attempt: Attempt) -> Document | None:
     return earlier.model_copy(update={"pages": tuple(with_crops(page, own) for page in earlier.pages)})
 
 
-def copy_key(uri: str, earlier_id: str, job_id: str, attempt: int) -> str:
+def copy_key(uri: str, earlier_id: str, job_id: str, attempt: str) -> str:
     """Where a copy of an earlier job's crops lies: as those of this attempt would, had it cut them."""
-    name = uri.rpartition(f"/{crops_folder(earlier_id, 1)}")[2]
+    name = uri.rpartition(f"/{crops_folder(earlier_id, '')}")[2]
     return crops_folder(job_id, attempt) + _ATTEMPT.sub("", name)

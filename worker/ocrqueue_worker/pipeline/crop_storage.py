@@ -39,7 +39,7 @@ class NoCrops:
 
 
 class _Cropping:
-    def __init__(self, job: Job, attempt: int, storage: Storage) -> None:
+    def __init__(self, job: Job, attempt: str, storage: Storage) -> None:
         self.job = job
         self.attempt = attempt
         self.storage = storage
@@ -54,7 +54,7 @@ class _Cropping:
 class ObjectCrops(_Cropping):
     """crops="objects": one PNG a word, uploaded in parallel after each page."""
 
-    def __init__(self, job: Job, attempt: int, storage: Storage, threads: int) -> None:
+    def __init__(self, job: Job, attempt: str, storage: Storage, threads: int) -> None:
         super().__init__(job, attempt, storage)
         self.threads = threads
         self.stored: dict[str, Crop] = {}
@@ -73,7 +73,7 @@ class ObjectCrops(_Cropping):
 class ArchiveCrops(_Cropping):
     """crops="archive": one stored ZIP for all pages of a part, uploaded at the end."""
 
-    def __init__(self, job: Job, attempt: int, storage: Storage, page: int | None) -> None:
+    def __init__(self, job: Job, attempt: str, storage: Storage, page: int | None) -> None:
         super().__init__(job, attempt, storage)
         self.page = page
 
@@ -91,8 +91,8 @@ class ArchiveCrops(_Cropping):
         }
 
 
-def crop_writer(job: Job, attempt: int, storage: Storage, threads: int, page: int | None = None) -> CropWriter:
-    """The writer for the job's crop mode, of one attempt (from 1) at it, or at one page of it."""
+def crop_writer(job: Job, attempt: str, storage: Storage, threads: int, page: int | None = None) -> CropWriter:
+    """The writer for the job's crop mode, of the attempt of that name at it, or at one page of it."""
     match job.crops:
         case "objects":
             return ObjectCrops(job, attempt, storage, threads)

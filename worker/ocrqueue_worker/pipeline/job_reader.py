@@ -63,7 +63,7 @@ class JobReader:
         workplace = attempt.workplace
         self._crops = crop_writer(
             attempt.job,
-            attempt.start.number,
+            attempt.name,
             workplace.storage,
             workplace.settings.upload_threads,
             attempt.hold.page,

@@ -43,7 +43,8 @@ def store_result(attempt: Attempt, document: Document, before: Timings | None = 
         document = stored_document(standing)
     if adopted or attempt.is_closing or attempt.start.number > 1 or len(document.trail) > 1:
         remove_leftovers(storage, job_id, document)
-    return Stored(document, uri, Outcome.of(document, uri, attempt.timings(before)), adopted)
+    outcome = Outcome.of(document, uri, attempt.timings(before)).model_copy(update={"stored_anew": not adopted})
+    return Stored(document, uri, outcome, adopted)
 
 
 def result_key(job_id: str) -> str:

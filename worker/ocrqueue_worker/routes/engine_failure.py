@@ -77,7 +77,7 @@ def _with_missing_crops(attempt: Attempt, document: Document) -> Document:
     missing = {page.number for page in document.pages if any(word.crop is None for word in page.words())}
     if job.crops == "none" or not missing:
         return document
-    crops = crop_writer(job, attempt.start.number, workplace.storage, workplace.settings.upload_threads)
+    crops = crop_writer(job, attempt.name, workplace.storage, workplace.settings.upload_threads)
     with open_image(fetch(job.image, workplace.settings, workplace.storage), workplace.settings) as image:
         for page in document.pages:
             if page.number in missing:

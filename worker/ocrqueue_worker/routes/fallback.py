@@ -54,7 +54,7 @@ class Turn:
         following = self.open_route.following if self.open_route else None
         by_lines = following is not None and not self.compares and reads_lines(following, workplace.registry)
         self.limits = thresholds(workplace.settings, job.engine, by_lines=by_lines)
-        self._crops = crop_writer(job, attempt.start.number, workplace.storage, workplace.settings.upload_threads)
+        self._crops = crop_writer(job, attempt.name, workplace.storage, workplace.settings.upload_threads)
         self._cropped: set[int] = set()
         self._pages: dict[int, Page] = {}
         """As they stand, by number: those of earlier turns, then this one's in their place."""
@@ -242,7 +242,7 @@ class Turn:
         document = compose(attempt, self.source, self.info, pages).model_copy(
             update={"options": attempt.job.engine_options}
         )
-        key = alone_key(attempt.job.id, attempt.start.number, self.engine.name)
+        key = alone_key(attempt.job.id, attempt.name, self.engine.name)
         with attempt.watch.measure("upload_s"):
             uri = attempt.storage.put(key, document.model_dump_json().encode(), "application/json")
         if self._caching and document.status == "succeeded":

@@ -14,8 +14,9 @@ from ocrqueue.job.route import Step
 from ocrqueue.storage import Storage
 
 
-def alone_key(job_id: str, attempt: int, engine: str) -> str:
-    return f"results/{job_id}/steps/{attempt}-{engine}.json"
+def alone_key(job_id: str, attempt: str, engine: str) -> str:
+    """`attempt`: its name."""
+    return f"results/{job_id}/steps/{attempt or 1}-{engine}.json"
 
 
 def standing_key(job_id: str, attempt: int) -> str:

@@ -34,6 +34,7 @@ from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
+from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
 from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.routes.workers_seen import workers_alive
@@ -134,10 +135,17 @@ class Delivery:
     def _cancelled(self) -> Outcome:
         return Outcome(job_id=self.hold.job_id, state="cancelled")
 
-    def _overtaken(self) -> Ignore:
+    def _overtaken(self, outcome: Outcome | None = None) -> Ignore:
         """Whoever has ended the job, if it has ended, did not know what this attempt would still store."""
-        self._until_redis_answers(lambda: self.registry.note_leftovers(self.hold.job_id))
+        own = (outcome is not None and outcome.stored_anew) or not self._result_stands()
+        self._until_redis_answers(lambda: self.registry.note_leftovers(self.hold.job_id, own_result=own))
         return Ignore()
+
+    def _result_stands(self) -> bool:
+        try:
+            return self.workplace.storage.exists(result_key(self.hold.job_id))
+        except OcrQueueError:
+            return True  # it may
 
     def _try_again(self, start: Start, error: OcrQueueError) -> None:
         """Release the part, to be tried again after exponential backoff with full jitter above half.
@@ -202,7 +210,7 @@ class Delivery:
             stands = self._finish(outcome, start)
         if stands != outcome.state:
             _log.info("job is not this worker's any more", state=stands)
-            raise self._overtaken()
+            raise self._overtaken(outcome)
         metrics.job_ended(job, outcome, start.number if start else 0, in_parts=bool(start and start.pages))
         tracing.job_ended(outcome)
         _log.info(

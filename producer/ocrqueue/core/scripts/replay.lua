@@ -21,7 +21,7 @@ local function replay(id, lane, kind, engine, job)
   local error = outcome and string.match(outcome, '"error":({.*})}$')
   note_attempt(id, {number = attempts, started = started, worker = worker, engine = engine}, 'replayed', error)
   redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_wait_ms', 'parts', 'pin', 'poison',
-    'code', 'sidesteps', 'denied', 'replication')
+    'code', 'sidesteps', 'denied', 'replication', 'own_result')
   redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history',
     with_line(history, outcome, 20), 'job', job, 'lane', lane, 'kind', kind, 'sequence', sequence, 'replayed', '1')
   redis.call('PERSIST', record)
