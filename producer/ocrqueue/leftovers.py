@@ -63,33 +63,41 @@ def tidy(registry: WorkerRegistry, storage: Storage) -> None:
 
     Raises StorageUnavailable, BrokerUnavailable: the rest is for the next time.
     """
-    while job_ids := registry.leftovers(_AT_ONCE):
-        for job_id in job_ids:
-            if re.fullmatch(JOB_ID, job_id):
-                _tidy_job(registry, storage, job_id)
-            registry.forget_leftovers([job_id])
-    before: Sequence[tuple[str, str | None]] = ()
+    claimed: set[str] = set()
     # what stays is claimed by somebody who removes it, or was killed over it: that is for the next time
+    while job_ids := [job_id for job_id in registry.leftovers(_AT_ONCE) if job_id not in claimed]:
+        for job_id in job_ids:
+            if not re.fullmatch(JOB_ID, job_id) or _tidy_job(registry, storage, job_id):
+                registry.forget_leftovers([job_id])
+            else:
+                claimed.add(job_id)
+    before: Sequence[tuple[str, str | None]] = ()
     while (deleted := registry.deleted(_AT_ONCE)) and deleted != before:
         remove_stored(registry, storage, deleted)
         before = deleted
 
 
-def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> None:
+def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> bool:
+    """Whether that is done. Not where somebody else has claimed it, or the job has begun anew."""
     result = f"{_folder(job_id)}result.json"
     try:
         # while the claim holds no attempt at the job, should it be replayed, takes what is stored for its own
         with removal(registry, with_leftovers=[job_id]) as ours:
-            keys = list(storage.list(_folder(job_id))) if ours.with_leftovers else []
+            if not ours.with_leftovers:
+                return False
+            keys = list(storage.list(_folder(job_id)))
             standing = stored_document(storage.get(result)) if result in keys else None
             if standing is not None and registry.result_is_left(job_id):
                 standing = None
-            if keys and ours.in_time():
+            if not ours.in_time():
+                return False
+            if keys:
                 storage.delete(_unnamed(storage, job_id, keys, standing))
     except StorageNotFound:
-        return  # there is nothing, then
+        return True  # there is nothing, then
     except (ResultUnreadable, StorageDenied) as error:
         _log.warning("leftovers of %s stay in storage: %s", job_id, error.info.code)
+    return True
 
 
 def remove_leftovers(storage: Storage, job_id: str, result: Document) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ocrqueue.core import Outcome, Start, WorkerRegistry
 from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.core.removal import removal
 from ocrqueue.document import Document, EngineInfo, InputInfo
 from ocrqueue.errors import EngineFailed, StorageDenied, StorageUnavailable
 from ocrqueue.job import Job, new_job_id
@@ -132,6 +133,17 @@ def test_what_was_stored_for_a_job_without_a_record_goes_unless_it_may_be_its_re
     registry.note_leftovers(never_there.id, own_result=True)
     assert registry.client.zcard(registry.keys.deleted()) == goes
     registry.client.delete(registry.keys.deleted())
+
+
+def test_what_somebody_else_has_claimed_is_removed_later(registry: WorkerRegistry, storage: Storage) -> None:
+    """It may have been killed over it."""
+    claimed, free = ended(registry, storage), ended(registry, storage)
+    with removal(registry, with_leftovers=[claimed.id]):
+        tidy(registry, storage)
+        assert (left(storage, claimed), left(storage, free)) == (["a.png", "b.png"], [])
+        assert registry.leftovers(10) == [claimed.id]
+    tidy(registry, storage)
+    assert (left(storage, claimed), registry.leftovers(10)) == ([], [])
 
 
 def test_a_replayed_job_takes_nothing_for_its_own_that_is_being_removed(

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import random
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.exceptions import RedisError
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
+from ocrqueue.core.pools import async_connection_pool
 from ocrqueue.errors import BrokerUnavailable, JobWaitTimeout, NotReplicated, QueueFull
 from ocrqueue.settings import Settings, load_settings
 from tests.support.processes import RedisServer, as_environment, environment, redis_server, wait_until
@@ -57,6 +64,27 @@ def test_replicas_have_a_job_when_its_submission_returns(servers: Replicated, re
         assert asyncio.run(submit_async(waiting, later)) == [later.id]
         assert replica.exists(queue.registry.keys.record(later.id))
         assert check(queue.registry) == []
+
+
+def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(servers: Replicated, replicated: Settings) -> None:
+    """As after a failover, where all connections of an app are made anew together."""
+
+    async def ask() -> None:
+        pool = async_connection_pool(replicated)
+        await asyncio.gather(*(ask_often(pool) for _ in range(25)))
+        await pool.disconnect()
+
+    async def ask_often(pool: Any) -> None:
+        for _ in range(60):
+            await asyncio.sleep(random.random() * 0.02)
+            with suppress(RedisError):
+                await pool.get_master_address()
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        asyncio.run(ask())
+        gc.collect()
+    assert [str(each.message) for each in told] == []
 
 
 @pytest.mark.parametrize(

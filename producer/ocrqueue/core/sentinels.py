@@ -8,6 +8,7 @@ another server than the primary of the moment is not used again.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import redis
@@ -50,14 +51,25 @@ class _Sentinels(Sentinel):
 class _AsyncSentinels(aio.Sentinel):
     """The same for asyncio."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        self._asking = 0
+        self._closing = asyncio.Lock()
+
     async def discover_master(self, service_name: str) -> Any:
+        # redis-py's pool gives out a connection that is being closed; the next one that it makes is then lost unclosed
+        async with self._closing:
+            self._asking += 1
         try:
             return await super().discover_master(service_name)
         except aio.MasterNotFoundError:
             raise aio.MasterNotFoundError(_UNNAMED) from None
         finally:
-            for each in self.sentinels:
-                await each.connection_pool.disconnect(inuse_connections=False)
+            self._asking -= 1
+            async with self._closing:
+                if not self._asking:
+                    for each in self.sentinels:
+                        await each.connection_pool.disconnect(inuse_connections=False)
 
 
 class _Connection(SentinelManagedConnection):
@@ -118,9 +130,7 @@ def sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> red
 def async_sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> redis.asyncio.ConnectionPool:
     """The same for asyncio."""
     of_servers, of_sentinels = _options(sentinels, timeout_s)
-    asked = _AsyncSentinels(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": AsyncRetry(NoBackoff(), 0)}
-    )
+    asked = _AsyncSentinels(sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": AsyncRetry(NoBackoff(), 0)})
     made = _EncryptedAsyncConnection if sentinels.encrypted else _AsyncConnection
     return _AsyncPool(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         sentinels.service, asked, **{**of_servers, **options, "connection_class": made}
