@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from ocrqueue.core import EngineOffer, WorkerInfo
-from ocrqueue.errors import EngineUnknown, JobMalformed, LanguageUnsupported, OcrQueueError, SettingsInvalid
+from ocrqueue.errors import (
+    BrokerUnavailable,
+    EngineUnknown,
+    JobMalformed,
+    LanguageUnsupported,
+    OcrQueueError,
+    SettingsInvalid,
+)
 from ocrqueue.job import Job, parse_job
 from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, check_languages, make_route
@@ -341,6 +348,54 @@ def test_threads_share_a_router() -> None:
         goes_on.set()
         assert first.result(60).engine == second.result(60).engine
     assert reads == 1
+
+
+def test_threads_share_what_reading_came_to_and_no_error_of_another() -> None:
+    reading, goes_on = threading.Event(), threading.Event()
+    reads = 0
+
+    def read() -> EnginesNow:
+        nonlocal reads
+        reads += 1
+        reading.set()
+        assert goes_on.wait(60)
+        raise BrokerUnavailable
+
+    router = Router(SETTINGS, read)
+    with ThreadPoolExecutor(3) as threads:
+        asked = [threads.submit(router.prepare, Job(image=IMAGE))]
+        assert reading.wait(60)
+        asked += [threads.submit(router.prepare, Job(image=IMAGE)) for _ in range(2)]
+        with pytest.raises(TimeoutError):
+            asked[-1].result(timeout=0.2)
+        goes_on.set()
+        errors = [future.exception(60) for future in asked]
+    assert reads == 1
+    assert [type(error) for error in errors] == [BrokerUnavailable] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
+def test_no_job_is_refused_by_what_was_asked_for_before_it_came() -> None:
+    """Another thread asks at the moment, and its answer may be of a time when the engine was not there."""
+    reading, goes_on = threading.Event(), threading.Event()
+    states = [now(KERAS), now(engine("keras", "kor", fixed=True))]
+
+    def read() -> EnginesNow:
+        reading.set()
+        assert goes_on.wait(60)
+        return states.pop(0)
+
+    router = Router(load_settings(engine_languages="keras=eng"), read)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(router.prepare, Job(image=IMAGE, engine="keras", languages=("kor",)))
+        assert reading.wait(60)
+        second = threads.submit(router.prepare, Job(image=IMAGE, engine="keras", languages=("kor",)))
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.2)
+        goes_on.set()
+        with pytest.raises(LanguageUnsupported):
+            first.result(60)
+        assert second.result(60).engine == "keras"
 
 
 def test_what_was_read_is_read_again_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

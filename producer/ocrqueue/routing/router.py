@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final
@@ -26,7 +28,7 @@ class _Known:
 
     installation: EnginesNow
     read_at: float
-    """By time.monotonic()."""
+    """When that began, by time.monotonic()."""
     checked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     """Engines and languages that fit."""
     added: Counter[tuple[str, Priority]] = field(default_factory=Counter)
@@ -36,7 +38,8 @@ class _Known:
 class Router:
     """Checks jobs, and makes their routes, by an installation that is read again when that is 2 s old.
 
-    Nothing is refused by what was read earlier: then it is read anew, and looked at again. Threads may share it.
+    Nothing is refused by what was read earlier: then it is read anew, and looked at again. Threads may share it: they
+    share what one of them reads, too, so that a Redis that is silent costs each of them one timeout.
     """
 
     def __init__(self, settings: Settings, read: Callable[[], EnginesNow]) -> None:
@@ -44,25 +47,49 @@ class Router:
         self._settings = settings
         self._read = read
         self._known: _Known | None = None
+        self._reading: Future[_Known] | None = None
         self._lock = Lock()
+        """Of what is known. Not held while Redis is asked."""
 
     def prepare(self, job: Job) -> Job:
         """The job as it is to be queued.
 
         Raises EngineUnknown, LanguageUnsupported, SettingsInvalid, BrokerUnavailable.
         """
-        with self._lock:
-            return self._prepare(job)
-
-    def _prepare(self, job: Job) -> Job:
+        asked_at = time.monotonic()
         known = self._known
-        if known is not None and time.monotonic() - known.read_at < _FRESH_S:
+        if known is None or asked_at - known.read_at >= _FRESH_S:
+            known = self._read_now()
+        while True:
             try:
-                return _prepared(job, self._settings, known)
+                with self._lock:
+                    return _prepared(job, self._settings, known)
             except OcrQueueError:
-                pass
-        known = self._known = _Known(self._read(), time.monotonic())
-        return _prepared(job, self._settings, known)
+                if known.read_at >= asked_at:
+                    raise
+            known = self._read_now()
+
+    def _read_now(self) -> _Known:
+        """By this thread, or by another one that is at it."""
+        with self._lock:
+            reading = self._reading
+            ours = reading is None
+            if reading is None:
+                reading = self._reading = Future()
+        if ours:
+            began = time.monotonic()
+            try:
+                known = _Known(self._read(), began)
+            except BaseException as error:
+                self._reading = None
+                reading.set_exception(error)
+            else:
+                self._known, self._reading = known, None
+                reading.set_result(known)
+        try:
+            return reading.result()
+        except OcrQueueError as error:
+            raise copy(error) from error  # each caller notes in its own what became of its jobs
 
 
 def _prepared(job: Job, settings: Settings, known: _Known) -> Job:

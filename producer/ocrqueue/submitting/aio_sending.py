@@ -99,6 +99,8 @@ async def _take_all(
     if isinstance(images, AsyncIterable):
         async for image in images:
             await asyncio.to_thread(pending.add, image)
+            if pending.takes_no_more:
+                return
             await _room(pending, room)
         return
     while await asyncio.to_thread(_take, images, pending):
@@ -111,12 +113,12 @@ def _take(images: Iterator[ImageInput], pending: PendingJobs) -> bool:
     for image in islice(images, PIPELINE):
         pending.add(image)
         taken += 1
-        if pending.is_full or pending.is_closed:
-            return not pending.is_closed
+        if pending.is_full or pending.takes_no_more:
+            return not pending.takes_no_more
     return taken == PIPELINE
 
 
 async def _room(pending: PendingJobs, room: asyncio.Event) -> None:
-    while pending.is_full and not pending.is_closed:
+    while pending.is_full and not pending.takes_no_more:
         room.clear()
         await room.wait()

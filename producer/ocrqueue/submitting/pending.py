@@ -175,8 +175,10 @@ class PendingJobs:
         self._closed = True
 
     @property
-    def is_closed(self) -> bool:
-        return self._closed
+    def takes_no_more(self) -> bool:
+        """Stopped, or something is wrong with one: what follows it is not to be asked for, nor checked, which can take
+        the time in which Redis is to answer, each."""
+        return self._closed or self._faulty
 
     def close(self) -> None:
         """No further upload begins."""

@@ -69,6 +69,11 @@ class Sender:
                 wait_s = self._pending.wait_s()
                 self._stopped.wait(LINGER_S / 4 if wait_s is None else wait_s)
 
+    @property
+    def has_fault(self) -> bool:
+        """The call will end with an error, once what was taken before is queued."""
+        return self._fault is not None or self._pending.takes_no_more
+
     def add(self, image: ImageInput) -> None:
         """Take an image. What is due is to be sent next, by step()."""
         self._pending.add(image, meanwhile=self._send_due)
@@ -154,6 +159,8 @@ def _queued_in_order(images: Iterable[ImageInput | Waiting], sender: Sender) -> 
         if not isinstance(image, Waiting):
             sender.add(image)
         yield from _sent(sender, everything=False)
+        if sender.has_fault:
+            break
     yield from _sent(sender, everything=True)
     if (fault := sender.admission.not_replicated()) is not None:
         raise fault
