@@ -73,6 +73,15 @@ class Reads(NullEngine):
             raise LanguageMissing(language=language)
 
 
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """What answers is waited for, however busy the machine."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(look_module, "_STORAGE_S", LONG_S)
+        patched.setattr(look_module, "_SOURCES_S", LONG_S)
+        yield
+
+
 class Looking:
     def __init__(self, settings: Settings) -> None:
         self.engine, self.troubles, self.verdict = Reads(settings), Troubles(), Verdict()

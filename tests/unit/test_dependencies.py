@@ -30,6 +30,7 @@ ENGINE_FILES = {
     "images/heif.py": ["heif"],
     "sources/gs.py": ["vision"],
     "layout": ["keras", "keras-onnx", "rapid", "vision"],
+    "preparation": ["tesseract", "keras", "keras-onnx", "rapid", "vision"],
     "telemetry/tracing.py": ["tracing"],
 }
 # another build of the same

@@ -30,6 +30,10 @@ class Step(BaseModel):
     attempt: Annotated[int, Field(ge=0)] = Field(
         default=0, description="The job's attempt that it was; 0: the engine was passed over."
     )
+    stored_as: str = Field(
+        default="",
+        description="What its files in storage are named by, where the attempt's number alone is not enough.",
+    )
     pages: int = Field(default=0, description="Pages that it read.")
     pages_sent_on: int = Field(default=0, description="Of these, how many went on to the next engine as a whole.")
     lines_sent_on: int = Field(default=0, description="Single lines of other pages that went on to the next engine.")

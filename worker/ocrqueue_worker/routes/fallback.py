@@ -255,6 +255,7 @@ class Turn:
             version=self.info.version,
             model=self.info.model,
             attempt=self.attempt.start.number,
+            stored_as=self.attempt.name,
             pages=len(read),
             pages_sent_on=sum(entry.verdict in ("page sent on", "failed") for entry in entries if self.open_route),
             lines_sent_on=sum(self._lines_sent_on(page) for page in read) if self.open_route else 0,
@@ -288,7 +289,7 @@ class Turn:
         attempt.check_cancelled(len(standing.pages), len(standing.pages))
         with attempt.watch.measure("upload_s"):
             attempt.storage.put(
-                standing_key(attempt.job.id, attempt.start.number),
+                standing_key(attempt.job.id, attempt.name),
                 standing.model_dump_json().encode(),
                 "application/json",
             )
