@@ -459,14 +459,14 @@ class PdfPasswordRequired(OcrQueueError):
     """The PDF is encrypted, and the job has no password."""
 
     code = "pdf.password_required"
-    remedy = "Submit it anew with its password: submit(..., password=...) or --password-file. It is kept until the end."
+    remedy = "Submit it again with its password: submit(..., password=...) or --password-file."
 
 
 class PdfPasswordWrong(OcrQueueError):
     """The PDF is encrypted, and the job's password does not open it."""
 
     code = "pdf.password_wrong"
-    remedy = "Submit it anew with the password that opens it in a viewer."
+    remedy = "Give the password that opens it in a viewer."
 
 
 class PdfEncryptionUnsupported(OcrQueueError):
@@ -512,7 +512,7 @@ class PdfPageTooSlow(OcrQueueError):
 
 
 class PdfExtraMissing(OcrQueueError):
-    """To put text into a PDF that was read needs pikepdf, which is not installed."""
+    """pikepdf is not installed. It puts text into a PDF that was read."""
 
     code = "pdf.extra_missing"
     remedy = "Install it: pip install 'ocrqueue[pdf]'."

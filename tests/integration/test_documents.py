@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import uuid
 from io import BytesIO
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from PIL import Image
 
@@ -76,6 +78,48 @@ def test_a_password_opens_a_pdf_and_is_gone_after_that(installation: Installatio
         assert PASSWORD.encode() not in everything(queue, job.id)
     assert PASSWORD not in installation.worker.log.read_text(encoding="utf-8")
     assert check(queue.registry) == []
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_the_searchable_pdf_of_an_encrypted_one_is_stored_while_its_password_is_there(
+    queue: OcrQueue, split: bool
+) -> None:
+    data = encrypted(FOUR)
+    options = {"split": True} if split else {}
+    asked = {"password": PASSWORD, "outputs": ["pdf"], "existing_text": "use", "crops": "none", "options": options}
+    document = queue.submit(data, engine="null", dpi=72, **asked).result(60)  # type: ignore[arg-type]
+    assert document.warnings == ()
+    with pypdfium2.PdfDocument(document.output("pdf").open().read()) as pdf:
+        assert ["Page 1" in page.get_textpage().get_text_range() for page in pdf] == [True, False, False, False]
+
+
+def test_the_command_line_writes_the_searchable_pdf_of_an_encrypted_one(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path, secret = tmp_path / "four.pdf", tmp_path / "password"
+    path.write_bytes(encrypted(FOUR))
+    secret.write_text(f"{PASSWORD}\n")
+    given = as_environment(installation.settings).items()
+    environment = os.environ | {f"OCRQUEUE_{name.upper()}": str(value) for name, value in given}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ocrqueue.cli", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    opened = ["--password-file", str(secret)]
+    done = run("submit", "-e", "null", "--dpi", "72", *opened, "-f", "pdf", "-O", "read", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    job_id = json.loads(done.stdout.splitlines()[-1])["id"]
+    for arguments in (["result", job_id, "-f", "pdf", "-O", "one.pdf"], ["overlay", job_id, "-O", "two.pdf"]):
+        refused = run(*arguments)
+        assert refused.returncode != 0
+        assert "pdf.password_required" in refused.stderr
+        assert "--password-file" in refused.stderr
+        done = run(*arguments, *opened)
+        assert done.returncode == 0, done.stderr
+    for written in ("read/four.pdf", "one.pdf", "two.pdf"):
+        with pypdfium2.PdfDocument(tmp_path / written) as pdf:
+            assert len(pdf) == 4
 
 
 def test_a_password_is_gone_with_a_job_that_is_cancelled_before_it_begins(installation: Installation) -> None:

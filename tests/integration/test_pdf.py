@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import tracemalloc
 from collections.abc import Sequence
@@ -11,11 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops, TiffImagePlugin
+from PIL import Image, ImageChops, ImageDraw, TiffImagePlugin
 
 from ocrqueue.document import Box, Document, Page, Word, box_of
 from ocrqueue.document.formats.page_image import open_page
-from ocrqueue.errors import ErrorInfo, ImageNotRecognised, PageNotFound
+from ocrqueue.errors import (
+    ErrorInfo,
+    ImageNotRecognised,
+    PageNotFound,
+    PdfDamaged,
+    PdfPasswordRequired,
+    PdfPasswordWrong,
+)
 from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
 
 pikepdf = pytest.importorskip("pikepdf", reason="pip install 'ocrqueue[pdf]'")
@@ -225,6 +233,78 @@ def test_other_images_lose_nothing(mode: str, form: str) -> None:
             assert ("/SMask" in image) == (mode in {"LA", "RGBA"})
 
 
+def tiff_picture(mode: str, compression: str, **tags: Any) -> bytes:
+    """In one strip: letters, which fax is made for."""
+    image = Image.new("L", (400, 300), 255)
+    ImageDraw.Draw(image).text((20, 20), "Hello 42\nagain", fill=0, font_size=60)
+    written = BytesIO()
+    image.convert(mode).save(written, "TIFF", compression=compression, strip_size=10**6, **tags)
+    return written.getvalue()
+
+
+def refilled(data: bytes) -> bytes:
+    """A TIFF with the bits of its strip in the other order, and a tag that says so."""
+    with Image.open(BytesIO(data)) as image:
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        start, size = tags[273][0], tags[279][0]
+    turned_bits = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+    changed = data[:start] + data[start : start + size].translate(turned_bits) + data[start + size :]
+    # PlanarConfiguration, which is 1 anyway, becomes FillOrder 2
+    entry, other = struct.pack("<HHII", 284, 3, 1, 1), struct.pack("<HHII", 266, 3, 1, 2)
+    assert changed.count(entry) == 1
+    return changed.replace(entry, other)
+
+
+def embedded_and_shown(source: bytes) -> tuple[str, bytes, Image.Image, Image.Image]:
+    """The image's filter and bytes, what pdfium shows of it, and what it is to show."""
+    viewed = open_page(source, 1)
+    page = Page(number=1, width=viewed.width, height=viewed.height, dpi=72)
+    pdf = document_of(page).to_pdf(source)
+    with pypdfium2.PdfDocument(pdf) as opened:
+        shown = opened[0].render(scale=1).to_pil().convert("RGB")
+    with pikepdf.open(BytesIO(pdf)) as written:
+        image = written.pages[0].obj.Resources.XObject.Image
+        return str(image.Filter), image.read_raw_bytes(), shown, viewed
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize("other_order", [False, True])
+def test_a_fax_of_a_tiff_keeps_its_bytes(white_is_zero: bool, other_order: bool) -> None:
+    source = tiff_picture("1", "group4", **({"tiffinfo": {262: 0}} if white_is_zero else {}))
+    with Image.open(BytesIO(source)) as image:
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        assert tags[262] == (0 if white_is_zero else 1)
+        fax = source[tags[273][0] :][: tags[279][0]]
+    coding, embedded, shown, viewed = embedded_and_shown(refilled(source) if other_order else source)
+    assert coding == "/CCITTFaxDecode"
+    assert embedded == fax
+    assert ImageChops.difference(shown, viewed).getbbox() is None
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "YCbCr"])
+def test_a_jpeg_of_a_tiff_is_not_compressed_anew(mode: str) -> None:
+    source = tiff_picture(mode, "jpeg")
+    with Image.open(BytesIO(source)) as image:
+        scan = source[image.tag_v2[273][0] :][2 : image.tag_v2[279][0]]  # type: ignore[attr-defined]
+    coding, embedded, shown, viewed = embedded_and_shown(source)
+    assert coding == "/DCTDecode"
+    assert embedded.endswith(scan)
+    assert max(ImageChops.difference(shown, viewed).convert("L").getextrema()) < 12
+
+
+@pytest.mark.parametrize("form", ["TIFF in strips", "PNG"])
+def test_black_and_white_becomes_fax_without_loss(form: str) -> None:
+    if form == "PNG":
+        written = BytesIO()
+        Image.open(BytesIO(tiff_picture("1", "group4"))).save(written, "PNG")
+        source = written.getvalue()
+    else:
+        source = tiff_picture("1", "group4", tiffinfo={278: 10})
+    coding, _, shown, viewed = embedded_and_shown(source)
+    assert coding == "/CCITTFaxDecode"
+    assert ImageChops.difference(shown, viewed).getbbox() is None
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_turns_the_picture_and_not_its_bytes(orientation: int) -> None:
     image = Image.new("RGB", (40, 30), "white")
@@ -292,6 +372,32 @@ def test_a_page_of_a_pdf_is_grafted(rotate: int) -> None:
 def test_a_pdf_without_that_page_is_refused() -> None:
     with pytest.raises(PageNotFound):
         document_of(ENGLISH.model_copy(update={"number": 2})).to_pdf(source_pdf(0))
+
+
+def locked(data: bytes) -> bytes:
+    written = BytesIO()
+    with pikepdf.open(BytesIO(data)) as pdf:
+        pdf.save(written, encryption=pikepdf.Encryption(owner="owner", user="user"))
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("password", ["user", "owner"])
+def test_an_encrypted_pdf_is_opened_by_its_password(password: str) -> None:
+    source = locked(source_pdf(0))
+    pdf = document_of(ENGLISH).to_pdf(source, password=password)
+    assert words_of(of_pdfium(pdf)) == truth(ENGLISH)
+    assert document_of(ENGLISH).to_overlay_pdf(source, password=password) != pdf
+
+
+def test_without_its_password_an_encrypted_pdf_is_an_error_with_a_remedy() -> None:
+    source = locked(source_pdf(0))
+    with pytest.raises(PdfPasswordRequired) as missing:
+        document_of(ENGLISH).to_pdf(source)
+    assert "password=" in missing.value.info.remedy
+    with pytest.raises(PdfPasswordWrong):
+        document_of(ENGLISH).to_pdf(source, password="another")
+    with pytest.raises(PdfDamaged):
+        document_of(ENGLISH).to_pdf(b"%PDF-1.7 and nothing else")
 
 
 def test_several_images_become_one_pdf() -> None:

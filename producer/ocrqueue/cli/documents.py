@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = click.Choice(sorted(OUTPUTS))
 
-Picture = Callable[[], bytes]
+Picture = Callable[[], "ImageFile"]
 """Gets the file that was read, which the formats that show it need."""
 
 _UNSAFE: Final = re.compile(r"[^\w.,+=@ -]+")
@@ -110,15 +110,9 @@ def write_document(document: Document, format_name: str, path: Path, picture: Pi
             stored[number].save(file)
         else:
             with file.open("wb") as target:
-                write_file(document, format_name, target, lambda: _image(picture), number=number)
+                write_file(document, format_name, target, picture, number=number)
         written.append(file)
     return written
-
-
-def _image(picture: Picture) -> ImageFile:
-    from ocrqueue.document.formats.page_image import ImageFile
-
-    return ImageFile(picture())
 
 
 def _page_path(path: Path, number: int) -> Path:
@@ -143,7 +137,7 @@ def print_document(document: Document, format_name: str, picture: Picture, title
         for piece in stored.pieces():
             sys.stdout.buffer.write(piece)
     elif format_name in NEEDS_IMAGE:
-        write_file(document, format_name, sys.stdout.buffer, lambda: _image(picture))
+        write_file(document, format_name, sys.stdout.buffer, picture)
     else:
         for text in written_pieces(document, format_name):
             sys.stdout.buffer.write(text.encode("utf-8", "replace"))

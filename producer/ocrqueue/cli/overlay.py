@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
 from ocrqueue.cli.documents import safe_name, say_page_errors
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.output import json_option, print_json, say
-from ocrqueue.cli.pictures import IMAGE_OPTION, picture_read
+from ocrqueue.cli.pictures import IMAGE_OPTION, PASSWORD_OPTION, password_in, picture_read
 from ocrqueue.cli.results import finished_document
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
@@ -28,6 +28,7 @@ from ocrqueue.errors import PageNotFound
 )
 @click.option("--page", type=click.IntRange(min=1), metavar="N", help="This page only.  [default: all]")
 @IMAGE_OPTION
+@PASSWORD_OPTION
 @json_option
 @click.pass_context
 def overlay(
@@ -36,6 +37,7 @@ def overlay(
     output: Path | None,
     page: int | None,
     local_image: Path | None,
+    password_file: TextIO | None,
     as_json: bool,
 ) -> None:
     """Draw the words on the picture that was read.
@@ -55,7 +57,7 @@ def overlay(
     if target.suffix.lower() in _WHOLE:
         shown = document if page is None else _only(document, page)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(_WHOLE[target.suffix.lower()](shown, picture))
+        target.write_bytes(_WHOLE[target.suffix.lower()](shown, picture, password_in(password_file)))
         if as_json:
             print_json({"page": page, "file": str(target)})
         else:
@@ -76,15 +78,19 @@ def overlay(
     context.exit(exit_of_states([document.status]))
 
 
-def _html(document: Document, picture: bytes) -> bytes:
+def _html(document: Document, picture: bytes, _password: str | None) -> bytes:
     return document.to_overlay_html(picture).encode("utf-8", "replace")
+
+
+def _pdf(document: Document, picture: bytes, password: str | None) -> bytes:
+    return document.to_overlay_pdf(picture, password=password)
 
 
 def _only(document: Document, number: int) -> Document:
     return document.model_copy(update={"pages": tuple(page for page in document.pages if page.number == number)})
 
 
-_WHOLE: Final[dict[str, Callable[[Document, bytes], bytes]]] = {".html": _html, ".pdf": Document.to_overlay_pdf}
+_WHOLE: Final[dict[str, Callable[[Document, bytes, str | None], bytes]]] = {".html": _html, ".pdf": _pdf}
 """What holds all pages in one file."""
 
 

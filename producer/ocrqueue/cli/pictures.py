@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -17,12 +16,26 @@ from ocrqueue.errors import SourceInvalid, SourceNotFound
 from ocrqueue.job.references import redact_uri
 from ocrqueue.storage.files import file_uri_path
 
+if TYPE_CHECKING:
+    from ocrqueue.document.formats.page_image import ImageFile
+
 IMAGE_OPTION: Final = click.option(
     "--image",
     "local_image",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The picture that was read, if it is neither in storage nor a file:// of this machine.",
 )
+
+PASSWORD_OPTION: Final = click.option(
+    "--password-file",
+    type=click.File("r"),
+    metavar="FILE",
+    help="Holds the password of an encrypted PDF; - is stdin. A line break at its end is left out.",
+)
+
+
+def password_in(file: TextIO | None) -> str | None:
+    return None if file is None else file.read().rstrip("\r\n")
 
 
 def picture_read(queue: OcrQueue, job_id: str, document: Document, local_image: Path | None = None) -> bytes:
@@ -40,10 +53,21 @@ def picture_read(queue: OcrQueue, job_id: str, document: Document, local_image: 
 
 
 def picture_getter(
-    queue: OcrQueue, job_id: str, document: Document, local_image: Path | None = None
-) -> Callable[[], bytes]:
-    """picture_read for those who may not need it."""
-    return partial(picture_read, queue, job_id, document, local_image)
+    queue: OcrQueue,
+    job_id: str,
+    document: Document,
+    local_image: Path | None = None,
+    *,
+    password: str | None = None,
+) -> Callable[[], ImageFile]:
+    """picture_read for those who may not need it, as a file; `password` opens it."""
+
+    def get() -> ImageFile:
+        from ocrqueue.document.formats.page_image import ImageFile
+
+        return ImageFile(picture_read(queue, job_id, document, local_image), password=lambda: password)
+
+    return get
 
 
 def original_picture(queue: OcrQueue, job_id: str, document: Document) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -17,7 +18,7 @@ from ocrqueue.cli.documents import (
 )
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.output import json_option, print_json, say, say_error
-from ocrqueue.cli.pictures import IMAGE_OPTION, picture_getter
+from ocrqueue.cli.pictures import IMAGE_OPTION, PASSWORD_OPTION, password_in, picture_getter
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
 from ocrqueue.errors import ErrorInfo
@@ -33,6 +34,7 @@ from ocrqueue.errors import ErrorInfo
     help="Write what the job has stored in other formats to this folder, as ID.EXT; with --format that format.",
 )
 @IMAGE_OPTION
+@PASSWORD_OPTION
 @json_option
 @click.pass_context
 def result(
@@ -42,6 +44,7 @@ def result(
     output: Path | None,
     output_dir: Path | None,
     local_image: Path | None,
+    password_file: TextIO | None,
     as_json: bool,
 ) -> None:
     """Print what was read.
@@ -58,7 +61,7 @@ def result(
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)
         wanted = "json" if as_json else format_name or "text"
-        picture = picture_getter(queue, job_id, document, local_image)
+        picture = picture_getter(queue, job_id, document, local_image, password=password_in(password_file))
         if output_dir is not None:
             formats = [wanted] if as_json or format_name else stored_formats(document)
             for path in write_documents(document, formats, output_dir, safe_name(job_id), picture):

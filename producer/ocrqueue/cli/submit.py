@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO, cast, get_args
+from typing import Any, cast, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -20,7 +20,7 @@ from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say
-from ocrqueue.cli.pictures import picture_getter
+from ocrqueue.cli.pictures import PASSWORD_OPTION, password_in, picture_getter
 from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue, SubmittedJob, submit_as_read
 from ocrqueue.core import JobStatus
@@ -59,6 +59,8 @@ class Wanted:
     format_name: str | None
     folder: Path | None
     as_json: bool
+    password: str | None = field(default=None, repr=False)
+    """Opens the images that are encrypted PDFs."""
 
 
 def _complete_image(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -118,12 +120,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     "[default: read_anyway]",
 )
 @click.option("--pages", metavar="RANGES", help="Pages of a document, such as 1-3,7,10-.  [default: all]")
-@click.option(
-    "--password-file",
-    type=click.File("r"),
-    metavar="FILE",
-    help="Holds the password of an encrypted PDF; - is stdin. A line break at its end is left out.",
-)
+@PASSWORD_OPTION
 @click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
@@ -168,12 +165,13 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
         timeout=given.pop("timeout"),
         format_name=given.pop("format_name"),
         folder=given.pop("output_dir"),
+        password=password_in(given.pop("password_file")),
         as_json=as_json,
     )
     if as_json and wanted.format_name and wanted.folder is None:
         raise click.UsageError("--json and --format both print to stdout; choose one, or give --output-dir.")
     sending = Sending(given.pop("wait_for_room"), given.pop("close_batch"))
-    fields = job_fields(**given)
+    fields = job_fields(**given, password=wanted.password)
     if sending.close_batch and fields["batch"] is None:
         raise click.UsageError("--close goes with --batch.")
     names = expand_images(images, arriving_lines(sys.stdin))
@@ -209,7 +207,6 @@ def job_fields(
     options: tuple[str, ...],
     outputs: tuple[str, ...],
     no_cache: bool,
-    password_file: TextIO | None,
     **same: Any,
 ) -> dict[str, Any]:
     """Fields of Job from the command line's; those not given are None."""
@@ -224,7 +221,6 @@ def job_fields(
         "options": (parse_options_by_engine if by_engine else parse_options)(options) or None,
         "outputs": split_names(outputs),
         "cache": False if no_cache else None,
-        "password": password_file.read().rstrip("\r\n") if password_file else None,
     }
 
 
@@ -312,7 +308,7 @@ def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Se
         record: dict[str, object] = {"source": names[status.id], **status.model_dump(mode="json")}
         if wanted.folder is not None and status.state in {"succeeded", "partial"}:
             document = queue.document(status)
-            picture = picture_getter(queue, status.id, document)
+            picture = picture_getter(queue, status.id, document, password=wanted.password)
             written = write_documents(document, formats, wanted.folder, stems[status.id], picture)
             record["output"] = str(written[0]) if len(written) == 1 else list(map(str, written))
             if status.state == "partial":
@@ -323,7 +319,7 @@ def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Se
     found = wait_for(queue, submission.ids, wanted.timeout, on_end=on_end, progress=not wanted.as_json)
     ended = [found[job_id] for job_id in submission.ids]
     if wanted.format_name and wanted.folder is None:
-        _print_documents(queue, ended, submission.names, format_name)
+        _print_documents(queue, ended, submission.names, format_name, wanted.password)
     elif not wanted.as_json:
         print_statuses(ended, submission.names)
     for document, name in partial:
@@ -332,11 +328,14 @@ def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Se
     return ended
 
 
-def _print_documents(queue: OcrQueue, ended: list[JobStatus], names: list[str], format_name: str) -> None:
+def _print_documents(
+    queue: OcrQueue, ended: list[JobStatus], names: list[str], format_name: str, password: str | None
+) -> None:
     for status, name in zip(ended, names, strict=True):
         if status.state not in {"succeeded", "partial"}:
             continue
         document = queue.document(status)
         title = name if len(ended) > 1 else ""
-        print_document(document, format_name, picture_getter(queue, status.id, document), title)
+        picture = picture_getter(queue, status.id, document, password=password)
+        print_document(document, format_name, picture, title)
         say_page_errors(document, name)

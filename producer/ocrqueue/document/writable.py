@@ -70,15 +70,14 @@ class Writable:
         page: str = _formats(".page_xml").page_file(self, number)
         return page
 
-    def to_pdf(self, image: bytes) -> bytes:
-        """A searchable PDF of `image`, the file that was read. Raises what bind_pdf raises."""
-        pdf: bytes = _formats(".pdf").searchable_pdf(self, image)
-        return pdf
+    def to_pdf(self, image: bytes, *, password: str | None = None) -> bytes:
+        """A searchable PDF of `image`, the image or PDF that was read. `password` opens it if it is encrypted; the new
+        PDF is not. Raises what bind_pdf raises."""
+        return self._searchable(image, password, annotated=False)
 
-    def to_overlay_pdf(self, image: bytes) -> bytes:
+    def to_overlay_pdf(self, image: bytes, *, password: str | None = None) -> bytes:
         """The searchable PDF with an annotation around each word: its text and confidence."""
-        pdf: bytes = _formats(".pdf").searchable_pdf(self, image, annotated=True)
-        return pdf
+        return self._searchable(image, password, annotated=True)
 
     def to_overlay_html(self, image: bytes) -> str:
         """One HTML file with the pages and their words marked: no script, and nothing that is fetched."""
@@ -103,6 +102,11 @@ class Writable:
         """In a notebook: the words where they stand on the first pages."""
         shown: str = _formats(".overlay_html").notebook_html(self)
         return shown
+
+    def _searchable(self, image: bytes, password: str | None, *, annotated: bool) -> bytes:
+        file = _formats(".page_image").ImageFile(image, password=lambda: password)
+        pdf: bytes = _formats(".pdf").searchable_pdf(self, file, annotated=annotated)
+        return pdf
 
     def _rendered(self, name: str) -> str:
         text: str = _formats().render(self, name)

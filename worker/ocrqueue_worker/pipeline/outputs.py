@@ -132,7 +132,11 @@ class _Writer:
             with open_source(Fetched(self._document.input, None, data), self._attempt) as pages:
                 return pages.page(number).image
 
-        return ImageFile(data, max_pixels=self._settings.image_max_pixels, otherwise=decoded)
+        def password() -> str | None:
+            return self._attempt.workplace.registry.password(self._attempt.job.id)
+
+        max_pixels = self._settings.image_max_pixels
+        return ImageFile(data, max_pixels=max_pixels, otherwise=decoded, password=password)
 
     def _source(self) -> bytes:
         if self._data is None:

@@ -49,9 +49,12 @@ class ImageFile:
         *,
         max_pixels: int = MAX_PIXELS,
         otherwise: Callable[[int], Image.Image] | None = None,
+        password: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`otherwise` gives the picture of a page that cannot be decoded here; raises what it raises, then."""
+        """`otherwise` gives the picture of a page that cannot be decoded here, and may raise. `password` opens a
+        PDF; it is asked only where that is encrypted."""
         self.data = data
+        self.password = password
         self._max_pixels = max_pixels
         self._otherwise = otherwise
         self._image: Image.Image | None = None

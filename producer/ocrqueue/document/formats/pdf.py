@@ -64,7 +64,9 @@ def bind_pdf(
     where that cannot be decoded it is empty. Pages of images wait in a file without a name, those of PDFs in
     memory. `on_page` is called after each.
 
-    Raises what reading an image raises; and PdfExtraMissing where a source is a PDF, which needs the extra `pdf`.
+    Raises what reading an image raises. Of a source that is a PDF: PdfExtraMissing without the extra `pdf`, PdfDamaged,
+    and PdfPasswordRequired or PdfPasswordWrong where it is encrypted. ImageFile(data, password=...) opens it then. What
+    is written is not encrypted.
     """
     with ExitStack() as opened:
         binding = _Binding(opened, annotated, on_page)
@@ -88,7 +90,7 @@ class _Binding:
     def add(self, document: Document, data: bytes | ImageFile) -> None:
         self._languages = self._languages or document.languages
         if _is_pdf(data):
-            self._graft(document, _content(data))
+            self._graft(document, data)
         else:
             with ImageFile(data) if isinstance(data, bytes) else nullcontext(data) as file:
                 self._draw(document, file)
@@ -101,10 +103,11 @@ class _Binding:
             self._drawn.add(page, file)
             self._on_page()
 
-    def _graft(self, document: Document, content: bytes) -> None:
+    def _graft(self, document: Document, data: bytes | ImageFile) -> None:
         self._grafted = self._grafted or GraftedPdf(annotated=self._annotated)
         self._take_drawn(self._grafted)
-        source = self._grafted.open(BytesIO(content))
+        file = data if isinstance(data, ImageFile) else ImageFile(data)
+        source = self._grafted.open(BytesIO(file.data), file.password)
         self._opened.callback(source.close)
         for page in document.pages:
             self._grafted.add(page, source)

@@ -81,6 +81,10 @@ class DrawnPdf:
             **{"Type": Name("XObject"), "Subtype": Name("Image"), "Width": image.width, "Height": image.height},
             **{"BitsPerComponent": image.bits, "ColorSpace": colours, "Filter": Name(image.filter)},
         }
+        if image.filter == "CCITTFaxDecode":
+            # group 4 has black runs of ones; BlackIs1 says that a one is to be drawn as white
+            fax: dict[str, Value] = {"K": -1, "Columns": image.width, "Rows": image.height}
+            described["DecodeParms"] = {**fax, "BlackIs1": image.white_is_one}
         if image.inverted:
             described["Decode"] = [1, 0] * 4
         if image.alpha:

@@ -103,6 +103,8 @@ def _atom(value: Name | int | float) -> bytes:
             text = f"{int(value)} 0 R"
         case Name():
             text = f"/{value}"
+        case bool():
+            text = str(value).lower()
         case int():
             text = str(value)
         case _:

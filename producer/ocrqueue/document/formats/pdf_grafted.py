@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 from ocrqueue.document import Page
 from ocrqueue.document.formats.glyphless_font import ASCENT, DESCENT, UNITS, Codes, font_file
 from ocrqueue.document.formats.pdf_annotations import frames, moved_box
 from ocrqueue.document.formats.pdf_text import FONT_NAME, Matrix, language_tag, text_content
-from ocrqueue.errors import PageNotFound, PdfExtraMissing
+from ocrqueue.errors import PageNotFound, PdfDamaged, PdfExtraMissing, PdfPasswordRequired, PdfPasswordWrong
 
 if TYPE_CHECKING:
     import pikepdf
+
+_OPENED_BY: Final = (
+    "Give the PDF's password: to_pdf(data, password=...), or --password-file on the command line. A worker that has "
+    'the job\'s password stores this file beside the result: outputs=["pdf"].'
+)
 
 
 class GraftedPdf:
@@ -30,9 +36,30 @@ class GraftedPdf:
         # filled when all characters are known
         self._font = self._pdf.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name.Font))
 
-    def open(self, source: IO[bytes]) -> pikepdf.Pdf:
-        """To be open until the new one is written."""
-        opened: pikepdf.Pdf = self._pikepdf.open(source)
+    def open(self, source: IO[bytes], password: Callable[[], str | None] = lambda: None) -> pikepdf.Pdf:
+        """To be open until the new one is written, which is not encrypted. `password` is asked if `source` is.
+
+        Raises PdfPasswordRequired, PdfPasswordWrong or PdfDamaged.
+        """
+        try:
+            return self._opened(source, "")
+        except self._pikepdf.PasswordError:
+            given = password()
+        if given is None:
+            raise PdfPasswordRequired("The PDF is encrypted.", remedy=_OPENED_BY)
+        source.seek(0)
+        try:
+            return self._opened(source, given)
+        except self._pikepdf.PasswordError:
+            raise PdfPasswordWrong("The password does not open the PDF.") from None
+
+    def _opened(self, source: IO[bytes], password: str) -> pikepdf.Pdf:
+        try:
+            opened: pikepdf.Pdf = self._pikepdf.open(source, password=password)
+        except self._pikepdf.PasswordError:
+            raise
+        except self._pikepdf.PdfError as error:
+            raise PdfDamaged(f"The PDF cannot be opened: {error}"[:300]) from None
         return opened
 
     def add_drawn(self, source: pikepdf.Pdf) -> None:

@@ -1,14 +1,15 @@
-"""The image of a page as an object of a PDF: JPEGs by their own bytes, all others without loss."""
+"""The image of a page as an object of a PDF: JPEGs and fax by their own bytes, all others without loss."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from PIL import Image
 
 from ocrqueue.document.formats.page_image import ImageFile
+from ocrqueue.document.formats.pdf_tiff import as_fax, fax_of_tiff, jpeg_of_tiff
 
 _ORIENTATION_TAG: Final = 0x0112
 _LEVEL: Final = 6
@@ -42,6 +43,8 @@ class EmbeddedImage:
     viewed: tuple[int, int]
     """Width and height as a viewer shows it."""
     inverted: bool = False
+    white_is_one: bool = False
+    """Of fax."""
     palette: bytes = field(default=b"", repr=False)
     """Of RGB, where `data` holds indexes."""
     alpha: bytes = field(default=b"", repr=False)
@@ -59,6 +62,10 @@ def _embedded(image: Image.Image, data: bytes) -> EmbeddedImage:
         # Adobe's CMYK is stored inverted, and Pillow's plugin tells it by the same marker as PDF readers do
         inverted = image.mode == "CMYK" and "adobe" in image.info
         return _of(image, image.mode, data, "DCTDecode", inverted=inverted)
+    if (jpeg := jpeg_of_tiff(image, data)) is not None:
+        return _of(image, image.mode, jpeg, "DCTDecode")
+    if image.mode == "1" and not image.has_transparency_data:
+        return _black_and_white(image, data)
     if image.mode == "P" and not image.has_transparency_data:
         palette = image.getpalette("RGB") or [0, 0, 0]
         return _of(image, "P", _compressed(image), "FlateDecode", palette=bytes(palette[: 3 * 256]))
@@ -75,7 +82,17 @@ def _embedded(image: Image.Image, data: bytes) -> EmbeddedImage:
         flat = flat.getchannel("R") if layered_mode == "L" else flat
     else:
         flat = image if image.mode in _COLOURS else image.convert("RGB")
-    return _of(image, flat.mode, _compressed(flat), "FlateDecode", alpha=alpha, bits=1 if flat.mode == "1" else 8)
+    return _of(image, flat.mode, _compressed(flat), "FlateDecode", alpha=alpha)
+
+
+def _black_and_white(image: Image.Image, data: bytes) -> EmbeddedImage:
+    """A TIFF's own fax; or else as what is smaller: text as fax, what is dithered by Flate."""
+    if (fax := fax_of_tiff(image, data)) is not None:
+        return replace(_of(image, "1", fax[0], "CCITTFaxDecode", bits=1), white_is_one=fax[1])
+    coded, compressed = as_fax(image), _compressed(image)
+    if coded is not None and len(coded) < len(compressed):
+        return replace(_of(image, "1", coded, "CCITTFaxDecode", bits=1), white_is_one=True)
+    return _of(image, "1", compressed, "FlateDecode", bits=1)
 
 
 def _of(
