@@ -1,8 +1,8 @@
-"""See it work: a private Redis, a worker and the sample images, on this machine, from start to end.
+"""See it work: a private Redis, a worker and the samples, on this machine, from start to end.
 
     ./run demo [--engine NAME]
 
-What an app does is in `submit_samples` and `follow`: submit images, wait as they end, take the Document.
+What an app does is in `submit_samples` and `follow`: submit documents, wait as they end, take what was read.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class TrueWord:
 
 @dataclass
 class Sample:
-    """A sample image, what was made of it, and the text that it really shows."""
+    """A sample, what was made of it, and the text that it really shows."""
 
     image: Path
     job: SubmittedJob
@@ -71,7 +71,7 @@ class Sample:
 @click.option("--engine", default="tesseract", show_default=True)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"))
 def demo(engine: str, output: Path) -> None:
-    """Read the sample images with a system of our own, show what came out, and end."""
+    """Read the samples with a system of our own, show what came out, and end."""
     console = Console(highlight=False)
     shutil.rmtree(output, ignore_errors=True)
     started = time.monotonic()
@@ -79,11 +79,11 @@ def demo(engine: str, output: Path) -> None:
     console.print(f"Starting a private Redis and a worker for {' and for '.join(engines)} ...")
     concurrency = CONCURRENCY.get(engine)
     with LocalSystem(output / "data", engines, concurrency) as system, OcrQueue(system.settings) as queue:
-        console.print(f"Ready after {time.monotonic() - started:.1f} s. Submitting the images in {SAMPLES.name}/ ...")
+        console.print(f"Ready after {time.monotonic() - started:.1f} s. Submitting what is in {SAMPLES.name}/ ...")
         submitted = time.monotonic()
         samples = submit_samples(queue, engine, console)
         follow(queue, samples, console)
-        console.print(f"Read {len(samples)} images in {time.monotonic() - submitted:.1f} s.")
+        console.print(f"Read {len(samples)} files in {time.monotonic() - submitted:.1f} s.")
         for sample in samples:
             if sample.document is not None:
                 write_files(sample.document, sample.image, output)
@@ -107,7 +107,8 @@ def submit_samples(queue: OcrQueue, engine: str, console: Console) -> list[Sampl
             continue
         own = wanted["options"]
         options = {"tesseract": own} if engine == "auto" else own if engine == "tesseract" else {}
-        job = queue.submit(image, engine=engine, languages=wanted["languages"], options=options, tag=image.name)
+        # the worker stores a searchable PDF beside each result
+        job = queue.submit(image, engine=engine, languages=wanted["languages"], options=options, outputs=["pdf"])
         words = [TrueWord(word["page"], word["text"], word["polygon"]) for word in wanted["words"]]
         samples.append(Sample(image, job, image.with_suffix(".txt").read_text(encoding="utf-8"), words))
     return samples
@@ -156,16 +157,20 @@ def live_progress(samples: list[Sample], console: Console) -> Iterator[ProgressC
 
 
 def write_files(document: Document, image: Path, output: Path) -> None:
-    """The Document in every format, its crops, and each page with the words drawn on it."""
+    """The searchable PDF, the Document in other formats, its crops, and each page with the words marked."""
     results, crops, overlays = output / "results", output / "crops" / image.stem, output / "overlays"
     for folder in (results, crops, overlays):
         folder.mkdir(parents=True, exist_ok=True)
+    document.output("pdf").save(results / f"{image.stem}.pdf")
     for name, extension in EXTENSIONS.items():
         (results / f"{image.stem}.{extension}").write_text(render(document, name), encoding="utf-8")
     for word in document.words():
         if word.crop is not None:
             (crops / crop_name(word)).write_bytes(word.crop.open().read())
     data = image.read_bytes()
+    if image.suffix == ".pdf":
+        (overlays / f"{image.stem}.pdf").write_bytes(document.to_overlay_pdf(data))
+        return
     for page in document.pages:
         name = f"{image.stem}.png" if len(document.pages) == 1 else f"{image.stem}-p{page.number:03d}.png"
         draw_overlay(document, open_page(data, page.number), page.number).save(overlays / name, compress_level=1)
@@ -174,7 +179,7 @@ def write_files(document: Document, image: Path, output: Path) -> None:
 def show_table(samples: list[Sample], console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     routed = any(sample.status is not None and sample.status.route for sample in samples)
-    left = ("image", "state")
+    left = ("file", "state")
     for name in (*left, *(() if routed else ("pages",)), "words", "found", "right", "conf.", "errors", "OCR s"):
         table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
     if routed:
@@ -227,17 +232,19 @@ def show_next_steps(samples: list[Sample], engine: str, output: Path, console: C
     started = " ".join(f"--engine {name}" for name in (AUTO if engine == "auto" else (engine,)))
     text = f"""
 Everything has ended; what it made is in {output}/:
-  results/   text, JSON (boxes, confidences), TSV and hOCR of each image
-  overlays/  each page with its words marked, and beside it what was read
+  results/   searchable PDF, text, JSON (boxes, confidences), TSV and hOCR of each file
+  overlays/  each page with its words marked
   crops/     the picture of every word
 
-Try next, to start it again with the jobs above:
+Open {output}/results/letter.pdf and search it for "lighthouse": samples/letter.pdf is only a picture of the text.
+
+To start the system again, with the jobs above:
   .venv/bin/ocrqueue local {started} --data {output}/data
 
 and in another terminal:
   export PATH="$PWD/.venv/bin:$PATH"; . {output}/data/env
   ocrqueue status {job_id}
-  ocrqueue submit --engine {engine} --format text samples/receipt.jpg
+  ocrqueue submit --engine {engine} --format text samples/letter.pdf
   ocrqueue --help"""
     console.print(Text(text), soft_wrap=True)
 

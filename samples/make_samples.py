@@ -1,4 +1,4 @@
-"""Make the sample images, and beside each its text and the true box of each word.
+"""Make the samples, images and a PDF, and beside each its text and the true box of each word.
 
     python samples/make_samples.py [FOLDER]
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,17 @@ def contract() -> Sample:
     return Sample("contract.tif", pages, save={"compression": "group4", "dpi": (200, 200)})
 
 
+def letter() -> Sample:
+    """Two pages of a scanner with a feeder: soft, grainy, on paper that is not quite white, as JPEGs in a PDF."""
+    pages = [page_of_text(title, body, SERIF, 31) for title, body in texts.LETTER_PAGES]
+    for number, page in enumerate(pages):
+        softened = page.image.filter(ImageFilter.GaussianBlur(0.7)).point(lambda level: 35 + level * 205 / 255)
+        page.image = grained(softened, random.Random(20 + number), 4)
+    written = time.struct_time((2024, 9, 30, 9, 15, 0, 0, 274, 0))
+    dates = {"creationDate": written, "modDate": written}
+    return Sample("letter.pdf", pages, save={"resolution": DPI, "quality": 55, "optimize": True, **dates})
+
+
 def receipt() -> Sample:
     """Thermal print: monospaced, softened a little, uneven light, grain."""
     sheet = Sheet.blank(620, 960, paper=236)
@@ -180,7 +192,7 @@ def grained(image: Image.Image, generator: random.Random, strength: int) -> Imag
 
 
 def write(sample: Sample, folder: Path) -> None:
-    """NAME.png (or .jpg, .tif), NAME.txt and NAME.json."""
+    """NAME.png (or .jpg, .tif, .pdf), NAME.txt and NAME.json."""
     path = folder / sample.image
     first, *others = (page.image for page in sample.pages)
     more_pages = {"save_all": True, "append_images": others} if others else {}
@@ -206,7 +218,7 @@ def write(sample: Sample, folder: Path) -> None:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (english_page, korean_page, rotated_page, two_columns, contract, receipt, street_sign):
+    for make in (english_page, korean_page, rotated_page, two_columns, contract, letter, receipt, street_sign):
         sample = make()
         write(sample, folder)
         print(folder / sample.image)

@@ -114,3 +114,32 @@ CONTRACT_PAGES = (
         ),
     ),
 )
+
+LETTER_PAGES = (
+    (
+        "The Lighthouse Trust of Eastwater",
+        (
+            "Dear members,",
+            "The lamp of the old lighthouse was lit again on 14 September, for the first time since 1968. It was made "
+            "from 62 pieces of glass, of which 59 are the first ones. Three had to be cast anew, and nobody who has "
+            "climbed the stairs since then could say which three they are.",
+            "The work cost 18,400 crowns. You gave 11,250 of them, the harbour office 5,000, and the rest came from "
+            "the sale of tea and maps at the gate. A list of all payments lies in the library until the end of "
+            "the year.",
+            "From April on the tower will be open on Sundays between two and five. There are 117 steps. Children climb "
+            "them in four minutes, the chairman in nine, and the cat of the keeper does not climb them at all.",
+        ),
+    ),
+    (
+        "What we ask of you",
+        (
+            "We look for six people who will sit at the gate on one Sunday of each month. You need no knowledge of "
+            "ships. You need a warm coat, because the wind comes through the door, and patience with questions about "
+            "the cat.",
+            "Please tell Mrs Amelia Thorne by 20 February which Sundays suit you. She lives at 3 Ropewalk, and her "
+            "telephone is 555 0187. If she is not at home, put a note under the blue flowerpot.",
+            "The yearly meeting is on Friday, 7 March, at half past seven in the net loft. There will be soup.",
+            "With kind regards, Henry Aldous, Chairman",
+        ),
+    ),
+)

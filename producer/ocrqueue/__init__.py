@@ -1,4 +1,4 @@
-"""ocrqueue: OCR as a message queue. Apps submit image references, workers read them, apps poll for words.
+"""ocrqueue: a job queue for OCR. Apps submit PDFs and images, workers read them, apps get words and searchable PDFs.
 
 >>> from ocrqueue import OcrQueue
 >>> with OcrQueue() as queue:                                            # doctest: +SKIP

@@ -214,7 +214,8 @@ def test_the_demo_reads_every_sample_and_leaves_nothing_running(tmp_path: Path) 
     for name in samples:
         assert f"{name}." in done.stdout
         assert (output / "results" / f"{name}.txt").stat().st_size > 20
-        assert list((output / "overlays").glob(f"{name}*.png"))
+        assert list((output / "overlays").glob(f"{name}*.p[nd][gf]"))
+        assert (output / "results" / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
         assert list((output / "crops" / name).glob("p001-w0001*.png"))
     assert left_of(tmp_path) == []
     shutil.rmtree(output)

@@ -82,7 +82,8 @@ def trade(model: str) -> None:
     engine = _engine("tensorflow", 2, model)
     samples = Path(__file__).parents[2] / "samples"
     pages = [(path, json.loads(path.read_text())) for path in sorted(samples.glob("*.json"))]
-    pages = [(path, sample) for path, sample in pages if sample["languages"] == ["eng"] and "rotated" not in path.name]
+    pages = [(path, sample) for path, sample in pages if sample["languages"] == ["eng"]]
+    pages = [(path, sample) for path, sample in pages if "rotated" not in path.name and "pdf" not in sample["image"]]
     print("| scale | max_size | s a page | found | read right |\n| --- | --- | --- | --- | --- |")
     for scale, max_size in TRADES:
         found = right = total = 0

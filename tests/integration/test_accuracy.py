@@ -76,7 +76,8 @@ def samples(
 
 
 @pytest.mark.parametrize(
-    "name", ["english-page", "korean-page", "two-columns", "contract", "rotated-page", "receipt", "street-sign"]
+    "name",
+    ["english-page", "korean-page", "two-columns", "contract", "letter", "rotated-page", "receipt", "street-sign"],
 )
 def test_characters_are_read(samples: dict[str, Sample], name: str) -> None:
     sample = samples[name]
@@ -90,7 +91,7 @@ def test_words_of_a_receipt_are_found(samples: dict[str, Sample]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rotation"),
-    [("rotated-page", 90), ("english-page", 0), ("two-columns", 0), ("contract", 0), ("street-sign", 0)],
+    [("rotated-page", 90), ("english-page", 0), ("two-columns", 0), ("contract", 0), ("letter", 0), ("street-sign", 0)],
 )
 def test_words_lie_where_they_are_printed(samples: dict[str, Sample], name: str, rotation: int) -> None:
     """All but one word in a hundred: Tesseract 5.3 misplaces one of the 302 on the English page."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 import pytest
 from PIL import Image
 
-from tests.support.samples import NAMES, SAMPLES, box, description
+from tests.support.samples import NAMES, SAMPLES, box, description, pages
 
 CRISP = ["contract", "english-page", "korean-page", "rotated-page", "two-columns"]
 LARGEST_FOLDER_BYTES = 2_500_000
@@ -15,9 +15,7 @@ LARGEST_FOLDER_BYTES = 2_500_000
 
 @lru_cache(maxsize=2)
 def page_of(name: str, number: int) -> Image.Image:
-    with Image.open(SAMPLES / description(name)["image"]) as image:
-        image.seek(number - 1)
-        return image.convert("L")
+    return pages(name)[number - 1].convert("L")
 
 
 def test_all_kinds_of_sample_are_there() -> None:
@@ -26,6 +24,7 @@ def test_all_kinds_of_sample_are_there() -> None:
         "contract.tif",
         "english-page.png",
         "korean-page.png",
+        "letter.pdf",
         "receipt.jpg",
         "rotated-page.png",
         "street-sign.jpg",
@@ -36,10 +35,10 @@ def test_all_kinds_of_sample_are_there() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_words_are_the_text_in_reading_order(name: str) -> None:
-    pages = (SAMPLES / f"{name}.txt").read_text(encoding="utf-8").split("\f")
+    texts = (SAMPLES / f"{name}.txt").read_text(encoding="utf-8").split("\f")
     words = description(name)["words"]
-    assert {word["page"] for word in words} == set(range(1, len(pages) + 1))
-    for number, text in enumerate(pages, 1):
+    assert {word["page"] for word in words} == set(range(1, len(texts) + 1))
+    for number, text in enumerate(texts, 1):
         assert text.split() == [word["text"] for word in words if word["page"] == number]
 
 

@@ -82,7 +82,7 @@ def _announce(system: LocalSystem, data: Path, as_json: bool) -> None:
         print_json({"variables": system.variables, "data": str(system.data), "workers": workers})
     else:
         say(f"ready: {', '.join(system.engines)}; logs are in {data / 'logs'}; Ctrl-C ends it all")
-        say(f"in another terminal: . {data / 'env'}; ocrqueue submit --format text IMAGE")
+        say(f"in another terminal: . {data / 'env'}; ocrqueue submit --format text FILE")
         say(f"{data / 'env'} sets:")
         for line in system.exports():
             click.echo(line)

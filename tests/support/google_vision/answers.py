@@ -26,7 +26,9 @@ from google.cloud.vision import (
     Vertex,
     Word,
 )
-from PIL import Image, ImageSequence
+from PIL import Image
+
+from tests.support.samples import pages
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 
@@ -70,10 +72,9 @@ def _samples() -> dict[str, tuple[Lines, str]]:
     for truth_file in sorted(SAMPLES.glob("*.json")):
         truth = json.loads(truth_file.read_text())
         texts = truth_file.with_suffix(".txt").read_text().split("\f")
-        with Image.open(SAMPLES / truth["image"]) as image:
-            for number, (frame, text) in enumerate(zip(ImageSequence.Iterator(image), texts, strict=True), 1):
-                words = iter(word for word in truth["words"] if word["page"] == number)
-                found[fingerprint(frame)] = (_lines(text, words), {"kor": "ko"}.get(truth["languages"][0], "en"))
+        for number, (frame, text) in enumerate(zip(pages(truth_file.stem), texts, strict=True), 1):
+            words = iter(word for word in truth["words"] if word["page"] == number)
+            found[fingerprint(frame)] = (_lines(text, words), {"kor": "ko"}.get(truth["languages"][0], "en"))
     return found
 
 
