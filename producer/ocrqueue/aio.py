@@ -43,6 +43,7 @@ from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import Settings, load_client_settings
+from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submitting.aio_sending import submit_in_order
 from ocrqueue.submitting.image_input import ImageInput
@@ -133,7 +134,11 @@ class AsyncOcrQueue(AsyncManyJobs):
     """A connection to one installation, for one event loop."""
 
     def __init__(
-        self, settings: Settings | None = None, *, s3_session: boto3.session.Session | None = None, **overrides: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        s3_session: boto3.session.Session | None = None,
+        **overrides: Unpack[ClientOverrides],
     ) -> None:
         """Raises SettingsInvalid."""
         self.settings = load_client_settings(settings, **overrides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
@@ -31,6 +31,7 @@ from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_client_settings
+from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.pending import PendingJobs
@@ -124,7 +125,11 @@ class OcrQueue(ManyJobs):
     """A connection to one installation. Safe to share between threads; close it, or use it in a `with`."""
 
     def __init__(
-        self, settings: Settings | None = None, *, s3_session: boto3.session.Session | None = None, **overrides: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        s3_session: boto3.session.Session | None = None,
+        **overrides: Unpack[ClientOverrides],
     ) -> None:
         """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings, and come before
         both. Connects at first use. `s3_session`: with the credentials for this client's storage, if it is a bucket;

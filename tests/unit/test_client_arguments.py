@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import Job
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings.model import _OF_WORKERS_ALONE
+from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.submitting.submission import JobFields
 
 BOTH = pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])
@@ -40,6 +43,12 @@ def test_overrides_count_beside_settings(client: Callable[..., Any]) -> None:
 def test_fields_of_a_job_are_typed(client: type, name: str) -> None:
     assert get_args(get_type_hints(getattr(client, name))["fields"]) == (JobFields,)
     assert set(JobFields.__annotations__) == set(Job.model_fields) - {"schema_version", "image", "route"}
+
+
+@BOTH
+def test_settings_are_typed(client: type) -> None:
+    assert signature(client).parameters["overrides"].annotation == "Unpack[ClientOverrides]"
+    assert set(ClientOverrides.__annotations__) == set(Settings.model_fields) - _OF_WORKERS_ALONE
 
 
 @BOTH
