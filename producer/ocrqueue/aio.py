@@ -13,7 +13,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
@@ -163,6 +163,8 @@ class AsyncOcrQueue(AsyncManyJobs):
         self._loop = None
         await self._subscriber.close()
         await self.client.aclose()
+        if "_blocking_registry" in self.__dict__:
+            self._blocking_registry.close()
 
     @cached_property
     def storage(self) -> Storage:
@@ -355,11 +357,12 @@ class AsyncOcrQueue(AsyncManyJobs):
         return AsyncDeadLetters(self._in_thread)
 
     async def _in_thread(self, function: Callable[[Registry], Answer]) -> Answer:
-        def run() -> Answer:
-            with closing(Registry(self.settings)) as registry:
-                return function(registry)
+        return await asyncio.to_thread(function, self._blocking_registry)
 
-        return await asyncio.to_thread(run)
+    @cached_property
+    def _blocking_registry(self) -> Registry:
+        """For what is asked in threads: one for all calls, with connections of its own."""
+        return Registry(self.settings)
 
     async def engines(self) -> dict[str, list[WorkerInfo]]:
         """See OcrQueue.engines."""

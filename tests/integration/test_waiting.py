@@ -270,3 +270,37 @@ def test_handles_of_one_id_are_equal(settings: Settings) -> None:
     assert {queue.job("a"), queue.job("a")} == {queue.job("a")}
     assert {other.job("a"), other.job("a")} == {other.job("a")}
     assert queue.job("a") != other.job("a")
+
+
+@pytest.mark.parametrize("timeout", [1e300, float("inf"), 1e12])
+def test_a_timeout_of_any_length_can_be_waited_for(settings: Settings, timeout: float) -> None:
+    """Threads cannot sleep for as long as a float can tell."""
+    with OcrQueue(settings) as queue, ThreadPoolExecutor(2) as threads:
+        job = queue.submit(IMAGE)
+
+        async def wait() -> JobStatus:
+            async with AsyncOcrQueue(settings) as other:
+                return await other.job(job.id).wait(timeout)
+
+        waits = [threads.submit(job.wait, timeout), threads.submit(lambda: asyncio.run(wait()))]
+        wait_until(lambda: queue._subscriber._watches._watches, 60, "it waits")
+        end(queue, [job.id])
+        assert [each.result(60).state for each in waits] == ["cancelled", "cancelled"]
+        with pytest.raises(ValueError, match="not a number"):
+            job.wait(float("nan"))
+
+
+async def test_what_is_asked_of_the_installation_takes_no_connection_each_time(settings: Settings) -> None:
+    with OcrQueue(settings) as other:
+
+        def opened() -> int:
+            return int(other.registry.client.info("stats")["total_connections_received"])
+
+        async with AsyncOcrQueue(settings) as queue:
+            await queue.engines()
+            before = opened()
+            for _ in range(5):
+                await queue.engines()
+                await queue.queues()
+                await queue.engine_statuses()
+            assert opened() - before <= 1

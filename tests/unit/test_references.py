@@ -33,3 +33,22 @@ def test_user_password_and_query_are_not_shown() -> None:
     assert redact_uri("https://me:hush@host/a.png?sig=hush#hush") == "https://host/a.png?..."
     assert redact_uri("s3://bucket/key") == "s3://bucket/key"
     assert redact_uri("s3://bucket/scan#1.png") == "s3://bucket/scan#1.png"
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:///C:/scans/page%201.png", "C:/scans/page 1.png"),
+        ("file://localhost/d:/x.png", "d:/x.png"),
+        ("file://server/share/x.png", "//server/share/x.png"),
+        ("file:///scans/x.png", "/scans/x.png"),
+    ],
+)
+def test_a_path_on_windows_has_a_drive_or_a_server(uri: str, path: str) -> None:
+    assert file_uri_path(uri, windows=True) == path
+
+
+def test_elsewhere_a_server_is_refused_and_a_colon_is_part_of_the_name() -> None:
+    assert file_uri_path("file:///C:/x.png", windows=False) == "/C:/x.png"
+    with pytest.raises(SourceInvalid):
+        file_uri_path("file://server/share/x.png", windows=False)

@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,9 +42,39 @@ def test_an_older_client_reads_a_newer_word_as_unknown() -> None:
     assert (page.text_case, page.layout, page.trail[0].verdict) == ("unknown", "unknown", "unknown")
 
 
-def test_a_worker_does_not_take_it_for_its_own() -> None:
+def test_every_value_that_a_newer_version_may_add_is_read() -> None:
+    steps = {"steps": ["deskew", "sharpen"]}
+    read = document_for_app(written(status="doubtful", source="epub", rotation=45, preparation=steps))
+    page = read.pages[0]
+    assert (read.text, read.status, page.source, page.rotation) == ("a b", "unknown", "unknown", 0)
+    assert page.preparation is not None
+    assert page.preparation.steps == ("deskew", "unknown")
+
+
+def test_a_field_of_few_values_has_a_word_for_another() -> None:
+    """Else one that is added would make older clients fail."""
+
+    def values(part: Any, name: str = "") -> Iterator[tuple[str, list[Any]]]:
+        if isinstance(part, list):
+            for each in part:
+                yield from values(each, name)
+        elif isinstance(part, dict):
+            if "enum" in part or "const" in part:
+                yield name, part.get("enum", [part.get("const")])
+            for key, each in part.items():
+                yield from values(each, name if key in {"items", "anyOf"} else key)
+
+    found = dict(values(Document.model_json_schema()))
+    assert {name for name, known in found.items() if "unknown" not in known} == {"rotation", "schema_version"}
+    assert {"status", "verdict"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reading": "line"}, {"rotation": 45}, {"status": "doubtful"}], ids=lambda changes: next(iter(changes))
+)
+def test_a_worker_does_not_take_it_for_its_own(changes: dict[str, Any]) -> None:
     with pytest.raises(ResultUnreadable):
-        stored_document(written(reading="line"))
+        stored_document(written(**changes))
 
 
 @pytest.mark.parametrize("read", [stored_document, document_for_app])
@@ -56,8 +87,6 @@ def test_a_worker_does_not_take_it_for_its_own() -> None:
         b'{"pages": 1}',
         b'{"pages": [{"blocks": [1, {"paragraphs": [null]}]}]}',
         written(schema_version=2),
-        written(rotation=45),
-        written(status="doubtful"),
         written(width="secret text"),
         b"\xff",
     ],

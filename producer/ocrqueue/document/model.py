@@ -241,7 +241,7 @@ class PageReading(_Value):
 class Preparation(_Value):
     """What was done to the page before it was read."""
 
-    steps: tuple[PreparationStep, ...] = Field(description="In order.")
+    steps: tuple[Literal[PreparationStep, "unknown"], ...] = Field(description="In order.")
     angle: float = Field(
         default=0.0, description="Degrees clockwise by which its lines were tilted, beyond `rotation`."
     )
@@ -267,7 +267,7 @@ class Page(_Value):
     text_case: Literal["kept", "lower", "unknown"] = Field(
         default="kept", description="lower: the engine writes all letters in lower case, whatever the page shows."
     )
-    source: Literal["pdf"] | None = Field(
+    source: Literal["pdf", "unknown"] | None = Field(
         default=None,
         exclude_if=_is_unset,
         description="pdf: the words are the PDF's own text, and no engine has read the page.",
@@ -366,7 +366,7 @@ class Document(_Value, Writable):
     schema_version: Literal[1] = 1
     job_id: str
     tag: str | None = None
-    status: Literal["succeeded", "partial"]
+    status: Literal["succeeded", "partial", "unknown"]
     input: InputInfo
     engine: EngineInfo = Field(description="The last one that had its turn; each page says which engine read it.")
     trail: tuple[Step, ...] = Field(

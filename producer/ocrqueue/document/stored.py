@@ -25,15 +25,15 @@ def stored_document(data: bytes) -> Document:
 
 
 def document_for_app(data: bytes) -> Document:
-    """The same for apps, which store nothing again: a word of a newer version's, such as for a new kind of reading, is
-    "unknown" where the model knows of that. Raises ResultUnreadable."""
+    """The same for apps, which store nothing again: a value that a newer version has added, such as a new kind of
+    reading, becomes "unknown", or the field's default if it is a number. Raises ResultUnreadable."""
     try:
         return _parsed(data)
     except (ValidationError, ValueError):
         pass
     try:
         known = from_json(data)
-        _replace_new_words(known)
+        _replace_new_values(known)
         return Document.model_validate(known)
     except (ValidationError, ValueError):
         raise ResultUnreadable() from None
@@ -62,20 +62,26 @@ def _items(part: object, name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _replace_new_words(known: Any) -> None:
-    """Put "unknown" for every value that is not among those of its field, if that is."""
+def _replace_new_values(known: Any) -> None:
+    """Put "unknown" for every value that is not among those of its field, if that is; else the default."""
     try:
         Document.model_validate(known)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
-            if item["type"] == "literal_error" and repr(UNKNOWN) in item["ctx"]["expected"]:
-                _put(known, item["loc"])
+            if item["type"] != "literal_error":
+                continue
+            *path, last = item["loc"]
+            part = _at(known, path)
+            if repr(UNKNOWN) in item["ctx"]["expected"]:
+                part[last] = UNKNOWN
+            elif last == "rotation":
+                del part[last]
 
 
-def _put(tree: Any, place: Sequence[int | str]) -> None:
-    for step in place[:-1]:
+def _at(tree: Any, path: Sequence[int | str]) -> Any:
+    for step in path:
         tree = tree[step]
-    tree[place[-1]] = UNKNOWN
+    return tree
 
 
 _LOCK: Final = Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -19,6 +20,7 @@ from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, fold
 
 _TEMPORARY = ".ocrqueue-put-"
 _PIECE_BYTES: Final = 1_000_000
+_DRIVE: Final = re.compile(r"/[A-Za-z]:")
 _ATTEMPTS = 50
 """Of a put whose folder is missing at first, and which a concurrent delete_prefix may remove again and again."""
 
@@ -225,17 +227,24 @@ class _ThereAlready(Exception):
     """An object has the name already."""
 
 
-def file_uri_path(uri: str) -> str:
-    """The absolute path of a file:// URI (RFC 8089), percent-decoded. Raises SourceInvalid."""
+def file_uri_path(uri: str, *, windows: bool = os.name == "nt") -> str:
+    """The absolute path of a file:// URI (RFC 8089), percent-decoded. Raises SourceInvalid.
+
+    On Windows it has a drive, file:///C:/path, or names a share: file://server/share/path.
+    """
     parts = split_uri(uri)
-    if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+    share = parts.netloc if windows and parts.netloc != "localhost" else ""
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost", share} or not parts.path.startswith("/"):
         raise SourceInvalid("Not a file:///path reference.")
     if parts.query or parts.fragment:
         raise SourceInvalid("A file:// reference has a `?` or `#`.", remedy="Write them %3F and %23 in file names.")
     path = unquote_to_bytes(parts.path)
     if b"\0" in path:
         raise SourceInvalid("A file:// reference holds a NUL.")
-    return os.fsdecode(path)
+    decoded = os.fsdecode(path)
+    if share:
+        return f"//{share}{decoded}"
+    return decoded[1:] if windows and _DRIVE.match(decoded) else decoded
 
 
 # Texts instead of Paths, and calls of the system instead of file objects: a job's end waits for this, and would spend

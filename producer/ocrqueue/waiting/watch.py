@@ -9,6 +9,7 @@ timeout, and without one for as long as the settings say; after it all is begun 
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter, deque
@@ -25,6 +26,8 @@ _PAUSE_S: Final = (0.2, 0.6)
 """In an outage, until Redis is asked again: at random, so that not all who wait ask at once."""
 _SILENCE_S: Final = 1.0
 """What is left of 5 s is enough to find that Redis does not answer (registry.connection)."""
+_LONGEST_S: Final = 86_400.0
+"""Of one sleep: threads cannot wait for as many seconds as a float can name."""
 _AT_ONCE: Final = 500
 """Records that are read in one round trip."""
 _BACKLOG: Final = 1000
@@ -38,6 +41,8 @@ class Watch:
 
     def __init__(self, settings: Settings, job_ids: Iterable[str], timeout: float | None, progress: bool) -> None:
         """`timeout` in seconds, None: without limit. `progress`: steps before the end count as a change too."""
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError("timeout is not a number")
         self.open = dict.fromkeys(job_ids)
         keys = Keys(settings.key_prefix)
         self.channels = frozenset(keys.events(job_id) for job_id in self.open)
@@ -72,7 +77,7 @@ class Watch:
         """For how long to wait for `wake`; None: without limit. A first look at all jobs is taken in any case."""
         if self._timeout is None or self._not_yet_read:
             return None
-        return max(0.0, self._deadline - time.monotonic())
+        return min(max(0.0, self._deadline - time.monotonic()), _LONGEST_S)
 
     def next(self) -> JobStatus | None:
         """The next status to hand out; None: there is none yet. Raises JobWaitTimeout, JobUnknown, BrokerUnavailable.
