@@ -7,11 +7,13 @@ import json
 import pickle
 import sys
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 
 from ocrqueue.document import (
     Block,
@@ -28,7 +30,8 @@ from ocrqueue.document import (
     mean_confidence,
     polygon_of,
 )
-from ocrqueue.errors import CropMissing, OutputMissing
+from ocrqueue.errors import CropMissing, OutputMissing, StorageDenied
+from tests.support.pictures import png
 
 
 def word(number: int, text: str, confidence: float | None, crop: Crop | None = None) -> Word:
@@ -217,6 +220,30 @@ def test_a_notebook_shows_the_words_where_they_stand() -> None:
     assert "&lt;b&gt;&amp;" in shown
     assert "<b>&" not in shown
     assert 'viewBox="0 0 100 100"' in shown
+    assert "<image" not in shown
+    assert '<text fill="#000"' in shown
+
+
+def test_a_notebook_shows_the_picture_where_storage_has_it() -> None:
+    data = png(Image.new("L", (100, 100), 255))
+
+    class Stored:
+        def read_uri(self, uri: str, offset: int | None = None, length: int | None = None) -> bytes:
+            if uri != "s3://bucket/page.png":
+                raise StorageDenied
+            return data
+
+    plain = document([word(1, "a", 0.5)])
+    known = plain.input.model_copy(update={"uri": "s3://bucket/page.png", "sha256": sha256(data).hexdigest()})
+    bound = plain.model_copy(update={"input": known}).bind(Stored())
+    shown = bound._repr_html_()
+    assert 'href="data:image/jpeg;base64,' in shown
+    assert '<text fill="transparent"' in shown
+    assert copy.deepcopy(bound) == pickle.loads(pickle.dumps(bound)) == bound
+    assert "<image" not in copy.deepcopy(bound)._repr_html_()
+    for changed in ({"uri": "https://elsewhere/page.png"}, {"sha256": "0" * 64}):
+        other = bound.model_copy(update={"input": known.model_copy(update=changed)})
+        assert "<image" not in other._repr_html_()
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

@@ -6,6 +6,7 @@ y down. They stay in that frame when the worker turned the page to read it: `Pag
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Prot
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field
 
 from ocrqueue.document.writable import Writable
-from ocrqueue.errors import CropMissing, ErrorInfo, OutputMissing
+from ocrqueue.errors import CropMissing, ErrorInfo, OcrQueueError, OutputMissing
 from ocrqueue.job.names import PreparationStep
 from ocrqueue.job.route import Share, Step
 
@@ -391,6 +392,27 @@ class Document(_Value, Writable):
         default=(), exclude_if=_is_empty, description="The files that the job had asked for, by `outputs`."
     )
 
+    _storage: ClassVar[ObjectReader | None] = None
+    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+
+    def source(self) -> bytes | None:
+        """The file that was read, if it is in the storage that the Document is bound to and unchanged; else None."""
+        try:
+            data = self._storage.read_uri(self.input.uri) if self._storage is not None else None
+        except OcrQueueError:
+            return None
+        return data if data is not None and hashlib.sha256(data).hexdigest() == self.input.sha256 else None
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # storage has the settings, and these have passwords
+        state = super().__getstate__()
+        return {**state, "__dict__": {name: value for name, value in state["__dict__"].items() if name != "_storage"}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        unbound = self.model_copy()
+        unbound.__dict__.pop("_storage", None)
+        return BaseModel.__deepcopy__(unbound, memo)
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield "job_id", self.job_id
         yield "status", self.status
@@ -429,7 +451,8 @@ class Document(_Value, Writable):
         raise OutputMissing(f"No file of the format {format_name[:40]!r} is stored; there are: {stored}.")
 
     def bind(self, storage: ObjectReader) -> Document:
-        """Let `word.crop.open()` and `output.open()` read from `storage`."""
+        """Let `word.crop.open()`, `output.open()` and what a notebook shows read from `storage`."""
+        self.__dict__["_storage"] = storage
         for output in self.outputs:
             output.bind(storage)
         for word in self.words():

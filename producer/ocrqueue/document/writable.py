@@ -99,7 +99,7 @@ class Writable:
         return _data_frames(library).DataFrame(made)
 
     def _repr_html_(self) -> str:
-        """In a notebook: the words where they stand on the first pages."""
+        """In a notebook: the first pages with their words marked; the words alone where the picture is not at hand."""
         shown: str = _formats(".overlay_html").notebook_html(self)
         return shown
 

@@ -9,6 +9,8 @@ from io import BytesIO
 from itertools import islice
 from typing import Final
 
+from PIL import Image
+
 from ocrqueue.document import Document, Page, Word
 from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.document.formats.sanitise import clamp, inline_text
@@ -38,6 +40,7 @@ _TAIL: Final = "</body>\n</html>\n"
 _PAGES_SHOWN: Final = 3
 _WORDS_SHOWN: Final = 3000
 _QUALITY: Final = 85
+_NOTEBOOK_SIDES: Final = (1280, 1280)
 
 
 def overlay_html_pieces(document: Document, file: ImageFile) -> Iterator[str]:
@@ -53,16 +56,26 @@ def overlay_html_pieces(document: Document, file: ImageFile) -> Iterator[str]:
 
 
 def notebook_html(document: Document) -> str:
-    """The words of the first pages where they stand, without the picture, for the output of a notebook's cell."""
+    """The first pages with their words marked, for the output of a notebook's cell.
+
+    The picture is there where the Document is bound to the storage that has it. Else, as of a PDF or an image that lies
+    elsewhere, the words stand in their places as text.
+    """
+    data = document.source()
+    file = None if data is None else ImageFile(data)
     pieces = [f"<p><b>{escape(inline_text(document.job_id))}</b>: {len(document.pages)} pages</p>"]
     for page in document.pages[:_PAGES_SHOWN]:
         width, height = max(page.width, 1), max(page.height, 1)
         words = "".join(_word(word, page) for word in islice(page.words(), _WORDS_SHOWN))
+        picture = "" if file is None else _notebook_picture(page, file)
+        letters = "transparent" if picture else "#000"
         pieces.append(
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             'style="max-width: 40rem; background: #fff; border: 1px solid #ccc">\n'
-            + words.replace("<polygon ", '<polygon fill-opacity="0.15" stroke-opacity="0.4" ')
-            + "</svg>"
+            + (_image(page, picture) if picture else "")
+            + f'<g fill-opacity="0.15" stroke-opacity="0.4">\n{words}</g>\n</svg>'.replace(
+                "<text ", f'<text fill="{letters}" fill-opacity="1" '
+            )
         )
     if len(document.pages) > _PAGES_SHOWN:
         pieces.append(f"<p>and {len(document.pages) - _PAGES_SHOWN} more pages</p>")
@@ -75,13 +88,27 @@ def _page(page: Page, file: ImageFile) -> Iterator[str]:
     yield "</figcaption>\n"
     picture = _picture(page, file)
     if picture:
-        width, height = max(page.width, 1), max(page.height, 1)
-        yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n'
-        yield f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{picture}"/>\n'
+        yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {max(page.width, 1)} {max(page.height, 1)}">\n'
+        yield _image(page, picture)
         for word in page.words():
             yield _word(word, page)
         yield "</svg>\n"
     yield "</figure>\n"
+
+
+def _image(page: Page, picture: str) -> str:
+    width, height = max(page.width, 1), max(page.height, 1)
+    return f'<image width="{width}" height="{height}" preserveAspectRatio="none" href="{picture}"/>\n'
+
+
+def _notebook_picture(page: Page, file: ImageFile) -> str:
+    """Made smaller: notebooks keep what they show. Empty where it cannot be had."""
+    try:
+        image = file.picture(page.number)
+    except OcrQueueError:
+        return ""
+    image.thumbnail(_NOTEBOOK_SIDES)
+    return _jpeg(image)
 
 
 def _picture(page: Page, file: ImageFile) -> str:
@@ -91,6 +118,10 @@ def _picture(page: Page, file: ImageFile) -> str:
         if page.error is None:
             raise
         return ""
+    return _jpeg(image)
+
+
+def _jpeg(image: Image.Image) -> str:
     written = BytesIO()
     image.save(written, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + b64encode(written.getvalue()).decode("ascii")
