@@ -89,7 +89,7 @@ class JobSchemaUnsupported(OcrQueueError):
 
 
 class JobExpired(OcrQueueError):
-    """The message's `expires` had passed before a worker took it."""
+    """The message expired (its `expires`) before a worker took it."""
 
     code = "job.expired"
     remedy = "Submit it again, with a later `expires` or none, or start more workers."
@@ -105,60 +105,62 @@ class JobUnknown(OcrQueueError):
 
 
 class JobEnded(JobUnknown):
-    """The job has ended, and its record has expired since. Only that is remembered."""
+    """The job has ended, and its record has expired."""
 
     code = "job.ended"
     remedy = "Its result, if it had one, may still be in storage: results/<id>/result.json."
 
 
 class JobDeleted(JobEnded):
-    """The job was deleted. Only that is remembered."""
+    """The job was deleted."""
 
     code = "job.deleted"
-    remedy = "Submit the image again if its result is wanted after all."
+    remedy = "Submit the image again if you still want its result."
 
 
 class DeletionPending(OcrQueueError):
-    """The job is deleted, and something of it is stored still: it is being removed, or who removed it was killed."""
+    """The job is deleted, but some of its files are still in storage: their removal goes on, or was interrupted."""
 
     code = "job.deletion_pending"
     retryable = True
-    remedy = "A worker removes it within minutes, or `ocrqueue reconcile`; deleted again, it says so where it is gone."
+    remedy = (
+        "A worker or `ocrqueue reconcile` removes them within minutes. Delete it again to see whether they are gone."
+    )
 
 
 class JobNotFailed(OcrQueueError):
     """Only a job that has failed can be replayed."""
 
     code = "job.not_failed"
-    remedy = "Wait until it has ended; what has ended otherwise is submitted again as a new job."
+    remedy = "Wait until it has ended. If it ended without a failure, submit it again as a new job."
 
 
 class FilterMissing(OcrQueueError):
     """An action on many jobs names none of them."""
 
     code = "filter.missing"
-    remedy = "Name a tag, a tenant, a state, an error's code or a time; or ask for all jobs outright."
+    remedy = "Name a tag, a tenant, a state, an error's code or a time, or ask for all jobs explicitly."
 
 
 class FilterInvalid(OcrQueueError):
-    """No job can be what a filter asks for, or a limit is none."""
+    """No job can match a filter, or the limit is not a positive number."""
 
     code = "filter.invalid"
-    remedy = "Leave a filter out to take jobs of any kind; the tenant `-` means jobs without one."
+    remedy = "Leave the filter out to take jobs of any kind. The tenant `-` means jobs without a tenant."
 
 
 class BatchInvalid(OcrQueueError):
-    """No batch can be called so."""
+    """This is not a valid name of a batch."""
 
     code = "batch.invalid"
-    remedy = "A name has letters, digits, and _ . - after the first; 128 at most."
+    remedy = "A name has at most 128 letters, digits and the characters _ . - and begins with a letter or digit."
 
 
 class BatchUnknown(OcrQueueError):
-    """No job was put into a batch of this name and tenant, or the records of all have expired."""
+    """No batch has this name and tenant, or the records of all its jobs have expired."""
 
     code = "batch.unknown"
-    remedy = "Look at the name and the tenant: a batch's name belongs to its tenant."
+    remedy = "Check the name and the tenant: the name of a batch belongs to its tenant."
 
 
 class BatchClosed(OcrQueueError):
@@ -172,10 +174,10 @@ class BatchClosed(OcrQueueError):
 
 
 class CursorInvalid(OcrQueueError):
-    """A list of jobs does not go on at such a place."""
+    """This is not a place where a list of jobs goes on."""
 
     code = "cursor.invalid"
-    remedy = "Give what the page before said is next, or begin anew."
+    remedy = "Give the `next` of the page before, or begin at the start."
 
 
 class JobNotFinished(OcrQueueError):
@@ -191,7 +193,7 @@ class JobWaitTimeout(OcrQueueError, TimeoutError):
 
     code = "job.wait_timeout"
     retryable = True
-    remedy = "Wait longer; `ocrqueue queues` tells whether workers take from the job's queue."
+    remedy = "Wait longer. `ocrqueue queues` shows whether workers take jobs from the queue."
     job_ids: Sequence[str] = ()
     """All jobs of the wait that have not ended, and then those that have no record."""
 
@@ -200,11 +202,11 @@ class JobCancelled(OcrQueueError):
     """The job was cancelled and has no result."""
 
     code = "job.cancelled"
-    remedy = "Submit it again if the result is wanted after all."
+    remedy = "Submit it again if you still want the result."
 
 
 class JobPoison(OcrQueueError):
-    """The job was delivered as often as the cap allows, and each time its worker died over it."""
+    """Every delivery of the job killed its worker, and the limit of deliveries is reached."""
 
     code = "job.poison"
     remedy = (
@@ -214,11 +216,11 @@ class JobPoison(OcrQueueError):
 
 
 class WorkerStopping(OcrQueueError):
-    """The worker was stopped in the middle of the job, which waits for another."""
+    """The worker stopped in the middle of the job. The job waits for another worker."""
 
     code = "worker.stopping"
     retryable = True
-    remedy = "Nothing is to be done; a longer OCRQUEUE_SHUTDOWN_GRACE_S lets more jobs finish."
+    remedy = "You need do nothing. A longer OCRQUEUE_SHUTDOWN_GRACE_S lets more jobs finish."
 
 
 class WorkerLost(OcrQueueError):
@@ -226,15 +228,15 @@ class WorkerLost(OcrQueueError):
 
     code = "worker.lost"
     retryable = True
-    remedy = "Nothing is to be done where it is read again; if not, look into the worker's log for what ended it."
+    remedy = "You need do nothing if the job is read again. Otherwise the worker's log shows what ended the process."
 
 
 class WorkerAccessBroken(OcrQueueError):
-    """The worker cannot reach what every job needs; the job waits for another, or until it can again."""
+    """The worker cannot reach what every job needs. The job waits for another worker, or until this one can."""
 
     code = "worker.access_broken"
     retryable = True
-    remedy = "Nothing is to be done about the job. `ocrqueue top` and the worker's log say what is wrong with it."
+    remedy = "The job needs nothing. `ocrqueue top` and the worker's log say what is wrong with the worker."
 
 
 class WorkerUnknown(OcrQueueError):
@@ -305,12 +307,10 @@ class SourceNotFound(OcrQueueError):
 
 
 class SourceChanged(OcrQueueError):
-    """The document was replaced by another while its pages were being read."""
+    """Another file replaced the document while its pages were being read."""
 
     code = "source.changed"
-    remedy = (
-        "Let what a job refers to stand until the job has ended. `ocrqueue dead replay ID` reads what is there now."
-    )
+    remedy = "Leave a job's file unchanged until the job ends. `ocrqueue dead replay ID` reads what is there now."
 
 
 class SourceBucketNotFound(OcrQueueError):
@@ -332,14 +332,14 @@ class SourceCredentials(OcrQueueError):
 
     code = "source.credentials"
     retryable = True
-    remedy = "Mend the workers' credentials, or their clock: what waits goes on by itself."
+    remedy = "Correct the workers' credentials or their clock. Waiting jobs then go on by themselves."
 
 
 class SourceHttpError(OcrQueueError):
     """The image's host answered with an error."""
 
     code = "source.http_error"
-    remedy = "Open the reference with another client and mend what it reports."
+    remedy = "Open the reference with another client, and correct what it reports."
 
 
 class SourceTooManyRedirects(OcrQueueError):
@@ -393,7 +393,7 @@ class ImageNotRecognised(OcrQueueError):
 
 
 class ImageUnsupported(OcrQueueError):
-    """The image is coded in a way that ocrqueue does not read. Nothing is said against the file."""
+    """ocrqueue does not read this coding of images. The file itself may be sound."""
 
     code = "image.unsupported"
     remedy = "Save it as PNG, or as TIFF with LZW or Deflate compression, 8 bits a channel."
@@ -410,7 +410,7 @@ class ImageCorrupt(OcrQueueError):
     """The image's data cannot be decoded."""
 
     code = "image.corrupt"
-    remedy = "Open it in an image editor and save it anew."
+    remedy = "Open it in an image editor and save it again."
 
 
 class ImageTooSmall(OcrQueueError):
@@ -442,7 +442,7 @@ class PageNotFound(OcrQueueError):
 
 
 class PdfDamaged(OcrQueueError):
-    """The PDF cannot be opened: it is damaged, or no PDF beyond its first bytes."""
+    """The PDF cannot be opened: it is damaged, or only its first bytes are those of a PDF."""
 
     code = "pdf.damaged"
     remedy = "Upload the file again, or open it in a viewer and print it to a new PDF."
@@ -470,7 +470,7 @@ class PdfPasswordWrong(OcrQueueError):
 
 
 class PdfEncryptionUnsupported(OcrQueueError):
-    """The PDF is encrypted in a way that ocrqueue does not read, such as by a certificate."""
+    """ocrqueue does not read this kind of encrypted PDF, such as one with a certificate."""
 
     code = "pdf.encryption_unsupported"
     remedy = "Open it in a viewer that can, and save it without encryption."
@@ -491,7 +491,7 @@ class PdfPageDamaged(OcrQueueError):
 
 
 class PdfPageTooLarge(OcrQueueError):
-    """This page of the PDF is so large that text on it could not be read at the pixels that are allowed."""
+    """This page of the PDF is so large that its text would be illegible within the allowed pixels."""
 
     code = "pdf.page_too_large"
     remedy = "Crop or scale the page, or raise OCRQUEUE_IMAGE_MAX_PIXELS on the workers."
@@ -505,7 +505,7 @@ class PdfPageTooComplex(OcrQueueError):
 
 
 class PdfPageTooSlow(OcrQueueError):
-    """This page of the PDF takes too long to be drawn."""
+    """This page of the PDF takes too long to draw."""
 
     code = "pdf.page_too_slow"
     remedy = "Lower the job's dpi, print the page to an image, or raise OCRQUEUE_PDF_PAGE_TIMEOUT_S on the workers."
@@ -536,7 +536,7 @@ class EngineUnavailable(OcrQueueError):
 
 
 class EngineDeviceMissing(OcrQueueError):
-    """The worker has not the device that the engine is to run on."""
+    """The worker does not have the device that the engine should run on."""
 
     code = "engine.device_missing"
     remedy = "Set OCRQUEUE_KERAS_DEVICE to a GPU that `nvidia-smi -L` lists, or to auto or cpu."
@@ -567,26 +567,28 @@ class EngineModelInvalid(OcrQueueError):
 
 
 class EngineThrottled(OcrQueueError):
-    """The engine's service has had as many requests as it takes for now."""
+    """The engine's service takes no more requests for now."""
 
     code = "engine.throttled"
     retryable = True
-    remedy = "It is tried again after a pause; if it persists, lower the engine's requests a minute or raise its quota."
+    remedy = (
+        "The worker tries again after a pause. If it persists, lower the engine's requests a minute or raise its quota."
+    )
 
 
 class EngineUnreachable(OcrQueueError):
-    """The engine's service cannot be reached, or is out of order."""
+    """The engine's service does not answer, or has a fault."""
 
     code = "engine.unreachable"
     retryable = True
-    remedy = "It is tried again after a pause; if it persists, check the service's status page and the network."
+    remedy = "The worker tries again later. If it persists, check the service's status page and the network."
 
 
 class EngineAccessDenied(OcrQueueError):
-    """The engine's service does not let this worker in."""
+    """The engine's service refuses this worker."""
 
     code = "engine.access_denied"
-    remedy = "Check the credentials, their permissions and the project's billing; docs/engines.md says which."
+    remedy = "Check the credentials, their permissions and the project's billing; docs/engines.md lists them."
 
 
 class EngineBudgetExhausted(OcrQueueError):
@@ -604,7 +606,7 @@ class EngineImageRefused(OcrQueueError):
 
 
 class EngineFailed(OcrQueueError):
-    """The engine broke off on this page."""
+    """The engine failed on this page."""
 
     code = "engine.failed"
     remedy = "Try another engine or other options; report the image if it persists."
@@ -670,7 +672,7 @@ class StorageCredentials(StorageUnavailable):
     """The credentials for the storage are missing, expired or not accepted, or this machine's clock is wrong."""
 
     code = "storage.credentials"
-    remedy = "Mend the AWS_* variables, the ~/.aws files or the machine's role, or its clock; jobs wait for it."
+    remedy = "Correct the AWS_* variables, the ~/.aws files, the machine's role or its clock. Jobs wait until then."
 
 
 class StorageDenied(OcrQueueError):
@@ -688,7 +690,7 @@ class StorageNotFound(OcrQueueError):
 
 
 class CleaningRefused(OcrQueueError):
-    """Redis knows of no job at all, and storage has what jobs have stored: nothing is removed."""
+    """Redis knows no job at all, but storage has files of jobs. Nothing was removed."""
 
     code = "storage.cleaning_refused"
     remedy = (
@@ -698,7 +700,7 @@ class CleaningRefused(OcrQueueError):
 
 
 class ResultUnreadable(OcrQueueError):
-    """A result stands in storage that this version cannot read: a newer one may have written it. It stays."""
+    """This version cannot read a result in storage. A newer version may have written it. The result is kept."""
 
     code = "result.unreadable"
     remedy = (
@@ -745,7 +747,7 @@ class ClientClosed(OcrQueueError):
 
 
 class IntakeUnavailable(OcrQueueError):
-    """The server that jobs by name are taken in from does not answer."""
+    """The server from which `ocrqueue intake` takes jobs does not answer."""
 
     code = "intake.unavailable"
     retryable = True
@@ -753,7 +755,7 @@ class IntakeUnavailable(OcrQueueError):
 
 
 class IntakeDenied(OcrQueueError):
-    """The server that jobs by name are taken in from refuses access."""
+    """The server from which `ocrqueue intake` takes jobs refuses access."""
 
     code = "intake.denied"
     remedy = (
@@ -763,14 +765,14 @@ class IntakeDenied(OcrQueueError):
 
 
 class QueuedJob(Protocol):
-    """Whatever stands for a job by its id."""
+    """Whatever represents a job by its id."""
 
     @property
     def id(self) -> str: ...
 
 
 class NotReplicated(OcrQueueError):
-    """The jobs are queued, and fewer replicas of Redis have them than were asked for: a failover may lose them.
+    """The jobs are queued, but too few replicas of Redis have them. A failover may lose them.
 
     `details`: wanted, and replicas (how many had all of the jobs in time).
     """
@@ -784,7 +786,7 @@ class NotReplicated(OcrQueueError):
 
 
 class QueueFull(OcrQueueError):
-    """As many jobs wait for the engine as may.
+    """The engine's queue is full.
 
     `details`: engine, waiting and limit (jobs), retry_after_s (when there should be room, in whole seconds), submitted
     (how many jobs of the call were queued: always its first ones).
@@ -807,17 +809,17 @@ class QueueFull(OcrQueueError):
 
 
 class PauseInvalid(OcrQueueError):
-    """What is to be paused or resumed cannot be called so."""
+    """Nothing that can be paused or resumed has such a name."""
 
     code = "pause.invalid"
-    remedy = "`ocrqueue queues` shows engines and lanes, `ocrqueue tenants` who waits."
+    remedy = "`ocrqueue queues` shows engines and lanes, `ocrqueue tenants` the tenants."
 
 
 # --- the whole system on one machine ---------------------------------------------------------------------------
 
 
 class LocalSystemFailed(OcrQueueError):
-    """A part of the local system could not be started, or ended by itself."""
+    """A part of the local system did not start, or ended by itself."""
 
     code = "local.failed"
     remedy = "Read its log in the folder `logs` of the data folder."

@@ -82,13 +82,13 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
         ("percent", "printed page", "less than or equal to 1"),
         ("boxless", "printed page", "ValidationError of Word (bbox: Field required)"),
         ("scaled", "printed page", "words lie where nothing is printed"),
-        ("tiny", "odd pages", "a page of 1 x 1 pixel: engine.failed: tiny broke off with ZeroDivisionError."),
+        ("tiny", "odd pages", "a page of 1 x 1 pixel: engine.failed: tiny raised ZeroDivisionError."),
         ("first", "several pages", "1 results for 3 pages"),
         ("changing", "the same again", "cacheable = False"),
         ("swallowing", "time limit", "SoftTimeLimitExceeded is swallowed"),
         ("deaf", "signals", "the handlers of SIGTERM are changed"),
         ("crashing", "printed page", "ended by SIGKILL"),
-        ("unloadable", "printed page", "load() broke off with KeyError"),
+        ("unloadable", "printed page", "load() raised KeyError"),
     ],
 )
 def test_the_fault_is_named(engine: str, check: str, told: str) -> None:

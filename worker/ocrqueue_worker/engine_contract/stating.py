@@ -102,7 +102,7 @@ def _batches(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
 
 
 def broke_off(call: str, error: Exception) -> Wrong:
-    return Wrong(f"{call} broke off with {fault(error)}.")
+    return Wrong(f"{call} raised {fault(error)}.")
 
 
 STATING: Final = (

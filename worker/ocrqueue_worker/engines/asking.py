@@ -43,9 +43,7 @@ def asking(engine: str, call: str) -> Iterator[None]:
         if (ran_out := exhaustion(error)) is not None:
             raise ran_out from error
         _log.exception("engine broke off", engine=engine, call=call)
-        raise EngineUnavailable(
-            f"{engine}: {call} broke off with {fault(error)}.", remedy=author_remedy(engine)
-        ) from error
+        raise EngineUnavailable(f"{engine}: {call} raised {fault(error)}.", remedy=author_remedy(engine)) from error
 
 
 def author_remedy(engine: str) -> str:

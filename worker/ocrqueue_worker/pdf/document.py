@@ -194,7 +194,7 @@ class PdfSource:
             if lost.timed_out:
                 limit_s = self._settings.pdf_page_timeout_s
                 raise PdfPageTooSlow(f"The page was not drawn within {limit_s:.0f} s.", page=number) from None
-            raise PdfPageDamaged("PDFium broke off on this page, or ran out of memory.", page=number) from None
+            raise PdfPageDamaged("PDFium crashed on this page, or ran out of memory.", page=number) from None
         _check(said, number)
         if file is None:
             if said.get("words") is None:

@@ -107,7 +107,7 @@ def _broke_off(engine: Engine[Any], error: Exception) -> OcrQueueError:
     ran_out = exhaustion(error)
     if ran_out is None:
         _log.exception("engine broke off", engine=engine.name)
-    return ran_out or EngineFailed(f"{engine.name} broke off with {fault(error)}.")
+    return ran_out or EngineFailed(f"{engine.name} raised {fault(error)}.")
 
 
 def as_page(image: PageImage, result: Result) -> Page:

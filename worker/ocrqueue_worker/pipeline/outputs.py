@@ -141,7 +141,7 @@ class _Writer:
     def _source(self) -> bytes:
         if self._data is None:
             if not self._may_read_image:
-                raise EngineFailed("The image may have made the engine break off, and was not opened again.")
+                raise EngineFailed("The image may have crashed the engine. It was not opened again.")
             data = fetch(self._attempt.job.image, self._settings, self._attempt.storage)
             if hashlib.sha256(data).hexdigest() != self._document.input.sha256:
                 raise SourceChanged()

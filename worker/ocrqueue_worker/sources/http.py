@@ -137,7 +137,7 @@ def _get(
     except httpcore.LocalProtocolError:
         raise SourceInvalid(f"{_shown(url)} cannot be asked for over HTTP.") from None
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise SourceUnavailable(f"{_shown(url)} broke off its answer ({type(error).__name__}).") from None
+        raise SourceUnavailable(f"{_shown(url)} cut off its answer ({type(error).__name__}).") from None
 
 
 def _redirect(url: httpx.URL, headers: httpx.Headers, settings: Settings) -> str:

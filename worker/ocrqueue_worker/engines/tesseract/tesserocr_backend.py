@@ -54,7 +54,7 @@ class InProcessTesseract:
             tsv = api.GetTSVText(0)
             return Output(tsv, api.GetUTF8Text() if has_unspaced_script(tsv) else "")
         except RuntimeError as error:
-            raise EngineFailed(f"Tesseract broke off: {error}.") from error
+            raise EngineFailed(f"Tesseract failed: {error}.") from error
         except MemoryError:
             # it was broken off wherever it happened to be: none of its state is to be relied on
             self._apis.popitem(last=True)

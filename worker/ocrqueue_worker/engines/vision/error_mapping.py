@@ -61,7 +61,7 @@ def error_of(raised: BaseException) -> OcrQueueError:
     for error in chain(raised):
         if (known := _known(error)) is not None:
             return known
-    return EngineFailed(f"vision broke off with {type(raised).__name__}.")
+    return EngineFailed(f"vision raised {type(raised).__name__}.")
 
 
 def chain(raised: BaseException) -> Iterator[BaseException]:
@@ -163,7 +163,7 @@ def _error(status: str, message: str, reason: str | None = None, project: str | 
     if status in _OUTAGES:
         if _BAD_CREDENTIALS.search(message):
             return _credentials_refused()
-        return EngineUnreachable(f"Google's service is out of order ({status}): {_said(message)}")
+        return EngineUnreachable(f"Google's service has a fault ({status}): {_said(message)}")
     if status in _REFUSED:
         return EngineImageRefused(f"Google does not take the image ({status}): {_said(message)}")
     return EngineFailed(f"Google cannot do this ({status}): {_said(message)}")
