@@ -24,6 +24,8 @@ _FEW: Final = 0.005
 """Of the pixels, those that are blackest."""
 _SHARE: Final = 0.4
 """Of the difference of the blackest ink, from which pixels count as ink."""
+_BAND_PX: Final = 400
+_LINE_PX: Final = 64
 _ALONE: Final = 4
 """Pixels of a dot and of what is 2 pixels around it."""
 _SPECKS: Final = 0.1
@@ -85,6 +87,18 @@ def runs(mask: Mask, length: int) -> Mask:
     np.add.at(change, ends[long], -1)
     found: Mask = np.cumsum(change)[:-1].reshape(height, width + 1)[:, :width] > 0
     return found
+
+
+def densest_band(image: Image.Image) -> tuple[int, int, int, int]:
+    """The box of the third of the page, from side to side, in which most is written; of a low page all of it."""
+    height = max(_BAND_PX, image.height // 3)
+    if height >= image.height:
+        return (0, 0, *image.size)
+    sample, factor = sampled(image)
+    rows = np.concatenate([[0], np.cumsum(letters(ink(sample), _LINE_PX).sum(axis=1))])
+    window = max(1, height // factor)
+    top = factor * int(np.argmax(rows[window:] - rows[:-window]))
+    return (0, top, image.width, min(top + height, image.height))
 
 
 def is_speckled(mask: Mask) -> bool:

@@ -16,6 +16,8 @@ _SURE: Final = 0.9
 """From which odd shapes prove nothing."""
 _MISSED: Final = 0.5
 """Of the ink that may be letters, what is outside all words."""
+_MISSED_IN_THE_DARK: Final = 0.08
+"""The same of a dim page, of which what was read says nothing about what was not."""
 _ON_END: Final = 0.5
 """Of the words of three letters and more, those that are higher than wide."""
 _TILTED: Final = 2.0
@@ -25,6 +27,7 @@ _BLANK: Final = 0.0004
 _ONE_LETTER: Final = 12
 """Pixels of ink, which a page may hold where no word was found."""
 _BETTER: Final = 1.05
+_FAR_BETTER: Final = 2.0
 _SAMPLE_PX: Final = 480
 _LONG_RUN_PX: Final = 32
 _DETAIL_PX: Final = 256
@@ -43,14 +46,20 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
         return False
     if sure < _UNSURE:
         return True
-    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_speckled(image)):
+    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_speckled(image) or _is_dim(image)):
         return True
-    return _missed(page, image) > _MISSED
+    missed = _missed(page, image)
+    return missed > _MISSED or (missed > _MISSED_IN_THE_DARK and _is_dim(image))
 
 
 def is_sure(page: Page) -> bool:
     """Whether nothing would be won by yet another reading."""
     return (confidence(page) or 0.0) >= _UNSURE
+
+
+def is_far_better(page: Page, than: Page) -> bool:
+    """Whether it is another way up, and no chance."""
+    return is_better(page, than) and (is_sure(page) or legibility(page) >= _FAR_BETTER * legibility(than))
 
 
 def is_better(page: Page, than: Page) -> bool:
@@ -96,6 +105,15 @@ def _is_speckled(image: Image.Image) -> bool:
 
     left, top = (max(0, (side - _DETAIL_PX) // 2) for side in image.size)
     return is_speckled(ink(image.crop((left, top, left + _DETAIL_PX, top + _DETAIL_PX)).convert("L")))
+
+
+def _is_dim(image: Image.Image) -> bool:
+    """Whether its light is to be mended; not that of a page in negative."""
+    from ocrqueue_worker.preparation.ink import is_dark, sampled
+    from ocrqueue_worker.preparation.repainting import is_dim
+
+    grey, _ = sampled(image, _SAMPLE_PX)
+    return is_dim(grey) and not is_dark(grey)
 
 
 def _missed(page: Page, image: Image.Image) -> float:
