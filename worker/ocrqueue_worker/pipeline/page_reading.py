@@ -13,6 +13,7 @@ from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, recognise
+from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
 from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
@@ -48,7 +49,7 @@ def read_pages(
         steps = prepare if isinstance(prepare, tuple) else PREPARATION_STEPS
         results = [_read_prepared(engine, page, steps, reading) for page in pages]
     return [
-        as_in_file(result, page) if isinstance(result, Page) else result
+        as_in_file(doubted(result, reading.languages), page) if isinstance(result, Page) else result
         for page, result in zip(pages, results, strict=True)
     ]
 
