@@ -59,8 +59,22 @@ def paper(grey: Image.Image) -> Image.Image:
     """The level of the paper around each pixel: light, evened out, of the same size."""
     factor = max(1, max(grey.size) // _PAPER_PX)
     small = grey.reduce(factor) if factor > 1 else grey
-    small = small.filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.BoxBlur(6))
+    small = Image.fromarray(_lightest(np.asarray(small), 4)).filter(ImageFilter.BoxBlur(6))
     return small.resize(grey.size, Image.Resampling.BILINEAR)
+
+
+def _lightest(grey: Grey, reach: int) -> Grey:
+    """Around each pixel: as Pillow's MaxFilter, in a tenth of its time."""
+    rows, columns = grey.shape
+    padded = np.pad(grey, reach, mode="edge")
+    places = range(1, 2 * reach + 1)
+    across = padded[:, :columns].copy()
+    for place in places:
+        np.maximum(across, padded[:, place : place + columns], out=across)
+    found = across[:rows].copy()
+    for place in places:
+        np.maximum(found, across[place : place + rows], out=found)
+    return found
 
 
 def ink(grey: Image.Image) -> Mask:
@@ -105,7 +119,8 @@ def is_speckled(mask: Mask) -> bool:
     """Whether much of it are dots that stand alone."""
     padded = np.pad(mask, 2).astype(np.uint8)
     rows, columns = mask.shape
-    near = sum(padded[down : down + rows, across : across + columns] for down in range(5) for across in range(5))
+    across = np.sum([padded[:, place : place + columns] for place in range(5)], axis=0, dtype=np.uint8)
+    near = np.sum([across[place : place + rows] for place in range(5)], axis=0, dtype=np.uint8)
     alone = int((mask & (near <= _ALONE)).sum())
     return alone > _SPECKS * int(mask.sum())
 

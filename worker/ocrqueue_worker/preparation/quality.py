@@ -38,18 +38,20 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
 
     An engine that gives no confidences is believed, unless it has found nothing. About 5 ms for a good page.
     """
-    words = list(page.words())
-    if not words:
-        return _missed(page, image) > 0
+    from ocrqueue_worker.preparation.ink import sampled
+
     sure = confidence(page)
-    if sure is None:
+    if sure is None and any(page.words()):
         return False
-    if sure < _UNSURE:
+    if sure is not None and sure < _UNSURE:
         return True
-    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_speckled(image) or _is_dim(image)):
+    sample, factor = sampled(image, _SAMPLE_PX)
+    if sure is None:
+        return _missed(page, sample, factor) > 0
+    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_dim(sample) or _is_speckled(image)):
         return True
-    missed = _missed(page, image)
-    return missed > _MISSED or (missed > _MISSED_IN_THE_DARK and _is_dim(image))
+    missed = _missed(page, sample, factor)
+    return missed > _MISSED or (missed > _MISSED_IN_THE_DARK and _is_dim(sample))
 
 
 def is_sure(page: Page) -> bool:
@@ -107,20 +109,18 @@ def _is_speckled(image: Image.Image) -> bool:
     return is_speckled(ink(image.crop((left, top, left + _DETAIL_PX, top + _DETAIL_PX)).convert("L")))
 
 
-def _is_dim(image: Image.Image) -> bool:
+def _is_dim(sample: Image.Image) -> bool:
     """Whether its light is to be mended; not that of a page in negative."""
-    from ocrqueue_worker.preparation.ink import is_dark, sampled
+    from ocrqueue_worker.preparation.ink import is_dark
     from ocrqueue_worker.preparation.repainting import is_dim
 
-    grey, _ = sampled(image, _SAMPLE_PX)
-    return is_dim(grey) and not is_dark(grey)
+    return is_dim(sample) and not is_dark(sample)
 
 
-def _missed(page: Page, image: Image.Image) -> float:
+def _missed(page: Page, sample: Image.Image, factor: int) -> float:
     """The share of the ink that may be letters and is in no word; 0 where there is next to none."""
-    from ocrqueue_worker.preparation.ink import ink, letters, sampled
+    from ocrqueue_worker.preparation.ink import ink, letters
 
-    sample, factor = sampled(image, _SAMPLE_PX)
     mask = letters(ink(sample), _LONG_RUN_PX)
     total = int(mask.sum())
     if total < (_BLANK * mask.size if page.blocks else _ONE_LETTER):
