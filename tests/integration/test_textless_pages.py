@@ -43,6 +43,7 @@ def test_no_word_is_invented_with_confidence(engine: Engine[Any], name: str) -> 
 
 def test_nor_where_engines_are_chosen(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("textless")
+    (folder / "storage").mkdir()
     settings = load_settings(
         redis_url=redis.url,
         key_prefix=f"textless-{uuid.uuid4().hex[:8]}:",
@@ -82,6 +83,7 @@ def page_of(*words: tuple[str, float]) -> Page:
     ("words", "languages", "is_doubted"),
     [
         ([(".", 0.84), ("se", 0.2)], ["eng"], True),
+        ([(".", 0.84), ("ee", 0.56), (".", 0.7)], ["eng"], True),
         ([("●", 0.97)], ["eng"], True),
         ([("日", 0.89)], ["eng", "deu"], True),
         ([("日", 0.89)], ["jpn"], False),

@@ -19,22 +19,22 @@ _CHANCE: Final = 4
 
 
 def doubted(page: Page, languages: Collection[str]) -> Page:
-    """`page`, or the same with half the confidence, if no word of which the engine was sure has a letter or digit.
+    """`page`, or the same with half the confidence, if most words of which the engine was sure have no letter or digit.
 
-    A lone ideograph is none, in a job without Chinese, Japanese and Korean.
+    A few ideographs are none, in a job without Chinese, Japanese and Korean.
     """
-    sure = [word for word in page.words() if word.confidence is not None and word.confidence > _SURE]
-    if not sure:
-        return page
-    letters = [letter for word in sure for letter in word.text if letter.isalnum()]
-    ideographs = 0
-    for letter in letters:
-        if not unicodedata.name(letter, "").startswith(_IDEOGRAPHIC):
-            return page
-        ideographs += 1
-    if ideographs >= _CHANCE or (ideographs and any(name.startswith(_WITH_IDEOGRAPHS) for name in languages)):
+    sure = [word.text for word in page.words() if word.confidence is not None and word.confidence > _SURE]
+    written = [text for text in sure if any(map(str.isalnum, text))]
+    ideographs = [text for text in written if all(map(_is_ideographic, filter(str.isalnum, text)))]
+    if sum(map(len, ideographs)) < _CHANCE and not any(name.startswith(_WITH_IDEOGRAPHS) for name in languages):
+        written = [text for text in written if text not in ideographs]
+    if 2 * len(written) >= len(sure):
         return page
     return page.model_copy(update={"blocks": tuple(map(_block, page.blocks))})
+
+
+def _is_ideographic(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith(_IDEOGRAPHIC)
 
 
 def _block(block: Block) -> Block:

@@ -27,6 +27,8 @@ _BLANK: Final = 0.0004
 _ONE_LETTER: Final = 12
 """Pixels of ink, which a page may hold where no word was found."""
 _BETTER: Final = 1.05
+_NONSENSE: Final = 0.4
+"""Mean confidence below which dots made larger read as letters."""
 _FAR_BETTER: Final = 2.0
 _SAMPLE_PX: Final = 480
 _LONG_RUN_PX: Final = 32
@@ -65,8 +67,11 @@ def is_far_better(page: Page, than: Page) -> bool:
 
 
 def is_better(page: Page, than: Page) -> bool:
-    """Whether the second reading is to be kept."""
-    return legibility(page) > _BETTER * legibility(than)
+    """Whether the second reading is to be kept: more is read, and not only more nonsense."""
+    if legibility(page) <= _BETTER * legibility(than):
+        return False
+    sure = confidence(page) or 0.0
+    return sure >= _NONSENSE or sure > (confidence(than) or 1.0)
 
 
 def legibility(page: Page) -> float:
