@@ -257,10 +257,12 @@ class SourceImage:
         if missing >= TOLERATED:
             share = f"about {missing:.0%} of the page" if rows else "its last, finest data"
             lack = "has fewer rows than it announces" if self.format == "PNG" else "ends before its last pixels"
-            error = ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
+            # held by a name, the exception and its traceback would keep the pixels until Python collects cycles
             if not self._read_truncated or missing >= 1:
-                raise error
-            self.truncated[number] = error.info
+                raise ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
+            self.truncated[number] = ImageTruncated(
+                f"The {self.format} file {lack}.", format=self.format, page=number
+            ).info
             self._warn(warning("image.part_missing", number, share))
         return without_missing_rows(image, rows)
 
