@@ -30,7 +30,6 @@ ENGINE_FILES = {
     "images/heif.py": ["heif"],
     "images/codecs.py": ["codecs"],
     "sources/gs.py": ["vision"],
-    "preparation": ["tesseract", "keras", "keras-onnx", "rapid"],
     "layout": ["keras", "keras-onnx", "rapid", "vision"],
     "preparation": ["tesseract", "keras", "keras-onnx", "rapid", "vision"],
     "telemetry/tracing.py": ["tracing"],

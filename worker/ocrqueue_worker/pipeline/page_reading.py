@@ -17,7 +17,7 @@ from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
 from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
-from ocrqueue_worker.preparation.quality import is_better, is_sure, reads_badly
+from ocrqueue_worker.preparation.quality import is_better, is_nonsense, reads_badly
 
 _TIME: Final = 3.0
 """So many times what the first reading took must be left for another."""
@@ -91,7 +91,7 @@ def _read_prepared(
     except MemoryError:
         return known or EngineOutOfMemory()
     result: Result = known if known is not None and not ready.steps else _read(engine, image, ready, reading)
-    if not isinstance(result, Page) or is_sure(result) or not any(result.words()):
+    if not isinstance(result, Page) or not is_nonsense(result) or not any(result.words()):
         return result
     return read_right_way(ready, result, steps, lambda picture: _read(engine, image, picture, reading))
 

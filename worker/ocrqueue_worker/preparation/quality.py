@@ -28,7 +28,7 @@ _ONE_LETTER: Final = 12
 """Pixels of ink, which a page may hold where no word was found."""
 _BETTER: Final = 1.05
 _NONSENSE: Final = 0.4
-"""Mean confidence below which dots made larger read as letters."""
+"""Mean confidence below which dots made larger read as letters, and letters that are turned or mirrored."""
 _FAR_BETTER: Final = 2.0
 _SAMPLE_PX: Final = 480
 _LONG_RUN_PX: Final = 32
@@ -59,6 +59,11 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
 def is_sure(page: Page) -> bool:
     """Whether nothing would be won by yet another reading."""
     return (confidence(page) or 0.0) >= _UNSURE
+
+
+def is_nonsense(page: Page) -> bool:
+    """Whether it may be upside down or mirrored: what lies the right way is read with more confidence."""
+    return (confidence(page) or 0.0) < _NONSENSE
 
 
 def is_far_better(page: Page, than: Page) -> bool:
