@@ -14,6 +14,7 @@ from tests.benchmarks.keras import keras
 from tests.benchmarks.many import many
 from tests.benchmarks.moves import moves
 from tests.benchmarks.pictures import pictures
+from tests.benchmarks.prepared import prepared
 from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
 from tests.benchmarks.scale import scale
@@ -36,6 +37,7 @@ main.add_command(queue)
 main.add_command(many)
 main.add_command(moves)
 main.add_command(pictures)
+main.add_command(prepared)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

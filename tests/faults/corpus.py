@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from tests.faults.corpus_blocks import BMP, GIF, WEBP
-from tests.faults.corpus_boxes import BOXES, PCX, PNM
+from tests.faults.corpus_boxes import BOXES, JPEG_XL, PCX, PNM
 from tests.faults.corpus_bytes import ANY_FORMAT, Mutation
 from tests.faults.corpus_chunks import JPEG, PNG
 from tests.faults.corpus_pdf import PDF
@@ -30,6 +30,7 @@ BY_FORMAT: Final[dict[str, Mapping[str, Mutation]]] = {
     "heif": BOXES,
     "avif": BOXES,
     "jpeg2000": BOXES,
+    "jpegxl": JPEG_XL,
     "pnm": PNM,
     "pcx": PCX,
     "pdf": PDF,
@@ -40,7 +41,7 @@ _BROKEN: Final = frozenset(
 )
 """What these leave is no whole picture, whichever chances they took."""
 _MORE_THAN_ONE: Final = frozenset({"animated", "stereo"})
-"""Of these PNG and JPEG files only the first picture is read, and it may be whole."""
+"""Of these PNG, JPEG and JPEG XL files only the first picture is read, and it may be whole."""
 _REFINED: Final = "progressive"
 """Of a JPEG in this coding, cut off, the finest data alone may be missing: it is read, with a warning."""
 _NOISE: Final = ("pnm", "random body")
@@ -79,7 +80,10 @@ def image_case(seed: int, number: int) -> ImageCase:
     name = chance.choice(tuple(mutations))
     data = mutations[name](chance, good_picture(kind, coding))
     label = f"{kind}: {name} ({coding})"
-    may_be_whole = (kind in ("png", "jpeg") and coding in (*_MORE_THAN_ONE, _REFINED)) or (kind, name) == _NOISE
+    may_be_whole = (kind in ("png", "jpeg", "jpegxl") and coding in (*_MORE_THAN_ONE, _REFINED)) or (
+        kind,
+        name,
+    ) == _NOISE
     # PDFium finds what it can of a PDF
     broken = name in _BROKEN and not may_be_whole and kind != "pdf"
     if data and chance.random() < _SHARE_TWICE:

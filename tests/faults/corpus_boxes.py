@@ -1,4 +1,4 @@
-"""Mutations that know the boxes of HEIF, AVIF and JPEG 2000, and the heads of Netpbm's formats and of PCX."""
+"""Mutations that know the boxes of HEIF, AVIF, JPEG 2000 and JPEG XL, and the heads of Netpbm's formats and of PCX."""
 
 from __future__ import annotations
 
@@ -69,6 +69,28 @@ BOXES: Final[dict[str, Mutation]] = {
     "box twice": box_twice,
     "box of nonsense": box_body,
     "dimension": box_dimension,
+}
+
+
+def jxl_head(chance: Random, data: bytes) -> bytes:
+    """Size, channels and depth are packed by bits at the codestream's beginning."""
+    at = max(data.find(b"\xff\x0a"), 0) + 2 + chance.randrange(12)
+    return data[:at] + chance.randbytes(chance.choice((1, 1, 4))) + data[at + 1 :]
+
+
+def jxl_huge(chance: Random, data: bytes) -> bytes:
+    """A size of up to 2^30 a side, stated with 30 bits each."""
+    at = max(data.find(b"\xff\x0a"), 0) + 2
+    side = chance.choice((60_000, (1 << 30) - 1))
+    packed = 0b110 | side << 3 | 0b11 << 36 | side << 38
+    return data[:at] + packed.to_bytes(9, "little") + data[at + 4 :]
+
+
+JPEG_XL: Final[dict[str, Mutation]] = {
+    "box length": box_length,
+    "box of nonsense": box_body,
+    "head": jxl_head,
+    "huge": jxl_huge,
 }
 
 # --- Netpbm and PCX ----------------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ PNG: Final[dict[str, Mutation]] = {
 
 # --- JPEG --------------------------------------------------------------------------------------------------------
 
-_FRAMES: Final = (0xC0, 0xC1, 0xC2)
+_FRAMES: Final = (0xC0, 0xC1, 0xC2, 0xC3, 0xF7)
 
 
 def _segments(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
@@ -196,7 +196,7 @@ def jpeg_layout(chance: Random, data: bytes) -> bytes:
 def jpeg_frame_kind(chance: Random, data: bytes) -> bytes:
     """Lossless, hierarchical or arithmetic, which is not what follows."""
     segments, scans = _segments(data)
-    kind = chance.choice((0xC1, 0xC2, 0xC3, 0xC5, 0xC9, 0xCA, 0xCB, 0xCF))
+    kind = chance.choice((0xC1, 0xC2, 0xC3, 0xC5, 0xC9, 0xCA, 0xCB, 0xCF, 0xF7))
     return _jpeg([(kind if marker in _FRAMES else marker, body) for marker, body in segments], scans)
 
 
@@ -215,7 +215,8 @@ def jpeg_reordered(chance: Random, data: bytes) -> bytes:
 def jpeg_table(chance: Random, data: bytes) -> bytes:
     """Quantisation and Huffman tables of the wrong length or full of nonsense."""
     segments, scans = _segments(data)
-    index = chance.choice([index for index, (marker, _) in enumerate(segments) if marker in (0xDB, 0xC4)])
+    tables = [index for index, (marker, _) in enumerate(segments) if marker in (0xDB, 0xC4)]
+    index = chance.choice(tables or range(len(segments)))  # JPEG-LS has none
     marker, body = segments[index]
     wrong = (body[:5], body + chance.randbytes(30), chance.randbytes(len(body)), b"\xff" * len(body), b"")
     segments[index] = (marker, chance.choice(wrong))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from PIL import Image, ImageDraw
 
+from tests.support.codecs import JPEG, JPEG_XL, LERC, jpeg_ls, jpeg_xl, rare_jpeg, rare_tiff
 from tests.support.hostile_images import (
     WORD,
     adobe_cmyk_jpeg,
@@ -83,6 +84,10 @@ _MAKERS: Final[dict[str, dict[str, Callable[[], bytes]]]] = {
         "exif": _exif("JPEG"),
         "profile": _save("JPEG", icc_profile=bytes(70_000)),
         "stereo": stereo_jpeg,
+        "12 bit": rare_jpeg,
+        "12 bit, rgb": lambda: rare_jpeg(colored()),
+        "lossless": lambda: rare_jpeg(bits=16, lossless=True),
+        "ls": jpeg_ls,
     },
     "tiff": {
         "raw": _save("TIFF"),
@@ -100,6 +105,10 @@ _MAKERS: Final[dict[str, dict[str, Callable[[], bytes]]]] = {
         "group 4": _save("TIFF", _one_bit, compression="group4"),
         "jpeg": _save("TIFF", colored, compression="jpeg"),
         "big": _save("TIFF", big_tiff=True),
+        "lerc": lambda: rare_tiff(LERC, colored()),
+        "lerc of floats, deflated": lambda: rare_tiff(LERC, packing=1, kind="f4"),
+        "jpeg xl": lambda: rare_tiff(JPEG_XL, colored()),
+        "12 bit jpeg": lambda: rare_tiff(JPEG, kind="u2"),
         "pages": multi_page_tiff,
         "deflated pages": lambda: multi_page_tiff(4, compression="tiff_adobe_deflate"),
     },
@@ -136,6 +145,13 @@ _MAKERS: Final[dict[str, dict[str, Callable[[], bytes]]]] = {
         "tiles": _save("JPEG2000", colored, tile_size=(64, 64)),
         "16 bit": _save("JPEG2000", sixteen_bit),
         "codestream": _save("JPEG2000", no_jp2=True),
+    },
+    "jpegxl": {
+        "grey": jpeg_xl,
+        "rgb": lambda: jpeg_xl(colored(), boxes=True),
+        "16 bit": lambda: jpeg_xl(colored(), 16),
+        "alpha": lambda: jpeg_xl(_rgba()),
+        "animated": lambda: jpeg_xl(colored(), frames=3),
     },
     "pnm": {
         "one bit": _save("PPM", _one_bit),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from statistics import median
+from random import Random
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ocrqueue import OcrQueue
-from ocrqueue.document import Page
+from ocrqueue.document import Page, Preparation, box_of
 from ocrqueue.job import Prepare
 from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.engine import Reading
@@ -19,7 +19,10 @@ from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.page_reading import read_pages
+from ocrqueue_worker.preparation.affine import Affine, moved
+from tests.support.page_makers import MadeWord, made_page
 from tests.support.pictures import png
+from tests.support.spoiled_pages import spoiled
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -60,6 +63,22 @@ def f1(page: Page, upright: Page) -> float:
     return 2 * (found & wanted).total() / (found.total() + wanted.total())
 
 
+def edge_distances(page: Page, upright: Page, where: Affine) -> list[float]:
+    """As distances(), of the edges of upright boxes: Tesseract does not say which corner of a word comes first."""
+    counts = Counter(word.text for word in upright.words())
+    places = {word.text: word.polygon for word in upright.words() if counts[word.text] == 1}
+    return [
+        abs(edge - found)
+        for word in page.words()
+        if word.text in places
+        for edge, found in zip(
+            box_of([tuple(moved(corner, where) for corner in places[word.text])]),  # type: ignore[list-item]
+            word.bbox,
+            strict=True,
+        )
+    ]
+
+
 def distances(page: Page, upright: Page, where: Callable[[Point], Point]) -> list[float]:
     """Of the corners of the words that are in both once, from where they are on the page."""
     counts = Counter(word.text for word in upright.words())
@@ -90,6 +109,32 @@ def test_a_page_upside_down_is_read_and_its_words_are_where_they_are(engine: Tes
     assert max(distances(page, upright, lambda at: (width - at[0], height - at[1]))) <= 2
 
 
+@pytest.mark.parametrize("kind", ["turned by 90", "turned by 270", "mirrored", "skewed", "darkened"])
+def test_a_spoiled_page_is_read_and_its_words_are_where_they_are(
+    engine: TesseractEngine, upright: Page, kind: str
+) -> None:
+    made = spoiled(sheet(), kind, seed=3, number=0)
+    page = read(engine, made.image)
+    assert f1(page, upright) >= 0.95
+    assert (page.width, page.height) == made.image.size
+    if kind.startswith("turned"):
+        assert max(edge_distances(page, upright, made.to_spoiled)) <= 2
+    else:
+        found = distances(page, upright, lambda at: moved(at, made.to_spoiled))
+        assert max(found) <= 2
+    if kind == "mirrored":
+        assert page.preparation is not None
+        assert page.preparation.steps == ("mirror",)
+        assert "mirror" not in (read(engine, made.image, ("rotate",)).preparation or Preparation(steps=())).steps
+
+
+def test_a_mirrored_page_that_is_upside_down_is_read(engine: TesseractEngine, upright: Page) -> None:
+    page = read(engine, sheet().transpose(Image.Transpose.FLIP_TOP_BOTTOM))
+    assert f1(page, upright) >= 0.95
+    height = sheet().height
+    assert max(distances(page, upright, lambda at: (at[0], height - at[1]))) <= 2
+
+
 @pytest.mark.parametrize("degrees", [-12, -7, 7, 10])
 def test_a_tilted_page_is_read_and_its_words_are_where_they_are(
     engine: TesseractEngine, upright: Page, degrees: int
@@ -106,12 +151,46 @@ def test_a_tilted_page_is_read_and_its_words_are_where_they_are(
     assert f1(page, upright) >= 0.9
     assert page.preparation is not None
     assert page.preparation.angle == pytest.approx(degrees, abs=0.2)
-    assert median(distances(page, upright, where)) <= 2
+    assert max(distances(page, upright, where)) <= 2
+
+
+def ink_of(image: Image.Image, word: MadeWord) -> tuple[float, ...]:
+    """Its box to the pixel."""
+    left, top, right, bottom = (round(edge) + by for edge, by in zip(word.box, (-3, -3, 3, 3), strict=True))
+    dark = image.crop((left, top, right, bottom)).convert("L").point(lambda level: 255 if level < 160 else 0)
+    found = dark.getbbox() or (0, 0, 0, 0)
+    return (left + found[0], top + found[1], left + found[2], top + found[3])
+
+
+class InTiles(TesseractEngine):
+    """Tesseract as if it read no more than 700 pixels a side."""
+
+    def longest_side(self, options: TesseractOptions) -> int:
+        return 700
+
+
+@pytest.mark.parametrize("lies", [False, True])
+def test_words_of_a_page_that_is_read_in_tiles_are_where_they_are(lies: bool) -> None:
+    """Each of them once, its box as its ink is."""
+    image, words = made_page(Random(3), (2600, 640) if lies else (640, 2600))
+    page = read(InTiles(load_settings()), image, "none")
+    assert page.preparation is not None
+    assert page.preparation.tiles > 3
+    found = [word for word in page.words() if len(word.text) > 2]
+    near = {
+        place: [word for word in found if math.dist(word.bbox[:2], made.box[:2]) < 15]
+        for place, made in enumerate(words)
+    }
+    assert max(map(len, near.values())) == 1
+    read_right = [(words[place], own[0]) for place, own in near.items() if own and own[0].text == words[place].text]
+    assert len(read_right) > 0.9 * len(words)
+    off = [abs(a - b) for made, word in read_right for a, b in zip(ink_of(image, made), word.bbox, strict=True)]
+    assert max(off) <= 2
 
 
 def test_a_small_page_is_enlarged(engine: TesseractEngine, upright: Page) -> None:
     page = read(engine, sheet(8))
-    assert f1(page, upright) >= 0.8
+    assert f1(page, upright) >= 0.9
     assert f1(read(engine, sheet(8), "none"), upright) < 0.5
     assert page.preparation is not None
     assert page.preparation.scale > 1

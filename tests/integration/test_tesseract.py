@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ocrqueue.document import Page
 from ocrqueue.errors import (
@@ -22,8 +23,10 @@ from ocrqueue.settings import load_settings
 from ocrqueue_worker.engines.discovery import engine_class, engine_names, make_engine
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
+from ocrqueue_worker.engines.tesseract.backend import Output
 from ocrqueue_worker.engines.tesseract.tessdata import debian_package, tessdata_dir
 from ocrqueue_worker.engines.tesseract.tesserocr_backend import InProcessTesseract
+from ocrqueue_worker.engines.tesseract.tsv import parse_output
 from ocrqueue_worker.geometry import iou, upright
 from ocrqueue_worker.images.page import PageImage
 from tests.support.pictures import text_picture
@@ -192,6 +195,42 @@ def test_words_read_again_keep_the_better_reading(engine: TesseractEngine) -> No
     assert better
     assert all((a.confidence or 0) > (f.confidence or 0) for f, a in pairs if a.reading == "crop")
     assert read(engine, text_picture("Hello 42"), reread_words=True, reread_psm=7).text == "Hello 42"
+
+
+def test_words_taken_for_those_of_another_script_are_read_again_in_each(
+    engine: TesseractEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (
+        "저녁 여섯 시에 Ferry 가 떠납니다.",
+        "객실은 Deck 3 과 Deck 5 에 있습니다.",
+        "표는 12-345 번 창구에서 사세요.",
+    )
+    wanted, right = Counter(" ".join(lines).split()), Counter[str]()
+    for font, letters in (("NanumMyeongjo", 22), ("NanumSquareR", 22), ("NanumSquareR", 34), ("NanumGothic", 30)):
+        image = Image.new("L", (28 * letters, 8 * letters), 255)
+        for row, line in enumerate(lines):
+            at = (letters, (1 + 2 * row) * letters)
+            ImageDraw.Draw(image).text(at, line, 0, ImageFont.truetype(f"{font}.ttf", letters))
+        page = read(engine, image, "kor", "eng")
+        right["again"] += (wanted & Counter(page.text.split())).total()
+        with monkeypatch.context() as patch:
+            patch.setattr("ocrqueue_worker.engines.tesseract.engine.reread_by_language", lambda blocks, *_: blocks)
+            right["once"] += (wanted & Counter(read(engine, image, "kor", "eng").text.split())).total()
+        assert all(word.reading == "page" for word in read(engine, image, "kor").words())
+    assert right["again"] > right["once"] + 1
+    assert right["again"] >= 0.9 * 4 * wanted.total()
+
+
+def test_marks_of_direction_are_no_part_of_words() -> None:
+    row = "5\t1\t1\t1\t1\t{}\t{}\t5\t50\t20\t90\t{}"
+    words = ["\u200f\u05d7\u05d3\u05e8", "204\u200e", "\u202aRoom\u202c", "\u200f"]
+    tsv = "\n".join(
+        ["4\t1\t1\t1\t1\t0\t0\t0\t300\t30\t-1\t", *(row.format(n, 60 * n, text) for n, text in enumerate(words, 1))]
+    )
+    rows = "2\t1\t1\t0\t0\t0\t0\t0\t300\t30\t-1\t\n3\t1\t1\t1\t0\t0\t0\t0\t300\t30\t-1\t\n" + tsv
+    (block,) = parse_output(Output(rows, ""), 1, lambda polygon: polygon)
+    assert block.text == "\u05d7\u05d3\u05e8 204 Room"
+    assert block.paragraphs[0].lines[0].dir == "rtl"
 
 
 def test_words_of_a_turned_page_are_read_again_upright(engine: TesseractEngine) -> None:

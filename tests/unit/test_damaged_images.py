@@ -10,6 +10,7 @@ import weakref
 import zlib
 
 import pytest
+from PIL import Image
 
 from ocrqueue.errors import ImageCorrupt, ImageTruncated, OcrQueueError
 from ocrqueue.settings import load_settings
@@ -195,5 +196,24 @@ def test_a_broken_animation_is_freed_with_its_bytes() -> None:
     try:
         del image
         assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_pixels_of_a_file_that_is_cut_off_are_freed_with_it(kind: str) -> None:
+    """They may be hundreds of megabytes."""
+    noise = Image.effect_noise((900, 900), 60)
+    data = encoded(noise, kind)
+    with open_image(data[: len(data) // 2], SETTINGS) as image, pytest.raises(ImageTruncated):
+        image.page(1)
+    gc.collect()
+    gc.disable()
+    try:
+        with open_image(data[: len(data) // 2], SETTINGS) as image:
+            with pytest.raises(ImageTruncated) as caught:
+                image.page(1)
+            del caught
+        assert not [found for found in gc.get_objects() if isinstance(found, ImageTruncated)]
     finally:
         gc.enable()

@@ -28,6 +28,7 @@ ENGINE_FILES = {
     "engines/rapid": ["rapid"],
     "engines/vision": ["vision"],
     "images/heif.py": ["heif"],
+    "images/codecs.py": ["codecs"],
     "sources/gs.py": ["vision"],
     "layout": ["keras", "keras-onnx", "rapid", "vision"],
     "preparation": ["tesseract", "keras", "keras-onnx", "rapid", "vision"],

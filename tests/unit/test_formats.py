@@ -183,6 +183,17 @@ def test_hocr_nests_as_the_document(document: Document) -> None:
     assert len(ids) == len(set(ids)) == 2 + 3 + 4 + 5 + 8
 
 
+def test_lines_from_right_to_left_say_so() -> None:
+    """Words and letters stay in the order in which they are read."""
+    texts = [[HEBREW, "204", "Room"], ["Room", HEBREW, "204"], ["204", "مرحبا", "٢٠٤"], ["plain"], ["12"]]
+    written = document_of(page_of(1, [[texts]]))
+    lines = list(written.pages[0].lines())
+    assert [line.dir for line in lines] == ["rtl", "ltr", "rtl", "ltr", "ltr"]
+    assert lines[0].text == f"{HEBREW} 204 Room"
+    assert [line.get("dir") for line in of_class(hocr_root(written), "ocr_line")] == ["rtl", None, "rtl", None, None]
+    assert written.to_page().count('readingDirection="right-to-left"') == 2
+
+
 def test_hocr_properties(document: Document) -> None:
     root = hocr_root(document)
     first, second = of_class(root, "ocr_page")

@@ -13,10 +13,11 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps, ImageStat
 
 from ocrqueue.errors import ImageCorrupt, ImageNotRecognised, ImageTooLarge, ImageTruncated, ImageUnsupported
 from ocrqueue.settings import Settings, load_settings
-from ocrqueue_worker.images import heif
+from ocrqueue_worker.images import codecs, heif
 from ocrqueue_worker.images.decoding import open_image
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.warnings import CODES
+from tests.support.codecs import RARE, rare_jpeg, rare_tiff
 from tests.support.hostile_images import (
     adobe_cmyk_jpeg,
     cmyk_jpeg,
@@ -426,7 +427,7 @@ def test_files_within_a_tiff(compression: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compression", "name"), [(34887, "LERC"), (50002, "JPEG XL"), (34661, "JBIG"), (34676, "SGI Log"), (999, "999")]
+    ("compression", "name"), [(34661, "JBIG"), (34934, "JPEG XR"), (34676, "SGI Log"), (999, "999")]
 )
 def test_a_coding_that_is_not_read_is_named(compression: int, name: str) -> None:
     data = tiff(SIZE | {258: (8,), 259: (compression,), 277: (1,)}, bytes(500))
@@ -438,13 +439,62 @@ def test_a_coding_that_is_not_read_is_named(compression: int, name: str) -> None
 
 @pytest.mark.parametrize(
     ("marker", "precision", "name"),
-    [(0xC1, 12, "12-bit"), (0xC3, 8, "lossless"), (0xF7, 8, "JPEG-LS"), (0xC5, 8, "hierarchical")],
+    [(0xC5, 8, "hierarchical"), (0xC1, 12, "12-bit JPEG of 4 channels"), (0xC3, 8, "lossless JPEG of 4 channels")],
 )
 def test_a_jpeg_that_is_not_read_is_named(marker: int, precision: int, name: str) -> None:
-    frame = jpeg_segment(marker, struct.pack(">B2HB3B", precision, 96, 320, 1, 1, 0x11, 0))
+    channels = b"".join(bytes((number, 0x11, 0)) for number in range(1, 5))
+    frame = jpeg_segment(marker, struct.pack(">B2HB", precision, 96, 320, 4) + channels)
     scan = jpeg_segment(0xDA, b"\1\1\0\0\x3f\0") + bytes(200)
     with pytest.raises(ImageUnsupported, match=name):
         read(b"\xff\xd8" + frame + scan + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("coding", RARE)
+def test_a_coding_of_imagecodecs_is_read_where_it_is_installed(coding: str) -> None:
+    pytest.importorskip("imagecodecs")
+    data = RARE[coding]()
+    page, warnings = read(data)
+    assert unlike(page.image, picture()) < 3
+    assert warnings == []
+    with pytest.raises(ImageTooLarge):
+        read(data, load_settings(image_max_pixels=320 * 96 - 1))
+    for share in (0.3, 0.7):
+        with pytest.raises((ImageTruncated, ImageCorrupt)):
+            read(data[: int(len(data) * (share if "frames" not in coding else share / 2))])
+
+
+def test_a_rare_jpeg_is_turned_upright_and_its_levels_are_stretched() -> None:
+    pytest.importorskip("imagecodecs")
+    data = rare_jpeg(bits=12)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    turned = data[:2] + jpeg_segment(0xE1, b"Exif\0\0" + exif.tobytes()) + data[2:]
+    assert unlike(read(turned)[0].image, picture().transpose(Image.Transpose.ROTATE_180)) < 3
+    dark = picture().point(lambda level: level // 12)
+    page, warnings = read(rare_jpeg(dark, bits=12))
+    assert contrast(page.image) > 150
+    assert warnings == ["image.levels_stretched"]
+
+
+@pytest.mark.parametrize("coding", ["JPEG of 12 bits", "lossless JPEG", "JPEG-LS", "JPEG XL", "LERC"])
+def test_without_imagecodecs_the_coding_is_named_and_what_to_install(
+    coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("imagecodecs")
+    data = RARE[coding]()
+    monkeypatch.setattr(codecs, "find_spec", lambda name: None)
+    with pytest.raises(ImageUnsupported, match=coding.replace("JPEG of 12 bits", "12-bit JPEG")) as caught:
+        read(data)
+    assert "ocrqueue-worker[codecs]" in caught.value.info.remedy
+
+
+def test_a_part_of_another_size_than_its_tiff_states_takes_no_memory() -> None:
+    pytest.importorskip("imagecodecs")
+    whole = rare_tiff(34887)
+    for tag, value in ((256, 300), (278, 39), (258, 16)):
+        at = whole.index(struct.pack("<HHL", tag, 4, 1)) + 8
+        with pytest.raises(ImageCorrupt):
+            read(whole[:at] + struct.pack("<L", value) + whole[at + 4 :])
 
 
 # --- TIFF's other images -----------------------------------------------------------------------------------------
@@ -593,8 +643,6 @@ def test_heic_without_its_package_says_what_to_install(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (b"\xff\x0a" + bytes(90), "JPEG XL"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90), "JPEG XL"),
         (b"8BPS\0\1" + bytes(90), "Photoshop"),
         (b"AT&TFORM" + bytes(90), "DjVu"),
         (bytes(128) + b"DICM" + bytes(90), "DICOM"),

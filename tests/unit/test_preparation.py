@@ -132,7 +132,8 @@ def test_pages_of_any_shape_are_looked_at_and_prepared(size: tuple[int, int]) ->
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 @pytest.mark.parametrize("angle", [-8.0, 0.0, 5.0])
-def test_points_of_the_prepared_picture_are_those_of_the_page(rotation: Rotation, angle: float) -> None:
+@pytest.mark.parametrize("mirror", [False, True])
+def test_points_of_the_prepared_picture_are_those_of_the_page(rotation: Rotation, angle: float, mirror: bool) -> None:
     """A black square is where it was found."""
     image = Image.new("L", (700, 400), 255)
     ImageDraw.Draw(image).rectangle((500, 90, 519, 109), fill=0)
@@ -140,6 +141,7 @@ def test_points_of_the_prepared_picture_are_those_of_the_page(rotation: Rotation
     ready = ready.turned(rotation) if rotation else ready
     ready = ready.deskewed(angle, 255) if angle else ready
     ready = ready.enlarged(2.5)
+    ready = ready.mirrored() if mirror else ready
     left, top, right, bottom = Image.eval(ready.image, lambda level: 255 - level).getbbox() or (0, 0, 0, 0)
     x, y = moved(((left + right) / 2, (top + bottom) / 2), ready.to_page)
     assert math.dist((x, y), (510, 100)) < 1.0

@@ -7,6 +7,7 @@ y down. They stay in that frame when the worker turned the page to read it: `Pag
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
@@ -206,6 +207,13 @@ class Line(_Lines):
     @property
     def text(self) -> str:
         return "".join(word.text + (" " if word.space_after else "") for word in self.words).rstrip(" ")
+
+    @property
+    def dir(self) -> Literal["ltr", "rtl"]:
+        """The direction of its first letter, as rule P2 of Unicode's annex 9 has it. Words, and letters in them, are in
+        the order in which they are read, whichever it is."""
+        kinds = (unicodedata.bidirectional(letter) for word in self.words for letter in word.text)
+        return "rtl" if next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L" else "ltr"
 
 
 class Paragraph(_Lines):

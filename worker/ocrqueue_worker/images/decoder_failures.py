@@ -11,6 +11,7 @@ from typing import Any, Final
 from PIL import Image
 
 from ocrqueue.errors import ImageCorrupt, ImageTooLarge, ImageTruncated, ImageUnsupported
+from ocrqueue_worker.images.codecs import is_for_codecs, reads, require
 from ocrqueue_worker.images.exif import DECODER_ERRORS
 from ocrqueue_worker.images.formats import FormatName, ends_early
 from ocrqueue_worker.images.unusual_codings import unusual_coding
@@ -45,7 +46,10 @@ def told_as_errors(
                 raise MemoryError(f"decoding {where}") from error
             if _is_truncated(error, kind, whole(), tiff_page):
                 raise ImageTruncated(f"Data is missing from {where}.", format=kind, page=page) from error
-            if (coding := unusual_coding(kind, tiff_page() if tiff_page else whole())) is not None:
+            coding = unusual_coding(kind, tiff_page() if tiff_page else whole())
+            if coding is not None and not reads(coding):
+                if is_for_codecs(coding):
+                    require(coding, kind)
                 raise ImageUnsupported(
                     f"{where[0].upper()}{where[1:]} is coded as {coding}, which is not read here.",
                     format=kind,

@@ -42,10 +42,11 @@ from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.page_making import page_of
 from ocrqueue_worker.images.png_completeness import may_be_short, png_data_is_short
 from ocrqueue_worker.images.png_repair import repaired_png
+from ocrqueue_worker.images.rare_files import RareFile, rare_file
 from ocrqueue_worker.images.signs import looks_like
 from ocrqueue_worker.images.size_limits import check_page_count, check_size
 from ocrqueue_worker.images.tiff_cut_off import at_full_height, cut_page
-from ocrqueue_worker.images.tiff_reading import grey_of_channels, is_misread, open_tiff, page_of_parts
+from ocrqueue_worker.images.tiff_reading import grey_of_channels, is_misread, open_tiff, page_of_parts, turned_over
 from ocrqueue_worker.images.tiff_structure import (
     first_directory,
     pages_among,
@@ -61,7 +62,8 @@ _TIFF_PHOTOMETRIC: Final = 262
 
 
 def open_image(data: bytes, settings: Settings, *, read_truncated: bool = False) -> SourceImage:
-    """The pages in `data`, told by its content: PNG, JPEG, TIFF, WebP, GIF, BMP, HEIF, AVIF, JPEG 2000, PNM or PCX.
+    """The pages in `data`, told by its content: PNG, JPEG, TIFF, WebP, GIF, BMP, HEIF, AVIF, JPEG 2000,
+    JPEG XL, PNM or PCX.
 
     With `read_truncated` a page of which a part is missing is read as far as it is there, if its format lets it.
 
@@ -100,6 +102,7 @@ class SourceImage:
         self._read_truncated = read_truncated
         self._directories: Sequence[int] = ()
         self._animation: Image.Image | None = None
+        self._rare: RareFile | None = None
         self._broken: tuple[int, ErrorInfo] | None = None
         self._damage: Damage | None = None
         self._warnings: dict[DocumentWarning, None] = {}
@@ -165,6 +168,10 @@ class SourceImage:
             self._set_page_count(outline.frames)
             check_size((outline.width, outline.height), self._settings, None)
         with self._decoding(None):
+            self._rare = rare_file(self.format, self._data)
+            if self._rare is not None:
+                check_size(self._rare.size, self._settings, None)
+                return
             image = self._open(1)
             if self.format in ("WEBP", "AVIF"):
                 self._set_page_count(getattr(image, "n_frames", 1))
@@ -179,7 +186,9 @@ class SourceImage:
         self.page_count = count
 
     def _open(self, number: int) -> Image.Image:
-        """Page `number`, its header read, its pixels not."""
+        """Page `number`, its header read, its pixels not, but for a rare file, whose size was checked."""
+        if self._rare is not None:
+            return self._rare.decode()
         if self.format == "TIFF":
             data = tiff_page(self._data, self._directories[number - 1])
             if is_misread(data):
@@ -248,10 +257,12 @@ class SourceImage:
         if missing >= TOLERATED:
             share = f"about {missing:.0%} of the page" if rows else "its last, finest data"
             lack = "has fewer rows than it announces" if self.format == "PNG" else "ends before its last pixels"
-            error = ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
+            # held by a name, the exception and its traceback would keep the pixels until Python collects cycles
             if not self._read_truncated or missing >= 1:
-                raise error
-            self.truncated[number] = error.info
+                raise ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
+            self.truncated[number] = ImageTruncated(
+                f"The {self.format} file {lack}.", format=self.format, page=number
+            ).info
             self._warn(warning("image.part_missing", number, share))
         return without_missing_rows(image, rows)
 
@@ -289,8 +300,8 @@ class SourceImage:
                 return None
             check_size(image.size, self._settings, number)
             tags = tiff_tags(data, first_directory(data))
-            if image.mode.startswith("I;16") and tags.get(_TIFF_PHOTOMETRIC) == (0,):
-                image = image.convert("I").point([65535 - level for level in range(1 << 16)], "I")
+            if tags.get(_TIFF_PHOTOMETRIC) == (0,):
+                image = turned_over(image)
             return self._page(image, number)
 
     def _decoding(self, page: int | None) -> AbstractContextManager[None]:

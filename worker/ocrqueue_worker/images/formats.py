@@ -2,7 +2,8 @@
 
 Counting pages here costs no decoding and stops at a limit. Only the framing of a file is read, never its pixels:
 PNG (ISO/IEC 15948), JPEG (ITU-T T.81), GIF89a, WebP's RIFF (RFC 9649), Windows BMP, the boxes of HEIF, AVIF
-(ISO/IEC 14496-12) and JPEG 2000 (ITU-T T.800, annex I), Netpbm, ZSoft's PCX. TIFF has a module of its own.
+(ISO/IEC 14496-12), JPEG 2000 (ITU-T T.800, annex I) and JPEG XL (ISO/IEC 18181-2), Netpbm, ZSoft's PCX. TIFF has a
+module of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, Literal
 
 from ocrqueue_worker.images.tiff_structure import tiff_ends_early
 
-FormatName = Literal["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "HEIF", "AVIF", "JPEG2000", "PNM", "PCX"]
+FormatName = Literal["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "HEIF", "AVIF", "JPEG2000", "JPEGXL", "PNM", "PCX"]
 
 _SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
     "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -29,6 +30,7 @@ _SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
     "AVIF": re.compile(rb"\0\0\0.ftyp(avi[fs]|(mif1|msf1|miaf).{4}(?:.{4}){0,15}?avi[fs])", re.DOTALL),
     "HEIF": re.compile(rb"\0\0\0.ftyp(he(ic|ix|im|is|vc|vx|vm|vs)|mif1|msf1)", re.DOTALL),
     "JPEG2000": re.compile(rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51", re.DOTALL),
+    "JPEGXL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", re.DOTALL),
     # Magic number and width: two letters alone begin many a text.
     "PNM": re.compile(rb"P[1-6](\s+|#[^\n\r]*[\n\r])+\d+(\s+|#[^\n\r]*[\n\r])+\d"),
     # Version, run-length encoding, bits a pixel.
@@ -139,6 +141,12 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     yield b"", data[at:]
 
 
+def exif_of_jpeg(data: bytes) -> bytes:
+    """As its segment has it; empty where there is none."""
+    segments = (part[4:] for name, part in _jpeg_segments(data) if name == b"\xe1")
+    return next((body for body in segments if body.startswith(b"Exif\0\0")), b"")
+
+
 _JPEG_PROFILES: Final = frozenset((b"\xe2", b"\xed"))
 """APP2 (ICC, MPF, FlashPix) and APP13 (Photoshop)."""
 
@@ -163,7 +171,10 @@ def _png_ends_early(data: bytes) -> bool:
 
 
 def _boxes_end_early(data: bytes) -> bool:
-    """Whether a box of HEIF, AVIF or JPEG 2000 is longer than what is left, or a bare codestream lacks its end."""
+    """Whether a box of HEIF, AVIF, JPEG 2000 or JPEG XL is longer than what is left, or a bare codestream lacks its
+    end; one of JPEG XL does not say where it ends."""
+    if data.startswith(b"\xff\x0a"):
+        return False
     if data.startswith(b"\xff\x4f"):
         return not data.endswith(b"\xff\xd9")
     at = 0
@@ -191,6 +202,7 @@ _ENDS_EARLY: Final[dict[FormatName, Callable[[bytes], bool]]] = {
     "HEIF": _boxes_end_early,
     "AVIF": _boxes_end_early,
     "JPEG2000": _boxes_end_early,
+    "JPEGXL": _boxes_end_early,
     # They do not say where they end; a decoder finds too few pixels, and says so.
     "PNM": lambda data: False,
     "PCX": lambda data: False,

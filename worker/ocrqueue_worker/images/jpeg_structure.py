@@ -31,6 +31,8 @@ class JpegStructure:
     """The marker of the frame's kind; 0 where there is none."""
     precision: int
     channels: int
+    width: int
+    height: int
     block: int
     """Pixels from one row of blocks to the next, the channels together."""
     has_scan: bool
@@ -44,18 +46,23 @@ class JpegStructure:
         return self.frame in _PROGRESSIVE
 
     @property
+    def is_jpeg_ls(self) -> bool:
+        return self.frame == _JPEG_LS_FRAME
+
+    @property
     def unusual(self) -> str | None:
-        """The name of a coding that is not read; None for the usual ones."""
+        """The name of a coding that Pillow does not read; None for the usual ones."""
+        inks = "" if self.channels in (1, 3) else f" of {self.channels} channels"
         if self.frame in _CODINGS:
-            return _CODINGS[self.frame]
+            return _CODINGS[self.frame] + inks
         if self.precision not in (0, 8):
-            return f"{self.precision}-bit JPEG"
+            return f"{self.precision}-bit JPEG{inks}"
         return f"JPEG of {self.channels} channels" if self.channels not in (0, 1, 3, 4) else None
 
 
 def jpeg_structure(data: bytes) -> JpegStructure:
     """Walk the markers of `data`; those inside of scans are passed over fast."""
-    frame = precision = channels = 0
+    frame = precision = channels = width = height = 0
     block, at, ends = 8, 2, False
     lightness: set[int] = set()
     first_channel, scans, direct, refined = 0, 0, False, False
@@ -65,8 +72,9 @@ def jpeg_structure(data: bytes) -> JpegStructure:
             ends = True
             break
         body = data[start + 2 : start + max(2, int.from_bytes(data[start : start + 2], "big"))]
-        if (kind in _FRAMES or kind == _JPEG_LS_FRAME) and len(body) >= 9:
+        if (kind in _FRAMES or kind == _JPEG_LS_FRAME) and len(body) >= 9 and not frame:
             frame, precision, channels = kind, body[0], body[5]
+            height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
             first_channel = body[6]
             block = 8 * max(1, max(body[7::3]) & 15)
         elif kind == _SCAN and body:
@@ -81,7 +89,10 @@ def jpeg_structure(data: bytes) -> JpegStructure:
                     lightness.update(range(low, high + 1))
                     refined = direct and len(lightness) == 63
         at = start + 2 + len(body)
-    return JpegStructure(frame, precision, channels, block, scans > 0, ends, refined)
+        if kind == _SCAN and frame == _JPEG_LS_FRAME:  # bytes of its scans look like other markers
+            ends = b"\xff\xd9" in data[-16:]
+            break
+    return JpegStructure(frame, precision, channels, width, height, block, scans > 0, ends, refined)
 
 
 def repaired_jpeg(data: bytes) -> Damage | None:

@@ -13,7 +13,6 @@ _LOOKS_LIKE: Final = tuple(
         (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
         (_TEXT + rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", "an SVG drawing"),
         (_TEXT + rb"<(!(?i:doctype) (?i:html)|(?i:html))", "an HTML page, perhaps a login or error page"),
-        (rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
         (rb"P7\s", "a Portable Arbitrary Map (PAM)"),
         (rb"P[Ff]\s", "a Portable Float Map (PFM)"),
         (rb"8BPS", "a Photoshop document"),

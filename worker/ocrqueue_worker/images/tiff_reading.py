@@ -5,10 +5,11 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from ocrqueue_worker.images.exif import DECODER_ERRORS
 from ocrqueue_worker.images.levels import as_unsigned
+from ocrqueue_worker.images.tiff_parts import part_decoder
 from ocrqueue_worker.images.tiff_structure import (
     first_directory,
     tiff_tags,
@@ -24,19 +25,11 @@ _TILES: Final = (324, 325, 323)
 """Offsets, sizes, and rows of each."""
 _TILE_WIDTH: Final = 322
 
-_WHOLE_FILES: Final = {
-    50001: "WEBP",
-    34927: "WEBP",
-    34712: "JPEG2000",
-    33003: "JPEG2000",
-    33005: "JPEG2000",
-    34933: "PNG",
-}
-"""Compressions whose strips and tiles are each a file of a format that Pillow reads."""
 _GREY_OR_RGB: Final = (0, 1, 2)
-_YCBCR_JPEG2000: Final = 33003
 _PLANES: Final = 2
 _MOST_PARTS: Final = 100_000
+_LARGE_TILE: Final = 1 << 24
+"""Pixels of a tile, of which a small page may be a part."""
 
 
 def open_tiff(data: bytes) -> Image.Image:
@@ -54,35 +47,44 @@ def open_tiff(data: bytes) -> Image.Image:
 
 
 def page_of_parts(data: bytes, max_pixels: int) -> Image.Image | None:
-    """The first page of `data`, decoded, where its strips or tiles are files of another format; else None."""
+    """The first page of `data`, decoded, where its parts are coded as Pillow does not know of TIFF; else None.
+
+    Raises what Pillow and imagecodecs do, DecompressionBombError where it has more than `max_pixels`.
+    """
     tags = tiff_tags(data, first_directory(data), _MOST_PARTS)
-    compression = _one(tags, _COMPRESSION, 1)
-    kind = _WHOLE_FILES.get(compression)
+    decode = part_decoder(data, tags)
     offsets, sizes, rows = _TILES if _TILES[0] in tags else _STRIPS
     width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
-    if kind is None or not 0 < width * height <= max_pixels or _one(tags, _PLANAR, 1) != 1:
+    if decode is None or width * height < 1 or _one(tags, _PLANAR, 1) != 1:
         return None
+    if width * height > max_pixels:
+        raise Image.DecompressionBombError(f"{width} x {height} pixels")
     across = _one(tags, _TILE_WIDTH, width) if offsets == _TILES[0] else width
     down = min(_one(tags, rows, height), height) if offsets == _STRIPS[0] else _one(tags, rows, height)
-    if across < 1 or down < 1:
+    if across < 1 or down < 1 or across * down > max(max_pixels, _LARGE_TILE):
         return None
     page: Image.Image | None = None
     places = [(left, top) for top in range(0, height, down) for left in range(0, width, across)]
     for place, start, size in zip(places, tags.get(offsets, ()), tags.get(sizes, ()), strict=False):
         if start + size > len(data):
             raise OSError("image file is truncated")
-        part: Image.Image = Image.open(BytesIO(data[start : start + size]), formats=[kind])
-        if part.width > across or part.height > down:
-            raise ValueError("a part is larger than its place")
-        part.load()
-        if compression == _YCBCR_JPEG2000 and part.mode == "RGB":
-            part = Image.merge("YCbCr", part.split()).convert("RGB")
+        room = (across, down if offsets == _TILES[0] else min(down, height - place[1]))
+        part = decode(data[start : start + size], room)
         if page is None:
             page = Image.new(part.mode, (width, height))
         page.paste(part if part.mode == page.mode else part.convert(page.mode), place)
     if len(places) > min(len(tags.get(offsets, ())), len(tags.get(sizes, ()))):
         raise OSError("image file is truncated")
     return page
+
+
+def turned_over(image: Image.Image) -> Image.Image:
+    """Of a page where white is 0: black as 0."""
+    if image.mode.startswith("I;16"):
+        return image.convert("I").point([65535 - level for level in range(1 << 16)], "I")
+    if image.mode in ("I", "F"):
+        return image.convert("F").point(lambda level: level * -1.0 + 0.0)
+    return ImageChops.invert(image) if image.mode == "L" else image
 
 
 def is_misread(data: bytes) -> bool:

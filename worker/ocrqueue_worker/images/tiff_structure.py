@@ -125,6 +125,12 @@ def tiff_tags(data: bytes, offset: int, most: int = 64) -> dict[int, tuple[int, 
     return {entry.tag: entry.values(data, most) for entry in _TiffLayout.of(data).entries(data, offset)}
 
 
+def tiff_bytes(data: bytes, offset: int, tag: int) -> bytes:
+    """The value of this tag of bytes of the directory at `offset`; empty where there is none."""
+    found = (entry for entry in _TiffLayout.of(data).entries(data, offset) if entry.tag == tag)
+    return next((data[entry.place : entry.place + entry.count] for entry in found if _SIZES.get(entry.kind) == 1), b"")
+
+
 def first_directory(data: bytes) -> int:
     layout = _TiffLayout.of(data)
     return layout.pointer(data, layout.first)

@@ -13,9 +13,11 @@ from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, recognise
+from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
+from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
-from ocrqueue_worker.preparation.quality import is_better, is_sure, reads_badly
+from ocrqueue_worker.preparation.quality import is_better, is_nonsense, reads_badly
 
 _TIME: Final = 3.0
 """So many times what the first reading took must be left for another."""
@@ -47,7 +49,7 @@ def read_pages(
         steps = prepare if isinstance(prepare, tuple) else PREPARATION_STEPS
         results = [_read_prepared(engine, page, steps, reading) for page in pages]
     return [
-        as_in_file(result, page) if isinstance(result, Page) else result
+        as_in_file(doubted(result, reading.languages), page) if isinstance(result, Page) else result
         for page, result in zip(pages, results, strict=True)
     ]
 
@@ -74,7 +76,7 @@ def _read_prepared(
     reading: Reading[Any],
     known: Page | None = None,
 ) -> Result:
-    """As it reads with these steps, those that it needs; upside down too where it cannot be made sense of upright.
+    """As it reads with these steps, those that it needs; another way up where no sense can be made of it.
 
     `known`: what was read without any.
     """
@@ -89,10 +91,9 @@ def _read_prepared(
     except MemoryError:
         return known or EngineOutOfMemory()
     result: Result = known if known is not None and not ready.steps else _read(engine, image, ready, reading)
-    if "rotate" not in steps or not isinstance(result, Page) or is_sure(result) or not any(result.words()):
+    if not isinstance(result, Page) or not is_nonsense(result) or not any(result.words()):
         return result
-    other = _read(engine, image, ready.turned(180), reading)
-    return other if isinstance(other, Page) and is_better(other, result) and is_sure(other) else result
+    return read_right_way(ready, result, steps, lambda picture: _read(engine, image, picture, reading))
 
 
 def _read(engine: Engine[Any], image: PageImage, ready: Picture, reading: Reading[Any]) -> Result:

@@ -24,6 +24,8 @@ _FEW: Final = 0.005
 """Of the pixels, those that are blackest."""
 _SHARE: Final = 0.4
 """Of the difference of the blackest ink, from which pixels count as ink."""
+_BAND_PX: Final = 400
+_LINE_PX: Final = 64
 _ALONE: Final = 4
 """Pixels of a dot and of what is 2 pixels around it."""
 _SPECKS: Final = 0.1
@@ -57,8 +59,22 @@ def paper(grey: Image.Image) -> Image.Image:
     """The level of the paper around each pixel: light, evened out, of the same size."""
     factor = max(1, max(grey.size) // _PAPER_PX)
     small = grey.reduce(factor) if factor > 1 else grey
-    small = small.filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.BoxBlur(6))
+    small = Image.fromarray(_lightest(np.asarray(small), 4)).filter(ImageFilter.BoxBlur(6))
     return small.resize(grey.size, Image.Resampling.BILINEAR)
+
+
+def _lightest(grey: Grey, reach: int) -> Grey:
+    """Around each pixel: as Pillow's MaxFilter, in a tenth of its time."""
+    rows, columns = grey.shape
+    padded = np.pad(grey, reach, mode="edge")
+    places = range(1, 2 * reach + 1)
+    across = padded[:, :columns].copy()
+    for place in places:
+        np.maximum(across, padded[:, place : place + columns], out=across)
+    found = across[:rows].copy()
+    for place in places:
+        np.maximum(found, across[place : place + rows], out=found)
+    return found
 
 
 def ink(grey: Image.Image) -> Mask:
@@ -87,11 +103,24 @@ def runs(mask: Mask, length: int) -> Mask:
     return found
 
 
+def densest_band(image: Image.Image) -> tuple[int, int, int, int]:
+    """The box of the third of the page, from side to side, in which most is written; of a low page all of it."""
+    height = max(_BAND_PX, image.height // 3)
+    if height >= image.height:
+        return (0, 0, *image.size)
+    sample, factor = sampled(image)
+    rows = np.concatenate([[0], np.cumsum(letters(ink(sample), _LINE_PX).sum(axis=1))])
+    window = max(1, height // factor)
+    top = factor * int(np.argmax(rows[window:] - rows[:-window]))
+    return (0, top, image.width, min(top + height, image.height))
+
+
 def is_speckled(mask: Mask) -> bool:
     """Whether much of it are dots that stand alone."""
     padded = np.pad(mask, 2).astype(np.uint8)
     rows, columns = mask.shape
-    near = sum(padded[down : down + rows, across : across + columns] for down in range(5) for across in range(5))
+    across = np.sum([padded[:, place : place + columns] for place in range(5)], axis=0, dtype=np.uint8)
+    near = np.sum([across[place : place + rows] for place in range(5)], axis=0, dtype=np.uint8)
     alone = int((mask & (near <= _ALONE)).sum())
     return alone > _SPECKS * int(mask.sum())
 

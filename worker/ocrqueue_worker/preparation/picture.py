@@ -50,6 +50,19 @@ class Picture:
             rotation=cast("Rotation", (self.rotation + rotation) % 360),
         )
 
+    def mirrored(self) -> Self:
+        """Left and right exchanged."""
+        return replace(
+            self,
+            image=self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+            to_page=then((-1.0, 0.0, self.image.width, 0.0, 1.0, 0.0), self.to_page),
+            steps=(*self.steps, "mirror"),
+        )
+
+    def part(self, box: tuple[int, int, int, int]) -> Self:
+        """What is in this box of the picture, to be tried; it has no way back."""
+        return replace(self, image=self.image.crop(box))
+
     def deskewed(self, angle: float, background: int) -> Self:
         """Set straight, where its lines fall to the right by so many degrees."""
         width, height = self.image.size
@@ -76,7 +89,7 @@ class Picture:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         return replace(
             self,
-            image=self.image.resize(size, Image.Resampling.LANCZOS),
+            image=self.image.resize(size, Image.Resampling.BICUBIC),
             to_page=then(scaling(width / size[0], height / size[1]), self.to_page),
             steps=(*self.steps, "enlarge"),
             scale=round(self.scale * factor, 3),

@@ -16,6 +16,8 @@ _SURE: Final = 0.9
 """From which odd shapes prove nothing."""
 _MISSED: Final = 0.5
 """Of the ink that may be letters, what is outside all words."""
+_MISSED_IN_THE_DARK: Final = 0.08
+"""The same of a dim page, of which what was read says nothing about what was not."""
 _ON_END: Final = 0.5
 """Of the words of three letters and more, those that are higher than wide."""
 _TILTED: Final = 2.0
@@ -25,6 +27,9 @@ _BLANK: Final = 0.0004
 _ONE_LETTER: Final = 12
 """Pixels of ink, which a page may hold where no word was found."""
 _BETTER: Final = 1.05
+_NONSENSE: Final = 0.4
+"""Mean confidence below which dots made larger read as letters, and letters that are turned or mirrored."""
+_FAR_BETTER: Final = 2.0
 _SAMPLE_PX: Final = 480
 _LONG_RUN_PX: Final = 32
 _DETAIL_PX: Final = 256
@@ -35,17 +40,20 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
 
     An engine that gives no confidences is believed, unless it has found nothing. About 5 ms for a good page.
     """
-    words = list(page.words())
-    if not words:
-        return _missed(page, image) > 0
+    from ocrqueue_worker.preparation.ink import sampled
+
     sure = confidence(page)
-    if sure is None:
+    if sure is None and any(page.words()):
         return False
-    if sure < _UNSURE:
+    if sure is not None and sure < _UNSURE:
         return True
-    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_speckled(image)):
+    sample, factor = sampled(image, _SAMPLE_PX)
+    if sure is None:
+        return _missed(page, sample, factor) > 0
+    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_dim(sample) or _is_speckled(image)):
         return True
-    return _missed(page, image) > _MISSED
+    missed = _missed(page, sample, factor)
+    return missed > _MISSED or (missed > _MISSED_IN_THE_DARK and _is_dim(sample))
 
 
 def is_sure(page: Page) -> bool:
@@ -53,9 +61,22 @@ def is_sure(page: Page) -> bool:
     return (confidence(page) or 0.0) >= _UNSURE
 
 
+def is_nonsense(page: Page) -> bool:
+    """Whether it may be upside down or mirrored: what lies the right way is read with more confidence."""
+    return (confidence(page) or 0.0) < _NONSENSE
+
+
+def is_far_better(page: Page, than: Page) -> bool:
+    """Whether it is another way up, and no chance."""
+    return is_better(page, than) and (is_sure(page) or legibility(page) >= _FAR_BETTER * legibility(than))
+
+
 def is_better(page: Page, than: Page) -> bool:
-    """Whether the second reading is to be kept."""
-    return legibility(page) > _BETTER * legibility(than)
+    """Whether the second reading is to be kept: more is read, and not only more nonsense."""
+    if legibility(page) <= _BETTER * legibility(than):
+        return False
+    sure = confidence(page) or 0.0
+    return sure >= _NONSENSE or sure > (confidence(than) or 1.0)
 
 
 def legibility(page: Page) -> float:
@@ -98,11 +119,18 @@ def _is_speckled(image: Image.Image) -> bool:
     return is_speckled(ink(image.crop((left, top, left + _DETAIL_PX, top + _DETAIL_PX)).convert("L")))
 
 
-def _missed(page: Page, image: Image.Image) -> float:
-    """The share of the ink that may be letters and is in no word; 0 where there is next to none."""
-    from ocrqueue_worker.preparation.ink import ink, letters, sampled
+def _is_dim(sample: Image.Image) -> bool:
+    """Whether its light is to be mended; not that of a page in negative."""
+    from ocrqueue_worker.preparation.ink import is_dark
+    from ocrqueue_worker.preparation.repainting import is_dim
 
-    sample, factor = sampled(image, _SAMPLE_PX)
+    return is_dim(sample) and not is_dark(sample)
+
+
+def _missed(page: Page, sample: Image.Image, factor: int) -> float:
+    """The share of the ink that may be letters and is in no word; 0 where there is next to none."""
+    from ocrqueue_worker.preparation.ink import ink, letters
+
     mask = letters(ink(sample), _LONG_RUN_PX)
     total = int(mask.sum())
     if total < (_BLANK * mask.size if page.blocks else _ONE_LETTER):

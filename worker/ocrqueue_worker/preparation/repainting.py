@@ -11,9 +11,16 @@ from ocrqueue_worker.preparation.ink import grown, ink, is_speckled, paper, runs
 
 _UNEVEN: Final = 40
 """Levels between the darkest and the lightest of the paper."""
+_DIM: Final = 170
 _FAINT: Final = 110
 """Levels between ink and paper, where they are to be drawn apart."""
 _RULE_PX: Final = 64
+
+
+def is_dim(grey: Image.Image) -> bool:
+    """Whether the paper itself is dim, or brighter on one side than on the other."""
+    lowest, highest = _extremes(paper(grey), 0.02)
+    return highest <= _DIM or highest - lowest >= 2 * _UNEVEN
 
 
 def evenly_lit(grey: Image.Image) -> Image.Image | None:
@@ -21,7 +28,7 @@ def evenly_lit(grey: Image.Image) -> Image.Image | None:
     level = paper(grey)
     lowest, highest = _extremes(level, 0.02)
     darkest, _ = _extremes(grey, 0.005)
-    if highest - lowest < _UNEVEN and highest - darkest > _FAINT and highest > 170:
+    if highest - lowest < _UNEVEN and highest - darkest > _FAINT and highest > _DIM:
         return None
     under = np.maximum(np.asarray(level, np.float32), 1)
     lit = np.asarray(grey, np.float32) / under

@@ -19,7 +19,7 @@ _SKEWED: Final = 0.4
 _SMALL_PX: Final = 18.0
 """Height of lines of text, from the top of an ascender to the foot of a descender, that are enlarged."""
 _WANTED_PX: Final = 36.0
-_MOST_TIMES: Final = 4.0
+_MOST_TIMES: Final = 6.0
 _LONG_RUN_PX: Final = 64
 _PAPER: Final = 255
 

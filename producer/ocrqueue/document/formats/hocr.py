@@ -88,6 +88,8 @@ def _add_block(parent: Element, block: Block, page: Page, number: int, words: li
             line_number += 1
             title = _bbox(line.bbox, page) + _textangle(page)
             line_element = _add(paragraph_element, "span", "ocr_line", f"line_{name}_{line_number}", title)
+            if line.dir == "rtl":
+                line_element.set("dir", "rtl")
             for word in line.words:
                 title = _bbox(word.bbox, page) + _x_wconf(word.confidence)
                 word_name = f"word_{page.number}_{len(words) + 1}"

@@ -73,7 +73,8 @@ def _add_paragraph(parent: Element, paragraph: Paragraph, page: Page, name: str)
 
 
 def _add_line(parent: Element, line: Line, page: Page, name: str) -> None:
-    element = SubElement(parent, "TextLine", {"id": f"l{name}"})
+    direction = {"readingDirection": "right-to-left"} if line.dir == "rtl" else {}
+    element = SubElement(parent, "TextLine", {"id": f"l{name}", **direction})
     _add_coordinates(element, line, page)
     for number, word in enumerate(line.words, 1):
         _add_word(element, word, page, f"w{name}_{number}")

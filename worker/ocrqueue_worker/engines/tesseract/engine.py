@@ -16,6 +16,7 @@ from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.tesseract.backend import Backend, Call, Orientation, Output
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
+from ocrqueue_worker.engines.tesseract.scripts import reread_by_language
 from ocrqueue_worker.engines.tesseract.second_pass import reread_words
 from ocrqueue_worker.engines.tesseract.tessdata import (
     installed_languages,
@@ -34,6 +35,7 @@ _LONGEST_PX: Final = 20_000
 """Tesseract itself reads nothing of a page whose side is beyond 32,767 pixels."""
 _AUTOMATIC: Final = 3
 _ONE_BLOCK: Final = 6
+_ONE_LINE: Final = 7
 _SNIPPET_PX: Final = 150
 """A page that is no larger may hold a single letter."""
 
@@ -137,13 +139,16 @@ class TesseractEngine(Engine[TesseractOptions]):
         if not blocks and call.psm == _AUTOMATIC and max(image.size) <= _SNIPPET_PX:
             # automatic segmentation takes single letters for noise
             blocks = parse_output(self._backend.read(image, replace(call, psm=_ONE_BLOCK)), page.number, place)
-        if not options.reread_words:
-            return blocks
 
         def read_crop(crop: Image) -> Output:
             return self._backend.read(crop, _call(reading.languages, options, _time_left(reading), options.reread_psm))
 
-        return reread_words(blocks, page.image, rotation, read_crop)
+        def read_in(language: str, crop: Image) -> Output:
+            return self._backend.read(crop, _call((language,), options, _time_left(reading), _ONE_LINE))
+
+        if options.reread_words:
+            blocks = reread_words(blocks, page.image, rotation, read_crop)
+        return reread_by_language(blocks, page.image, rotation, reading.languages, read_in)
 
     def close(self) -> None:
         self._backend.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from PIL.Image import Image
@@ -19,14 +19,20 @@ _MARGIN_PX: Final = 10
 
 
 def reread_words(
-    blocks: tuple[Block, ...], page: Image, rotation: int, read_crop: Callable[[Image], Output]
+    blocks: tuple[Block, ...],
+    page: Image,
+    rotation: int,
+    read_crop: Callable[[Image], Output],
+    only: Container[str] | None = None,
 ) -> tuple[Block, ...]:
     """`blocks` with each word as the better of its two readings; boxes stay as the page gave them.
 
-    `read_crop` reads one crop on its own.
+    `read_crop` reads one crop on its own. `only`: the ids of the words, where not all are read again.
     """
 
     def reread(word: Word) -> Word:
+        if only is not None and word.id not in only:
+            return word
         crop = expand(crop_word(page, word, rotation, _PADDING_PX), _MARGIN_PX, fill=_background(page, word))
         second = [
             found
@@ -35,6 +41,8 @@ def reread_words(
             for line in paragraph.lines
             for found in line.words
         ]
+        if only is not None:  # what is beside the word
+            second = [found for found in second if any(map(str.isalnum, found.text))] or second
         confidence = mean_confidence(second)
         if confidence is None or confidence <= (word.confidence or 0.0):
             return word

@@ -18,6 +18,8 @@ from ocrqueue_worker.layout.word_ids import word_id
 
 _COLUMNS = 12
 _WORD = 5
+_BLANK = " \t\r\n\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Also the marks of direction that Tesseract puts beside words in lines of both directions."""
 
 PlacePolygon = Callable[[Polygon], Polygon]
 """From the frame in which Tesseract saw the page to the original's."""
@@ -111,7 +113,7 @@ def _rows(tsv: str) -> Iterator[_Node]:
             continue
         level = int(columns[0])
         left, top, width, height = (int(value) for value in columns[6:10])
-        text = columns[11].strip() if len(columns) == _COLUMNS else ""
+        text = columns[11].strip(_BLANK) if len(columns) == _COLUMNS else ""
         if level == _WORD and not text:
             continue
         confidence = float(columns[10])
