@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -23,6 +24,7 @@ from ocrqueue.job import Job, parse_job
 from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, check_languages, make_route
 from ocrqueue.settings import Settings, load_settings
+from tests.support.processes import wait_until
 
 IMAGE = "s3://bucket/page.png"
 SETTINGS = load_settings(auto_engines="tesseract,rapid,keras")
@@ -326,73 +328,80 @@ def test_nothing_is_refused_by_what_was_read_earlier() -> None:
     assert len(states) == 1, "and what is well is not read again at once"
 
 
+class Asked:
+    """Redis, which answers once it is let; `answers` gives what it says, or raises it."""
+
+    def __init__(self, answers: Callable[[], EnginesNow]) -> None:
+        self.times = 0
+        self.begun, self.let = threading.Event(), threading.Event()
+        self._answers = answers
+
+    def __call__(self) -> EnginesNow:
+        self.times += 1
+        self.begun.set()
+        assert self.let.wait(60)
+        return self._answers()
+
+
 def test_threads_share_a_router() -> None:
-    reading, goes_on = threading.Event(), threading.Event()
-    reads = 0
-
-    def read() -> EnginesNow:
-        nonlocal reads
-        reads += 1
-        reading.set()
-        assert goes_on.wait(60)
-        return {}
-
-    router = Router(load_settings(auto_policy="shortest"), read)
+    redis = Asked(dict)
+    router = Router(load_settings(auto_policy="shortest"), redis)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(router.prepare, Job(image="s3://b/k"))
-        assert reading.wait(60)
+        assert redis.begun.wait(60)
         second = threads.submit(router.prepare, Job(image="s3://b/k"))
         # it counts jobs in what the first one reads
         with pytest.raises(TimeoutError):
             second.result(timeout=0.1)
-        goes_on.set()
+        redis.let.set()
         assert first.result(60).engine == second.result(60).engine
-    assert reads == 1
+    assert redis.times == 1
 
 
-def test_threads_share_what_reading_came_to_and_no_error_of_another() -> None:
-    reading, goes_on = threading.Event(), threading.Event()
-    reads = 0
+class CountingLock:
+    """A lock that knows how often it was let go."""
 
-    def read() -> EnginesNow:
-        nonlocal reads
-        reads += 1
-        reading.set()
-        assert goes_on.wait(60)
+    def __init__(self) -> None:
+        self.times = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.times += 1
+        self._lock.release()
+
+
+def test_threads_share_what_reading_came_to_and_no_error_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> EnginesNow:
         raise BrokerUnavailable
 
-    router = Router(SETTINGS, read)
+    redis, lock = Asked(away), CountingLock()
+    router = Router(SETTINGS, redis)
+    monkeypatch.setattr(router, "_lock", lock)
     with ThreadPoolExecutor(3) as threads:
-        asked = [threads.submit(router.prepare, Job(image=IMAGE))]
-        assert reading.wait(60)
-        asked += [threads.submit(router.prepare, Job(image=IMAGE)) for _ in range(2)]
-        with pytest.raises(TimeoutError):
-            asked[-1].result(timeout=0.2)
-        goes_on.set()
+        asked = [threads.submit(router.prepare, Job(image=IMAGE)) for _ in range(3)]
+        wait_until(lambda: lock.times == 3, 60, "one asks, and two have seen that it does")
+        redis.let.set()
         errors = [future.exception(60) for future in asked]
-    assert reads == 1
+    assert redis.times == 1
     assert [type(error) for error in errors] == [BrokerUnavailable] * 3
     assert len({id(error) for error in errors}) == 3
 
 
 def test_no_job_is_refused_by_what_was_asked_for_before_it_came() -> None:
     """Another thread asks at the moment, and its answer may be of a time when the engine was not there."""
-    reading, goes_on = threading.Event(), threading.Event()
     states = [now(KERAS), now(engine("keras", "kor", fixed=True))]
-
-    def read() -> EnginesNow:
-        reading.set()
-        assert goes_on.wait(60)
-        return states.pop(0)
-
-    router = Router(load_settings(engine_languages="keras=eng"), read)
+    redis = Asked(lambda: states.pop(0))
+    router = Router(load_settings(engine_languages="keras=eng"), redis)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(router.prepare, Job(image=IMAGE, engine="keras", languages=("kor",)))
-        assert reading.wait(60)
+        assert redis.begun.wait(60)
         second = threads.submit(router.prepare, Job(image=IMAGE, engine="keras", languages=("kor",)))
         with pytest.raises(TimeoutError):
             second.result(timeout=0.2)
-        goes_on.set()
+        redis.let.set()
         with pytest.raises(LanguageUnsupported):
             first.result(60)
         assert second.result(60).engine == "keras"
