@@ -93,7 +93,7 @@ def submit(queue: OcrQueue, image: bytes | str, gates: Gates | None = None, **op
     engine = options.pop("engine", ENGINE)
     crops, limit_s = options.pop("crops", "none"), options.pop("time_limit_s", None)
     asked = {"split": True, **({"gates": str(gates.folder)} if gates else {}), **options}
-    return queue.submit(image, engine=str(engine), crops=crops, options=asked, time_limit_s=limit_s)  # type: ignore[arg-type]
+    return queue.submit(image, engine=str(engine), crops=crops, options=asked, time_limit_s=limit_s)  # type: ignore[arg-type]  # fields of several types in one dict
 
 
 def pages_done(worker: Worker, job: SubmittedJob) -> dict[int, int]:

@@ -54,7 +54,7 @@ def ask(settings: Settings, *arguments: str) -> str:
 
 
 def works(queue: OcrQueue, **fields: object) -> None:
-    job = queue.submit(HELLO, engine="null", crops="none", **fields)  # type: ignore[arg-type]
+    job = queue.submit(HELLO, engine="null", crops="none", **fields)  # type: ignore[arg-type]  # fields of several types in one dict
     assert job.wait(60).state == "succeeded"
 
 

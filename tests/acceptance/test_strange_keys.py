@@ -61,7 +61,7 @@ def test_a_job_whose_id_no_job_can_have_ends_and_holds_up_nobody(queue: OcrQueue
     wait_in_lane(queue, lane, *strange)
     ring(queue, lane)
     for job_id in strange:
-        wait_until(lambda job_id=job_id: queue.registry.status(job_id).finished, 60, "it ends")  # type: ignore[misc]
+        wait_until(lambda job_id=job_id: queue.registry.status(job_id).finished, 60, "it ends")  # type: ignore[misc]  # mypy takes the default for an argument
         status = queue.registry.status(job_id)
         assert (status.state, status.error and status.error.code) == ("failed", "job.malformed")
     assert queue.submit(HELLO, engine=engine, crops="none").wait(60).state == "succeeded"

@@ -96,7 +96,7 @@ def _pages(jobs: ManyJobs, queue: OcrQueue) -> Table:
             (len(found), set(found) == {each.id for each in statuses if is_meant(each, wanted)}),
             (len(set(found)), True),
         )
-    taken = {_named(wanted): sorted(timed(lambda w=wanted: queue.jobs(**w)) for _ in range(_LOOKS)) for wanted in asked}  # type: ignore[misc]
+    taken = {_named(wanted): sorted(timed(lambda w=wanted: queue.jobs(**w)) for _ in range(_LOOKS)) for wanted in asked}  # type: ignore[misc]  # mypy takes the default for an argument
     slowest = sorted(taken, key=lambda wanted: taken[wanted][_LOOKS // 2], reverse=True)[:_SHOWN]
     title = f"{len(asked)} lists of {len(statuses):,} jobs are right; the first page of the slowest"
     table = Table("", "median", "most", title=title)

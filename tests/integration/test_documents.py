@@ -87,7 +87,7 @@ def test_the_searchable_pdf_of_an_encrypted_one_is_stored_while_its_password_is_
     data = encrypted(FOUR)
     options = {"split": True} if split else {}
     asked = {"password": PASSWORD, "outputs": ["pdf"], "existing_text": "use", "crops": "none", "options": options}
-    document = queue.submit(data, engine="null", dpi=72, **asked).result(60)  # type: ignore[arg-type]
+    document = queue.submit(data, engine="null", dpi=72, **asked).result(60)  # type: ignore[arg-type]  # fields of several types in one dict
     assert document.warnings == ()
     with pypdfium2.PdfDocument(document.output("pdf").open().read()) as pdf:
         assert ["Page 1" in page.get_textpage().get_text_range() for page in pdf] == [True, False, False, False]

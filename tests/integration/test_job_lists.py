@@ -41,7 +41,7 @@ def fail(registry: WorkerRegistry, made: Job, error: type[Exception] = EngineFai
     """The job, which is next in its lane, fails."""
     hold = begun(registry)
     assert hold.job_id == made.id
-    outcome = Outcome(job_id=made.id, state="failed", error=error().info)  # type: ignore[attr-defined]
+    outcome = Outcome(job_id=made.id, state="failed", error=error().info)  # type: ignore[attr-defined]  # every class of errors has it
     assert registry.finish(hold, made, outcome) == "failed"
 
 

@@ -61,7 +61,7 @@ def page_of_lines(*lines: Sequence[tuple[str, Box]], degrees: int = 0, glued: bo
         for line in lines
     ]
     block = block_of([paragraph_of(built)])
-    return Page(number=1, width=400, height=300, dpi=DPI, rotation=degrees, blocks=(block,))  # type: ignore[arg-type]
+    return Page(number=1, width=400, height=300, dpi=DPI, rotation=degrees, blocks=(block,))  # type: ignore[arg-type]  # a quarter turn
 
 
 ENGLISH = page_of(1, [[[["Hello", "world,", "more"], ["again", "x"]]], [[["<&()\\"]]]], dpi=DPI)
@@ -245,7 +245,7 @@ def tiff_picture(mode: str, compression: str, **tags: Any) -> bytes:
 def refilled(data: bytes) -> bytes:
     """A TIFF with the bits of its strip in the other order, and a tag that says so."""
     with Image.open(BytesIO(data)) as image:
-        tags = image.tag_v2  # type: ignore[attr-defined]
+        tags = image.tag_v2  # type: ignore[attr-defined]  # a TIFF has it
         start, size = tags[273][0], tags[279][0]
     turned_bits = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
     changed = data[:start] + data[start : start + size].translate(turned_bits) + data[start + size :]
@@ -272,7 +272,7 @@ def embedded_and_shown(source: bytes) -> tuple[str, bytes, Image.Image, Image.Im
 def test_a_fax_of_a_tiff_keeps_its_bytes(white_is_zero: bool, other_order: bool) -> None:
     source = tiff_picture("1", "group4", **({"tiffinfo": {262: 0}} if white_is_zero else {}))
     with Image.open(BytesIO(source)) as image:
-        tags = image.tag_v2  # type: ignore[attr-defined]
+        tags = image.tag_v2  # type: ignore[attr-defined]  # a TIFF has it
         assert tags[262] == (0 if white_is_zero else 1)
         fax = source[tags[273][0] :][: tags[279][0]]
     coding, embedded, shown, viewed = embedded_and_shown(refilled(source) if other_order else source)
@@ -285,7 +285,7 @@ def test_a_fax_of_a_tiff_keeps_its_bytes(white_is_zero: bool, other_order: bool)
 def test_a_jpeg_of_a_tiff_is_not_compressed_anew(mode: str) -> None:
     source = tiff_picture(mode, "jpeg")
     with Image.open(BytesIO(source)) as image:
-        scan = source[image.tag_v2[273][0] :][2 : image.tag_v2[279][0]]  # type: ignore[attr-defined]
+        scan = source[image.tag_v2[273][0] :][2 : image.tag_v2[279][0]]  # type: ignore[attr-defined]  # a TIFF has it
     coding, embedded, shown, viewed = embedded_and_shown(source)
     assert coding == "/DCTDecode"
     assert embedded.endswith(scan)
@@ -320,7 +320,7 @@ def test_exif_turns_the_picture_and_not_its_bytes(orientation: int) -> None:
         shown = pdf[0].render(scale=1).to_pil().convert("RGB")
     assert shown.size == viewed.size
     for x, y in [(5, 5), (viewed.width - 6, 5), (5, viewed.height - 6), (viewed.width - 6, viewed.height - 6)]:
-        pairs = zip(shown.getpixel((x, y)), viewed.getpixel((x, y)), strict=True)  # type: ignore[arg-type]
+        pairs = zip(shown.getpixel((x, y)), viewed.getpixel((x, y)), strict=True)  # type: ignore[arg-type]  # tuples, for the mode is RGB
         assert all(abs(one - other) < 30 for one, other in pairs), (x, y)
 
 

@@ -106,7 +106,7 @@ def test_a_scan_is_turned_as_the_page_is_shown(degrees: int) -> None:
     ids=["text on it", "mask", "with a margin", "on its side", "a note on it", "dark"],
 )
 def test_what_is_more_than_a_scan_is_drawn(page_of: object, request: pytest.FixtureRequest) -> None:
-    found = page(pdf_of(page_of()))  # type: ignore[operator]
+    found = page(pdf_of(page_of()))  # type: ignore[operator]  # a function that makes one
     is_dark = request.node.callspec.id == "dark"
     assert found.dpi == (150 if is_dark else 72)
 

@@ -52,7 +52,7 @@ def engine() -> TesseractEngine:
 
 
 def read(engine: TesseractEngine, image: Image.Image, prepare: Prepare = "auto", **options: object) -> Page:
-    reading = Reading(("eng",), engine.parse_options(options))  # type: ignore[arg-type]
+    reading = Reading(("eng",), engine.parse_options(options))  # type: ignore[arg-type]  # options of several types in one dict
     (page,) = read_pages(engine, [PageImage(1, image)], reading, prepare)
     assert isinstance(page, Page)
     return page
@@ -72,7 +72,7 @@ def edge_distances(page: Page, upright: Page, where: Affine) -> list[float]:
         for word in page.words()
         if word.text in places
         for edge, found in zip(
-            box_of([tuple(moved(corner, where) for corner in places[word.text])]),  # type: ignore[list-item]
+            box_of([tuple(moved(corner, where) for corner in places[word.text])]),  # type: ignore[list-item]  # four corners of two numbers
             word.bbox,
             strict=True,
         )

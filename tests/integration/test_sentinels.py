@@ -96,7 +96,7 @@ def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(servers: Re
     ],
     ids=["their password", "the name", "nobody there"],
 )
-def test_sentinels_that_name_no_primary_are_told_of_as_such(servers: Replicated, replicated: Settings, change) -> None:  # type: ignore[no-untyped-def]
+def test_sentinels_that_name_no_primary_are_told_of_as_such(servers: Replicated, replicated: Settings, change) -> None:  # type: ignore[no-untyped-def]  # a function of a URL
     wrong = with_url(replicated, change(servers.url))
     with OcrQueue(wrong) as queue, pytest.raises(BrokerUnavailable, match="No Sentinel names a primary") as error:
         queue.submit(IMAGE)
@@ -241,7 +241,7 @@ def test_a_wait_that_ends_after_an_outage_ends_as_any_other(server: RedisServer)
         job = queue.submit(IMAGE)
         seen = []
         with pytest.raises(JobWaitTimeout):
-            job.wait(2, on_progress=lambda status: seen.append(status) or restart_once(server, seen))  # type: ignore[func-returns-value]
+            job.wait(2, on_progress=lambda status: seen.append(status) or restart_once(server, seen))  # type: ignore[func-returns-value]  # append returns None, so the second is called
         wait_until(lambda: job.status().state == "queued", 60, "it is there")
 
 

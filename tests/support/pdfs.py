@@ -125,7 +125,7 @@ def _group4(image: Image.Image) -> bytes:
         ImageOps.invert(image.convert("L")).convert("1"), "TIFF", compression="group4", tiffinfo={278: 1 << 16}
     )
     with Image.open(BytesIO(written)) as opened:
-        tags = opened.tag_v2  # type: ignore[attr-defined]
+        tags = opened.tag_v2  # type: ignore[attr-defined]  # a TIFF has it
         [offset], [length] = tags[273], tags[279]
     return written[offset : offset + length]
 

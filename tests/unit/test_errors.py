@@ -57,7 +57,7 @@ def test_only_passing_troubles_are_retryable() -> None:
 
 
 @pytest.mark.parametrize("copy", [lambda e: pickle.loads(pickle.dumps(e)), lambda e: error_from_info(e.info)])
-def test_an_error_survives_its_travels(copy) -> None:  # type: ignore[no-untyped-def]
+def test_an_error_survives_its_travels(copy) -> None:  # type: ignore[no-untyped-def]  # a function of an error
     error = LanguageMissing("No pack for kor.", remedy="apt-get install tesseract-ocr-kor.", language="kor")
     again = copy(error)
     assert type(again) is LanguageMissing
