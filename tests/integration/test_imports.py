@@ -88,3 +88,27 @@ def test_the_engine_vision_is_light_until_it_is_loaded() -> None:
         "sys.exit(any(name == 'google' or name.startswith(('google.', 'grpc', 'numpy')) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_models_are_built_by_whoever_is_first_to_use_them() -> None:
+    """Threads that are first together get whole ones."""
+    code = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from ocrqueue import Document, OcrQueue
+from ocrqueue.core.records import JobStatus
+from ocrqueue.settings import Settings
+assert not Document.__pydantic_complete__ and not Settings.__pydantic_complete__, "an import builds them"
+start, built = threading.Barrier(12), []
+def build(model):
+    start.wait()
+    model.model_json_schema()
+    built.append(model)
+threads = [threading.Thread(target=build, args=(model,)) for model in (Document, Settings, JobStatus) * 4]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(built))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "12\n"

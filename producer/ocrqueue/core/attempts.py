@@ -18,7 +18,7 @@ _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 class Attempt(BaseModel):
     """One attempt at a job, or at a page of it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     became: str
     """retried, given back (its worker stopped), lost (its worker did not answer), sent on (to the next engine of its

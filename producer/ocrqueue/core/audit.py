@@ -35,7 +35,7 @@ _FIELDS: Final = 3
 class AuditEntry(BaseModel):
     """One action on many jobs, the deletion of some, or what an operator did to all of a kind or to workers."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     at: datetime
     """By Redis's clock."""

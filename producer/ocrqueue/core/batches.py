@@ -31,7 +31,7 @@ _ENDED: Final[tuple[State, ...]] = ("succeeded", "partial", "failed", "cancelled
 class BatchStatus(BaseModel):
     """A batch at one moment. Counted are all jobs that were ever in it, also those that were deleted since."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     tenant: str = ""

@@ -39,7 +39,7 @@ _NAME: Final = r"^[ -~]{1,255}$"
 class _Trusted(BaseModel):
     """The fields of which kombu and Celery rely on the type."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
 
 
 class _DeliveryInfo(_Trusted):

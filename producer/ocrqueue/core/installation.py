@@ -27,7 +27,7 @@ _MOST_TENANTS: Final = 100
 class QueueInfo(BaseModel):
     """One lane of one engine, or a queue of `auto`: foreign apps send there what is to be routed, and no job waits."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     engine: str

@@ -41,7 +41,7 @@ class Wanted(TypedDict, total=False):
 class JobFilter(BaseModel):
     """Jobs for which all holds that is given; all jobs where nothing is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     tag: str | None = None
     tenant: str | None = None

@@ -29,7 +29,7 @@ _LONGEST_REASON: Final = 200
 class Pause(BaseModel):
     """What is paused."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     kind: PauseKind
     name: str

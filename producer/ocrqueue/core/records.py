@@ -25,7 +25,7 @@ FINAL_STATES: Final[frozenset[State]] = frozenset({"succeeded", "partial", "fail
 class Outcome(BaseModel):
     """How a job ended; also the summary that `AsyncResult(id).get()` returns for jobs submitted by name."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     job_id: str
     state: Literal["succeeded", "partial", "failed", "cancelled"]
@@ -69,7 +69,7 @@ class Outcome(BaseModel):
 class JobStatus(BaseModel):
     """A job as its record tells it at one moment."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     state: State
@@ -228,7 +228,7 @@ def _time(milliseconds: str | None) -> datetime | None:
 class Trouble(BaseModel):
     """What is wrong with a worker."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     what: str
     """Of its access: `storage`, `sources`, `temporary files`, `redis`, or `languages of <engine>`."""
@@ -255,7 +255,7 @@ class Trouble(BaseModel):
 class WorkerInfo(BaseModel):
     """A worker as it announces itself."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     name: str
     holder: str = ""
@@ -297,7 +297,7 @@ class WorkerInfo(BaseModel):
 class EngineOffer(BaseModel):
     """An engine on a worker."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     name: str
     version: str

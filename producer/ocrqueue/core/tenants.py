@@ -16,7 +16,7 @@ from ocrqueue.core.registry import Registry
 class TenantInfo(BaseModel):
     """One tenant that waits, or has a weight."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     """Empty: the jobs that name none."""

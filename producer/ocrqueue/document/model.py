@@ -53,7 +53,7 @@ def _is_empty(value: object) -> bool:
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
 
 class Crop(_Value):
@@ -370,7 +370,7 @@ class DocumentWarning(_Value):
 class Document(_Value, Writable):
     """The whole result, as stored in result.json."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", title="ocrqueue document")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", title="ocrqueue document")
 
     schema_version: Literal[1] = 1
     job_id: str

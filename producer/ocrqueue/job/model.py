@@ -53,7 +53,7 @@ class Job(BaseModel):
     Its bytes never travel in it: `image` is a reference that the worker can fetch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", title="ocrqueue job")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", title="ocrqueue job")
 
     schema_version: Literal[1] = 1
     id: Annotated[str, Field(pattern=JOB_ID)] = Field(

@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Step(BaseModel):
     """What came of one engine of the route."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     engine: EngineName
     version: str | None = None
@@ -48,7 +48,7 @@ class Step(BaseModel):
 class Route(BaseModel):
     """The engines of one job."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     asked: EngineName = Field(description="What the job named: auto, or an engine.")
     mode: Literal["fallback", "compare"] = Field(

@@ -22,7 +22,7 @@ from ocrqueue.settings import Settings
 class EngineStatus(BaseModel):
     """One engine."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     workers: tuple[WorkerInfo, ...] = ()

@@ -40,7 +40,12 @@ class Settings(BaseSettings):
     """All settings. Times are in seconds, sizes in bytes, unless the name says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="OCRQUEUE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        defer_build=True,
+        env_prefix="OCRQUEUE_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     # Broker and records
