@@ -13,6 +13,7 @@ from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
 from tests.benchmarks.many import many
 from tests.benchmarks.moves import moves
+from tests.benchmarks.neighbours import neighbours
 from tests.benchmarks.pictures import pictures
 from tests.benchmarks.prepared import prepared
 from tests.benchmarks.queue import queue
@@ -36,6 +37,7 @@ main.add_command(scale)
 main.add_command(queue)
 main.add_command(many)
 main.add_command(moves)
+main.add_command(neighbours)
 main.add_command(pictures)
 main.add_command(prepared)
 
