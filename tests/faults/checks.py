@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from ocrqueue.core.check import check
@@ -34,6 +35,8 @@ _REFUSED_WITHIN_S: Final = 5.5
 """broker.unavailable within 5 s, and what a busy machine adds."""
 _SETTLE_S: Final = 20.0
 """A part in the hand of a worker that was lost is back, and settled, by then."""
+_TIDIED_S: Final = 150.0
+"""What ended jobs left is removed by then: a worker that was killed over it keeps its claim for two minutes."""
 _AT_WORK: Final = ("queue:", "lane:", "leases", "hand:", "delayed", "open:", "parts:", "part:")
 """Beginnings of the keys of what has not ended."""
 
@@ -170,16 +173,18 @@ def _left_in_storage(rehearsal: Rehearsal) -> Iterator[Broken]:
 def _left_in_redis(rehearsal: Rehearsal) -> Iterator[Broken]:
     """Nothing waits, is in a hand, pauses or is to be removed, and the keys agree with each other."""
     registry = rehearsal.into.observer.registry
-    names = [registry.keys.foreign("ocr."), registry.keys.leftovers()]
-    at_work = (*names, *(registry.keys.root + name for name in _AT_WORK))
+    at_work = (registry.keys.foreign("ocr."), *(registry.keys.root + name for name in _AT_WORK))
 
-    def left() -> list[str]:
-        return sorted(key for raw in registry.client.scan_iter(count=1000) if (key := raw.decode()).startswith(at_work))
+    def left(*beginnings: str) -> list[str]:
+        return sorted(
+            key for raw in registry.client.scan_iter(count=1000) if (key := raw.decode()).startswith(beginnings)
+        )
 
-    try:
-        wait_until(lambda: not left(), _SETTLE_S, "Redis is empty")
-    except AssertionError:
-        yield Broken("left behind", f"in Redis, although every job has ended: {left()}")
+    for beginnings, seconds in ((at_work, _SETTLE_S), ((registry.keys.leftovers(),), _TIDIED_S)):
+        try:
+            wait_until(partial(lambda each: not left(*each), beginnings), seconds, "Redis is empty")
+        except AssertionError:
+            yield Broken("left behind", f"in Redis, although every job has ended: {left(*beginnings)}")
     for sentence in check(registry):
         yield Broken("disagreeing", sentence)
 

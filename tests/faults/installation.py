@@ -28,9 +28,9 @@ QUICK: Final[dict[str, object]] = {
     "retry_limit": 15,
     "retry_backoff_s": 0.2,
     "retry_backoff_max_s": 2,
-    # of which a job's own time is at most a third: what it waits for in outages counts too, and two can meet
-    "soft_time_limit_s": 10,
-    "hard_time_limit_s": 13,
+    # a job's own time, 3 s at most, and the longest stop of its worker, 12 s: what it waits for in outages counts, too
+    "soft_time_limit_s": 17,
+    "hard_time_limit_s": 20,
     "pdf_page_timeout_s": 5,
     "job_memory_limit_mib": 256,
     "shutdown_grace_s": 3,

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -82,10 +84,11 @@ class MemoryWatch:
 
 
 def _quarters(process: str, samples: Sequence[tuple[int, float]]) -> Quarters:
+    """Of all samples between two ends of jobs one, the median: a page that is long in reading counts like any other."""
     whole = max(1, samples[-1][0])
     parts: list[list[float]] = [[], [], [], []]
-    for done, mebibytes in samples:
-        parts[min(3, 4 * done // whole)].append(mebibytes)
+    for done, together in groupby(samples, key=itemgetter(0)):
+        parts[min(3, 4 * done // whole)].append(median(mebibytes for _, mebibytes in together))
     return Quarters(
         process, tuple(round(median(part), 1) if part else 0.0 for part in parts), tuple(len(part) for part in parts)
     )
