@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -43,6 +44,17 @@ def test_one_frame_tells_of_the_last_minutes(settings: Settings, tmp_path: Path)
     assert next(line for line in words if line[:1] == ["vision"])[1:3] == ["0", "0/1/0"]
     assert next(line for line in words if line[:1] == ["null@here"])[1] == "null"
     assert ["2", "engine.failed", "null"] in words
+
+
+def test_a_frame_as_a_picture_says_the_same_and_asks_no_other_server(settings: Settings, tmp_path: Path) -> None:
+    with OcrQueue(settings) as queue:
+        queue.submit(HELLO, engine="vision")
+    drawn = tmp_path / "top.svg"
+    subprocess.run([*TOP, "--svg", str(drawn)], env=environment(as_environment(settings)), check=True)
+    texts = "".join(ElementTree.parse(drawn).getroot().itertext()).replace("\N{NO-BREAK SPACE}", " ")
+    assert "1 waiting" in texts
+    assert "0/1/0" in texts
+    assert "url(http" not in drawn.read_text(encoding="utf-8").replace(" ", "").replace('"', "")
 
 
 def once(settings: Settings) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
 import select
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -27,7 +30,10 @@ from ocrqueue.settings.redis_url import place_of
     "--interval", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds between two frames."
 )
 @click.option("--once", is_flag=True, help="Print one frame, and end; so too where the output is no terminal.")
-def top(interval: float, once: bool) -> None:
+@click.option(
+    "--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Write one frame as a picture, and end."
+)
+def top(interval: float, once: bool, picture: Path | None) -> None:
     """Watch workers, queues and errors live.
 
     q or Ctrl-C leaves. The first line counts jobs: `delayed` are in a pause before their next attempt, `dead` the dead
@@ -38,10 +44,22 @@ def top(interval: float, once: bool) -> None:
     target = console()
     with OcrQueue() as queue:
         place = _place(queue.settings)
+        if picture is not None:
+            _draw(frame(read_installation(queue.registry), place), picture)
+            return
         if once or not target.is_terminal:
             target.print(frame(read_installation(queue.registry), place))
             return
         _watch(queue, place, target, interval)
+
+
+def _draw(shown: RenderableType, picture: Path) -> None:
+    """As a terminal of 80 columns shows it."""
+    drawn = Console(record=True, file=io.StringIO(), width=80, force_terminal=True, color_system="truecolor")
+    drawn.print(shown)
+    # a picture that is looked at asks nobody for its letters
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", drawn.export_svg(title="ocrqueue top"), flags=re.DOTALL)
+    picture.write_text(svg, encoding="utf-8")
 
 
 def _watch(queue: OcrQueue, place: str, target: Console, interval: float) -> None:
