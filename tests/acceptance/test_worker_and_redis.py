@@ -97,7 +97,7 @@ def test_an_idle_worker_asks_redis_little(
     keys = queue.registry.keys
     with ExitStack() as stack:
         # one that waits for as long as nobody asks anything
-        client = stack.enter_context(server.client())
+        client = stack.enter_context(server.client(socket_timeout=None))
         for _ in range(2):
             # no duty lasts for longer than a lease
             long_leases = as_environment(settings) | {"lost_after_s": 500}

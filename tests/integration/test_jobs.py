@@ -198,8 +198,12 @@ def test_a_failed_job_raises_its_own_error(queue: OcrQueue, installation: Instal
 
 
 def test_a_retryable_error_is_tried_again_and_counted(queue: OcrQueue) -> None:
-    status = queue.submit(HELLO, engine="null", options={"fault": "retryable"}).wait(60)
-    assert (status.state, status.attempts) == ("failed", 2)
+    job = queue.submit(HELLO, engine="null", options={"fault": "retryable"})
+    status = job.wait(60)
+    # a worker that doubts its own access, as storage answers late on a busy machine, gives the job back
+    became = [attempt.became for attempt in queue.history(job.id) if attempt.became != "given back"]
+    assert became == ["retried", "failed"]
+    assert status.attempts >= 2
     assert status.error is not None
     assert status.error.code == "source.unavailable"
 

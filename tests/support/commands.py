@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,13 +25,15 @@ def scripts_counted(client: redis.Redis) -> Iterator[Callable[[], int]]:
 def asked(client: redis.Redis, seconds: float) -> Counter[str]:
     """What clients ask in so many seconds, by command: without what scripts call."""
     found: Counter[str] = Counter()
+    whole, parts = client.time()
+    # by the server's clock: what is asked later does not count, however late this hears of it
+    deadline = whole + parts / 1_000_000 + seconds
     with client.monitor() as monitor:
         # the last command that it hears of is its own
-        ends = threading.Timer(seconds, client.ping)
+        ends = threading.Timer(seconds + 1, client.ping)
         ends.start()
-        deadline = time.monotonic() + seconds
         try:
-            while (command := monitor.next_command()) and time.monotonic() < deadline:
+            while (command := monitor.next_command()) and command["time"] < deadline:
                 if command["client_type"] != "lua":
                     found[str(command["command"]).partition(" ")[0].upper()] += 1
         finally:

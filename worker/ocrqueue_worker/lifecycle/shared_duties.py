@@ -29,10 +29,9 @@ _log = structlog.get_logger(__name__)
 _EVERY_S: Final = 1.5
 _ROUNDS_A_LEASE: Final = 4
 """At least: who reclaims less than twice a lease grants leases anew instead."""
-_WORKERS_READ: Final = 3
+_WORKERS_READ: Final = 5
 """Rounds' time, until it is read again who is there: which engines foreign apps may send to, and how many children
 share a lane."""
-
 
 _UNSERVED_S: Final = 30.0
 """That a side lane may have nobody who takes from it, at least: a worker that is started anew is back by then."""
