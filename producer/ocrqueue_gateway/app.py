@@ -1,0 +1,18 @@
+"""The application that uvicorn serves."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+
+def create_app() -> FastAPI:
+    """A gateway of its own; any number may run in one process."""
+    app = FastAPI(title="ocrqueue", version=version("ocrqueue-gateway"), docs_url=None, redoc_url=None)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app
