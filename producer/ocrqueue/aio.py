@@ -70,6 +70,7 @@ _MOVES: Final = (
     "delete",
     "find",
     "close_batch",
+    "authenticate",
 )
 """A script each."""
 

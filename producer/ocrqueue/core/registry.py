@@ -51,6 +51,7 @@ MOVES: Final = (
     "remember_reading",
     "readmit",
     "close_batch",
+    "authenticate",
 )
 """A script each."""
 
