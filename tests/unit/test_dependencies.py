@@ -1,4 +1,4 @@
-"""The two packages: one version, and each declares what its own code imports; the images have all of it."""
+"""The three packages: one version, and each declares what its own code imports; the images have all of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from packaging.utils import canonicalize_name
 from tests.support.wheels import PROJECTS, ROOT
 
 WORKER = ROOT / "worker/ocrqueue_worker"
+CLIENT = ROOT / "producer/ocrqueue"
+GATEWAY = ROOT / "producer/ocrqueue_gateway"
 # where an extra's packages may be imported; other code of the worker has its base alone
 ENGINE_FILES = {
     "engines/tesseract": ["tesseract"],
@@ -89,7 +91,7 @@ def imported(path: Path) -> frozenset[str]:
     return frozenset(
         _distribution(name)
         for name in names
-        if name.partition(".")[0] not in sys.stdlib_module_names | {"ocrqueue", "ocrqueue_worker"}
+        if name.partition(".")[0] not in sys.stdlib_module_names | {"ocrqueue", "ocrqueue_gateway", "ocrqueue_worker"}
     )
 
 
@@ -122,16 +124,18 @@ def extras_of(path: Path) -> list[str]:
     return ENGINE_FILES[max(fitting, key=len)] if fitting else [""]
 
 
-def test_both_wheels_have_one_version_and_go_together() -> None:
+def test_the_wheels_have_one_version_and_go_together() -> None:
     versions = {project(name)["version"] for name in PROJECTS}
     assert len(versions) == 1
     [version] = versions
-    table = project("ocrqueue-worker")
-    lines = [*table["dependencies"], *(line for extra in table["optional-dependencies"].values() for line in extra)]
-    for requirement in map(Requirement, lines):
-        if requirement.name == "ocrqueue":
-            assert str(requirement.specifier) == f"=={version}"
-    assert "ocrqueue" in declared("ocrqueue-worker")
+    for name in ("ocrqueue-gateway", "ocrqueue-worker"):
+        table = project(name)
+        extras = table.get("optional-dependencies", {}).values()
+        lines = [*table["dependencies"], *(line for extra in extras for line in extra)]
+        for requirement in map(Requirement, lines):
+            if requirement.name == "ocrqueue":
+                assert str(requirement.specifier) == f"=={version}"
+        assert "ocrqueue" in declared(name)
 
 
 def test_each_wheel_has_the_licence_of_the_whole() -> None:
@@ -141,8 +145,13 @@ def test_each_wheel_has_the_licence_of_the_whole() -> None:
 
 
 def test_the_client_declares_what_it_imports_and_no_more() -> None:
-    used = frozenset().union(*map(imported, (ROOT / "producer").rglob("*.py")))
+    used = frozenset().union(*map(imported, CLIENT.rglob("*.py")))
     assert used == declared("ocrqueue", "metrics,tracing,pdf")
+
+
+def test_the_gateway_declares_what_it_imports() -> None:
+    used = frozenset().union(*map(imported, GATEWAY.rglob("*.py")))
+    assert used <= declared("ocrqueue-gateway")
 
 
 @pytest.mark.parametrize("path", sorted(WORKER.rglob("*.py")), ids=lambda path: path.relative_to(WORKER).as_posix())
