@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
 
+from ocrqueue.errors import OcrQueueError
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.serving import Server, listen, url_of, write_whole
-from ocrqueue_gateway.settings import GatewaySettings
+from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
 
 @click.command()
@@ -23,13 +26,17 @@ from ocrqueue_gateway.settings import GatewaySettings
 )
 def main(host: str | None, port: int | None, next_port: bool, url_file: Path | None) -> None:
     """Serve ocrqueue by HTTP."""
-    settings = GatewaySettings()
-    host = settings.host if host is None else host
-    port = settings.port if port is None else port
     try:
-        listener = listen(host, port, or_next=next_port)
+        settings = load_gateway_settings(host=host, port=port)
+        app = create_app(settings)
+    except OcrQueueError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    try:
+        listener = listen(settings.host, settings.port, or_next=next_port)
     except OSError as error:
-        raise click.ClickException(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
+        said = f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}."
+        raise click.ClickException(said) from error
     url = url_of(listener)
 
     def tell() -> None:
@@ -37,6 +44,14 @@ def main(host: str | None, port: int | None, next_port: bool, url_file: Path | N
         if url_file is not None:
             write_whole(url_file, f"{url}\n")
 
-    app = create_app()
     with listener:
-        Server(app, uvicorn.Config(app), tell).run(sockets=[listener])
+        Server(app, uvicorn.Config(app, **serving(settings)), tell).run(sockets=[listener])
+
+
+def serving(settings: GatewaySettings) -> dict[str, Any]:
+    """Options of uvicorn."""
+    return {
+        "http": "h11",
+        "h11_max_incomplete_event_size": settings.max_header_bytes,
+        "server_header": False,
+    }
