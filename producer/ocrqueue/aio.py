@@ -71,6 +71,10 @@ _MOVES: Final = (
     "delete",
     "find",
     "close_batch",
+    "ask_action",
+    "take_action",
+    "keep_action",
+    "end_action",
 )
 """A script each."""
 

@@ -149,6 +149,23 @@ class FilterInvalid(OcrQueueError):
     remedy = "Leave the filter out to take jobs of any kind. The tenant `-` means jobs without a tenant."
 
 
+class ActionUnknown(OcrQueueError):
+    """No action on many jobs has this id: it was never asked for, or what came of it has expired."""
+
+    code = "action.unknown"
+    remedy = (
+        "Check the id; what came of an action is kept for OCRQUEUE_RECORD_TTL_S seconds. Its line in the audit stays."
+    )
+
+
+class ActionsFull(OcrQueueError):
+    """Too many actions on many jobs wait to be done."""
+
+    code = "action.too_many"
+    retryable = True
+    remedy = "Wait until some are done, and ask again. Name more jobs in one action rather than few in many."
+
+
 class BatchInvalid(OcrQueueError):
     """This is not a valid name of a batch."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.jobs.routes import router as jobs
 from ocrqueue_gateway.lifespan import lifespan_of
 from ocrqueue_gateway.openapi import describe
@@ -33,6 +34,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
         lifespan=lifespan_of(client_settings),
     )
     app.state.settings = settings
+    prepare_ending(app)
     add_problem_handlers(app, settings)
     app.include_router(jobs, prefix=PREFIX)
 

@@ -31,6 +31,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(
     {
+        "action.too_many": 429,
+        "action.unknown": 404,
         "batch.closed": 409,
         "batch.unknown": 404,
         "broker.connections_exhausted": 503,

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from ocrqueue.settings import Settings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.program import serving
+from ocrqueue_gateway.serving import Server
 from ocrqueue_gateway.settings import GatewaySettings
 from tests.support.processes import wait_until
 
@@ -21,7 +22,7 @@ from tests.support.processes import wait_until
 def served(app: FastAPI) -> Iterator[str]:
     """The base URL of the application."""
     options = serving(app.state.settings) | {"host": "127.0.0.1", "port": 0, "log_level": "warning"}
-    server = uvicorn.Server(uvicorn.Config(app, **options))
+    server = Server(app, uvicorn.Config(app, **options))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="gateway")
     thread.start()
     try:

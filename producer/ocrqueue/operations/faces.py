@@ -16,6 +16,7 @@ from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
 from ocrqueue.document import Document
+from ocrqueue.operations.actions import Actions, AsyncActions
 from ocrqueue.operations.batches import AsyncBatch, Batch
 from ocrqueue.operations.plan import Given, Operations
 
@@ -38,6 +39,11 @@ class ManyJobs(ABC):
     def batch(self, name: str, *, tenant: str = "") -> Batch:
         """The jobs that are submitted with `batch=name`, of this tenant. Asks nothing yet. Raises BatchInvalid."""
         return Batch(self._do, self._operations, self.document, name, tenant)
+
+    @cached_property
+    def actions(self) -> Actions:
+        """What is to be done with many jobs by whoever has time."""
+        return Actions(self._do, self._operations)
 
     def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
@@ -116,6 +122,11 @@ class AsyncManyJobs(ABC):
     def batch(self, name: str, *, tenant: str = "") -> AsyncBatch:
         """See OcrQueue.batch."""
         return AsyncBatch(self._do, self._operations, self.document, name, tenant)
+
+    @cached_property
+    def actions(self) -> AsyncActions:
+        """See OcrQueue.actions."""
+        return AsyncActions(self._do, self._operations)
 
     async def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """See OcrQueue.jobs."""

@@ -10,6 +10,7 @@ from typing import Unpack, cast
 from pydantic import JsonValue
 
 from ocrqueue.core import Registry
+from ocrqueue.core.actions import ActionStatus, Requested, action_status, ask, carry_out, take
 from ocrqueue.core.attempts import Attempt, attempts
 from ocrqueue.core.audit import Action, AuditEntry, Noted, audit, note_action, who_asks
 from ocrqueue.core.bulk import Bulk, BulkResult, NamedResult, ProgressCallback
@@ -58,6 +59,31 @@ class Operations:
     ) -> Steps[BulkResult]:
         bulk = self._bulk(action, who, on_progress)
         return bulk.run(JobFilter.of(**wanted), all_jobs=all_jobs, dry_run=dry_run)
+
+    def ask(
+        self,
+        action: Requested,
+        wanted: JobFilter,
+        who: str | None,
+        owner: str | None,
+        *,
+        all_jobs: bool,
+        dry_run: bool,
+    ) -> Steps[ActionStatus]:
+        return ask(
+            self.arguments, action, wanted, who=who or who_asks(), owner=owner, all_jobs=all_jobs, dry_run=dry_run
+        )
+
+    def action_status(self, action_id: str) -> Steps[ActionStatus]:
+        return action_status(self.arguments, action_id)
+
+    def carry_out_next(self, stopping: Callable[[], bool]) -> Steps[bool]:
+        """Whether there was one."""
+        taken = yield from take(self.arguments)
+        if taken is None:
+            return False
+        yield from carry_out(self.arguments, taken, self._bulk(taken.action, taken.who, None), stopping)
+        return True
 
     def delete(self, job_ids: Sequence[str], who: str | None) -> Steps[NamedResult]:
         return self._bulk("delete", who, None).delete_ids(job_ids)
