@@ -52,6 +52,10 @@ MOVES: Final = (
     "readmit",
     "close_batch",
     "authenticate",
+    "ask_action",
+    "take_action",
+    "keep_action",
+    "end_action",
 )
 """A script each."""
 
