@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.access.routes import router as usage
 from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.jobs.routes import router as jobs
 from ocrqueue_gateway.lifespan import lifespan_of
@@ -37,6 +38,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     prepare_ending(app)
     add_problem_handlers(app, settings)
     app.include_router(jobs, prefix=PREFIX)
+    app.include_router(usage, prefix=PREFIX)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, str]:

@@ -82,7 +82,7 @@ class _Look:
             for entry in cast("set[bytes]", self.client.smembers(self.keys.ended_ids(day)))
         }
         self.ended = {entry for entry in remembered if " " not in entry}
-        self.gone = {entry.partition(" ")[0] for entry in remembered - self.ended}
+        self.gone = {entry.partition(" ")[0] for entry in remembered if entry.endswith(" deleted")}
         """Ids of jobs that were deleted."""
 
     def parts(self) -> Iterator[str]:

@@ -22,7 +22,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:delayed` | sorted set | part -> when its pause before the next attempt is over | until then |
 | `ocrqueue:open:<id>` | set | the page parts of a split job that are not done and have a place | until the job's end |
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
-| `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970; `<id> deleted` | `ended_ttl_s` + a day |
+| `ocrqueue:ended_ids:<day>` | set | ids that ended then; `<id> deleted`, `<id> @<tenant>` | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
 | `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
 | `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant>/<batch> <code> <tag>` -> when | as its record |

@@ -10,7 +10,7 @@ from ocrqueue.core.api_keys import ApiKey, NewApiKey
 from ocrqueue.core.audit import note_action
 from ocrqueue.core.limits import LimitChanges, TenantLimits
 from ocrqueue.core.script_arguments import ScriptArguments
-from ocrqueue.core.steps import Steps
+from ocrqueue.core.steps import Commands, Steps
 from ocrqueue.core.usage import Period, Usage, usage
 
 Answer = TypeVar("Answer")
@@ -139,3 +139,14 @@ def tenant_limits(arguments: ScriptArguments, tenant: str) -> Steps[TenantLimits
 
 def tenant_usage(arguments: ScriptArguments, tenant: str | None, by: Period, last: int) -> Steps[list[Usage]]:
     return usage(arguments.keys, tenant, by, last)
+
+
+def ended_of_tenant(arguments: ScriptArguments, job_id: str, tenant: str) -> Steps[bool]:
+    """Whether a job without a record was of the tenant, which is not empty. Two round trips."""
+    keys = arguments.keys
+    (days,) = yield Commands([("SMEMBERS", keys.ended_days())])
+    if not days:
+        return False
+    entry = f"{job_id} @{tenant}"
+    found = yield Commands([("SISMEMBER", keys.ended_ids(day.decode()), entry) for day in days])
+    return any(found)

@@ -128,6 +128,10 @@ class ManyJobs(ABC):
         """
         return self._do(access.limit_tenant(self._operations.arguments, tenant, who, **changes))
 
+    def ended_of_tenant(self, job_id: str, tenant: str) -> bool:
+        """Of a job that is remembered as ended or deleted: whether it was this tenant's, which is not empty."""
+        return self._do(access.ended_of_tenant(self._operations.arguments, job_id, tenant))
+
     def usage(self, tenant: str | None = None, *, by: Period = "day", last: int = 31) -> list[Usage]:
         """What the tenant (None: each) has used in the last days, or months, in UTC; the newest first, and none of a
         period without any. Kept for 400 days. Raises FilterInvalid."""
@@ -210,6 +214,10 @@ class AsyncManyJobs(ABC):
     ) -> TenantLimits:
         """See OcrQueue.limit_tenant."""
         return await self._do(access.limit_tenant(self._operations.arguments, tenant, who, **changes))
+
+    async def ended_of_tenant(self, job_id: str, tenant: str) -> bool:
+        """See OcrQueue.ended_of_tenant."""
+        return await self._do(access.ended_of_tenant(self._operations.arguments, job_id, tenant))
 
     async def usage(self, tenant: str | None = None, *, by: Period = "day", last: int = 31) -> list[Usage]:
         """See OcrQueue.usage."""

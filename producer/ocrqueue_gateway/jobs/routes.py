@@ -11,6 +11,7 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.job import JOB_ID
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.hardening.bodies import read_json
 from ocrqueue_gateway.jobs.request import JobRequest, checked_reference, fields_of, parse_request
@@ -31,7 +32,9 @@ async def submit(request: Request, caller: Submitting) -> Response:
     queue: AsyncOcrQueue = request.app.state.queue
     asked: Any = parse_request(await read_json(request), JobRequest)
     image = checked_reference(asked.image, queue.storage)
-    job = await queue.submit(image, **fields_of(asked, caller))
+    fields = fields_of(asked, caller)
+    check_engines(caller, queue.settings, fields)
+    job = await queue.submit(image, **fields)
     view = JobView.of(await job.status())
     return JSONResponse(view.model_dump(mode="json"), 202, headers={"location": view.links.self, "retry-after": "1"})
 

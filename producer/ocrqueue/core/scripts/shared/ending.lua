@@ -50,6 +50,7 @@ local function end_job(id, ending)
     refer_to_input(input_of(redis.call('HGET', record, 'job')), id, until_ms)
   end
   remember_ended(id, ending.ended_ttl_ms)
+  remember_tenant(id, tenant, ending.ended_ttl_ms)
   -- what its attempts have stored no result names: whoever is on duty removes it
   if begun and (ending.state == 'failed' or ending.state == 'cancelled') then
     redis.call('SADD', root .. 'leftovers', id)

@@ -12,5 +12,5 @@ local function keep_tokens(key, tokens, size, per_ms)
   redis.call('PEXPIRE', key, as_text(math.ceil((size - tokens) / per_ms) + 1))
 end
 
--- When there is a whole token again, in ms.
-local function wait_for_token(tokens, per_ms) return math.ceil((1 - tokens) / per_ms) end
+-- When there is a whole token again, in ms; not one more where a quotient is a whole number but for its last digit.
+local function wait_for_token(tokens, per_ms) return math.max(1, math.ceil((1 - tokens) / per_ms - 0.001)) end
