@@ -12,6 +12,7 @@ from ocrqueue.core.audit import AuditEntry
 from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
+from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
 from ocrqueue.document import Document
@@ -96,6 +97,10 @@ class ManyJobs(ABC):
         """
         return self._do(self._operations.history(job_id))
 
+    def place(self, job_id: str) -> QueuePlace | None:
+        """How many jobs are before it in its queue, and how long that should take; None where it does not wait."""
+        return self._do(self._operations.place(job_id))
+
     def audit(self, limit: int = 100) -> list[AuditEntry]:
         """What was done to many jobs at once, the newest first; the last 1000 are kept. Raises FilterInvalid."""
         return self._do(self._operations.audit(limit))
@@ -154,6 +159,10 @@ class AsyncManyJobs(ABC):
     async def history(self, job_id: str) -> tuple[Attempt, ...]:
         """See OcrQueue.history."""
         return await self._do(self._operations.history(job_id))
+
+    async def place(self, job_id: str) -> QueuePlace | None:
+        """See OcrQueue.place."""
+        return await self._do(self._operations.place(job_id))
 
     async def audit(self, limit: int = 100) -> list[AuditEntry]:
         """See OcrQueue.audit."""

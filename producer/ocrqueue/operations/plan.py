@@ -17,12 +17,14 @@ from ocrqueue.core.bulk import Bulk, BulkResult, NamedResult, ProgressCallback
 from ocrqueue.core.dead_letters import not_failed
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage, page
+from ocrqueue.core.queue_places import QueuePlace, queue_place
 from ocrqueue.core.records import parse_record, stored_job
 from ocrqueue.core.registry import end_entries, unknown
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import DeletionPending, error_from_info
 from ocrqueue.operations.deletion import remove_stored
+from ocrqueue.operations.pages import ReadPage, page_now, pages_now
 from ocrqueue.storage import Storage
 
 
@@ -116,6 +118,15 @@ class Operations:
             return cast("dict[bytes, bytes]", record)
         asked = [("SISMEMBER", keys.ended_ids(day.decode()), entry) for day in days for entry in end_entries(job_id)]
         raise unknown(job_id, (yield Commands(asked)) if asked else ())
+
+    def place(self, job_id: str) -> Steps[QueuePlace | None]:
+        return queue_place(self.arguments, job_id)
+
+    def page(self, job_id: str, number: int) -> Steps[ReadPage | None]:
+        return page_now(self.arguments.keys, job_id, number)
+
+    def pages(self, job_id: str) -> Steps[tuple[int, ...]]:
+        return pages_now(self.arguments.keys, job_id)
 
     def note(self, action: Noted, what: Mapping[str, JsonValue], who: str | None) -> Steps[None]:
         """For the audit: it was done."""
