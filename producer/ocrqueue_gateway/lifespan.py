@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
+from ocrqueue_gateway.operating.readiness import Readiness
 
 
 def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -18,6 +20,11 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncOcrQueue(client_settings) as queue:
             app.state.queue = queue
-            yield
+            app.state.readiness = Readiness(queue)
+            try:
+                async with carrying_out_actions(app, queue):
+                    yield
+            finally:
+                await app.state.readiness.close()
 
     return lifespan
