@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 
-from ocrqueue_gateway.access.authentication import NEEDS
-from ocrqueue_gateway.access.credentials import HEADERS
 from ocrqueue_gateway.problems import Problem, responses
 from ocrqueue_gateway.settings import GatewaySettings
-
-_BEARER: Final = "bearer"
 
 
 def describe(app: FastAPI) -> None:
@@ -38,38 +31,16 @@ def _made(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = problem
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which problems stand for
         schemas.pop(name, None)
-    made["components"]["securitySchemes"] = _schemes()
-    for route in app.routes:
-        if isinstance(route, APIRoute) and (scope := scope_of(route)) is not None:
-            for method in route.methods or ():
-                if (operation := made["paths"].get(route.path_format, {}).get(method.lower())) is not None:
-                    _say_who_may(operation, scope, app.state.settings)
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            if "security" in operation:
+                _say_who_may(operation, app.state.settings)
     return made
 
 
-def scope_of(route: APIRoute) -> str | None:
-    """That an API key needs for the route; None where it asks for no key."""
-    return next(_scopes(route.dependant), None)
-
-
-def _scopes(dependant: Dependant) -> Iterator[str]:
-    for each in dependant.dependencies:
-        if (scope := getattr(each.call, NEEDS, None)) is not None:
-            yield scope
-        yield from _scopes(each)
-
-
-def _schemes() -> dict[str, Any]:
-    bearer = {"type": "http", "scheme": "bearer", "description": "An API key, by `ocrqueue keys create`."}
-    others = {name: {"type": "apiKey", "in": "header", "name": name} for name in HEADERS}
-    return {_BEARER: bearer, **others}
-
-
-def _say_who_may(operation: dict[str, Any], scope: str, settings: GatewaySettings) -> None:
-    ways: list[dict[str, list[str]]] = [{name: []} for name in (_BEARER, *HEADERS)]
+def _say_who_may(operation: dict[str, Any], settings: GatewaySettings) -> None:
+    """What is answered to a key that will not do; and where none is asked for, that."""
     if settings.is_local or settings.allow_no_keys:
-        ways.append({})
-    operation["security"] = ways
-    operation["x-scope"] = scope
+        operation["security"].append({})
     for status, told in responses(401, 403, 429).items():
         operation["responses"].setdefault(str(status), told)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
+from fastapi import Security
 from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
@@ -13,21 +14,29 @@ from ocrqueue.core.api_keys import ApiKey, Scope
 from ocrqueue.errors import KeyAttemptsExceeded, KeyForbidden, KeyInvalid, KeyMissing
 from ocrqueue_gateway.access.anonymous import may_come_without_key
 from ocrqueue_gateway.access.caller import ANYBODY, Caller
-from ocrqueue_gateway.access.credentials import presented_key
+from ocrqueue_gateway.access.credentials import WAYS, presented_key
 from ocrqueue_gateway.access.failures import FailedAttempts
 
 _CALLER: Final = "ocrqueue_caller"
-NEEDS: Final = "ocrqueue_needs"
-"""Attribute of a dependency that `require` has made: the scope. The OpenAPI document and the tests go by it."""
 
 
-def require(scope: Scope, *, operator: bool = False) -> Callable[[Request], Awaitable[Caller]]:
+def require(scope: Scope, *, operator: bool = False) -> Callable[..., Awaitable[Caller]]:
     """A dependency: the caller, who has this scope. `operator`: and is one, for what is not of one tenant.
 
     Raises KeyMissing, KeyInvalid, KeyExpired, KeyForbidden, KeyRateExceeded, KeyAttemptsExceeded.
     """
 
-    async def caller(request: Request) -> Caller:
+    # for the OpenAPI document: as defaults, since annotations are texts, which know no local name
+    ways: list[Any] = [Security(way, scopes=[scope]) for way in WAYS]
+    bearer, azure, common, google = ways
+
+    async def caller(
+        request: Request,
+        _bearer: None = bearer,
+        _azure: None = azure,
+        _common: None = common,
+        _google: None = google,
+    ) -> Caller:
         found = await caller_of(request)
         if scope not in found.scopes:
             raise KeyForbidden(f"The API key has not the scope {scope}.", scope=scope)
@@ -35,7 +44,6 @@ def require(scope: Scope, *, operator: bool = False) -> Callable[[Request], Awai
             raise KeyForbidden("This is for operators: a key with the scope admin and no tenant.", scope=scope)
         return found
 
-    setattr(caller, NEEDS, scope)
     return caller
 
 
