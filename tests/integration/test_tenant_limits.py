@@ -121,6 +121,26 @@ def test_pages_of_a_month_count_while_at_work_and_as_what_was_read(queue: OcrQue
     assert check(registry) == []
 
 
+def test_earlier_days_of_the_month_count_and_the_month_before_does_not(
+    queue: OcrQueue, registry: WorkerRegistry
+) -> None:
+    client, keys = registry.client, registry.keys
+    seconds, _ = client.time()
+    today, of_month = seconds // 86_400, datetime.fromtimestamp(seconds, UTC).day
+    client.hset(keys.usage(today - of_month, "a"), "pages", 1000)
+    client.zadd(keys.usage_tenants(), {"a": today - of_month})
+    queue.limit_tenant("a", pages_a_month=6, budget_a_month=100)
+    used = 0
+    for day in {today - of_month + 1, today - 1, today} - {today - of_month}:
+        client.hset(keys.usage(day, "a"), mapping={"pages": 1, "cost": "0.5"})
+        client.zadd(keys.usage_tenants(), {"a": day}, gt=True)
+        used += 1
+    assert len(queue.submit_many([IMAGE] * (6 - used), engine="null", tenant="a")) == 6 - used
+    assert refused(queue).info.details["used"] == 6
+    (month, before) = queue.usage("a", by="month", last=2)
+    assert (month.pages, month.cost, before.pages) == (used, 0.5 * used, 1000)
+
+
 def test_of_many_at_once_no_more_get_in_than_may(queue: OcrQueue) -> None:
     queue.limit_tenant("a", pages_a_month=25)
 

@@ -220,14 +220,13 @@ class _Look:
         )
 
     def tenants(self) -> Tenants:
-        days = [name for name in self._names("usage:") if "-" not in name.partition(":")[0]]
         return Tenants(
             self.records,
             dict(self._hashes("reserved:")),
             self._hash("limits"),
             self._hash("api_keys"),
             self._hash("api_keys_used").keys(),
-            days,
+            self._names("usage:"),
             self._sorted("usage_tenants"),
             self.now_ms // 86_400_000 - 399,
             {key_id: self.client.pttl(self.keys.key_rate(key_id)) != -1 for key_id in self._names("key_rate:")},

@@ -25,7 +25,7 @@ class Tenants:
     api_keys: Fields
     api_keys_used: Collection[str]
     usage_days: Collection[str]
-    """`<day>:<tenant>`; months are left out."""
+    """`<day>:<tenant>`"""
     usage_tenants: Mapping[str, float]
     oldest_day: int
     """Before which a day's usage may be there, and its tenant no more among those that have used something."""

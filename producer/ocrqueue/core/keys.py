@@ -49,7 +49,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:errors:<engine>` | hash | `<period>:<code>` -> jobs that failed with it | 5 minutes |
 | `ocrqueue:minute:<minute>` | hash | `<engine>:ended`, `:pages`, `:failed` -> how many in it | 25 hours |
 | `ocrqueue:usage:<day>:<tenant>` | hash | jobs, pages, cpu_s, bytes, cost of that day since 1970 | 400 days |
-| `ocrqueue:usage:<month>:<tenant>` | hash | the same of a month such as 2026-02 | 400 days |
+| `ocrqueue:month:<tenant>` | hash | `pages`, `cost` of the days of this month before `day` | a day |
 | `ocrqueue:usage_tenants` | sorted set | tenant -> the last day on which it has used something | 400 days |
 | `ocrqueue:limits` | hash | tenant -> JSON of its TenantLimits: `limits` | for good |
 | `ocrqueue:reserved:<tenant>` | hash | `jobs` at work that count for its month, their `cost` | while one is |
@@ -263,9 +263,6 @@ class Keys:
 
     def usage(self, day: int, tenant: str) -> str:
         return f"{self.root}usage:{day}:{tenant}"
-
-    def month_usage(self, month: str, tenant: str) -> str:
-        return f"{self.root}usage:{month}:{tenant}"
 
     def usage_tenants(self) -> str:
         return f"{self.root}usage_tenants"

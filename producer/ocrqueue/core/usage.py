@@ -48,50 +48,52 @@ def usage(keys: Keys, tenant: str | None, by: Period, last: int) -> Steps[list[U
     if not 1 <= last <= MOST[by]:
         raise FilterInvalid(f"{last} is no number of {by}s from 1 to {MOST[by]}.")
     ((seconds, _),) = yield Commands([("TIME",)])
-    today = datetime.fromtimestamp(seconds, UTC).date()
-    periods = _days(today, last) if by == "day" else _months(today, last)
-    tenants = [tenant] if tenant is not None else (yield from _tenants(keys, periods[-1], by))
-    wanted = [(period, each) for period in periods for each in tenants]
-    found: list[Usage] = []
+    days = days_of(datetime.fromtimestamp(seconds, UTC).date(), by, last)
+    tenants = [tenant] if tenant is not None else (yield from _tenants(keys, days[-1]))
+    wanted = [(day, each) for day in days for each in tenants]
+    found: dict[tuple[str, str], Usage] = {}
     for start in range(0, len(wanted), PIPELINE):
         chunk = wanted[start : start + PIPELINE]
-        stored = yield Commands([("HGETALL", _key(keys, period, each)) for period, each in chunk])
-        found += [
-            parse_usage(each, period, fields) for (period, each), fields in zip(chunk, stored, strict=True) if fields
-        ]
-    return found
+        stored = yield Commands([("HGETALL", keys.usage(number_of(day), each)) for day, each in chunk])
+        for (day, each), fields in zip(chunk, stored, strict=True):
+            if fields:
+                add_usage(found, each, period_of(day, by), fields)
+    return list(found.values())
 
 
-def parse_usage(tenant: str, period: str, fields: Mapping[bytes, bytes]) -> Usage:
-    """From the hash as Redis returns it."""
+def add_usage(found: dict[tuple[str, str], Usage], tenant: str, period: str, fields: Mapping[bytes, bytes]) -> None:
+    """What a day's hash has, as Redis returns it, to the sum of its period."""
+    before = found.get((period, tenant)) or Usage(tenant=tenant, period=period)
     text = {name.decode(): value for name, value in fields.items()}
-    return Usage(
-        tenant=tenant,
-        period=period,
-        jobs=int(text.get("jobs", 0)),
-        pages=int(text.get("pages", 0)),
-        cpu_s=round(float(text.get("cpu_s", 0)), 3),
-        bytes=int(text.get("bytes", 0)),
-        cost=round(float(text.get("cost", 0)), 6),
+    found[period, tenant] = before.model_copy(
+        update={
+            "jobs": before.jobs + int(text.get("jobs", 0)),
+            "pages": before.pages + int(text.get("pages", 0)),
+            "cpu_s": round(before.cpu_s + float(text.get("cpu_s", 0)), 3),
+            "bytes": before.bytes + int(text.get("bytes", 0)),
+            "cost": round(before.cost + float(text.get("cost", 0)), 6),
+        }
     )
 
 
-def _tenants(keys: Keys, earliest: str, by: Period) -> Steps[Sequence[str]]:
-    first = date.fromisoformat(earliest if by == "day" else f"{earliest}-01")
-    (names,) = yield Commands([("ZRANGEBYSCORE", keys.usage_tenants(), (first - _EPOCH).days, "+inf")])
+def days_of(today: date, by: Period, last: int) -> list[date]:
+    """All days of the last periods, the newest first."""
+    if by == "day":
+        return [today - timedelta(days=back) for back in range(last)]
+    month = today.year * 12 + today.month - last
+    first = date(month // 12, month % 12 + 1, 1)
+    return [today - timedelta(days=back) for back in range((today - first).days + 1)]
+
+
+def number_of(day: date) -> int:
+    """Since 1970."""
+    return (day - _EPOCH).days
+
+
+def period_of(day: date, by: Period) -> str:
+    return day.isoformat() if by == "day" else f"{day:%Y-%m}"
+
+
+def _tenants(keys: Keys, first: date) -> Steps[Sequence[str]]:
+    (names,) = yield Commands([("ZRANGEBYSCORE", keys.usage_tenants(), number_of(first), "+inf")])
     return sorted(name.decode(errors="replace") for name in names)
-
-
-def _key(keys: Keys, period: str, tenant: str) -> str:
-    if len(period) == len("2026-02"):
-        return keys.month_usage(period, tenant)
-    return keys.usage((date.fromisoformat(period) - _EPOCH).days, tenant)
-
-
-def _days(today: date, last: int) -> list[str]:
-    return [(today - timedelta(days=back)).isoformat() for back in range(last)]
-
-
-def _months(today: date, last: int) -> list[str]:
-    first = today.year * 12 + today.month - 1
-    return [f"{month // 12:04d}-{month % 12 + 1:02d}" for month in range(first, first - last, -1)]

@@ -11,7 +11,8 @@ from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.pauses import Pause, parse_pauses
 from ocrqueue.core.recent_counts import count_by_kind, wait_quantile
-from ocrqueue.core.usage import Usage, parse_usage
+from ocrqueue.core.script_arguments import PIPELINE
+from ocrqueue.core.usage import Usage, add_usage, days_of, number_of, period_of
 from ocrqueue.routing import EngineStatus, engine_statuses
 
 _MOST_TENANTS: Final = 100
@@ -78,13 +79,19 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
 
 
 def _usage(registry: Registry, tenants: Sequence[bytes], now_s: int) -> list[Usage]:
-    month = f"{datetime.fromtimestamp(now_s, UTC):%Y-%m}"
+    """In this month."""
     names = sorted(tenant.decode(errors="replace") for tenant in tenants)
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
-        for name in names:
-            pipeline.hgetall(registry.keys.month_usage(month, name))
-        stored = pipeline.execute()
-    return [parse_usage(name, month, fields) for name, fields in zip(names, stored, strict=True) if fields]
+    wanted = [(day, name) for name in names for day in days_of(datetime.fromtimestamp(now_s, UTC).date(), "month", 1)]
+    found: dict[tuple[str, str], Usage] = {}
+    for start in range(0, len(wanted), PIPELINE):
+        chunk = wanted[start : start + PIPELINE]
+        with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+            for day, name in chunk:
+                pipeline.hgetall(registry.keys.usage(number_of(day), name))
+            for (day, name), fields in zip(chunk, pipeline.execute(), strict=True):
+                if fields:
+                    add_usage(found, name, period_of(day, "month"), fields)
+    return list(found.values())
 
 
 def _recent_counts(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> RecentCounts:

@@ -1,6 +1,22 @@
 -- Whether a tenant may have one more job. Needs root, now, as_text, places, month_of, token_bucket, reservations.
 local allowances = {}
 
+-- Pages and cost of the days of this month before today, which change no more: summed once a day.
+local function used_before_today(tenant)
+  local key, today = root .. 'month:' .. tenant, math.floor(now / 86400000)
+  local summed = redis.call('HMGET', key, 'day', 'pages', 'cost')
+  if summed[1] == as_text(today) then return tonumber(summed[2]), tonumber(summed[3]) end
+  local pages, cost = 0, 0
+  local _, _, of_month = date_of(now)
+  for day = today - of_month + 1, today - 1 do
+    local used = redis.call('HMGET', root .. 'usage:' .. as_text(day) .. ':' .. tenant, 'pages', 'cost')
+    pages, cost = pages + tonumber(used[1] or 0), cost + tonumber(used[2] or 0)
+  end
+  redis.call('HSET', key, 'day', as_text(today), 'pages', as_text(pages), 'cost', string.format('%.15g', cost))
+  redis.call('PEXPIRE', key, '86400000')
+  return pages, cost
+end
+
 -- What the tenant has used up, as it is now and after each job that is let in.
 local function allowance_of(tenant, limits)
   local found = allowances[tenant]
@@ -12,10 +28,12 @@ local function allowance_of(tenant, limits)
     end
   end
   if limits.pages_a_month or limits.budget_a_month then
-    local used = redis.call('HMGET', root .. 'usage:' .. month_of(now) .. ':' .. tenant, 'pages', 'cost')
+    local pages, cost = used_before_today(tenant)
+    local today = root .. 'usage:' .. as_text(math.floor(now / 86400000)) .. ':' .. tenant
+    local used = redis.call('HMGET', today, 'pages', 'cost')
     local reserved = redis.call('HMGET', reserved_key(tenant), 'jobs', 'cost')
-    found.pages = tonumber(used[1] or 0) + tonumber(reserved[1] or 0)
-    found.cost = tonumber(used[2] or 0) + tonumber(reserved[2] or 0)
+    found.pages = pages + tonumber(used[1] or 0) + tonumber(reserved[1] or 0)
+    found.cost = cost + tonumber(used[2] or 0) + tonumber(reserved[2] or 0)
   end
   if limits.rate then
     found.size, found.per_ms = limits.rate.count, limits.rate.count / limits.rate.per_s / 1000
