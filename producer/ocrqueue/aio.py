@@ -31,13 +31,15 @@ from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
-from ocrqueue.core.records import WITH_RESULT, parse_record
+from ocrqueue.core.records import WITH_RESULT, parse_record, queued_status
 from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
+from ocrqueue.job import Job
+from ocrqueue.job.references import is_reference
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead, page_of
 from ocrqueue.operations.plan import Operations
@@ -85,11 +87,12 @@ AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
 class AsyncSubmittedJob:
     """One job, known by its id. The methods are those of SubmittedJob, awaitable."""
 
-    __slots__ = ("_queue", "id")
+    __slots__ = ("_queue", "_queued", "id")
 
-    def __init__(self, queue: AsyncOcrQueue, job_id: str) -> None:
+    def __init__(self, queue: AsyncOcrQueue, job_id: str, queued: JobStatus | None = None) -> None:
         self._queue = queue
         self.id = job_id
+        self._queued = queued
 
     def __repr__(self) -> str:
         return f"AsyncSubmittedJob({self.id!r})"
@@ -149,6 +152,11 @@ class AsyncSubmittedJob:
     async def delete(self) -> bool:
         """Raises JobUnknown, StorageUnavailable, StorageDenied."""
         return await self._queue.delete(self.id)
+
+
+def status_when_queued(job: AsyncSubmittedJob) -> JobStatus | None:
+    """What submit() was told of the job in the same round trip; None: it was not, or is an earlier one."""
+    return job._queued  # of the class above
 
 
 class AsyncOcrQueue(AsyncManyJobs):
@@ -228,8 +236,46 @@ class AsyncOcrQueue(AsyncManyJobs):
         self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
     ) -> AsyncSubmittedJob:
         """Queue one image; see OcrQueue.submit."""
+        if wait_for_room == 0 and isinstance(image, str) and (made := self._made_at_once(image, fields)) is not None:
+            return await self._submit_one(made)
         (job,) = await self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
+
+    def _made_at_once(self, image: str, fields: JobFields) -> Job | None:
+        """The job of a reference, where nothing is to be read or asked for it: no thread is needed."""
+        if not is_reference(image):
+            return None
+        is_ready = True
+
+        def prepare(job: Job) -> Job:
+            nonlocal is_ready
+            prepared = self._router.prepare_at_once(job)
+            is_ready = prepared is not None
+            return job if prepared is None else prepared
+
+        made = begin_job(image, self.settings, prepare, fields).job
+        return made if is_ready else None
+
+    async def _submit_one(self, job: Job) -> AsyncSubmittedJob:
+        """In one round trip, with what Redis then has of it."""
+        submitted: list[AsyncSubmittedJob] = []
+        with submission_span(self.settings, submitted):
+            admission = Admission(self.arguments, 0)
+            admission.take([job])
+            reading = ("HMGET", self.arguments.keys.record(job.id), "state", "queued_at")
+            try:
+                answer, replicas, (state, queued_at) = await self._submit_with(admission.call(), reading)
+                for job_id in admission.settle(answer, replicas):
+                    is_as_queued = job_id == job.id and state == b"queued" and queued_at is not None
+                    queued = queued_status(job, queued_at) if is_as_queued else None
+                    submitted.append(AsyncSubmittedJob(self, job_id, queued))
+                admission.pause_s()
+                if (fault := admission.not_replicated()) is not None:
+                    raise fault
+            except OcrQueueError as error:
+                error.submitted, error.unsubmitted = submitted, tuple(admission.pending)
+                raise
+        return submitted[0]
 
     async def submit_many(
         self,
@@ -286,21 +332,32 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
         """See Registry."""
-        with broker_errors():
-            if not self.settings.submit_replicas:
+        if not self.settings.submit_replicas:
+            with broker_errors():
                 return await self._scripts["submit"](args=arguments), 0
-            try:
-                return await self._submit_and_wait(arguments)
-            except NoScriptError:
-                await self.client.script_load(self._scripts["submit"].script)
-                return await self._submit_and_wait(arguments)
-
-    async def _submit_and_wait(self, arguments: Arguments) -> tuple[list[Any], int]:
-        async with self.client.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(self._scripts["submit"].sha, 0, *arguments)
-            pipeline.wait(*self.arguments.wait())
-            answer, replicas = await pipeline.execute()
+        answer, replicas, _ = await self._submit_with(arguments, ("PING",))
         return answer, replicas
+
+    async def _submit_with(self, arguments: Arguments, reading: Sequence[str]) -> tuple[list[Any], int, Any]:
+        """SUBMIT, how many replicas have its jobs, and the answer to another command, in one round trip."""
+        script = self._scripts["submit"]
+        with broker_errors():
+            try:
+                return await self._submit_pipeline(script.sha, arguments, reading)
+            except NoScriptError:
+                await self.client.script_load(script.script)
+                return await self._submit_pipeline(script.sha, arguments, reading)
+
+    async def _submit_pipeline(
+        self, sha: str, arguments: Arguments, reading: Sequence[str]
+    ) -> tuple[list[Any], int, Any]:
+        async with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.evalsha(sha, 0, *arguments)
+            if self.settings.submit_replicas:
+                pipeline.wait(*self.arguments.wait())
+            pipeline.execute_command(*reading)
+            answer, *replicas, read = await pipeline.execute()
+        return answer, replicas[0] if replicas else 0, read
 
     def _announce_from_thread(self, name: str, job_id: str) -> bool:
         """For uploads; see Registry.announce_input."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from starlette.responses import JSONResponse
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, status_when_queued
 from ocrqueue.job import JOB_ID
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
@@ -32,8 +31,9 @@ async def submit(request: Request, caller: Submitting) -> Response:
     asked: Any = parse_request(await read_json(request), JobRequest)
     image = checked_reference(asked.image, queue.storage)
     job = await queue.submit(image, **fields_of(asked, caller))
-    view = JobView.of(await job.status())
-    return JSONResponse(view.model_dump(mode="json"), 202, headers={"location": view.links.self, "retry-after": "1"})
+    view = JobView.of(status_when_queued(job) or await job.status())
+    headers = {"location": view.links.self, "retry-after": "1"}
+    return Response(view.model_dump_json(), 202, headers, "application/json")
 
 
 @router.get("/jobs/{job_id}", response_model=JobView, responses=responses(404, 410, 422, 503))

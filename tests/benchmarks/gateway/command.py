@@ -1,0 +1,20 @@
+"""The command."""
+
+from __future__ import annotations
+
+import click
+
+from tests.benchmarks.gateway.submitting import submitting
+
+
+@click.group()
+def gateway() -> None:
+    """HTTP: submissions beside a bare route, and many who wait behind a proxy."""
+
+
+@gateway.command("submit")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--requests", type=click.IntRange(100), default=3000, show_default=True)
+def submit(rounds: int, requests: int) -> None:
+    """POST /v1/jobs by reference beside a bare FastAPI route with the same validation and one Redis script."""
+    submitting(rounds, requests)
