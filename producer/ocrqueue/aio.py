@@ -31,7 +31,7 @@ from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
-from ocrqueue.core.records import WITH_RESULT, parse_record, queued_status
+from ocrqueue.core.records import WITH_RESULT, parse_record
 from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
@@ -52,7 +52,8 @@ from ocrqueue.submitting.aio_sending import submit_in_order
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.pending import PendingJobs
 from ocrqueue.submitting.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
-from ocrqueue.tracing import submission_span
+from ocrqueue.submitting.together import Together
+from ocrqueue.tracing import current_traceparent, submission_span
 from ocrqueue.waiting.aio_subscriber import AsyncSubscriber
 from ocrqueue.waiting.watch import Watch
 
@@ -178,6 +179,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriber = AsyncSubscriber(self.settings, self.client, self.statuses)
         self._router = Router(self.settings, self._read_engines_from_thread)
+        self._together = Together(self.arguments, self._submit_jobs)
 
     async def __aenter__(self) -> Self:
         return self
@@ -190,6 +192,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def close(self) -> None:
         # a thread may still build what was to be submitted: what it asks now would connect anew
         self._loop = None
+        await self._together.close()
         await self._subscriber.close()
         await self.client.aclose()
         if "_blocking_registry" in self.__dict__:
@@ -257,25 +260,18 @@ class AsyncOcrQueue(AsyncManyJobs):
         return made if is_ready else None
 
     async def _submit_one(self, job: Job) -> AsyncSubmittedJob:
-        """In one round trip, with what Redis then has of it."""
         submitted: list[AsyncSubmittedJob] = []
         with submission_span(self.settings, submitted):
-            admission = Admission(self.arguments, 0)
-            admission.take([job])
-            reading = ("HMGET", self.arguments.keys.record(job.id), "state", "queued_at")
-            try:
-                answer, replicas, (state, queued_at) = await self._submit_with(admission.call(), reading)
-                for job_id in admission.settle(answer, replicas):
-                    is_as_queued = job_id == job.id and state == b"queued" and queued_at is not None
-                    queued = queued_status(job, queued_at) if is_as_queued else None
-                    submitted.append(AsyncSubmittedJob(self, job_id, queued))
-                admission.pause_s()
-                if (fault := admission.not_replicated()) is not None:
-                    raise fault
-            except OcrQueueError as error:
-                error.submitted, error.unsubmitted = submitted, tuple(admission.pending)
-                raise
+            # jobs that are sent in one step are of one trace
+            together = self._together if current_traceparent() is None else Together(self.arguments, self._submit_jobs)
+            queued = await together.submit(job)
+            submitted.append(AsyncSubmittedJob(self, queued.job_id, queued.status))
         return submitted[0]
+
+    async def _submit_jobs(self, jobs: Sequence[Job]) -> tuple[list[Any], int, list[list[bytes | None]]]:
+        keys = self.arguments.keys
+        reading = [("HMGET", keys.record(job.id), "state", "queued_at") for job in jobs]
+        return await self._submit_with(self.arguments.submit(jobs), reading)
 
     async def submit_many(
         self,
@@ -335,11 +331,13 @@ class AsyncOcrQueue(AsyncManyJobs):
         if not self.settings.submit_replicas:
             with broker_errors():
                 return await self._scripts["submit"](args=arguments), 0
-        answer, replicas, _ = await self._submit_with(arguments, ("PING",))
+        answer, replicas, _ = await self._submit_with(arguments, ())
         return answer, replicas
 
-    async def _submit_with(self, arguments: Arguments, reading: Sequence[str]) -> tuple[list[Any], int, Any]:
-        """SUBMIT, how many replicas have its jobs, and the answer to another command, in one round trip."""
+    async def _submit_with(
+        self, arguments: Arguments, reading: Sequence[Sequence[str]]
+    ) -> tuple[list[Any], int, list[Any]]:
+        """SUBMIT, how many replicas have its jobs, and the answers to other commands, in one round trip."""
         script = self._scripts["submit"]
         with broker_errors():
             try:
@@ -349,15 +347,16 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return await self._submit_pipeline(script.sha, arguments, reading)
 
     async def _submit_pipeline(
-        self, sha: str, arguments: Arguments, reading: Sequence[str]
-    ) -> tuple[list[Any], int, Any]:
+        self, sha: str, arguments: Arguments, reading: Sequence[Sequence[str]]
+    ) -> tuple[list[Any], int, list[Any]]:
         async with self.client.pipeline(transaction=False) as pipeline:
             pipeline.evalsha(sha, 0, *arguments)
             if self.settings.submit_replicas:
                 pipeline.wait(*self.arguments.wait())
-            pipeline.execute_command(*reading)
-            answer, *replicas, read = await pipeline.execute()
-        return answer, replicas[0] if replicas else 0, read
+            for command in reading:
+                pipeline.execute_command(*command)
+            answer, *read = await pipeline.execute()
+        return answer, read.pop(0) if self.settings.submit_replicas else 0, read
 
     def _announce_from_thread(self, name: str, job_id: str) -> bool:
         """For uploads; see Registry.announce_input."""

@@ -36,11 +36,12 @@ TenantName = Annotated[
     Path(max_length=64, pattern=r"^[A-Za-z0-9_.-]+$", description="`-`: the jobs that name none.", examples=["acme"]),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+_COMMON: Final = (401, 403, 429, 503)
 _NO_REASON: Final = PauseRequest()
 Reason = Annotated[PauseRequest, Body()]
 
 
-@router.get("/engines", responses=responses(503))
+@router.get("/engines", responses=responses(*_COMMON))
 async def engines(request: Request, caller: Reading) -> list[EngineView]:
     """The engines that may be asked for: who reads with them, what waits, how fast."""
     queue: AsyncOcrQueue = request.app.state.queue
@@ -48,21 +49,21 @@ async def engines(request: Request, caller: Reading) -> list[EngineView]:
     return [EngineView.of(each) for each in found if caller.engines is None or each.name in caller.engines]
 
 
-@router.get("/queues", responses=responses(503))
+@router.get("/queues", responses=responses(*_COMMON))
 async def queues(request: Request, caller: Reading) -> list[QueueView]:
     """Each lane of each engine: what waits, and when it should be empty."""
     queue: AsyncOcrQueue = request.app.state.queue
     return [QueueView.of(each, caller) for each in await queue.queues()]
 
 
-@router.get("/workers", responses=responses(503))
+@router.get("/workers", responses=responses(*_COMMON))
 async def workers(request: Request, _: Operator) -> list[WorkerView]:
     """The live workers."""
     queue: AsyncOcrQueue = request.app.state.queue
     return [WorkerView.of(each) for each in await queue.workers()]
 
 
-@router.get("/dead", responses=responses(422, 503))
+@router.get("/dead", responses=responses(422, *_COMMON))
 async def dead(
     request: Request,
     caller: Reading,
@@ -78,14 +79,14 @@ async def dead(
     return DeadView(jobs=tuple(map(JobView.of, page.jobs)), next=page.next, by_code=counts)
 
 
-@router.get("/pauses", responses=responses(503))
+@router.get("/pauses", responses=responses(*_COMMON))
 async def pauses(request: Request, _: Operator) -> list[Pause]:
     """What is paused, since when and why."""
     queue: AsyncOcrQueue = request.app.state.queue
     return await queue.pauses()
 
 
-@router.post("/queues/{queue}/pause", responses=responses(413, 415, 422, 503))
+@router.post("/queues/{queue}/pause", responses=responses(413, 415, 422, *_COMMON))
 async def pause(request: Request, caller: Operator, queue: QueueName, asked: Reason = _NO_REASON) -> PauseView:
     """Nothing more of an engine or a lane is taken; what was begun ends."""
     client: AsyncOcrQueue = request.app.state.queue
@@ -96,7 +97,7 @@ async def pause(request: Request, caller: Operator, queue: QueueName, asked: Rea
     return PauseView(kind="engine", name=queue, paused=True, changed=is_new)
 
 
-@router.post("/queues/{queue}/resume", responses=responses(422, 503))
+@router.post("/queues/{queue}/resume", responses=responses(422, *_COMMON))
 async def resume(request: Request, caller: Operator, queue: QueueName) -> PauseView:
     """It is taken again, in the order of before."""
     client: AsyncOcrQueue = request.app.state.queue
@@ -107,7 +108,7 @@ async def resume(request: Request, caller: Operator, queue: QueueName) -> PauseV
     return PauseView(kind="engine", name=queue, paused=False, changed=was)
 
 
-@router.post("/tenants/{tenant}/pause", responses=responses(413, 415, 422, 503))
+@router.post("/tenants/{tenant}/pause", responses=responses(413, 415, 422, *_COMMON))
 async def pause_tenant(request: Request, caller: Operator, tenant: TenantName, asked: Reason = _NO_REASON) -> PauseView:
     """Nothing more of a tenant's jobs is taken."""
     client: AsyncOcrQueue = request.app.state.queue
@@ -116,7 +117,7 @@ async def pause_tenant(request: Request, caller: Operator, tenant: TenantName, a
     return PauseView(kind="tenant", name=name, paused=True, changed=is_new)
 
 
-@router.post("/tenants/{tenant}/resume", responses=responses(422, 503))
+@router.post("/tenants/{tenant}/resume", responses=responses(422, *_COMMON))
 async def resume_tenant(request: Request, caller: Operator, tenant: TenantName) -> PauseView:
     """A tenant's jobs are taken again."""
     client: AsyncOcrQueue = request.app.state.queue
@@ -125,7 +126,7 @@ async def resume_tenant(request: Request, caller: Operator, tenant: TenantName) 
     return PauseView(kind="tenant", name=name, paused=False, changed=was)
 
 
-@router.get("/audit", responses=responses(503))
+@router.get("/audit", responses=responses(422, *_COMMON))
 async def audit(request: Request, _: Operator, limit: Limit = 100) -> list[AuditEntry]:
     """What was done to many jobs, to lanes and to workers, by whom: the newest first."""
     queue: AsyncOcrQueue = request.app.state.queue
