@@ -9,8 +9,11 @@ from fastapi import FastAPI
 
 from ocrqueue.settings import Settings
 from ocrqueue_gateway.access.routes import router as usage
+from ocrqueue_gateway.batches.routes import router as batches
 from ocrqueue_gateway.ending import prepare_ending
+from ocrqueue_gateway.hardening.limits import harden
 from ocrqueue_gateway.jobs.routes import router as jobs
+from ocrqueue_gateway.jobs.uploads import router as uploads
 from ocrqueue_gateway.lifespan import lifespan_of
 from ocrqueue_gateway.openapi import describe
 from ocrqueue_gateway.operating.actions import router as actions
@@ -39,9 +42,12 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     )
     app.state.settings = settings
     prepare_ending(app)
+    harden(app, settings)
     add_problem_handlers(app, settings)
     app.include_router(jobs, prefix=PREFIX)
     app.include_router(usage, prefix=PREFIX)
+    app.include_router(uploads, prefix=PREFIX)
+    app.include_router(batches, prefix=PREFIX)
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
     add_probes(app, PREFIX)

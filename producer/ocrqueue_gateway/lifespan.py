@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.jobs.estimates import Estimates
+from ocrqueue_gateway.jobs.rendering import Renderer
 from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
 from ocrqueue_gateway.operating.readiness import Readiness
 
@@ -20,6 +22,8 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncOcrQueue(client_settings) as queue:
             app.state.queue = queue
+            app.state.estimates = Estimates()
+            app.state.renderer = Renderer(queue.settings.image_max_pixels)
             app.state.readiness = Readiness(queue)
             try:
                 async with carrying_out_actions(app, queue):

@@ -56,6 +56,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "storage.credentials",
         "storage.unavailable",
         "tenant.limited",
+        "upload.no_room",
         "worker.access_broken",
         "worker.disk_full",
         "worker.lost",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -24,6 +24,7 @@ router = APIRouter(tags=["operating"])
 Cancelling = Annotated[Caller, Depends(require("cancel"))]
 Reading = Annotated[Caller, Depends(require("read"))]
 ActionId = Annotated[str, Path(pattern=r"^\d{15}-[0-9a-f]{8}$", description="As POST /v1/actions has returned it.")]
+_COMMON: Final = (401, 403, 429, 503)
 Known = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 
 
@@ -114,7 +115,7 @@ def _check_given(asked: ActionRequest, tenant: str) -> None:
         raise FilterMissing(f"To {asked.action} jobs, say which.")
 
 
-@router.post("/actions", status_code=202, response_model=ActionView, responses=responses(413, 415, 422, 429, 503))
+@router.post("/actions", status_code=202, response_model=ActionView, responses=responses(413, 415, 422, *_COMMON))
 async def ask(request: Request, caller: Cancelling, asked: ActionRequest) -> Response:
     """Cancel, replay or delete all jobs of a filter: one's own, or, as an operator, anybody's."""
     queue: AsyncOcrQueue = request.app.state.queue
@@ -134,7 +135,7 @@ async def ask(request: Request, caller: Cancelling, asked: ActionRequest) -> Res
     return JSONResponse(view.model_dump(mode="json"), 202, headers=headers)
 
 
-@router.get("/actions/{action_id}", responses=responses(404, 422, 503))
+@router.get("/actions/{action_id}", responses=responses(404, 422, *_COMMON))
 async def action(request: Request, caller: Reading, action_id: ActionId) -> ActionView:
     """How far an action is."""
     queue: AsyncOcrQueue = request.app.state.queue
