@@ -815,6 +815,37 @@ class PauseInvalid(OcrQueueError):
     remedy = "`ocrqueue queues` shows engines and lanes, `ocrqueue tenants` the tenants."
 
 
+# --- who is told of ends, and what comes in by itself ----------------------------------------------------------
+
+
+class WebhookInvalid(OcrQueueError):
+    """This URL cannot be told of ends."""
+
+    code = "webhook.invalid"
+    remedy = "Give an http:// or https:// URL without a user, a password or a fragment, such as https://host/path."
+
+
+class WebhookUnknown(OcrQueueError):
+    """There is no such webhook, or no such notice: it was never made, or has expired."""
+
+    code = "webhook.unknown"
+    remedy = "`ocrqueue webhooks` shows the tenants' webhooks, `ocrqueue webhooks failed` the notices that nobody took."
+
+
+class WebhookOff(OcrQueueError):
+    """The URL has answered 410, and is told nothing more."""
+
+    code = "webhook.off"
+    remedy = "Once its receiver wants to be told again: `ocrqueue webhooks enable`."
+
+
+class WebhooksExtraMissing(OcrQueueError):
+    """A package is not installed that is needed to sign and send webhooks."""
+
+    code = "webhook.extra_missing"
+    remedy = "Install it: pip install 'ocrqueue[webhooks]'."
+
+
 # --- the whole system on one machine ---------------------------------------------------------------------------
 
 
