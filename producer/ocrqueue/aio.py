@@ -30,7 +30,8 @@ from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.pauses import Pause
-from ocrqueue.core.records import parse_record
+from ocrqueue.core.queue_places import QueuePlace
+from ocrqueue.core.records import WITH_RESULT, parse_record
 from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
@@ -38,7 +39,7 @@ from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.operations.faces import AsyncManyJobs, Result
-from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
+from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead, page_of
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
@@ -70,6 +71,10 @@ _MOVES: Final = (
     "delete",
     "find",
     "close_batch",
+    "ask_action",
+    "take_action",
+    "keep_action",
+    "end_action",
 )
 """A script each."""
 
@@ -112,6 +117,22 @@ class AsyncSubmittedJob:
     def pages(self, timeout: float | None = None, *, in_order: bool = True) -> AsyncIterator[Page]:
         """See SubmittedJob.pages."""
         return self._queue.pages(self.id, timeout, in_order)
+
+    async def page(self, number: int) -> Page:
+        """See SubmittedJob.page."""
+        return await self._queue.page(self.id, number)
+
+    async def pages_read(self) -> tuple[int, ...]:
+        """See SubmittedJob.pages_read."""
+        return await self._queue.pages_read(self.id)
+
+    async def place(self) -> QueuePlace | None:
+        """See OcrQueue.place."""
+        return await self._queue.place(self.id)
+
+    def progress(self, timeout: float | None = None) -> AsyncIterator[JobStatus]:
+        """See SubmittedJob.progress."""
+        return self._queue.progress(self.id, timeout)
 
     async def cancel(self) -> State:
         """Raises JobUnknown."""
@@ -498,6 +519,38 @@ class AsyncOcrQueue(AsyncManyJobs):
                     yield page
             if read.stops_at(fields):
                 return
+
+    async def page(self, job_id: str, number: int) -> Page:
+        """See SubmittedJob.page."""
+        status = await self.status(job_id)
+        if not status.finished:
+            found = await self._do(self._operations.page(job_id, number))
+            if found is not None and found.error is not None:
+                return found.failed()
+            try:
+                if found is not None:
+                    return page_of(await asyncio.to_thread(self._read_page, found.key), number)
+            except StorageNotFound:
+                pass  # its Document is there at any moment
+            status = await self.status(job_id)
+        return page_of(await self.document(status), number)
+
+    def _read_page(self, key: str) -> Document:
+        return document_for_app(self.storage.get(key)).bind(self.storage)
+
+    async def pages_read(self, job_id: str) -> tuple[int, ...]:
+        """See SubmittedJob.pages_read."""
+        status = await self.status(job_id)
+        if status.state in WITH_RESULT:
+            return tuple(page.number for page in (await self.document(status)).pages)
+        return await self._do(self._operations.pages(job_id))
+
+    async def progress(self, job_id: str, timeout: float | None) -> AsyncIterator[JobStatus]:
+        """See SubmittedJob.progress."""
+        watch = Watch(self.settings, [job_id], timeout, progress=True)
+        async with aclosing(self._subscriber.read(watch)) as read:
+            async for status in read:
+                yield status
 
     async def _hmget(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         with broker_errors():

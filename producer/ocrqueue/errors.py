@@ -149,6 +149,23 @@ class FilterInvalid(OcrQueueError):
     remedy = "Leave the filter out to take jobs of any kind. The tenant `-` means jobs without a tenant."
 
 
+class ActionUnknown(OcrQueueError):
+    """No action on many jobs has this id: it was never asked for, or what came of it has expired."""
+
+    code = "action.unknown"
+    remedy = (
+        "Check the id; what came of an action is kept for OCRQUEUE_RECORD_TTL_S seconds. Its line in the audit stays."
+    )
+
+
+class ActionsFull(OcrQueueError):
+    """Too many actions on many jobs wait to be done."""
+
+    code = "action.too_many"
+    retryable = True
+    remedy = "Wait until some are done, and ask again. Name more jobs in one action rather than few in many."
+
+
 class BatchInvalid(OcrQueueError):
     """This is not a valid name of a batch."""
 
@@ -844,6 +861,89 @@ class WebhooksExtraMissing(OcrQueueError):
 
     code = "webhook.extra_missing"
     remedy = "Install it: pip install 'ocrqueue[webhooks]'."
+
+
+# --- requests of the gateway -----------------------------------------------------------------------------------
+
+
+class RequestInvalid(OcrQueueError):
+    """The request is not what the route asks for."""
+
+    code = "request.invalid"
+    remedy = "Compare it with the route in /v1/openapi.json."
+
+
+class RequestNotFound(OcrQueueError):
+    """There is no such route."""
+
+    code = "request.not_found"
+    remedy = "/v1/openapi.json has all routes."
+
+
+class RequestMethodNotAllowed(OcrQueueError):
+    """The route does not know this method."""
+
+    code = "request.method_not_allowed"
+    remedy = "The header Allow names those that it knows."
+
+
+class RequestTooLarge(OcrQueueError):
+    """The body of the request is larger than allowed."""
+
+    code = "request.too_large"
+    remedy = "Send a smaller file or give a reference to it; or raise the gateway's limit, which the message names."
+
+
+class RequestTooSlow(OcrQueueError):
+    """The body of the request did not come in time."""
+
+    code = "request.too_slow"
+    retryable = True
+    remedy = "Send it again, over a better connection."
+
+
+class RequestCutOff(OcrQueueError):
+    """The connection ended before the body of the request did."""
+
+    code = "request.cut_off"
+    retryable = True
+    remedy = "Send it again: nothing of it was kept."
+
+
+class RequestMediaType(OcrQueueError):
+    """The body is of a kind that the route does not take."""
+
+    code = "request.media_type"
+    remedy = "Send what the route takes by /v1/openapi.json, and say so in the header Content-Type."
+
+
+class RequestHostNotAllowed(OcrQueueError):
+    """The gateway is not known by this name."""
+
+    code = "request.host"
+    remedy = "Use its own name, or add this one to OCRQUEUE_GATEWAY_ALLOWED_HOSTS."
+
+
+class RequestInProgress(OcrQueueError):
+    """A request with this Idempotency-Key is still being worked on."""
+
+    code = "request.in_progress"
+    retryable = True
+    remedy = "Wait a moment, and send it again: then it is answered as the first one was."
+
+
+class IdempotencyMismatch(OcrQueueError):
+    """A request with this Idempotency-Key has asked for something else."""
+
+    code = "request.idempotency_mismatch"
+    remedy = "Use a key of its own for each job."
+
+
+class UploadUnsupported(OcrQueueError):
+    """The storage of this installation takes no presigned uploads."""
+
+    code = "upload.unsupported"
+    remedy = "Send the file with POST /v1/jobs. Presigned URLs need a storage that is S3."
 
 
 # --- the whole system on one machine ---------------------------------------------------------------------------

@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Final
 
 from fastapi import FastAPI
 
+from ocrqueue.settings import Settings
+from ocrqueue_gateway.ending import prepare_ending
+from ocrqueue_gateway.jobs.routes import router as jobs
+from ocrqueue_gateway.lifespan import lifespan_of
+from ocrqueue_gateway.openapi import describe
+from ocrqueue_gateway.problems import add_problem_handlers
+from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
-def create_app() -> FastAPI:
-    """A gateway of its own; any number may run in one process."""
-    app = FastAPI(title="ocrqueue", version=version("ocrqueue-gateway"), docs_url=None, redoc_url=None)
+PREFIX: Final = "/v1"
+
+
+def create_app(settings: GatewaySettings | None = None, client_settings: Settings | None = None) -> FastAPI:
+    """A gateway of its own; any number may run in one process. `client_settings`: of ocrqueue, else the environment's.
+
+    Raises SettingsInvalid.
+    """
+    settings = settings or load_gateway_settings()
+    app = FastAPI(
+        title="ocrqueue",
+        version=version("ocrqueue-gateway"),
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan_of(client_settings),
+    )
+    app.state.settings = settings
+    prepare_ending(app)
+    add_problem_handlers(app, settings)
+    app.include_router(jobs, prefix=PREFIX)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    describe(app)
     return app

@@ -34,6 +34,7 @@ def test_every_class_has_a_code_of_its_own_and_a_remedy() -> None:
 def test_only_passing_troubles_are_retryable() -> None:
     retryable = {code for code, cls in error_classes().items() if cls.retryable}
     assert retryable == {
+        "action.too_many",
         "broker.connections_exhausted",
         "broker.not_replicated",
         "broker.unavailable",
@@ -44,6 +45,9 @@ def test_only_passing_troubles_are_retryable() -> None:
         "job.not_finished",
         "job.wait_timeout",
         "queue.full",
+        "request.cut_off",
+        "request.in_progress",
+        "request.too_slow",
         "source.credentials",
         "source.timeout",
         "source.unavailable",

@@ -32,6 +32,8 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:by_batch:<tenant>:<name>` | sorted set | id of a job -> its sequence when it was submitted | as its record |
 | `ocrqueue:split` | sorted set | id of a job that was split -> when | until the job's end |
 | `ocrqueue:audit` | hash | `<run>` -> an action on many jobs, `<run>:jobs`, `<run>:ended`: `audit` | the last 1000 |
+| `ocrqueue:actions` | sorted set | id of an action that is not done -> when its lease runs out | until done |
+| `ocrqueue:action:<id>` | hash | an action that nobody waits for: `actions` | its end, then `record_ttl_s` |
 | `ocrqueue:deleted` | sorted set | `<id> <image's name>` of a deleted job, in storage still -> when | until then |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
 | `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
@@ -243,6 +245,9 @@ class Keys:
 
     def audit(self) -> str:
         return f"{self.root}audit"
+
+    def action(self, action_id: str) -> str:
+        return f"{self.root}action:{action_id}"
 
     def deleted(self) -> str:
         return f"{self.root}deleted"

@@ -21,6 +21,8 @@ State = Literal["queued", "running", "succeeded", "partial", "failed", "cancelle
 """unknown: what a newer version writes and this one has no word for."""
 FINAL_STATES: Final[frozenset[State]] = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
+WITH_RESULT: Final[frozenset[State]] = frozenset({"succeeded", "partial"})
+
 
 class Outcome(BaseModel):
     """How a job ended; also the summary that `AsyncResult(id).get()` returns for jobs submitted by name."""

@@ -51,6 +51,10 @@ MOVES: Final = (
     "remember_reading",
     "readmit",
     "close_batch",
+    "ask_action",
+    "take_action",
+    "keep_action",
+    "end_action",
 )
 """A script each."""
 

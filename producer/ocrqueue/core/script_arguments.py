@@ -224,7 +224,20 @@ class ScriptArguments:
         return [self.keys.root, run, *job_ids]
 
     def note_action(self, fields: Mapping[str, str | int]) -> Arguments:
-        return [self.keys.root, *(each for pair in fields.items() for each in pair)]
+        return [self.keys.root, *_pairs(fields)]
+
+    def ask_action(self, action_id: str, most: int, fields: Mapping[str, str | int]) -> Arguments:
+        return [self.keys.root, action_id, most, *_pairs(fields)]
+
+    def take_action(self, token: str, lease_s: float) -> Arguments:
+        return [self.keys.root, token, int(lease_s * 1000)]
+
+    def keep_action(self, action_id: str, token: str, lease_s: float, fields: Mapping[str, str | int]) -> Arguments:
+        """`lease_s`: 0 lets it go."""
+        return [self.keys.root, action_id, token, int(lease_s * 1000), *_pairs(fields)]
+
+    def end_action(self, action_id: str, token: str, fields: Mapping[str, str | int]) -> Arguments:
+        return [self.keys.root, action_id, token, self.settings.record_ttl_s * 1000, *_pairs(fields)]
 
     def note_leftovers(self, job_id: str, *, own_result: bool) -> Arguments:
         return [self.keys.root, job_id, int(own_result)]
@@ -300,6 +313,10 @@ def _lost_record(job: Job, *, by_name: bool) -> dict[str, str]:
     if by_name:
         given["by_name"] = job.id
     return {"job": job_json(job), **{name: value for name, value in given.items() if value}}
+
+
+def _pairs(fields: Mapping[str, str | int]) -> list[str | int]:
+    return [each for pair in fields.items() for each in pair]
 
 
 def _compact(value: object) -> str:

@@ -12,9 +12,11 @@ from ocrqueue.core.audit import AuditEntry
 from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
+from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
 from ocrqueue.document import Document
+from ocrqueue.operations.actions import Actions, AsyncActions
 from ocrqueue.operations.batches import AsyncBatch, Batch
 from ocrqueue.operations.plan import Given, Operations
 
@@ -37,6 +39,11 @@ class ManyJobs(ABC):
     def batch(self, name: str, *, tenant: str = "") -> Batch:
         """The jobs that are submitted with `batch=name`, of this tenant. Asks nothing yet. Raises BatchInvalid."""
         return Batch(self._do, self._operations, self.document, name, tenant)
+
+    @cached_property
+    def actions(self) -> Actions:
+        """What is to be done with many jobs by whoever has time."""
+        return Actions(self._do, self._operations)
 
     def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
@@ -90,6 +97,10 @@ class ManyJobs(ABC):
         """
         return self._do(self._operations.history(job_id))
 
+    def place(self, job_id: str) -> QueuePlace | None:
+        """How many jobs are before it in its queue, and how long that should take; None where it does not wait."""
+        return self._do(self._operations.place(job_id))
+
     def audit(self, limit: int = 100) -> list[AuditEntry]:
         """What was done to many jobs at once, the newest first; the last 1000 are kept. Raises FilterInvalid."""
         return self._do(self._operations.audit(limit))
@@ -111,6 +122,11 @@ class AsyncManyJobs(ABC):
     def batch(self, name: str, *, tenant: str = "") -> AsyncBatch:
         """See OcrQueue.batch."""
         return AsyncBatch(self._do, self._operations, self.document, name, tenant)
+
+    @cached_property
+    def actions(self) -> AsyncActions:
+        """See OcrQueue.actions."""
+        return AsyncActions(self._do, self._operations)
 
     async def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
         """See OcrQueue.jobs."""
@@ -143,6 +159,10 @@ class AsyncManyJobs(ABC):
     async def history(self, job_id: str) -> tuple[Attempt, ...]:
         """See OcrQueue.history."""
         return await self._do(self._operations.history(job_id))
+
+    async def place(self, job_id: str) -> QueuePlace | None:
+        """See OcrQueue.place."""
+        return await self._do(self._operations.place(job_id))
 
     async def audit(self, limit: int = 100) -> list[AuditEntry]:
         """See OcrQueue.audit."""

@@ -1,0 +1,23 @@
+"""What a gateway holds while it serves: a client of the queue, which all requests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.settings import Settings
+
+
+def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """`client_settings`: of ocrqueue; None: of the environment."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncOcrQueue(client_settings) as queue:
+            app.state.queue = queue
+            yield
+
+    return lifespan
