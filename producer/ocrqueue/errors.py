@@ -863,6 +863,21 @@ class WebhooksExtraMissing(OcrQueueError):
     remedy = "Install it: pip install 'ocrqueue[webhooks]'."
 
 
+class EventRefused(OcrQueueError):
+    """The message is not from a topic of Amazon SNS that may send events."""
+
+    code = "event.refused"
+    remedy = "Name the topic's ARN in OCRQUEUE_GATEWAY_SNS_TOPICS, if it is yours."
+
+
+class EventUnverifiable(OcrQueueError):
+    """Amazon SNS does not give the certificate that its message is signed with."""
+
+    code = "event.unverifiable"
+    retryable = True
+    remedy = "Let the gateway reach https://sns.REGION.amazonaws.com. Amazon SNS sends the message again."
+
+
 # --- requests of the gateway -----------------------------------------------------------------------------------
 
 

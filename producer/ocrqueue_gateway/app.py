@@ -8,6 +8,9 @@ from typing import Final
 from fastapi import FastAPI
 
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.bucket_events.routes import router as bucket_events
+from ocrqueue_gateway.bucket_events.rules import load_rules
+from ocrqueue_gateway.bucket_events.sns import Topics
 from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.jobs.routes import router as jobs
 from ocrqueue_gateway.lifespan import lifespan_of
@@ -36,7 +39,9 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.state.settings = settings
     prepare_ending(app)
     add_problem_handlers(app, settings)
+    app.state.bucket_rules, app.state.sns_topics = load_rules(settings.bucket_rules), Topics(settings)
     app.include_router(jobs, prefix=PREFIX)
+    app.include_router(bucket_events, prefix=PREFIX)
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, str]:

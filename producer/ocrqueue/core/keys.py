@@ -68,6 +68,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:notice_lanes_failing` | sorted set | the same, of those whose last attempt failed | while one waits |
 | `ocrqueue:notices_failed` | sorted set | notice that nobody took -> when it was given up | `dead_letter_ttl_s` |
 | `ocrqueue:notices_of:<id>` | sorted set | notice of a job -> until when it is kept | as its last notice |
+| `ocrqueue:bucket_events` | hash | submitted, known, ignored -> how many events of buckets became that | for good |
 | `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
@@ -324,6 +325,9 @@ class Keys:
 
     def webhooks_off(self) -> str:
         return f"{self.root}webhooks_off"
+
+    def bucket_events(self) -> str:
+        return f"{self.root}bucket_events"
 
     def notice(self, notice: str) -> str:
         return f"{self.root}notice:{notice}"
