@@ -21,6 +21,7 @@ from ocrqueue.errors import (
     WebhookUnknown,
 )
 from ocrqueue.job import Job, new_job_id
+from ocrqueue.local.webhook_sending import WebhookSending, can_send
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.webhooks.endpoints import (
     enable_url,
@@ -273,8 +274,10 @@ def test_a_receiver_that_hangs_has_failed_after_its_time(registry: WorkerRegistr
     assert notice.log[0].error == "no answer within 0.2 s"
 
 
-def test_a_dead_host_does_not_hold_up_a_live_one(registry: WorkerRegistry, receiver: HttpServer) -> None:
+def test_a_dead_host_does_not_hold_up_a_live_one(settings: Settings, receiver: HttpServer) -> None:
     """10,000 wait for a host that hangs, and 100 for one that answers."""
+    # one of its own: to check all of these keys in the end would take as long as the test
+    registry = WorkerRegistry(settings)
     secret_of(registry)
     released = threading.Event()
 
@@ -292,6 +295,7 @@ def test_a_dead_host_does_not_hold_up_a_live_one(registry: WorkerRegistry, recei
         assert took < 5
         assert 0 < len(dead.exchanges) <= 10
     assert len({received_headers(each)["webhook-id"] for each in receiver.exchanges}) == 100
+    registry.close()
 
 
 def _end_many(registry: WorkerRegistry, url: str, count: int) -> None:
@@ -309,6 +313,17 @@ def test_two_senders_tell_each_once(registry: WorkerRegistry, receiver: HttpServ
         ids = [ended(registry, job(webhook=receiver.url("/")))[0] for _ in range(50)]
         wait_until(lambda: len(receiver.exchanges) >= 50, 60, "all are told")
     assert sorted(told(each)["data"]["id"] for each in receiver.exchanges) == sorted(ids)
+
+
+def test_a_local_system_sends_by_itself(registry: WorkerRegistry, receiver: HttpServer) -> None:
+    assert can_send()
+    secret_of(registry)
+    sending_locally = WebhookSending(registry.settings)
+    try:
+        ended(registry, job(webhook=receiver.url("/")))
+        wait_until(lambda: receiver.exchanges, 60, "it is told")
+    finally:
+        sending_locally.stop()
 
 
 def test_what_a_killed_sender_had_is_sent_again(registry: WorkerRegistry, receiver: HttpServer) -> None:

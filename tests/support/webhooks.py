@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import Any
 
 from standardwebhooks import Webhook
@@ -50,20 +49,13 @@ def send_due(settings: Settings, at_once: int = 200) -> Mapping[str, int]:
 @contextmanager
 def sending(settings: Settings, before_end: Callable[[], object] = lambda: None) -> Iterator[None]:
     """A sender beside the test. `before_end`: called once it claims nothing more."""
-    started: SimpleQueue[tuple[asyncio.AbstractEventLoop, Sender]] = SimpleQueue()
-
-    async def run() -> None:
-        sender = Sender(settings)
-        started.put((asyncio.get_running_loop(), sender))
-        await sender.run()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    sender = Sender(settings)
+    thread = threading.Thread(target=lambda: asyncio.run(sender.run()))
     thread.start()
-    loop, sender = started.get(timeout=60)
     try:
         yield
     finally:
-        loop.call_soon_threadsafe(sender.stop)
+        sender.stop()
         before_end()
         thread.join(60)
         assert not thread.is_alive()

@@ -72,18 +72,21 @@ class Sender:
         self._settle_script = self._client.register_script(load_script("settle_notice", SCRIPTS))
         self._resolver = ThreadPoolExecutor(at_once, thread_name_prefix="ocrqueue-resolve")
         self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._failing = 0
         """How many of those under way are in lanes that fail."""
 
     def stop(self) -> None:
-        """Claim nothing more; what is under way is brought to its end."""
+        """Claim nothing more; what is under way is brought to its end. From any thread."""
         self._stopped = True
-        self._wake.set()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     async def run(self, *, until_empty: bool = False) -> None:
         """Until stop(), through outages of Redis; or until nothing is due, which an outage ends: BrokerUnavailable."""
+        self._loop = asyncio.get_running_loop()
         bell = None if until_empty else asyncio.create_task(self._listen())
         try:
             await self._claim_and_send(until_empty=until_empty)
