@@ -909,6 +909,13 @@ class RequestTooLarge(OcrQueueError):
     remedy = "Send a smaller file or give a reference to it; or raise the gateway's limit, which the message names."
 
 
+class RequestHeadersTooLarge(OcrQueueError):
+    """The headers of the request, or its address, are larger than allowed."""
+
+    code = "request.headers_too_large"
+    remedy = "Send fields of a job in the body; or raise OCRQUEUE_GATEWAY_MAX_HEADER_BYTES."
+
+
 class RequestTooSlow(OcrQueueError):
     """The body of the request did not come in time."""
 
@@ -959,6 +966,14 @@ class UploadUnsupported(OcrQueueError):
 
     code = "upload.unsupported"
     remedy = "Send the file with POST /v1/jobs. Presigned URLs need a storage that is S3."
+
+
+class UploadNoRoom(OcrQueueError):
+    """The gateway has no room to take the file in: its disk or quota is full."""
+
+    code = "upload.no_room"
+    retryable = True
+    remedy = "Free space in the gateway's folder for temporary files (TMPDIR, else /tmp), or give it a larger one."
 
 
 # --- the whole system on one machine ---------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.jobs.estimates import Estimates
+from ocrqueue_gateway.jobs.rendering import Renderer
 
 
 def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -18,6 +20,8 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncOcrQueue(client_settings) as queue:
             app.state.queue = queue
+            app.state.estimates = Estimates()
+            app.state.renderer = Renderer(queue.settings.image_max_pixels)
             yield
 
     return lifespan

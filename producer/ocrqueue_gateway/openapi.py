@@ -1,13 +1,32 @@
-"""The OpenAPI document: what FastAPI makes of the routes, with the problems that they answer."""
+"""The OpenAPI document: what FastAPI makes of the routes, with the problems that they answer and what they stream."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
+from ocrqueue.document import Document
+from ocrqueue_gateway.batches.lines import BatchLine
+from ocrqueue_gateway.batches.view import BatchResult
+from ocrqueue_gateway.jobs.request import JobOptions, JobRequest
+from ocrqueue_gateway.jobs.uploads import UploadRequest
 from ocrqueue_gateway.problems import Problem
+
+_REFERENCE: Final = "#/components/schemas/{model}"
+_STREAMED: Final[Sequence[type[BaseModel]]] = (
+    Problem,
+    Document,
+    BatchLine,
+    BatchResult,
+    JobOptions,
+    JobRequest,
+    UploadRequest,
+)
+"""Models that no signature names: of bodies that routes read themselves, and of answers that they stream."""
 
 
 def describe(app: FastAPI) -> None:
@@ -23,11 +42,14 @@ def describe(app: FastAPI) -> None:
 
 
 def _made(app: FastAPI) -> dict[str, Any]:
-    made = get_openapi(title=app.title, version=app.version, routes=app.routes, openapi_version="3.1.0")
+    made = get_openapi(
+        title=app.title, version=app.version, routes=app.routes, openapi_version="3.1.0", description=app.description
+    )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs", {}))
-    schemas["Problem"] = problem
+    for model in _STREAMED:
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        for name, part in {**schema.pop("$defs", {}), model.__name__: schema}.items():
+            schemas.setdefault(name, part)
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which problems stand for
         schemas.pop(name, None)
     return made

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 
 from ocrqueue.errors import (
     ErrorInfo,
@@ -52,6 +53,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "output.missing": 404,
         "page.not_found": 404,
         "queue.full": 503,
+        "request.headers_too_large": 431,
         "request.host": 400,
         "request.cut_off": 400,
         "request.in_progress": 409,
@@ -64,6 +66,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "storage.denied": 503,
         "storage.not_found": 410,
         "storage.unavailable": 503,
+        "upload.no_room": 503,
         "upload.unsupported": 501,
         "worker.unknown": 404,
     }
@@ -71,6 +74,8 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
 """By code, where it is not by the family."""
 _FAMILIES: Final[Mapping[str, int]] = MappingProxyType({"internal": 500, "settings": 500, "pdf": 500, "result": 500})
 """By the part of the code before the dot; all others are what the caller has asked for: 422."""
+_UNREAD: Final = frozenset({"request.headers_too_large", "request.media_type", "request.too_large", "request.too_slow"})
+"""After which a body is left that nobody reads: the connection is closed with it."""
 _RETRY_AFTER_S: Final = 5
 """Where nothing better is known."""
 
@@ -133,6 +138,8 @@ def problem_response(
 ) -> Response:
     problem = problem_of(info, settings.errors_url, status)
     more = dict(headers or {})
+    if info.code in _UNREAD:
+        more["connection"] = "close"
     if problem.status in (429, 503):
         more.setdefault("retry-after", str(_retry_after_s(info)))
     return JSONResponse(
@@ -171,7 +178,7 @@ def add_problem_handlers(app: FastAPI, settings: GatewaySettings) -> None:
 
     @app.exception_handler(JobHasNoResult)
     async def of_a_failed_job(_: Request, error: JobHasNoResult) -> Response:
-        return problem_response(error.info, settings, HTTPStatus.CONFLICT)
+        return problem_response(error.info, settings, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(_: Request, error: RequestValidationError) -> Response:
@@ -182,12 +189,22 @@ def add_problem_handlers(app: FastAPI, settings: GatewaySettings) -> None:
     @app.exception_handler(HTTPException)
     async def of_starlette(request: Request, error: HTTPException) -> Response:
         made = _of_status(error.status_code, request)
-        return problem_response(made.info, settings, error.status_code, error.headers)
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+            headers = {"allow": ", ".join(methods)}
+        return problem_response(made.info, settings, error.status_code, headers)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
         _LOG.error("%s %s", request.method, request.url.path, exc_info=error)
         return problem_response(error_info(error), settings, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _methods(request: Request) -> list[str]:
+    """Of all routes at this path; Starlette tells those of one."""
+    paths: Mapping[str, Mapping[str, object]] = request.app.openapi()["paths"]
+    there = (each for path, each in paths.items() if compile_path(path)[0].match(request.url.path))
+    return sorted({method.upper() for each in there for method in each})
 
 
 def _of_status(status: int, request: Request) -> OcrQueueError:

@@ -11,6 +11,7 @@ import uvicorn
 
 from ocrqueue.errors import OcrQueueError
 from ocrqueue_gateway.app import create_app
+from ocrqueue_gateway.hardening.timed_protocol import TimedProtocol
 from ocrqueue_gateway.serving import Server, listen, url_of, write_whole
 from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
@@ -51,7 +52,7 @@ def main(host: str | None, port: int | None, next_port: bool, url_file: Path | N
 def serving(settings: GatewaySettings) -> dict[str, Any]:
     """Options of uvicorn."""
     return {
-        "http": "h11",
+        "http": TimedProtocol,
         "h11_max_incomplete_event_size": settings.max_header_bytes,
         "server_header": False,
     }

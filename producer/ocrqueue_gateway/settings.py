@@ -13,6 +13,7 @@ from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import describe_validation_error
 
 _MIB: Final = 1024 * 1024
+_FORM_BYTES: Final = 256 * 1024
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Written as a comma-separated list in the environment."""
@@ -94,6 +95,11 @@ class GatewaySettings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @property
+    def largest_body_bytes(self) -> int:
+        """Of any route; beside a file a form has some fields."""
+        return max(self.max_body_bytes + _FORM_BYTES, self.max_batch_bytes, self.max_json_bytes)
 
     @property
     def is_local(self) -> bool:

@@ -1,11 +1,14 @@
-"""A gateway as it is served: by uvicorn, in a thread of the test's own process."""
+"""A gateway as it is served: by uvicorn, in a thread of the test's own process or in one of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,7 +18,7 @@ from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.program import serving
 from ocrqueue_gateway.serving import Server
 from ocrqueue_gateway.settings import GatewaySettings
-from tests.support.processes import wait_until
+from tests.support.processes import as_environment, environment, wait_until
 
 
 @contextmanager
@@ -40,3 +43,26 @@ def gateway_of(settings: Settings, **given: object) -> Iterator[str]:
     """The base URL of a gateway for this installation; `given`: of GatewaySettings."""
     with served(create_app(GatewaySettings.model_validate(given), settings)) as url:
         yield url
+
+
+@contextmanager
+def gateway_process(settings: Settings, folder: Path, **given: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same as a process of its own, which an operator would start; and its base URL."""
+    told = folder / "gateway-url"
+    variables = {f"gateway_{name}": value for name, value in given.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ocrqueue_gateway", "--port", "0", "--url-file", str(told)],
+        env=environment({**as_environment(settings), **variables}),
+        cwd=folder,
+    )
+    try:
+        wait_until(lambda: told.exists() or process.poll() is not None, 60, "the gateway listens")
+        assert process.poll() is None, "the gateway did not start"
+        yield told.read_text().strip(), process
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()

@@ -54,6 +54,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "source.unavailable",
         "storage.credentials",
         "storage.unavailable",
+        "upload.no_room",
         "worker.access_broken",
         "worker.disk_full",
         "worker.lost",

@@ -72,7 +72,8 @@ class Settings(BaseSettings):
         default=100,
         ge=4,
         description="Connections to Redis of one client. Waits share two, however many there are; every other call has "
-        "one for its time, and where none is left the error is broker.connections_exhausted.",
+        "one for its time, and where none is left the error is broker.connections_exhausted: with asyncio after "
+        "redis_timeout_s, in which one may become free.",
     )
     submit_replicas: int = Field(
         default=0,

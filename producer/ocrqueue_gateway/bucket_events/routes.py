@@ -18,7 +18,7 @@ from ocrqueue_gateway.bucket_events.notifications import ObjectStored, objects_s
 from ocrqueue_gateway.bucket_events.rules import Rule, rule_for
 from ocrqueue_gateway.bucket_events.sender import sender
 from ocrqueue_gateway.bucket_events.sns import Topics, is_sns
-from ocrqueue_gateway.hardening.bodies import read_small
+from ocrqueue_gateway.hardening.bodies import check_media_type, read_pieces
 from ocrqueue_gateway.problems import responses
 
 router = APIRouter(tags=["events"])
@@ -37,7 +37,7 @@ class EventsTaken(BaseModel):
 
 @router.post(
     "/events/s3",
-    responses=responses(403, 413, 422, 503),
+    responses=responses(403, 413, 415, 422, 503),
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": _BODY, "text/plain": _BODY}},
         "parameters": [
@@ -76,9 +76,11 @@ async def take_events(request: Request, caller: Annotated[Caller, Depends(sender
 
 
 async def _read(request: Request) -> Any:
-    body = await read_small(request, request.app.state.settings.max_json_bytes)
+    # Amazon SNS says that its JSON is plain text
+    check_media_type(request, "application/json", "text/plain")
+    pieces = [piece async for piece in read_pieces(request, request.app.state.settings.max_json_bytes)]
     try:
-        message = json.loads(body)
+        message = json.loads(b"".join(pieces))
     except (ValueError, RecursionError):
         raise RequestInvalid("The body is not JSON.") from None
     if not isinstance(message, dict):

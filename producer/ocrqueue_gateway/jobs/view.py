@@ -8,6 +8,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ocrqueue.core import JobStatus
+from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import State
 from ocrqueue.document import Timings
 from ocrqueue.errors import ErrorInfo
@@ -74,12 +75,34 @@ class JobView(BaseModel):
     cancel_requested: bool = False
     timings: Timings = Timings()
     error: ErrorInfo | None = None
+    place: QueuePlace | None = Field(
+        default=None,
+        description="How many jobs are before it, and for how long; of one that waits and is asked for alone.",
+    )
     links: JobLinks
 
     @classmethod
-    def of(cls, status: JobStatus) -> Self:
-        own = {name: getattr(status, name) for name in cls.model_fields if name != "links"}
-        return cls(**own, links=links_of(status.id))
+    def of(cls, status: JobStatus, place: QueuePlace | None = None) -> Self:
+        own = {name: getattr(status, name) for name in cls.model_fields if name not in ("links", "place")}
+        return cls(**own, place=place, links=links_of(status.id))
+
+
+class JobList(BaseModel):
+    """Some jobs: those at work, then those that have ended; each the newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    jobs: tuple[JobView, ...]
+    next: str | None = Field(default=None, description="To be given as `cursor` for those that follow; null: none.")
+
+
+class PagesView(BaseModel):
+    """The pages of a job that can be had now."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"example": {"read": [1, 2, 4], "pages": 5}})
+
+    read: tuple[int, ...] = Field(description="Numbers of pages: GET /v1/jobs/{id}/pages/{n} has each.")
+    pages: int | None = Field(default=None, description="How many there will be, once that is known.")
 
 
 def links_of(job_id: str) -> JobLinks:

@@ -5,12 +5,17 @@ Test modules ask for `pytest_plugins = ["tests.support.server_fixtures"]`, whose
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from ocrqueue.settings import Settings
 from tests.integration.conftest import Installation
+from tests.support.documentation import ROOT
+from tests.support.gateway_jobs import PATIENT_S
 from tests.support.gateways import gateway_of
 
 
@@ -24,5 +29,31 @@ def gateway(installation: Installation) -> Iterator[str]:
 @pytest.fixture
 def http(gateway: str) -> Iterator[httpx.Client]:
     """Speaks to the gateway."""
-    with httpx.Client(base_url=gateway, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=gateway, timeout=2 * PATIENT_S, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def idle(settings: Settings) -> Iterator[httpx.Client]:
+    """Speaks to the gateway of an installation of its own, with a folder as its storage and no worker."""
+    with gateway_of(settings) as url, httpx.Client(base_url=url, timeout=2 * PATIENT_S, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def sign(installation: Installation) -> str:
+    """A reference to an image with some words on it."""
+    return _readable(installation, "street-sign.jpg")
+
+
+@pytest.fixture
+def letter(installation: Installation) -> str:
+    """A reference to a PDF of several pages."""
+    return _readable(installation, "letter.pdf")
+
+
+def _readable(installation: Installation, name: str) -> str:
+    path: Path = installation.file_root / name
+    if not path.exists():
+        shutil.copyfile(ROOT / "samples" / name, path)
+    return path.as_uri()
