@@ -99,6 +99,10 @@ def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
         "ocrqueue_jobs_running": [(_NO_LABELS, now.running)],
         "ocrqueue_jobs_delayed": [(_NO_LABELS, now.delayed)],
         "ocrqueue_dead_letters": [(_NO_LABELS, now.dead)],
+        "ocrqueue_webhooks_overdue_seconds": [(_NO_LABELS, now.webhooks_overdue_s)],
+        "ocrqueue_webhooks_failing_hosts": [(_NO_LABELS, now.webhooks_failing_hosts)],
+        "ocrqueue_webhooks_failed": [(_NO_LABELS, now.webhooks_failed)],
+        "ocrqueue_bucket_events": [((became,), count) for became, count in now.bucket_events.items()],
         "ocrqueue_billed_pages": [((engine.name,), engine.pages_billed or 0) for engine in billed],
         "ocrqueue_billed_cost": [((engine.name,), engine.cost or 0.0) for engine in billed],
     }

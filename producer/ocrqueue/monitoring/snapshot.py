@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
@@ -37,6 +37,14 @@ class InstallationSnapshot:
     dead: int
     """Dead letters."""
     pauses: Sequence[Pause] = ()
+    webhooks_overdue_s: float = 0.0
+    """For how long the notice that has been due for longest has waited for a sender."""
+    webhooks_failing_hosts: int = 0
+    """Hosts, by tenant, whose last attempt failed and for which notices wait."""
+    webhooks_failed: int = 0
+    """Notices that nobody took."""
+    bucket_events: Mapping[str, int] = field(default_factory=dict)
+    """How many events of buckets became what."""
 
     @property
     def workers(self) -> list[WorkerInfo]:
@@ -60,12 +68,28 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
             pipeline.hgetall(keys.waits(name))
             pipeline.hgetall(keys.errors(name))
         pipeline.hgetall(keys.turns())
-        (seconds, _), running, delayed, dead, *counted, turns = pipeline.execute()
+        pipeline.zrange(keys.notice_lanes(failing=False), 0, 0, withscores=True)
+        for key in (keys.notice_lanes(failing=True), keys.notices_failed()):
+            pipeline.zcard(key)
+        pipeline.hgetall(keys.bucket_events())
+        (seconds, _), running, delayed, dead, *counted, turns, due, failing, failed, events = pipeline.execute()
     recent = {
         name: _recent_counts(waits, errors, seconds)
         for name, waits, errors in zip(names, counted[::2], counted[1::2], strict=True)
     }
-    return InstallationSnapshot(engines, lanes, recent, running, delayed, dead, parse_pauses(turns))
+    return InstallationSnapshot(
+        engines,
+        lanes,
+        recent,
+        running,
+        delayed,
+        dead,
+        parse_pauses(turns),
+        webhooks_overdue_s=max(0.0, seconds - due[0][1] / 1000) if due else 0.0,
+        webhooks_failing_hosts=failing,
+        webhooks_failed=failed,
+        bucket_events={became.decode(): int(count) for became, count in events.items()},
+    )
 
 
 def _recent_counts(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> RecentCounts:
