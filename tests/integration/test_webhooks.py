@@ -22,6 +22,7 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job import Job, new_job_id
 from ocrqueue.local.webhook_sending import WebhookSending, can_send
+from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.settings import Settings, load_settings
 from ocrqueue.webhooks.endpoints import (
     enable_url,
@@ -198,6 +199,8 @@ def test_what_fails_is_told_ten_times_within_75_hours(registry: WorkerRegistry, 
     assert len(receiver.exchanges) == ATTEMPTS == 10
     (notice,) = failed_notices(registry)
     assert (notice.job, notice.state, len(notice.log)) == (job_id, "failed", 10)
+    now = read_installation(registry)
+    assert (now.webhooks_failed, now.webhooks_failing_hosts, now.webhooks_overdue_s) == (1, 0, 0)
     assert pauses_s(registry) == []
     replay_notice(registry, notice.id)
     assert send_due(registry.settings) == {"retry": 1}
