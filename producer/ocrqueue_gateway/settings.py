@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError, field_validator
@@ -72,6 +73,15 @@ class GatewaySettings(BaseSettings):
         description="A presigned URL to upload to, or to download from, is good for so long.",
     )
 
+    # Events of buckets
+    bucket_rules: Path | None = Field(
+        default=None, description="File of the rules by which what is stored in buckets is submitted, in TOML or JSON."
+    )
+    sns_topics: Names = Field(default=(), description="ARNs of the topics of Amazon SNS whose messages are taken.")
+    sns_confirm: bool = Field(
+        default=False, description="Confirm subscriptions of these topics; else they are named in the log only."
+    )
+
     # What it answers
     presigned_results: bool = Field(
         default=False,
@@ -82,7 +92,7 @@ class GatewaySettings(BaseSettings):
         description="The page of the error codes; the `type` of a problem is this and the code as its anchor.",
     )
 
-    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", "sns_topics", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -34,7 +34,13 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
         is_new, status = job_id is None, None
         if job_id is None:
             fields = fields_of(given.asked, caller, key)
-            check_engines(caller, queue.settings, fields)
+            check_engines(
+                caller,
+                queue.settings,
+                engine=fields.get("engine"),
+                fallback=fields.get("fallback"),
+                compare=fields.get("compare"),
+            )
             try:
                 job = await queue.submit(given.image, **fields)
             except StorageNotFound as error:  # the bucket or folder itself

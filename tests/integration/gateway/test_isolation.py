@@ -39,6 +39,7 @@ HARMLESS: Final = set(JobOptions.model_fields) | {
     "code",
     "cursor",
     "include",
+    "key",
     "last",
     "Last-Event-ID",
     "last-event-id",
@@ -106,6 +107,12 @@ def image(world: World) -> str:
     return "s3://bucket/page.png"
 
 
+def event(bucket: str, key: str) -> dict[str, Any]:
+    """As MinIO and Ceph send it."""
+    stored = {"bucket": {"name": bucket}, "object": {"key": key, "size": 3, "eTag": "1", "sequencer": "1"}}
+    return {"Records": [{"eventVersion": "2.1", "eventName": "ObjectCreated:Put", "s3": stored}]}
+
+
 def bodies(world: World, method: str, path: str) -> Sequence[tuple[Any, Mapping[str, str]]] | None:
     """Bodies, with their headers, that lead to what is B's; None: nothing is known of this operation."""
     as_json = {"content-type": "application/json"}
@@ -113,6 +120,7 @@ def bodies(world: World, method: str, path: str) -> Sequence[tuple[Any, Mapping[
     stored = world.queue.storage.uri(f"results/{done}/result.json")
     known: dict[tuple[str, str], Sequence[Any]] = {
         ("POST", "/v1/jobs"): [{"image": stored}, {"image": image(world), "engine": "rapid", "tag": "of A"}],
+        ("POST", "/v1/events/s3"): [event("scans", f"{world.tag}/page.png"), event("bucket", "page.png")],
         ("POST", "/v1/uploads"): [{"size_bytes": 100}],
         ("POST", "/v1/actions"): [
             {"action": action, "filter": wanted, "dry_run": dry}
