@@ -65,7 +65,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "storage.not_found": 410,
         "storage.unavailable": 503,
         "upload.no_room": 503,
-        "upload.unsupported": 501,
+        "upload.unsupported": 409,
         "worker.unknown": 404,
     }
 )
