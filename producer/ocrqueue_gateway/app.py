@@ -15,6 +15,9 @@ from ocrqueue_gateway.jobs.routes import router as jobs
 from ocrqueue_gateway.jobs.uploads import router as uploads
 from ocrqueue_gateway.lifespan import lifespan_of
 from ocrqueue_gateway.openapi import describe, operation_id
+from ocrqueue_gateway.operating.actions import router as actions
+from ocrqueue_gateway.operating.probes import add_probes
+from ocrqueue_gateway.operating.routes import router as operating
 from ocrqueue_gateway.problems import add_problem_handlers
 from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
@@ -49,10 +52,8 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(jobs, prefix=PREFIX)
     app.include_router(uploads, prefix=PREFIX)
     app.include_router(batches, prefix=PREFIX)
-
-    @app.get("/healthz", include_in_schema=False)
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
+    app.include_router(operating, prefix=PREFIX)
+    app.include_router(actions, prefix=PREFIX)
+    add_probes(app, PREFIX)
     describe(app)
     return app
