@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.access.routes import router as usage
 from ocrqueue_gateway.batches.routes import router as batches
 from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.hardening.limits import harden
@@ -52,6 +53,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(jobs, prefix=PREFIX)
     app.include_router(uploads, prefix=PREFIX)
     app.include_router(batches, prefix=PREFIX)
+    app.include_router(usage, prefix=PREFIX)
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
     add_probes(app, PREFIX)

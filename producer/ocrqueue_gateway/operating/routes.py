@@ -21,7 +21,7 @@ from ocrqueue_gateway.problems import responses
 router = APIRouter(tags=["operating"])
 
 Reading = Annotated[Caller, Depends(require("read"))]
-Operator = Annotated[Caller, Depends(require("admin"))]
+Operator = Annotated[Caller, Depends(require("admin", operator=True))]
 QueueName = Annotated[
     str,
     Path(
@@ -33,7 +33,12 @@ QueueName = Annotated[
 ]
 TenantName = Annotated[
     str,
-    Path(max_length=64, pattern=r"^[A-Za-z0-9_.-]+$", description="`-`: the jobs that name none.", examples=["acme"]),
+    Path(
+        max_length=64,
+        pattern=r"^(-|[A-Za-z0-9][A-Za-z0-9_.@-]*)$",
+        description="`-`: the jobs that name none.",
+        examples=["acme"],
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 _COMMON: Final = (401, 403, 429, 503)
@@ -73,7 +78,7 @@ async def dead(
 ) -> DeadView:
     """Jobs that failed for a reason that may pass, to be looked at and replayed: an operator's all, else one's own."""
     queue: AsyncOcrQueue = request.app.state.queue
-    tenant = None if "admin" in caller.scopes else caller.tenant or NO_NAME
+    tenant = None if caller.is_operator else caller.tenant or NO_NAME
     page = await queue.dead_letters.page(limit=limit, after=cursor, code=code, tenant=tenant)
     counts = await queue.dead_letters.by_code(code=code, tenant=tenant)
     return DeadView(jobs=tuple(map(JobView.of, page.jobs)), next=page.next, by_code=counts)
