@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from ocrqueue.document import Document
@@ -40,6 +41,11 @@ def describe(app: FastAPI) -> None:
 
     # FastAPI's documentation has it so: https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def operation_id(route: APIRoute) -> str:
+    """What clients that are generated call the operation: `jobs_submit`."""
+    return "_".join([*map(str, route.tags[:1]), route.name])
 
 
 def _made(app: FastAPI) -> dict[str, Any]:

@@ -75,7 +75,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "storage.unavailable": 503,
         "tenant.limited": 429,
         "upload.no_room": 503,
-        "upload.unsupported": 501,
+        "upload.unsupported": 409,
         "worker.unknown": 404,
     }
 )
