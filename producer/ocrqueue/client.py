@@ -15,6 +15,8 @@ from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
+from ocrqueue.core.queue_places import QueuePlace
+from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import (
@@ -27,7 +29,7 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
-from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
+from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead, page_of
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_client_settings
@@ -102,6 +104,25 @@ class SubmittedJob:
         job's own error.
         """
         return self._queue.pages(self.id, timeout, in_order)
+
+    def page(self, number: int) -> Page:
+        """Page `number`, as soon as it is read. Raises JobNotFinished before, PageNotFound, and as result()."""
+        return self._queue.page(self.id, number)
+
+    def pages_read(self) -> tuple[int, ...]:
+        """The numbers of the pages that page() has now. Raises JobUnknown."""
+        return self._queue.pages_read(self.id)
+
+    def place(self) -> QueuePlace | None:
+        """See OcrQueue.place."""
+        return self._queue.place(self.id)
+
+    def progress(self, timeout: float | None = None) -> Iterator[JobStatus]:
+        """The job as it is now, and again whenever it moves on; the last one is its end.
+
+        Raises JobWaitTimeout after `timeout` seconds, JobUnknown.
+        """
+        return self._queue.progress(self.id, timeout)
 
     def cancel(self) -> State:
         """Stop the job: returns "cancelled" (it had not started), "running" (it stops at the next step) or the
@@ -333,6 +354,32 @@ class OcrQueue(ManyJobs):
                 yield from document_for_app(stored).bind(self.storage).pages
             if read.stops_at(fields):
                 return
+
+    def page(self, job_id: str, number: int) -> Page:
+        """See SubmittedJob.page."""
+        status = self.status(job_id)
+        if not status.finished:
+            found = self._do(self._operations.page(job_id, number))
+            if found is not None and found.error is not None:
+                return found.failed()
+            try:
+                if found is not None:
+                    return page_of(document_for_app(self.storage.get(found.key)).bind(self.storage), number)
+            except StorageNotFound:
+                pass  # its Document is there at any moment
+            status = self.status(job_id)
+        return page_of(self.document(status), number)
+
+    def pages_read(self, job_id: str) -> tuple[int, ...]:
+        """See SubmittedJob.pages_read."""
+        status = self.status(job_id)
+        if status.state in WITH_RESULT:
+            return tuple(page.number for page in self.document(status).pages)
+        return self._do(self._operations.pages(job_id))
+
+    def progress(self, job_id: str, timeout: float | None) -> Iterator[JobStatus]:
+        """See SubmittedJob.progress."""
+        yield from self._subscriber.read(Watch(self.settings, [job_id], timeout, progress=True))
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""

@@ -11,9 +11,11 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -23,7 +25,7 @@ from tests.support.processes import free_port, need_program, wait_until
 ROOT = Path(__file__).parents[2]
 RECEIPT = ROOT / "samples" / "receipt.jpg"
 OCRQUEUE = str(Path(sys.executable).with_name("ocrqueue"))
-LOCAL = (OCRQUEUE, "local", "--engine", "null", "--concurrency", "1", "--json")
+LOCAL = (OCRQUEUE, "local", "--engine", "null", "--concurrency", "1", "--no-http", "--json")
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,40 @@ def test_nothing_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         wait_until(lambda: not left_of(tmp_path), 100, "all processes have ended")
+
+
+def answers(url: str) -> bool:
+    with urlopen(f"{url}/healthz", timeout=60) as answer:
+        return bool(answer.status == 200)
+
+
+def test_two_that_start_at_the_same_moment_both_serve_http(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor() as threads, ExitStack() as systems:
+        starting = [threads.submit(local, folder, "--http") for folder in folders]
+        both = list(threads.map(systems.enter_context, [each.result() for each in starting]))
+        urls = {ready["url"] for _, ready in both}
+        assert len(urls) == 2
+        assert all(answers(url) for url in urls)
+        assert (folders[0] / "ocrqueue-data/url").read_text().strip() in urls
+        for process, _ in both:
+            process.terminate()
+        for process, _ in both:
+            assert "ended" in process.communicate(timeout=100)[1]
+    assert left_of(tmp_path) == []
+    assert not list(tmp_path.glob("*/ocrqueue-data/url"))
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [OCRQUEUE, "local", "--engine", "null", "--port", port]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=200)
+    assert done.returncode == 1
+    assert f"port {port}: Address already in use" in done.stderr
+    assert left_of(tmp_path) == []
 
 
 def test_its_secrets_are_for_this_user_alone(tmp_path: Path) -> None:

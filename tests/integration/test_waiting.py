@@ -107,6 +107,20 @@ def test_an_exhausted_pool_is_told_as_such(settings: Settings) -> None:
             queue.job("any").status()
 
 
+async def test_with_asyncio_a_call_waits_for_a_connection(settings: Settings) -> None:
+    few = settings.model_copy(update={"redis_max_connections": 4})
+    async with AsyncOcrQueue(few) as queue:
+        answers = await asyncio.gather(*(queue.statuses(["any"]) for _ in range(100)))
+        assert answers == [[None]] * 100
+    async with AsyncOcrQueue(few.model_copy(update={"redis_timeout_s": 0.5})) as queue:
+        held = [await queue.client.connection_pool.get_connection() for _ in range(4)]
+        with pytest.raises(ConnectionsExhausted, match="in use"):
+            await queue.statuses(["any"])
+        for connection in held:
+            await queue.client.connection_pool.release(connection)
+        assert await queue.statuses(["any"]) == [None]
+
+
 def test_a_wait_outlasts_a_moment_without_connections(settings: Settings) -> None:
     with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue, OcrQueue(settings) as other:
         job = queue.submit(IMAGE)

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PROJECTS = {"ocrqueue": ROOT / "producer", "ocrqueue-worker": ROOT / "worker"}
+PROJECTS = {
+    "ocrqueue": ROOT / "producer",
+    "ocrqueue-gateway": ROOT / "producer/ocrqueue_gateway",
+    "ocrqueue-worker": ROOT / "worker",
+}
 HEAVY = {"tesserocr", "pytesseract", "keras-ocr", "tensorflow", "opencv-python", "opencv-python-headless", "numpy"}
 """What only an extra may bring."""
 

@@ -1,4 +1,4 @@
-"""The two packages: one version, and each declares what its own code imports; the images have all of it."""
+"""The three packages: one version, and each declares what its own code imports; the images have all of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from packaging.utils import canonicalize_name
 
 from tests.support.wheels import PROJECTS, ROOT
 
+CLIENT = ROOT / "producer/ocrqueue"
+GATEWAY = ROOT / "producer/ocrqueue_gateway"
 WORKER = ROOT / "worker/ocrqueue_worker"
+OWN = {"ocrqueue", "ocrqueue_gateway", "ocrqueue_worker"}
 # where an extra's packages may be imported; other code of the worker has its base alone
 ENGINE_FILES = {
     "engines/tesseract": ["tesseract"],
@@ -48,6 +51,7 @@ SHARED = {
 }
 IMAGES = {
     "producer": ("ocrqueue", "metrics,tracing"),
+    "gateway": ("ocrqueue-gateway", "tracing"),
     "tesseract": ("ocrqueue-worker", "tesseract,tracing"),
     "vision": ("ocrqueue-worker", "vision,tracing"),
     "rapid": ("ocrqueue-worker", "rapid,tracing"),
@@ -87,9 +91,7 @@ def imported(path: Path) -> frozenset[str]:
         elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
             names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
     return frozenset(
-        _distribution(name)
-        for name in names
-        if name.partition(".")[0] not in sys.stdlib_module_names | {"ocrqueue", "ocrqueue_worker"}
+        _distribution(name) for name in names if name.partition(".")[0] not in sys.stdlib_module_names | OWN
     )
 
 
@@ -122,16 +124,18 @@ def extras_of(path: Path) -> list[str]:
     return ENGINE_FILES[max(fitting, key=len)] if fitting else [""]
 
 
-def test_both_wheels_have_one_version_and_go_together() -> None:
+def test_all_wheels_have_one_version_and_go_together() -> None:
     versions = {project(name)["version"] for name in PROJECTS}
     assert len(versions) == 1
     [version] = versions
-    table = project("ocrqueue-worker")
-    lines = [*table["dependencies"], *(line for extra in table["optional-dependencies"].values() for line in extra)]
-    for requirement in map(Requirement, lines):
-        if requirement.name == "ocrqueue":
-            assert str(requirement.specifier) == f"=={version}"
-    assert "ocrqueue" in declared("ocrqueue-worker")
+    for name in ("ocrqueue-worker", "ocrqueue-gateway"):
+        table = project(name)
+        extras = table.get("optional-dependencies", {}).values()
+        lines = [*table["dependencies"], *(line for extra in extras for line in extra)]
+        for requirement in map(Requirement, lines):
+            if requirement.name == "ocrqueue":
+                assert str(requirement.specifier) == f"=={version}"
+        assert "ocrqueue" in declared(name)
 
 
 def test_each_wheel_has_the_licence_of_the_whole() -> None:
@@ -141,8 +145,16 @@ def test_each_wheel_has_the_licence_of_the_whole() -> None:
 
 
 def test_the_client_declares_what_it_imports_and_no_more() -> None:
-    used = frozenset().union(*map(imported, (ROOT / "producer").rglob("*.py")))
-    assert used == declared("ocrqueue", "metrics,tracing,pdf")
+    used = frozenset().union(*map(imported, CLIENT.rglob("*.py")))
+    assert used == declared("ocrqueue", "metrics,tracing,pdf,webhooks")
+
+
+def test_the_gateway_declares_what_it_imports_and_no_more() -> None:
+    used = frozenset().union(*map(imported, GATEWAY.rglob("*.py")))
+    own = {canonicalize_name(Requirement(line).name) for line in project("ocrqueue-gateway")["dependencies"]}
+    assert used <= declared("ocrqueue-gateway")
+    # FastAPI reads forms by python-multipart, which nobody imports
+    assert used >= own - {"ocrqueue", "python-multipart"}
 
 
 @pytest.mark.parametrize("path", sorted(WORKER.rglob("*.py")), ids=lambda path: path.relative_to(WORKER).as_posix())
@@ -162,4 +174,4 @@ def test_the_worker_declares_no_more_than_it_imports() -> None:
 def test_an_image_has_all_that_its_extras_name(image: str) -> None:
     lines = (ROOT / "requirements/images" / f"{image}.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
-    assert declared(*IMAGES[image]) - {"ocrqueue", "ocrqueue-worker"} <= {SAME.get(name, name) for name in pinned}
+    assert declared(*IMAGES[image]) - set(PROJECTS) <= {SAME.get(name, name) for name in pinned}

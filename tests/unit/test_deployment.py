@@ -18,7 +18,8 @@ from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated
 
 ENGINES = sorted(path.name for path in (KUBERNETES / "engines").iterdir())
-TARGETS = {"producer", "tesseract", "rapid", "vision", "keras-cpu", "keras-gpu"}
+WORKERS = {"tesseract", "rapid", "vision", "keras-cpu", "keras-gpu"}
+TARGETS = {"producer", "gateway"} | WORKERS
 
 
 def raw_manifests() -> list[Manifest]:
@@ -88,11 +89,11 @@ def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None
             assert tracing.items() <= pinned.items(), target
 
 
-def test_only_the_image_of_apps_is_without_the_workers() -> None:
+def test_only_workers_images_have_workers() -> None:
     stages = re.split(r"^FROM \S+ AS ", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
     copied = {stage.split()[0]: set(re.findall(r"^COPY --from=(\S+)", stage, re.MULTILINE)) for stage in stages}
     for target in TARGETS:
-        package = "producer-package" if target == "producer" else "worker-package"
+        package = "worker-package" if target in WORKERS else f"{target}-package"
         assert copied[target] == {f"{target}-packages", package}
 
 
@@ -116,7 +117,7 @@ def test_compose_names_files_targets_and_secrets_that_are_there(compose: Manifes
 
 def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manifest) -> None:
     [scrapes] = documents(DOCKER / "prometheus" / "prometheus.yml")
-    queues, workers = scrapes["scrape_configs"]
+    queues, workers, gateways = scrapes["scrape_configs"]
     assert queues["static_configs"] == [{"targets": ["metrics:9470"]}]
     [found] = workers["dns_sd_configs"]
     ports = {
@@ -125,7 +126,49 @@ def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manif
         if "OCRQUEUE_METRICS_PORT" in service.get("environment", {})
     }
     assert ports == dict.fromkeys(found["names"], found["port"])
-    assert ports.keys() == TARGETS - {"producer"}
+    assert ports.keys() == WORKERS
+    [found] = gateways["dns_sd_configs"]
+    assert found["names"] == ["gateway"]
+    assert str(found["port"]) == compose["services"]["gateway"]["ports"][0].rpartition(":")[2] == image_port()
+
+
+def image_port() -> str:
+    """Where the gateway of an image listens."""
+    [port] = re.findall(r"OCRQUEUE_GATEWAY_PORT=(\d+)", (DOCKER / "Dockerfile").read_text())
+    return str(port)
+
+
+def test_who_has_no_key_reaches_a_gateway_of_compose_from_this_machine_alone(compose: Manifest) -> None:
+    service = compose["services"]["gateway"]
+    assert "profiles" not in service
+    assert service["ports"][0].startswith("${BIND_ADDRESS:-127.0.0.1}:")
+
+
+def test_a_pod_of_the_gateway_is_asked_where_it_listens_and_ends_after_its_requests() -> None:
+    found = {each["kind"]: each for each in documents(KUBERNETES / "gateway" / "gateway.yaml")}
+    deployment, budget = found["Deployment"]["spec"], found["PodDisruptionBudget"]["spec"]
+    pod = deployment["template"]
+    [container] = pod["spec"]["containers"]
+    [port] = container["ports"]
+    assert str(port["containerPort"]) == pod["metadata"]["annotations"]["prometheus.io/port"] == image_port()
+    [policy] = documents(KUBERNETES / "gateway" / "network.yaml")
+    assert policy["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
+    assert found["Service"]["spec"]["ports"][0]["targetPort"] == port["name"]
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")}
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert [probes[name]["path"] for name in probes] == ["/healthz", "/readyz", "/healthz"]
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] + 30 <= pod["spec"]["terminationGracePeriodSeconds"]
+    assert deployment["replicas"] > budget["minAvailable"] >= 1
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    labels = pod["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == budget["selector"]["matchLabels"] == labels
+    assert found["Service"]["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == labels
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_overlay_serves_http(overlay: str) -> None:
+    [kustomization] = documents(KUBERNETES / "overlays" / overlay / "kustomization.yaml")
+    assert "../../gateway" in kustomization["resources"]
 
 
 def test_the_images_check_of_health_is_a_module_of_the_worker() -> None:
@@ -133,8 +176,18 @@ def test_the_images_check_of_health_is_a_module_of_the_worker() -> None:
     assert (ROOT / "worker" / module).is_file()
 
 
+def test_the_images_check_of_the_gateway_asks_whether_it_is_ready() -> None:
+    """Where it looks is what the image and the gateway have."""
+    check = (DOCKER / "ocrqueue-gateway-ready").read_text()
+    assert "/readyz" in check
+    assert f'"OCRQUEUE_GATEWAY_PORT", "{image_port()}"' in check
+    for name in re.findall(r"^COPY docker/(\S+)", (DOCKER / "Dockerfile").read_text(), re.MULTILINE):
+        assert f"!docker/{name}" in (ROOT / ".dockerignore").read_text().splitlines()
+        assert (DOCKER / name).stat().st_mode & 0o111
+
+
 def test_compose_gives_a_worker_time_to_end(compose: Manifest) -> None:
-    for target in TARGETS - {"producer"}:
+    for target in WORKERS:
         service = compose["services"][target]
         grace = int(service["environment"]["OCRQUEUE_SHUTDOWN_GRACE_S"])
         assert int(service["stop_grace_period"].removesuffix("s")) >= grace + 10
@@ -156,7 +209,9 @@ def test_probes_wait_for_an_engine_and_see_a_stopped_one_within_a_minute(cluster
     startup, liveness = container["startupProbe"], container["livenessProbe"]
     assert startup["failureThreshold"] * startup["periodSeconds"] >= cluster_settings.engine_load_timeout_s
     assert SILENT_AFTER_S + liveness["failureThreshold"] * liveness["periodSeconds"] < 60
-    stated = re.search(r"HEALTHCHECK --interval=(\d+)s .*--retries=(\d+)", (DOCKER / "Dockerfile").read_text())
+    stated = re.search(
+        r"HEALTHCHECK --interval=(\d+)s .*--retries=(\d+) CMD \W+ocrqueue-health", (DOCKER / "Dockerfile").read_text()
+    )
     assert stated
     assert SILENT_AFTER_S + int(stated[1]) * int(stated[2]) < 60
 
@@ -251,7 +306,7 @@ def test_only_a_gpu_engine_goes_down_to_a_gpu_and_to_none() -> None:
 
 def test_no_pod_runs_as_root_or_writes_to_its_root() -> None:
     specs = list(pod_specs())
-    assert len(specs) == 3
+    assert len(specs) == 5
     for spec in specs:
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["automountServiceAccountToken"] is False

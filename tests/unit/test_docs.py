@@ -18,6 +18,7 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document
 from ocrqueue.errors import error_classes
 from ocrqueue.settings import Settings, load_settings
+from ocrqueue_gateway.settings import GatewaySettings
 from ocrqueue_worker.app import celery_settings
 from ocrqueue_worker.cli import main as worker_program
 from ocrqueue_worker.images.warnings import CODES
@@ -51,6 +52,7 @@ def test_every_link_resolves(page: Path) -> None:
 @each_page
 def test_every_variable_exists(page: Path) -> None:
     known = {f"OCRQUEUE_{name.upper()}" for name in Settings.model_fields} | {"OCRQUEUE_TEST_S3_ENDPOINT"}
+    known |= {f"OCRQUEUE_GATEWAY_{name.upper()}" for name in GatewaySettings.model_fields}
     named = set(re.findall(r"\bOCRQUEUE_[A-Z0-9_]+(?:\*|\b)", page.read_text(encoding="utf-8")))
     families = {name for name in named if name.endswith("_*")}
     assert named - families <= known

@@ -12,7 +12,7 @@ import click
 
 from ocrqueue.cli.output import json_option, print_json, say
 from ocrqueue.errors import LocalSystemFailed
-from ocrqueue.local import LocalSystem
+from ocrqueue.local import LocalSystem, has_gateway
 from ocrqueue.local.child_process import log_tail
 
 _CHECK_S = 0.5
@@ -30,22 +30,29 @@ _TAIL_LINES = 15
     show_default=True,
     help="Folder for queue, results and logs; used again, it goes on where it ended.",
 )
+@click.option("--http/--no-http", default=None, help="Serve HTTP, to this machine only.  [if it is installed]")
+@click.option("--port", type=click.IntRange(0, 65535), help="For HTTP; 0: any.  [8787, or the next that is free]")
 @json_option
-def local(engines: tuple[str, ...], concurrency: int | None, data: Path, as_json: bool) -> None:
+def local(
+    engines: tuple[str, ...], concurrency: int | None, data: Path, http: bool | None, port: int | None, as_json: bool
+) -> None:
     """Run the whole system on this machine.
 
-    Starts a private redis-server, a worker for each engine, and storage in the data folder. Prints, and writes to
-    `env` in that folder, the variables that other programs need. Ctrl-C or SIGTERM ends it all: running jobs are
-    finished, the rest stays queued in the folder. A worker that is drained ends by itself; with the last one, all does.
+    Starts a private redis-server, a worker for each engine, storage in the data folder, and, where ocrqueue-gateway is
+    installed, HTTP. Prints, and writes to `env` in that folder, the variables that other programs need. Ctrl-C or
+    SIGTERM ends it all: running jobs are finished, the rest stays queued in the folder. A worker that is drained ends
+    by itself; with the last one, all does.
 
-    With --json, one object once all is ready: variables, data, workers (engine -> process id).
+    With --json, one object once all is ready: variables, url (null without HTTP), data, workers (engine -> process id).
     """
+    if http is None:
+        http = has_gateway()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     say(f"starting redis-server and {_plural(len(set(engines)), 'worker')} ...")
     try:
-        with LocalSystem(data, engines, concurrency) as system:
+        with LocalSystem(data, engines, concurrency, http=http, port=port) as system:
             _keep_up(system, data, as_json)
         say("ended")
     except LocalSystemFailed as error:
@@ -79,9 +86,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _announce(system: LocalSystem, data: Path, as_json: bool) -> None:
     if as_json:
         workers = {engine: child.pid for engine, child in system.workers.items()}
-        print_json({"variables": system.variables, "data": str(system.data), "workers": workers})
+        print_json({"variables": system.variables, "url": system.url, "data": str(system.data), "workers": workers})
     else:
         say(f"ready: {', '.join(system.engines)}; logs are in {data / 'logs'}; Ctrl-C ends it all")
+        if system.url is not None:
+            say(f"HTTP: {system.url}")
         say(f"in another terminal: . {data / 'env'}; ocrqueue submit --format text FILE")
         say(f"{data / 'env'} sets:")
         for line in system.exports():

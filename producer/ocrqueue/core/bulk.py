@@ -104,13 +104,28 @@ class Bulk:
         if meant is None:
             return BulkResult(self.action, 0, dry_run=dry_run)
         now_ms = yield from redis_ms()
-        options = {**meant.to_options(), "until_ms": now_ms}
         if dry_run:
-            ids: set[str] = set()
-            yield from self._walk(meant, options, _Counter(ids, self.action))
-            return BulkResult(self.action, len(ids), dry_run=True)
-        yield Call(prepare_messages)
+            return BulkResult(self.action, (yield from self.count(wanted, now_ms)), dry_run=True)
         run = yield from begin_run(self.arguments, self.action, wanted.to_message(), self.who, now_ms)
+        return (yield from self.go_on(wanted, run, now_ms))
+
+    def count(self, wanted: JobFilter, until_ms: int) -> Steps[int]:
+        """How many jobs that were submitted until then it would change."""
+        ids: set[str] = set()
+        meant = wanted.only(_STATES[self.action])
+        if meant is not None:
+            options = {**meant.to_options(), "until_ms": until_ms}
+            yield from self._walk(meant, options, _Counter(ids, self.action))
+        return len(ids)
+
+    def go_on(self, wanted: JobFilter, run: str, until_ms: int) -> Steps[BulkResult]:
+        """The action that began as this run of the audit at that time, from wherever it was left, by whomever."""
+        meant = wanted.only(_STATES[self.action])
+        if meant is None:
+            yield from end_run(self.arguments, run, "done")
+            return BulkResult(self.action, 0)
+        options = {**meant.to_options(), "until_ms": until_ms}
+        yield Call(prepare_messages)
         removal = StoredRemoval(self.arguments.keys, self.remove_stored)
         waiting = yield from self._audited(run, self._passes(meant, options, self._actor(run, removal)))
         left = (yield from removal.of_pending()) if self.action == "delete" else 0

@@ -21,6 +21,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import MasterDownError, ReadOnlyError
 from redis.retry import Retry
 
+from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
 from ocrqueue.settings import Settings
 from ocrqueue.settings.redis_url import sentinels_of
@@ -106,12 +107,15 @@ def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
 
 
 def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
-    """The same for asyncio."""
+    """The same for asyncio, where who asks waits for a connection."""
     url = settings.redis_url.get_secret_value()
     given = {**_limits(settings), "retry": _AsyncRetryInTime(settings)}
     if (sentinels := sentinels_of(url)) is None:
-        return redis.asyncio.ConnectionPool.from_url(url, **given)
-    return async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+        pool = WithRoom.from_url(url, **given)
+    else:
+        pool = async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+    pool.patience_s = settings.redis_timeout_s
+    return pool
 
 
 def _limits(settings: Settings) -> dict[str, Any]:

@@ -51,6 +51,11 @@ MOVES: Final = (
     "remember_reading",
     "readmit",
     "close_batch",
+    "authenticate",
+    "ask_action",
+    "take_action",
+    "keep_action",
+    "end_action",
 )
 """A script each."""
 

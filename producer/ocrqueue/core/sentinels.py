@@ -27,6 +27,7 @@ from redis.sentinel import (
     SentinelManagedSSLConnection,
 )
 
+from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.settings.redis_url import Sentinels
 
 _UNNAMED: Final = "No Sentinel names a primary that is up."
@@ -106,7 +107,7 @@ class _EncryptedAsyncConnection(_AsyncConnection, aio.SentinelManagedSSLConnecti
     pass
 
 
-class _AsyncPool(aio.SentinelConnectionPool):
+class _AsyncPool(WithRoom, aio.SentinelConnectionPool):
     """Keeps no connection to a server that is not the primary any more: the blocking one does so by itself."""
 
     async def release(self, connection: Any) -> None:
@@ -127,14 +128,12 @@ def sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> red
     )
 
 
-def async_sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> redis.asyncio.ConnectionPool:
+def async_sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> WithRoom:
     """The same for asyncio."""
     of_servers, of_sentinels = _options(sentinels, timeout_s)
     asked = _AsyncSentinels(sentinels.addresses, sentinel_kwargs={**of_sentinels, "retry": AsyncRetry(NoBackoff(), 0)})
     made = _EncryptedAsyncConnection if sentinels.encrypted else _AsyncConnection
-    return _AsyncPool(  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        sentinels.service, asked, **{**of_servers, **options, "connection_class": made}
-    )
+    return _AsyncPool(sentinels.service, asked, **{**of_servers, **options, "connection_class": made})
 
 
 def _options(sentinels: Sentinels, timeout_s: float) -> tuple[dict[str, Any], dict[str, Any]]:

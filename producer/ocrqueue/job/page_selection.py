@@ -25,6 +25,10 @@ class PageSelection:
         """The pages of a document of so many, in order."""
         return [page for first, last in self.ranges for page in range(first, min(last, count) + 1)]
 
+    def has(self, page: int) -> bool:
+        """Whether the page, counted from 1, is to be read."""
+        return any(first <= page <= last for first, last in self.ranges)
+
     def nth(self, number: int) -> int:
         """The page that comes at this place, counted from 1."""
         for first, last in self.ranges:

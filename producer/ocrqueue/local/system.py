@@ -1,4 +1,4 @@
-"""LocalSystem: Redis, workers and storage, started together and ended in order."""
+"""LocalSystem: Redis, workers, storage and the gateway, started together and ended in order."""
 
 from __future__ import annotations
 
@@ -20,13 +20,21 @@ from ocrqueue.errors import LocalSystemFailed, how_to_install
 from ocrqueue.local import parent_watchdog
 from ocrqueue.local.child_process import Child, start_child
 from ocrqueue.local.reclaiming import Reclaiming
-from ocrqueue.local.redis_server import RedisServer, start_redis, write_private
+from ocrqueue.local.redis_server import HOST, RedisServer, start_redis, write_private
+from ocrqueue.local.webhook_sending import WebhookSending, can_send
 from ocrqueue.settings import Settings, load_settings
 
 _LIVE_S: Final = 120.0
 """An engine may have a large model to load."""
 _AFTER_GRACE_S: Final = 10.0
 _REDIS_END_S: Final = 10.0
+_GATEWAY: Final = "ocrqueue_gateway"
+"""By its name alone, as the worker: it is another package."""
+
+
+def has_gateway() -> bool:
+    """Whether the package ocrqueue-gateway is installed here."""
+    return find_spec(_GATEWAY) is not None
 
 
 class LocalSystem:
@@ -36,8 +44,9 @@ class LocalSystem:
     ...     with OcrQueue(system.settings) as queue:
     ...         print(queue.submit("scan.png").result(timeout=60).text)
 
-    In the folder `data`: `env` (variables for other programs, readable by this user only), `redis/`, `storage/` and
-    `logs/`. Used again, it has the jobs and results of before. Other settings come from OCRQUEUE_* as everywhere.
+    In the folder `data`: `env` (variables for other programs, readable by this user only), `redis/`, `storage/`,
+    `logs/`, and `url`, where there is a gateway. Used again, it has the jobs and results of before. Other settings come
+    from OCRQUEUE_* as everywhere.
     """
 
     def __init__(
@@ -45,16 +54,28 @@ class LocalSystem:
         data: Path,
         engines: Sequence[str] = ("tesseract",),
         concurrency: int | None = None,
+        *,
+        http: bool = False,
+        port: int | None = None,
     ) -> None:
-        """One worker for each engine, `concurrency` jobs at a time each (None: one a core)."""
+        """One worker for each engine, `concurrency` jobs at a time each (None: one a core).
+
+        `http`: also a gateway, on `port` (0: any that is free; None: 8787, or the next one that is free).
+        """
         self.data = data.absolute()
         self.engines = tuple(dict.fromkeys(engines))
         self.concurrency = concurrency
+        self.http = http
+        self.port = port
+        self.url: str | None = None
+        """Of the gateway, while there is one."""
+        self.gateway: Child | None = None
         self.workers: dict[str, Child] = {}
         self.drained: list[str] = []
         """Engines whose workers were told to end, by `ocrqueue workers drain`, and have."""
         self.redis: RedisServer | None = None
         self._reclaiming: Reclaiming | None = None
+        self._webhooks: WebhookSending | None = None
         self._lock: TextIO | None = None
         self._guard: subprocess.Popen[str] | None = None
 
@@ -124,13 +145,16 @@ class LocalSystem:
         If this is interrupted, all is killed at once.
         """
         try:
-            for worker in self.workers.values():
-                worker.ask_to_end()
+            for child in self._but_redis():
+                child.ask_to_end()
+            if self._webhooks is not None:
+                self._webhooks.stop()
+                self._webhooks = None
             if self._reclaiming is not None:
                 self._reclaiming.stop()
                 self._reclaiming = None
-            for worker in self.workers.values():
-                worker.wait_or_kill(self._grace_s)
+            for child in self._but_redis():
+                child.wait_or_kill(self._grace_s)
             if self.redis is not None:
                 self.redis.child.ask_to_end()
                 self.redis.child.wait_or_kill(_REDIS_END_S)
@@ -142,10 +166,11 @@ class LocalSystem:
                     self._guard.communicate(parent_watchdog.DONE)
                 self._guard = None
             self.workers.clear()
-            self.redis = None
+            self.redis = self.gateway = self.url = None
             if self._lock is not None:
                 # without the lock the file is that of another system
                 self.env_file.unlink(missing_ok=True)
+                self._url_file.unlink(missing_ok=True)
                 self._lock.close()
                 self._lock = None
 
@@ -154,13 +179,25 @@ class LocalSystem:
         return load_settings().shutdown_grace_s + _AFTER_GRACE_S
 
     def _children(self) -> list[Child]:
-        return [*self.workers.values(), *([self.redis.child] if self.redis else [])]
+        return [*self._but_redis(), *([self.redis.child] if self.redis else [])]
+
+    def _but_redis(self) -> list[Child]:
+        return [*self.workers.values(), *([self.gateway] if self.gateway else [])]
+
+    @property
+    def _url_file(self) -> Path:
+        return self.data / "url"
 
     def _start(self) -> None:
         if find_spec("ocrqueue_worker") is None:
             raise LocalSystemFailed(
                 "No workers are installed here: they are another package.",
                 remedy=how_to_install(self.engines),
+            )
+        if self.http and not has_gateway():
+            raise LocalSystemFailed(
+                "No gateway is installed here: it is another package.",
+                remedy="pip install ocrqueue-gateway, or do without: --no-http.",
             )
         logs = self.data / "logs"
         try:
@@ -186,8 +223,16 @@ class LocalSystem:
             for engine in self.engines:
                 self.workers[engine] = self._start_worker(engine, logs / f"worker-{engine}.log")
                 self._tell_guard(self.workers[engine].pid)
+            if self.http:
+                self._url_file.unlink(missing_ok=True)
+                self.gateway = self._start_gateway(logs / "gateway.log")
+                self._tell_guard(self.gateway.pid)
             self._wait_until_live(queue)
+        if self.gateway is not None:
+            self.url = self._wait_for_url(self.gateway)
         self._reclaiming = Reclaiming(self.settings)
+        if can_send():
+            self._webhooks = WebhookSending(self.settings)
         write_private(self.env_file, "".join(f"{line}\n" for line in self.exports()))
 
     def _tell_guard(self, process: int) -> None:
@@ -202,6 +247,21 @@ class LocalSystem:
         if self.concurrency is not None:
             command += ["--concurrency", str(self.concurrency)]
         return start_child(f"The {engine} worker", command, log, self.environment)
+
+    def _start_gateway(self, log: Path) -> Child:
+        """It takes its port itself, so that nobody comes between, and writes where it listens."""
+        command = [sys.executable, "-m", _GATEWAY, "--host", HOST, "--url-file", str(self._url_file)]
+        command += ["--next-port"] if self.port is None else ["--port", str(self.port)]
+        return start_child("The gateway", command, log, self.environment)
+
+    def _wait_for_url(self, gateway: Child) -> str:
+        deadline = time.monotonic() + _LIVE_S
+        while not self._url_file.exists():
+            self._check_all()
+            if time.monotonic() > deadline:
+                raise gateway.failure(f"was not ready within {_LIVE_S:.0f} s")
+            time.sleep(0.05)
+        return self._url_file.read_text(encoding="utf-8").strip()
 
     def _wait_until_live(self, queue: OcrQueue) -> None:
         deadline = time.monotonic() + _LIVE_S

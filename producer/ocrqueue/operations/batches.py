@@ -17,12 +17,11 @@ from ocrqueue.core.batches import (
 from ocrqueue.core.bulk import BulkResult
 from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.core.job_lists import Place
-from ocrqueue.core.records import JobStatus
+from ocrqueue.core.records import WITH_RESULT, JobStatus
 from ocrqueue.core.steps import Steps
 from ocrqueue.document import Document
 from ocrqueue.operations.plan import Operations
 
-_WITH_RESULT = ("succeeded", "partial")
 Result = TypeVar("Result")
 
 
@@ -107,7 +106,7 @@ class Batch:
         """What was read, in the order of submission, each read from storage when it is its turn; None for a job without
         a result: its status tells why. Raises StorageUnavailable, StorageDenied."""
         for status in self.jobs():
-            yield status, self._document(status) if status.state in _WITH_RESULT else None
+            yield status, self._document(status) if status.state in WITH_RESULT else None
 
     def cancel(self, who: str | None = None) -> BulkResult:
         """Cancel those that wait, ask those that run to stop, as OcrQueue.cancel_many. It does not close the batch."""
@@ -179,7 +178,7 @@ class AsyncBatch:
     async def results(self) -> AsyncIterator[tuple[JobStatus, Document | None]]:
         """See Batch.results."""
         async for status in self.jobs():
-            yield status, await self._document(status) if status.state in _WITH_RESULT else None
+            yield status, await self._document(status) if status.state in WITH_RESULT else None
 
     async def cancel(self, who: str | None = None) -> BulkResult:
         """See Batch.cancel."""

@@ -1,4 +1,4 @@
-"""The pages of a job as they are read: which can be had now, and where. No I/O here, for both clients."""
+"""The pages of a job as they are read: which can be had now, and where. For both clients."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import stored_job
+from ocrqueue.core.steps import Commands, Steps
 from ocrqueue.document import Document, Page
-from ocrqueue.errors import ErrorInfo
+from ocrqueue.errors import ErrorInfo, PageNotFound
 from ocrqueue.job.page_selection import PageSelection
 
 AT_ONCE: Final = 50
@@ -29,46 +31,97 @@ class ReadPage:
         return Page(number=self.number, width=0, height=0, error=self.error)
 
 
+@dataclass(frozen=True, slots=True)
+class SplitPages:
+    """Of a job that is read in parts, a page each: which they are, and where they are stored."""
+
+    job_id: str
+    pin: str
+    parts: int
+    selection: PageSelection
+
+    @classmethod
+    def of(cls, job_id: str, fields: Sequence[bytes | None]) -> SplitPages | None:
+        """By SPLIT_FIELDS of the record; None where it is not split."""
+        pin, parts, job = fields
+        if pin is None or parts is None or job is None:
+            return None
+        selection = stored_job(job_id, job.decode(errors="replace")).page_selection
+        return cls(job_id, pin.decode(), int(parts), selection)
+
+    def number(self, part: int) -> int:
+        """Of the page that a part reads."""
+        return self.selection.nth(part)
+
+    def part(self, number: int) -> int | None:
+        """That reads page `number`."""
+        before = len(self.selection.among(number - 1)) if self.selection.has(number) else self.parts
+        return before + 1 if before < self.parts else None
+
+    def key(self, part: int) -> str:
+        """Where its page is in storage."""
+        return f"results/{self.job_id}/pages/{self.pin[:16]}/{part:05d}.json"
+
+    def read(self, part: int, error: bytes) -> ReadPage:
+        """`error` is empty where there was none."""
+        info = ErrorInfo.model_validate_json(error) if error else None
+        return ReadPage(self.number(part), self.key(part), info)
+
+
+def page_now(keys: Keys, job_id: str, number: int) -> Steps[ReadPage | None]:
+    """Page `number` of a job at work, if it has been read. Raises PageNotFound."""
+    (fields,) = yield Commands([("HMGET", keys.record(job_id), *SPLIT_FIELDS)])
+    split = SplitPages.of(job_id, fields)
+    if split is None:
+        return None
+    part = split.part(number)
+    if part is None:
+        raise PageNotFound(f"The job reads no page {number}.")
+    (error,) = yield Commands([("HGET", keys.parts_done(job_id), f"{part:05d}")])
+    return None if error is None else split.read(part, error)
+
+
+def pages_now(keys: Keys, job_id: str) -> Steps[tuple[int, ...]]:
+    """The numbers of the pages of a job at work that have been read, in order."""
+    fields, done = yield Commands([("HMGET", keys.record(job_id), *SPLIT_FIELDS), ("HKEYS", keys.parts_done(job_id))])
+    split = SplitPages.of(job_id, fields)
+    return () if split is None else tuple(split.number(part) for part in sorted(map(int, done)))
+
+
 class PagesRead:
     """Of one job. Each page is handed out once, in order or as they come."""
 
     def __init__(self, job_id: str, in_order: bool) -> None:
         self.job_id = job_id
         self._in_order = in_order
-        self._pin = ""
-        self._parts = 0
-        self._selection = PageSelection()
+        self._split: SplitPages | None = None
         self._next = 1
         self._handed: set[int] = set()
 
     @property
     def is_split(self) -> bool:
         """Else learn() is to be told."""
-        return self._parts > 0
+        return self._split is not None
 
     def learn(self, fields: Sequence[bytes | None]) -> None:
         """SPLIT_FIELDS of the record."""
-        pin, parts, job = fields
-        if pin is not None and parts is not None and job is not None:
-            self._pin, self._parts = pin.decode(), int(parts)
-            self._selection = stored_job(self.job_id, job.decode(errors="replace")).page_selection
+        self._split = SplitPages.of(self.job_id, fields)
 
     def asked(self) -> list[list[str]]:
         """Fields of the hash of parts that are done, in the order in which they are to be looked at."""
-        parts = [part for part in range(self._next, self._parts + 1) if part not in self._handed]
+        count = self._split.parts if self._split is not None else 0
+        parts = [part for part in range(self._next, count + 1) if part not in self._handed]
         return [[f"{part:05d}" for part in parts[at : at + AT_ONCE]] for at in range(0, len(parts), AT_ONCE)]
 
     def found(self, fields: Sequence[str], errors: Sequence[bytes | None]) -> Iterator[ReadPage]:
         """Those that can be had now; one counts as handed out when the next is asked for."""
         for field, error in zip(fields, errors, strict=True):
             part = int(field)
-            if error is None:
+            if error is None or self._split is None:
                 if self._in_order:
                     return
                 continue
-            info = ErrorInfo.model_validate_json(error) if error else None
-            key = f"results/{self.job_id}/pages/{self._pin[:16]}/{part:05d}.json"
-            yield ReadPage(self._selection.nth(part), key, info)
+            yield self._split.read(part, error)
             self._handed.add(part)
             while self._next in self._handed:
                 self._handed.discard(self._next)
@@ -80,6 +133,14 @@ class PagesRead:
 
     def rest(self, document: Document) -> Iterator[Page]:
         """What has not been handed out by the end."""
-        handed = {self._selection.nth(part) for part in self._handed}
-        handed |= {self._selection.nth(part) for part in range(1, self._next)}
+        split = self._split
+        handed = {split.number(part) for part in (*self._handed, *range(1, self._next))} if split is not None else set()
         yield from (page for page in document.pages if page.number not in handed)
+
+
+def page_of(document: Document, number: int) -> Page:
+    """Raises PageNotFound."""
+    for page in document.pages:
+        if page.number == number:
+            return page
+    raise PageNotFound(f"The job has read no page {number}.")

@@ -10,18 +10,21 @@ from typing import Unpack, cast
 from pydantic import JsonValue
 
 from ocrqueue.core import Registry
+from ocrqueue.core.actions import ActionStatus, Requested, action_status, ask, carry_out, take
 from ocrqueue.core.attempts import Attempt, attempts
 from ocrqueue.core.audit import Action, AuditEntry, Noted, audit, note_action, who_asks
 from ocrqueue.core.bulk import Bulk, BulkResult, NamedResult, ProgressCallback
 from ocrqueue.core.dead_letters import not_failed
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage, page
+from ocrqueue.core.queue_places import QueuePlace, queue_place
 from ocrqueue.core.records import parse_record, stored_job
 from ocrqueue.core.registry import end_entries, unknown
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import DeletionPending, error_from_info
 from ocrqueue.operations.deletion import remove_stored
+from ocrqueue.operations.pages import ReadPage, page_now, pages_now
 from ocrqueue.storage import Storage
 
 
@@ -57,6 +60,31 @@ class Operations:
         bulk = self._bulk(action, who, on_progress)
         return bulk.run(JobFilter.of(**wanted), all_jobs=all_jobs, dry_run=dry_run)
 
+    def ask(
+        self,
+        action: Requested,
+        wanted: JobFilter,
+        who: str | None,
+        owner: str | None,
+        *,
+        all_jobs: bool,
+        dry_run: bool,
+    ) -> Steps[ActionStatus]:
+        return ask(
+            self.arguments, action, wanted, who=who or who_asks(), owner=owner, all_jobs=all_jobs, dry_run=dry_run
+        )
+
+    def action_status(self, action_id: str) -> Steps[ActionStatus]:
+        return action_status(self.arguments, action_id)
+
+    def carry_out_next(self, stopping: Callable[[], bool]) -> Steps[bool]:
+        """Whether there was one."""
+        taken = yield from take(self.arguments)
+        if taken is None:
+            return False
+        yield from carry_out(self.arguments, taken, self._bulk(taken.action, taken.who, None), stopping)
+        return True
+
     def delete(self, job_ids: Sequence[str], who: str | None) -> Steps[NamedResult]:
         return self._bulk("delete", who, None).delete_ids(job_ids)
 
@@ -90,6 +118,15 @@ class Operations:
             return cast("dict[bytes, bytes]", record)
         asked = [("SISMEMBER", keys.ended_ids(day.decode()), entry) for day in days for entry in end_entries(job_id)]
         raise unknown(job_id, (yield Commands(asked)) if asked else ())
+
+    def place(self, job_id: str) -> Steps[QueuePlace | None]:
+        return queue_place(self.arguments, job_id)
+
+    def page(self, job_id: str, number: int) -> Steps[ReadPage | None]:
+        return page_now(self.arguments.keys, job_id, number)
+
+    def pages(self, job_id: str) -> Steps[tuple[int, ...]]:
+        return pages_now(self.arguments.keys, job_id)
 
     def note(self, action: Noted, what: Mapping[str, JsonValue], who: str | None) -> Steps[None]:
         """For the audit: it was done."""

@@ -17,6 +17,7 @@ PROBE: Final = ".probe-"
 RESULT: Final = "result.json"
 """Where an object of this name is, all that it names is there: it is put last and deleted first."""
 
+_PIECE_BYTES: Final = 4 * 1024 * 1024
 _CREATIONS: Final = 5
 _CREATION_PAUSE_S: Final = 0.1
 """The first pause between tries to create what neither could be created nor was there; doubles."""
@@ -170,6 +171,35 @@ class Storage(ABC):
         if (offset and not data) or (length is not None and len(data) != length):
             raise StorageNotFound(f"{self.uri(key)} ends before byte {offset + (length or 1)}.")
         return data
+
+    def pieces(self, uri: str) -> Iterator[bytes]:
+        """What is behind a URI of this storage, some megabytes at a time. Raises as read_uri()."""
+        key, offset = self._own_key(uri), 0
+        while True:
+            try:
+                data = self._read(key, offset, _PIECE_BYTES)
+            except StorageNotFound:
+                if offset:  # some servers have no range that begins at the end
+                    return
+                raise
+            if data:
+                yield data
+            if len(data) < _PIECE_BYTES:
+                return
+            offset += len(data)
+
+    def presigned_get(self, uri: str, seconds: int, content_type: str | None = None) -> str | None:
+        """A URL by which anyone may read what is behind the URI for so long; None where the storage has none.
+
+        `content_type`: as which it is to be answered. Raises StorageDenied for a URI outside this storage.
+        """
+        self._own_key(uri)
+        return None
+
+    def presigned_put(self, key: str, seconds: int, size_bytes: int) -> str | None:
+        """A URL to which anyone may PUT the object, of this very size, for so long; None where the storage has none."""
+        check_key(key)
+        return None
 
     def put_many(self, items: Iterable[tuple[str, bytes, str]], threads: int) -> tuple[str, ...]:
         """Store (key, data, content type) items over `threads` connections; returns their URIs in order.

@@ -193,6 +193,19 @@ class S3Storage(Storage):
             span = f"bytes={offset}-{'' if length is None else offset + length - 1}"
             return self._client.get_object(Bucket=self.bucket, Key=wanted, Range=span)["Body"].read()
 
+    def presigned_get(self, uri: str, seconds: int, content_type: str | None = None) -> str | None:
+        key = self._own_key(uri)
+        parameters = {"Bucket": self.bucket, "Key": self.prefix + key}
+        if content_type is not None:
+            parameters["ResponseContentType"] = content_type
+        with self._errors(key):
+            return self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
+
+    def presigned_put(self, key: str, seconds: int, size_bytes: int) -> str | None:
+        parameters = {"Bucket": self.bucket, "Key": self.prefix + check_key(key), "ContentLength": size_bytes}
+        with self._errors(key):
+            return self._client.generate_presigned_url("put_object", Params=parameters, ExpiresIn=seconds)
+
     def _key(self, uri: str) -> str | None:
         if not uri.startswith(self._root):
             return None

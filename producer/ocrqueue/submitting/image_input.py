@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from ocrqueue.errors import JobMalformed, SourceNotFound, SourcePathNotAllowed
 from ocrqueue.job import Job
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LONGEST_NAME: Final = 256
+_START_BYTES: Final = 16
 _PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 _FLAT: Final = 3
 """Dimensions of one image in an array: rows, columns, channels."""
@@ -32,6 +34,21 @@ class BinaryFile(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 
+@dataclass(frozen=True, slots=True)
+class HashedFile:
+    """A file whose sum is known: it is uploaded from its beginning on, and is never in memory as a whole."""
+
+    file: BinaryIO
+    sha256: str
+    """In hexadecimal digits."""
+    name: str | None = None
+
+    def start(self) -> bytes:
+        """Its first bytes."""
+        self.file.seek(0)
+        return self.file.read(_START_BYTES)
+
+
 @runtime_checkable
 class PixelArray(Protocol):
     """An array of NumPy, or of another package that speaks its protocol."""
@@ -41,21 +58,21 @@ class PixelArray(Protocol):
 
 
 if TYPE_CHECKING:
-    ImageInput = str | Path | bytes | bytearray | memoryview | BinaryFile | Image | PixelArray | Job
+    ImageInput = str | Path | bytes | bytearray | memoryview | BinaryFile | HashedFile | Image | PixelArray | Job
 else:
     ImageInput = object
-"""A URI, a local path, the bytes of an image file, a file that was opened in binary mode, a picture of Pillow, an array
-of pixels, or a whole Job."""
+"""A URI, a local path, the bytes of an image file, a file that was opened in binary mode, one with its sum, a picture
+of Pillow, an array of pixels, or a whole Job."""
 
 
 def is_single(images: object) -> bool:
     """Whether it is one image, and no iterable of several."""
-    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Job | BinaryFile):
+    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Job | BinaryFile | HashedFile):
         return True
     return isinstance(images, PixelArray) and len(images.__array_interface__["shape"]) <= _FLAT
 
 
-def content_of(image: object) -> Callable[[], bytes] | None:
+def content_of(image: object) -> Callable[[], bytes | HashedFile] | None:
     """What gives the bytes that are to be uploaded; None for a reference. Raises JobMalformed.
 
     A path is read later, in the thread that uploads it. All else is read now: the caller may close or change it.
@@ -64,6 +81,8 @@ def content_of(image: object) -> Callable[[], bytes] | None:
         return None
     if isinstance(image, str | os.PathLike):
         return lambda: _read(Path(image))
+    if isinstance(image, HashedFile):
+        return lambda: image
     data = _bytes_of(image)
     return lambda: data
 

@@ -17,7 +17,7 @@ from ocrqueue.job import CropMode, ExistingText, Job, PreparationStep, describe_
 from ocrqueue.job.names import OutputFormat, Priority
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
-from ocrqueue.submitting.image_input import ImageInput, content_of, is_single, name_of
+from ocrqueue.submitting.image_input import HashedFile, ImageInput, content_of, is_single, name_of
 
 Image = TypeVar("Image")
 
@@ -49,6 +49,7 @@ class JobFields(TypedDict, total=False):
     batch: str | None
     idempotency_key: str | None
     reply_to: str | None
+    webhook: str | None
     submitted_at: datetime | None
 
 
@@ -82,7 +83,7 @@ class Draft:
     """A job that is checked; its image may still have to be uploaded."""
 
     job: Job
-    content: Callable[[], bytes] | None = None
+    content: Callable[[], bytes | HashedFile] | None = None
     """Reads what is to be uploaded. None: the job has its reference."""
 
 
@@ -178,18 +179,23 @@ def _validated(fields: dict[str, Any]) -> Job:
     raise JobMalformed(complaints)  # see parse_job
 
 
-def upload(data: bytes, storage: Storage, announce: Callable[[str], bool] | None = None) -> str:
+def upload(data: bytes | HashedFile, storage: Storage, announce: Callable[[str], bool] | None = None) -> str:
     """Store image bytes under their content's hash, once; returns their URI.
 
     `announce`: see Announce, for the job that will refer to it. Without, it stays an hour, unless a job does.
     """
-    name = f"{hashlib.sha256(data).hexdigest()}.{_extension(data)}"
+    if isinstance(data, HashedFile):
+        name = f"{data.sha256}.{_extension(data.start())}"
+    else:
+        name = f"{hashlib.sha256(data).hexdigest()}.{_extension(data)}"
     while announce is not None and not announce(name):
         time.sleep(_PAUSE_S)  # whoever removes it has some seconds for that, and not more than minutes
     key = f"inputs/{name}"
     stored_at = storage.modified_at(key)
     if stored_at is not None and time.time() - stored_at < _FRESH_S:
         return storage.uri(key)
+    if isinstance(data, HashedFile):
+        return storage.put_file(key, data.file, "application/octet-stream")
     return storage.put(key, data, "application/octet-stream")
 
 

@@ -1,0 +1,1 @@
+"""Who asks, and what they may: keys, their scopes, and whose the jobs are."""

@@ -1,0 +1,1 @@
+"""Jobs over HTTP: submitted, watched, read, cancelled, deleted and listed."""

@@ -1,0 +1,66 @@
+"""Server-sent events of one job: each step, its place in the queue while it waits, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Final
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+
+from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.core import JobStatus
+from ocrqueue.core.queue_places import QueuePlace
+from ocrqueue.errors import OcrQueueError
+from ocrqueue_gateway.jobs.view import JobView
+from ocrqueue_gateway.problems import problem_of
+
+_PLACE_S: Final = 2.0
+"""Between two looks at the place of a job that waits."""
+_PING_S: Final = 15
+
+
+def event_stream(request: Request, status: JobStatus) -> EventSourceResponse:
+    """It ends with the job. A client that comes again, with Last-Event-ID or not, begins with the job as it is."""
+    return EventSourceResponse(_events(request, status), ping=_PING_S)
+
+
+async def _events(request: Request, status: JobStatus) -> AsyncIterator[ServerSentEvent]:
+    queue: AsyncOcrQueue = request.app.state.queue
+    ending = asyncio.ensure_future(request.app.state.ending.wait())
+    place: QueuePlace | None = None
+    async with aclosing(queue.progress(status.id, None)) as steps:  # type: ignore[type-var]  # it is a generator
+        coming = asyncio.ensure_future(anext(steps))
+        try:
+            while True:
+                pause_s = _PLACE_S if status.state == "queued" else None
+                await asyncio.wait([coming, ending], timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+                if coming.done():
+                    status = coming.result()
+                    place = await queue.place(status.id) if status.state == "queued" else None
+                    yield _event("end" if status.finished else "state", status, place)
+                    if status.finished:
+                        return
+                    coming = asyncio.ensure_future(anext(steps))
+                elif ending.done():  # a browser comes again by itself, to another replica
+                    return
+                elif (found := await queue.place(status.id)) != place:
+                    place = found
+                    yield _event("place", status, place)
+        except OcrQueueError as error:
+            problem = problem_of(error.info, request.app.state.settings.errors_url)
+            yield ServerSentEvent(problem.model_dump_json(exclude_none=True), event="error")
+        except StopAsyncIteration:
+            return
+        finally:
+            for task in (coming, ending):
+                task.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration, OcrQueueError):
+                    await task
+
+
+def _event(name: str, status: JobStatus, place: QueuePlace | None) -> ServerSentEvent:
+    seen = f"{status.attempts}.{status.pages_done}.{status.state}"
+    return ServerSentEvent(JobView.of(status, place).model_dump_json(), event=name, id=seen)

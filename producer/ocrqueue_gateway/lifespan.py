@@ -1,0 +1,34 @@
+"""What a gateway holds while it serves: a client of the queue, which all requests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.settings import Settings
+from ocrqueue_gateway.jobs.estimates import Estimates
+from ocrqueue_gateway.jobs.rendering import Renderer
+from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
+from ocrqueue_gateway.operating.readiness import Readiness
+
+
+def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """`client_settings`: of ocrqueue; None: of the environment."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncOcrQueue(client_settings) as queue:
+            app.state.queue = queue
+            app.state.estimates = Estimates()
+            app.state.renderer = Renderer(queue.settings.image_max_pixels)
+            app.state.readiness = Readiness(queue)
+            try:
+                async with carrying_out_actions(app, queue):
+                    yield
+            finally:
+                await app.state.readiness.close()
+
+    return lifespan

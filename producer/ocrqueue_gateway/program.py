@@ -1,0 +1,60 @@
+"""The command `ocrqueue-gateway`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+
+from ocrqueue.errors import OcrQueueError
+from ocrqueue_gateway.app import create_app
+from ocrqueue_gateway.hardening.timed_protocol import TimedProtocol
+from ocrqueue_gateway.serving import Server, listen, url_of, write_whole
+from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0: any. [default: 8787]")
+@click.option("--next-port", is_flag=True, help="Where the port is taken, listen on the next one that is free.")
+@click.option(
+    "--url-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the URL to this file once requests are answered.",
+)
+def main(host: str | None, port: int | None, next_port: bool, url_file: Path | None) -> None:
+    """Serve ocrqueue by HTTP."""
+    try:
+        settings = load_gateway_settings(host=host, port=port)
+        app = create_app(settings)
+    except OcrQueueError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    try:
+        listener = listen(settings.host, settings.port, or_next=next_port)
+    except OSError as error:
+        said = f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}."
+        raise click.ClickException(said) from error
+    url = url_of(listener)
+
+    def tell() -> None:
+        click.echo(f"ocrqueue-gateway: {url}", err=True)
+        if url_file is not None:
+            write_whole(url_file, f"{url}\n")
+
+    with listener:
+        Server(app, uvicorn.Config(app, **serving(settings)), tell).run(sockets=[listener])
+
+
+def serving(settings: GatewaySettings) -> dict[str, Any]:
+    """Options of uvicorn."""
+    return {
+        "http": TimedProtocol,
+        "h11_max_incomplete_event_size": settings.max_header_bytes,
+        "server_header": False,
+        # it is the proxy's; and keys may be in a query, as some clients send them
+        "access_log": False,
+    }

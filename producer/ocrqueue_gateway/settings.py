@@ -1,0 +1,126 @@
+"""What one replica of the gateway is set to, by OCRQUEUE_GATEWAY_* variables or the program's options."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from ocrqueue.errors import SettingsInvalid
+from ocrqueue.job import describe_validation_error
+
+_MIB: Final = 1024 * 1024
+_FORM_BYTES: Final = 256 * 1024
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Written as a comma-separated list in the environment."""
+
+
+class GatewaySettings(BaseSettings):
+    """Where it listens, and what it takes. Redis and storage are set as for every app: `ocrqueue.settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OCRQUEUE_GATEWAY_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Where it listens
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0: any that is free.")
+    allow_no_keys: bool = Field(
+        default=False,
+        description="Answer requests without an API key although others than this machine reach it. Then whoever "
+        "reaches it may do everything.",
+    )
+    allowed_hosts: Names = Field(
+        default=(),
+        description="Names under which it is reached, such as ocr.example.org,*.example.org; other Host headers are "
+        "refused. Empty: any.",
+    )
+    cors_origins: Names = Field(
+        default=(), description="Origins whose pages may call it from a browser; empty: none, and * stands for all."
+    )
+
+    # What it takes
+    max_body_bytes: int = Field(
+        default=100 * _MIB,
+        ge=1,
+        description="Largest file that can be sent in a request; larger ones are answered 413.",
+    )
+    max_json_bytes: int = Field(default=1 * _MIB, ge=1024, description="Largest JSON body, which is held in memory.")
+    max_batch_bytes: int = Field(default=256 * _MIB, ge=1024, description="Largest body of a batch, in JSON Lines.")
+    max_batch_jobs: int = Field(default=50_000, ge=1, description="Most lines of a batch.")
+    max_header_bytes: int = Field(
+        default=32_768, ge=4096, description="Request line and headers together; more are answered 431 or cut off."
+    )
+    body_timeout_s: float = Field(
+        default=30.0, gt=0, description="A request whose body does not go on for so long is answered 408, and cut off."
+    )
+    body_min_bytes_per_s: int = Field(
+        default=1024,
+        ge=0,
+        description="A body that comes more slowly than this, measured after body_timeout_s, is cut off. 0: no limit.",
+    )
+    max_wait_s: float = Field(
+        default=60.0, ge=0, description="Longest wait of one request; who asks for a longer one waits so long."
+    )
+    upload_ttl_s: int = Field(
+        default=900,
+        ge=1,
+        le=604_800,
+        description="A presigned URL to upload to, or to download from, is good for so long.",
+    )
+
+    # Events of buckets
+    bucket_rules: Path | None = Field(
+        default=None, description="File of the rules by which what is stored in buckets is submitted, in TOML or JSON."
+    )
+    sns_topics: Names = Field(default=(), description="ARNs of the topics of Amazon SNS whose messages are taken.")
+    sns_confirm: bool = Field(
+        default=False, description="Confirm subscriptions of these topics; else they are named in the log only."
+    )
+
+    # What it answers
+    presigned_results: bool = Field(
+        default=False,
+        description="Where storage is S3: answer with a redirect (307) to a presigned URL instead of the bytes.",
+    )
+    errors_url: str = Field(
+        default="https://ocrqueue.readthedocs.io/en/stable/errors.html",
+        description="The page of the error codes; the `type` of a problem is this and the code as its anchor.",
+    )
+
+    @field_validator("allowed_hosts", "cors_origins", "sns_topics", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @property
+    def largest_body_bytes(self) -> int:
+        """Of any route; beside a file a form has some fields."""
+        return max(self.max_body_bytes + _FORM_BYTES, self.max_batch_bytes, self.max_json_bytes)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def load_gateway_settings(**given: Any) -> GatewaySettings:
+    """From the environment, with what is `given`. Raises SettingsInvalid."""
+    try:
+        return GatewaySettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        complaints = describe_validation_error(error)
+    except SettingsError as error:
+        complaints = str(error)
+    raise SettingsInvalid(
+        complaints, remedy="Correct the OCRQUEUE_GATEWAY_* variable that the message names; docs/gateway.md lists them."
+    )
