@@ -28,6 +28,15 @@ class ErrorInfo(BaseModel):
     details: dict[str, JsonValue] = {}
 
 
+_LONGEST_TEXT: Final = 2000
+"""Of a message and of a remedy. An engine, or a service behind it, can say anything; a job's record keeps each of its
+failures, and Redis all records."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
+
+
 class OcrQueueError(Exception):
     """Root of all errors of ocrqueue."""
 
@@ -44,11 +53,11 @@ class OcrQueueError(Exception):
 
     def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
         """`details` must hold nothing secret: they are shown to whoever may read the job."""
-        self.message = message or (type(self).__doc__ or self.code).strip().splitlines()[0]
+        self.message = _cut(message) if message else (type(self).__doc__ or self.code).strip().splitlines()[0]
         self.info = ErrorInfo(
             code=self.code,
             message=self.message,
-            remedy=remedy or type(self).remedy,
+            remedy=_cut(remedy) if remedy else type(self).remedy,
             retryable=self.retryable,
             details=details,
         )

@@ -14,7 +14,7 @@ from ocrqueue.core.check import check
 from ocrqueue.settings import Settings
 from tests.support.brokers import celery_app, wait_for_remote_control
 from tests.support.pictures import png, text_picture
-from tests.support.processes import Worker, as_environment, environment, worker
+from tests.support.processes import Worker, as_environment, environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 NODE = "mine@here"
@@ -77,6 +77,31 @@ def test_a_queue_that_is_no_lane_is_refused_and_the_worker_goes_on(
     assert "add consumer" in ask(settings, "control", "add_consumer", "ocr.null.low")
     works(queue, priority="low")
     assert running.alive()
+
+
+def test_lanes_and_children_that_it_was_given_or_lost_are_announced(
+    settings: Settings, queue: OcrQueue, running: Worker
+) -> None:
+    def announced() -> tuple[tuple[str, ...], int]:
+        (worker,) = queue.workers()
+        return worker.queues, worker.concurrency
+
+    assert announced() == (("ocr.null",), 1)
+    ask(settings, "control", "add_consumer", "ocr.null.low")
+    ask(settings, "control", "pool_grow", "1")
+    wait_until(lambda: announced() == (("ocr.null", "ocr.null.low"), 2), 60, "what it was given is announced")
+    ask(settings, "control", "cancel_consumer", "ocr.null")
+    wait_until(lambda: announced() == (("ocr.null.low",), 2), 60, "nobody takes it for one of that lane")
+    workers = {lane.name: lane.workers for lane in queue.queues() if lane.engine == "null"}
+    assert workers == {"ocr.null.high": 0, "ocr.null": 0, "ocr.null.low": 1}
+
+
+def test_a_lane_of_an_engine_that_it_was_not_started_for_is_refused(
+    settings: Settings, queue: OcrQueue, running: Worker
+) -> None:
+    assert "not started for tesseract, but for null" in ask(settings, "control", "add_consumer", "ocr.tesseract")
+    (worker,) = queue.workers()
+    assert worker.queues == ("ocr.null",)
 
 
 def test_a_rate_limit_is_no_command_and_holds_no_part_back(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ocrqueue.core import EngineOffer, Trouble, WorkerInfo, WorkerRegistry
+from ocrqueue.core.pauses import pause
 from ocrqueue.core.side_lanes import for_languages, side_lanes
 from ocrqueue.core.worker_registry import Sidesteps
 from ocrqueue.errors import (
@@ -526,4 +527,22 @@ def test_what_nobody_may_take_goes_back_after_a_while(registry: WorkerRegistry) 
     assert side_lanes(registry) == [side_lane]
     hasty.sweep(registry, [other("eng")])
     assert side_lanes(registry) == []
+    assert [part.hold.part for part in take(registry).parts] == [given.id]
+
+
+def test_a_side_lane_behind_a_hundred_others_has_its_turn(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    last = for_languages(LANE, ["zzz"])
+    registry.sidestep(begun(registry), LanguageMissing().info, last)
+    waiting = [job(tenant="paused") for _ in range(100)]
+    submit(registry, *waiting)
+    for number in range(100):
+        registry.sidestep(begun(registry), LanguageMissing().info, for_languages(LANE, [f"a{number:02d}"]))
+    pause(registry, "tenant", "paused")
+    duty = SideLaneDuty(unserved_s=0)
+    there = other(*(f"a{number:02d}" for number in range(100)))
+    for _ in range(2):
+        duty.sweep(registry, [there])
+    assert last not in side_lanes(registry)
     assert [part.hold.part for part in take(registry).parts] == [given.id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -42,6 +43,44 @@ def test_a_variable_that_is_not_set_means_no_job(
     refused = ask(*command, option, "", status=2)
     assert refused.stderr.startswith("error: filter.invalid: The "), "and not all that have none"
     assert registry.status(job_id).state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("turns", "hash"),
+        ("waiting", "hash"),
+        ("workers", "hash"),
+        ("audit", "hash"),
+        ("side_lanes", "set"),
+        ("leftovers", "set"),
+        ("leases", "sorted set"),
+        ("deleted", "sorted set"),
+        ("by_tag:x", "sorted set"),
+        ("queue:ocr.null:", "sorted set"),
+    ],
+)
+def test_a_key_that_others_have_written_is_told_of_and_check_names_it(
+    ask: Ask, settings: Settings, key: str, kind: str
+) -> None:
+    with closing(WorkerRegistry(settings)) as registry:
+        registry.client.lpush(registry.keys.root + key, "theirs")
+        sentence = f"{key} is no {kind}: something else than ocrqueue has written it"
+        assert ask("check", status=1).stdout.splitlines() == [sentence]
+        registry.client.delete(registry.keys.root + key)
+        assert ask("check").stdout == ""
+
+
+def test_a_command_that_meets_a_key_of_others_says_so(ask: Ask, settings: Settings) -> None:
+    with closing(WorkerRegistry(settings)) as registry:
+        registry.client.lpush(registry.keys.turns(), "theirs")
+        for command in (["pause", "--tenant", "x"], ["resume", "--all"], ["queues"], ["cancel", "--all"], ["tenants"]):
+            refused = ask(*command, status=5)
+            assert refused.stderr.startswith(
+                "error: broker.unavailable: A key of ocrqueue's in Redis is of another type"
+            )
+            assert "`ocrqueue check` names it" in refused.stderr
+        registry.client.delete(registry.keys.turns())
 
 
 def test_a_batch_of_an_empty_tenant_is_none(ask: Ask) -> None:

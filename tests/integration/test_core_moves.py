@@ -8,6 +8,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis.exceptions import ResponseError
 
 from ocrqueue.core import Hold, Outcome, Taken, Used, WorkerRegistry
 from ocrqueue.core.check import check
@@ -178,6 +179,23 @@ def test_what_others_have_put_in_a_records_place_holds_up_no_recovery(registry: 
     assert (client.zcard(keys.leases()), client.zcard(keys.delayed())) == (0, 0)
     assert check(registry) == ["job:string is no hash: something else than ocrqueue has written it"]
     client.delete(keys.record("string"))
+
+
+@pytest.mark.parametrize("key", ["by_tag:x", "by_tenant:acme", "queue:ocr.null:acme", "lane:ocr.null", "batch:acme:b"])
+def test_a_job_that_meets_a_key_of_others_is_not_known_and_can_be_submitted_again(
+    registry: WorkerRegistry, key: str
+) -> None:
+    given = job(tag="x", tenant="acme", batch="b")
+    registry.client.set(registry.keys.root + key, "theirs")
+    with pytest.raises(ResponseError):
+        submit(registry, given)
+    with pytest.raises(JobUnknown):
+        registry.status(given.id)
+    registry.client.delete(registry.keys.root + key)
+    # what was written before it was met is dropped
+    assert all_parts(registry) == []
+    assert submit(registry, given) == [given.id]
+    assert all_parts(registry) == [given.id]
 
 
 def test_after_a_pause_of_all_who_reclaim_leases_are_granted_first(registry: WorkerRegistry) -> None:

@@ -134,6 +134,18 @@ def test_what_every_end_leaves_is_deleted(registry: WorkerRegistry, own: OcrQueu
     assert [(entry.filter, entry.jobs) for entry in own.audit()] == [({"tag": "x"}, 3)]
 
 
+def test_a_worker_that_comes_too_late_leaves_no_reading_of_a_deleted_job(
+    registry: WorkerRegistry, own: OcrQueue
+) -> None:
+    given = job()
+    submit(registry, given)
+    registry.release(begun(registry), None)
+    assert own.delete(given.id)
+    registry.remember_reading("late", f"file:///results/{given.id}/result.json", given.id)
+    assert registry.earlier_reading("late") is None
+    assert {key.partition(":")[0] for key in mentions_in_redis(registry, given.id)} == {"ended_ids"}
+
+
 def stored_jobs(registry: WorkerRegistry, storage: Storage, count: int) -> list[str]:
     """Jobs of the tag x that have ended, with something in storage."""
     made = [job(tag="x") for _ in range(count)]

@@ -14,11 +14,13 @@ import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core import JobStatus, Outcome, WorkerRegistry
+from ocrqueue.core.bulk import Bulk
 from ocrqueue.core.check import check
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
 from ocrqueue.core.pauses import pause
 from ocrqueue.core.side_lanes import for_languages
+from ocrqueue.core.steps import run_steps
 from ocrqueue.errors import CursorInvalid, EngineFailed, FilterMissing, ImageEmpty, LanguageMissing
 from ocrqueue.job import Job
 from ocrqueue.settings import Settings
@@ -260,6 +262,28 @@ def test_all_that_wait_are_cancelled_only_where_that_is_said(registry: WorkerReg
     assert queue.jobs(state="queued").jobs == ()
 
 
+def test_a_job_that_is_taken_while_all_are_looked_for_is_met_all_the_same(
+    registry: WorkerRegistry, queue: OcrQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = job()
+    submit(registry, made)
+    run, taken = queue.registry.run, []
+
+    def taken_after_the_first_look(move: str, arguments: list[str | bytes | int]) -> object:
+        answer = run(move, arguments)
+        if move == "find" and arguments[1] == "leases" and not taken:
+            taken.append(begun(registry))
+        return answer
+
+    monkeypatch.setattr(queue.registry, "run", taken_after_the_first_look)
+    assert queue.cancel_many(all_jobs=True).jobs == 1
+    (hold,) = taken
+    assert registry.progress(hold, 0, 1) == "stop"
+    deletion = Bulk(registry.arguments, "delete", "me", lambda jobs: None, patience_s=0)
+    assert run_steps(registry, deletion.run(JobFilter(), all_jobs=True)).still_running == 1
+    registry.release(hold, None)
+
+
 def test_every_failure_can_be_replayed_by_its_code(registry: WorkerRegistry, queue: OcrQueue) -> None:
     made = [job() for _ in range(9)]
     submit(registry, *made)
@@ -396,6 +420,18 @@ def test_a_history_tells_every_attempt(registry: WorkerRegistry, queue: OcrQueue
         assert attempt.ended_at is not None
         assert attempt.started_at <= attempt.ended_at
     assert [outcome.state for outcome in registry.status(made.id).history] == ["failed"]
+
+
+@pytest.mark.parametrize("text", ["\u2028", "\u2029", "\x85", "\x1c", "\n"])
+def test_no_character_of_an_error_breaks_a_history(registry: WorkerRegistry, queue: OcrQueue, text: str) -> None:
+    made, error = job(), EngineFailed(f"before{text}after").info
+    submit(registry, made)
+    registry.release(begun(registry), error, is_retry=True)
+    hold = begun(registry)
+    registry.finish(hold, made, Outcome(job_id=made.id, state="failed", error=error))
+    queue.job(made.id).replay()
+    assert [attempt.error for attempt in queue.history(made.id)] == [error, error]
+    assert [outcome.error for outcome in registry.status(made.id).history] == [error]
 
 
 def test_a_history_is_bounded(registry: WorkerRegistry, queue: OcrQueue) -> None:

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from ocrqueue.errors import (
+    EngineFailed,
     ErrorInfo,
     JobUnknown,
     LanguageMissing,
@@ -29,6 +30,14 @@ def test_every_class_has_a_code_of_its_own_and_a_remedy() -> None:
         assert error.info.remedy.endswith("."), code
         assert cls.__doc__, code
         assert error.info.message == cls.__doc__.strip().splitlines()[0]
+
+
+def test_what_an_engine_says_at_length_is_cut_before_it_is_kept() -> None:
+    told = EngineFailed("x" * 1_000_000, remedy="y" * 1_000_000)
+    assert len(told.info.model_dump_json()) < 5000
+    assert told.info.message.startswith("xxx")
+    assert told.info.message.endswith("...")
+    assert EngineFailed("z" * 2000).message == "z" * 2000
 
 
 def test_only_passing_troubles_are_retryable() -> None:

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus
+
+if TYPE_CHECKING:
+    from ocrqueue.errors import OcrQueueError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -96,15 +99,18 @@ class Program(click.Group):
         from ocrqueue.cli.output import json_asked, prepare_streams, print_json, say, say_error
         from ocrqueue.errors import OcrQueueError
 
+        def tell(error: OcrQueueError) -> NoReturn:
+            if json_asked(ctx):
+                print_json({"error": error.info.model_dump(mode="json")})
+            say_error(error.info)
+            ctx.exit(exit_of_error(error.info.code))
+
         prepare_streams()
         try:
             value = super().invoke(ctx)
             sys.stdout.flush()
         except OcrQueueError as error:
-            if json_asked(ctx):
-                print_json({"error": error.info.model_dump(mode="json")})
-            say_error(error.info)
-            ctx.exit(exit_of_error(error.info.code))
+            tell(error)
         except KeyboardInterrupt:
             say("interrupted")
             ctx.exit(ExitStatus.INTERRUPTED)
@@ -115,7 +121,20 @@ class Program(click.Group):
         except OSError as error:
             say(f"error: {error.filename or 'output'}: {error.strerror or error}")
             ctx.exit(ExitStatus.FAILED)
+        except Exception as error:
+            fault = _fault_of_redis(error)
+            if fault is None:
+                raise
+            tell(fault)
         return value
+
+
+def _fault_of_redis(error: Exception) -> OcrQueueError | None:
+    if not type(error).__module__.startswith("redis."):
+        return None
+    from ocrqueue.core.connection import fault_of_others
+
+    return fault_of_others(error)
 
 
 @click.command(cls=Program, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -39,7 +39,8 @@ def attempts(job_id: str, record: Mapping[bytes, bytes]) -> tuple[Attempt, ...]:
     lines = [
         line
         for field in (b"log", b"pages_log")
-        for line in record.get(field, b"").decode(errors="replace").splitlines()
+        # splitlines() would break at characters that JSON leaves as they are, such as U+2028
+        for line in record.get(field, b"").decode(errors="replace").split("\n")
     ]
     found = [attempt for line in lines if (attempt := _parsed(line)) is not None]
     found.sort(key=lambda attempt: attempt.ended_at or _EARLIEST)
@@ -67,7 +68,7 @@ def _parsed(line: str) -> Attempt | None:
         told: dict[str, Any] = json.loads(line)
         times = {f"{name}_at": _time(told.get(name)) for name in ("started", "ended")}
         return Attempt.model_validate({**told, **times})
-    except (ValueError, TypeError, AttributeError, ValidationError):
+    except (ValueError, TypeError, AttributeError, OverflowError, ValidationError):
         return None
 
 

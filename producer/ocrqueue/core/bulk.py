@@ -4,20 +4,21 @@ Jobs that were submitted after an action began are not its. One that was interru
 what it had done before is as it should be, and is not met again.
 
 The lists are walked from the oldest job on, for whatever becomes of one puts it further on. Where jobs are looked for
-at their places they may slip from one that is still to come into one that was looked at: so the walk is done again
-until it meets none.
+at their places they may slip from one that is still to come into one that was looked at, most often by being taken: so
+what workers have is looked at before and after what waits, and the walk is done again until it meets none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from ocrqueue.core.audit import Action, begin_run, counted, end_run, forget_run, redis_ms
 from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_filter import AT_WORK, JobFilter
-from ocrqueue.core.job_lists import FoundJob, Group, Place, find, groups
+from ocrqueue.core.job_lists import IN_HAND, FoundJob, Group, Place, find, groups
 from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
@@ -80,8 +81,8 @@ class NamedResult:
 
 
 class Actor(Protocol):
-    def __call__(self, jobs: Sequence[FoundJob]) -> Steps[tuple[int, int]]:
-        """How many jobs were changed, and how many have to be met again."""
+    def __call__(self, jobs: Sequence[FoundJob]) -> Steps[tuple[int, AbstractSet[str]]]:
+        """How many jobs were changed, and the ids of those that have to be met again."""
 
 
 @dataclass(frozen=True)
@@ -169,24 +170,26 @@ class Bulk:
                 return 0
             if not done:
                 if waited_s >= self.patience_s:
-                    return again
+                    return len(again)
                 waited_s += _WAIT_S
                 yield Sleep(_WAIT_S)
 
     def _walk(
         self, meant: JobFilter, options: Mapping[str, Any], actor: Actor, done_before: int = 0
-    ) -> Steps[tuple[int, int]]:
+    ) -> Steps[tuple[int, AbstractSet[str]]]:
         """All lists once."""
-        total, again = 0, 0
+        total, again = 0, set[str]()
         of_dead = [Group("9", ("dead",))]
-        for group in of_dead if self.action == "drop" else (yield from groups(self.arguments, meant)):
+        found_in = of_dead if self.action == "drop" else (yield from groups(self.arguments, meant))
+        for group in (*found_in, *(group for group in found_in if group.lists == IN_HAND)):
             for name in group.lists:
                 after: Place | None = None
                 while True:
                     found = yield from find(self.arguments, name, options, after, _FOUND_AT_ONCE)
                     if found.jobs:
                         done, later = yield from actor(found.jobs)
-                        total, again = total + done, again + later
+                        total += done
+                        again |= later
                         self.on_progress(done_before + total)
                     if (after := found.after) is None:
                         break
@@ -204,16 +207,16 @@ class Bulk:
             case "delete":
                 return lambda jobs: self._delete(run, removal, [(job.id, job.state in AT_WORK) for job in jobs])
 
-    def _cancel(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
+    def _cancel(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, AbstractSet[str]]]:
         rest, done = list(job_ids), 0
         while rest:
             answers = yield Move("cancel", self.arguments.cancel(rest[:_AT_ONCE], run))
             done += sum(answer in (b"cancelled", b"running", b"queued") for answer in answers)
             rest = rest[len(answers) :]
             yield Sleep(_REST_S)
-        return done, 0
+        return done, frozenset()
 
-    def _replay(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
+    def _replay(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, AbstractSet[str]]]:
         done = 0
         for chunk in _chunks(job_ids, _AT_ONCE):
             jobs = [job for _, job in (yield from self._jobs(chunk)) if job is not None and is_readable(job)]
@@ -221,20 +224,22 @@ class Bulk:
                 answers = yield Move("replay", self.arguments.replay(jobs, run))
                 done += sum(answers)
             yield Sleep(_REST_S)
-        return done, 0
+        return done, frozenset()
 
-    def _drop(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, int]]:
+    def _drop(self, run: str, job_ids: Sequence[str]) -> Steps[tuple[int, AbstractSet[str]]]:
         dropped = yield Move("drop", self.arguments.drop(job_ids[:_DROPPED_AT_ONCE], run))
-        return dropped, 0
+        return dropped, frozenset()
 
-    def _delete(self, run: str, removal: StoredRemoval, jobs: Sequence[tuple[str, bool]]) -> Steps[tuple[int, int]]:
+    def _delete(
+        self, run: str, removal: StoredRemoval, jobs: Sequence[tuple[str, bool]]
+    ) -> Steps[tuple[int, AbstractSet[str]]]:
         """Each with whether it may be at work: it is to stop first."""
-        done, later = 0, 0
+        done, later = 0, set[str]()
         for chunk in _chunks(jobs, _AT_ONCE):
             yield from self._stop([job_id for job_id, at_work in chunk if at_work])
             answers = yield from self._delete_ended(run, removal, [job_id for job_id, _ in chunk])
             done += sum(answer in _GONE for answer in answers.values())
-            later += sum(answer in AT_WORK for answer in answers.values())
+            later |= {job_id for job_id, answer in answers.items() if answer in AT_WORK}
             yield Sleep(_REST_S)
         return done, later
 
@@ -282,9 +287,9 @@ class _Counter:
     ids: set[str]
     action: Action
 
-    def __call__(self, jobs: Sequence[FoundJob]) -> Generator[Request, Any, tuple[int, int]]:
+    def __call__(self, jobs: Sequence[FoundJob]) -> Generator[Request, Any, tuple[int, AbstractSet[str]]]:
         self.ids.update(job.id for job in jobs if not (self.action == "cancel" and job.asked_to_stop))
-        return 0, 0
+        return 0, frozenset()
         yield Sleep(0)  # what makes it a generator
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from redis.exceptions import ResponseError
 
 from ocrqueue.core.check_lists import Lists
 from ocrqueue.core.check_notices import Notices
 from ocrqueue.core.check_tenants import Tenants
-from ocrqueue.core.connection import broker_errors, of_right_type
+from ocrqueue.core.connection import broker_errors, is_wrong_type, of_right_type
 from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.records import FINAL_STATES, stored_job
 from ocrqueue.core.registry import Registry
@@ -26,6 +28,11 @@ from ocrqueue.job.references import input_name
 _LOOKS: Final = 3
 _PAUSE_S: Final = 0.5
 _AT_ONCE: Final = 1000
+_ALONE: Final = {
+    **dict.fromkeys(("weights", "workers", "audit", "reclaim", "children"), "hash"),
+    **dict.fromkeys(("sequence", "duty", "replication"), "string"),
+}
+"""Keys of which nothing but their type is looked at."""
 Fields = Mapping[str, str]
 
 
@@ -63,26 +70,21 @@ class _Look:
     def __init__(self, registry: Registry) -> None:
         self.client, self.keys = registry.client, registry.keys
         self.root = self.keys.root
-        self.strange: list[str] = []
-        """Keys that others have put something else at."""
+        self.strange: dict[str, str] = {}
+        """Keys that others have put something else at, and of what type they are to be."""
         self.records = dict(self._hashes("job:"))
         self.page_parts = dict(self._hashes("part:"))
         self.queues = {name: parts for name, parts in self._queues() if parts}
         self.leases, self.delayed = self._sorted("leases"), self._sorted("delayed")
         self.dead = self._sorted("dead")
-        turns = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.turns()))
+        turns = self._hash("turns")
         self.turns = {field.decode(errors="replace") for field in turns}
         self.paused_tenants = {pause.name for pause in parse_pauses(turns) if pause.kind == "tenant"}
-        left = cast("set[bytes]", self.client.smembers(self.keys.leftovers()))
-        self.leftovers = {job_id.decode(errors="replace") for job_id in left}
+        self.leftovers = {job_id.decode(errors="replace") for job_id in self._set("leftovers")}
         seconds, _ = self.client.time()
         self.now_ms, self.ended_ttl_ms = seconds * 1000, registry.settings.ended_ttl_s * 1000
-        days = [day.decode() for day in cast("set[bytes]", self.client.smembers(self.keys.ended_days()))]
-        remembered = {
-            entry.decode()
-            for day in days
-            for entry in cast("set[bytes]", self.client.smembers(self.keys.ended_ids(day)))
-        }
+        days = [day.decode() for day in self._set("ended_days")]
+        remembered = {entry.decode() for day in days for entry in self._set(f"ended_ids:{day}")}
         self.ended = {entry for entry in remembered if " " not in entry}
         self.gone = {entry.partition(" ")[0] for entry in remembered if entry.endswith(" deleted")}
         """Ids of jobs that were deleted."""
@@ -126,8 +128,8 @@ class _Look:
             yield f"{part} is {state}, and not remembered as ended"
         if place == "split":
             members = {name for name in self.page_parts if name.partition(":")[0] == part}
-            opened = {name.decode() for name in cast("set[bytes]", self.client.smembers(self.keys.open_parts(part)))}
-            done = self.client.hlen(self.keys.parts_done(part))
+            opened = {name.decode() for name in self._set(f"open:{part}")}
+            done = len(self._hash(f"parts:{part}"))
             if opened != members:
                 yield f"{part} has the parts {sorted(members)}, and {sorted(opened)} are open"
             if int(fields.get("parts", 0)) - done != int(fields.get("open", 0)):
@@ -142,10 +144,7 @@ class _Look:
 
     def lanes(self) -> Iterator[str]:
         """Who waits has a turn, and as many are counted as wait."""
-        counted = {
-            lane.decode(): int(count)
-            for lane, count in cast("dict[bytes, bytes]", self.client.hgetall(self.keys.waiting())).items()
-        }
+        counted = {lane.decode(): int(count) for lane, count in self._hash("waiting").items()}
         waiting: Counter[str] = Counter()
         tenants: defaultdict[str, set[str]] = defaultdict(set)
         for name, parts in self.queues.items():
@@ -163,7 +162,7 @@ class _Look:
                 yield f"in {lane} {both} have a turn, and have left"
             if departed and not with_turn:
                 yield f"in {lane} nobody waits, and {sorted(departed)} have left ahead of its time"
-        side_lanes = {name.decode() for name in cast("set[bytes]", self.client.smembers(self.keys.side_lanes()))}
+        side_lanes = {name.decode() for name in self._set("side_lanes")}
         for lane in sorted({lane for lane in tenants if lane_of(lane) != lane} - side_lanes):
             yield f"parts wait in {lane}, and nobody is told of it"
 
@@ -191,8 +190,11 @@ class _Look:
                 yield f"{job_id} is remembered as deleted, and has a record or has not ended"
 
     def of_others(self) -> Iterator[str]:
-        for name in self.strange:
-            yield f"{name} is no hash: something else than ocrqueue has written it"
+        for name, kind in _ALONE.items():
+            if self.client.type(self.root + name) not in (kind.encode(), b"none"):
+                self.strange[name] = kind
+        for name, kind in self.strange.items():
+            yield f"{name} is no {kind}: something else than ocrqueue has written it"
 
     def inputs(self) -> Iterator[str]:
         """Who refers to an uploaded image is a job, and every job that has one refers to it."""
@@ -307,7 +309,7 @@ class _Look:
                 answers = of_right_type(pipeline.execute(raise_on_error=False), None)
             for name, fields in zip(chunk, answers, strict=True):
                 if fields is None:
-                    self.strange.append(f"{beginning}{name}")
+                    self.strange[f"{beginning}{name}"] = "hash"
                 elif fields:
                     yield name, {key.decode(): value.decode(errors="replace") for key, value in fields.items()}
 
@@ -318,7 +320,11 @@ class _Look:
             with self.client.pipeline(transaction=False) as pipeline:
                 for name in chunk:
                     pipeline.zrange(f"{self.root}queue:{name}", 0, -1)
-                for name, parts in zip(chunk, pipeline.execute(), strict=True):
+                answers = of_right_type(pipeline.execute(raise_on_error=False), None)
+            for name, parts in zip(chunk, answers, strict=True):
+                if parts is None:
+                    self.strange[f"queue:{name}"] = "sorted set"
+                else:
                     yield name, {part.decode() for part in parts}
 
     def _lives(self, beginning: str, names: list[str]) -> Iterator[tuple[str, int]]:
@@ -341,8 +347,24 @@ class _Look:
                     yield name, {member.decode(): score for member, score in found}
 
     def _sorted(self, name: str) -> dict[str, float]:
-        found = cast("list[tuple[bytes, float]]", self.client.zrange(self.root + name, 0, -1, withscores=True))
+        found = self._of_type("sorted set", name, lambda key: self.client.zrange(key, 0, -1, withscores=True), [])
         return {member.decode(): score for member, score in found}
+
+    def _hash(self, name: str) -> dict[bytes, bytes]:
+        return cast("dict[bytes, bytes]", self._of_type("hash", name, self.client.hgetall, {}))
+
+    def _set(self, name: str) -> set[bytes]:
+        return cast("set[bytes]", self._of_type("set", name, self.client.smembers, set()))
+
+    def _of_type(self, kind: str, name: str, read: Callable[[str], Any], nothing: Any) -> Any:
+        """What is at the key; nothing where others have put something else there."""
+        try:
+            return read(self.root + name)
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            self.strange[name] = kind
+            return nothing
 
 
 def _input_of(fields: Fields) -> str | None:

@@ -45,13 +45,34 @@ def of_right_type(answers: Sequence[Any], otherwise: object) -> list[Any]:
     """
     found = []
     for answer in answers:
-        if isinstance(answer, redis.exceptions.ResponseError) and str(answer).startswith("WRONGTYPE"):
+        if isinstance(answer, redis.exceptions.ResponseError) and is_wrong_type(answer):
             found.append(otherwise)
         elif isinstance(answer, Exception):
             raise answer
         else:
             found.append(answer)
     return found
+
+
+def is_wrong_type(error: redis.exceptions.ResponseError) -> bool:
+    """Whether a key holds a value of another type than it was asked for; a pipeline's error names its command first."""
+    return "WRONGTYPE" in str(error)
+
+
+def fault_of_others(error: Exception) -> BrokerUnavailable | None:
+    """Where others have put something else at a key of ocrqueue's, as an operator is to hear of it; else None.
+
+    broker_errors() lets it through: a worker passes over what has such a key, and waits for nothing.
+    """
+    if not isinstance(error, redis.exceptions.ResponseError) or not is_wrong_type(error):
+        return None
+    return _lasting(
+        BrokerUnavailable(
+            "A key of ocrqueue's in Redis is of another type than ocrqueue has made it.",
+            remedy="`ocrqueue check` names it. Remove it, and find out who writes to this Redis: apps that share one "
+            "need databases or an OCRQUEUE_KEY_PREFIX of their own.",
+        )
+    )
 
 
 @contextmanager

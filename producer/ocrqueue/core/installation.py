@@ -14,7 +14,7 @@ from ocrqueue.core.pauses import Pause, pauses
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
-from ocrqueue.core.side_lanes import lane_of, side_lanes
+from ocrqueue.core.side_lanes import MOST_AT_ONCE, lane_of, side_lanes
 from ocrqueue.errors import WorkerUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
@@ -223,7 +223,7 @@ def _lengths(
     Paused tenants have no turn in a lane.
     """
     keys = registry.keys
-    beside = [name for name in side_lanes(registry) if lane_of(name) in lanes]
+    beside = [name for name in side_lanes(registry) if lane_of(name) in lanes][:MOST_AT_ONCE]
     with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.hmget(keys.waiting(), list(lanes))
         for lane in lanes:

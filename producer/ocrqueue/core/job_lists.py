@@ -28,6 +28,8 @@ _ENTRIES_A_RECORD: Final = 8
 will do, the jobs of a tag or a tenant are met one after the other in their own list."""
 _LOOK_AT: Final = 150
 """Records in one step, which takes Redis about a millisecond."""
+IN_HAND: Final = ("leases",)
+"""The list of what workers have."""
 Place = tuple[str, str]
 """Score and member of an entry."""
 
@@ -95,7 +97,7 @@ def _at_work(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]
     """Where jobs that are queued or running are found."""
     found: list[Group] = []
     if wanted.may_be_at_work:
-        found.append(Group("1", ("leases",)))
+        found.append(Group("1", IN_HAND))
     if wanted.may_be("running"):
         found.append(Group("2", ("split",)))
     if wanted.may_be("queued"):

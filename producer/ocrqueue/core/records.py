@@ -227,7 +227,7 @@ def _parsed(model: type[Parsed], text: str | None) -> Parsed | None:
 
 
 def _history(text: str | None) -> tuple[Outcome, ...]:
-    found = [_parsed(Outcome, line) for line in (text or "").splitlines()]
+    found = [_parsed(Outcome, line) for line in (text or "").split("\n")]
     return tuple(outcome for outcome in found if outcome is not None)
 
 

@@ -16,8 +16,8 @@ from ocrqueue.core.registry import Registry
 
 _BETWEEN: Final = "/"
 _NOT: Final = "!"
-_MOST: Final = 100
-"""Side lanes that are looked at; more than a few are rare."""
+MOST_AT_ONCE: Final = 100
+"""Side lanes that are looked at in one go; more than a few are rare."""
 
 
 def lane_of(name: str) -> str:
@@ -26,10 +26,10 @@ def lane_of(name: str) -> str:
 
 
 def side_lanes(registry: Registry) -> list[str]:
-    """Those in which something waits, or has a moment ago. Raises BrokerUnavailable."""
+    """Those in which something waits, or has a moment ago, in order. Raises BrokerUnavailable."""
     with broker_errors():
         found = cast("set[bytes]", registry.client.smembers(registry.keys.side_lanes()))
-    return sorted(name.decode() for name in found)[:_MOST]
+    return sorted(name.decode() for name in found)
 
 
 def for_languages(lane: str, languages: Iterable[str]) -> str:

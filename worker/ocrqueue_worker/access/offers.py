@@ -26,6 +26,11 @@ class Offers:
         self._engines: dict[str, Engine[Any]] = {}
         self._known: dict[str, EngineOffer] = {}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the engines that the worker was started for."""
+        return tuple(self._names)
+
     def now(self) -> tuple[EngineOffer, ...]:
         """As they were when they were last looked at."""
         return tuple(self._known.values())

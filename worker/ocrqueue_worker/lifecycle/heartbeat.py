@@ -152,6 +152,9 @@ class _Beat:
             "running": len(running_requests()),
             "memory_bytes": worker_bytes(self._controller),
             "draining": is_stopping(),
+            # remote control may have changed both
+            "queues": _lanes(self._controller),
+            "concurrency": _children(self._controller),
         }
         access = {"engines": self._controller.ocrqueue_offers.now(), "troubles": TROUBLES.now()}
         self._worker = self._worker.model_copy(update=load | access)
@@ -179,9 +182,18 @@ def _announcement(parent: Any) -> WorkerInfo:
     return WorkerInfo(
         name=parent.hostname,
         holder=HAND.holder,
-        queues=tuple(parent.app.amqp.queues.consume_from),
+        queues=_lanes(parent),
         engines=(),
-        concurrency=parent.concurrency,
+        concurrency=_children(parent),
         pid=os.getpid(),
         started_at=datetime.now(UTC),
     )
+
+
+def _lanes(controller: Any) -> tuple[str, ...]:
+    """That the worker takes from now."""
+    return tuple(controller.app.amqp.queues.consume_from)
+
+
+def _children(controller: Any) -> int:
+    return int(getattr(controller.pool, "num_processes", None) or controller.concurrency)

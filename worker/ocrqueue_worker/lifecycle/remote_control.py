@@ -42,6 +42,11 @@ def _add_consumer(state: Any, queue: Any, *arguments: Any, **options: Any) -> An
     if not isinstance(queue, str) or not is_lane(queue):
         _log.warning("does not take from a queue that is no engine's lane", queue=str(queue)[:100])
         return control.nok("no lane of an engine: ocr.ENGINE, ocr.ENGINE.high or ocr.ENGINE.low")
+    started_for = state.consumer.controller.ocrqueue_offers.names
+    if (engine := queue.split(".")[1]) not in started_for:
+        # it has not been loaded, looked at, or announced
+        _log.warning("does not take for an engine that it was not started for", queue=queue)
+        return control.nok(f"not started for {engine[:40]}, but for {', '.join(started_for)}: start a worker for it")
     return control.add_consumer(state, queue, *arguments, **options)
 
 

@@ -18,7 +18,7 @@ from ocrqueue.core import WorkerInfo, WorkerRegistry
 from ocrqueue.core.installation import live_workers, note_children
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import reclaim
-from ocrqueue.core.side_lanes import may_take, side_lanes
+from ocrqueue.core.side_lanes import MOST_AT_ONCE, may_take, side_lanes
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
@@ -122,12 +122,19 @@ class SideLaneDuty:
         self._unserved_s = unserved_s
         self._since: dict[str, float] = {}
         """When it was first seen that nobody may take from it."""
+        self._last = ""
+        """Where there are many, it goes on behind this one."""
 
     def sweep(self, registry: WorkerRegistry, workers: Sequence[WorkerInfo]) -> None:
         now, names = time.monotonic(), side_lanes(registry)
-        unserved = [name for name in names if not any(may_take(name, worker) for worker in workers)]
-        self._since = {name: self._since.get(name, now) for name in unserved}
-        for name in names:
+        self._since = {name: self._since[name] for name in names if name in self._since}
+        in_turn = [name for name in names if name > self._last] + [name for name in names if name <= self._last]
+        for name in in_turn[:MOST_AT_ONCE]:
+            self._last = name
+            if any(may_take(name, worker) for worker in workers):
+                self._since.pop(name, None)
+            else:
+                self._since.setdefault(name, now)
             if name not in self._since or now - self._since[name] < self._unserved_s:
                 registry.readmit(name, 0)
             elif moved := _readmit_all(registry, name):

@@ -110,8 +110,9 @@ end
 
 -- The part waits in the lane, in its tenant's order of submission. Where the tenant is paused, it has no turn for now.
 local function put_in_lane(part, lane, tenant, sequence)
-  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 0 then return end
-  redis.call('HINCRBY', root .. 'waiting', counted_as(lane), 1)
+  if redis.call('ZADD', queue_key(lane, tenant), sequence, part) == 1 then
+    redis.call('HINCRBY', root .. 'waiting', counted_as(lane), 1)
+  end
   if counted_as(lane) ~= lane then redis.call('SADD', root .. 'side_lanes', lane) end
   look_at_turns({lane}, tenant)
   if not turns['tenant:' .. tenant] then join(lane, tenant) end

@@ -22,27 +22,29 @@ local function record_of(entry, job, sequence, place)
 end
 
 -- Returns whether it waits: false if its time has not come.
+-- The record comes last. Where others have put something else at a key, Redis ends the script there, and what it has
+-- written stays: a part or an entry without a record is dropped by whoever meets it, but a record that waits nowhere
+-- is a lost job.
 local function add_job(entry, job, sequence)
-  local record = record_key(entry.id)
   local due_at = entry.not_before_ms or 0
   local place = due_at > now and 'delayed' or 'waiting'
+  list_by_names(entry.id, entry.tenant, entry.tag)
+  if entry.input then refer_to_input(entry.input, entry.id) end
+  if place == 'delayed' then
+    redis.call('ZADD', root .. 'delayed', as_text(due_at), entry.id)
+  else
+    put_in_lane(entry.id, entry.lane, entry.tenant or '', sequence)
+  end
+  if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, sequence) end
+  if entry.secret then redis.call('SET', root .. 'secret:' .. entry.id, entry.secret) end
   local fields = record_of(entry, job, sequence, place)
   local reserved = reserve(entry.tenant or '', entry.page_cost)
   if reserved then
     fields[#fields + 1] = 'reserved'
     fields[#fields + 1] = reserved
   end
-  redis.call('HSET', record, unpack(fields))
-  if entry.secret then redis.call('SET', root .. 'secret:' .. entry.id, entry.secret) end
-  if entry.input then refer_to_input(entry.input, entry.id) end
-  list_by_names(entry.id, entry.tenant, entry.tag)
-  if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, sequence) end
-  if place == 'delayed' then
-    redis.call('ZADD', root .. 'delayed', as_text(due_at), entry.id)
-    return false
-  end
-  put_in_lane(entry.id, entry.lane, entry.tenant or '', sequence)
-  return true
+  redis.call('HSET', record_key(entry.id), unpack(fields))
+  return place == 'waiting'
 end
 
 -- Whether the id is known: one that has ended stays so, also when its record is gone.
