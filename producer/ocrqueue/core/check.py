@@ -227,17 +227,17 @@ class _Look:
         return Tenants(
             self.records,
             dict(self._hashes("reserved:")),
-            self._hash("limits"),
-            self._hash("api_keys"),
-            self._hash("api_keys_used").keys(),
+            self._texts("limits"),
+            self._texts("api_keys"),
+            self._texts("api_keys_used").keys(),
             self._names("usage:"),
             self._sorted("usage_tenants"),
             self.now_ms // 86_400_000 - 399,
             {key_id: self.client.pttl(self.keys.key_rate(key_id)) != -1 for key_id in self._names("key_rate:")},
         )
 
-    def _hash(self, name: str) -> dict[str, str]:
-        stored = cast("dict[bytes, bytes]", self.client.hgetall(self.root + name))
+    def _texts(self, name: str) -> dict[str, str]:
+        stored = self._hash(name)
         return {field.decode(errors="replace"): value.decode(errors="replace") for field, value in stored.items()}
 
     def notices_of_webhooks(self) -> Notices:
