@@ -290,6 +290,10 @@ def test_b_itself_sees_what_is_its_own(world: World) -> None:
         "queued": 200,
     }
     assert world.ask(world.b, "GET", f"/v1/actions/{world.action}").status_code == 200
+    (used,) = world.ask(world.b, "GET", "/v1/usage", params={"last": 1}).json()["usage"]
+    size = (ROOT / "samples/street-sign.jpg").stat().st_size
+    # of the one that failed nothing was read
+    assert (used["tenant"], used["jobs"], used["pages"], used["bytes"]) == (world.tenant, 3, 2, 2 * size)
 
 
 def test_an_operator_sees_all(world: World) -> None:
