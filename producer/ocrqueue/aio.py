@@ -74,6 +74,7 @@ _MOVES: Final = (
     "delete",
     "find",
     "close_batch",
+    "authenticate",
     "ask_action",
     "take_action",
     "keep_action",

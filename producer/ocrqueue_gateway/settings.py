@@ -37,7 +37,8 @@ class GatewaySettings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="PEM file with the certificate's key, if it is another one.")
     allow_no_keys: bool = Field(
         default=False,
-        description="Listen beyond this machine although no key exists. Then whoever reaches it may do everything.",
+        description="Answer requests without an API key although others than this machine reach it. Then whoever "
+        "reaches it may do everything.",
     )
     allowed_hosts: Names = Field(
         default=(),
@@ -78,6 +79,15 @@ class GatewaySettings(BaseSettings):
         description="A presigned URL to upload to, or to download from, is good for so long.",
     )
 
+    # Events of buckets
+    bucket_rules: Path | None = Field(
+        default=None, description="File of the rules by which what is stored in buckets is submitted, in TOML or JSON."
+    )
+    sns_topics: Names = Field(default=(), description="ARNs of the topics of Amazon SNS whose messages are taken.")
+    sns_confirm: bool = Field(
+        default=False, description="Confirm subscriptions of these topics; else they are named in the log only."
+    )
+
     # What it answers
     presigned_results: bool = Field(
         default=False,
@@ -88,7 +98,7 @@ class GatewaySettings(BaseSettings):
         description="The page of the error codes; the `type` of a problem is this and the code as its anchor.",
     )
 
-    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", "sns_topics", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

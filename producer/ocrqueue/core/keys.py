@@ -22,7 +22,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:delayed` | sorted set | part -> when its pause before the next attempt is over | until then |
 | `ocrqueue:open:<id>` | set | the page parts of a split job that are not done and have a place | until the job's end |
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
-| `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970; `<id> deleted` | `ended_ttl_s` + a day |
+| `ocrqueue:ended_ids:<day>` | set | ids that ended then; `<id> deleted`, `<id> @<tenant>` | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
 | `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
 | `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant>/<batch> <code> <tag>` -> when | as its record |
@@ -50,6 +50,14 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:errors:<engine>` | hash | `<period>:<code>` -> jobs that failed with it | 5 minutes |
 | `ocrqueue:minute:<minute>` | hash | `<engine>:ended`, `:pages`, `:failed` -> how many in it | 25 hours |
 | `ocrqueue:usage:<day>:<tenant>` | hash | jobs, pages, cpu_s, bytes, cost of that day since 1970 | 400 days |
+| `ocrqueue:month:<tenant>` | hash | `pages`, `cost` of the days of this month before `day` | a day |
+| `ocrqueue:usage_tenants` | sorted set | tenant -> the last day on which it has used something | 400 days |
+| `ocrqueue:limits` | hash | tenant -> JSON of its TenantLimits: `limits` | for good |
+| `ocrqueue:reserved:<tenant>` | hash | `jobs` at work that count for its month, their `cost` | while one is |
+| `ocrqueue:rate:<tenant>` | hash | `tokens`: jobs that it may submit now; `at`: counted when | until it is full |
+| `ocrqueue:api_keys` | hash | id -> JSON of an ApiKey, with a sum of what was shown: `api_keys` | until revoked |
+| `ocrqueue:api_keys_used` | hash | id -> ms when last used, to the minute | as its key |
+| `ocrqueue:key_rate:<id>` | hash | `tokens`: requests that the API key may make now; `at` | until it is full |
 | `ocrqueue:bucket:<engine>` | hash | `tokens`: requests that its service may get; `at`: counted when | a day idle |
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
@@ -58,6 +66,18 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:secret:<id>` | string | the password of the job's PDF | until the job's end |
 | `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
+| `ocrqueue:webhooks` | hash | tenant -> the URL that is told of ends of its jobs and batches | for good |
+| `ocrqueue:webhook_secrets` | hash | tenant -> its secrets as JSON, the newest first; two at most | for good |
+| `ocrqueue:webhooks_off` | sorted set | `<tenant> <sha1 of URL>` that answered 410 -> when | the newest 10,000 |
+| `ocrqueue:notice:<notice>` | hash | what is to be told of an end, fields below | until told, then a while |
+| `ocrqueue:notices:<tenant> <host>` | sorted set | notice -> when it is due, or its lease ends | while one waits |
+| `ocrqueue:notices_in_hand:<tenant> <host>` | sorted set | notice -> when its sender's lease ends | until settled |
+| `ocrqueue:notices_taken:<token>` | list | what a sender claimed, for its answer may be lost | a lease |
+| `ocrqueue:notice_lanes` | sorted set | `<tenant> <host>` -> when to look there | while a notice waits |
+| `ocrqueue:notice_lanes_failing` | sorted set | the same, of those whose last attempt failed | while one waits |
+| `ocrqueue:notices_failed` | sorted set | notice that nobody took -> when it was given up | `dead_letter_ttl_s` |
+| `ocrqueue:notices_of:<id>` | sorted set | notice of a job -> until when it is kept | as its last notice |
+| `ocrqueue:bucket_events` | hash | submitted, known, ignored -> how many events of buckets became that | for good |
 | `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
@@ -71,8 +91,9 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `state` | queued, running, succeeded, partial, failed or cancelled | always |
 | `job` | the Job as JSON | always |
 | `queued_at` | time of submission | always |
-| `tenant`, `tag`, `batch`, `reply_to` | the job's, to be found without reading its JSON | where it has one |
+| `tenant`, `tag`, `batch`, `reply_to`, `webhook` | the job's, to be found without reading its JSON | where it has one |
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
+| `reserved` | what a page costs at most; it counts towards its tenant's limits a month | until the end, if so |
 | `routed` | 1: more than one engine may read it | always, for such a job |
 | `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
 | `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
@@ -117,6 +138,19 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
 | `sidesteps` | how often it was moved to a side lane | once it was |
 | `denied` | 1: a worker whose own access is as it should be was denied access for it | once it was |
+
+Fields of a notice.
+
+| field | holds | present |
+| --- | --- | --- |
+| `tenant`, `url` | whose it is, and who is told | always |
+| `made_at`, `attempts` | when, or when replayed; how often it was tried since | always |
+| `job`, `outcome` | of the end of a job: its id, and JSON of its Outcome | of a job |
+| `tag`, `batch`, `queued_at`, `started_at`, `finished_at` | as in its record at its end | where it has them |
+| `batch`, `jobs`, `succeeded`, `partial`, `failed`, `cancelled`, `finished_at` | its counts at its end | of a batch |
+| `token` | of the claim that a sender has it by | in a hand |
+| `log` | JSON of the attempts, a line each, the newest 32 | once there was one |
+| `state`, `ended_at` | delivered or failed; since when | once it is |
 
 Fields of a batch.
 
@@ -259,6 +293,27 @@ class Keys:
     def usage(self, day: int, tenant: str) -> str:
         return f"{self.root}usage:{day}:{tenant}"
 
+    def usage_tenants(self) -> str:
+        return f"{self.root}usage_tenants"
+
+    def limits(self) -> str:
+        return f"{self.root}limits"
+
+    def reserved(self, tenant: str) -> str:
+        return f"{self.root}reserved:{tenant}"
+
+    def rate(self, tenant: str) -> str:
+        return f"{self.root}rate:{tenant}"
+
+    def api_keys(self) -> str:
+        return f"{self.root}api_keys"
+
+    def api_keys_used(self) -> str:
+        return f"{self.root}api_keys_used"
+
+    def key_rate(self, key_id: str) -> str:
+        return f"{self.root}key_rate:{key_id}"
+
     def minute(self, minute: int) -> str:
         return f"{self.root}minute:{minute}"
 
@@ -295,6 +350,36 @@ class Keys:
 
     def children(self) -> str:
         return f"{self.root}children"
+
+    def webhooks(self) -> str:
+        return f"{self.root}webhooks"
+
+    def webhook_secrets(self) -> str:
+        return f"{self.root}webhook_secrets"
+
+    def webhooks_off(self) -> str:
+        return f"{self.root}webhooks_off"
+
+    def bucket_events(self) -> str:
+        return f"{self.root}bucket_events"
+
+    def notice(self, notice: str) -> str:
+        return f"{self.root}notice:{notice}"
+
+    def notices(self, lane: str) -> str:
+        return f"{self.root}notices:{lane}"
+
+    def notices_in_hand(self, lane: str) -> str:
+        return f"{self.root}notices_in_hand:{lane}"
+
+    def notice_lanes(self, *, failing: bool) -> str:
+        return f"{self.root}notice_lanes{'_failing' if failing else ''}"
+
+    def notices_failed(self) -> str:
+        return f"{self.root}notices_failed"
+
+    def notices_of(self, job_id: str) -> str:
+        return f"{self.root}notices_of:{job_id}"
 
     def events(self, job_id: str) -> str:
         """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""

@@ -42,6 +42,8 @@ class Outcome(BaseModel):
     timings: Timings = Timings()
     stored_anew: bool = Field(default=False, exclude=True)
     """Whether the result was stored by the attempt itself: none of another attempt stood there. Not kept in Redis."""
+    input_bytes: int = Field(default=0, exclude=True)
+    """Size of what was read, where it is known: for usage. Not kept in the record."""
     error: ErrorInfo | None = None
 
     @classmethod
@@ -59,6 +61,7 @@ class Outcome(BaseModel):
             device=document.engine.device,
             trail=document.trail,
             agreement=document.mean_agreement,
+            input_bytes=document.input.bytes or 0,
             timings=timings or document.timings,
             error=document.errors[0] if document.errors else None,
         )

@@ -56,6 +56,19 @@ METRICS: Final = (
     Metric("ocrqueue_jobs_delayed", "gauge", "Parts of jobs in a pause before their next attempt."),
     Metric("ocrqueue_dead_letters", "gauge", "Jobs that failed for a reason that may pass."),
     Metric(
+        "ocrqueue_webhooks_overdue_seconds",
+        "gauge",
+        "How long the notice that is due for longest has waited for `ocrqueue webhooks send`; failing hosts aside.",
+    ),
+    Metric("ocrqueue_webhooks_failing_hosts", "gauge", "Hosts that notices wait for, and that failed the last time."),
+    Metric("ocrqueue_webhooks_failed", "gauge", "Notices that nobody took within 75 hours, or that met a 410."),
+    Metric(
+        "ocrqueue_bucket_events",
+        "gauge",
+        "Events of buckets since the beginning, by what became of them: submitted, known or ignored.",
+        ("became",),
+    ),
+    Metric(
         "ocrqueue_billed_pages",
         "gauge",
         "Pages given to a service that costs money, in this calendar month (UTC).",
@@ -66,6 +79,21 @@ METRICS: Final = (
         "gauge",
         "What these pages cost, in the currency of OCRQUEUE_ENGINE_PAGE_COST.",
         ("engine",),
+    ),
+    *(
+        Metric(
+            f"ocrqueue_tenant_month_{name}",
+            "gauge",
+            f"{what} of a tenant in this calendar month (UTC); of the 100 tenants that have used something last.",
+            ("tenant",),
+        )
+        for name, what in (
+            ("jobs", "Jobs that have ended,"),
+            ("pages", "Pages that were read,"),
+            ("cpu_seconds", "Processor time,"),
+            ("bytes", "Bytes of what was read,"),
+            ("cost", "What its pages have cost, in the currency of OCRQUEUE_ENGINE_PAGE_COST,"),
+        )
     ),
 )
 """In the order in which they are served."""

@@ -32,6 +32,7 @@ class ClientOverrides(TypedDict, total=False):
     default_languages: Sequence[str] | str
     engines: Sequence[str] | str
     max_queue_length: int | str | PerEngine
+    gateway_secret: str | SecretStr | None
     auto_engines: Sequence[str] | str
     engines_on_demand: Sequence[str] | str
     auto_policy: Literal["order", "shortest", "cheapest"]
@@ -71,4 +72,9 @@ class ClientOverrides(TypedDict, total=False):
     max_memory_per_child_mib: int | str | PerEngine
     max_jobs_per_child: int | str | PerEngine
     job_memory_limit_mib: int | str | PerEngine
+    webhook_schemes: Sequence[str] | str
+    webhook_hosts: Sequence[str] | str
+    webhook_allow_private_addresses: bool
+    webhook_allowed_networks: Sequence[str] | str
+    webhook_timeout_s: float
     tracing: Literal["off", "otlp"]

@@ -15,6 +15,7 @@ from ocrqueue.job import Job, describe_validation_error
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.jobs.request import JobRequest, checked_reference, parse_json
 from ocrqueue_gateway.settings import GatewaySettings
 
@@ -96,10 +97,12 @@ class Lines:
         if self.once:
             fields["idempotency_key"] = f"{self.batch}:{sha256(asked.custom_id.encode()).hexdigest()}"
         try:
-            return Job.model_validate(fields)
+            job = Job.model_validate(fields)
         except ValidationError as error:
             complaints = describe_validation_error(error)
-        raise JobMalformed(complaints, remedy="Compare the line with BatchLine in /v1/openapi.json.")
+            raise JobMalformed(complaints, remedy="Compare the line with BatchLine in /v1/openapi.json.") from None
+        check_engines(self.caller, self.settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
+        return job
 
 
 def check_count(file: IO[bytes], limits: GatewaySettings) -> None:

@@ -13,6 +13,7 @@ from ocrqueue.errors import StorageNotFound, StorageUnavailable
 from ocrqueue.job.names import OutputFormat
 from ocrqueue.submitting.image_input import HashedFile
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.jobs.idempotency import claimed, fingerprint_of, key_of
 from ocrqueue_gateway.jobs.preferences import Preferences
 from ocrqueue_gateway.jobs.received import Received, received
@@ -33,6 +34,13 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
         is_new, status = job_id is None, None
         if job_id is None:
             fields = fields_of(given.asked, caller, key)
+            check_engines(
+                caller,
+                queue.settings,
+                engine=fields.get("engine"),
+                fallback=fields.get("fallback"),
+                compare=fields.get("compare"),
+            )
             try:
                 job = await queue.submit(given.image, **fields)
             except StorageNotFound as error:  # the bucket or folder itself

@@ -121,7 +121,7 @@ async def ask(request: Request, caller: Cancelling, asked: ActionRequest) -> Res
     queue: AsyncOcrQueue = request.app.state.queue
     wanted: dict[str, Any] = {name: getattr(asked.filter, name) for name in asked.filter.model_fields_set}
     all_jobs, owner = asked.all_jobs, None
-    if "admin" not in caller.scopes:
+    if not caller.is_operator:
         owner = caller.tenant
         _check_given(asked, owner)
         wanted["tenant"] = owner or NO_NAME
@@ -140,6 +140,6 @@ async def action(request: Request, caller: Reading, action_id: ActionId) -> Acti
     """How far an action is."""
     queue: AsyncOcrQueue = request.app.state.queue
     status = await queue.actions.status(action_id)
-    if "admin" not in caller.scopes and status.owner != caller.tenant:
+    if not caller.is_operator and status.owner != caller.tenant:
         raise ActionUnknown(f"No action {action_id}.")
     return ActionView.of(status)

@@ -13,6 +13,7 @@ from ocrqueue.core.pauses import Pause
 from ocrqueue.job import is_lane
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.ownership import tenant_filter
 from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.operating.actions import who
 from ocrqueue_gateway.operating.views import DeadView, EngineView, PauseRequest, PauseView, QueueView, WorkerView
@@ -21,7 +22,7 @@ from ocrqueue_gateway.problems import responses
 router = APIRouter(tags=["operating"])
 
 Reading = Annotated[Caller, Depends(require("read"))]
-Operator = Annotated[Caller, Depends(require("admin"))]
+Operator = Annotated[Caller, Depends(require("admin", operator=True))]
 QueueName = Annotated[
     str,
     Path(
@@ -33,7 +34,12 @@ QueueName = Annotated[
 ]
 TenantName = Annotated[
     str,
-    Path(max_length=64, pattern=r"^[A-Za-z0-9_.-]+$", description="`-`: the jobs that name none.", examples=["acme"]),
+    Path(
+        max_length=64,
+        pattern=r"^(-|[A-Za-z0-9][A-Za-z0-9_.@-]*)$",
+        description="`-`: the jobs that name none.",
+        examples=["acme"],
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 _COMMON: Final = (401, 403, 429, 503)
@@ -73,7 +79,7 @@ async def dead(
 ) -> DeadView:
     """Jobs that failed for a reason that may pass, to be looked at and replayed: an operator's all, else one's own."""
     queue: AsyncOcrQueue = request.app.state.queue
-    tenant = None if "admin" in caller.scopes else caller.tenant or NO_NAME
+    tenant = tenant_filter(caller, None)
     page = await queue.dead_letters.page(limit=limit, after=cursor, code=code, tenant=tenant)
     counts = await queue.dead_letters.by_code(code=code, tenant=tenant)
     return DeadView(jobs=tuple(map(JobView.of, page.jobs)), next=page.next, by_code=counts)

@@ -67,7 +67,7 @@ class QueueView(View):
 
     @classmethod
     def of(cls, queue: QueueInfo, caller: Caller) -> Self:
-        is_operator = "admin" in caller.scopes
+        is_operator = caller.is_operator
         return cls(
             name=queue.name,
             engine=queue.engine,

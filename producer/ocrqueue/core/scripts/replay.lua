@@ -1,6 +1,6 @@
 #!lua
 -- uses: root, clock, as_text, is_final, ended_ids, places, inputs, batch_keys, job_lists
--- uses: batches, attempts, audit
+-- uses: webhooks, batches, lines, attempts, audit
 -- REPLAY: jobs that have failed go into their first engine's lane again, under their ids.
 -- ARGV root, run (see shared/audit.lua), entries (JSON: [[id, lane, kind, engine that had the last
 --   attempt], ...]), the JSON text of each job
@@ -28,7 +28,7 @@ local function replay(id, lane, kind, engine, job)
   if batch then return_to_batch(id, tenant, batch, sequence) end
   redis.call('ZREM', root .. 'dead', id)
   redis.call('SREM', root .. 'leftovers', id)
-  is_to_live_again(id)
+  is_to_live_again(id, tenant)
   if input then refer_to_input(input_of(job), id) end
   put_in_lane(id, lane, tenant or '', sequence)
   ring(lane, tenant or '')
