@@ -52,10 +52,10 @@ def in_flight(each: Replica) -> int:
 
 
 @contextmanager
-def waiting(url: str, jobs: list[str]) -> Iterator[Told]:
+def waiting(url: str, jobs: list[str], key: str) -> Iterator[Told]:
     """So many clients; at the end of the block all have been told."""
     told = Told()
-    task = wait_for_all(url, [jobs[number % len(jobs)] for number in range(POLLS)], jobs[:STREAMS], told)
+    task = wait_for_all(url, [jobs[number % len(jobs)] for number in range(POLLS)], jobs[:STREAMS], told, key)
     thread = threading.Thread(target=lambda: asyncio.run(asyncio.wait_for(task, 120)), name="clients")
     thread.start()
     try:
@@ -69,9 +69,11 @@ def test_all_who_wait_are_told_in_time_and_a_replica_that_ends_loses_nobody(
     idle: OcrQueue, settings: Settings, tmp_path: Path
 ) -> None:
     need_program("nginx")
+    # what a proxy brings is from anywhere: no key, no answer
+    key = idle.api_keys.create(scopes=["read"]).text
     first, second = ([idle.submit("s3://b/page.png", engine="null").id for _ in range(20)] for _ in range(2))
     with two(settings, tmp_path) as (both, url):
-        with waiting(url, first) as told:
+        with waiting(url, first, key) as told:
             wait_until(lambda: sum(map(in_flight, both)) == POLLS + STREAMS, 60, "all wait")
             assert min(map(in_flight, both)) > 0, "nginx sends to both"
             assert sum(each.memory_bytes() for each in both) < 400 * 2**20
@@ -82,7 +84,7 @@ def test_all_who_wait_are_told_in_time_and_a_replica_that_ends_loses_nobody(
         assert told.asked == 0
 
         ending, staying = both
-        with waiting(url, second) as told:
+        with waiting(url, second, key) as told:
             wait_until(lambda: sum(map(in_flight, both)) == POLLS + STREAMS, 60, "all wait")
             waited_there = in_flight(ending)
             began = time.monotonic()
