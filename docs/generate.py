@@ -28,6 +28,7 @@ from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_MET
 from ocrqueue.monitoring.installation_metrics import UP
 from ocrqueue.monitoring.metric import Metric
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.operating.metrics import METRICS as GATEWAY_METRICS
 from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.engines.null import NullOptions
 from ocrqueue_worker.engines.rapid import RapidOptions
@@ -113,6 +114,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "vision-options": fields_of(VisionOptions, "option"),
         "vision-languages": lambda: ", ".join(f"`{name}`" for name in sorted(HINTS)),
         "installation-metrics": metrics_of((UP, *INSTALLATION_METRICS)),
+        "gateway-metrics": metrics_of(GATEWAY_METRICS),
         "worker-metrics": metrics_of((*WORKER_METRICS, *GAUGES)),
         "null-options": fields_of(NullOptions, "option"),
     }

@@ -38,6 +38,8 @@ from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
+from ocrqueue.job import Job
+from ocrqueue.job.references import is_reference
 from ocrqueue.operations.faces import AsyncManyJobs, Result
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead, page_of
 from ocrqueue.operations.plan import Operations
@@ -50,7 +52,8 @@ from ocrqueue.submitting.aio_sending import submit_in_order
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.pending import PendingJobs
 from ocrqueue.submitting.submission import JobFields, begin_job, finish_job, is_one, may_block, several, several_async
-from ocrqueue.tracing import submission_span
+from ocrqueue.submitting.together import Together
+from ocrqueue.tracing import current_traceparent, submission_span
 from ocrqueue.waiting.aio_subscriber import AsyncSubscriber
 from ocrqueue.waiting.watch import Watch
 
@@ -71,6 +74,7 @@ _MOVES: Final = (
     "delete",
     "find",
     "close_batch",
+    "authenticate",
     "ask_action",
     "take_action",
     "keep_action",
@@ -85,11 +89,12 @@ AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
 class AsyncSubmittedJob:
     """One job, known by its id. The methods are those of SubmittedJob, awaitable."""
 
-    __slots__ = ("_queue", "id")
+    __slots__ = ("_queue", "_queued", "id")
 
-    def __init__(self, queue: AsyncOcrQueue, job_id: str) -> None:
+    def __init__(self, queue: AsyncOcrQueue, job_id: str, queued: JobStatus | None = None) -> None:
         self._queue = queue
         self.id = job_id
+        self._queued = queued
 
     def __repr__(self) -> str:
         return f"AsyncSubmittedJob({self.id!r})"
@@ -151,6 +156,11 @@ class AsyncSubmittedJob:
         return await self._queue.delete(self.id)
 
 
+def status_when_queued(job: AsyncSubmittedJob) -> JobStatus | None:
+    """What submit() was told of the job in the same round trip; None: it was not, or is an earlier one."""
+    return job._queued  # of the class above
+
+
 class AsyncOcrQueue(AsyncManyJobs):
     """A connection to one installation, for one event loop."""
 
@@ -170,6 +180,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriber = AsyncSubscriber(self.settings, self.client, self.statuses)
         self._router = Router(self.settings, self._read_engines_from_thread)
+        self._together = Together(self.arguments, self._submit_jobs)
 
     async def __aenter__(self) -> Self:
         return self
@@ -182,6 +193,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def close(self) -> None:
         # a thread may still build what was to be submitted: what it asks now would connect anew
         self._loop = None
+        await self._together.close()
         await self._subscriber.close()
         await self.client.aclose()
         if "_blocking_registry" in self.__dict__:
@@ -228,8 +240,39 @@ class AsyncOcrQueue(AsyncManyJobs):
         self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
     ) -> AsyncSubmittedJob:
         """Queue one image; see OcrQueue.submit."""
+        if wait_for_room == 0 and isinstance(image, str) and (made := self._made_at_once(image, fields)) is not None:
+            return await self._submit_one(made)
         (job,) = await self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
+
+    def _made_at_once(self, image: str, fields: JobFields) -> Job | None:
+        """The job of a reference, where nothing is to be read or asked for it: no thread is needed."""
+        if not is_reference(image):
+            return None
+        is_ready = True
+
+        def prepare(job: Job) -> Job:
+            nonlocal is_ready
+            prepared = self._router.prepare_at_once(job)
+            is_ready = prepared is not None
+            return job if prepared is None else prepared
+
+        made = begin_job(image, self.settings, prepare, fields).job
+        return made if is_ready else None
+
+    async def _submit_one(self, job: Job) -> AsyncSubmittedJob:
+        submitted: list[AsyncSubmittedJob] = []
+        with submission_span(self.settings, submitted):
+            # jobs that are sent in one step are of one trace
+            together = self._together if current_traceparent() is None else Together(self.arguments, self._submit_jobs)
+            queued = await together.submit(job)
+            submitted.append(AsyncSubmittedJob(self, queued.job_id, queued.status))
+        return submitted[0]
+
+    async def _submit_jobs(self, jobs: Sequence[Job]) -> tuple[list[Any], int, list[list[bytes | None]]]:
+        keys = self.arguments.keys
+        reading = [("HMGET", keys.record(job.id), "state", "queued_at") for job in jobs]
+        return await self._submit_with(self.arguments.submit(jobs), reading)
 
     async def submit_many(
         self,
@@ -286,21 +329,35 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
         """See Registry."""
-        with broker_errors():
-            if not self.settings.submit_replicas:
+        if not self.settings.submit_replicas:
+            with broker_errors():
                 return await self._scripts["submit"](args=arguments), 0
-            try:
-                return await self._submit_and_wait(arguments)
-            except NoScriptError:
-                await self.client.script_load(self._scripts["submit"].script)
-                return await self._submit_and_wait(arguments)
-
-    async def _submit_and_wait(self, arguments: Arguments) -> tuple[list[Any], int]:
-        async with self.client.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(self._scripts["submit"].sha, 0, *arguments)
-            pipeline.wait(*self.arguments.wait())
-            answer, replicas = await pipeline.execute()
+        answer, replicas, _ = await self._submit_with(arguments, ())
         return answer, replicas
+
+    async def _submit_with(
+        self, arguments: Arguments, reading: Sequence[Sequence[str]]
+    ) -> tuple[list[Any], int, list[Any]]:
+        """SUBMIT, how many replicas have its jobs, and the answers to other commands, in one round trip."""
+        script = self._scripts["submit"]
+        with broker_errors():
+            try:
+                return await self._submit_pipeline(script.sha, arguments, reading)
+            except NoScriptError:
+                await self.client.script_load(script.script)
+                return await self._submit_pipeline(script.sha, arguments, reading)
+
+    async def _submit_pipeline(
+        self, sha: str, arguments: Arguments, reading: Sequence[Sequence[str]]
+    ) -> tuple[list[Any], int, list[Any]]:
+        async with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.evalsha(sha, 0, *arguments)
+            if self.settings.submit_replicas:
+                pipeline.wait(*self.arguments.wait())
+            for command in reading:
+                pipeline.execute_command(*command)
+            answer, *read = await pipeline.execute()
+        return answer, read.pop(0) if self.settings.submit_replicas else 0, read
 
     def _announce_from_thread(self, name: str, job_id: str) -> bool:
         """For uploads; see Registry.announce_input."""

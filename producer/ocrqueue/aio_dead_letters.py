@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, Unpack
 
 from ocrqueue.core import JobStatus, Registry
 from ocrqueue.core.dead_letters import DeadLetters
+from ocrqueue.core.job_filter import Wanted
+from ocrqueue.core.job_lists import JobPage
 
 Answer = TypeVar("Answer")
 
@@ -30,6 +32,14 @@ class AsyncDeadLetters:
     async def list(self, limit: int = 1000) -> list[JobStatus]:
         """See DeadLetters.list."""
         return await self._in_thread(lambda registry: DeadLetters(registry).list(limit))
+
+    async def page(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
+        """See DeadLetters.page."""
+        return await self._in_thread(lambda registry: DeadLetters(registry).page(limit=limit, after=after, **wanted))
+
+    async def by_code(self, *, most: int = 10_000, **wanted: Unpack[Wanted]) -> dict[str, int]:
+        """See DeadLetters.by_code."""
+        return await self._in_thread(lambda registry: DeadLetters(registry).by_code(most=most, **wanted))
 
     async def get(self, job_id: str) -> JobStatus:
         """See DeadLetters.get."""

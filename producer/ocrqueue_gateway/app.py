@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.access.routes import router as usage
 from ocrqueue_gateway.batches.routes import router as batches
 from ocrqueue_gateway.bucket_events.routes import router as bucket_events
 from ocrqueue_gateway.bucket_events.rules import load_rules
@@ -17,11 +18,18 @@ from ocrqueue_gateway.hardening.limits import harden
 from ocrqueue_gateway.jobs.routes import router as jobs
 from ocrqueue_gateway.jobs.uploads import router as uploads
 from ocrqueue_gateway.lifespan import lifespan_of
-from ocrqueue_gateway.openapi import describe
+from ocrqueue_gateway.openapi import describe, operation_id
+from ocrqueue_gateway.operating.actions import router as actions
+from ocrqueue_gateway.operating.probes import add_probes
+from ocrqueue_gateway.operating.routes import router as operating
 from ocrqueue_gateway.problems import add_problem_handlers
 from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
 PREFIX: Final = "/v1"
+_ABOUT: Final = """Jobs that read images and documents: submit, wait, fetch text, words and searchable PDFs.
+
+Errors are `application/problem+json` (RFC 9457), with a `code` for programs and a `remedy` for people.
+"""
 
 
 def create_app(settings: GatewaySettings | None = None, client_settings: Settings | None = None) -> FastAPI:
@@ -33,10 +41,12 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app = FastAPI(
         title="ocrqueue",
         version=version("ocrqueue-gateway"),
+        description=_ABOUT,
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan_of(client_settings),
     )
     app.state.settings = settings
@@ -48,10 +58,9 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(bucket_events, prefix=PREFIX)
     app.include_router(uploads, prefix=PREFIX)
     app.include_router(batches, prefix=PREFIX)
-
-    @app.get("/healthz", include_in_schema=False)
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
+    app.include_router(usage, prefix=PREFIX)
+    app.include_router(operating, prefix=PREFIX)
+    app.include_router(actions, prefix=PREFIX)
+    add_probes(app, PREFIX)
     describe(app)
     return app

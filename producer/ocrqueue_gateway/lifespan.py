@@ -11,6 +11,8 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.settings import Settings
 from ocrqueue_gateway.jobs.estimates import Estimates
 from ocrqueue_gateway.jobs.rendering import Renderer
+from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
+from ocrqueue_gateway.operating.readiness import Readiness
 
 
 def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -22,6 +24,11 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
             app.state.queue = queue
             app.state.estimates = Estimates()
             app.state.renderer = Renderer(queue.settings.image_max_pixels)
-            yield
+            app.state.readiness = Readiness(queue)
+            try:
+                async with carrying_out_actions(app, queue):
+                    yield
+            finally:
+                await app.state.readiness.close()
 
     return lifespan

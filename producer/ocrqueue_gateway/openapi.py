@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from ocrqueue.document import Document
@@ -14,7 +15,8 @@ from ocrqueue_gateway.batches.lines import BatchLine
 from ocrqueue_gateway.batches.view import BatchResult
 from ocrqueue_gateway.jobs.request import JobOptions, JobRequest
 from ocrqueue_gateway.jobs.uploads import UploadRequest
-from ocrqueue_gateway.problems import Problem
+from ocrqueue_gateway.problems import Problem, responses
+from ocrqueue_gateway.settings import GatewaySettings
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _STREAMED: Final[Sequence[type[BaseModel]]] = (
@@ -41,6 +43,11 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def operation_id(route: APIRoute) -> str:
+    """What clients that are generated call the operation: `jobs_submit`."""
+    return "_".join([*map(str, route.tags[:1]), route.name])
+
+
 def _made(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(
         title=app.title, version=app.version, routes=app.routes, openapi_version="3.1.0", description=app.description
@@ -52,4 +59,16 @@ def _made(app: FastAPI) -> dict[str, Any]:
             schemas.setdefault(name, part)
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which problems stand for
         schemas.pop(name, None)
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            if "security" in operation:
+                _say_who_may(operation, app.state.settings)
     return made
+
+
+def _say_who_may(operation: dict[str, Any], settings: GatewaySettings) -> None:
+    """What is answered to a key that will not do; and where none is asked for, that."""
+    if settings.is_local or settings.allow_no_keys:
+        operation["security"].append({})
+    for status, told in responses(401, 403, 429).items():
+        operation["responses"].setdefault(str(status), told)

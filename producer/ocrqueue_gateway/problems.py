@@ -50,6 +50,13 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "job.not_finished": 409,
         "job.unknown": 404,
         "job.deletion_pending": 503,
+        "key.attempts_exceeded": 429,
+        "key.expired": 401,
+        "key.forbidden": 403,
+        "key.invalid": 401,
+        "key.missing": 401,
+        "key.rate_exceeded": 429,
+        "key.unknown": 404,
         "output.missing": 404,
         "page.not_found": 404,
         "queue.full": 503,
@@ -66,8 +73,9 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "storage.denied": 503,
         "storage.not_found": 410,
         "storage.unavailable": 503,
+        "tenant.limited": 429,
         "upload.no_room": 503,
-        "upload.unsupported": 501,
+        "upload.unsupported": 409,
         "worker.unknown": 404,
     }
 )
@@ -142,9 +150,16 @@ def problem_response(
         more["connection"] = "close"
     if problem.status in (429, 503):
         more.setdefault("retry-after", str(_retry_after_s(info)))
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        more.setdefault("www-authenticate", _challenge(info))
     return JSONResponse(
         problem.model_dump(mode="json", exclude_none=True), problem.status, headers=more, media_type=MEDIA_TYPE
     )
+
+
+def _challenge(info: ErrorInfo) -> str:
+    """As RFC 6750 has it: an error only of a key that came."""
+    return 'Bearer realm="ocrqueue"' + ("" if info.code == "key.missing" else ', error="invalid_token"')
 
 
 def _title(info: ErrorInfo) -> str:

@@ -55,4 +55,6 @@ def serving(settings: GatewaySettings) -> dict[str, Any]:
         "http": TimedProtocol,
         "h11_max_incomplete_event_size": settings.max_header_bytes,
         "server_header": False,
+        # it is the proxy's; and keys may be in a query, as some clients send them
+        "access_log": False,
     }

@@ -45,14 +45,29 @@ def listen(host: str, port: int, *, or_next: bool = False) -> socket.socket:
 
     `or_next`: where the port is taken, the next one that is free. Raises OSError.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in range(port, min(port + _PORTS_TRIED, 65536)):
         try:
-            return socket.create_server((host, candidate), family=family, backlog=_BACKLOG)
+            return _bound(host, candidate)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not or_next:
                 raise
     raise OSError(errno.EADDRINUSE, f"Ports {port} to {candidate} are taken")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off for sockets that name TCP alone, and with it each answer would take 40 ms:
+    # socket.create_server() names none
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        # only now the port is ours alone: many may have bound to it
+        made.listen(_BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def url_of(listener: socket.socket, *, tls: bool = False) -> str:

@@ -31,7 +31,8 @@ class GatewaySettings(BaseSettings):
     port: int = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0: any that is free.")
     allow_no_keys: bool = Field(
         default=False,
-        description="Listen beyond this machine although no key exists. Then whoever reaches it may do everything.",
+        description="Answer requests without an API key although others than this machine reach it. Then whoever "
+        "reaches it may do everything.",
     )
     allowed_hosts: Names = Field(
         default=(),

@@ -9,6 +9,7 @@ import click
 
 from tests.benchmarks.accuracy import accuracy
 from tests.benchmarks.fallback import fallback
+from tests.benchmarks.gateway import gateway
 from tests.benchmarks.jobs import jobs
 from tests.benchmarks.keras import keras
 from tests.benchmarks.many import many
@@ -38,6 +39,7 @@ main.add_command(many)
 main.add_command(moves)
 main.add_command(pictures)
 main.add_command(prepared)
+main.add_command(gateway)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

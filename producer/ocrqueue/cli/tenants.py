@@ -1,17 +1,18 @@
-"""`ocrqueue tenants`, and `ocrqueue tenants weight`."""
+"""`ocrqueue tenants`, `ocrqueue tenants weight` and `ocrqueue tenants limit`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
-from ocrqueue.cli.output import json_option, print_json, print_table, say
+from ocrqueue.cli.output import json_option, print_fields, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import tenants as core
 from ocrqueue.core.job_filter import NO_NAME
+from ocrqueue.core.limits import TenantLimits
 from ocrqueue.job import TENANT
 
 _LEAST: Final = 0.001
@@ -22,7 +23,7 @@ _MOST: Final = 1000.0
 @json_option
 @click.pass_context
 def tenants(context: click.Context, as_json: bool) -> None:
-    """Show tenants that wait, and set their shares.
+    """Show tenants that wait, and set their shares and limits.
 
     A lane's turns go round among the tenants that wait there, by weight: one of weight 3 has three jobs taken for each
     of another with 1, which is what all have that were given none. `-` stands for jobs without a tenant. Of each lane
@@ -39,13 +40,14 @@ def tenants(context: click.Context, as_json: bool) -> None:
         say("no tenant waits")
         return
     print_table(
-        ["tenant", "weight>", "paused", "waiting>", "lanes"],
+        ["tenant", "weight>", "paused", "waiting>", "limits", "lanes"],
         (
             [
                 tenant.name or NO_NAME,
                 f"{tenant.weight:g}",
                 "yes" if tenant.paused else "-",
                 str(sum(tenant.waiting.values())),
+                ", ".join(f"{name} {value}" for name, value in _told(tenant.limits)) or "-",
                 ", ".join(f"{lane} {parts}" for lane, parts in tenant.waiting.items()) or "-",
             ]
             for tenant in found
@@ -64,6 +66,65 @@ def weight(pairs: tuple[str, ...]) -> None:
     weights = parse_weights(pairs)
     with OcrQueue() as queue:
         core.set_weights(queue.registry, weights)
+
+
+Value = TypeVar("Value")
+
+
+def _or_none(parse: Callable[[str], Value]) -> Callable[[Any, click.Parameter, str | None], Value | str | None]:
+    """An option's value, or None for the word `none`. What is not given stays "", and changes nothing."""
+
+    def value_of(_: Any, option: click.Parameter, text: str | None) -> Value | str | None:
+        if text is None:
+            return ""
+        if text == "none":
+            return None
+        try:
+            return parse(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is no such number, nor `none`.", param=option) from None
+
+    return value_of
+
+
+@tenants.command()
+@click.argument("name")
+@click.option("--rate", callback=_or_none(str), metavar="N/UNIT", help="Jobs in a time: 10/s, 600/m, 5000/h, 20000/d.")
+@click.option("--waiting", callback=_or_none(int), metavar="N", help="Jobs, and parts of jobs, that wait in all lanes.")
+@click.option("--pages-a-month", callback=_or_none(int), metavar="N", help="Pages in a calendar month, in UTC.")
+@click.option(
+    "--budget-a-month",
+    callback=_or_none(float),
+    metavar="AMOUNT",
+    help="What pages of engines that cost money may come to, by OCRQUEUE_ENGINE_PAGE_COST.",
+)
+@json_option
+def limit(name: str, as_json: bool, **given: Any) -> None:
+    """Set what the tenant NAME may have, or show it.
+
+    What goes beyond is refused as it is submitted, through whichever door: tenant.limited. `none` takes a limit away.
+    NAME is `-` for jobs without a tenant.
+    """
+    changes = {what: value for what, value in given.items() if value != ""}
+    tenant = "" if name == NO_NAME else name
+    with OcrQueue() as queue:
+        limits = queue.limit_tenant(tenant, **changes) if changes else queue.tenant_limits(tenant)
+    if as_json:
+        print_json({"tenant": tenant, **limits.model_dump(mode="json"), "rate": limits.rate and str(limits.rate)})
+    elif told := _told(limits):
+        print_fields(told)
+    else:
+        say(f"{name} has no limit")
+
+
+def _told(limits: TenantLimits) -> list[tuple[str, str]]:
+    given = {
+        "rate": limits.rate,
+        "waiting": limits.waiting,
+        "pages a month": limits.pages_a_month,
+        "budget a month": None if limits.budget_a_month is None else f"{limits.budget_a_month:.2f}",
+    }
+    return [(name, str(value)) for name, value in given.items() if value is not None]
 
 
 def parse_weights(pairs: Sequence[str]) -> dict[str, float]:

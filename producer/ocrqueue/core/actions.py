@@ -124,7 +124,7 @@ def action_status(arguments: ScriptArguments, action_id: str) -> Steps[ActionSta
         [("HGETALL", arguments.keys.action(action_id)), ("HGET", arguments.keys.audit(), f"{action_id}:jobs")]
     )
     if not stored:
-        raise ActionUnknown(f"No action {ascii(action_id)[1:61]}.")
+        raise ActionUnknown(f"No action {ascii(action_id)[1:-1][:60]}.")
     fields = {name.decode(): value.decode(errors="replace") for name, value in stored.items()}
     told = json.loads(fields.get("outcome", "{}"))
     return ActionStatus.model_validate(

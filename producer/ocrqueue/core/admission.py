@@ -10,18 +10,22 @@ connection, such as one to a primary that has taken over meanwhile, WAIT would a
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
-from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull
+from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull, TenantLimited
 from ocrqueue.job import Job
 
 _LONGEST_PAUSE_S: Final = 15.0
+_MONTHLY: Final = ("pages_a_month", "budget_a_month")
+_RATE: Final = "rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,86 @@ class Refusal:
         """When there should be room for so many jobs, or for as many as the queue holds."""
         return retry_after_s(self.waiting - self.limit + min(jobs, self.limit), self.rate)
 
+    @property
+    def enough(self) -> int:
+        """For how many jobs room is waited for: half a queue at most, it is not to run dry meanwhile."""
+        return max(1, self.limit // 2)
+
+    @property
+    def may_be_waited_for(self) -> bool:
+        return True
+
+    def error(self, pending: int, submitted: int) -> QueueFull:
+        retry_after = self.retry_after_s(pending)
+        when = f"room is expected in {retry_after} s" if self.rate else "none has ended in the last 5 minutes"
+        return QueueFull(
+            f"{self.waiting} jobs wait for {self.engine}, and {self.limit} may; {when}.",
+            engine=self.engine,
+            waiting=self.waiting,
+            limit=self.limit,
+            retry_after_s=retry_after,
+            submitted=submitted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRefusal:
+    """What Redis says of a tenant that has reached a limit of its own: see scripts/shared/tenant_limits.lua."""
+
+    tenant: str
+    limit: str
+    used: float
+    allowed: float
+    wait_ms: int | None
+    """Until the next job may come, where that is known."""
+    now_ms: int
+    rate: float | None
+    """Of jobs of the engine that end per second, if that is known."""
+
+    def retry_after_s(self, jobs: int) -> int:
+        """When there should be room for so many jobs, or for as many as may be."""
+        if self.wait_ms is not None:
+            return max(1, math.ceil(self.wait_ms / 1000))
+        if self.limit in _MONTHLY:
+            return _month_ends_in_s(self.now_ms)
+        return retry_after_s(max(1, round(self.used - self.allowed + min(jobs, self.allowed))), self.rate)
+
+    @property
+    def enough(self) -> int:
+        """See Refusal."""
+        return max(1, int(self.allowed) // 2)
+
+    @property
+    def may_be_waited_for(self) -> bool:
+        """A month is not waited for."""
+        return self.limit not in _MONTHLY
+
+    def error(self, pending: int, submitted: int) -> TenantLimited:
+        whose = f"Tenant {self.tenant}" if self.tenant else "Jobs without a tenant"
+        told = {
+            "rate": f"has submitted as fast as it may ({self.allowed:.0f} jobs at once)",
+            "waiting": f"has {self.used:.0f} jobs that wait, and {self.allowed:.0f} may",
+            "pages_a_month": f"has {self.used:.0f} pages this month, and {self.allowed:.0f} may be read",
+            "budget_a_month": f"has spent {self.used:.2f} of {self.allowed:.2f} this month",
+        }
+        retry_after = self.retry_after_s(pending)
+        return TenantLimited(
+            f"{whose}: {told.get(self.limit, self.limit)}; room is expected in {retry_after} s.",
+            tenant=self.tenant,
+            limit=self.limit,
+            used=self.used,
+            allowed=self.allowed,
+            retry_after_s=retry_after,
+            submitted=submitted,
+        )
+
+
+def _month_ends_in_s(now_ms: int) -> int:
+    """Until the next calendar month begins, in UTC."""
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
+    return max(1, math.ceil((datetime(year, month, 1, tzinfo=UTC) - now).total_seconds()))
+
 
 class Admission:
     """One call's jobs on their way into the queue."""
@@ -49,7 +133,7 @@ class Admission:
         self._give_up_at: float | None = None
         self._queued = 0
         self._at_once = PIPELINE
-        self._refusal: Refusal | None = None
+        self._refusal: Refusal | TenantRefusal | None = None
         self._closed: str | None = None
         self._replicas_wanted = arguments.settings.submit_replicas
         self._fewest_replicas = self._replicas_wanted
@@ -77,22 +161,29 @@ class Admission:
         if len(refused) == 1:
             self._closed = refused[0].decode()
         elif refused:
-            engine, waiting, now_ms, counts = refused
-            self._refusal = self._understand(engine.decode(), waiting, now_ms, counts)
+            self._refusal = self._understand(*refused)
             self._at_once = 1
         else:
             self._refusal = None
             self._at_once = min(2 * self._at_once, PIPELINE)
         return [job_id.decode() for job_id in ids]
 
-    def _understand(self, engine: str, waiting: int, now_ms: bytes, counts: list[bytes]) -> Refusal:
+    def _understand(
+        self, engine: bytes, waiting: int, now_ms: bytes, counts: list[bytes], *limit: bytes
+    ) -> Refusal | TenantRefusal:
+        """`limit`: of a tenant; empty where the queue is full."""
         stored: Mapping[bytes, bytes] = dict(zip(counts[::2], counts[1::2], strict=True))
         rate = jobs_per_second(parse_counts(stored), int(now_ms) / 1000)
-        return Refusal(engine, waiting, self._arguments.settings.max_queue_length.of(engine), rate)
+        if not limit:
+            name = engine.decode()
+            return Refusal(name, waiting, self._arguments.settings.max_queue_length.of(name), rate)
+        tenant, name, used, allowed, wait_ms = (each.decode() for each in limit)
+        wait = int(wait_ms) if wait_ms else None
+        return TenantRefusal(tenant, name, float(used), float(allowed), wait, int(now_ms), rate)
 
     def pause_s(self) -> float:
         """How long to pause before the next call; 0 if there was room. Raises QueueFull once it was waited for,
-        and BatchClosed."""
+        TenantLimited too, at once where it is for the month, and BatchClosed."""
         if self._closed is not None:
             raise BatchClosed(
                 f"Batch {self._closed} is closed; {self._queued} jobs of this call were queued before.",
@@ -103,12 +194,11 @@ class Admission:
         now = time.monotonic()
         if self._give_up_at is None:
             self._give_up_at = now + self._patience
-        if now >= self._give_up_at:
+        if now >= self._give_up_at or not self._refusal.may_be_waited_for:
             full = self._full(self._refusal)
             full.not_replicated = self.not_replicated()
             raise full
-        # for half a queue at most: it is not to run dry meanwhile
-        enough = min(len(self.pending), max(1, self._refusal.limit // 2))
+        enough = min(len(self.pending), self._refusal.enough)
         pause = min(self._refusal.retry_after_s(enough), _LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, guards nothing
         return min(pause, self._give_up_at - now)
 
@@ -127,16 +217,7 @@ class Admission:
             replicas=self._fewest_replicas,
         )
 
-    def _full(self, refusal: Refusal) -> QueueFull:
-        retry_after = refusal.retry_after_s(len(self.pending))
-        when = f"room is expected in {retry_after} s" if refusal.rate else "none has ended in the last 5 minutes"
-        error = QueueFull(
-            f"{refusal.waiting} jobs wait for {refusal.engine}, and {refusal.limit} may; {when}.",
-            engine=refusal.engine,
-            waiting=refusal.waiting,
-            limit=refusal.limit,
-            retry_after_s=retry_after,
-            submitted=self._queued,
-        )
+    def _full(self, refusal: Refusal | TenantRefusal) -> QueueFull:
+        error = refusal.error(len(self.pending), self._queued)
         error.unsubmitted = tuple(self.pending)
         return error

@@ -23,7 +23,7 @@ from ocrqueue.errors import BrokerUnavailable
 
 Action = Literal["cancel", "replay", "drop", "delete"]
 """On many jobs."""
-Noted = Literal["clean", "pause", "resume", "drain"]
+Noted = Literal["clean", "pause", "resume", "drain", "key made", "key revoked", "limit"]
 """What changes no job, or none that is known."""
 _KEPT: Final = 1000
 _LONGEST_TEXT: Final = 300

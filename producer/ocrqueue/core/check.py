@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from ocrqueue.core.check_lists import Lists
 from ocrqueue.core.check_notices import Notices
+from ocrqueue.core.check_tenants import Tenants
 from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.records import FINAL_STATES, stored_job
@@ -49,6 +50,7 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.inputs()
         yield from look.lists().faults()
         yield from look.notices_of_webhooks().faults()
+        yield from look.tenants().faults()
         yield from look.orphans()
         yield from look.secrets()
         yield from look.of_others()
@@ -82,7 +84,7 @@ class _Look:
             for entry in cast("set[bytes]", self.client.smembers(self.keys.ended_ids(day)))
         }
         self.ended = {entry for entry in remembered if " " not in entry}
-        self.gone = {entry.partition(" ")[0] for entry in remembered - self.ended}
+        self.gone = {entry.partition(" ")[0] for entry in remembered if entry.endswith(" deleted")}
         """Ids of jobs that were deleted."""
 
     def parts(self) -> Iterator[str]:
@@ -231,6 +233,23 @@ class _Look:
             dict(self._sorted_sets("notices_of:")),
             self._sorted("notices_failed"),
         )
+
+    def tenants(self) -> Tenants:
+        return Tenants(
+            self.records,
+            dict(self._hashes("reserved:")),
+            self._hash("limits"),
+            self._hash("api_keys"),
+            self._hash("api_keys_used").keys(),
+            self._names("usage:"),
+            self._sorted("usage_tenants"),
+            self.now_ms // 86_400_000 - 399,
+            {key_id: self.client.pttl(self.keys.key_rate(key_id)) != -1 for key_id in self._names("key_rate:")},
+        )
+
+    def _hash(self, name: str) -> dict[str, str]:
+        stored = cast("dict[bytes, bytes]", self.client.hgetall(self.root + name))
+        return {field.decode(errors="replace"): value.decode(errors="replace") for field, value in stored.items()}
 
     def _expiry(self, batch: str) -> dict[str, str]:
         """Whether it is kept for a while only, as a field of its own."""

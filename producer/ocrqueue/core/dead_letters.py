@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections import Counter
+from typing import Final, Unpack, cast
 
 from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.job_filter import check_limit
+from ocrqueue.core.job_filter import JobFilter, Wanted, check_limit
+from ocrqueue.core.job_lists import Group, JobPage, Place, find, page
 from ocrqueue.core.records import FINAL_STATES, JobStatus, State
 from ocrqueue.core.registry import Registry
+from ocrqueue.core.script_arguments import ScriptArguments
+from ocrqueue.core.steps import Commands, Steps, run_steps
 from ocrqueue.errors import JobNotFailed
+
+_LIST: Final = Group("9", ("dead",))
+_FOUND_AT_ONCE: Final = 200
 
 
 class DeadLetters:
@@ -32,6 +39,21 @@ class DeadLetters:
             if status is None:
                 self._forget(job_id)
         return [status for status in statuses if status is not None]
+
+    def page(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
+        """Those for which all holds that is given, the newest first; `after`: the `next` of the page before.
+
+        Raises CursorInvalid, FilterInvalid.
+        """
+        meant = JobFilter.of(**wanted)
+        return run_steps(self.registry, page(self.registry.arguments, meant, limit, after, [_LIST]))
+
+    def by_code(self, *, most: int = 10_000, **wanted: Unpack[Wanted]) -> dict[str, int]:
+        """How many there are of each error, the most frequent first; of those that are given, `most` at most.
+
+        Raises FilterInvalid.
+        """
+        return run_steps(self.registry, _by_code(self.registry.arguments, JobFilter.of(**wanted), most))
 
     def get(self, job_id: str) -> JobStatus:
         """A job that failed, a dead letter or not. Raises JobUnknown, JobEnded, JobNotFailed."""
@@ -68,6 +90,21 @@ class DeadLetters:
     def _forget(self, job_id: str) -> bool:
         with broker_errors():
             return bool(self.registry.client.zrem(self.registry.keys.dead(), job_id))
+
+
+def _by_code(arguments: ScriptArguments, wanted: JobFilter, most: int) -> Steps[dict[str, int]]:
+    counts: Counter[str] = Counter()
+    after: Place | None = None
+    while counts.total() < most:
+        at_once = min(_FOUND_AT_ONCE, most - counts.total())
+        found = yield from find(arguments, "dead", wanted.to_options(), after, at_once, newest=True)
+        if found.jobs:
+            codes = yield Commands([("HGET", arguments.keys.record(job.id), "code") for job in found.jobs])
+            # whose record has gone meanwhile has no code
+            counts.update(code.decode() for code in codes if code)
+        if (after := found.after) is None:
+            break
+    return dict(counts.most_common())
 
 
 def not_failed(job_id: str, state: State) -> JobNotFailed:

@@ -143,13 +143,18 @@ def find(
     return Found(tuple(jobs), (last[0].decode(), last[1].decode(errors="replace")) if last else None)
 
 
-def page(arguments: ScriptArguments, wanted: JobFilter, limit: int, after: str | None) -> Steps[JobPage]:
-    """The newest jobs first within each group. Raises CursorInvalid, FilterInvalid."""
+def page(
+    arguments: ScriptArguments, wanted: JobFilter, limit: int, after: str | None, of: Sequence[Group] | None = None
+) -> Steps[JobPage]:
+    """The newest jobs first within each group: the filter's groups, or `of` these.
+
+    Raises CursorInvalid, FilterInvalid.
+    """
     check_limit(limit)
     group_name, place = _parse_cursor(after)
     options = wanted.to_options()
     found: list[FoundJob] = []
-    for group in (yield from groups(arguments, wanted)):
+    for group in (yield from groups(arguments, wanted)) if of is None else of:
         if group.name < group_name:
             continue
         begin = place if group.name == group_name else None

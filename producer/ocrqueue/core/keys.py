@@ -22,7 +22,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:delayed` | sorted set | part -> when its pause before the next attempt is over | until then |
 | `ocrqueue:open:<id>` | set | the page parts of a split job that are not done and have a place | until the job's end |
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
-| `ocrqueue:ended_ids:<day>` | set | ids that ended on that day since 1970; `<id> deleted` | `ended_ttl_s` + a day |
+| `ocrqueue:ended_ids:<day>` | set | ids that ended then; `<id> deleted`, `<id> @<tenant>` | `ended_ttl_s` + a day |
 | `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
 | `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
 | `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant>/<batch> <code> <tag>` -> when | as its record |
@@ -50,6 +50,14 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:errors:<engine>` | hash | `<period>:<code>` -> jobs that failed with it | 5 minutes |
 | `ocrqueue:minute:<minute>` | hash | `<engine>:ended`, `:pages`, `:failed` -> how many in it | 25 hours |
 | `ocrqueue:usage:<day>:<tenant>` | hash | jobs, pages, cpu_s, bytes, cost of that day since 1970 | 400 days |
+| `ocrqueue:month:<tenant>` | hash | `pages`, `cost` of the days of this month before `day` | a day |
+| `ocrqueue:usage_tenants` | sorted set | tenant -> the last day on which it has used something | 400 days |
+| `ocrqueue:limits` | hash | tenant -> JSON of its TenantLimits: `limits` | for good |
+| `ocrqueue:reserved:<tenant>` | hash | `jobs` at work that count for its month, their `cost` | while one is |
+| `ocrqueue:rate:<tenant>` | hash | `tokens`: jobs that it may submit now; `at`: counted when | until it is full |
+| `ocrqueue:api_keys` | hash | id -> JSON of an ApiKey, with a sum of what was shown: `api_keys` | until revoked |
+| `ocrqueue:api_keys_used` | hash | id -> ms when last used, to the minute | as its key |
+| `ocrqueue:key_rate:<id>` | hash | `tokens`: requests that the API key may make now; `at` | until it is full |
 | `ocrqueue:bucket:<engine>` | hash | `tokens`: requests that its service may get; `at`: counted when | a day idle |
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
@@ -85,6 +93,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `queued_at` | time of submission | always |
 | `tenant`, `tag`, `batch`, `reply_to`, `webhook` | the job's, to be found without reading its JSON | where it has one |
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
+| `reserved` | what a page costs at most; it counts towards its tenant's limits a month | until the end, if so |
 | `routed` | 1: more than one engine may read it | always, for such a job |
 | `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
 | `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
@@ -283,6 +292,27 @@ class Keys:
 
     def usage(self, day: int, tenant: str) -> str:
         return f"{self.root}usage:{day}:{tenant}"
+
+    def usage_tenants(self) -> str:
+        return f"{self.root}usage_tenants"
+
+    def limits(self) -> str:
+        return f"{self.root}limits"
+
+    def reserved(self, tenant: str) -> str:
+        return f"{self.root}reserved:{tenant}"
+
+    def rate(self, tenant: str) -> str:
+        return f"{self.root}rate:{tenant}"
+
+    def api_keys(self) -> str:
+        return f"{self.root}api_keys"
+
+    def api_keys_used(self) -> str:
+        return f"{self.root}api_keys_used"
+
+    def key_rate(self, key_id: str) -> str:
+        return f"{self.root}key_rate:{key_id}"
 
     def minute(self, minute: int) -> str:
         return f"{self.root}minute:{minute}"

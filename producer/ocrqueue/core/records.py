@@ -42,6 +42,8 @@ class Outcome(BaseModel):
     timings: Timings = Timings()
     stored_anew: bool = Field(default=False, exclude=True)
     """Whether the result was stored by the attempt itself: none of another attempt stood there. Not kept in Redis."""
+    input_bytes: int = Field(default=0, exclude=True)
+    """Size of what was read, where it is known: for usage. Not kept in the record."""
     error: ErrorInfo | None = None
 
     @classmethod
@@ -59,6 +61,7 @@ class Outcome(BaseModel):
             device=document.engine.device,
             trail=document.trail,
             agreement=document.mean_agreement,
+            input_bytes=document.input.bytes or 0,
             timings=timings or document.timings,
             error=document.errors[0] if document.errors else None,
         )
@@ -128,7 +131,16 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
     Never raises: of what a newer version has written, it tells what this one understands.
     """
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
-    job = stored_job(job_id, fields.get("job", ""))
+    return _status(stored_job(job_id, fields.get("job", "")), job_id, fields)
+
+
+def queued_status(job: Job, queued_at_ms: bytes) -> JobStatus:
+    """Of a job that was queued at this moment, by Redis's clock."""
+    fields = {"state": "queued", "queued_at": queued_at_ms.decode()}
+    return _status(job, job.id, fields if job.batch is None else {**fields, "batch": job.batch})
+
+
+def _status(job: Job, job_id: str, fields: Mapping[str, str]) -> JobStatus:
     outcome = _parsed(Outcome, fields.get("outcome"))
     done, _, total = fields.get("progress", "").partition("/")
     state = fields.get("state", "")

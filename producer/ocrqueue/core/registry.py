@@ -51,6 +51,7 @@ MOVES: Final = (
     "remember_reading",
     "readmit",
     "close_batch",
+    "authenticate",
     "ask_action",
     "take_action",
     "keep_action",

@@ -52,7 +52,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What an attempt took: for the day's usage of the job's tenant."""
+    """What an attempt took: for the usage of the job's tenant."""
 
     pages: int = 0
     cpu_s: float = 0.0
@@ -98,7 +98,13 @@ class ScriptArguments:
             entry["trace"] = trace
         if job.has_new_id:
             entry["new"] = True
-        return entry
+        return {**entry, **self._page_cost(job)}
+
+    def _page_cost(self, job: Job) -> dict[str, float]:
+        """What the dearest of its engines takes for a page, in the setting's currency; empty where none does."""
+        engines = job.route.engines if job.route is not None else (job.engine,)
+        cost = max(self.settings.engine_page_cost.of(engine) for engine in engines)
+        return {"page_cost": cost / 100_000} if cost else {}
 
     def peek(self, lists: Sequence[str], most: int, most_bytes: int, largest: int) -> Arguments:
         return [most, most_bytes, largest, _compact([self.keys.foreign(name) for name in lists])]
@@ -111,7 +117,7 @@ class ScriptArguments:
         held = [self.keys.foreign(queue), message] if queue is not None else ["", ""]
         if job is None:
             return [self.keys.root, *held, "", "", ""]
-        entry = {**endings.entry_of(job), **more}
+        entry = {**endings.entry_of(job), **more, **self._page_cost(job)}
         ending = ""
         if outcome is not None:
             made = endings.ending(outcome, self.settings, reply_to=job.reply_to, by_name="by_name" in more)
@@ -157,7 +163,7 @@ class ScriptArguments:
         error_json = error.model_dump_json(exclude_defaults=True) if error else ""
         return [self.keys.root, hold.part, hold.token, _compact(options), error_json]
 
-    def send_on(self, hold: Hold, job: Job, engine_before: str, pages: int) -> Arguments:
+    def send_on(self, hold: Hold, job: Job, engine_before: str, pages: int, used: Used) -> Arguments:
         """`job` is as it goes to the next engine."""
         options = {
             "lane": job.queue,
@@ -165,6 +171,7 @@ class ScriptArguments:
             "step": job.step,
             "engine": engine_before,
             "pages": pages,
+            "used": {**used.to_message(), "jobs": 0},
             "cancelled": endings.cancelled(self.settings),
         }
         return [self.keys.root, hold.part, hold.token, _compact(options), job_json(job)]
@@ -245,6 +252,10 @@ class ScriptArguments:
     def ring(self, bells: Sequence[str], waits_ms: int = 0) -> Arguments:
         """`bells`: lanes, or `:` and a worker's holder; `waits_ms`: for how long a ring stays there, 0: until heard."""
         return [self.keys.root, waits_ms, *bells]
+
+    def authenticate(self, key_id: str, summed: str) -> Arguments:
+        """`summed`: of the key as it was shown; empty for a signed request."""
+        return [self.keys.root, key_id, summed]
 
     def drain(self, holders: Sequence[str]) -> Arguments:
         return [self.keys.root, self.settings.record_ttl_s, *holders]

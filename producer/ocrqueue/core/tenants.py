@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import queues
+from ocrqueue.core.limits import TenantLimits, parse_limits
 from ocrqueue.core.pauses import pauses
 from ocrqueue.core.registry import Registry
 
 
 class TenantInfo(BaseModel):
-    """One tenant that waits, or has a weight."""
+    """One tenant that waits, or has a weight or limits."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,19 +27,28 @@ class TenantInfo(BaseModel):
     """Lane -> parts of jobs, mostly one a job, that no worker has taken."""
     paused: bool = False
     """Whether nothing of it is taken."""
+    limits: TenantLimits = TenantLimits()
+    """What it may have."""
 
 
 def tenants(registry: Registry) -> list[TenantInfo]:
-    """Of each lane the first 100 that wait, and all paused or with a weight; those with most to wait for first."""
+    """Of each lane the first 100 that wait, and all paused, or with a weight or limits; most waiting first."""
     waiting: dict[str, dict[str, int]] = {}
     for lane in queues(registry):
         for tenant, parts in lane.tenants.items():
             waiting.setdefault(tenant, {})[lane.name] = parts
     weights = _weights(registry)
     paused = {each.name for each in pauses(registry) if each.kind == "tenant"}
+    limits = _limits(registry)
     found = [
-        TenantInfo(name=name, weight=weights.get(name, 1.0), waiting=waiting.get(name, {}), paused=name in paused)
-        for name in {*waiting, *weights, *paused}
+        TenantInfo(
+            name=name,
+            weight=weights.get(name, 1.0),
+            waiting=waiting.get(name, {}),
+            paused=name in paused,
+            limits=limits.get(name, TenantLimits()),
+        )
+        for name in {*waiting, *weights, *paused, *limits}
     ]
     return sorted(found, key=lambda tenant: (-sum(tenant.waiting.values()), tenant.name))
 
@@ -68,3 +78,8 @@ def _weights(registry: Registry) -> dict[str, float]:
         if weight > 0:
             found[name.decode(errors="replace")] = weight
     return found
+
+
+def _limits(registry: Registry) -> dict[str, TenantLimits]:
+    with broker_errors():
+        return parse_limits(registry.client.hgetall(registry.keys.limits()))

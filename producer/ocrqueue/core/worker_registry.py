@@ -221,10 +221,10 @@ class WorkerRegistry(Registry):
         return cast('Literal["released", "cancelled", "ended", "gone", "begun"]', answer.decode())
 
     def send_on(
-        self, hold: Hold, job: Job, engine_before: str, pages: int = 0
+        self, hold: Hold, job: Job, engine_before: str, pages: int = 0, used: Used | None = None
     ) -> Literal["sent", "cancelled", "ended", "gone"]:
         """The next engine of the job's route has its turn. `pages`: how many the engine before has read."""
-        arguments = self.arguments.send_on(hold, job, engine_before, pages)
+        arguments = self.arguments.send_on(hold, job, engine_before, pages, used or Used())
         return cast('Literal["sent", "cancelled", "ended", "gone"]', self.run("send_on", arguments).decode())
 
     def finish(

@@ -105,4 +105,9 @@ def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
         "ocrqueue_bucket_events": [((became,), count) for became, count in now.bucket_events.items()],
         "ocrqueue_billed_pages": [((engine.name,), engine.pages_billed or 0) for engine in billed],
         "ocrqueue_billed_cost": [((engine.name,), engine.cost or 0.0) for engine in billed],
+        "ocrqueue_tenant_month_jobs": [((each.tenant,), each.jobs) for each in now.usage],
+        "ocrqueue_tenant_month_pages": [((each.tenant,), each.pages) for each in now.usage],
+        "ocrqueue_tenant_month_cpu_seconds": [((each.tenant,), each.cpu_s) for each in now.usage],
+        "ocrqueue_tenant_month_bytes": [((each.tenant,), each.bytes) for each in now.usage],
+        "ocrqueue_tenant_month_cost": [((each.tenant,), each.cost) for each in now.usage],
     }

@@ -80,5 +80,20 @@ METRICS: Final = (
         "What these pages cost, in the currency of OCRQUEUE_ENGINE_PAGE_COST.",
         ("engine",),
     ),
+    *(
+        Metric(
+            f"ocrqueue_tenant_month_{name}",
+            "gauge",
+            f"{what} of a tenant in this calendar month (UTC); of the 100 tenants that have used something last.",
+            ("tenant",),
+        )
+        for name, what in (
+            ("jobs", "Jobs that have ended,"),
+            ("pages", "Pages that were read,"),
+            ("cpu_seconds", "Processor time,"),
+            ("bytes", "Bytes of what was read,"),
+            ("cost", "What its pages have cost, in the currency of OCRQUEUE_ENGINE_PAGE_COST,"),
+        )
+    ),
 )
 """In the order in which they are served."""

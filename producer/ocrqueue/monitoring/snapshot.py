@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.pauses import Pause, parse_pauses
 from ocrqueue.core.recent_counts import count_by_kind, wait_quantile
+from ocrqueue.core.script_arguments import PIPELINE
+from ocrqueue.core.usage import Usage, add_usage, days_of, number_of, period_of
 from ocrqueue.routing import EngineStatus, engine_statuses
+
+_MOST_TENANTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class InstallationSnapshot:
     """Notices that nobody took."""
     bucket_events: Mapping[str, int] = field(default_factory=dict)
     """How many events of buckets became what."""
+    usage: Sequence[Usage] = ()
+    """In this month, of the 100 tenants that have used something last."""
 
     @property
     def workers(self) -> list[WorkerInfo]:
@@ -72,7 +79,10 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
         for key in (keys.notice_lanes(failing=True), keys.notices_failed()):
             pipeline.zcard(key)
         pipeline.hgetall(keys.bucket_events())
-        (seconds, _), running, delayed, dead, *counted, turns, due, failing, failed, events = pipeline.execute()
+        pipeline.zrevrange(keys.usage_tenants(), 0, _MOST_TENANTS - 1)
+        (seconds, _), running, delayed, dead, *counted, turns, due, failing, failed, events, tenants = (
+            pipeline.execute()
+        )
     recent = {
         name: _recent_counts(waits, errors, seconds)
         for name, waits, errors in zip(names, counted[::2], counted[1::2], strict=True)
@@ -88,8 +98,25 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
         webhooks_overdue_s=max(0.0, seconds - due[0][1] / 1000) if due else 0.0,
         webhooks_failing_hosts=failing,
         webhooks_failed=failed,
+        usage=_usage(registry, tenants, seconds),
         bucket_events={became.decode(): int(count) for became, count in events.items()},
     )
+
+
+def _usage(registry: Registry, tenants: Sequence[bytes], now_s: int) -> list[Usage]:
+    """In this month."""
+    names = sorted(tenant.decode(errors="replace") for tenant in tenants)
+    wanted = [(day, name) for name in names for day in days_of(datetime.fromtimestamp(now_s, UTC).date(), "month", 1)]
+    found: dict[tuple[str, str], Usage] = {}
+    for start in range(0, len(wanted), PIPELINE):
+        chunk = wanted[start : start + PIPELINE]
+        with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+            for day, name in chunk:
+                pipeline.hgetall(registry.keys.usage(number_of(day), name))
+            for (day, name), fields in zip(chunk, pipeline.execute(), strict=True):
+                if fields:
+                    add_usage(found, name, period_of(day, "month"), fields)
+    return list(found.values())
 
 
 def _recent_counts(waits: dict[bytes, bytes], errors: dict[bytes, bytes], now_s: float) -> RecentCounts:

@@ -12,10 +12,14 @@ from ocrqueue.core.audit import AuditEntry
 from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
+from ocrqueue.core.limits import LimitChanges, TenantLimits
 from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
+from ocrqueue.core.usage import Period, Usage
 from ocrqueue.document import Document
+from ocrqueue.operations import access
+from ocrqueue.operations.access import ApiKeys, AsyncApiKeys
 from ocrqueue.operations.actions import Actions, AsyncActions
 from ocrqueue.operations.batches import AsyncBatch, Batch
 from ocrqueue.operations.plan import Given, Operations
@@ -105,6 +109,34 @@ class ManyJobs(ABC):
         """What was done to many jobs at once, the newest first; the last 1000 are kept. Raises FilterInvalid."""
         return self._do(self._operations.audit(limit))
 
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        """Who may ask the gateway for what: create, list, revoke."""
+        return ApiKeys(self._do, self._operations.arguments)
+
+    def tenant_limits(self, tenant: str) -> TenantLimits:
+        """What the tenant may have; None where there is no limit."""
+        return self._do(access.tenant_limits(self._operations.arguments, tenant))
+
+    def limit_tenant(self, tenant: str, *, who: str | None = None, **changes: Unpack[LimitChanges]) -> TenantLimits:
+        """Change those limits of the tenant that are given, for whatever is submitted from now on; None takes one away.
+
+        `rate`: of jobs, such as 10/s or 5000/h, all at once if need be. `waiting`: jobs and parts of jobs that wait.
+        `pages_a_month`; `budget_a_month`: in the currency of the setting engine_page_cost; both of a calendar month in
+        UTC, in which each job at work counts as a page. What is beyond is refused: TenantLimited. Raises
+        TenantLimitInvalid.
+        """
+        return self._do(access.limit_tenant(self._operations.arguments, tenant, who, **changes))
+
+    def ended_of_tenant(self, job_id: str, tenant: str) -> bool:
+        """Of a job that is remembered as ended or deleted: whether it was this tenant's, which is not empty."""
+        return self._do(access.ended_of_tenant(self._operations.arguments, job_id, tenant))
+
+    def usage(self, tenant: str | None = None, *, by: Period = "day", last: int = 31) -> list[Usage]:
+        """What the tenant (None: each) has used in the last days, or months, in UTC; the newest first, and none of a
+        period without any. Kept for 400 days. Raises FilterInvalid."""
+        return self._do(access.tenant_usage(self._operations.arguments, tenant, by, last))
+
 
 class AsyncManyJobs(ABC):
     """The same, awaitable."""
@@ -167,3 +199,26 @@ class AsyncManyJobs(ABC):
     async def audit(self, limit: int = 100) -> list[AuditEntry]:
         """See OcrQueue.audit."""
         return await self._do(self._operations.audit(limit))
+
+    @cached_property
+    def api_keys(self) -> AsyncApiKeys:
+        """See OcrQueue.api_keys."""
+        return AsyncApiKeys(self._do, self._operations.arguments)
+
+    async def tenant_limits(self, tenant: str) -> TenantLimits:
+        """See OcrQueue.tenant_limits."""
+        return await self._do(access.tenant_limits(self._operations.arguments, tenant))
+
+    async def limit_tenant(
+        self, tenant: str, *, who: str | None = None, **changes: Unpack[LimitChanges]
+    ) -> TenantLimits:
+        """See OcrQueue.limit_tenant."""
+        return await self._do(access.limit_tenant(self._operations.arguments, tenant, who, **changes))
+
+    async def ended_of_tenant(self, job_id: str, tenant: str) -> bool:
+        """See OcrQueue.ended_of_tenant."""
+        return await self._do(access.ended_of_tenant(self._operations.arguments, job_id, tenant))
+
+    async def usage(self, tenant: str | None = None, *, by: Period = "day", last: int = 31) -> list[Usage]:
+        """See OcrQueue.usage."""
+        return await self._do(access.tenant_usage(self._operations.arguments, tenant, by, last))

@@ -69,6 +69,17 @@ class Router:
                     raise
             known = self._read_now()
 
+    def prepare_at_once(self, job: Job) -> Job | None:
+        """The same by what is known; None where Redis is to be asked first. It never waits."""
+        known = self._known
+        if known is None or time.monotonic() - known.read_at >= _FRESH_S:
+            return None
+        try:
+            with self._lock:
+                return _prepared(job, self._settings, known)
+        except OcrQueueError:
+            return None
+
     def _read_now(self) -> _Known:
         """By this thread, or by another one that is at it."""
         with self._lock:

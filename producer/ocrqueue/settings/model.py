@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         description="Jobs that may wait for one engine, in its three lanes; more are refused: queue.full. 0: no limit.",
     )
 
+    gateway_secret: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Of the gateway, for API keys whose requests are signed: their secrets are made of it and stored "
+        "nowhere. 32 characters or more, the same on all replicas and where keys are created.",
+    )
+
     # Several engines for one job
     auto_engines: Names = Field(
         default=("tesseract", "rapid"),

@@ -32,6 +32,7 @@ class ClientOverrides(TypedDict, total=False):
     default_languages: Sequence[str] | str
     engines: Sequence[str] | str
     max_queue_length: int | str | PerEngine
+    gateway_secret: str | SecretStr | None
     auto_engines: Sequence[str] | str
     engines_on_demand: Sequence[str] | str
     auto_policy: Literal["order", "shortest", "cheapest"]

@@ -2,18 +2,92 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
-from typing import get_args
+from typing import Any, Final
 
+from fastapi import Security
 from starlette.requests import Request
 
-from ocrqueue_gateway.access.caller import Caller, Scope
+from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.core.api_keys import ApiKey, Scope
+from ocrqueue.errors import KeyAttemptsExceeded, KeyForbidden, KeyInvalid, KeyMissing
+from ocrqueue_gateway.access.anonymous import may_come_without_key
+from ocrqueue_gateway.access.caller import ANYBODY, Caller
+from ocrqueue_gateway.access.credentials import WAYS, presented_key
+from ocrqueue_gateway.access.failures import FailedAttempts
+
+_CALLER: Final = "ocrqueue_caller"
 
 
-def require(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency: the caller, who has this scope."""
+def require(scope: Scope, *, operator: bool = False) -> Callable[..., Awaitable[Caller]]:
+    """A dependency: the caller, who has this scope. `operator`: and is one, for what is not of one tenant.
 
-    async def caller(request: Request) -> Caller:
-        return Caller(tenant="", key_id=None, scopes=frozenset(get_args(Scope)), engines=None)
+    Raises KeyMissing, KeyInvalid, KeyExpired, KeyForbidden, KeyRateExceeded, KeyAttemptsExceeded.
+    """
+
+    # for the OpenAPI document: as defaults, since annotations are texts, which know no local name
+    ways: list[Any] = [Security(way, scopes=[scope]) for way in WAYS]
+    bearer, azure, common, google = ways
+
+    async def caller(
+        request: Request,
+        _bearer: None = bearer,
+        _azure: None = azure,
+        _common: None = common,
+        _google: None = google,
+    ) -> Caller:
+        found = await caller_of(request)
+        if scope not in found.scopes:
+            raise KeyForbidden(f"The API key has not the scope {scope}.", scope=scope)
+        if operator and not found.is_operator:
+            raise KeyForbidden("This is for operators: a key with the scope admin and no tenant.", scope=scope)
+        return found
 
     return caller
+
+
+async def caller_of(request: Request) -> Caller:
+    """Whoever asks; once a request."""
+    known: Caller | None = request.scope.get(_CALLER)
+    if known is None:
+        known = await _identified(request)
+        request.scope[_CALLER] = known
+    return known
+
+
+async def _identified(request: Request) -> Caller:
+    key = presented_key(request.headers)
+    if key is None:
+        if may_come_without_key(request.app.state.settings, request):
+            return ANYBODY
+        raise KeyMissing()
+    queue: AsyncOcrQueue = request.app.state.queue
+    failures = failures_of(request)
+    address = request.client.host if request.client else ""
+    if wait_s := failures.wait_s(address, key, time.monotonic()):
+        raise KeyAttemptsExceeded(
+            f"Too many wrong API keys came from this address; ask again in {wait_s} s.", retry_after_s=wait_s
+        )
+    try:
+        found = await queue.api_keys.authenticate(key)
+    except KeyInvalid:
+        failures.failed(address, key, time.monotonic())
+        raise
+    failures.succeeded(key)
+    return caller_with(found)
+
+
+def caller_with(key: ApiKey) -> Caller:
+    """Of this key, once it was found right; of a signed request too."""
+    engines = None if key.engines is None else frozenset(key.engines)
+    return Caller(key.tenant, key.id, frozenset(key.scopes), engines)
+
+
+def failures_of(request: Request) -> FailedAttempts:
+    """Of this replica."""
+    state = request.app.state
+    if not hasattr(state, "failed_attempts"):
+        state.failed_attempts = FailedAttempts()
+    found: FailedAttempts = state.failed_attempts
+    return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Scope = Literal["submit", "read", "cancel", "admin"]
+from ocrqueue.core.api_keys import SCOPES, Scope
+
+__all__ = ["ANYBODY", "Caller", "Scope"]
 
 
 @dataclass(frozen=True)
@@ -17,3 +18,16 @@ class Caller:
     scopes: frozenset[Scope]
     engines: frozenset[str] | None
     """That may be asked for; None: all."""
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is about all tenants, and the installation itself: admin, and of no tenant."""
+        return not self.tenant and "admin" in self.scopes
+
+    def sees(self, tenant: str) -> bool:
+        """Whether jobs of this tenant are the caller's to know of."""
+        return self.is_operator or tenant == self.tenant
+
+
+ANYBODY = Caller(tenant="", key_id=None, scopes=frozenset(SCOPES), engines=None)
+"""Where no key is asked for."""

@@ -1,17 +1,34 @@
-"""A caller sees the jobs of its tenant, and no others."""
+"""A caller sees the jobs of its tenant, and no others: those are to it as if they had never been."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 
+from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
-from ocrqueue.errors import JobUnknown
+from ocrqueue.errors import JobEnded, JobUnknown
 from ocrqueue_gateway.access.caller import Caller
 
 
 async def owned(request: Request, caller: Caller, job_id: str) -> JobStatus:
-    """Raises JobUnknown for another tenant's job, too."""
-    status: JobStatus = await request.app.state.queue.status(job_id)
-    if status.tenant != caller.tenant:
-        raise JobUnknown(f"No job {job_id}.")
+    """Raises JobUnknown for another tenant's job, too; JobEnded and JobDeleted of the caller's own."""
+    queue: AsyncOcrQueue = request.app.state.queue
+    try:
+        status = await queue.status(job_id)
+    except JobEnded:
+        # whose it was is remembered of jobs that had a tenant
+        if caller.is_operator or (caller.tenant and await queue.ended_of_tenant(job_id, caller.tenant)):
+            raise
+        raise _unknown(job_id) from None
+    if not caller.sees(status.tenant):
+        raise _unknown(job_id)
     return status
+
+
+def tenant_asked_for(caller: Caller, tenant: str | None) -> str | None:
+    """Whose jobs a list or an action is about: the caller's; an operator may name any, and means all (None) else."""
+    return tenant if caller.is_operator else caller.tenant
+
+
+def _unknown(job_id: str) -> JobUnknown:
+    return JobUnknown(f"No job {job_id}.")

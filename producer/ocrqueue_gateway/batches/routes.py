@@ -39,7 +39,17 @@ Reading = Annotated[Caller, Depends(require("read"))]
     "/batches",
     status_code=202,
     response_model=BatchSubmitted,
-    responses=responses(400, 408, 409, 413, 415, 422, *_COMMON),
+    responses={
+        **responses(400, 408, 409, 413, 415, 422, *_COMMON),
+        202: {
+            "description": "Queued",
+            "headers": {"Location": {"description": "Of the batch.", "schema": {"type": "string"}}},
+            "links": {
+                name: {"operationId": f"batches_{name}", "parameters": {"batch_id": "$response.body#/batch/id"}}
+                for name in ("batch", "results", "cancel")
+            },
+        },
+    },
     openapi_extra={
         "parameters": [
             {

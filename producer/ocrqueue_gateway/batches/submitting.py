@@ -14,7 +14,9 @@ from ocrqueue_gateway.batches.lines import Line
 
 MOST_ERRORS: Final = 1000
 """That are told one by one; the others are counted."""
-_OF_ONE: Final = ("job.", "engine.", "language.", "option.", "source.", "access.")
+_NO_ROOM: Final = ("queue.full", "tenant.limited")
+"""After which the rest of the lines is not tried."""
+_OF_ONE: Final = ("job.", "engine.", "language.", "option.", "source.")
 """Families of errors that are about a single job: the others go on."""
 
 
@@ -49,7 +51,7 @@ class Submitted:
         except OcrQueueError as error:
             queued = len(error.submitted)
             self.accepted += queued
-            if error.code == "queue.full":
+            if error.code in _NO_ROOM:
                 self.full = error.info
                 for line in lines[queued:]:
                     self._reject(line, error.info)

@@ -7,16 +7,18 @@ from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import RequestInvalid
 from ocrqueue.job import Job
+from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.bucket_events.notifications import ObjectStored, objects_stored
 from ocrqueue_gateway.bucket_events.rules import Rule, rule_for
-from ocrqueue_gateway.bucket_events.sender import sender
+from ocrqueue_gateway.bucket_events.sender import find_key
 from ocrqueue_gateway.bucket_events.sns import Topics, is_sns
 from ocrqueue_gateway.hardening.bodies import check_media_type, read_pieces
 from ocrqueue_gateway.problems import responses
@@ -28,6 +30,17 @@ _BODY = {"schema": {"type": "object"}}
 
 class EventsTaken(BaseModel):
     """What became of the events of a message."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "jobs": ["0198c0de-0000-7000-8000-000000000000"],
+                "submitted": 1,
+                "known": 0,
+                "ignored": 0,
+            }
+        }
+    )
 
     jobs: list[str] = Field(description="Ids of the jobs that stand for what was stored, in order.")
     submitted: int = Field(description="How many of them are new.")
@@ -51,7 +64,9 @@ class EventsTaken(BaseModel):
         ],
     },
 )
-async def take_events(request: Request, caller: Annotated[Caller, Depends(sender)]) -> EventsTaken:
+async def take(
+    request: Request, _: Annotated[None, Depends(find_key)], caller: Annotated[Caller, Depends(require("submit"))]
+) -> EventsTaken:
     """Submit what was stored in a bucket, by the rules of this installation.
 
     Takes notifications of Amazon S3, directly or by SNS or EventBridge, of MinIO and of Ceph. What is of something else
@@ -106,9 +121,11 @@ def _job_of(stored: ObjectStored | None, rules: tuple[Rule, ...], caller: Caller
         "name": stored.key.rpartition("/")[2][:256],
     }
     try:
-        return Job.model_validate({**defaults, **own, **rule.fields})
+        job = Job.model_validate({**defaults, **own, **rule.fields})
     except ValidationError:
         return None
+    check_engines(caller, settings, {"engine": job.engine, "fallback": job.fallback, "compare": job.compare})
+    return job
 
 
 async def _count(queue: AsyncOcrQueue, taken: EventsTaken) -> None:

@@ -7,21 +7,21 @@ import binascii
 
 from starlette.requests import Request
 
-from ocrqueue_gateway.access.authentication import require
-from ocrqueue_gateway.access.caller import Caller
-
-_require = require("submit")
+from ocrqueue_gateway.access.authentication import caller_of
 
 
-async def sender(request: Request) -> Caller:
-    """The caller, by the header Authorization: with a key as bearer, or as the password of a user (Amazon SNS has both
-    in its address); or by `?key=` (Ceph has nothing else)."""
+async def find_key(request: Request) -> None:
+    """A dependency, before the one that asks for a scope: a key is taken from where it is.
+
+    Amazon SNS has it as the password of a user in its address, Ceph as `?key=` and nowhere else. Raises as caller_of().
+    """
     key = _key_of(request)
     if key is None:
-        return await _require(request)
-    headers = [(name, value) for name, value in request.scope["headers"] if name.lower() != b"authorization"]
-    headers.append((b"authorization", b"Bearer " + key.encode(errors="replace")))
-    return await _require(Request({**request.scope, "headers": headers}))
+        return
+    others = [(name, value) for name, value in request.scope["headers"] if name.lower() != b"authorization"]
+    request.scope["headers"] = [*others, (b"authorization", b"Bearer " + key.encode("latin-1", "replace"))]
+    # of a new request: this one has read its headers; both have the same scope, and who calls is kept there
+    await caller_of(Request(request.scope))
 
 
 def _key_of(request: Request) -> str | None:

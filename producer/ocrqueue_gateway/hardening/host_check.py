@@ -20,7 +20,7 @@ class HostCheck:
     settings: GatewaySettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in ("/healthz", "/readyz"):
+        if scope["type"] == "http" and scope["path"] not in ("/healthz", "/readyz", "/metrics"):
             host = host_of(Headers(scope=scope).get("host", ""))
             if not is_allowed(host, self.settings.allowed_hosts):
                 await problem_response(RequestHostNotAllowed().info, self.settings)(scope, receive, send)

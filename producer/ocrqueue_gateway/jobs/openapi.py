@@ -41,6 +41,16 @@ _PARAMETERS: Final[list[dict[str, Any]]] = [
     if name != "password"  # it would be in logs
 ]
 
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Of each event; its data is a JobView as JSON, and of `error` a Problem.",
+    "properties": {
+        "event": {"type": "string", "enum": ["state", "place", "end", "error"]},
+        "id": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
 SUBMISSION: Final[dict[str, Any]] = {
     "responses": {
         **responses(400, 408, 409, 410, 413, 415, 422, *_COMMON),
@@ -51,6 +61,10 @@ SUBMISSION: Final[dict[str, Any]] = {
                 "Location": {"description": "Of the job.", "schema": {"type": "string"}},
                 "Retry-After": {"description": "Seconds, by the queue and its pace.", "schema": {"type": "integer"}},
                 "Preference-Applied": {"schema": {"type": "string"}},
+            },
+            "links": {
+                name: {"operationId": f"jobs_{name}", "parameters": {"job_id": "$response.body#/id"}}
+                for name in ("job", "result", "pages", "events", "cancel")
             },
         },
     },
@@ -122,6 +136,6 @@ PNG: Final[dict[str, Any]] = {
 EVENTS: Final[dict[str, Any]] = {
     "responses": {
         **responses(404, 410, 422, *_COMMON),
-        200: {"description": "The events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"description": "The events", "content": {"text/event-stream": {"schema": _EVENT}}},
     }
 }

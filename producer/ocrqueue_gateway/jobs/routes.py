@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from pydantic import BeforeValidator
 from starlette.responses import JSONResponse
 
 from ocrqueue.aio import AsyncOcrQueue
@@ -27,6 +29,14 @@ from ocrqueue_gateway.problems import responses
 
 router = APIRouter(tags=["jobs"])
 
+
+def with_date(value: object) -> object:
+    """A number is no time: whether it is of seconds or of milliseconds, nobody knows."""
+    if not re.match(r"\d{4}-\d\d-\d\d", str(value)):
+        raise ValueError("not a time as RFC 3339 has it")
+    return value
+
+
 JobId = Annotated[str, Path(pattern=JOB_ID, description="As POST /v1/jobs has returned it.")]
 Submitting = Annotated[Caller, Depends(require("submit"))]
 Reading = Annotated[Caller, Depends(require("read"))]
@@ -39,6 +49,7 @@ Wait = Annotated[
     float,
     Query(ge=0, le=86_400, description="Seconds to wait for its end, at most; the gateway has a limit of its own."),
 ]
+Moment = Annotated[datetime, BeforeValidator(with_date)]
 _COMMON: Final = (401, 403, 429, 503)
 _OF_ONE: Final = (404, 410, 422, *_COMMON)
 
@@ -65,7 +76,7 @@ async def jobs(
     state: Annotated[list[State] | None, Query(max_length=8, description="One of these.")] = None,
     tag: Annotated[str | None, Query(max_length=256)] = None,
     batch: Annotated[str | None, Query(max_length=128)] = None,
-    since: Annotated[datetime | None, Query(description="Submitted since then, or ended since then.")] = None,
+    since: Annotated[Moment | None, Query(description="Submitted since then, or ended since then.")] = None,
     cursor: Annotated[str | None, Query(max_length=1000, description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobList:

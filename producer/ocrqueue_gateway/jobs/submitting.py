@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, status_when_queued
 from ocrqueue.core import JobStatus
 from ocrqueue.errors import StorageNotFound, StorageUnavailable
 from ocrqueue.job.names import OutputFormat
 from ocrqueue.submitting.image_input import HashedFile
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.jobs.idempotency import claimed, fingerprint_of, key_of
 from ocrqueue_gateway.jobs.preferences import Preferences
 from ocrqueue_gateway.jobs.received import Received, received
@@ -30,15 +31,17 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
     async with claimed(queue, caller.tenant, "job", key) as claim, received(request) as given:
         fingerprint = _fingerprint(given)
         job_id = claim.check(fingerprint)
-        is_new = job_id is None
+        is_new, status = job_id is None, None
         if job_id is None:
             fields = fields_of(given.asked, caller, key)
+            check_engines(caller, queue.settings, fields)
             try:
-                job_id = (await queue.submit(given.image, **fields)).id
+                job = await queue.submit(given.image, **fields)
             except StorageNotFound as error:  # the bucket or folder itself
                 raise StorageUnavailable(error.message, remedy=error.info.remedy) from None
+            job_id, status = job.id, status_when_queued(job)
             claim.keep(fingerprint, job_id)
-    status = await queue.status(job_id)
+    status = status or await queue.status(job_id)
     if preferences.wait_s:
         status = await wait_for_end(request, status, preferences.wait_s)
         if status.finished:
@@ -50,7 +53,7 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
     more = {"retry-after": str(retry_after_s), **preferences.headers}
     if not is_new:
         more["idempotent-replayed"] = "true"
-    return JSONResponse(JobView.of(status).model_dump(mode="json"), 202, headers=_headers(status, more))
+    return Response(JobView.of(status).model_dump_json(), 202, _headers(status, more), "application/json")
 
 
 def _headers(status: JobStatus, more: Mapping[str, str]) -> dict[str, str]:

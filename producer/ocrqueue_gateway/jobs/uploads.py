@@ -46,7 +46,7 @@ class Upload(BaseModel):
 @router.post(
     "/uploads",
     status_code=201,
-    responses=responses(400, 401, 403, 413, 415, 422, 429, 501, 503),
+    responses=responses(400, 401, 403, 409, 413, 415, 422, 429, 503),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -198,7 +198,7 @@ class Delivery:
         """
         match outcome:
             case Onward():
-                self.send_on(outcome)
+                self.send_on(outcome, start)
             case Split():
                 self._split(outcome)
             case Outcome() if self.hold.page is not None:
@@ -244,25 +244,32 @@ class Delivery:
         return replace(self, hold=self.hold.closing, follows_a_page=True) if stands == "close" else None
 
     def _finish(self, outcome: Outcome, start: Start | None) -> str:
+        # a document that is read in parts is one input: its closing part, which is no page, counts that
+        size = outcome.input_bytes if self.hold.page is None else 0
         pages = 0 if outcome.cached else outcome.pages
-        # the setting is in hundredths of the currency, for 1,000 pages
-        cost = pages * self.settings.engine_page_cost.of(self.job.engine) / 100_000
-        used = Used(pages, _cpu_s(start), cost=cost)
+        # of a route each engine is paid for what it has read, those before this one when they sent the job on
+        used = self._used(pages, start, paid=outcome.trail[-1].pages if outcome.trail else pages, size_bytes=size)
         closing = self.hold.closing.token if self.hold.page is not None else ""
         note_about_to_end(self.hold)
         return self._until_redis_answers(
             lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)
         )
 
+    def _used(self, pages: int, start: Start | None, *, paid: int, size_bytes: int = 0) -> Used:
+        # the setting is in hundredths of the currency, for 1,000 pages
+        cost = paid * self.settings.engine_page_cost.of(self.job.engine) / 100_000
+        return Used(pages, _cpu_s(start), size_bytes, cost)
+
     def _split(self, split: Split) -> None:
         """Put the job's pages in its lane, each a part of its own."""
         done = self._until_redis_answers(lambda: self.registry.split(self.hold, split.pages, split.pin))
         _log.info("job goes on in parts", pages=split.pages, job=done)
 
-    def send_on(self, onward: Onward) -> None:
+    def send_on(self, onward: Onward, start: Start | None = None) -> None:
         """Put the job in the lane of the engine whose turn it is."""
+        used = self._used(0, start, paid=onward.pages)
         done = self._until_redis_answers(
-            lambda: self.registry.send_on(self.hold, onward.job, self.job.engine, onward.pages)
+            lambda: self.registry.send_on(self.hold, onward.job, self.job.engine, onward.pages, used)
         )
         if done == "sent":
             metrics.job_sent_on(self.job, onward.job, onward.pages)

@@ -37,6 +37,7 @@ local function delete(id, once, input)
   end
   forget_notices(id)
   remember_deleted(id, ended_ttl_ms)
+  remember_tenant(id, tenant, ended_ttl_ms)
   jobs = jobs + 1
   redis.call('ZREM', root .. 'dead', id)
   redis.call('SREM', root .. 'leftovers', id)

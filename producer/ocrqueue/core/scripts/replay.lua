@@ -28,7 +28,7 @@ local function replay(id, lane, kind, engine, job)
   if batch then return_to_batch(id, tenant, batch, sequence) end
   redis.call('ZREM', root .. 'dead', id)
   redis.call('SREM', root .. 'leftovers', id)
-  is_to_live_again(id)
+  is_to_live_again(id, tenant)
   if input then refer_to_input(input_of(job), id) end
   put_in_lane(id, lane, tenant or '', sequence)
   ring(lane, tenant or '')

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, webhooks, batches, ending, page_parts, lines, attempts, leaving
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving, usage
 -- SEND_ON: the next engine of a job's route has its turn. The job is a new arrival in its lane.
 -- ARGV root, part, token, options, job (JSON)
 --   options: lane, kind, step (how many engines have had their turn), engine (that had the last one), pages (that it
---   has read), cancelled
+--   has read), used (name -> number), cancelled
 -- returns 'sent', 'cancelled', 'ended' or 'gone'
 local part, token, options, job = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local record = part_key(part)
@@ -15,6 +15,7 @@ if own[1] ~= token then
   -- the answer to this very question was lost
   return own[6] == as_text(options.step) and not own[1] and 'sent' or 'gone'
 end
+count_usage(own[5] or '', options.used)
 let_go(part, record, token, own[2], own[7])
 if own[4] then return leave_cancelled(part, options.cancelled) end
 if own[7] then

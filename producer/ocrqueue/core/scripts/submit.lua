@@ -1,14 +1,16 @@
 #!lua
 -- uses: root, clock, as_text, ended_ids, places, inputs, batch_keys, job_lists, replication
--- uses: webhooks, batches, submission
--- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full, or its batch closed.
+-- uses: webhooks, batches, reservations, submission, month_of, token_bucket, tenant_limits
+-- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full, its tenant's limit
+-- reached, or its batch closed.
 -- ARGV root, options, entries, and the JSON text of each job
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)
 --   entry: id, engine, lane, kind, and where it has one: tenant, tag, batch, reply_to, webhook, once (hash of the
 --   idempotency key), fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms,
---   new (its id was made for this), secret (a password)
+--   new (its id was made for this), secret (a password), page_cost (what its dearest engine takes for a page)
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: its engine, how many wait there,
--- now (ms), {period, jobs ended in it, ...}; or its batch, which is closed
+-- now (ms), {period, jobs ended in it, ...}, and where it is a limit of its tenant's, the tenant and what
+-- shared/tenant_limits.lua says of it; or its batch, which is closed
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
 local ids, refusal, waiting, lanes, closed = {}, {}, {}, {}, {}
 local sequence = next_sequences(#entries)
@@ -23,6 +25,12 @@ local function waiting_for(engine)
     end
   end
   return waiting[engine]
+end
+
+local function refused(engine, limit)
+  local wait = {engine, waiting_for(engine), as_text(now), redis.call('HGETALL', root .. 'ended:' .. engine)}
+  for _, fact in ipairs(limit) do wait[#wait + 1] = fact end
+  return wait
 end
 
 local function is_in_closed_batch(entry)
@@ -44,7 +52,12 @@ for number, entry in ipairs(entries) do
   if not id then
     local limit = options.limits[engine] or 0
     if limit > 0 and waiting_for(engine) >= limit then
-      refusal = {engine, waiting[engine], as_text(now), redis.call('HGETALL', root .. 'ended:' .. engine)}
+      refusal = refused(engine, {})
+      break
+    end
+    local reached = reached_limit(entry.tenant or '', entry.page_cost)
+    if reached then
+      refusal = refused(engine, {entry.tenant or '', unpack(reached)})
       break
     end
     if is_in_closed_batch(entry) then
@@ -60,10 +73,12 @@ for number, entry in ipairs(entries) do
     local waits, tenant = add_job(entry, texts[number], as_text(sequence + number - 1)), entry.tenant or ''
     if waits and not is_paused(entry.lane, tenant) then lanes[entry.lane] = tenant end
     if waiting[engine] then waiting[engine] = waiting[engine] + 1 end
+    use_allowance(tenant, entry.page_cost)
   end
   -- its image was uploaded for it, and another job stands for it
   if entry.input and id ~= entry.id then leave_input(entry.input, entry.id) end
   ids[number] = id
 end
+keep_allowances()
 for lane, tenant in pairs(lanes) do ring(lane, tenant) end
 return {ids, unpack(refusal)}

@@ -1,5 +1,4 @@
--- What happens, counted by periods of 10 s for 5 minutes, by minutes for a day, and by days. Needs root, clock,
--- as_text.
+-- What happens, counted by periods of 10 s for 5 minutes, and by minutes for a day. Needs root, clock, as_text.
 local period_ms, kept_periods = 10000, 30
 
 local function forget_old_periods(key, period)
@@ -28,22 +27,6 @@ local function count_in_minute(engine, what, amount)
   if redis.call('HINCRBY', key, engine .. ':' .. what, as_text(amount)) == amount then
     redis.call('PEXPIRE', key, '90000000')
   end
-end
-
-local is_counted_whole = {jobs = true, pages = true, bytes = true}
-
--- `used`: name -> number
-local function count_usage(tenant, used)
-  local key = root .. 'usage:' .. as_text(math.floor(now / 86400000)) .. ':' .. tenant
-  local has_begun = false
-  for name, amount in pairs(used) do
-    if amount ~= 0 then
-      local increment = is_counted_whole[name] and 'HINCRBY' or 'HINCRBYFLOAT'
-      local sum = redis.call(increment, key, name, string.format('%.15g', amount))
-      has_begun = has_begun or tonumber(sum) == amount
-    end
-  end
-  if has_begun then redis.call('PEXPIRE', key, '34560000000') end
 end
 
 -- Two buckets for each doubling; ocrqueue.core.recent_counts reads them.

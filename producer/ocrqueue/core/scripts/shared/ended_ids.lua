@@ -13,6 +13,13 @@ local function remember_ended(id, life_ms)
   redis.call('PEXPIRE', ended_key(day), as_text(life_ms + day_ms))
 end
 
+-- So that of a job without a record others than its tenant need not be told that it was.
+local function as_of_tenant(id, tenant) return id .. ' @' .. tenant end
+
+local function remember_tenant(id, tenant, life_ms)
+  if tenant and tenant ~= '' then remember_ended(as_of_tenant(id, tenant), life_ms) end
+end
+
 local function has_ended(id)
   ended_days = ended_days or redis.call('SMEMBERS', root .. 'ended_days')
   for _, day in ipairs(ended_days) do
@@ -31,9 +38,9 @@ end
 
 local function was_deleted(id) return has_ended(as_deleted(id)) end
 
-local function is_to_live_again(id)
+local function is_to_live_again(id, tenant)
   for _, day in ipairs(redis.call('SMEMBERS', root .. 'ended_days')) do
-    redis.call('SREM', ended_key(day), id, as_deleted(id))
+    redis.call('SREM', ended_key(day), id, as_deleted(id), as_of_tenant(id, tenant or ''))
   end
 end
 

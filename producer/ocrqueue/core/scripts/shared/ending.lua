@@ -1,5 +1,5 @@
 -- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts,
--- inputs, job_lists, webhooks, batches.
+-- inputs, job_lists, webhooks, batches, reservations.
 --
 -- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
 -- may help; code, of the error of a job that failed; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms,
@@ -23,9 +23,9 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret, webhook = unpack(redis.call('HMGET',
-    record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch', 'state', 'secret',
-    'webhook'))
+  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret, webhook, reserved =
+    unpack(redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag',
+      'batch', 'state', 'secret', 'webhook', 'reserved'))
   local outcome = filled(ending, 'outcome', id)
   redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
     'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
@@ -35,6 +35,10 @@ local function end_job(id, ending)
   if secret then
     redis.call('DEL', root .. 'secret:' .. id)
     redis.call('HDEL', record, 'secret')
+  end
+  if reserved then
+    end_reservation(tenant or '', reserved)
+    redis.call('HDEL', record, 'reserved')
   end
   if parts then
     redis.call('HDEL', record, 'open', 'next_part', 'idle', 'closing')
@@ -47,6 +51,7 @@ local function end_job(id, ending)
     refer_to_input(input_of(redis.call('HGET', record, 'job')), id, until_ms)
   end
   remember_ended(id, ending.ended_ttl_ms)
+  remember_tenant(id, tenant, ending.ended_ttl_ms)
   -- what its attempts have stored no result names: whoever is on duty removes it
   if begun and (ending.state == 'failed' or ending.state == 'cancelled') then
     redis.call('SADD', root .. 'leftovers', id)

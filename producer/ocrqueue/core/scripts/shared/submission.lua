@@ -1,4 +1,5 @@
--- A new job comes into its lane, or into its pause. Needs places, inputs, job_lists, batches. `entry`: see submit.lua.
+-- A new job comes into its lane, or into its pause. Needs places, inputs, job_lists, batches,
+-- reservations. `entry`: see submit.lua.
 local function record_of(entry, job, sequence, place)
   local fields = {'state', 'queued', 'place', place, 'job', job, 'queued_at', as_text(now), 'lane', entry.lane,
     'sequence', sequence, 'kind', entry.kind}
@@ -25,7 +26,13 @@ local function add_job(entry, job, sequence)
   local record = record_key(entry.id)
   local due_at = entry.not_before_ms or 0
   local place = due_at > now and 'delayed' or 'waiting'
-  redis.call('HSET', record, unpack(record_of(entry, job, sequence, place)))
+  local fields = record_of(entry, job, sequence, place)
+  local reserved = reserve(entry.tenant or '', entry.page_cost)
+  if reserved then
+    fields[#fields + 1] = 'reserved'
+    fields[#fields + 1] = reserved
+  end
+  redis.call('HSET', record, unpack(fields))
   if entry.secret then redis.call('SET', root .. 'secret:' .. entry.id, entry.secret) end
   if entry.input then refer_to_input(entry.input, entry.id) end
   list_by_names(entry.id, entry.tenant, entry.tag)

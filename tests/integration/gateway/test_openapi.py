@@ -1,0 +1,90 @@
+"""The OpenAPI document: it is one, it says what there is, and schemathesis finds no answer that it does not tell of."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ocrqueue.job.names import OUTPUTS
+from tests.support.documentation import ROOT
+from tests.support.processes import need_program
+
+pytest_plugins = ["tests.support.server_fixtures"]
+
+CONFIG = """
+hooks = "tests.support.odd_requests"
+[checks.positive_data_acceptance]
+# what is well-formed may still ask for an engine that nobody has, or for too much
+expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "410", "413", "422", "429"]
+"""
+
+
+@pytest.fixture(scope="session")
+def described(gateway: str) -> dict[str, Any]:
+    answer = httpx.get(f"{gateway}/v1/openapi.json", trust_env=False)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_operations_have_names_of_their_own_and_tell_what_they_do(described: dict[str, Any]) -> None:
+    assert described["openapi"].startswith("3.1")
+    operations = [each for path in described["paths"].values() for each in path.values()]
+    names = [each["operationId"] for each in operations]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+_[a-z_]+", name) for name in names), names
+    assert all(each["summary"] and each["description"] for each in operations)
+
+
+def test_every_route_tells_of_problems(described: dict[str, Any]) -> None:
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            problems = {status for status, each in operation["responses"].items() if status >= "400"}
+            assert {"401", "403", "429", "503"} <= problems, (method, path)
+            for status in problems:
+                assert list(operation["responses"][status]["content"]) == ["application/problem+json"]
+
+
+def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
+    names = set(re.findall(r"#/components/schemas/([\w.-]+)", str(described)))
+    assert names <= set(described["components"]["schemas"])
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+
+
+def test_models_have_examples(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    assert all("example" in schemas[name] for name in ("Problem", "JobView", "BatchView", "PagesView"))
+    (parameter,) = (
+        each for each in described["paths"]["/v1/jobs/{job_id}/result"]["get"]["parameters"] if each["name"] == "format"
+    )
+    assert tuple(parameter["schema"]["enum"]) == OUTPUTS
+
+
+def tried(gateway: str, folder: Path, *options: str) -> int:
+    """How many requests schemathesis has sent, which finds no fault with any."""
+    (folder / "schemathesis.toml").write_text(CONFIG)
+    command = [need_program("schemathesis"), "--config-file", str(folder / "schemathesis.toml"), "run"]
+    command += [f"{gateway}/v1/openapi.json", "--checks", "all", "--request-timeout", "60", "--no-color", *options]
+    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = os.environ | {"PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    found = re.search(r"(\d+) generated, \1 passed", told)
+    assert found, told
+    return int(found[1])
+
+
+def test_odd_requests_are_answered_as_it_says(gateway: str, tmp_path: Path) -> None:
+    count = tried(gateway, tmp_path, "--phases", "examples,fuzzing", "--max-examples", "16")
+    assert count > 150
+
+
+@pytest.mark.all
+def test_thousands_of_odd_requests_are_answered_as_it_says(gateway: str, tmp_path: Path) -> None:
+    assert tried(gateway, tmp_path, "--max-examples", "130") > 5000
