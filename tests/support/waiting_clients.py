@@ -13,8 +13,13 @@ from urllib.parse import urlsplit
 
 FINAL: Final = frozenset({"succeeded", "partial", "failed", "cancelled"})
 _WAIT_S: Final = 60
+_PAUSE_S: Final = 0.05
 _Ask = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str, str, "Told"], Awaitable[bool]]
 """A request and its answer: whether it told of the end."""
+
+
+class _Refused(Exception):
+    """Another status than 200."""
 
 
 @dataclass
@@ -53,13 +58,17 @@ async def _until_told(url: str, head: str, job_id: str, told: Told, ask: _Ask) -
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         except OSError:
             told.errors["not connected"] += 1
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_PAUSE_S)
             continue
         try:
             if await ask(reader, writer, head, job_id, told):
                 break
         except (OSError, asyncio.IncompleteReadError):
             told.errors["cut off"] += 1
+            await asyncio.sleep(_PAUSE_S)
+        except _Refused as refusal:
+            told.errors[f"status {refusal}"] += 1
+            await asyncio.sleep(_PAUSE_S)
         finally:
             writer.close()
         told.asked += 1
@@ -72,8 +81,7 @@ async def _poll(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head
     status, headers = await _answer(reader)
     body = await reader.readexactly(int(headers["content-length"]))
     if status != 200:
-        told.errors[f"status {status}"] += 1
-        return False
+        raise _Refused(str(status))
     return json.loads(body)["state"] in FINAL
 
 
@@ -83,8 +91,7 @@ async def _stream(
     writer.write(f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\n{head}\r\n".encode())
     status, _ = await _answer(reader)
     if status != 200:
-        told.errors[f"status {status}"] += 1
-        return False
+        raise _Refused(str(status))
     # whatever the chunks, an event has lines of its own; a stream without an end is a replica's that ended
     while line := await reader.readline():
         if line.strip() == b"event: end":

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from rich.console import Console
 
+from ocrqueue import OcrQueue
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.job import Job
 from tests.benchmarks.stage import Stage, file_stage
@@ -26,12 +27,14 @@ def waiting(polls: int, streams: int, pace: float) -> None:
         stage = stack.enter_context(file_stage(max_queue_length=0))
         both = [stack.enter_context(replica(stage.settings, stage.folder, name)) for name in ("one", "other")]
         url = stack.enter_context(nginx([each.port for each in both], stage.folder / "nginx"))
+        with OcrQueue(stage.settings) as queue:
+            key = queue.api_keys.create(scopes=["read"]).text
         idle = sum(each.memory_bytes() for each in both)
         console.print(f"two replicas that nobody asks: {idle / 2**20:.0f} MiB together")
         for one_job in (False, True):
             what = "one job for all" if one_job else "a job each"
             told, ends, most = asyncio.run(
-                _round(stage, url, both, (polls, streams), pace, one_job=one_job, end_one=False)
+                _round(stage, (url, key), both, (polls, streams), pace, one_job=one_job, end_one=False)
             )
             late = sorted(at - ends[job_id] for job_id, each in told.ends.items() for at in each)
             console.print(
@@ -39,7 +42,9 @@ def waiting(polls: int, streams: int, pace: float) -> None:
                 f"{1000 * late[-1]:.0f} ms at most; replicas {most / 2**20:.0f} MiB together; "
                 f"errors {dict(told.errors)}"
             )
-        told, ends, most = asyncio.run(_round(stage, url, both, (polls, streams), pace, one_job=False, end_one=True))
+        told, ends, most = asyncio.run(
+            _round(stage, (url, key), both, (polls, streams), pace, one_job=False, end_one=True)
+        )
         late = sorted(at - ends[job_id] for job_id, each in told.ends.items() for at in each)
         console.print(
             f"SIGTERM of one: ended after {_ended_in(both[0]):.1f} s; {told.clients} clients told, {told.asked} asked "
@@ -55,7 +60,7 @@ def _ended_in(ended: Replica) -> float:
 
 async def _round(
     stage: Stage,
-    url: str,
+    at: tuple[str, str],
     both: Sequence[Replica],
     counts: tuple[int, int],
     pace: float,
@@ -63,15 +68,16 @@ async def _round(
     *,
     end_one: bool,
 ) -> tuple[Told, dict[str, float], int]:
-    """What was told, when each job had ended, and the replicas' memory."""
+    """What was told, when each job had ended, and the replicas' memory. `at`: the URL, and a key."""
     polls, streams = counts
+    url, key = at
     registry = WorkerRegistry(stage.settings)
     try:
         jobs = [Job(image="s3://bucket/page.png", engine="null") for _ in range(1 if one_job else polls)]
         await asyncio.to_thread(lambda: list(registry.submit(jobs)))
         ids = [job.id for job in jobs] * (polls if one_job else 1)
         told = Told()
-        clients = asyncio.create_task(wait_for_all(url, ids, ids[:streams], told))
+        clients = asyncio.create_task(wait_for_all(url, ids, ids[:streams], told, key))
         await asyncio.sleep(5)  # all have connected, and wait
         memory = sum(each.memory_bytes() for each in both)
         if end_one:
