@@ -10,6 +10,9 @@ from fastapi import FastAPI
 from ocrqueue.settings import Settings
 from ocrqueue_gateway.access.routes import router as usage
 from ocrqueue_gateway.batches.routes import router as batches
+from ocrqueue_gateway.bucket_events.routes import router as bucket_events
+from ocrqueue_gateway.bucket_events.rules import load_rules
+from ocrqueue_gateway.bucket_events.sns import Topics
 from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.hardening.limits import harden
 from ocrqueue_gateway.jobs.routes import router as jobs
@@ -50,10 +53,12 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     prepare_ending(app)
     harden(app, settings)
     add_problem_handlers(app, settings)
+    app.state.bucket_rules, app.state.sns_topics = load_rules(settings.bucket_rules), Topics(settings)
     app.include_router(jobs, prefix=PREFIX)
+    app.include_router(usage, prefix=PREFIX)
+    app.include_router(bucket_events, prefix=PREFIX)
     app.include_router(uploads, prefix=PREFIX)
     app.include_router(batches, prefix=PREFIX)
-    app.include_router(usage, prefix=PREFIX)
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
     add_probes(app, PREFIX)

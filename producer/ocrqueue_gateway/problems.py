@@ -41,6 +41,8 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "broker.unavailable": 503,
         "client.closed": 503,
         "crop.missing": 404,
+        "event.refused": 403,
+        "event.unverifiable": 503,
         "job.cancelled": 409,
         "job.deleted": 410,
         "job.ended": 410,

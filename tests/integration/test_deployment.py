@@ -53,7 +53,7 @@ def test_an_overlay_is_whole(overlay: str) -> None:
     scaled = [
         manifest["spec"]["scaleTargetRef"]["name"] for manifest in manifests if manifest["kind"] == "ScaledObject"
     ]
-    assert set(scaled) == deployments.keys() - {"reconciler", "metrics", "gateway"}
+    assert set(scaled) == deployments.keys() - {"reconciler", "metrics", "gateway", "webhooks"}
     for deployment in deployments.values():
         pod = deployment["spec"]["template"]["spec"]
         assert pod["serviceAccountName"] in accounts

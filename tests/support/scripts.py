@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-PACKAGES: Final = ("ocrqueue.core", "ocrqueue_worker.engines.vision")
+PACKAGES: Final = ("ocrqueue.core", "ocrqueue.webhooks", "ocrqueue_worker.engines.vision")
 SCRIPTS: Final = [
     (package, file.name.removesuffix(".lua"))
     for package in PACKAGES

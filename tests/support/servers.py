@@ -128,6 +128,7 @@ class Exchange:
     target: str
     head: str
     stopped: threading.Event
+    body: bytes = b""
 
     def send(self, *parts: bytes) -> None:
         for part in parts:
@@ -236,11 +237,11 @@ def _receive(stream: socket.socket, stopped: threading.Event) -> Exchange | None
     lines = head.decode("latin-1").split("\r\n")
     for line in lines:
         if line.lower().startswith("content-length:"):
-            missing = int(line.partition(":")[2]) - len(body)
-            while missing > 0:
-                missing -= len(stream.recv(65536))
+            length = int(line.partition(":")[2])
+            while len(body) < length and (chunk := stream.recv(65536)):
+                body += chunk
     method, target, _ = lines[0].split(" ")
-    return Exchange(stream, method, target, head.decode("latin-1"), stopped)
+    return Exchange(stream, method, target, head.decode("latin-1"), stopped, body)
 
 
 def s3_error(status: int, code: str, message: str = "") -> Handler:

@@ -146,7 +146,7 @@ def test_each_wheel_has_the_licence_of_the_whole() -> None:
 
 def test_the_client_declares_what_it_imports_and_no_more() -> None:
     used = frozenset().union(*map(imported, CLIENT.rglob("*.py")))
-    assert used == declared("ocrqueue", "metrics,tracing,pdf")
+    assert used == declared("ocrqueue", "metrics,tracing,pdf,webhooks")
 
 
 def test_the_gateway_declares_what_it_imports_and_no_more() -> None:

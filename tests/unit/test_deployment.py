@@ -306,7 +306,7 @@ def test_only_a_gpu_engine_goes_down_to_a_gpu_and_to_none() -> None:
 
 def test_no_pod_runs_as_root_or_writes_to_its_root() -> None:
     specs = list(pod_specs())
-    assert len(specs) == 4
+    assert len(specs) == 5
     for spec in specs:
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["automountServiceAccountToken"] is False

@@ -40,6 +40,7 @@ def test_only_passing_troubles_are_retryable() -> None:
         "broker.unavailable",
         "engine.throttled",
         "engine.unreachable",
+        "event.unverifiable",
         "intake.unavailable",
         "job.deletion_pending",
         "job.not_finished",

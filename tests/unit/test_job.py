@@ -86,6 +86,8 @@ def test_a_time_without_zone_is_utc() -> None:
         {"id": ""},
         {"id": "a b"},
         {"reply_to": "queue with spaces"},
+        {"webhook": "https://user:password@example.org/"},
+        {"webhook": "file:///etc/passwd"},
         {"reply_to": "ocrqueue:queued"},
         {"reply_to": "ocr.tesseract"},
         {"reply_to": "unacked_index"},

@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 import httpx
 import pytest
 
+from ocrqueue.addresses import AddressPolicy
 from ocrqueue.errors import (
     SettingsInvalid,
     SourceAddressNotAllowed,
@@ -19,7 +20,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.settings import load_settings
-from ocrqueue_worker.sources.addresses import AddressPolicy, address_policy, permitted_addresses
+from ocrqueue_worker.sources.addresses import address_policy, permitted_addresses
 from ocrqueue_worker.sources.deadline import Deadline
 from ocrqueue_worker.sources.http import check_host, parse_url
 

@@ -39,6 +39,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "top": ("ocrqueue.cli.top:top", "Watch workers, queues and errors live."),
         "metrics": ("ocrqueue.cli.metrics:metrics", "Serve the queues' metrics to Prometheus."),
         "dead": ("ocrqueue.cli.dead_letters:dead", "Look at failed jobs, and queue them again."),
+        "watch": ("ocrqueue.cli.watch:watch", "Submit what arrives in a folder or a bucket, and move it away."),
+        "webhooks": ("ocrqueue.cli.webhooks:webhooks", "Tell URLs when jobs have ended, and see what became of it."),
         "audit": ("ocrqueue.cli.listing:audit", "Show what was done to many jobs at once, or to workers."),
         "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue again what is lost, take in what came by name."),
         "intake": ("ocrqueue.cli.intake:intake", "Take in jobs that were sent by name to RabbitMQ."),

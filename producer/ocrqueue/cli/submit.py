@@ -97,6 +97,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option("--close", "close_batch", is_flag=True, help="Close the batch once all are queued.")
 @click.option("--idempotency-key", metavar="KEY", help="Submissions with the same key are one job. One image only.")
 @click.option("--reply-to", metavar="QUEUE", help="Celery queue that is told when the job has ended.")
+@click.option("--webhook", metavar="URL", help="Is sent the job's summary, signed, when it has ended.")
 @click.option(
     "--time-limit",
     "time_limit_s",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
 from ocrqueue.core.check_lists import Lists
+from ocrqueue.core.check_notices import Notices
 from ocrqueue.core.check_tenants import Tenants
 from ocrqueue.core.connection import broker_errors, of_right_type
 from ocrqueue.core.pauses import parse_pauses
@@ -49,6 +50,7 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.inputs()
         yield from look.lists().faults()
         yield from look.tenants().faults()
+        yield from look.notices_of_webhooks().faults()
         yield from look.orphans()
         yield from look.secrets()
         yield from look.of_others()
@@ -236,6 +238,19 @@ class _Look:
         stored = cast("dict[bytes, bytes]", self.client.hgetall(self.root + name))
         return {field.decode(errors="replace"): value.decode(errors="replace") for field, value in stored.items()}
 
+    def notices_of_webhooks(self) -> Notices:
+        stored = dict(self._hashes("notice:"))
+        return Notices(
+            stored,
+            {notice: lives_on >= 0 for notice, lives_on in self._lives("notice:", list(stored)) if lives_on != -2},
+            dict(self._sorted_sets("notices:")),
+            dict(self._sorted_sets("notices_in_hand:")),
+            self._sorted("notice_lanes"),
+            self._sorted("notice_lanes_failing"),
+            dict(self._sorted_sets("notices_of:")),
+            self._sorted("notices_failed"),
+        )
+
     def _expiry(self, batch: str) -> dict[str, str]:
         """Whether it is kept for a while only, as a field of its own."""
         return {"expires": "1"} if self.client.pttl(f"{self.root}batch:{batch}") != -1 else {}
@@ -254,7 +269,7 @@ class _Look:
         for holder, taken in self._hashes("hand:"):
             for token in taken.keys() - tokens:
                 yield f"{token} is left in the hand of {holder}, and no part was taken with it"
-        for job_id, lives_on in self._lives(list(self.records)):
+        for job_id, lives_on in self._lives("job:", list(self.records)):
             fields = self.records[job_id]
             if (fields.get("state") in FINAL_STATES) != (lives_on >= 0) and lives_on != -2:
                 stays = "expires" if lives_on >= 0 else "stays for good"
@@ -306,14 +321,24 @@ class _Look:
                 for name, parts in zip(chunk, pipeline.execute(), strict=True):
                     yield name, {part.decode() for part in parts}
 
-    def _lives(self, job_ids: list[str]) -> Iterator[tuple[str, int]]:
-        """How long each record stays, in milliseconds; -1: for good, -2: it is gone."""
-        for start in range(0, len(job_ids), _AT_ONCE):
-            chunk = job_ids[start : start + _AT_ONCE]
+    def _lives(self, beginning: str, names: list[str]) -> Iterator[tuple[str, int]]:
+        """How long each key stays, in milliseconds; -1: for good, -2: it is gone."""
+        for start in range(0, len(names), _AT_ONCE):
+            chunk = names[start : start + _AT_ONCE]
             with self.client.pipeline(transaction=False) as pipeline:
-                for job_id in chunk:
-                    pipeline.pttl(self.keys.record(job_id))
+                for name in chunk:
+                    pipeline.pttl(f"{self.root}{beginning}{name}")
                 yield from zip(chunk, pipeline.execute(), strict=True)
+
+    def _sorted_sets(self, beginning: str) -> Iterator[tuple[str, dict[str, float]]]:
+        names = self._names(beginning)
+        for start in range(0, len(names), _AT_ONCE):
+            chunk = names[start : start + _AT_ONCE]
+            with self.client.pipeline(transaction=False) as pipeline:
+                for name in chunk:
+                    pipeline.zrange(f"{self.root}{beginning}{name}", 0, -1, withscores=True)
+                for name, found in zip(chunk, pipeline.execute(), strict=True):
+                    yield name, {member.decode(): score for member, score in found}
 
     def _sorted(self, name: str) -> dict[str, float]:
         found = cast("list[tuple[bytes, float]]", self.client.zrange(self.root + name, 0, -1, withscores=True))

@@ -146,6 +146,7 @@ def entry_of(job: Job) -> dict[str, Any]:
         "tag": job.tag,
         "batch": job.batch,
         "reply_to": job.reply_to,
+        "webhook": job.webhook,
         "input": input_name(job.image),
     }
     return {

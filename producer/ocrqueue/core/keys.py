@@ -66,6 +66,18 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:secret:<id>` | string | the password of the job's PDF | until the job's end |
 | `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |
+| `ocrqueue:webhooks` | hash | tenant -> the URL that is told of ends of its jobs and batches | for good |
+| `ocrqueue:webhook_secrets` | hash | tenant -> its secrets as JSON, the newest first; two at most | for good |
+| `ocrqueue:webhooks_off` | sorted set | `<tenant> <sha1 of URL>` that answered 410 -> when | the newest 10,000 |
+| `ocrqueue:notice:<notice>` | hash | what is to be told of an end, fields below | until told, then a while |
+| `ocrqueue:notices:<tenant> <host>` | sorted set | notice -> when it is due, or its lease ends | while one waits |
+| `ocrqueue:notices_in_hand:<tenant> <host>` | sorted set | notice -> when its sender's lease ends | until settled |
+| `ocrqueue:notices_taken:<token>` | list | what a sender claimed, for its answer may be lost | a lease |
+| `ocrqueue:notice_lanes` | sorted set | `<tenant> <host>` -> when to look there | while a notice waits |
+| `ocrqueue:notice_lanes_failing` | sorted set | the same, of those whose last attempt failed | while one waits |
+| `ocrqueue:notices_failed` | sorted set | notice that nobody took -> when it was given up | `dead_letter_ttl_s` |
+| `ocrqueue:notices_of:<id>` | sorted set | notice of a job -> until when it is kept | as its last notice |
+| `ocrqueue:bucket_events` | hash | submitted, known, ignored -> how many events of buckets became that | for good |
 | `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
@@ -79,7 +91,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `state` | queued, running, succeeded, partial, failed or cancelled | always |
 | `job` | the Job as JSON | always |
 | `queued_at` | time of submission | always |
-| `tenant`, `tag`, `batch`, `reply_to` | the job's, to be found without reading its JSON | where it has one |
+| `tenant`, `tag`, `batch`, `reply_to`, `webhook` | the job's, to be found without reading its JSON | where it has one |
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
 | `reserved` | what a page costs at most; it counts towards its tenant's limits a month | until the end, if so |
 | `routed` | 1: more than one engine may read it | always, for such a job |
@@ -126,6 +138,19 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
 | `sidesteps` | how often it was moved to a side lane | once it was |
 | `denied` | 1: a worker whose own access is as it should be was denied access for it | once it was |
+
+Fields of a notice.
+
+| field | holds | present |
+| --- | --- | --- |
+| `tenant`, `url` | whose it is, and who is told | always |
+| `made_at`, `attempts` | when, or when replayed; how often it was tried since | always |
+| `job`, `outcome` | of the end of a job: its id, and JSON of its Outcome | of a job |
+| `tag`, `batch`, `queued_at`, `started_at`, `finished_at` | as in its record at its end | where it has them |
+| `batch`, `jobs`, `succeeded`, `partial`, `failed`, `cancelled`, `finished_at` | its counts at its end | of a batch |
+| `token` | of the claim that a sender has it by | in a hand |
+| `log` | JSON of the attempts, a line each, the newest 32 | once there was one |
+| `state`, `ended_at` | delivered or failed; since when | once it is |
 
 Fields of a batch.
 
@@ -325,6 +350,36 @@ class Keys:
 
     def children(self) -> str:
         return f"{self.root}children"
+
+    def webhooks(self) -> str:
+        return f"{self.root}webhooks"
+
+    def webhook_secrets(self) -> str:
+        return f"{self.root}webhook_secrets"
+
+    def webhooks_off(self) -> str:
+        return f"{self.root}webhooks_off"
+
+    def bucket_events(self) -> str:
+        return f"{self.root}bucket_events"
+
+    def notice(self, notice: str) -> str:
+        return f"{self.root}notice:{notice}"
+
+    def notices(self, lane: str) -> str:
+        return f"{self.root}notices:{lane}"
+
+    def notices_in_hand(self, lane: str) -> str:
+        return f"{self.root}notices_in_hand:{lane}"
+
+    def notice_lanes(self, *, failing: bool) -> str:
+        return f"{self.root}notice_lanes{'_failing' if failing else ''}"
+
+    def notices_failed(self) -> str:
+        return f"{self.root}notices_failed"
+
+    def notices_of(self, job_id: str) -> str:
+        return f"{self.root}notices_of:{job_id}"
 
     def events(self, job_id: str) -> str:
         """The channel that tells of this job: a few shared ones, so that nobody subscribes once a job."""

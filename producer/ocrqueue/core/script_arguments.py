@@ -319,7 +319,8 @@ class ScriptArguments:
 
 
 def _lost_record(job: Job, *, by_name: bool) -> dict[str, str]:
-    given = {"tenant": job.tenant, "tag": job.tag, "batch": job.batch, "reply_to": job.reply_to}
+    names = ("tenant", "tag", "batch", "reply_to", "webhook")
+    given: dict[str, str | None] = {name: getattr(job, name) for name in names}
     if by_name:
         given["by_name"] = job.id
     return {"job": job_json(job), **{name: value for name, value in given.items() if value}}

@@ -25,6 +25,7 @@ from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
 from ocrqueue.job.names import AUTO, ENGINE_NAME, LANES, NEEDS_IMAGE, OUTPUTS, OutputFormat, Prepare, Priority
 from ocrqueue.job.page_selection import PageSelection
 from ocrqueue.job.route import MOST_ENGINES, EngineName, Route
+from ocrqueue.job.webhook_url import LONGEST, check_webhook_url
 
 SCHEMA_VERSION: Final = 1
 
@@ -145,6 +146,10 @@ class Job(BaseModel):
         default=None,
         description="A Celery queue: when the job has ended, its summary is sent there as task ocrqueue.finished.",
     )
+    webhook: Annotated[str, Field(max_length=LONGEST)] | None = Field(
+        default=None,
+        description="A URL that is sent the job's summary, signed, when it has ended; in place of its tenant's.",
+    )
     route: Route | None = Field(
         default=None, description="Of a job with auto, fallback or compare, once it is submitted; made by ocrqueue."
     )
@@ -179,6 +184,11 @@ class Job(BaseModel):
         if value is not None and is_reserved_queue(value):
             raise ValueError("the name is taken by ocrqueue or Celery")
         return value
+
+    @field_validator("webhook")
+    @classmethod
+    def _url_of_theirs(cls, value: str | None) -> str | None:
+        return value if value is None else check_webhook_url(value)
 
     @field_validator("submitted_at")
     @classmethod

@@ -21,6 +21,7 @@ from ocrqueue.local import parent_watchdog
 from ocrqueue.local.child_process import Child, start_child
 from ocrqueue.local.reclaiming import Reclaiming
 from ocrqueue.local.redis_server import HOST, RedisServer, start_redis, write_private
+from ocrqueue.local.webhook_sending import WebhookSending, can_send
 from ocrqueue.settings import Settings, load_settings
 
 _LIVE_S: Final = 120.0
@@ -74,6 +75,7 @@ class LocalSystem:
         """Engines whose workers were told to end, by `ocrqueue workers drain`, and have."""
         self.redis: RedisServer | None = None
         self._reclaiming: Reclaiming | None = None
+        self._webhooks: WebhookSending | None = None
         self._lock: TextIO | None = None
         self._guard: subprocess.Popen[str] | None = None
 
@@ -145,6 +147,9 @@ class LocalSystem:
         try:
             for child in self._but_redis():
                 child.ask_to_end()
+            if self._webhooks is not None:
+                self._webhooks.stop()
+                self._webhooks = None
             if self._reclaiming is not None:
                 self._reclaiming.stop()
                 self._reclaiming = None
@@ -226,6 +231,8 @@ class LocalSystem:
         if self.gateway is not None:
             self.url = self._wait_for_url(self.gateway)
         self._reclaiming = Reclaiming(self.settings)
+        if can_send():
+            self._webhooks = WebhookSending(self.settings)
         write_private(self.env_file, "".join(f"{line}\n" for line in self.exports()))
 
     def _tell_guard(self, process: int) -> None:

@@ -56,6 +56,19 @@ METRICS: Final = (
     Metric("ocrqueue_jobs_delayed", "gauge", "Parts of jobs in a pause before their next attempt."),
     Metric("ocrqueue_dead_letters", "gauge", "Jobs that failed for a reason that may pass."),
     Metric(
+        "ocrqueue_webhooks_overdue_seconds",
+        "gauge",
+        "How long the notice that is due for longest has waited for `ocrqueue webhooks send`; failing hosts aside.",
+    ),
+    Metric("ocrqueue_webhooks_failing_hosts", "gauge", "Hosts that notices wait for, and that failed the last time."),
+    Metric("ocrqueue_webhooks_failed", "gauge", "Notices that nobody took within 75 hours, or that met a 410."),
+    Metric(
+        "ocrqueue_bucket_events",
+        "gauge",
+        "Events of buckets since the beginning, by what became of them: submitted, known or ignored.",
+        ("became",),
+    ),
+    Metric(
         "ocrqueue_billed_pages",
         "gauge",
         "Pages given to a service that costs money, in this calendar month (UTC).",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -44,6 +44,14 @@ class InstallationSnapshot:
     pauses: Sequence[Pause] = ()
     usage: Sequence[Usage] = ()
     """In this month, of the 100 tenants that have used something last."""
+    webhooks_overdue_s: float = 0.0
+    """For how long the notice that has been due for longest has waited for a sender."""
+    webhooks_failing_hosts: int = 0
+    """Hosts, by tenant, whose last attempt failed and for which notices wait."""
+    webhooks_failed: int = 0
+    """Notices that nobody took."""
+    bucket_events: Mapping[str, int] = field(default_factory=dict)
+    """How many events of buckets became what."""
 
     @property
     def workers(self) -> list[WorkerInfo]:
@@ -68,13 +76,30 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
             pipeline.hgetall(keys.errors(name))
         pipeline.hgetall(keys.turns())
         pipeline.zrevrange(keys.usage_tenants(), 0, _MOST_TENANTS - 1)
-        (seconds, _), running, delayed, dead, *counted, turns, tenants = pipeline.execute()
+        pipeline.zrange(keys.notice_lanes(failing=False), 0, 0, withscores=True)
+        for key in (keys.notice_lanes(failing=True), keys.notices_failed()):
+            pipeline.zcard(key)
+        pipeline.hgetall(keys.bucket_events())
+        (seconds, _), running, delayed, dead, *counted, turns, tenants, due, failing, failed, events = (
+            pipeline.execute()
+        )
     recent = {
         name: _recent_counts(waits, errors, seconds)
         for name, waits, errors in zip(names, counted[::2], counted[1::2], strict=True)
     }
     return InstallationSnapshot(
-        engines, lanes, recent, running, delayed, dead, parse_pauses(turns), _usage(registry, tenants, seconds)
+        engines,
+        lanes,
+        recent,
+        running,
+        delayed,
+        dead,
+        parse_pauses(turns),
+        usage=_usage(registry, tenants, seconds),
+        webhooks_overdue_s=max(0.0, seconds - due[0][1] / 1000) if due else 0.0,
+        webhooks_failing_hosts=failing,
+        webhooks_failed=failed,
+        bucket_events={became.decode(): int(count) for became, count in events.items()},
     )
 
 

@@ -363,6 +363,21 @@ class Settings(BaseSettings):
     )
     vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
 
+    # Webhooks
+    webhook_schemes: Names = Field(default=("https", "http"), description="Schemes of URLs that are told of ends.")
+    webhook_hosts: Names = Field(
+        default=(), description="Hosts that are told of ends, `*.example.org` for subdomains; empty: any."
+    )
+    webhook_allow_private_addresses: bool = Field(
+        default=False, description="Let webhooks reach private, loopback and link-local addresses."
+    )
+    webhook_allowed_networks: Names = Field(
+        default=(), description="Networks in CIDR form (10.1.0.0/16) that webhooks may reach although they are private."
+    )
+    webhook_timeout_s: float = Field(
+        default=15.0, gt=0, le=300, description="A receiver that has not answered by then has failed, this time."
+    )
+
     # Monitoring
     metrics_port: int = Field(
         default=0, ge=0, le=65_535, description="Where a worker serves its metrics to Prometheus; 0: nowhere."
@@ -397,13 +412,16 @@ class Settings(BaseSettings):
         "source_buckets",
         "source_file_roots",
         "source_allowed_networks",
+        "webhook_schemes",
+        "webhook_hosts",
+        "webhook_allowed_networks",
         mode="before",
     )
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("source_allowed_networks")
+    @field_validator("source_allowed_networks", "webhook_allowed_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:

@@ -72,4 +72,9 @@ class ClientOverrides(TypedDict, total=False):
     max_memory_per_child_mib: int | str | PerEngine
     max_jobs_per_child: int | str | PerEngine
     job_memory_limit_mib: int | str | PerEngine
+    webhook_schemes: Sequence[str] | str
+    webhook_hosts: Sequence[str] | str
+    webhook_allow_private_addresses: bool
+    webhook_allowed_networks: Sequence[str] | str
+    webhook_timeout_s: float
     tracing: Literal["off", "otlp"]

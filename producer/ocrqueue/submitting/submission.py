@@ -49,6 +49,7 @@ class JobFields(TypedDict, total=False):
     batch: str | None
     idempotency_key: str | None
     reply_to: str | None
+    webhook: str | None
     submitted_at: datetime | None
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpcore
 
-from ocrqueue_worker.sources.addresses import AddressPolicy, permitted_addresses
+from ocrqueue.addresses import AddressPolicy
+from ocrqueue_worker.sources.addresses import permitted_addresses
 from ocrqueue_worker.sources.deadline import Deadline
 
 

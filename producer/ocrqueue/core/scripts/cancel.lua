@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving, audit
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving, audit
 -- CANCEL: what waits is removed at once, what was taken and not begun is taken back; what runs is asked to stop.
 -- ARGV root, run (see shared/audit.lua), cancelled (the ending), revoked_ms (for how long an id that nobody knows is
 --   remembered, for its message may not have been taken in yet; 0: not), id, ...

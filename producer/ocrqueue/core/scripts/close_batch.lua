@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, batch_keys, batches
+-- uses: root, clock, as_text, batch_keys, webhooks, batches
 -- CLOSE_BATCH: nothing more comes into a batch; once its last job has ended, its reply is sent.
 -- ARGV root, tenant, name, reply_to (a Celery queue, or ''), reply (the message for it, with <JOBS> and the like in it)
 -- returns 1; 0 where there is no such batch. One that has ended tells nobody else.

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, batch_keys, job_lists, audit
+-- uses: root, clock, as_text, is_final, ended_ids, places, batch_keys, job_lists, webhooks
+-- uses: ending_notices, audit
 -- DELETE: of jobs that have ended nothing is remembered but that they have. What they have in storage is to go.
 -- ARGV root, run (see shared/audit.lua), for how long an end is remembered (ms), entries (JSON: [[id, hash of the
 --   idempotency key or '', name of an uploaded image or ''], ...])
@@ -13,6 +14,11 @@ local function forget_readings(id, keys)
     local uri = redis.call('GET', root .. 'read:' .. key)
     if uri and string.find(uri, '/' .. id .. '/', 1, true) then redis.call('DEL', root .. 'read:' .. key) end
   end
+end
+
+local function forget_notices(id)
+  for _, notice in ipairs(redis.call('ZRANGE', notices_of(id), 0, -1)) do forget_notice(notice) end
+  redis.call('DEL', notices_of(id))
 end
 
 local function delete(id, once, input)
@@ -29,6 +35,7 @@ local function delete(id, once, input)
     if earlier and string.match(earlier, '^%S+') == id then redis.call('DEL', root .. 'once:' .. once) end
     redis.call('DEL', record_key(id))
   end
+  forget_notices(id)
   remember_deleted(id, ended_ttl_ms)
   remember_tenant(id, tenant, ended_ttl_ms)
   jobs = jobs + 1

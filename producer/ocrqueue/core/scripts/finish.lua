@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving, usage
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving, usage
 -- FINISH: an attempt at a part has come to its end, and with the last part the job.
 -- ARGV root, part, token, ending (see shared/ending.lua; less its outcome), outcome (JSON), facts, record (JSON of the
 --   fields that a record has from the start, where Redis may have lost it; else '')

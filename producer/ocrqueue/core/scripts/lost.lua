@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving
 -- LOST: the process that had the parts is gone, and its worker says so.
 -- ARGV root, policy (delivery_cap, take_cap, poison, never_begun, cancelled), part, token, ...
 -- returns what became of each: 'requeued', 'poison', 'cancelled', 'ended' or 'gone'

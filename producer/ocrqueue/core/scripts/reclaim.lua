@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving
 -- RECLAIM: what was in the hand of somebody who has been silent for longer than its lease goes back to its place; what
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
 -- ARGV root, policy (lease_ms, record_ttl_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison,

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving
 -- RELEASE: an attempt is over in order, or never began, and the part is to have another.
 -- ARGV root, part, token, options, error (JSON, or '')
 --   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),

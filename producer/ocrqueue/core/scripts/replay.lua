@@ -1,6 +1,6 @@
 #!lua
 -- uses: root, clock, as_text, is_final, ended_ids, places, inputs, batch_keys, job_lists
--- uses: batches, attempts, audit
+-- uses: webhooks, batches, lines, attempts, audit
 -- REPLAY: jobs that have failed go into their first engine's lane again, under their ids.
 -- ARGV root, run (see shared/audit.lua), entries (JSON: [[id, lane, kind, engine that had the last
 --   attempt], ...]), the JSON text of each job

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving, usage
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving, usage
 -- SEND_ON: the next engine of a job's route has its turn. The job is a new arrival in its lane.
 -- ARGV root, part, token, options, job (JSON)
 --   options: lane, kind, step (how many engines have had their turn), engine (that had the last one), pages (that it

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
--- uses: batch_keys, job_lists, batches, reservations, ending, page_parts, attempts, leaving
+-- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving
 -- SPLIT: the opening part has seen that the job has so many page parts, which take its place in the lane.
 -- ARGV root, part (the opening one), token, how many page parts, pin (the source's sha256 or ETag), cancelled (the
 --   ending of a job that was asked to stop)

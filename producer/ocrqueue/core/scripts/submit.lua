@@ -1,13 +1,13 @@
 #!lua
 -- uses: root, clock, as_text, ended_ids, places, inputs, batch_keys, job_lists, replication
--- uses: batches, reservations, submission, month_of, token_bucket, tenant_limits
+-- uses: webhooks, batches, reservations, submission, month_of, token_bucket, tenant_limits
 -- SUBMIT: jobs into their lanes, in order, up to the first that finds its engine's queue full, its tenant's limit
 -- reached, or its batch closed.
 -- ARGV root, options, entries, and the JSON text of each job
 --   options: idempotency_ttl_ms, limits (engine -> how many may wait; 0: any number)
---   entry: id, engine, lane, kind, and where it has one: tenant, tag, batch, reply_to, once (hash of the idempotency
---   key), fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms, new (its
---   id was made for this), secret (a password), page_cost (what its dearest engine takes for a page)
+--   entry: id, engine, lane, kind, and where it has one: tenant, tag, batch, reply_to, webhook, once (hash of the
+--   idempotency key), fingerprint (of the request), input (name of an uploaded image), trace, by_name, not_before_ms,
+--   new (its id was made for this), secret (a password), page_cost (what its dearest engine takes for a page)
 -- returns {ids of the jobs that stand for those submitted}, and if one was refused: its engine, how many wait there,
 -- now (ms), {period, jobs ended in it, ...}, and where it is a limit of its tenant's, the tenant and what
 -- shared/tenant_limits.lua says of it; or its batch, which is closed

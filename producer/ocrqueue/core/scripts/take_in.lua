@@ -1,6 +1,6 @@
 #!lua
 -- uses: root, clock, as_text, ended_ids, places, counts, inputs, batch_keys
--- uses: job_lists, batches, reservations, ending, submission
+-- uses: job_lists, webhooks, batches, reservations, ending, submission
 -- TAKE_IN: exactly this entry leaves the list that a foreign app pushed it to, and is a job from then on.
 -- ARGV root, list (or '' for a message of another server, which stays there), message (the entry as it stands in the
 --   list), entry (as submit.lua has it, or '' to drop it), job (JSON), ending (of a job that is not to be worked on, or

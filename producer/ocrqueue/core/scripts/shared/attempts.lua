@@ -1,16 +1,8 @@
 -- What became of attempts that did not end their job, and of replays: the newest 32, a line of JSON each, in the job's
 -- record. The last attempt is told by the record's own fields. Pages that were read have lines of their own, so that
--- they push no failure out. Needs root, now, as_text, places.
+-- they push no failure out. Needs root, now, as_text, places, lines.
 --
 -- `attempt`: number, started (ms), worker, engine; `error`: JSON, or nil
--- `lines`, which may be nil, with one more; the first ones go where they would be more than `most`.
-local function with_line(lines, line, most)
-  lines = lines and (lines .. '\n' .. line) or line
-  local _, breaks = string.gsub(lines, '\n', '')
-  for _ = most, breaks do lines = string.match(lines, '\n(.*)$') end
-  return lines
-end
-
 local function note_attempt(part, attempt, became, error)
   local record = record_key(job_of(part))
   local told = {

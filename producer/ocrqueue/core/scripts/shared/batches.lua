@@ -1,5 +1,5 @@
 -- Batches: how many jobs of each have become what, and who is told when the last job of a closed one has ended. Needs
--- root, now, as_text, batch_keys.
+-- root, now, as_text, batch_keys, webhooks.
 -- Counted are all jobs that were ever in it: one that was deleted, or whose record has expired, stays so. A batch is
 -- kept until the last record of its jobs is gone; `until` is when that is, of those that have ended.
 local function is_batch_closed(tenant, name)
@@ -28,6 +28,7 @@ local function settle_batch(tenant, name)
   if own.closed_at and not own.ended_at then
     redis.call('HSET', key, 'ended_at', as_text(now))
     tell_batch_end(own, jobs, (tenant or '') .. ':' .. name)
+    notify_of_batch(tenant or '', name, jobs, own)
   end
   redis.call('PEXPIREAT', batch_list(tenant, name), own['until'])
   redis.call('PEXPIREAT', key, own['until'])

@@ -1,5 +1,5 @@
 -- The one end of every job, whoever ends it. Needs `root`, `now`, as_text, is_final, record_key, tell, the counts,
--- inputs, job_lists, batches, reservations.
+-- inputs, job_lists, webhooks, batches, reservations.
 --
 -- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
 -- may help; code, of the error of a job that failed; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms,
@@ -23,11 +23,12 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret, reserved = unpack(redis.call('HMGET',
-    record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch', 'state', 'secret',
-    'reserved'))
-  redis.call('HSET', record, 'state', ending.state, 'outcome', filled(ending, 'outcome', id),
-    'finished_at', as_text(now), 'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
+  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret, webhook, reserved = unpack(
+    redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch',
+      'state', 'secret', 'webhook', 'reserved'))
+  local outcome = filled(ending, 'outcome', id)
+  redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
+    'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
     'error', 'retries', 'lane', 'sequence', 'alone', 'poison')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
@@ -61,6 +62,7 @@ local function end_job(id, ending)
     -- where that key of theirs is no list, nobody listens there, and the job has ended all the same
     redis.pcall('LPUSH', string.sub(root, 1, -10) .. reply_to, filled(ending, 'reply', id, reply_to))
   end
+  notify_of_job(id, tenant or '', webhook, outcome)
   if batch then count_in_batch(tenant, batch, was, ending.state, ending.life_ms) end
   tell(id, ending.state)
   return ending.state

@@ -3,7 +3,8 @@
 local function record_of(entry, job, sequence, place)
   local fields = {'state', 'queued', 'place', place, 'job', job, 'queued_at', as_text(now), 'lane', entry.lane,
     'sequence', sequence, 'kind', entry.kind}
-  for _, name in ipairs({'tenant', 'tag', 'batch', 'reply_to', 'by_name', 'routed', 'trace', 'replication'}) do
+  local names = {'tenant', 'tag', 'batch', 'reply_to', 'webhook', 'by_name', 'routed', 'trace', 'replication'}
+  for _, name in ipairs(names) do
     if entry[name] then
       fields[#fields + 1] = name
       fields[#fields + 1] = entry[name]
