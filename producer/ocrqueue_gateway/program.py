@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,20 +39,30 @@ def main(host: str | None, port: int | None, next_port: bool, url_file: Path | N
     except OSError as error:
         said = f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}."
         raise click.ClickException(said) from error
-    url = url_of(listener)
+    url = url_of(listener, tls=settings.tls_certificate is not None)
 
     def tell() -> None:
         click.echo(f"ocrqueue-gateway: {url}", err=True)
         if url_file is not None:
             write_whole(url_file, f"{url}\n")
 
+    configuration = uvicorn.Config(app, **serving(settings))
+    try:
+        configuration.load()
+    except ssl.SSLError as error:
+        why = error.reason or error
+        raise click.ClickException(
+            f"The certificate and its key cannot be used: {why}. Both are PEM files, the key that of the certificate."
+        ) from error
     with listener:
-        Server(app, uvicorn.Config(app, **serving(settings)), tell).run(sockets=[listener])
+        Server(app, configuration, tell).run(sockets=[listener])
 
 
 def serving(settings: GatewaySettings) -> dict[str, Any]:
     """Options of uvicorn."""
     return {
+        "ssl_certfile": settings.tls_certificate,
+        "ssl_keyfile": settings.tls_key,
         "http": TimedProtocol,
         "h11_max_incomplete_event_size": settings.max_header_bytes,
         "server_header": False,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from ocrqueue.errors import SettingsInvalid
@@ -29,6 +29,12 @@ class GatewaySettings(BaseSettings):
     # Where it listens
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0: any that is free.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate, and those between it and the authority: it then speaks HTTPS. "
+        "Empty: it does not, or a proxy before it does.",
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the certificate's key, if it is another one.")
     allow_no_keys: bool = Field(
         default=False,
         description="Answer requests without an API key although others than this machine reach it. Then whoever "
@@ -101,6 +107,15 @@ class GatewaySettings(BaseSettings):
     def largest_body_bytes(self) -> int:
         """Of any route; beside a file a form has some fields."""
         return max(self.max_body_bytes + _FORM_BYTES, self.max_batch_bytes, self.max_json_bytes)
+
+    @model_validator(mode="after")
+    def _tls_is_there(self) -> Self:
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("OCRQUEUE_GATEWAY_TLS_KEY is of no use without OCRQUEUE_GATEWAY_TLS_CERTIFICATE")
+        for name, path in (("CERTIFICATE", self.tls_certificate), ("KEY", self.tls_key)):
+            if path is not None and not path.is_file():
+                raise ValueError(f"OCRQUEUE_GATEWAY_TLS_{name}: there is no file {path}")
+        return self
 
     @property
     def is_local(self) -> bool:

@@ -407,6 +407,31 @@ def test_no_job_is_refused_by_what_was_asked_for_before_it_came() -> None:
         assert second.result(60).engine == "keras"
 
 
+def test_of_many_who_come_at_once_the_first_has_redis_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("ocrqueue.routing.router.time.monotonic", lambda: clock[0])
+    asked = 0
+
+    def installation() -> EnginesNow:
+        nonlocal asked
+        asked += 1
+        return ALL
+
+    router = Router(SETTINGS, installation)
+    job = Job(image=IMAGE, engine="keras", languages=("eng",))
+    assert router.prepare_at_once(job) is None, "nothing is known yet"
+    router.prepare(job)
+    assert [router.prepare_at_once(job) for _ in range(3)] == [job] * 3
+    clock[0] += 2
+    assert [router.prepare_at_once(job) for _ in range(3)] == [None, job, job]
+    router.prepare(job)
+    assert router.prepare_at_once(job) == job
+    clock[0] += 3.5
+    assert [router.prepare_at_once(job) for _ in range(2)] == [None, None], "what is known is too old for anybody"
+    assert asked == 2
+    assert router.prepare_at_once(Job(image=IMAGE, engine="nonesuch")) is None, "a refusal is not by what was read"
+
+
 def test_what_was_read_is_read_again_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds, read = [100.0], []
     monkeypatch.setattr("time.monotonic", lambda: seconds[0])

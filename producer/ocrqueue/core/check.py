@@ -49,8 +49,8 @@ def _faults(registry: Registry) -> Iterator[str]:
         yield from look.indexes()
         yield from look.inputs()
         yield from look.lists().faults()
-        yield from look.notices_of_webhooks().faults()
         yield from look.tenants().faults()
+        yield from look.notices_of_webhooks().faults()
         yield from look.orphans()
         yield from look.secrets()
         yield from look.of_others()
@@ -221,19 +221,6 @@ class _Look:
             self.ended,
         )
 
-    def notices_of_webhooks(self) -> Notices:
-        stored = dict(self._hashes("notice:"))
-        return Notices(
-            stored,
-            {notice: lives_on >= 0 for notice, lives_on in self._lives("notice:", list(stored)) if lives_on != -2},
-            dict(self._sorted_sets("notices:")),
-            dict(self._sorted_sets("notices_in_hand:")),
-            self._sorted("notice_lanes"),
-            self._sorted("notice_lanes_failing"),
-            dict(self._sorted_sets("notices_of:")),
-            self._sorted("notices_failed"),
-        )
-
     def tenants(self) -> Tenants:
         return Tenants(
             self.records,
@@ -250,6 +237,19 @@ class _Look:
     def _hash(self, name: str) -> dict[str, str]:
         stored = cast("dict[bytes, bytes]", self.client.hgetall(self.root + name))
         return {field.decode(errors="replace"): value.decode(errors="replace") for field, value in stored.items()}
+
+    def notices_of_webhooks(self) -> Notices:
+        stored = dict(self._hashes("notice:"))
+        return Notices(
+            stored,
+            {notice: lives_on >= 0 for notice, lives_on in self._lives("notice:", list(stored)) if lives_on != -2},
+            dict(self._sorted_sets("notices:")),
+            dict(self._sorted_sets("notices_in_hand:")),
+            self._sorted("notice_lanes"),
+            self._sorted("notice_lanes_failing"),
+            dict(self._sorted_sets("notices_of:")),
+            self._sorted("notices_failed"),
+        )
 
     def _expiry(self, batch: str) -> dict[str, str]:
         """Whether it is kept for a while only, as a field of its own."""

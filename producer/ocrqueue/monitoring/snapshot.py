@@ -42,6 +42,8 @@ class InstallationSnapshot:
     dead: int
     """Dead letters."""
     pauses: Sequence[Pause] = ()
+    usage: Sequence[Usage] = ()
+    """In this month, of the 100 tenants that have used something last."""
     webhooks_overdue_s: float = 0.0
     """For how long the notice that has been due for longest has waited for a sender."""
     webhooks_failing_hosts: int = 0
@@ -50,8 +52,6 @@ class InstallationSnapshot:
     """Notices that nobody took."""
     bucket_events: Mapping[str, int] = field(default_factory=dict)
     """How many events of buckets became what."""
-    usage: Sequence[Usage] = ()
-    """In this month, of the 100 tenants that have used something last."""
 
     @property
     def workers(self) -> list[WorkerInfo]:
@@ -75,12 +75,12 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
             pipeline.hgetall(keys.waits(name))
             pipeline.hgetall(keys.errors(name))
         pipeline.hgetall(keys.turns())
+        pipeline.zrevrange(keys.usage_tenants(), 0, _MOST_TENANTS - 1)
         pipeline.zrange(keys.notice_lanes(failing=False), 0, 0, withscores=True)
         for key in (keys.notice_lanes(failing=True), keys.notices_failed()):
             pipeline.zcard(key)
         pipeline.hgetall(keys.bucket_events())
-        pipeline.zrevrange(keys.usage_tenants(), 0, _MOST_TENANTS - 1)
-        (seconds, _), running, delayed, dead, *counted, turns, due, failing, failed, events, tenants = (
+        (seconds, _), running, delayed, dead, *counted, turns, tenants, due, failing, failed, events = (
             pipeline.execute()
         )
     recent = {
@@ -95,10 +95,10 @@ def read_installation(registry: Registry) -> InstallationSnapshot:
         delayed,
         dead,
         parse_pauses(turns),
+        usage=_usage(registry, tenants, seconds),
         webhooks_overdue_s=max(0.0, seconds - due[0][1] / 1000) if due else 0.0,
         webhooks_failing_hosts=failing,
         webhooks_failed=failed,
-        usage=_usage(registry, tenants, seconds),
         bucket_events={became.decode(): int(count) for became, count in events.items()},
     )
 

@@ -20,6 +20,7 @@ from ocrqueue.routing.policy import check_known, make_route
 from ocrqueue.settings import Settings
 
 _FRESH_S: Final = 2.0
+_MEANWHILE_S: Final = 1.0
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Router:
         self._read = read
         self._known: _Known | None = None
         self._reading: Future[_Known] | None = None
+        self._sent_to_ask_at = -_MEANWHILE_S
+        """By time.monotonic(): when prepare_at_once() had somebody ask Redis."""
         self._lock = Lock()
         """Of what is known. Not held while Redis is asked."""
 
@@ -70,9 +73,15 @@ class Router:
             known = self._read_now()
 
     def prepare_at_once(self, job: Job) -> Job | None:
-        """The same by what is known; None where Redis is to be asked first. It never waits."""
-        known = self._known
-        if known is None or time.monotonic() - known.read_at >= _FRESH_S:
+        """The same by what is known; None where Redis is to be asked first, by `prepare`. It never waits.
+
+        Of many who come once it is 2 s old the first is to ask; what is known does for the others meanwhile.
+        """
+        now, known = time.monotonic(), self._known
+        if known is None or now - known.read_at >= _FRESH_S + _MEANWHILE_S:
+            return None
+        if now - known.read_at >= _FRESH_S and now - self._sent_to_ask_at >= _MEANWHILE_S:
+            self._sent_to_ask_at = now
             return None
         try:
             with self._lock:

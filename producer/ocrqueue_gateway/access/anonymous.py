@@ -23,8 +23,8 @@ def may_come_without_key(settings: GatewaySettings, request: Request) -> bool:
         return not _is_of_another_page(settings, request)
     if not settings.is_local or any(name in request.headers for name in _OF_PROXIES):
         return False
-    # a name that leads here is not to let its pages in: DNS rebinding
-    if not is_loopback_name(_host_of(request.headers.get("host", ""))):
+    # a name that leads here is not to let its pages in: DNS rebinding. Names that are set were looked at before.
+    if not settings.allowed_hosts and not is_loopback_name(_host_of(request.headers.get("host", ""))):
         return False
     return not _is_of_another_page(settings, request)
 

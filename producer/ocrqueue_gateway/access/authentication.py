@@ -20,8 +20,15 @@ from ocrqueue_gateway.access.failures import FailedAttempts
 _CALLER: Final = "ocrqueue_caller"
 
 
-def require(scope: Scope, *, operator: bool = False) -> Callable[..., Awaitable[Caller]]:
-    """A dependency: the caller, who has this scope. `operator`: and is one, for what is not of one tenant.
+FindKey = Callable[[Request], str | None]
+"""The key of a request; None where there is none."""
+
+
+def require(
+    scope: Scope, *, operator: bool = False, find: FindKey = lambda request: presented_key(request.headers)
+) -> Callable[..., Awaitable[Caller]]:
+    """A dependency: the caller, who has this scope. `operator`: is one, for what is not of one tenant. `find`: where
+    the key is elsewhere.
 
     Raises KeyMissing, KeyInvalid, KeyExpired, KeyForbidden, KeyRateExceeded, KeyAttemptsExceeded.
     """
@@ -37,7 +44,7 @@ def require(scope: Scope, *, operator: bool = False) -> Callable[..., Awaitable[
         _common: None = common,
         _google: None = google,
     ) -> Caller:
-        found = await caller_of(request)
+        found = await caller_of(request, find)
         if scope not in found.scopes:
             raise KeyForbidden(f"The API key has not the scope {scope}.", scope=scope)
         if operator and not found.is_operator:
@@ -47,17 +54,16 @@ def require(scope: Scope, *, operator: bool = False) -> Callable[..., Awaitable[
     return caller
 
 
-async def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request, find: FindKey) -> Caller:
     """Whoever asks; once a request."""
     known: Caller | None = request.scope.get(_CALLER)
     if known is None:
-        known = await _identified(request)
+        known = await _identified(request, find(request))
         request.scope[_CALLER] = known
     return known
 
 
-async def _identified(request: Request) -> Caller:
-    key = presented_key(request.headers)
+async def _identified(request: Request, key: str | None) -> Caller:
     if key is None:
         if may_come_without_key(request.app.state.settings, request):
             return ANYBODY

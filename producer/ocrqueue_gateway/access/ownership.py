@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
+from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.errors import JobEnded, JobUnknown
 from ocrqueue_gateway.access.caller import Caller
 
@@ -28,6 +29,11 @@ async def owned(request: Request, caller: Caller, job_id: str) -> JobStatus:
 def tenant_asked_for(caller: Caller, tenant: str | None) -> str | None:
     """Whose jobs a list or an action is about: the caller's; an operator may name any, and means all (None) else."""
     return tenant if caller.is_operator else caller.tenant
+
+
+def tenant_filter(caller: Caller, tenant: str | None) -> str | None:
+    """The same for filters of jobs, in which `-` are those without a tenant."""
+    return tenant if caller.is_operator else caller.tenant or NO_NAME
 
 
 def _unknown(job_id: str) -> JobUnknown:

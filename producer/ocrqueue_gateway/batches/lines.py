@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
@@ -14,7 +14,6 @@ from ocrqueue.errors import ErrorInfo, JobMalformed, OcrQueueError, RequestInval
 from ocrqueue.job import Job, describe_validation_error
 from ocrqueue.settings import Settings
 from ocrqueue.storage import Storage
-from ocrqueue.submitting.submission import JobFields
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.jobs.request import JobRequest, checked_reference, parse_json
@@ -97,12 +96,13 @@ class Lines:
         fields |= {**given, "name": asked.custom_id, "batch": self.batch}
         if self.once:
             fields["idempotency_key"] = f"{self.batch}:{sha256(asked.custom_id.encode()).hexdigest()}"
-        check_engines(self.caller, self.settings, cast("JobFields", fields))
         try:
-            return Job.model_validate(fields)
+            job = Job.model_validate(fields)
         except ValidationError as error:
             complaints = describe_validation_error(error)
-        raise JobMalformed(complaints, remedy="Compare the line with BatchLine in /v1/openapi.json.")
+            raise JobMalformed(complaints, remedy="Compare the line with BatchLine in /v1/openapi.json.") from None
+        check_engines(self.caller, self.settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
+        return job
 
 
 def check_count(file: IO[bytes], limits: GatewaySettings) -> None:

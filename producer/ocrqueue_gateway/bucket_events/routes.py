@@ -13,12 +13,11 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import RequestInvalid
 from ocrqueue.job import Job
-from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.engines import check_engines
 from ocrqueue_gateway.bucket_events.notifications import ObjectStored, objects_stored
 from ocrqueue_gateway.bucket_events.rules import Rule, rule_for
-from ocrqueue_gateway.bucket_events.sender import find_key
+from ocrqueue_gateway.bucket_events.sender import sender
 from ocrqueue_gateway.bucket_events.sns import Topics, is_sns
 from ocrqueue_gateway.hardening.bodies import check_media_type, read_pieces
 from ocrqueue_gateway.problems import responses
@@ -64,9 +63,7 @@ class EventsTaken(BaseModel):
         ],
     },
 )
-async def take(
-    request: Request, _: Annotated[None, Depends(find_key)], caller: Annotated[Caller, Depends(require("submit"))]
-) -> EventsTaken:
+async def take_events(request: Request, caller: Annotated[Caller, Depends(sender)]) -> EventsTaken:
     """Submit what was stored in a bucket, by the rules of this installation.
 
     Takes notifications of Amazon S3, directly or by SNS or EventBridge, of MinIO and of Ceph. What is of something else
@@ -82,6 +79,8 @@ async def take(
         job = _job_of(stored, request.app.state.bucket_rules, caller, queue)
         ignored += job is None
         jobs += [job] if job is not None else []
+    for job in jobs:
+        check_engines(caller, queue.settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
     handles = await queue.submit_many(jobs)
     ids = [handle.id for handle in handles]
     new = sum(job.id == job_id for job, job_id in zip(jobs, ids, strict=True))
@@ -121,11 +120,9 @@ def _job_of(stored: ObjectStored | None, rules: tuple[Rule, ...], caller: Caller
         "name": stored.key.rpartition("/")[2][:256],
     }
     try:
-        job = Job.model_validate({**defaults, **own, **rule.fields})
+        return Job.model_validate({**defaults, **own, **rule.fields})
     except ValidationError:
         return None
-    check_engines(caller, settings, {"engine": job.engine, "fallback": job.fallback, "compare": job.compare})
-    return job
 
 
 async def _count(queue: AsyncOcrQueue, taken: EventsTaken) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from ocrqueue_gateway.access.credentials import HEADERS
 from ocrqueue_gateway.hardening.body_limits import BodyLimits
 from ocrqueue_gateway.hardening.host_check import HostCheck
 from ocrqueue_gateway.hardening.response_headers import ResponseHeaders
@@ -24,14 +25,7 @@ def harden(app: FastAPI, settings: GatewaySettings) -> None:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "Last-Event-ID",
-                "Prefer",
-                "X-Request-ID",
-            ],
+            allow_headers=[*_ASKED, *HEADERS],
             expose_headers=list(_TOLD),
             max_age=600,
         )

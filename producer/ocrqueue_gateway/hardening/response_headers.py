@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 import uuid_utils
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SAID: Final = MappingProxyType(
-    {
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cache-control": "no-store",
-        # HTML is made of what was read: it may show itself, and do nothing
-        "content-security-policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox; "
-        "frame-ancestors 'none'",
-    }
+_SAID: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    # HTML is made of what was read: it may show itself, and do nothing
+    (
+        b"content-security-policy",
+        b"default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'",
+    ),
 )
 """Where a route says something else, that counts."""
+_SAID_BY_HTTPS: Final = (*_SAID, (b"strict-transport-security", b"max-age=31536000"))
 
 
 @dataclass
@@ -35,18 +35,18 @@ class ResponseHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
+        asked = Headers(scope=scope).get("x-request-id", "")
+        request_id = asked if _REQUEST_ID.fullmatch(asked) else str(uuid_utils.uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                for name, value in _SAID.items():
-                    headers.setdefault(name, value)
-                if scope["scheme"] == "https":
-                    headers.setdefault("strict-transport-security", "max-age=31536000")
+                given = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                names = {name for name, _ in given}
+                more = [
+                    pair for pair in (_SAID_BY_HTTPS if scope["scheme"] == "https" else _SAID) if pair[0] not in names
+                ]
+                message = {**message, "headers": [*given, (b"x-request-id", request_id.encode()), *more]}
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

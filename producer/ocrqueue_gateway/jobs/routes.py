@@ -12,13 +12,12 @@ from pydantic import BeforeValidator
 from starlette.responses import JSONResponse
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.core.records import State
 from ocrqueue.job import JOB_ID
 from ocrqueue.job.names import OutputFormat
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
-from ocrqueue_gateway.access.ownership import owned
+from ocrqueue_gateway.access.ownership import owned, tenant_filter
 from ocrqueue_gateway.jobs.events import event_stream
 from ocrqueue_gateway.jobs.openapi import EVENTS, FILES, PAGE, PNG, RESULTS, SUBMISSION
 from ocrqueue_gateway.jobs.results import check_result, crop_of, document_of, output_response, result_response
@@ -49,6 +48,13 @@ Wait = Annotated[
     float,
     Query(ge=0, le=86_400, description="Seconds to wait for its end, at most; the gateway has a limit of its own."),
 ]
+OfTenant = Annotated[
+    str | None,
+    Query(
+        pattern=r"^(-|[A-Za-z0-9][A-Za-z0-9_.@-]{0,63})$",
+        description="For operators: whose; `-`: of jobs that name none; absent: all. Else it says nothing.",
+    ),
+]
 Moment = Annotated[datetime, BeforeValidator(with_date)]
 _COMMON: Final = (401, 403, 429, 503)
 _OF_ONE: Final = (404, 410, 422, *_COMMON)
@@ -70,19 +76,21 @@ async def submit(
 
 
 @router.get("/jobs", responses=responses(422, *_COMMON))
-async def jobs(
+async def jobs(  # noqa: PLR0913, PLR0917  # each is a parameter of the query
     request: Request,
     caller: Reading,
     state: Annotated[list[State] | None, Query(max_length=8, description="One of these.")] = None,
     tag: Annotated[str | None, Query(max_length=256)] = None,
     batch: Annotated[str | None, Query(max_length=128)] = None,
     since: Annotated[Moment | None, Query(description="Submitted since then, or ended since then.")] = None,
+    tenant: OfTenant = None,
     cursor: Annotated[str | None, Query(max_length=1000, description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobList:
     """The caller's jobs: those at work, then those that have ended; each the newest first."""
     queue: AsyncOcrQueue = request.app.state.queue
-    wanted: dict[str, Any] = {"tag": tag, "batch": batch, "since": since, "tenant": caller.tenant or NO_NAME}
+    whose = tenant_filter(caller, tenant)
+    wanted: dict[str, Any] = {"tag": tag, "batch": batch, "since": since, "tenant": whose}
     if state:
         wanted["state"] = state
     page = await queue.jobs(limit=limit, after=cursor, **wanted)

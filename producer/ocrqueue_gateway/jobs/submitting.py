@@ -29,12 +29,18 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
     key = key_of(request.headers.get("idempotency-key"))
     preferences = Preferences.of(request.headers.getlist("prefer"), request.app.state.settings.max_wait_s)
     async with claimed(queue, caller.tenant, "job", key) as claim, received(request) as given:
-        fingerprint = _fingerprint(given)
+        fingerprint = _fingerprint(given) if key is not None else ""
         job_id = claim.check(fingerprint)
         is_new, status = job_id is None, None
         if job_id is None:
             fields = fields_of(given.asked, caller, key)
-            check_engines(caller, queue.settings, fields)
+            check_engines(
+                caller,
+                queue.settings,
+                engine=fields.get("engine"),
+                fallback=fields.get("fallback"),
+                compare=fields.get("compare"),
+            )
             try:
                 job = await queue.submit(given.image, **fields)
             except StorageNotFound as error:  # the bucket or folder itself

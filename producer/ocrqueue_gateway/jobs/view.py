@@ -59,6 +59,7 @@ class JobView(BaseModel):
     trail: tuple[Step, ...] = Field(default=(), description="How the engines of such a job fared, in order.")
     agreement: float | None = Field(default=None, description="With compare, at the end: how far the engines agree.")
     image: str = Field(description="The reference, without user, password and query.")
+    tenant: str = Field(default="", description="Whose it is: the key's; empty: of jobs that name none.")
     tag: str | None = None
     name: str | None = None
     batch: str | None = None

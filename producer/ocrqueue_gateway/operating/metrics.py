@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -42,6 +43,12 @@ class GatewayMetrics:
         )
         self.in_flight = Gauge(IN_FLIGHT.name, IN_FLIGHT.help, registry=self.registry)
 
+        # labels() looks them up under a lock, and takes as long as all the rest of this
+        self.of = lru_cache(maxsize=4096)(self._of)
+
+    def _of(self, method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+        return self.requests.labels(method, route, status), self.seconds.labels(method, route)
+
     def response(self) -> Response:
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -73,9 +80,9 @@ class CountRequests:
                 await self._app(scope, receive, noted)
             finally:
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                route = self._route(scope)
-                self._metrics.requests.labels(method, route, status).inc()
-                self._metrics.seconds.labels(method, route).observe(time.perf_counter() - began)
+                requests, seconds = self._metrics.of(method, self._route(scope), status)
+                requests.inc()
+                seconds.observe(time.perf_counter() - began)
 
     def _route(self, scope: Scope) -> str:
         path = getattr(scope.get("route"), "path", None)

@@ -13,6 +13,7 @@ from ocrqueue.core.pauses import Pause
 from ocrqueue.job import is_lane
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.ownership import tenant_filter
 from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.operating.actions import who
 from ocrqueue_gateway.operating.views import DeadView, EngineView, PauseRequest, PauseView, QueueView, WorkerView
@@ -78,7 +79,7 @@ async def dead(
 ) -> DeadView:
     """Jobs that failed for a reason that may pass, to be looked at and replayed: an operator's all, else one's own."""
     queue: AsyncOcrQueue = request.app.state.queue
-    tenant = None if caller.is_operator else caller.tenant or NO_NAME
+    tenant = tenant_filter(caller, None)
     page = await queue.dead_letters.page(limit=limit, after=cursor, code=code, tenant=tenant)
     counts = await queue.dead_letters.by_code(code=code, tenant=tenant)
     return DeadView(jobs=tuple(map(JobView.of, page.jobs)), next=page.next, by_code=counts)

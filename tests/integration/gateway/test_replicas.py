@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +17,9 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
-from tests.support.processes import need_program, wait_until
+from tests.support.certificates import make_certificate
+from tests.support.documentation import ROOT
+from tests.support.processes import free_port, need_program, wait_until
 from tests.support.replicas import Replica, nginx, replica
 from tests.support.waiting_clients import Told, wait_for_all
 
@@ -108,3 +113,46 @@ def test_who_waits_at_a_replica_that_ends_is_answered_with_what_is_known(
         [answer] = answers
         assert (answer.status_code, answer.json()["state"]) == (200, "queued")
         assert own.process.wait(60) in (0, -15)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_the_images_check_of_health_finds_a_replica_that_is_ready(
+    idle: OcrQueue, settings: Settings, tmp_path: Path, tls: bool
+) -> None:
+    given: dict[str, object] = {}
+    verify: bool | ssl.SSLContext = True
+    if tls:
+        made = make_certificate(tmp_path)
+        given = {"tls_certificate": made.certificate, "tls_key": made.key}
+        verify = ssl.create_default_context(cafile=str(made.authority))
+    with replica(settings, tmp_path, **given) as own:
+        assert own.url.startswith("https://" if tls else "http://")
+        assert httpx.get(f"{own.url}/healthz", verify=verify, trust_env=False).status_code == 200
+        variables = {"OCRQUEUE_GATEWAY_PORT": str(own.port)} | {
+            f"OCRQUEUE_GATEWAY_{name.upper()}": str(value) for name, value in given.items()
+        }
+        assert check_of_health(variables) == 0
+        assert check_of_health({**variables, "OCRQUEUE_GATEWAY_PORT": str(free_port())}) == 1
+
+
+def check_of_health(variables: dict[str, str]) -> int:
+    command = [ROOT / "docker/ocrqueue-gateway-ready"]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tls_key": "{key}"}, "is of no use without"),
+        ({"tls_certificate": "{folder}/none.pem"}, "there is no file"),
+        ({"tls_certificate": "{authority}", "tls_key": "{key}"}, "cannot be used"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_is_named(
+    settings: Settings, tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    made = make_certificate(tmp_path)
+    names = {"folder": str(tmp_path), "key": str(made.key), "authority": str(made.authority)}
+    files = {name: value.format(**names) for name, value in given.items()}
+    with pytest.raises(AssertionError, match=said), replica(settings, tmp_path, **files):
+        pass

@@ -23,9 +23,9 @@ end
 
 local function end_job(id, ending)
   local record = record_key(id)
-  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret, webhook, reserved =
-    unpack(redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag',
-      'batch', 'state', 'secret', 'webhook', 'reserved'))
+  local reply_to, by_name, begun, parts, input, tenant, tag, batch, was, secret, webhook, reserved = unpack(
+    redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch',
+      'state', 'secret', 'webhook', 'reserved'))
   local outcome = filled(ending, 'outcome', id)
   redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
     'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
