@@ -63,7 +63,7 @@ class EventsTaken(BaseModel):
         ],
     },
 )
-async def take(request: Request, caller: Annotated[Caller, Depends(sender)]) -> EventsTaken:
+async def take_events(request: Request, caller: Annotated[Caller, Depends(sender)]) -> EventsTaken:
     """Submit what was stored in a bucket, by the rules of this installation.
 
     Takes notifications of Amazon S3, directly or by SNS or EventBridge, of MinIO and of Ceph. What is of something else
@@ -79,6 +79,8 @@ async def take(request: Request, caller: Annotated[Caller, Depends(sender)]) -> 
         job = _job_of(stored, request.app.state.bucket_rules, caller, queue)
         ignored += job is None
         jobs += [job] if job is not None else []
+    for job in jobs:
+        check_engines(caller, queue.settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
     handles = await queue.submit_many(jobs)
     ids = [handle.id for handle in handles]
     new = sum(job.id == job_id for job, job_id in zip(jobs, ids, strict=True))
@@ -118,11 +120,9 @@ def _job_of(stored: ObjectStored | None, rules: tuple[Rule, ...], caller: Caller
         "name": stored.key.rpartition("/")[2][:256],
     }
     try:
-        job = Job.model_validate({**defaults, **own, **rule.fields})
+        return Job.model_validate({**defaults, **own, **rule.fields})
     except ValidationError:
         return None
-    check_engines(caller, settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
-    return job
 
 
 async def _count(queue: AsyncOcrQueue, taken: EventsTaken) -> None:

@@ -118,6 +118,37 @@ def test_a_full_queue_has_the_bucket_send_again(registry: WorkerRegistry, tmp_pa
         assert (taken["submitted"], taken["known"]) == (1, 1)
 
 
+def test_a_key_comes_as_the_service_can_send_it(registry: WorkerRegistry, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULES)
+    with OcrQueue(registry.settings) as queue, gateway_of(registry.settings, host="0.0.0.0", bucket_rules=rules) as url:
+        keys = {
+            name: queue.api_keys.create(tenant=tenant, scopes=scopes, engines=engines).text
+            for name, tenant, scopes, engines in (
+                ("acme", "acme", ("submit",), None),
+                ("other", "other", ("submit",), None),
+                ("reads", "acme", ("read",), None),
+                ("engine", "acme", ("submit",), ("rapid",)),
+            )
+        }
+
+        def asked(where: str, key: str) -> httpx.Response:
+            headers = {"authorization": f"Bearer {key}"} if where == "header" else {}
+            auth = ("events", key) if where == "user" else None
+            params = {"key": key} if where == "address" else {}
+            sent = records("a.png")
+            return httpx.post(f"{url}/v1/events/s3", json=sent, headers=headers, params=params, auth=auth)
+
+        jobs = {asked(where, keys["acme"]).json()["jobs"][0] for where in ("header", "user", "address")}
+        assert len(jobs) == 1
+        assert asked("address", keys["other"]).json()["ignored"] == 1
+        refused = {name: asked("user", keys[name]).status_code for name in ("reads", "engine")}
+        assert refused == {"reads": 403, "engine": 403}
+        for where in ("header", "user", "address"):
+            assert asked(where, "wrong").status_code == 401
+        assert httpx.post(f"{url}/v1/events/s3", json=records("a.png")).status_code == 401
+
+
 class Ceph:
     """Its gateway, which tells a URL of what is stored in a bucket."""
 
@@ -165,14 +196,14 @@ def test_ceph_pushes_and_the_text_is_there(ceph: Ceph, settings: Settings, tmp_p
     )
     with (
         worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "1"),
-        gateway_of(settings, bucket_rules=rules) as url,
+        gateway_of(settings, host="0.0.0.0", bucket_rules=rules) as url,
         OcrQueue(settings) as queue,
     ):
-        key = queue.api_keys.create(tenant="scans", scopes=["submit"], engines=["null"])
-        ceph.push(bucket, f"{url}/v1/events/s3?key={key.text}")
+        key = queue.api_keys.create(tenant="acme", scopes=("submit",)).text
+        ceph.push(bucket, f"{url}/v1/events/s3?key={key}")
         name = "in box/a+b%20c ü.jpg"
         ceph.s3.put_object(Bucket=bucket, Key=name, Body=(ROOT / "samples/street-sign.jpg").read_bytes())
         wait_until(lambda: queue.jobs().jobs, 60, "the event has come")
         (status,) = queue.jobs().jobs
-        assert (status.image, status.tenant) == (f"s3://{bucket}/{name}", "scans")
+        assert (status.image, status.tenant) == (f"s3://{bucket}/{name}", "acme")
         assert queue.job(status.id).result(timeout=60).pages
