@@ -28,7 +28,9 @@ from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_MET
 from ocrqueue.monitoring.installation_metrics import UP
 from ocrqueue.monitoring.metric import Metric
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.operating.metrics import METRICS as GATEWAY_METRICS
+from ocrqueue_gateway.settings import GatewaySettings
 from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.engines.null import NullOptions
 from ocrqueue_worker.engines.rapid import RapidOptions
@@ -44,23 +46,38 @@ _UNITS: Final = {"_s": "s", "_bytes": "bytes", "_pixels": "pixels", "_px": "pixe
 _COMPARISONS: Final = {"minimum": "≥ {}", "maximum": "≤ {}", "exclusiveMinimum": "> {}", "exclusiveMaximum": "< {}"}
 
 
-def settings() -> str:
-    """A table for each group of Settings; a comment in the class begins a group."""
-    lines: list[str] = []
-    for line in inspect.getsource(Settings).splitlines():
-        if group := re.fullmatch(r"    # (.+)", line):
-            lines += ["", f"## {group[1]}", "", *_head("variable", "default", "values", "what it sets")]
-        elif (field := re.match(r"    (\w+): ", line)) and field[1] in Settings.model_fields:
-            lines.append(_setting_row(field[1], Settings.model_fields[field[1]]))
-    return "\n".join(lines[1:])
+def settings_of(model: type[BaseModel], prefix: str, heading: str) -> Callable[[], str]:
+    """A table for each group of settings; a comment in the class begins a group."""
+
+    def tables() -> str:
+        lines: list[str] = []
+        for line in inspect.getsource(model).splitlines():
+            if group := re.fullmatch(r"    # (.+)", line):
+                lines += ["", f"{heading} {group[1]}", "", *_head("variable", "default", "values", "what it sets")]
+            elif (field := re.match(r"    (\w+): ", line)) and field[1] in model.model_fields:
+                lines.append(_setting_row(model, prefix, field[1], model.model_fields[field[1]]))
+        return "\n".join(lines[1:])
+
+    return tables
 
 
-def _setting_row(name: str, field: FieldInfo) -> str:
+def routes() -> str:
+    """A table of the gateway's routes, by what they are about."""
+    described = create_app(GatewaySettings()).openapi()
+    rows: list[str] = []
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            does = operation["description"].partition("\n\n")[0].replace("\n", " ")
+            rows.append(_row(f"`{method.upper()} {path}`", does))
+    return "\n".join([*_head("route", "what it does"), *rows])
+
+
+def _setting_row(model: type[BaseModel], prefix: str, name: str, field: FieldInfo) -> str:
     unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
     default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
     shown = "" if default in (None, "", ()) else f"`{_plain(default)}` {unit}".rstrip()
-    values = _allowed(_schema_of(Settings, name))
-    return _row(f"`OCRQUEUE_{name.upper()}`", shown, values, field.description or "")
+    values = _allowed(_schema_of(model, name))
+    return _row(f"`{prefix}{name.upper()}`", shown, values, field.description or "")
 
 
 def error_codes() -> str:
@@ -105,7 +122,9 @@ def metrics_of(declared: Iterable[Metric]) -> Callable[[], str]:
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
-        "settings": settings,
+        "settings": settings_of(Settings, "OCRQUEUE_", "##"),
+        "gateway-settings": settings_of(GatewaySettings, "OCRQUEUE_GATEWAY_", "###"),
+        "gateway-routes": routes,
         "errors": error_codes,
         "job-fields": fields_of(Job, "field"),
         "tesseract-options": fields_of(TesseractOptions, "option"),

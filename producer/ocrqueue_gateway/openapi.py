@@ -61,6 +61,9 @@ def _made(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     for operations in made["paths"].values():
         for operation in operations.values():
+            if "requestBody" in operation:
+                # FastAPI's word on bytes that are no text
+                operation["responses"].setdefault("400", responses(400)[400])
             if "security" in operation:
                 _say_who_may(operation, app.state.settings)
     return made

@@ -64,10 +64,10 @@ class GatewaySettings(BaseSettings):
     body_timeout_s: float = Field(
         default=30.0, gt=0, description="A request whose body does not go on for so long is answered 408, and cut off."
     )
-    body_min_bytes_per_s: int = Field(
+    body_min_rate_bytes: int = Field(
         default=1024,
         ge=0,
-        description="A body that comes more slowly than this, measured after body_timeout_s, is cut off. 0: no limit.",
+        description="A body that comes with fewer bytes a second, after body_timeout_s, is cut off. 0: no limit.",
     )
     max_wait_s: float = Field(
         default=60.0, ge=0, description="Longest wait of one request; who asks for a longer one waits so long."

@@ -10,7 +10,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = sorted(
-    [path for folder in (".", "docs", "samples", "producer", "worker") for path in (ROOT / folder).glob("*.md")],
+    [
+        path
+        for folder in (".", "docs", "samples", "producer", "producer/ocrqueue_gateway", "worker")
+        for path in (ROOT / folder).glob("*.md")
+    ],
     key=lambda page: page.as_posix(),
 )
 

@@ -18,6 +18,7 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document
 from ocrqueue.errors import error_classes
 from ocrqueue.settings import Settings, load_settings
+from ocrqueue_gateway.program import main as gateway_program
 from ocrqueue_gateway.settings import GatewaySettings
 from ocrqueue_worker.app import celery_settings
 from ocrqueue_worker.cli import main as worker_program
@@ -26,7 +27,7 @@ from ocrqueue_worker.pipeline.outputs import FAILED
 from tests.support.documentation import PAGES, ROOT, anchors, blocks, code_spans, prose
 
 DOCS = ROOT / "docs"
-PROJECTS = ("producer", "worker")
+WHEELS = {"ocrqueue": "producer", "ocrqueue-gateway": "producer/ocrqueue_gateway", "ocrqueue-worker": "worker"}
 NOT_MODULES = {"ocrqueue.recognize", "ocrqueue.batch_finished", "ocrqueue.finished", "ocrqueue.engines"}
 """Names of tasks, and the group of entry points."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -75,7 +76,7 @@ def test_every_module_and_every_test_exists(page: Path) -> None:
         assert (ROOT / "tests" / name).is_file(), name
     for name in re.findall(r"\b(?:producer|worker|tests|training)/[\w/]+\.py\b", text):
         assert (ROOT / name).is_file(), name
-    for name in re.findall(r"(?:\bfrom |`)(ocrqueue(?:_worker)?(?:\.\w+)+)(?: import\b|`)", text):
+    for name in re.findall(r"(?:\bfrom |`)(ocrqueue(?:_worker|_gateway)?(?:\.\w+)+)(?: import\b|`)", text):
         assert name in NOT_MODULES or is_module_or_in_one(name), name
 
 
@@ -108,16 +109,17 @@ def test_what_is_installed_exists_and_is_named_as_in_a_clone(page: Path) -> None
     told = "\n".join(block.text for block in blocks(page) if block.language == "console")
     commands = [shlex.split(line, comments=True) for line in re.findall(r"\bpip (install .+)$", told, re.MULTILINE)]
     for word in (word for command in commands for word in command):
-        if not (found := re.fullmatch(r"(\./producer|\./worker|ocrqueue|ocrqueue-worker)(?:\[([\w,-]+)\])?", word)):
+        if not (found := re.fullmatch(r"(\./[\w/]+|ocrqueue(?:-\w+)?)(?:\[([\w,-]+)\])?", word)):
             continue
-        folder = {"ocrqueue": "producer", "ocrqueue-worker": "worker"}.get(found[1], found[1])
+        folder = WHEELS.get(found[1], found[1])
         project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        assert set(found[2].split(",") if found[2] else []) <= set(project["optional-dependencies"])
+        assert set(found[2].split(",") if found[2] else []) <= set(project.get("optional-dependencies", {}))
         # only the packages' own pages are read where there is no clone
-        assert found[1].startswith("./") == (page.parent.name not in PROJECTS), word
+        assert found[1].startswith("./") == (page.parent not in {ROOT / folder for folder in WHEELS.values()}), word
     for command in commands:
-        # the worker's package asks for the client's of the same version
-        assert "./producer" in command or not any(word.startswith("./worker") for word in command), command
+        # the other packages ask for the client's of the same version
+        others = ("./worker", "./producer/ocrqueue_gateway")
+        assert "./producer" in command or not any(word.startswith(others) for word in command), command
 
 
 def check_command(text: str) -> None:
@@ -125,7 +127,7 @@ def check_command(text: str) -> None:
         words = shlex.split(text, comments=True)
     except ValueError:  # a quoted part that holds one of the separators
         return
-    words = [Path(word).name if word.endswith(("/ocrqueue", "/ocrqueue-worker")) else word for word in words]
+    words = [Path(word).name if word.endswith(tuple(f"/{name}" for name in WHEELS)) else word for word in words]
     while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
         words = words[1:]
     if words[:1] == ["ocrqueue"] and words[1:] and not words[1].startswith("-"):
@@ -133,6 +135,8 @@ def check_command(text: str) -> None:
         command = program.get_command(click.Context(program), words[1])
         assert command is not None
         check_subcommand(command, words[2:])
+    elif words[:1] == ["ocrqueue-gateway"]:
+        check_subcommand(gateway_program, words[1:])
     elif words[:1] == ["ocrqueue-worker"]:
         check_subcommand(worker_program, words[1:])
 

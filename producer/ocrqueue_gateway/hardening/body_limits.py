@@ -68,7 +68,7 @@ class _Body:
         self.is_complete = not message.get("more_body", False)
         if self.size > self.most:
             raise too_large(self.most)
-        least = self.settings.body_min_bytes_per_s
+        least = self.settings.body_min_rate_bytes
         if not self.is_complete and self.waited_s > self.settings.body_timeout_s and self.size < least * self.waited_s:
             raise RequestTooSlow(f"The body comes with less than {least} bytes a second.")
         return message

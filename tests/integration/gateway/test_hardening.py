@@ -36,7 +36,11 @@ def test_a_request_keeps_its_id_if_that_is_plain(idle: httpx.Client) -> None:
 
 @pytest.fixture
 def strict(settings: Settings) -> Iterator[httpx.Client]:
-    given = {"allowed_hosts": "ocr.example.org,*.example.net", "cors_origins": "https://app.example.org"}
+    given = {
+        "allowed_hosts": "ocr.example.org,*.example.net",
+        "cors_origins": "https://app.example.org",
+        "allow_no_keys": True,
+    }
     with gateway_of(settings, **given) as url, httpx.Client(base_url=url, trust_env=False) as client:
         yield client
 
