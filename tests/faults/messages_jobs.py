@@ -211,6 +211,10 @@ BAD_FIELDS: Final[dict[str, tuple[Any, ...]]] = {
         ),
         *("_kombu.binding.x", "celery-task-meta-x"),
     ),
+    "webhook": (
+        *(7, [], {}, "", "https://", "file:///x", "https://a b/", "https://u:p@h/", "https://h/#f", "\ud800"),
+        *("https://h:99999/", "https://[::1/", "https://h\\@e/", f"https://h/{'a' * 2100}", "https://h/\r\nX: y"),
+    ),
     "submitted_at": (
         *_NO_TEXT[:1],
         [],

@@ -26,12 +26,15 @@ from ocrqueue.core.tenants import set_weights, tenants
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUnknown, QueueFull, error_classes
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.routing import Router, read_engines
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import Settings, load_settings
+from ocrqueue.webhooks.endpoints import endpoints, remove_endpoint, set_endpoint
+from ocrqueue.webhooks.notices import failed_notices, notices_of
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, free_port, need_program, wait_until, worker
 from tests.support.servers import answer, http_server
+from tests.support.webhooks import send_due
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -301,8 +304,8 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             limited.submit("s3://b/k", engine="null")
         set_weights(queue.registry, {"acme": 3})
         assert [tenant.weight for tenant in tenants(queue.registry) if tenant.name == "acme"] == [3]
-        waiting = queue.submit(HELLO, engine="null", reply_to="finished-scans")
-        assert waiting.cancel() == "cancelled"
+        assert queue.submit(HELLO, engine="null", reply_to="finished-scans").cancel() == "cancelled"
+        send_webhooks(queue, load_settings(**for_app | {"redis_url": url("ocr-sender", "SENDER-PASSWORD")}))
         read_installation(queue.registry)
         pause_and_resume(queue)
         reconcile(WorkerRegistry(load_settings(**for_worker)), queue)
@@ -335,6 +338,19 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
     ):
         other.submit("s3://b/k", engine="null")
     admin.close()
+
+
+def send_webhooks(queue: OcrQueue, sender: Settings) -> None:
+    assert set_endpoint(queue.registry, "", "http://127.0.0.1:9/") is not None
+    job = queue.submit(HELLO, engine="null")
+    job.cancel()
+    assert set(send_due(sender)) == {"retry"}
+    (notice,) = notices_of(queue.registry, job.id)
+    assert len(notice.log) == 1
+    assert endpoints(queue.registry)[0].pending
+    assert failed_notices(queue.registry) == []
+    job.delete()
+    remove_endpoint(queue.registry, "", with_secrets=True)
 
 
 def pause_and_resume(queue: OcrQueue) -> None:

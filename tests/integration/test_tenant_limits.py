@@ -18,6 +18,7 @@ from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.script_arguments import Used
 from ocrqueue.errors import FilterInvalid, TenantLimited, TenantLimitInvalid
+from ocrqueue.job.route import Route, Step
 from ocrqueue.settings import Settings
 from tests.support.processes import as_environment, environment
 
@@ -218,6 +219,24 @@ def test_usage_is_told_by_day_and_month(queue: OcrQueue, registry: WorkerRegistr
     ]
     with pytest.raises(FilterInvalid):
         queue.usage(last=401)
+
+
+def test_an_engine_that_sends_a_job_on_is_paid_too_and_the_job_is_one(
+    queue: OcrQueue, registry: WorkerRegistry
+) -> None:
+    route = Route(asked="vision", engines=("vision", "null"), reason="a test")
+    given = Job(image=IMAGE, engine="vision", route=route, tenant="a")
+    queue.limit_tenant("a", budget_a_month=1)
+    list(registry.submit([given]))
+    # of its engines the dearest
+    assert float(registry.client.hget(registry.keys.record(given.id), "reserved") or 0) == pytest.approx(0.0015)
+    (part,) = registry.take(uuid.uuid4().hex, "holder", [("ocr.vision", 1)]).parts
+    registry.begin(part.hold, "worker", "vision")
+    onward = given.model_copy(update={"engine": "null", "route": route.after(Step(engine="vision", pages=1))})
+    assert registry.send_on(part.hold, onward, "vision", 1, Used(0, 0.25, cost=0.0015)) == "sent"
+    end_next(registry, pages=1)
+    (used,) = queue.usage("a")
+    assert (used.jobs, used.pages, used.cpu_s, used.cost) == (1, 1, 0.75, 0.0015)
 
 
 def test_the_command_sets_and_shows_limits_and_usage(

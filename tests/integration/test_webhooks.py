@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -24,6 +26,7 @@ from ocrqueue.job import Job, new_job_id
 from ocrqueue.local.webhook_sending import WebhookSending, can_send
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.settings import Settings, load_settings
+from ocrqueue.webhooks import posting
 from ocrqueue.webhooks.endpoints import (
     enable_url,
     endpoints,
@@ -38,7 +41,7 @@ from ocrqueue.webhooks.secrets import StoredSecret
 from tests.integration.test_cli import invoke
 from tests.support.moves import begun, job, submit, succeeded
 from tests.support.processes import as_environment, wait_until
-from tests.support.servers import Exchange, HttpServer, answer, http_server, silent
+from tests.support.servers import Exchange, HttpServer, answer, certificate, http_server, silent
 from tests.support.standstill import time_lost
 from tests.support.webhooks import (
     claim,
@@ -220,6 +223,29 @@ def test_a_receiver_that_is_back_is_told_and_may_ask_for_time(registry: WorkerRe
     assert len(receiver.exchanges) == 3
 
 
+def test_a_receiver_that_is_down_for_an_hour_is_told_once_it_is_up(registry: WorkerRegistry) -> None:
+    secret = secret_of(registry)
+    passed_s, taken = 0.0, []
+
+    def up_after_an_hour(exchange: Exchange) -> None:
+        if passed_s < 3600:
+            exchange.connection.shutdown(socket.SHUT_RDWR)
+            return
+        taken.append(verified(exchange, secret))
+        answer(204)(exchange)
+
+    with http_server(up_after_an_hour) as server:
+        ids = ended(registry, job(webhook=server.url("/")), job(webhook=server.url("/")))
+        attempts = 0
+        while "delivered" not in (became := send_due(registry.settings)):
+            attempts += became.get("retry", 0)
+            passed_s += (later := max(pauses_s(registry)) + 1)
+            pass_time(registry, later)
+    assert sorted(each["data"]["id"] for each in taken) == sorted(ids)
+    assert attempts == 2 * 4, "at once, after 5 s, 5 minutes and half an hour"
+    assert pauses_s(registry) == []
+
+
 def test_redirects_are_not_followed_and_private_addresses_not_reached(
     registry: WorkerRegistry, receiver: HttpServer
 ) -> None:
@@ -236,6 +262,40 @@ def test_redirects_are_not_followed_and_private_addresses_not_reached(
         ((notice,),) = [notices_of(registry, job_id)]
         assert error in str(notice.log[0].error)
     assert [each.target for each in receiver.exchanges] == ["/redirects"]
+
+
+def test_a_certificate_is_checked_for_the_host_by_its_name(
+    registry: WorkerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the connection goes to an address."""
+    secret_of(registry)
+    settings = load_settings(registry.settings, webhook_allowed_networks="127.0.0.1/32,::1/128")
+    authority, context = certificate(["localhost"], tmp_path)
+    with http_server({"/": answer(200)}, tls=context) as server:
+        by_name, by_address = server.url("/", "localhost"), server.url("/")
+        (unknown,) = ended(registry, job(webhook=by_name))
+        posting._tls_context.cache_clear()
+        assert send_due(settings) == {"retry": 1}
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        posting._tls_context.cache_clear()
+        named, wrong = ended(registry, job(webhook=by_name), job(webhook=by_address))
+        assert send_due(settings) == {"delivered": 1, "retry": 1}
+    posting._tls_context.cache_clear()
+    states = {each: notices_of(registry, each)[0] for each in (unknown, named, wrong)}
+    assert states[named].state == "delivered"
+    for each in (unknown, wrong):
+        assert "certificate is not valid" in str(states[each].log[0].error)
+
+
+def test_one_private_address_rules_a_host_out(
+    registry: WorkerRegistry, receiver: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret_of(registry)
+    monkeypatch.setattr(posting, "_resolve", lambda *_: ["8.8.8.8", "10.0.0.1"])
+    (job_id,) = ended(registry, job(webhook="http://two.example.org/"))
+    assert send_due(registry.settings) == {"retry": 1}
+    (notice,) = notices_of(registry, job_id)
+    assert "private, loopback" in str(notice.log[0].error)
 
 
 def test_410_ends_and_disables(registry: WorkerRegistry, receiver: HttpServer) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.connection import broker_errors
@@ -29,6 +29,17 @@ _BODY = {"schema": {"type": "object"}}
 
 class EventsTaken(BaseModel):
     """What became of the events of a message."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "jobs": ["0198c0de-0000-7000-8000-000000000000"],
+                "submitted": 1,
+                "known": 0,
+                "ignored": 0,
+            }
+        }
+    )
 
     jobs: list[str] = Field(description="Ids of the jobs that stand for what was stored, in order.")
     submitted: int = Field(description="How many of them are new.")
@@ -52,7 +63,7 @@ class EventsTaken(BaseModel):
         ],
     },
 )
-async def take_events(request: Request, caller: Annotated[Caller, Depends(sender)]) -> EventsTaken:
+async def take(request: Request, caller: Annotated[Caller, Depends(sender)]) -> EventsTaken:
     """Submit what was stored in a bucket, by the rules of this installation.
 
     Takes notifications of Amazon S3, directly or by SNS or EventBridge, of MinIO and of Ceph. What is of something else
@@ -68,8 +79,6 @@ async def take_events(request: Request, caller: Annotated[Caller, Depends(sender
         job = _job_of(stored, request.app.state.bucket_rules, caller, queue)
         ignored += job is None
         jobs += [job] if job is not None else []
-    for job in jobs:
-        check_engines(caller, queue.settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
     handles = await queue.submit_many(jobs)
     ids = [handle.id for handle in handles]
     new = sum(job.id == job_id for job, job_id in zip(jobs, ids, strict=True))
@@ -109,9 +118,11 @@ def _job_of(stored: ObjectStored | None, rules: tuple[Rule, ...], caller: Caller
         "name": stored.key.rpartition("/")[2][:256],
     }
     try:
-        return Job.model_validate({**defaults, **own, **rule.fields})
+        job = Job.model_validate({**defaults, **own, **rule.fields})
     except ValidationError:
         return None
+    check_engines(caller, settings, engine=job.engine, fallback=job.fallback, compare=job.compare)
+    return job
 
 
 async def _count(queue: AsyncOcrQueue, taken: EventsTaken) -> None:

@@ -51,7 +51,7 @@ class Rule(BaseModel):
             self.bucket in ("*", stored.bucket)
             and stored.key.startswith(self.prefix)
             and (not self.suffix or any(key.endswith(each.lower()) for each in self.suffix))
-            and (self.tenant is None or self.tenant == caller.tenant or caller.key_id is None)
+            and (self.tenant is None or caller.sees(self.tenant))
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ocrqueue import OcrQueue
 from tests.support.documentation import ROOT, block_after, blocks
 from tests.support.processes import need_program
 
@@ -24,8 +26,8 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(lines: list[str], gateway: str, folder: Path) -> list[str]:
-    """What each command prints. ID and BATCH are what the answers before it have named."""
+def run(lines: list[str], gateway: str, folder: Path, key: str = "") -> list[str]:
+    """What each command prints. ID and BATCH are what the answers before it have named, and $KEY is the key."""
     need_program("curl")
     names: dict[str, str] = {}
     said = []
@@ -35,7 +37,10 @@ def run(lines: list[str], gateway: str, folder: Path) -> list[str]:
             command = command.replace("curl ", "curl --fail-with-body --silent --show-error --max-time 100 ", 1)
         for name, value in names.items():
             command = re.sub(rf"\b{name}\b", value, command)
-        done = subprocess.run(["bash", "-c", command], cwd=folder, check=False, capture_output=True, text=True)
+        variables = {**os.environ, "KEY": key}
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=variables, check=False, capture_output=True, text=True
+        )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         if found := re.match(r'{"id":"([^"]+)"', done.stdout):
             names["ID"] = found[1]
@@ -49,14 +54,18 @@ def commands(text: str) -> list[str]:
     return [line for line in re.findall(r"^\$ (.+)$", text, re.MULTILINE) if line.startswith(("curl ", "printf "))]
 
 
-def test_the_lines_of_the_page_are_answered(gateway: str, clone: Path) -> None:
+def test_the_lines_of_the_page_are_answered(gateway: str, clone: Path, queue: OcrQueue) -> None:
     found = [block.text for block in blocks(ROOT / "docs/gateway.md") if block.language == "console"]
     lines = commands("".join(found))
     assert len(lines) > 15
     # what the reference leads to is not there: the job that was sent as a file is the one to go on with
     by_reference = [line for line in lines if "--json" in line]
     assert "queued" in run(by_reference, gateway, clone)[0]
-    said = run([line for line in lines if line not in by_reference], gateway, clone)
+    with_key = [line for line in lines if "$KEY" in line]
+    made = queue.api_keys.create(tenant="acme", scopes=["read"])
+    assert '"limits":{"rate":null' in run(with_key, gateway, clone, made.text)[0]
+    queue.api_keys.revoke(made.key.id)
+    said = run([line for line in lines if line not in (*by_reference, *with_key)], gateway, clone)
     assert said[0].startswith("GREEN LANTERN GROCERY\n")
     assert (clone / "letter.pdf").read_bytes().startswith(b"%PDF-")
     assert any('"read":[1,2],"pages":2' in answer for answer in said)

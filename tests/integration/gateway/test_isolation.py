@@ -120,13 +120,23 @@ def bodies(world: World, method: str, path: str) -> Sequence[tuple[Any, Mapping[
     stored = world.queue.storage.uri(f"results/{done}/result.json")
     known: dict[tuple[str, str], Sequence[Any]] = {
         ("POST", "/v1/jobs"): [{"image": stored}, {"image": image(world), "engine": "rapid", "tag": "of A"}],
-        ("POST", "/v1/events/s3"): [event("scans", f"{world.tag}/page.png"), event("bucket", "page.png")],
         ("POST", "/v1/uploads"): [{"size_bytes": 100}],
         ("POST", "/v1/actions"): [
             {"action": action, "filter": wanted, "dry_run": dry}
             for action in ("cancel", "delete", "replay")
             for wanted in ({"tag": world.tag}, {"batch": world.batch}, {"tenant": world.tenant}, {"state": "queued"})
             for dry in (True, False)
+        ],
+        ("POST", "/v1/events/s3"): [
+            event("scans", f"{world.tag}/page.png"),
+            *(
+                {
+                    "source": "aws.s3",
+                    "detail-type": "Object Created",
+                    "detail": {"bucket": {"name": "b"}, "object": stored},
+                }
+                for stored in ({"key": "page.png"}, {"key": f"results/{done}/result.json"})
+            ),
         ],
         ("POST", "/v1/queues/{queue}/pause"): [{"reason": "of A"}],
         ("POST", "/v1/tenants/{tenant}/pause"): [{"reason": "of A"}],
@@ -290,6 +300,10 @@ def test_b_itself_sees_what_is_its_own(world: World) -> None:
         "queued": 200,
     }
     assert world.ask(world.b, "GET", f"/v1/actions/{world.action}").status_code == 200
+    (used,) = world.ask(world.b, "GET", "/v1/usage", params={"last": 1}).json()["usage"]
+    size = (ROOT / "samples/street-sign.jpg").stat().st_size
+    # of the one that failed nothing was read
+    assert (used["tenant"], used["jobs"], used["pages"], used["bytes"]) == (world.tenant, 3, 2, 2 * size)
 
 
 def test_an_operator_sees_all(world: World) -> None:
