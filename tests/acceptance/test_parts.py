@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
+from ocrqueue.errors import JobNotFinished, PageNotFound
 from ocrqueue.settings import Settings, load_settings
 from tests.support.batches import log_lines
 from tests.support.gates import BATCHED, ENGINE, PLUGINS, Gates, with_gated
+from tests.support.gateways import gateway_of
 from tests.support.pictures import tiff
 from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
 
@@ -309,6 +312,47 @@ def test_pages_come_as_they_are_read(installation: Installation, gates: Gates) -
     assert asyncio.run(read()) == [1, 2, 3, 4, 5, 6]
     assert [page.number for page in in_order] == [4, 5, 6]
     assert sorted(page.number for page in as_they_come) == [1, 4, 5, 6]
+
+
+def test_a_page_is_asked_for_by_its_number_as_soon_as_it_is_read(installation: Installation, gates: Gates) -> None:
+    queue = installation.queue
+    gates.open(WIDTHS[1:3])
+    asked = {"split": True, "gates": str(gates.folder)}
+    job = queue.submit(document_of(WIDTHS), engine=ENGINE, options=asked, pages="2-6", crops="none")
+    wait_until(lambda: job.pages_read() == (2, 3), 60, "two pages are read")
+    assert (job.page(3).number, job.page(3).width) == (3, WIDTHS[2])
+    with pytest.raises(JobNotFinished):
+        job.page(6)
+    with pytest.raises(PageNotFound):
+        job.page(1)
+
+    async def read() -> tuple[object, ...]:
+        async with AsyncOcrQueue(queue.settings) as other:
+            same = other.job(job.id)
+            numbers = await same.pages_read(), (await same.page(2)).number
+            gates.open(WIDTHS)
+            steps = [(step.state, step.pages_done) async for step in same.progress(100)]
+            return *numbers, steps[-1]
+
+    assert asyncio.run(read()) == ((2, 3), 2, ("succeeded", 5))
+    assert job.pages_read() == (2, 3, 4, 5, 6)
+    assert job.page(6).width == WIDTHS[5]
+    with pytest.raises(PageNotFound):
+        job.page(7)
+
+
+def test_pages_are_had_by_http_as_soon_as_they_are_read(installation: Installation, gates: Gates) -> None:
+    gates.open(WIDTHS[1:3])
+    job = submit(installation.queue, document_of(WIDTHS), gates)
+    with gateway_of(installation.queue.settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        at = f"/v1/jobs/{job.id}/pages"
+        wait_until(lambda: http.get(at).json()["read"] == [2, 3], 60, "two pages are read")
+        assert http.get(f"{at}/2").json()["width"] == WIDTHS[1]
+        assert http.get(f"{at}/1").json()["code"] == "job.not_finished"
+        assert http.get(f"{at}/99").json()["code"] == "page.not_found"
+        gates.open(WIDTHS)
+        job.wait(100)
+        assert http.get(at).json() == {"read": [1, 2, 3, 4, 5, 6], "pages": 6}
 
 
 def test_a_document_is_fetched_once_for_all_of_its_pages(installation: Installation, gates: Gates) -> None:

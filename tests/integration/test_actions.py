@@ -88,7 +88,7 @@ def test_another_goes_on_where_one_was_cut_off(
     assert own.actions.status(asked.id).jobs < JOBS
     assert own.actions.carry_out_next()
     done = own.actions.status(asked.id)
-    assert (done.state, done.jobs) == ("done", JOBS)
+    assert (done.state, done.jobs, done.matched) == ("done", JOBS, JOBS)
     for job_id in meant:
         with pytest.raises(JobDeleted):
             registry.status(job_id)

@@ -22,12 +22,25 @@ from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
 from ocrqueue.settings import Settings
 from ocrqueue.submitting import submission
+from ocrqueue.submitting.image_input import HashedFile
 from tests.support.moves import begun, job, submit, succeeded
 from tests.support.processes import wait_until
 
 NAME = f"{'0123456789abcdef' * 4}.png"
 IMAGE = f"s3://bucket/prefix/inputs/{NAME}"
 DAY_MS = 86_400_000
+
+
+def test_a_file_with_its_sum_is_uploaded_once(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(data := b"\x89PNG" + bytes(5_000_000))
+    with OcrQueue(settings) as queue, path.open("rb") as file:
+        file.seek(1000)
+        image = HashedFile(file, hashlib.sha256(data).hexdigest(), "mine.png")
+        first, second = (queue.submit(image, engine="null").status() for _ in range(2))
+        assert first.image == second.image == queue.storage.uri(f"inputs/{image.sha256}.png")
+        assert queue.storage.read_uri(first.image) == data
+        assert first.name == "mine.png"
 
 
 def removable(registry: WorkerRegistry, leaving: str = "", name: str = NAME) -> bool:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+import httpx
 import pytest
 
 from ocrqueue.errors import (
@@ -173,6 +174,38 @@ def test_ranges(storage: Storage) -> None:
     assert storage.read_uri(uri, length=4) == b"0123"
     assert storage.read_uri(uri, 9, 1) == b"9"
     assert storage.read_uri(uri, 3, 0) == b""
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 8, 9])
+def test_an_object_comes_in_pieces(storage: Storage, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr("ocrqueue.storage.base._PIECE_BYTES", 4)
+    uri = storage.put("large", bytes(range(size)), "application/octet-stream")
+    pieces = list(storage.pieces(uri))
+    assert b"".join(pieces) == bytes(range(size))
+    assert max(map(len, pieces), default=0) <= 4
+    with pytest.raises(StorageNotFound):
+        list(storage.pieces(storage.uri("none")))
+
+
+def test_a_folder_has_no_presigned_urls(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path)
+    assert storage.presigned_get(storage.uri("a"), 60) is None
+    assert storage.presigned_put("a", 60, 1) is None
+    with pytest.raises(StorageDenied):
+        storage.presigned_get("file:///etc/passwd", 60)
+
+
+def test_a_bucket_has_presigned_urls(s3_settings: Settings) -> None:
+    storage = open_storage(s3_settings)
+    put = storage.presigned_put("inputs/a", 60, 5)
+    assert put is not None
+    assert httpx.put(put, content=b"12345", trust_env=False).status_code == 200
+    got = storage.presigned_get(storage.uri("inputs/a"), 60, "text/plain")
+    assert got is not None
+    answer = httpx.get(got, trust_env=False)
+    assert (answer.content, answer.headers["content-type"].partition(";")[0]) == (b"12345", "text/plain")
+    with pytest.raises(StorageDenied):
+        storage.presigned_get("s3://elsewhere/a", 60)
 
 
 @pytest.mark.parametrize(("offset", "length"), [(8, 3), (10, 1), (10, None), (99, 5), (-1, 2), (0, -1)])

@@ -44,3 +44,8 @@ def test_a_password_is_in_no_message_of_the_job() -> None:
         parse_job({"image": "s3://b/k", "password": "hush" * 100}, "id")
     assert "hush" not in str(refused.value)
     assert Job.model_validate(job.to_message()).password is None
+
+
+def test_a_page_is_selected_or_not() -> None:
+    selection = PageSelection.of("2-3,7,10-")
+    assert [page for page in range(1, 13) if selection.has(page)] == [2, 3, 7, 10, 11, 12]

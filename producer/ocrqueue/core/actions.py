@@ -81,6 +81,7 @@ class TakenAction:
     dry_run: bool
     until_ms: int
     takes: int
+    is_counted: bool
 
 
 def ask(
@@ -164,6 +165,7 @@ def take(arguments: ScriptArguments) -> Steps[TakenAction | None]:
             dry_run=fields["dry_run"] == "1",
             until_ms=int(fields["created_at"]),
             takes=int(fields["takes"]),
+            is_counted="matched" in fields,
         )
     except (KeyError, ValueError, ValidationError):
         # a newer version's: what this one does not know it does not do
@@ -193,7 +195,7 @@ def carry_out(
 
 
 def _steps(arguments: ScriptArguments, taken: TakenAction, bulk: Bulk) -> Steps[dict[str, Any]]:
-    if taken.takes == 1 or taken.dry_run:
+    if not taken.is_counted:
         matched = yield from bulk.count(taken.wanted, taken.until_ms)
         told = arguments.keep_action(taken.id, taken.token, _LEASE_S, {"matched": matched})
         yield Move("keep_action", told)

@@ -179,9 +179,10 @@ class Storage(ABC):
             try:
                 data = self._read(key, offset, _PIECE_BYTES)
             except StorageNotFound:
-                if offset:  # some servers have no range that begins at the end
+                if offset:  # a server has no range that begins at the end
                     return
-                raise
+                # nor any of an object that is empty
+                data = self._read(key, 0, None)
             if data:
                 yield data
             if len(data) < _PIECE_BYTES:

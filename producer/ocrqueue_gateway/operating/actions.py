@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.actions import ActionStatus, Requested
 from ocrqueue.core.job_filter import NO_NAME
-from ocrqueue.errors import ActionUnknown, ErrorInfo, FilterInvalid, FilterMissing
+from ocrqueue.errors import ActionUnknown, ErrorInfo, FilterInvalid, FilterMissing, KeyForbidden
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.operating.carrying_out import wake
@@ -120,6 +120,9 @@ async def ask(request: Request, caller: Cancelling, asked: ActionRequest) -> Res
     """Cancel, replay or delete all jobs of a filter: one's own, or, as an operator, anybody's."""
     queue: AsyncOcrQueue = request.app.state.queue
     wanted: dict[str, Any] = {name: getattr(asked.filter, name) for name in asked.filter.model_fields_set}
+    if asked.action == "replay" and "submit" not in caller.scopes:
+        # it has jobs read, as a submission has
+        raise KeyForbidden("To replay jobs a key needs the scope submit.", scope="submit")
     all_jobs, owner = asked.all_jobs, None
     if not caller.is_operator:
         owner = caller.tenant

@@ -131,6 +131,25 @@ def test_an_action_that_cannot_be_is_a_problem(http: httpx.Client) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "action.unknown")
 
 
+def test_a_tenants_key_acts_on_its_own_jobs_alone(http: httpx.Client, queue: OcrQueue, waiting: list[str]) -> None:
+    http.headers["authorization"] = f"Bearer {queue.api_keys.create(tenant='acme', scopes=['read', 'cancel']).text}"
+    lanes = {each["name"]: each for each in http.get("/v1/queues").json()}
+    assert (lanes["ocr.vision"]["own"], lanes["ocr.vision"]["tenants"]) == (2, None)
+    assert http.get("/v1/workers").status_code == 403
+    others = http.post("/v1/actions", json={"action": "cancel", "filter": {"tag": "waiting", "tenant": "-"}})
+    assert (others.status_code, others.json()["code"]) == (422, "filter.invalid")
+    replay = http.post("/v1/actions", json={"action": "replay", "filter": {"tag": "waiting"}})
+    assert (replay.status_code, replay.json()["code"]) == (403, "key.forbidden")
+    assert http.post("/v1/actions", json={"action": "cancel"}).json()["code"] == "filter.missing"
+    mine = done(http, action="cancel", filter={"tag": "waiting"})
+    assert (mine["matched"], mine["jobs"], mine["filter"]) == (2, 2, {"tag": "waiting", "tenant": "acme"})
+    assert [status and status.state for status in queue.statuses(waiting)] == ["queued"] * 3 + ["cancelled"] * 2
+    [line] = queue.audit(1)
+    assert line.who.startswith("key:")
+    asked = queue.actions.ask("cancel", tag="waiting", dry_run=True)
+    assert http.get(f"/v1/actions/{asked.id}").status_code == 404
+
+
 def test_another_replica_goes_on_with_an_action_of_one_that_ends(installation: Installation, queue: OcrQueue) -> None:
     jobs = [queue.submit(**NOBODY_READS, tag="left").id for _ in range(400)]
     with httpx.Client(timeout=60, trust_env=False) as http, gateway_of(installation.settings) as other:
