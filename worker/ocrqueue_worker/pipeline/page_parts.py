@@ -48,11 +48,24 @@ def stored_page(attempt: Attempt) -> Outcome | None:
         return None
 
 
-def gather(attempt: Attempt) -> tuple[Document, Timings]:
-    """The Document of all pages, and what their parts have spent.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the page parts of a job have come to."""
 
-    Raises SourceChanged where a page part found another source, and the first page's error where none could be read.
-    """
+    read: Sequence[Document]
+    """Of a page each, in order."""
+    failed: dict[int, ErrorInfo]
+    """By the number of the part."""
+
+    @property
+    def spent(self) -> Timings:
+        spent = [document.timings.model_dump() for document in self.read]
+        return Timings.model_validate({step: sum(each[step] for each in spent) for step in Timings.model_fields})
+
+
+def gather(attempt: Attempt) -> Gathered:
+    """Raises SourceChanged where a page part found another source, and the first page's error where none could be
+    read."""
     failed = attempt.workplace.registry.page_errors(attempt.job.id)
     for error in failed.values():
         if error.code == SourceChanged.code:
@@ -60,12 +73,18 @@ def gather(attempt: Attempt) -> tuple[Document, Timings]:
     numbers = [number for number in range(1, attempt.start.pages + 1) if number not in failed]
     if not numbers:
         raise error_from_info(failed[1])
+    uris = [attempt.storage.uri(_page_key(attempt, number)) for number in numbers]
+    return Gathered(documents_at(attempt, uris), failed)
+
+
+def documents_at(attempt: Attempt, uris: Sequence[str]) -> list[Document]:
+    """Those that parts of this job have stored there."""
     with attempt.watch.measure("fetch_s"), ThreadPoolExecutor(attempt.workplace.settings.upload_threads) as pool:
-        read = list(pool.map(lambda number: _read_page(attempt, number), numbers))
-    return _together(attempt, read, failed), _spent(read)
+        return list(pool.map(lambda uri: stored_document(attempt.storage.read_uri(uri)), uris))
 
 
-def _together(attempt: Attempt, read: Sequence[Document], failed: dict[int, ErrorInfo]) -> Document:
+def together(attempt: Attempt, read: Sequence[Document], failed: dict[int, ErrorInfo]) -> Document:
+    """One Document of those of single pages, one at least, and of the parts that failed."""
     pages = [page for document in read for page in document.pages]
     number_of = attempt.job.page_selection.nth
     pages += [Page(number=number_of(part), width=0, height=0, error=error) for part, error in failed.items()]
@@ -83,15 +102,6 @@ def _together(attempt: Attempt, read: Sequence[Document], failed: dict[int, Erro
     )
 
 
-def _spent(read: Sequence[Document]) -> Timings:
-    spent = [document.timings.model_dump() for document in read]
-    return Timings.model_validate({step: sum(each[step] for each in spent) for step in Timings.model_fields})
-
-
-def _read_page(attempt: Attempt, number: int) -> Document:
-    return stored_document(attempt.storage.get(_page_key(attempt, number)))
-
-
 def _outcome(attempt: Attempt, stored: bytes) -> Outcome:
     document = stored_document(stored)
     return Outcome.of(document, attempt.storage.uri(_own_key(attempt)), attempt.timings())
@@ -102,4 +112,9 @@ def _own_key(attempt: Attempt) -> str:
 
 
 def _page_key(attempt: Attempt, number: int) -> str:
-    return f"results/{attempt.job.id}/pages/{attempt.start.pin[:16]}/{number:05d}.json"
+    return f"{pages_folder(attempt)}{number:05d}.json"
+
+
+def pages_folder(attempt: Attempt) -> str:
+    """Below it lies what page parts leave."""
+    return f"results/{attempt.job.id}/pages/{attempt.start.pin[:16]}/"

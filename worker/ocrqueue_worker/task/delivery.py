@@ -241,7 +241,10 @@ class Delivery:
             attempt=start.number if start else 0,
             error=outcome.error.code if outcome.error else None,
         )
-        return replace(self, hold=self.hold.closing, follows_a_page=True) if stands == "close" else None
+        if stands != "close":
+            return None
+        # whatever engine this page went on to, the pages are gathered for the job
+        return replace(self, job=self.job.from_its_first_engine(), hold=self.hold.closing, follows_a_page=True)
 
     def _finish(self, outcome: Outcome, start: Start | None) -> str:
         pages = 0 if outcome.cached else outcome.pages
@@ -260,7 +263,7 @@ class Delivery:
         _log.info("job goes on in parts", pages=split.pages, job=done)
 
     def send_on(self, onward: Onward) -> None:
-        """Put the job in the lane of the engine whose turn it is."""
+        """Put the job, or its page, in the lane of the engine whose turn it is."""
         done = self._until_redis_answers(
             lambda: self.registry.send_on(self.hold, onward.job, self.job.engine, onward.pages)
         )
