@@ -474,7 +474,9 @@ class AsyncOcrQueue(AsyncManyJobs):
         async with aclosing(self._subscriber.read(watch)) as statuses:
             async for status in statuses:
                 if status.finished:
-                    for page in read.rest(await self.document(status)):
+                    rest = read.rest(await self.document(status))
+                    # pages of a large Document are read as they are asked for
+                    while (page := await asyncio.to_thread(next, rest, None)) is not None:
                         yield page
                     return
                 if not read.is_split:

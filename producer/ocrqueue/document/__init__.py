@@ -15,7 +15,9 @@ from ocrqueue.document.model import (
     Line,
     Output,
     Page,
+    PageObject,
     PageReading,
+    PagesSummary,
     Paragraph,
     Point,
     Polygon,
@@ -30,6 +32,7 @@ from ocrqueue.document.model import (
     mean_confidence,
     polygon_of,
 )
+from ocrqueue.document.page_objects import PageObjects, PagesTally, ahead
 from ocrqueue.document.stored import document_for_app, stored_document
 
 __all__ = [
@@ -44,7 +47,11 @@ __all__ = [
     "Line",
     "Output",
     "Page",
+    "PageObject",
+    "PageObjects",
     "PageReading",
+    "PagesSummary",
+    "PagesTally",
     "Paragraph",
     "Point",
     "Polygon",
@@ -54,6 +61,7 @@ __all__ = [
     "Timings",
     "Verdict",
     "Word",
+    "ahead",
     "box_of",
     "document_for_app",
     "json_schema",

@@ -82,4 +82,7 @@ class PagesRead:
         """What has not been handed out by the end."""
         handed = {self._selection.nth(part) for part in self._handed}
         handed |= {self._selection.nth(part) for part in range(1, self._next)}
-        yield from (page for page in document.pages if page.number not in handed)
+        if not handed:
+            yield from document.pages
+        else:
+            yield from (document.page(number) for number in document.page_numbers if number not in handed)

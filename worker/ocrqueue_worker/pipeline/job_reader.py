@@ -24,13 +24,13 @@ from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
-from ocrqueue_worker.pipeline.cached_crops import with_own_crops
+from ocrqueue_worker.pipeline.cached_crops import with_own_objects
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
 from ocrqueue_worker.pipeline.fetching import forget_after_parts
 from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.job_source import JobSource
-from ocrqueue_worker.pipeline.page_parts import Split, gather, store_page, together
+from ocrqueue_worker.pipeline.page_parts import Split, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
 
 _ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
@@ -131,8 +131,7 @@ class JobReader:
         """Take what the page parts have read."""
         self.options = engine.parse_options(self.attempt.job.engine_options)
         gathered = gather(self.attempt)
-        self._gathered = together(self.attempt, gathered.read, gathered.failed)
-        self._spent_before = gathered.spent
+        self._gathered, self._spent_before = gathered.document, gathered.spent
         self._note_cache_key(engine, self._gathered.input, self._gathered.engine)
         if self._caching and self._gathered.input.format == "PDF":
             registry = self.attempt.workplace.registry
@@ -173,13 +172,12 @@ class JobReader:
 
     def _earlier_document(self) -> Document | None:
         earlier = earlier_reading(self.attempt, self._cache_key)
-        if earlier is not None:
-            with self.attempt.watch.measure("upload_s"):
-                earlier = with_own_crops(earlier, self.attempt)
         if earlier is None:
             return None
         source = self._source.model_copy(update={"format": earlier.input.format})
-        return as_cached(earlier, self.attempt.job, source, self.attempt.start.number)
+        answer = as_cached(earlier, self.attempt.job, source, self.attempt.start.number)
+        with self.attempt.watch.measure("upload_s"):
+            return with_own_objects(answer, earlier.job_id, self.attempt)
 
     def _document(self) -> Document:
         pages = sorted(self._pages, key=lambda page: page.number)

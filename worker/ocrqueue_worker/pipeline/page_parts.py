@@ -1,20 +1,31 @@
 """A document that is read in parts: what a page part leaves in storage, and how the closing part gathers it.
 
 `results/<job id>/pages/<pin>/<number>.json` is the page as a Document of its own, crops named. By the pin, so that no
-page of another content is ever taken for one of this. All are deleted before the job ends.
+page of another content is ever taken for one of this. Those of a large Document stay, as its pages; of others all are
+deleted before the job ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document, InputInfo, Page, Timings, stored_document
+from ocrqueue.document import (
+    Document,
+    DocumentWarning,
+    InputInfo,
+    Page,
+    PageObject,
+    PagesTally,
+    Timings,
+    ahead,
+    stored_document,
+)
 from ocrqueue.errors import ErrorInfo, SourceChanged, StorageNotFound, error_from_info
 from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.page_objects import is_large, of_objects, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,54 +63,81 @@ def stored_page(attempt: Attempt) -> Outcome | None:
 class Gathered:
     """What the page parts of a job have come to."""
 
-    read: Sequence[Document]
-    """Of a page each, in order."""
-    failed: dict[int, ErrorInfo]
-    """By the number of the part."""
-
-    @property
-    def spent(self) -> Timings:
-        spent = [document.timings.model_dump() for document in self.read]
-        return Timings.model_validate({step: sum(each[step] for each in spent) for step in Timings.model_fields})
+    document: Document
+    """Of all pages, without a trail. A large one reads them from storage, where the parts have left them."""
+    spent: Timings
+    """By the parts."""
 
 
-def gather(attempt: Attempt) -> Gathered:
-    """Raises SourceChanged where a page part found another source, and the first page's error where none could be
-    read."""
+def gather(attempt: Attempt, each: Callable[[Document], None] = lambda read: None) -> Gathered:
+    """The Document of all pages; `each` hears of that of every page that was read, in order.
+
+    Raises SourceChanged where a page part found another source, and the first page's error where none could be read.
+    """
     failed = attempt.workplace.registry.page_errors(attempt.job.id)
     for error in failed.values():
         if error.code == SourceChanged.code:
             raise error_from_info(error)
-    numbers = [number for number in range(1, attempt.start.pages + 1) if number not in failed]
-    if not numbers:
+    if len(failed) == attempt.start.pages:
         raise error_from_info(failed[1])
-    uris = [attempt.storage.uri(_page_key(attempt, number)) for number in numbers]
-    return Gathered(documents_at(attempt, uris), failed)
+    number_of, storage = attempt.job.page_selection.nth, attempt.storage
+    objects = tuple(
+        PageObject(
+            number=number_of(part),
+            uri=None if part in failed else storage.uri(_page_key(attempt, part)),
+            error=failed.get(part),
+        )
+        for part in range(1, attempt.start.pages + 1)
+    )
+    spent = dict.fromkeys(Timings.model_fields, 0.0)
+
+    def heard(read: Document) -> None:
+        for step, seconds in read.timings.model_dump().items():
+            spent[step] += seconds
+        each(read)
+
+    document = together(attempt, objects, heard)
+    return Gathered(document, Timings.model_validate(spent))
 
 
-def documents_at(attempt: Attempt, uris: Sequence[str]) -> list[Document]:
-    """Those that parts of this job have stored there."""
-    with attempt.watch.measure("fetch_s"), ThreadPoolExecutor(attempt.workplace.settings.upload_threads) as pool:
-        return list(pool.map(lambda uri: stored_document(attempt.storage.read_uri(uri)), uris))
+def together(
+    attempt: Attempt, objects: tuple[PageObject, ...], each: Callable[[Document], None] = lambda read: None
+) -> Document:
+    """One Document of those of single pages, of which one was read at least. Of a large one none is kept in memory."""
+    first: Document | None = None
+    errors: list[ErrorInfo] = []
+    warnings: dict[DocumentWarning, None] = {}
+    pages: list[Page] = []
+    large, tally = is_large(len(objects)), PagesTally()
 
+    def read_page(known: PageObject) -> Document | None:
+        return stored_document(attempt.storage.read_uri(known.uri)) if known.uri is not None else None
 
-def together(attempt: Attempt, read: Sequence[Document], failed: dict[int, ErrorInfo]) -> Document:
-    """One Document of those of single pages, one at least, and of the parts that failed."""
-    pages = [page for document in read for page in document.pages]
-    number_of = attempt.job.page_selection.nth
-    pages += [Page(number=number_of(part), width=0, height=0, error=error) for part, error in failed.items()]
-    errors = (*(error for document in read for error in document.errors), *failed.values())
-    warnings = dict.fromkeys(warning for document in read for warning in document.warnings)
-    return read[0].model_copy(
+    with attempt.watch.measure("fetch_s"):
+        for known, read in zip(objects, ahead(read_page, objects, threads(attempt)), strict=True):
+            page = Page(number=known.number, width=0, height=0, error=known.error) if read is None else read.pages[0]
+            if read is not None:
+                first = first or read
+                errors += read.errors
+                warnings |= dict.fromkeys(read.warnings)
+                each(read)
+            tally.add(page)
+            if not large:
+                pages.append(page)
+    errors += [known.error for known in objects if known.error is not None]
+    assert first is not None  # noqa: S101 (so it is said above)
+    document = first.model_copy(
         update={
             "status": "partial" if errors else "succeeded",
             "attempts": attempt.start.number,
             "finished_at": datetime.now(UTC),
-            "pages": tuple(sorted(pages, key=lambda page: page.number)),
-            "errors": errors,
+            "pages": tuple(pages),
+            "errors": tuple(errors),
             "warnings": tuple(warnings),
+            "trail": (),
         }
     )
+    return of_objects(attempt, document, objects, tally) if large else document
 
 
 def _outcome(attempt: Attempt, stored: bytes) -> Outcome:

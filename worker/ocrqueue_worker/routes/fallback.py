@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
-from ocrqueue.errors import ErrorInfo, OcrQueueError
+from ocrqueue.errors import ErrorInfo, OcrQueueError, StorageNotFound
 from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.engines.asking import info_of
 from ocrqueue_worker.engines.engine import Engine, Reading
@@ -29,6 +30,7 @@ from ocrqueue_worker.pipeline.engine_call import (
 )
 from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.job_source import JobSource
+from ocrqueue_worker.pipeline.page_objects import as_stored, written
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.routes.assessment import Thresholds, assess, confidences, mean_number, thresholds, uncertain_lines
@@ -162,8 +164,9 @@ class Turn:
             return {}
         for crops in ("none", "archive", "objects"):
             earlier = earlier_reading(self.attempt, self._cache_key(crops))
-            if earlier is not None and len(earlier.pages) == all_pages:
-                return {page.number: without_crops(page) for page in earlier.pages if page.number in numbers}
+            if earlier is not None and len(earlier.page_numbers) == all_pages:
+                with suppress(StorageNotFound):
+                    return {number: without_crops(earlier.page(number)) for number in numbers}
         return {}
 
     def _cache_key(self, crops: str) -> str:
@@ -273,7 +276,7 @@ class Turn:
         ).model_copy(update={"options": attempt.job.engine_options})
         key = alone_key(attempt, self.engine.name)
         with attempt.watch.measure("upload_s"):
-            uri = attempt.storage.put(key, document.model_dump_json().encode(), "application/json")
+            uri = attempt.storage.put(key, written(as_stored(attempt, document, self.engine.name)), "application/json")
         if self._caching and document.status == "succeeded" and attempt.hold.page is None:
             remember_reading(attempt, self._cache_key("none"), uri)
         return uri

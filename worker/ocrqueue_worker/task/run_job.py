@@ -79,7 +79,7 @@ def _stored(attempt: Attempt) -> Outcome | None:
         return stored_page(attempt)
     key = result_key(attempt.job.id)
     try:
-        document = stored_document(attempt.storage.get(key))
+        document = stored_document(attempt.storage.get(key), attempt.storage)
     except StorageNotFound:
         return None
     if attempt.is_closing:
