@@ -103,14 +103,14 @@ def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> bool:
 def remove_leftovers(storage: Storage, job_id: str, result: Document) -> None:
     """Delete what is stored for the job, but for its result, and the pages, crops, Documents and outputs that it names.
 
-    A large result is bound to the storage.
-    Logged, and not raised, where storage does not let it: leftovers cost room and nothing else.
+    A large result is bound to the storage. Logged, and not raised, where storage does not let it, or has a page that
+    cannot be read: leftovers cost room and nothing else.
     """
     try:
         storage.delete(_unnamed(storage, job_id, storage.list(_folder(job_id)), result))
     except StorageNotFound:
         return  # there is nothing, then
-    except (StorageUnavailable, StorageDenied) as error:
+    except (StorageUnavailable, StorageDenied, ResultUnreadable) as error:
         _log.warning("leftovers of %s stay in storage: %s", job_id, error.info.code)
 
 
