@@ -41,7 +41,7 @@ from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.job.references import is_reference
 from ocrqueue.operations.faces import AsyncManyJobs, Result
-from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead, page_of
+from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
@@ -552,7 +552,9 @@ class AsyncOcrQueue(AsyncManyJobs):
         async with aclosing(self._subscriber.read(watch)) as statuses:
             async for status in statuses:
                 if status.finished:
-                    for page in read.rest(await self.document(status)):
+                    rest = read.rest(await self.document(status))
+                    # pages of a large Document are read as they are asked for
+                    while (page := await asyncio.to_thread(next, rest, None)) is not None:
                         yield page
                     return
                 if not read.is_split:
@@ -586,11 +588,13 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return found.failed()
             try:
                 if found is not None:
-                    return page_of(await asyncio.to_thread(self._read_page, found.key), number)
+                    return (await asyncio.to_thread(self._read_page, found.key)).page(number)
             except StorageNotFound:
                 pass  # its Document is there at any moment
             status = await self.status(job_id)
-        return page_of(await self.document(status), number)
+        document = await self.document(status)
+        # of a large Document it is read now
+        return await asyncio.to_thread(document.page, number)
 
     def _read_page(self, key: str) -> Document:
         return document_for_app(self.storage.get(key)).bind(self.storage)
@@ -599,7 +603,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         """See SubmittedJob.pages_read."""
         status = await self.status(job_id)
         if status.state in WITH_RESULT:
-            return tuple(page.number for page in (await self.document(status)).pages)
+            return (await self.document(status)).page_numbers
         return await self._do(self._operations.pages(job_id))
 
     async def progress(self, job_id: str, timeout: float | None) -> AsyncIterator[JobStatus]:

@@ -29,7 +29,7 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
-from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead, page_of
+from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
 from ocrqueue.settings import Settings, load_client_settings
@@ -364,17 +364,17 @@ class OcrQueue(ManyJobs):
                 return found.failed()
             try:
                 if found is not None:
-                    return page_of(document_for_app(self.storage.get(found.key)).bind(self.storage), number)
+                    return document_for_app(self.storage.get(found.key)).bind(self.storage).page(number)
             except StorageNotFound:
                 pass  # its Document is there at any moment
             status = self.status(job_id)
-        return page_of(self.document(status), number)
+        return self.document(status).page(number)
 
     def pages_read(self, job_id: str) -> tuple[int, ...]:
         """See SubmittedJob.pages_read."""
         status = self.status(job_id)
         if status.state in WITH_RESULT:
-            return tuple(page.number for page in self.document(status).pages)
+            return self.document(status).page_numbers
         return self._do(self._operations.pages(job_id))
 
     def progress(self, job_id: str, timeout: float | None) -> Iterator[JobStatus]:

@@ -86,7 +86,7 @@ def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> bool:
             if not ours.with_leftovers:
                 return False
             keys = list(storage.list(_folder(job_id)))
-            standing = stored_document(storage.get(result)) if result in keys else None
+            standing = stored_document(storage.get(result), storage) if result in keys else None
             if standing is not None and registry.result_is_left(job_id):
                 standing = None
             if not ours.in_time():
@@ -101,15 +101,16 @@ def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> bool:
 
 
 def remove_leftovers(storage: Storage, job_id: str, result: Document) -> None:
-    """Delete what is stored for the job, but for its result, and the crops, Documents and outputs that it names.
+    """Delete what is stored for the job, but for its result, and the pages, crops, Documents and outputs that it names.
 
-    Logged, and not raised, where storage does not let it: leftovers cost room and nothing else.
+    A large result is bound to the storage. Logged, and not raised, where storage does not let it, or has a page that
+    cannot be read: leftovers cost room and nothing else.
     """
     try:
         storage.delete(_unnamed(storage, job_id, storage.list(_folder(job_id)), result))
     except StorageNotFound:
         return  # there is nothing, then
-    except (StorageUnavailable, StorageDenied) as error:
+    except (StorageUnavailable, StorageDenied, ResultUnreadable) as error:
         _log.warning("leftovers of %s stay in storage: %s", job_id, error.info.code)
 
 
@@ -118,7 +119,16 @@ def _unnamed(storage: Storage, job_id: str, keys: Iterable[str], result: Documen
         return [*keys]
     named = {word.crop.uri for word in result.words() if word.crop} | {storage.uri(f"{_folder(job_id)}result.json")}
     named |= {step.result for step in result.trail if step.result} | {output.uri for output in result.outputs}
+    named |= _page_objects(result)
+    if result.page_objects:
+        for step in result.trail:
+            # what one engine has read of a large document is as large
+            named |= _page_objects(stored_document(storage.read_uri(step.result), storage)) if step.result else set()
     return [key for key in keys if storage.uri(key) not in named]
+
+
+def _page_objects(document: Document) -> set[str]:
+    return {known.uri for known in document.page_objects if known.uri}
 
 
 def _folder(job_id: str) -> str:

@@ -15,6 +15,7 @@ from ocrqueue.core.check import check
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.errors import EngineFailed, JobUnknown, SourceUnavailable
 from ocrqueue.job import Job
+from ocrqueue.job.route import Step
 from ocrqueue.routing import make_route
 from tests.support.moves import (
     LANE,
@@ -485,6 +486,97 @@ def test_a_job_with_a_route_that_is_poison_goes_to_its_next_engine(registry: Wor
     assert registry.finish(part.hold, onward, succeeded(part.hold)) == "succeeded"
 
 
+def routed_in_parts(registry: WorkerRegistry, pages: int) -> Job:
+    """A job with a route that was split just now."""
+    routed = make_route(job(fallback=("tesseract",), tenant="acme"), registry.settings, {})
+    submit(registry, routed)
+    assert registry.split(begun(registry), pages, "sha256") == "split"
+    return routed
+
+
+def gone_on(routed: Job) -> Job:
+    assert routed.route is not None
+    route = routed.route.after(Step(engine="null", attempt=1, pages=1))
+    return routed.model_copy(update={"engine": "tesseract", "route": route})
+
+
+def test_a_page_part_goes_on_to_the_next_engine_by_itself(registry: WorkerRegistry) -> None:
+    routed = routed_in_parts(registry, 2)
+    onward = gone_on(routed)
+    first, second = begun(registry), begun(registry)
+    for _ in range(2):
+        assert registry.send_on(first, onward, "null", 1) == "sent"
+    assert check(registry) == []
+    assert registry.finish(second, routed, succeeded(second)) == "done"
+    assert take(registry) == Taken()
+    (part,) = take(registry, 1, "other", "ocr.tesseract").parts
+    assert (part.hold.part, Job.model_validate_json(part.job)) == (first.part, onward)
+    # its attempts are counted on, and what they are of is its own page
+    start = registry.begin(part.hold, "w", "tesseract")
+    assert (start.number, start.pages, start.pin) == (2, 2, "sha256")
+    assert registry.send_on(first, onward, "null") == "gone"
+    end_lease(registry, part.hold)
+    assert registry.reclaim().requeued == (first.part,)
+    again = hold_of(registry, "other", "ocr.tesseract")
+    assert registry.begin(again, "w", "tesseract").number == 3
+    assert registry.finish(again, onward, succeeded(again), next_token="closing") == "close"
+    closing = Hold(routed.id, "closing")
+    assert registry.finish(closing, routed, succeeded(closing)) == "succeeded"
+    assert registry.send_on(again, onward, "tesseract") == "ended"
+    # each page once, for the engine that has read it
+    pages = {
+        engine: sum(map(int, registry.client.hvals(registry.keys.pages(engine)))) for engine in ("null", "tesseract")
+    }
+    assert pages == {"null": 2, "tesseract": 1}
+    assert check(registry) == []
+
+
+def taken_down(registry: WorkerRegistry, lane: str) -> tuple[str, ...]:
+    """The next part of the lane takes three workers down; what was poison of it."""
+    for _ in range(3):
+        hold = hold_of(registry, "holder", lane)
+        registry.begin(hold, "w", lane.removeprefix("ocr."))
+        end_lease(registry, hold)
+        found = registry.reclaim()
+    return found.poisonous
+
+
+def test_a_page_part_that_is_poison_goes_to_its_next_engine(registry: WorkerRegistry) -> None:
+    routed = routed_in_parts(registry, 1)
+    page = f"{routed.id}:00001"
+    assert taken_down(registry, LANE) == (page,)
+    assert check(registry) == []
+    (part,) = take(registry).parts
+    assert (part.hold.part, part.poison) == (page, True)
+    registry.begin(part.hold, "w", "null")
+    assert registry.send_on(part.hold, gone_on(routed), "null") == "sent"
+    assert taken_down(registry, "ocr.tesseract") == (page,)
+    # whoever takes it now looks at what stands, and reads nothing; it is taken down by that no more than once
+    assert taken_down(registry, "ocr.tesseract") == (page,)
+    (part,) = take(registry).parts
+    assert (part.hold.part, part.closing, part.poison) == (routed.id, True, False)
+    assert check(registry) == []
+
+
+def test_pages_that_wait_for_the_next_engine_are_cancelled_with_the_others(registry: WorkerRegistry) -> None:
+    routed = routed_in_parts(registry, 40)
+    for _ in range(3):
+        assert registry.send_on(begun(registry), gone_on(routed), "null", 1) == "sent"
+    assert check(registry) == []
+    assert registry.cancel(routed.id) == "cancelled"
+    assert take(registry, 1, "other", "ocr.tesseract") == take(registry) == Taken()
+    assert check(registry) == []
+
+
+def test_a_page_that_is_sent_on_once_its_job_is_to_stop_goes_nowhere(registry: WorkerRegistry) -> None:
+    routed = routed_in_parts(registry, 2)
+    page = begun(registry)
+    registry.cancel(routed.id)
+    assert registry.send_on(page, gone_on(routed), "null", 1) == "cancelled"
+    assert registry.status(routed.id).state == "cancelled"
+    assert check(registry) == []
+
+
 def test_of_a_batch_whose_answer_was_lost_the_same_parts_come_again(registry: WorkerRegistry) -> None:
     jobs = [job() for _ in range(4)]
     submit(registry, *jobs)
@@ -589,6 +681,7 @@ class Chaos:
             self.begin,
             self.begin,
             self.split,
+            self.send_on,
             self.release,
             self.finish,
             self.lose,
@@ -616,6 +709,10 @@ class Chaos:
     def split(self) -> None:
         if ":" not in (hold := self.hold()).part:
             self.registry.split(hold, self.chance.choice([1, 2, 50]), "pin")
+
+    def send_on(self) -> None:
+        hold = self.hold()
+        self.registry.send_on(hold, self.jobs[hold.job_id], "null", 1)
 
     def release(self) -> None:
         pause, alone = self.chance.choice([0.0, 0.0, 60.0]), self.chance.random() < 0.3

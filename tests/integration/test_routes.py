@@ -131,6 +131,68 @@ def test_only_the_pages_that_need_it_go_on(queue: OcrQueue) -> None:
     assert document.trail[1].result is None
 
 
+def test_each_page_of_a_document_in_parts_takes_the_route_by_itself(queue: OcrQueue) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in (1, 2, 3)))
+    options = {"null": {**SURE, "fault": "error", "fault_page": 2, "split": True}}
+    job = queue.submit(image, engine="null", fallback=["tesseract"], options=options)
+    assert [page.number for page in job.pages(100)] == [1, 2, 3]
+    status, document = job.wait(100), job.result()
+    assert (status.state, status.pages, status.attempts) == ("succeeded", 3, 1)
+    assert [page.engine for page in document.pages] == ["null", "tesseract", "null"]
+    assert document.engine.name == "tesseract"
+    assert document.pages[1].text == "page 2"
+    check_crops(document)
+    assert [(step.engine, step.pages, step.error) for step in document.trail] == [
+        ("null", 2, None),
+        ("tesseract", 1, None),
+    ]
+    assert {key.partition("/")[0].partition("-")[0] for key in stored_keys(queue, job.id)} == {"result.json", "crops"}
+
+
+def test_documents_in_parts_have_what_each_engine_has_read_alone(queue: OcrQueue) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in (1, 2, 3)))
+    options = {"null": {**UNSURE, "split": True}}
+    status, document = read(queue, image, engine="null", fallback=["tesseract"], options=options)
+    assert (status.state, [page.engine for page in document.pages]) == ("succeeded", ["tesseract"] * 3)
+    first, second = document.trail
+    assert (first.pages, first.pages_sent_on, first.mean_confidence) == (3, 3, 0.3)
+    assert (second.pages, second.pages_sent_on) == (3, 0)
+    for step in document.trail:
+        alone = Document.model_validate_json(queue.storage.read_uri(step.result or ""))
+        assert [page.number for page in alone.pages] == [1, 2, 3]
+        assert (alone.engine.name, step.remember_as) == (step.engine, None)
+    # what Tesseract read is known now, to jobs that name it alone too
+    again, cached = read(queue, image, engine="null", fallback=["tesseract"], options=options)
+    assert cached.trail[1].seconds == 0
+    assert [page.text for page in cached.pages] == [page.text for page in document.pages]
+    alone_again, _ = read(queue, image, engine="tesseract", crops="none")
+    assert (again.state, alone_again.cached) == ("succeeded", True)
+
+
+def test_documents_in_parts_are_compared(queue: OcrQueue) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in (1, 2)))
+    options = {"null": {"split": True}}
+    status, document = read(queue, image, compare=["null", "tesseract"], options=options)
+    assert (status.state, status.agreement) == ("succeeded", document.mean_agreement)
+    assert [step.engine for step in document.trail] == ["null", "tesseract"]
+    for word in document.words():
+        assert set(word.readings or {}) == {"tesseract"}
+    other = Document.model_validate_json(queue.storage.read_uri(document.trail[1].result or ""))
+    assert [page.text for page in other.pages] == ["page 1", "page 2"]
+    check_crops(document)
+
+
+@pytest.mark.parametrize("fault", ["segfault", "hang"])
+def test_a_page_in_parts_that_takes_its_engine_down_is_read_by_the_next(queue: OcrQueue, fault: str) -> None:
+    image = tiff(*(text_picture(f"page {number}") for number in (1, 2)))
+    options = {"null": {**SURE, "fault": fault, "fault_page": 2, "split": True}}
+    limit_s = 3 if fault == "hang" else None
+    status, document = read(queue, image, engine="null", fallback=["tesseract"], options=options, time_limit_s=limit_s)
+    assert status.state == "succeeded"
+    assert [page.engine for page in document.pages] == ["null", "tesseract"]
+    assert document.pages[1].text == "page 2"
+
+
 @pytest.mark.parametrize("fault", ["error", "bug", "garbage", "memory", "segfault", "stall", "hang"])
 def test_an_engine_that_fails_is_followed_by_the_next(queue: OcrQueue, fault: str) -> None:
     limit_s = 2 if fault in ("stall", "hang") else None

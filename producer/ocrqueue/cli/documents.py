@@ -13,7 +13,7 @@ import click
 
 from ocrqueue.cli.output import one_line, say
 from ocrqueue.document import Document
-from ocrqueue.document.formats import render, written_pieces
+from ocrqueue.document.formats import written_pieces
 from ocrqueue.document.formats.files import file_name, page_numbers, write_file
 from ocrqueue.errors import OutputMissing, SourceInvalid
 from ocrqueue.job.names import NEEDS_IMAGE, OUTPUTS
@@ -129,7 +129,9 @@ def print_document(document: Document, format_name: str, picture: Picture, title
         raise click.UsageError(f"{format_name} is not for a terminal: give --output, or a pipe.")
     if format_name == "text" or sys.stdout.isatty():
         header = f"==> {one_line(title)} <==\n" if title else ""
-        click.echo(header + render(document, format_name), nl=False)
+        click.echo(header, nl=False)
+        for text in written_pieces(document, format_name):
+            click.echo(text, nl=False)
         return
     sys.stdout.flush()
     stored = next((output for output in document.outputs if (output.format, output.page) == (format_name, None)), None)
@@ -148,6 +150,5 @@ def say_page_errors(document: Document, subject: str) -> None:
     for found in document.warnings:
         where = "" if found.page is None else f"page {found.page}: "
         say(f"warning: {subject}: {where}{found.code}: {found.message}")
-    for page in document.pages:
-        if page.error is not None:
-            say(f"warning: {subject}: page {page.number}: {page.error.code}: {page.error.message} {page.error.remedy}")
+    for number, error in document.failed_pages.items():
+        say(f"warning: {subject}: page {number}: {error.code}: {error.message} {error.remedy}")

@@ -52,7 +52,7 @@ def overlay(
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)
         picture = picture_read(queue, job_id, document, local_image)
-    if page is not None and page not in {known.number for known in document.pages}:
+    if page is not None and page not in document.page_numbers:
         raise PageNotFound(f"The job has no page {page}; it has {len(document.pages)}.")
     if target.suffix.lower() in _WHOLE:
         shown = document if page is None else _only(document, page)
@@ -64,7 +64,7 @@ def overlay(
             say(f"{target}")
         say_page_errors(document, job_id)
         context.exit(exit_of_states([document.status]))
-    readable = [known.number for known in document.pages if known.error is None]
+    readable = [number for number in document.page_numbers if number not in document.failed_pages]
     for number in readable if page is None else [page]:
         path = target if page is not None or len(document.pages) == 1 else _page_file(target, number)
         picture_of_page = open_page(picture, number, max_pixels=queue.settings.image_max_pixels)
@@ -87,7 +87,7 @@ def _pdf(document: Document, picture: bytes, password: str | None) -> bytes:
 
 
 def _only(document: Document, number: int) -> Document:
-    return document.model_copy(update={"pages": tuple(page for page in document.pages if page.number == number)})
+    return document.with_pages([document.page(number)])
 
 
 _WHOLE: Final[dict[str, Callable[[Document, bytes, str | None], bytes]]] = {".html": _html, ".pdf": _pdf}

@@ -95,7 +95,6 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `by_name` | the task id by which a foreign Celery app sent it, and may hold an AsyncResult | always, for such a job |
 | `reserved` | what a page costs at most; it counts towards its tenant's limits a month | until the end, if so |
 | `routed` | 1: more than one engine may read it | always, for such a job |
-| `poison` | 1: not to be read; the next engine has its turn | once it has taken its workers down |
 | `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
 | `secret` | 1: its password is at a key of its own | until the end, for such a job |
 | `trace` | the traceparent of the span that submitted it | always, for such a job |
@@ -104,7 +103,6 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `queue_wait_ms` | from submission to the first start | once started |
 | `worker` | name of the newest worker | once started |
 | `progress` | `<pages done>/<pages>` | while running |
-| `step` | how many engines of the job's route have had their turn | once one has |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
 | `read` | cache keys under which readings of its are remembered | once one is |
@@ -137,6 +135,9 @@ Fields of a part, in the record of a job of one part, else in the part's own has
 | `worker` | of a page part: name of the worker of its newest attempt | once started |
 | `alone` | 1: not to be read together with others | once a batch was lost with it |
 | `sidesteps` | how often it was moved to a side lane | once it was |
+| `poison` | 1: not to be read; the next engine of the route has its turn | once it has taken its workers down |
+| `job` | of a page part: the Job as JSON, as it goes on with this page | once it was sent on |
+| `step` | how many engines of the route have had their turn | once one has |
 | `denied` | 1: a worker whose own access is as it should be was denied access for it | once it was |
 
 Fields of a notice.

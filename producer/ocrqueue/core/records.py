@@ -55,7 +55,7 @@ class Outcome(BaseModel):
             state=document.status,
             result=result,
             pages=len(document.pages),
-            words=sum(1 for _ in document.words()),
+            words=document.word_count,
             mean_confidence=None if confidence is None else round(confidence, 4),
             cached=document.cached,
             device=document.engine.device,

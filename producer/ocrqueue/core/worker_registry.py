@@ -256,6 +256,13 @@ class WorkerRegistry(Registry):
             found = cast("bytes | None", self.client.get(self.keys.secret(job_id)))
         return None if found is None else found.decode()
 
+    def split_into(self, job_id: str) -> tuple[int, str]:
+        """How many page parts the job was split into, and what its source was then; 0 and "" if it was not."""
+        with broker_errors():
+            found = cast("list[bytes | None]", self.client.hmget(self.keys.record(job_id), ["parts", "pin"]))
+        parts, pin = found
+        return int(parts or 0), (pin or b"").decode()
+
     def page_errors(self, job_id: str) -> dict[int, ErrorInfo]:
         """Of the page parts of a split job that failed, by the number of their page."""
         with broker_errors():

@@ -15,7 +15,9 @@ from ocrqueue.document.model import (
     Line,
     Output,
     Page,
+    PageObject,
     PageReading,
+    PagesSummary,
     Paragraph,
     Point,
     Polygon,
@@ -30,9 +32,11 @@ from ocrqueue.document.model import (
     mean_confidence,
     polygon_of,
 )
+from ocrqueue.document.page_objects import MOST_INLINE, PageObjects, PagesTally, ahead
 from ocrqueue.document.stored import document_for_app, stored_document
 
 __all__ = [
+    "MOST_INLINE",
     "Block",
     "Box",
     "Confidence",
@@ -44,7 +48,11 @@ __all__ = [
     "Line",
     "Output",
     "Page",
+    "PageObject",
+    "PageObjects",
     "PageReading",
+    "PagesSummary",
+    "PagesTally",
     "Paragraph",
     "Point",
     "Polygon",
@@ -54,6 +62,7 @@ __all__ = [
     "Timings",
     "Verdict",
     "Word",
+    "ahead",
     "box_of",
     "document_for_app",
     "json_schema",

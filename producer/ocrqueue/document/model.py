@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+    computed_field,
+    model_validator,
+)
 
 from ocrqueue.document.writable import Writable
-from ocrqueue.errors import CropMissing, ErrorInfo, OcrQueueError, OutputMissing
+from ocrqueue.errors import CropMissing, ErrorInfo, OcrQueueError, OutputMissing, PageNotFound
 from ocrqueue.job.names import PreparationStep
 from ocrqueue.job.route import Share, Step
 
@@ -367,8 +378,52 @@ class DocumentWarning(_Value):
     page: int | None = Field(default=None, description="The page's number; null where it is about the file.")
 
 
+class PageObject(_Value):
+    """Where one page of a large Document is kept."""
+
+    number: Annotated[int, Field(ge=1)]
+    uri: str | None = Field(default=None, description="Of a Document of this page alone; null where there is none.")
+    error: ErrorInfo | None = Field(
+        default=None, exclude_if=_is_unset, description="Why the page could not be read, where it failed."
+    )
+
+
+class PagesSummary(_Value):
+    """What a large Document says of all its pages, so that nobody has to read them for it."""
+
+    words: int
+    mean_confidence: Confidence | None = None
+    mean_agreement: Share | None = None
+
+
+class StoredPages(Sequence[Page]):
+    """Pages that are read from storage when they are looked at: see ocrqueue.document.page_objects."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> tuple[int, ...]: ...
+
+    @abstractmethod
+    def with_number(self, number: int) -> Page | None: ...
+
+    @abstractmethod
+    def bind(self, storage: ObjectReader) -> None: ...
+
+
+def _tuple_or_stored(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, StoredPages) else tuple(handler(value))
+
+
+Pages = Annotated[
+    Sequence[Page],
+    WrapValidator(_tuple_or_stored),
+    WrapSerializer(lambda pages, handler: handler(tuple(pages))),
+]
+"""A tuple; of a large Document a StoredPages."""
+
+
 class Document(_Value, Writable):
-    """The whole result, as stored in result.json."""
+    """The whole result, as stored in result.json. Of a large one pages are read as they are looked at, and not kept."""
 
     model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore", title="ocrqueue document")
 
@@ -389,7 +444,15 @@ class Document(_Value, Writable):
     )
     finished_at: datetime
     timings: Timings = Timings()
-    pages: tuple[Page, ...]
+    pages: Pages
+    page_objects: tuple[PageObject, ...] = Field(
+        default=(),
+        exclude_if=_is_empty,
+        description="Of a large Document, in result.json in the place of its pages: where each is kept.",
+    )
+    summary: PagesSummary | None = Field(
+        default=None, exclude_if=_is_unset, description="Of a large Document: what is told of its pages together."
+    )
     errors: tuple[ErrorInfo, ...] = Field(
         default=(), description="Of the pages that failed, in order, and of those of which a part alone was there."
     )
@@ -426,7 +489,44 @@ class Document(_Value, Writable):
         yield "status", self.status
         yield "engine", self.engine.name
         yield "pages", len(self.pages)
-        yield "words", sum(1 for _ in self.words())
+        yield "words", self.word_count
+
+    @model_validator(mode="after")
+    def _pages_are_at_hand(self) -> Self:
+        if self.page_objects and not self.pages:
+            raise ValueError("its pages are objects of their own: get it from job.result()")
+        return self
+
+    def with_pages(self, pages: Sequence[Page]) -> Self:
+        """The same of these pages, which are at hand."""
+        return self.model_copy(update={"pages": tuple(pages), "page_objects": (), "summary": None})
+
+    def page(self, number: int) -> Page:
+        """The page of that number. Raises PageNotFound."""
+        if isinstance(self.pages, StoredPages):
+            page = self.pages.with_number(number)
+        else:
+            page = next((page for page in self.pages if page.number == number), None)
+        if page is None:
+            raise PageNotFound(f"The Document has no page {number}.")
+        return page
+
+    @property
+    def page_numbers(self) -> tuple[int, ...]:
+        """In order."""
+        if isinstance(self.pages, StoredPages):
+            return self.pages.numbers
+        return tuple(page.number for page in self.pages)
+
+    @property
+    def failed_pages(self) -> dict[int, ErrorInfo]:
+        """By number, the errors of the pages that could not be read."""
+        known = self.page_objects if isinstance(self.pages, StoredPages) else self.pages
+        return {page.number: page.error for page in known if page.error is not None}
+
+    @property
+    def word_count(self) -> int:
+        return self.summary.words if self.summary is not None else sum(1 for _ in self.words())
 
     @property
     def text(self) -> str:
@@ -440,6 +540,8 @@ class Document(_Value, Writable):
     @property
     def mean_confidence(self) -> float | None:
         """Mean over the words that have one, and those that no engine could read; null where there are none."""
+        if self.summary is not None:
+            return self.summary.mean_confidence
         known = [word.confidence for word in self.words() if word.confidence is not None]
         known += [confidence for page in self.pages for confidence in page.unread]
         return sum(known) / len(known) if known else None
@@ -447,6 +549,8 @@ class Document(_Value, Writable):
     @property
     def mean_agreement(self) -> float | None:
         """With compare: mean over the words; null without."""
+        if self.summary is not None:
+            return self.summary.mean_agreement
         known = [word.agreement for word in self.words() if word.agreement is not None]
         return round(sum(known) / len(known), 4) if known else None
 
@@ -459,10 +563,14 @@ class Document(_Value, Writable):
         raise OutputMissing(f"No file of the format {format_name[:40]!r} is stored; there are: {stored}.")
 
     def bind(self, storage: ObjectReader) -> Document:
-        """Let `word.crop.open()`, `output.open()` and what a notebook shows read from `storage`."""
+        """Let `word.crop.open()`, `output.open()`, what a notebook shows, and the pages of a large Document be read
+        from `storage`."""
         self.__dict__["_storage"] = storage
         for output in self.outputs:
             output.bind(storage)
+        if isinstance(self.pages, StoredPages):
+            self.pages.bind(storage)
+            return self
         for word in self.words():
             if word.crop is not None:
                 word.crop.bind(storage)

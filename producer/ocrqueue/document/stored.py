@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
@@ -11,14 +11,18 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from ocrqueue.document.model import UNKNOWN, Document, Line
+from ocrqueue.document.model import UNKNOWN, Document, Line, ObjectReader, PageObject
+from ocrqueue.document.page_objects import PageObjects
 from ocrqueue.errors import ResultUnreadable
 
 
-def stored_document(data: bytes) -> Document:
-    """Raises ResultUnreadable: what a newer version has written, or what is damaged, is not to be taken for nothing."""
+def stored_document(data: bytes, storage: ObjectReader | None = None) -> Document:
+    """Raises ResultUnreadable: what a newer version has written, or what is damaged, is not to be taken for nothing.
+
+    `storage`: from which the pages of a large Document are to be read.
+    """
     try:
-        return _parsed(data)
+        return _parsed(data, stored_document, storage)
     except (ValidationError, ValueError):
         # whose text would show what was read
         raise ResultUnreadable() from None
@@ -28,24 +32,35 @@ def document_for_app(data: bytes) -> Document:
     """The same for apps, which store nothing again: a value that a newer version has added, such as a new kind of
     reading, becomes "unknown", or the field's default if it is a number. Raises ResultUnreadable."""
     try:
-        return _parsed(data)
+        return _parsed(data, document_for_app)
     except (ValidationError, ValueError):
         pass
     try:
         known = from_json(data)
+        _take_page_objects(known, document_for_app)
         _replace_new_values(known)
         return Document.model_validate(known)
     except (ValidationError, ValueError):
         raise ResultUnreadable() from None
 
 
-def _parsed(data: bytes) -> Document:
+def _parsed(data: bytes, parse_page: Callable[[bytes], Document], storage: ObjectReader | None = None) -> Document:
     """Line by line: other threads have their turn, such as that of an event loop."""
     with _uncollected():
         parsed = from_json(data)
+        _take_page_objects(parsed, parse_page, storage)
         for paragraph in _paragraphs(parsed):
             paragraph["lines"] = [Line.model_validate(line) for line in paragraph["lines"]]
         return Document.model_validate(parsed)
+
+
+def _take_page_objects(
+    parsed: Any, parse_page: Callable[[bytes], Document], storage: ObjectReader | None = None
+) -> None:
+    """The pages of a large Document are where its envelope says."""
+    if objects := _items(parsed, "page_objects"):
+        known = tuple(PageObject.model_validate(each) for each in objects)
+        parsed["pages"] = PageObjects(known, parse_page, storage)
 
 
 def _paragraphs(parsed: Any) -> Iterator[dict[str, Any]]:

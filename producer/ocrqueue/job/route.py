@@ -43,6 +43,10 @@ class Step(BaseModel):
     result: str | None = Field(
         default=None, description="URI of the Document of this engine alone, where it read every page as a whole."
     )
+    remember_as: str | None = Field(
+        default=None,
+        description="Of a page that goes by itself, until all are gathered: the sum of what decides such a reading.",
+    )
 
 
 class Route(BaseModel):

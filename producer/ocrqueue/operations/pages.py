@@ -135,12 +135,7 @@ class PagesRead:
         """What has not been handed out by the end."""
         split = self._split
         handed = {split.number(part) for part in (*self._handed, *range(1, self._next))} if split is not None else set()
-        yield from (page for page in document.pages if page.number not in handed)
-
-
-def page_of(document: Document, number: int) -> Page:
-    """Raises PageNotFound."""
-    for page in document.pages:
-        if page.number == number:
-            return page
-    raise PageNotFound(f"The job has read no page {number}.")
+        if not handed:
+            yield from document.pages
+        else:
+            yield from (document.page(number) for number in document.page_numbers if number not in handed)

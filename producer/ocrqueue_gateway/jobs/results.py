@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import chain
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -12,21 +15,24 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.client import check_has_result
 from ocrqueue.core import JobStatus
-from ocrqueue.document import Document
+from ocrqueue.document import MOST_INLINE, Document
 from ocrqueue.document.formats import files
 from ocrqueue.document.formats.files import KINDS
-from ocrqueue.errors import CropMissing, OutputMissing, RequestInvalid
+from ocrqueue.errors import CropMissing, OutputMissing, PageNotFound, RequestInvalid
 from ocrqueue.job.names import OutputFormat
 from ocrqueue_gateway.jobs.rendering import Renderer, in_thread
 from ocrqueue_gateway.problems import JobHasNoResult
+
+_WORD_ID: Final = re.compile(r"p([0-9]{1,9})-")
 
 
 async def result_response(request: Request, status: JobStatus, name: OutputFormat, page: int | None) -> Response:
     """Raises JobNotFinished, JobCancelled, JobHasNoResult, OutputMissing, PageNotFound and what storage raises."""
     queue: AsyncOcrQueue = request.app.state.queue
     check_result(status)
-    if name == "json" and page is None and status.result is not None:
-        # as it is stored
+    is_large = (status.pages or 0) > MOST_INLINE
+    if name == "json" and page is None and status.result is not None and not is_large:
+        # as it is stored; of a large one that says where its pages are, to those who can read storage
         return await _stored(request, status.result, KINDS[name].content_type, file_name(status.id, name))
     document = await queue.document(status)
     try:
@@ -37,8 +43,10 @@ async def result_response(request: Request, status: JobStatus, name: OutputForma
     if name == "page" and page is None:
         if len(document.pages) != 1:
             raise RequestInvalid("PAGE XML is a file for each page.", remedy="Name the page: format=page&page=1.")
-        page = document.pages[0].number
-    pieces = await renderer.pieces(document, name, page)
+        page = document.page_numbers[0]
+    elif page is not None and name != "page":
+        document = document.with_pages([await asyncio.to_thread(document.page, page)])
+    pieces = await renderer.pieces(document, name, page if name == "page" else None)
     return _streamed(pieces, KINDS[name].content_type, file_name(status.id, name, page))
 
 
@@ -87,9 +95,11 @@ async def document_of(queue: AsyncOcrQueue, status: JobStatus) -> Document:
 
 def crop_of(document: Document, word_id: str) -> bytes:
     """The PNG of a word. Raises CropMissing, and what storage raises. It blocks."""
-    for word in document.words():
-        if word.id == word_id:
-            if word.crop is None:
-                raise CropMissing()
-            return word.crop.open().read()
+    named = _WORD_ID.match(word_id)
+    with suppress(PageNotFound):
+        for word in document.page(int(named[1])).words() if named else ():
+            if word.id == word_id:
+                if word.crop is None:
+                    raise CropMissing()
+                return word.crop.open().read()
     raise CropMissing(f"The job has read no word {word_id}.", remedy="The Document lists its words.")

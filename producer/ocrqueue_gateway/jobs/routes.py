@@ -41,9 +41,7 @@ Submitting = Annotated[Caller, Depends(require("submit"))]
 Reading = Annotated[Caller, Depends(require("read"))]
 Cancelling = Annotated[Caller, Depends(require("cancel"))]
 PageNumber = Annotated[int, Path(ge=1, le=1_000_000, description="Pages count from 1.")]
-OnePage = Annotated[
-    int | None, Query(ge=1, le=1_000_000, description="This page only, in a format that has files for each.")
-]
+OnePage = Annotated[int | None, Query(ge=1, le=1_000_000, description="This page only.")]
 Wait = Annotated[
     float,
     Query(ge=0, le=86_400, description="Seconds to wait for its end, at most; the gateway has a limit of its own."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -10,12 +11,14 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, OcrQueue
+from ocrqueue.document import MOST_INLINE, PageObjects
 from ocrqueue.document.formats.files import KINDS
 from ocrqueue.job.names import OUTPUTS
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import accepted, ended, problem_of, submitted
 from tests.support.gateways import gateway_of
+from tests.support.pictures import tiff
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -116,6 +119,69 @@ def test_pages_of_a_document(http: httpx.Client, letter: str, installation: Inst
     problem_of(http.get(f"/v1/jobs/{job_id}/result", params={"format": "page"}), 422, "request.invalid")
     first = http.get(f"/v1/jobs/{job_id}/result", params={"format": "page", "page": 1})
     assert first.text.startswith("<?xml")
+
+
+LARGE = MOST_INLINE + 3
+
+
+@pytest.fixture(scope="session")
+def large(installation: Installation, gateway: str) -> str:
+    """The id of a job, in a batch of its own, that has read more pages than one object in storage holds."""
+    image = tiff(*(Image.new("L", (60, 40), 255) for _ in range(LARGE)))
+    path = installation.file_root / "large.tif"
+    path.write_bytes(image)
+    line = {
+        "custom_id": "large",
+        "image": path.as_uri(),
+        "engine": "null",
+        "outputs": ["page"],
+        "crops": "objects",
+        "options": {"words": 2, "fault": "error", "fault_page": 7},
+    }
+    with httpx.Client(base_url=gateway, timeout=120, trust_env=False) as http:
+        told = http.post(
+            "/v1/batches", content=json.dumps(line) + "\n", headers={"content-type": "application/x-ndjson"}
+        ).json()
+        (job,) = http.get("/v1/jobs", params={"batch": told["batch"]["id"]}).json()["jobs"]
+        assert ended(http, job["id"])["state"] == "partial"
+    return str(job["id"])
+
+
+def test_the_json_of_a_large_document_has_its_pages(
+    http: httpx.Client, large: str, installation: Installation, presigned: httpx.Client
+) -> None:
+    document = installation.queue.job(large).result(timeout=0)
+    assert isinstance(document.pages, PageObjects)
+    for client in (http, presigned):
+        answer = client.get(f"/v1/jobs/{large}/result")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        whole = Document.model_validate_json(answer.content)
+        assert (len(whole.pages), whole.page_objects, whole.pages) == (LARGE, (), tuple(document.pages))
+    assert http.get(f"/v1/jobs/{large}/result", params={"format": "text"}).text == document.to_text()
+    batch = http.get(f"/v1/jobs/{large}").json()["batch"]
+    (line,) = http.get(f"/v1/batches/{batch}/results").text.splitlines()
+    assert Document.model_validate(json.loads(line)["document"]) == whole
+    (line,) = http.get(f"/v1/batches/{batch}/results", params={"include": "text"}).text.splitlines()
+    assert json.loads(line)["text"] == document.text
+
+
+def test_single_pages_of_a_large_document(http: httpx.Client, large: str, installation: Installation) -> None:
+    document = installation.queue.job(large).result(timeout=0)
+    assert http.get(f"/v1/jobs/{large}/pages").json() == {"read": [*range(1, LARGE + 1)], "pages": LARGE}
+    for number in (7, LARGE):
+        page = document.page(number)
+        assert http.get(f"/v1/jobs/{large}/pages/{number}").json() == page.model_dump(mode="json")
+    problem_of(http.get(f"/v1/jobs/{large}/pages/{LARGE + 1}"), 404, "page.not_found")
+    word = next(page.words())
+    assert word.crop is not None
+    assert http.get(f"/v1/jobs/{large}/crops/{word.id}").content == word.crop.open().read()
+    problem_of(http.get(f"/v1/jobs/{large}/crops/p{LARGE + 1:03d}-w0001"), 404, "crop.missing")
+    stored = document.output("page", LARGE).open().read()
+    assert http.get(f"/v1/jobs/{large}/outputs/page", params={"page": LARGE}).content == stored
+    of_one = http.get(f"/v1/jobs/{large}/result", params={"page": LARGE})
+    assert Document.model_validate_json(of_one.content).pages == (page,)
+    text = http.get(f"/v1/jobs/{large}/result", params={"page": LARGE, "format": "text"})
+    assert (text.text.strip(), text.headers["content-type"]) == (page.text, KINDS["text"].content_type)
 
 
 def test_a_result_that_storage_has_lost(http: httpx.Client, sign: str, installation: Installation) -> None:

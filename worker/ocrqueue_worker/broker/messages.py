@@ -29,6 +29,7 @@ class PartMessage(BaseModel):
     job: str
     by_name: bool = False
     alone: bool = False
+    closing: bool = False
     poison: bool = False
     trace: str | None = None
 
@@ -40,6 +41,7 @@ class PartMessage(BaseModel):
             job=taken.job,
             by_name=taken.by_name,
             alone=taken.alone,
+            closing=taken.closing,
             poison=taken.poison,
             trace=taken.trace,
         )

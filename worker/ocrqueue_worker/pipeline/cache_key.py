@@ -49,7 +49,7 @@ def earlier_reading(attempt: Attempt, key: str) -> Document | None:
     if uri is None or not attempt.storage.owns(uri):
         return None
     try:
-        return stored_document(attempt.storage.read_uri(uri))
+        return stored_document(attempt.storage.read_uri(uri), attempt.storage)
     except (StorageNotFound, ResultUnreadable):
         return None
 

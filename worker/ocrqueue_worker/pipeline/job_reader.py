@@ -7,37 +7,30 @@ parts read a page each, and the closing part reads none: it gathers theirs.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document, EngineInfo, InputInfo, Page, Timings
 from ocrqueue.errors import (
-    EngineOutOfMemory,
     ErrorInfo,
-    OcrQueueError,
-    PageNotFound,
     error_from_info,
 )
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri, reference_path, split_uri
 from ocrqueue_worker.engines.asking import info_of
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
-from ocrqueue_worker.images.greyscale import without_empty_color
-from ocrqueue_worker.images.page import PageImage, PageSource
-from ocrqueue_worker.limits.heap import note_use
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import as_cached, cache_key, earlier_reading, remember_reading
-from ocrqueue_worker.pipeline.cached_crops import with_own_crops
+from ocrqueue_worker.pipeline.cached_crops import with_own_objects
 from ocrqueue_worker.pipeline.crop_storage import crop_writer, with_crops
 from ocrqueue_worker.pipeline.engine_call import Result, as_page, recognise_reference
-from ocrqueue_worker.pipeline.fetching import fetched, forget_after_parts, keep_for_parts
+from ocrqueue_worker.pipeline.fetching import forget_after_parts
 from ocrqueue_worker.pipeline.file_pixels import on_image
-from ocrqueue_worker.pipeline.opening import open_source
-from ocrqueue_worker.pipeline.page_parts import Split, check_pin, gather, store_page
+from ocrqueue_worker.pipeline.job_source import JobSource
+from ocrqueue_worker.pipeline.page_parts import Split, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
 
 _ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
@@ -72,14 +65,11 @@ class JobReader:
         self._pages: list[Page] = []
         self._to_decode: deque[int] = deque()
         self._count = 1
-        self._image: PageSource | None = None
+        self._from = JobSource(attempt)
         self._earlier: Document | None = None
         self._gathered: Document | None = None
         self._spent_before: Timings | None = None
         self._caching = False
-        self._data: bytes | None = None
-        """The image, kept for the outputs that show it."""
-        self._opened = ExitStack()
 
     def open(self, engine: Engine[Any], may_refer: bool = False) -> None:
         """Fetch the image. What was read of the same image before stands for it: there are no pages to read then.
@@ -95,27 +85,20 @@ class JobReader:
             self._engine = info_of(engine, job.languages)
             self.attempt.check_cancelled(0, 1)
             return
-        with self.attempt.watch.measure("fetch_s"):
-            found = self._opened.enter_context(fetched(self.attempt))
-        self._source = found.source
-        self._data = found.data if job.outputs_need_image else None
-        check_pin(self.attempt, self._source)
+        self._source = self._from.fetch()
         self._engine = info_of(engine, job.languages)
         self._note_cache_key(engine, self._source, self._engine)
         page = self.attempt.hold.page
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
         if self._earlier is not None:
             return
-        self._image = self._opened.enter_context(open_source(found, self.attempt))
-        self._source = self._source.model_copy(update={"format": self._image.format})
-        self._caching = self._caching and not self._image.is_protected
-        numbers = selected_pages(job, self._image)
-        splits = job.existing_text != "use" and engine.splits(self.options, len(numbers))
-        if page is None and len(numbers) > 1 and splits:
-            keep_for_parts(self.attempt, found)
-            self.split = Split(len(numbers), self._source.sha256 or "")
+        self._from.open()
+        self._source = self._from.info
+        self._caching = self._caching and not self._from.is_protected
+        self.split = self._from.split(engine, self.options)
+        if self.split is not None:
             return
-        self._to_decode.extend(numbers if page is None else [job.page_selection.nth(page)])
+        self._to_decode.extend(self._from.numbers)
         self._count = len(self._to_decode)
         self.attempt.check_cancelled(0, self._count)
 
@@ -126,12 +109,8 @@ class JobReader:
 
     def next_pages(self, most: int) -> list[PageImage]:
         """Decode so many pages, or those that are left. Those that cannot be decoded are noted as failed."""
-        if self._image is None:
-            return []
         numbers = [self._to_decode.popleft() for _ in range(min(most, len(self._to_decode)))]
-        with self.attempt.watch.measure("decode_s"):
-            decoded, failed = decode_pages(self._image, numbers)
-        note_use(sum(page.image.width * page.image.height * len(page.image.getbands()) for page in decoded))
+        decoded, failed = self._from.decode(numbers)
         self._pages += failed
         return decoded
 
@@ -151,7 +130,8 @@ class JobReader:
     def gather(self, engine: Engine[Any]) -> None:
         """Take what the page parts have read."""
         self.options = engine.parse_options(self.attempt.job.engine_options)
-        self._gathered, self._spent_before = gather(self.attempt)
+        gathered = gather(self.attempt)
+        self._gathered, self._spent_before = gathered.document, gathered.spent
         self._note_cache_key(engine, self._gathered.input, self._gathered.engine)
         if self._caching and self._gathered.input.format == "PDF":
             registry = self.attempt.workplace.registry
@@ -173,7 +153,7 @@ class JobReader:
         self.attempt.check_cancelled(len(document.pages), len(document.pages))
         if self.attempt.hold.page is not None:
             return store_page(self.attempt, document)
-        stored = store_result(self.attempt, document, self._spent_before, data=self._data)
+        stored = store_result(self.attempt, document, self._spent_before, data=self._from.data)
         if self._gathered is not None:
             forget_after_parts(self.attempt)
         whole = stored.document.status == "succeeded" and not stored.document.cached
@@ -183,7 +163,7 @@ class JobReader:
 
     def close(self) -> None:
         """Let go of the image."""
-        self._opened.close()
+        self._from.close()
 
     def _note_cache_key(self, engine: Engine[Any], source: InputInfo, info: EngineInfo) -> None:
         job = self.attempt.job
@@ -192,13 +172,12 @@ class JobReader:
 
     def _earlier_document(self) -> Document | None:
         earlier = earlier_reading(self.attempt, self._cache_key)
-        if earlier is not None:
-            with self.attempt.watch.measure("upload_s"):
-                earlier = with_own_crops(earlier, self.attempt)
         if earlier is None:
             return None
         source = self._source.model_copy(update={"format": earlier.input.format})
-        return as_cached(earlier, self.attempt.job, source, self.attempt.start.number)
+        answer = as_cached(earlier, self.attempt.job, source, self.attempt.start.number)
+        with self.attempt.watch.measure("upload_s"):
+            return with_own_objects(answer, earlier.job_id, self.attempt)
 
     def _document(self) -> Document:
         pages = sorted(self._pages, key=lambda page: page.number)
@@ -207,7 +186,7 @@ class JobReader:
         with self.attempt.watch.measure("upload_s"):
             placed = self._crops.finish()
         job = self.attempt.job
-        errors = errors_of(pages, self._image)
+        errors = errors_of(pages, self._from.truncated)
         return Document(
             job_id=job.id,
             tag=job.tag,
@@ -220,13 +199,12 @@ class JobReader:
             finished_at=datetime.now(UTC),
             pages=tuple(with_crops(page, placed) for page in pages),
             errors=errors,
-            warnings=self._image.warnings if self._image is not None else (),
+            warnings=self._from.warnings,
         )
 
 
-def errors_of(pages: Iterable[Page], image: PageSource | None) -> tuple[ErrorInfo, ...]:
-    """Of the pages that failed, and of those of which `image` had a part alone."""
-    truncated = image.truncated if image is not None else {}
+def errors_of(pages: Iterable[Page], truncated: Mapping[int, ErrorInfo]) -> tuple[ErrorInfo, ...]:
+    """Of the pages that failed, and of those of which a part alone was there."""
     found = ((page, page.error or truncated.get(page.number)) for page in pages)
     return tuple(error for _, error in found if error is not None)
 
@@ -240,25 +218,3 @@ def _is_referred(engine: Engine[Any], job: Job) -> bool:
     one_page = reference_path(job.image).lower().endswith(_ONE_PAGE)
     shows_none = job.crops == "none" and not job.outputs_need_image and job.pages is None
     return shows_none and parts.scheme in engine.reference_schemes and one_page
-
-
-def selected_pages(job: Job, image: PageSource) -> list[int]:
-    """The numbers of the pages that are to be read. Raises PageNotFound where there is none of them."""
-    numbers = job.page_selection.among(image.page_count)
-    if not numbers:
-        raise PageNotFound(f"The document has {image.page_count} pages, and none of those that were asked for.")
-    return numbers
-
-
-def decode_pages(image: PageSource, numbers: Iterable[int]) -> tuple[list[PageImage], list[Page]]:
-    """The pages that could be decoded, and the rest as failed Pages."""
-    decoded, failed = [], []
-    for number in numbers:
-        try:
-            page = image.page(number)
-            decoded.append(replace(page, image=without_empty_color(page.image)))
-        except OcrQueueError as error:
-            failed.append(Page(number=number, width=0, height=0, error=error.info))
-        except MemoryError:
-            failed.append(Page(number=number, width=0, height=0, error=EngineOutOfMemory().info))
-    return decoded, failed

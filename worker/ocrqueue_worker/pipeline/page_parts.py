@@ -1,20 +1,31 @@
 """A document that is read in parts: what a page part leaves in storage, and how the closing part gathers it.
 
 `results/<job id>/pages/<pin>/<number>.json` is the page as a Document of its own, crops named. By the pin, so that no
-page of another content is ever taken for one of this. All are deleted before the job ends.
+page of another content is ever taken for one of this. Those of a large Document stay, as its pages; of others all are
+deleted before the job ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ocrqueue.core import Outcome
-from ocrqueue.document import Document, InputInfo, Page, Timings, stored_document
+from ocrqueue.document import (
+    Document,
+    DocumentWarning,
+    InputInfo,
+    Page,
+    PageObject,
+    PagesTally,
+    Timings,
+    ahead,
+    stored_document,
+)
 from ocrqueue.errors import ErrorInfo, SourceChanged, StorageNotFound, error_from_info
 from ocrqueue_worker.pipeline.attempt import Attempt
+from ocrqueue_worker.pipeline.page_objects import is_large, of_objects, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +59,18 @@ def stored_page(attempt: Attempt) -> Outcome | None:
         return None
 
 
-def gather(attempt: Attempt) -> tuple[Document, Timings]:
-    """The Document of all pages, and what their parts have spent.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the page parts of a job have come to."""
+
+    document: Document
+    """Of all pages, without a trail. A large one reads them from storage, where the parts have left them."""
+    spent: Timings
+    """By the parts."""
+
+
+def gather(attempt: Attempt, each: Callable[[Document], None] = lambda read: None) -> Gathered:
+    """The Document of all pages; `each` hears of that of every page that was read, in order.
 
     Raises SourceChanged where a page part found another source, and the first page's error where none could be read.
     """
@@ -57,39 +78,66 @@ def gather(attempt: Attempt) -> tuple[Document, Timings]:
     for error in failed.values():
         if error.code == SourceChanged.code:
             raise error_from_info(error)
-    numbers = [number for number in range(1, attempt.start.pages + 1) if number not in failed]
-    if not numbers:
+    if len(failed) == attempt.start.pages:
         raise error_from_info(failed[1])
-    with attempt.watch.measure("fetch_s"), ThreadPoolExecutor(attempt.workplace.settings.upload_threads) as pool:
-        read = list(pool.map(lambda number: _read_page(attempt, number), numbers))
-    return _together(attempt, read, failed), _spent(read)
+    number_of, storage = attempt.job.page_selection.nth, attempt.storage
+    objects = tuple(
+        PageObject(
+            number=number_of(part),
+            uri=None if part in failed else storage.uri(_page_key(attempt, part)),
+            error=failed.get(part),
+        )
+        for part in range(1, attempt.start.pages + 1)
+    )
+    spent = dict.fromkeys(Timings.model_fields, 0.0)
+
+    def heard(read: Document) -> None:
+        for step, seconds in read.timings.model_dump().items():
+            spent[step] += seconds
+        each(read)
+
+    document = together(attempt, objects, heard)
+    return Gathered(document, Timings.model_validate(spent))
 
 
-def _together(attempt: Attempt, read: Sequence[Document], failed: dict[int, ErrorInfo]) -> Document:
-    pages = [page for document in read for page in document.pages]
-    number_of = attempt.job.page_selection.nth
-    pages += [Page(number=number_of(part), width=0, height=0, error=error) for part, error in failed.items()]
-    errors = (*(error for document in read for error in document.errors), *failed.values())
-    warnings = dict.fromkeys(warning for document in read for warning in document.warnings)
-    return read[0].model_copy(
+def together(
+    attempt: Attempt, objects: tuple[PageObject, ...], each: Callable[[Document], None] = lambda read: None
+) -> Document:
+    """One Document of those of single pages, of which one was read at least. Of a large one none is kept in memory."""
+    first: Document | None = None
+    errors: list[ErrorInfo] = []
+    warnings: dict[DocumentWarning, None] = {}
+    pages: list[Page] = []
+    large, tally = is_large(len(objects)), PagesTally()
+
+    def read_page(known: PageObject) -> Document | None:
+        return stored_document(attempt.storage.read_uri(known.uri)) if known.uri is not None else None
+
+    with attempt.watch.measure("fetch_s"):
+        for known, read in zip(objects, ahead(read_page, objects, threads(attempt)), strict=True):
+            page = Page(number=known.number, width=0, height=0, error=known.error) if read is None else read.pages[0]
+            if read is not None:
+                first = first or read
+                errors += read.errors
+                warnings |= dict.fromkeys(read.warnings)
+                each(read)
+            tally.add(page)
+            if not large:
+                pages.append(page)
+    errors += [known.error for known in objects if known.error is not None]
+    assert first is not None  # noqa: S101 (so it is said above)
+    document = first.model_copy(
         update={
             "status": "partial" if errors else "succeeded",
             "attempts": attempt.start.number,
             "finished_at": datetime.now(UTC),
-            "pages": tuple(sorted(pages, key=lambda page: page.number)),
-            "errors": errors,
+            "pages": tuple(pages),
+            "errors": tuple(errors),
             "warnings": tuple(warnings),
+            "trail": (),
         }
     )
-
-
-def _spent(read: Sequence[Document]) -> Timings:
-    spent = [document.timings.model_dump() for document in read]
-    return Timings.model_validate({step: sum(each[step] for each in spent) for step in Timings.model_fields})
-
-
-def _read_page(attempt: Attempt, number: int) -> Document:
-    return stored_document(attempt.storage.get(_page_key(attempt, number)))
+    return of_objects(attempt, document, objects, tally) if large else document
 
 
 def _outcome(attempt: Attempt, stored: bytes) -> Outcome:
@@ -102,4 +150,9 @@ def _own_key(attempt: Attempt) -> str:
 
 
 def _page_key(attempt: Attempt, number: int) -> str:
-    return f"results/{attempt.job.id}/pages/{attempt.start.pin[:16]}/{number:05d}.json"
+    return f"{pages_folder(attempt)}{number:05d}.json"
+
+
+def pages_folder(attempt: Attempt) -> str:
+    """Below it lies what page parts leave."""
+    return f"results/{attempt.job.id}/pages/{attempt.start.pin[:16]}/"

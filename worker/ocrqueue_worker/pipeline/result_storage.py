@@ -11,6 +11,7 @@ from ocrqueue.document import Document, Timings, stored_document
 from ocrqueue.leftovers import remove_leftovers
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.outputs import with_outputs
+from ocrqueue_worker.pipeline.page_objects import as_stored, written
 
 _log = structlog.get_logger(__name__)
 
@@ -39,17 +40,19 @@ def store_result(
     `before`: what the parts have spent whose pages are gathered; `data` and `may_read_image`: see with_outputs().
     """
     storage, job_id = attempt.storage, attempt.job.id
+    with attempt.watch.measure("upload_s"):
+        document = as_stored(attempt, document)
     document = with_outputs(attempt, document, data, may_read_image=may_read_image)
     attempt.workplace.about_to_end(attempt.hold)
     with attempt.watch.measure("upload_s"):
         document = document.model_copy(update={"timings": attempt.timings(before)})
-        written = document.model_dump_json().encode()
-        standing = storage.put_once(result_key(job_id), written, "application/json")
+        own = written(document)
+        standing = storage.put_once(result_key(job_id), own, "application/json")
     uri = storage.uri(result_key(job_id))
-    adopted = standing != written
+    adopted = standing != own
     if adopted:
         _log.info("the result of another attempt stands")
-        document = stored_document(standing)
+        document = stored_document(standing, storage)
     if adopted or attempt.is_closing or attempt.start.number > 1 or len(document.trail) > 1:
         remove_leftovers(storage, job_id, document)
     outcome = Outcome.of(document, uri, attempt.timings(before)).model_copy(update={"stored_anew": not adopted})

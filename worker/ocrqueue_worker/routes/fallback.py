@@ -1,19 +1,21 @@
-"""An engine's turn at a job with a route: reads what is asked of it, keeps what is good enough, sends on the rest."""
+"""An engine's turn at a job with a route, or at a page of it that takes the route by itself: reads what is asked of it,
+keeps what is good enough, sends on the rest."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
-from ocrqueue.errors import ErrorInfo, OcrQueueError
+from ocrqueue.errors import ErrorInfo, OcrQueueError, StorageNotFound
 from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.engines.asking import info_of
 from ocrqueue_worker.engines.engine import Engine, Reading
-from ocrqueue_worker.images.page import PageImage, PageSource
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.time_limits import time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.cache_key import cache_key, earlier_reading, remember_reading
@@ -26,19 +28,18 @@ from ocrqueue_worker.pipeline.engine_call import (
     recognise_lines,
     unseen_lines,
 )
-from ocrqueue_worker.pipeline.fetching import fetch_whole
 from ocrqueue_worker.pipeline.file_pixels import on_image
-from ocrqueue_worker.pipeline.job_reader import decode_pages, selected_pages
-from ocrqueue_worker.pipeline.opening import open_source
+from ocrqueue_worker.pipeline.job_source import JobSource
+from ocrqueue_worker.pipeline.page_objects import as_stored, written
+from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.pipeline.page_reading import read_pages
-from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.assessment import Thresholds, assess, confidences, mean_number, thresholds, uncertain_lines
-from ocrqueue_worker.routes.final_document import compose, end_comparison
+from ocrqueue_worker.routes.final_document import compose, end_comparison, store_end
 from ocrqueue_worker.routes.found import with_found
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
 from ocrqueue_worker.routes.next_engine import Onward, onward, open_route, reads_lines
 from ocrqueue_worker.routes.parts import doubtful_parts, put_together
-from ocrqueue_worker.routes.steps import alone_key, compared_before, compared_documents, standing_document, standing_key
+from ocrqueue_worker.routes.steps import alone_key, compared_documents, read_before, standing_document, standing_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,60 +66,56 @@ class Turn:
         following = self.open_route.following if self.open_route else None
         by_lines = following is not None and not self.compares and reads_lines(following, workplace.registry)
         self.limits = thresholds(workplace.settings, job.engine, by_lines=by_lines)
-        self._crops = crop_writer(job, attempt.name, workplace.storage, workplace.settings.upload_threads)
+        threads = workplace.settings.upload_threads
+        self._crops = crop_writer(job, attempt.name, workplace.storage, threads, attempt.hold.page)
         self._cropped: set[int] = set()
-        self._data: bytes | None = None
-        """The image, kept for the outputs that show it."""
         self._pages: dict[int, Page] = {}
         """As they stand, by number: those of earlier turns, then this one's in their place."""
         self._before: dict[int, Page] = {}
         self._warnings: tuple[DocumentWarning, ...] = ()
         self._truncated: dict[int, ErrorInfo] = {}
         """Of pages that are there in part."""
-        self._is_protected = False
         self._alone: dict[int, Page] = {}
         """What this engine by itself read of whole pages."""
 
-    def run(self) -> Outcome | Onward:
+    def run(self) -> Outcome | Onward | Split:
         job = self.attempt.job
         self.options = self.engine.parse_options(job.engine_options)
         self.engine.check_languages(job.languages)
-        with self.attempt.watch.measure("fetch_s"):
-            found = fetch_whole(self.attempt)
-        self._data = found.data if job.outputs_need_image else None
-        self.source = found.source
         self.info = info_of(self.engine, job.languages)
-        self._recall(self.source)
-        with open_source(found, self.attempt) as image:
-            self.source = self.source.model_copy(update={"format": image.format})
-            self._is_protected = image.is_protected
-            selected = selected_pages(job, image)
-            page_count = len(selected)
+        with JobSource(self.attempt) as source:
+            self._recall(source.fetch())
+            source.open()
+            self.source = source.info
+            # what an engine has read of all pages is for all of them to go on with
+            if not read_before(job) and (split := source.split(self.engine, self.options)) is not None:
+                return split
+            page_count = len(source.numbers)
             self.attempt.check_cancelled(0, page_count)
-            self._read_pages(image, self._asked_pages(selected), page_count)
-            self._warnings = tuple(dict.fromkeys((*self._warnings, *image.warnings)))
-            self._truncated |= image.truncated
+            self._read_pages(source, self._asked_pages(source.numbers), page_count)
+            self._warnings = tuple(dict.fromkeys((*self._warnings, *source.warnings)))
+            self._truncated |= source.truncated
         step = self._step(page_count)
         if self.compares:
-            return self._compare(step)
+            return self._compare(step, source.data)
         if self.open_route is not None and any(map(_goes_on, self._pages.values())):
             return self._send_on(self.open_route, step)
         document = self._document((*self.asked.trail, step))
         self.attempt.check_cancelled(page_count, page_count)
-        return store_result(self.attempt, document, data=self._data).outcome
+        return store_end(self.attempt, document, source.data)
 
     # --- what is to be read ----------------------------------------------------------------------------------------
 
     def _recall(self, source: InputInfo) -> None:
         """What stood after the turn before; nothing if the image has changed since."""
-        before = None if self.compares else standing_document(self.attempt.job, self.attempt.storage)
+        before = None if self.compares else standing_document(self.attempt)
         if before is not None and before.input.sha256 == source.sha256:
             self._before = {page.number: page for page in before.pages}
             self._warnings = before.warnings
             self._truncated = _errors_of_parts(before)
             self._pages = dict(self._before)
 
-    def _asked_pages(self, selected: list[int]) -> list[int]:
+    def _asked_pages(self, selected: Sequence[int]) -> Sequence[int]:
         if not self._before:
             return selected
         return [number for number, page in sorted(self._before.items()) if _goes_on(page)]
@@ -139,7 +136,9 @@ class Turn:
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def _read_pages(self, image: PageSource, numbers: Sequence[int], count: int) -> None:
+    def _read_pages(self, source: JobSource, numbers: Sequence[int], count: int) -> None:
+        self._caching = self.engine.cacheable and self.attempt.workplace.settings.cache_ttl_s > 0
+        self._caching = self._caching and not source.is_protected
         known = self._known_pages(numbers, count)
         limits = time_limits(self.attempt.workplace.settings, self.attempt.job)
         reading = Reading(
@@ -147,8 +146,7 @@ class Turn:
         )
         together = self.engine.pages_together(self.options)
         for first in range(0, len(numbers), together):
-            with self.attempt.watch.measure("decode_s"):
-                images, failed = decode_pages(image, numbers[first : first + together])
+            images, failed = source.decode(numbers[first : first + together])
             self._pages |= {page.number: page for page in failed}
             for picture, read in zip(images, self._read(images, known, reading), strict=True):
                 self.attempt.watch.add("ocr_s", read.seconds)
@@ -160,16 +158,15 @@ class Turn:
 
     def _known_pages(self, numbers: Sequence[int], count: int) -> dict[int, Page]:
         """Of an earlier reading of the whole image by this engine, as it would be now."""
-        job = self.attempt.job
-        self._caching = self.engine.cacheable and self.attempt.workplace.settings.cache_ttl_s > 0
-        self._caching = self._caching and not self._is_protected
+        job, all_pages = self.attempt.job, self.attempt.start.pages or count
         self._all_whole = len(numbers) == count and not any(map(self._lines_asked, numbers))
         if not (self._caching and job.cache and self._all_whole):
             return {}
         for crops in ("none", "archive", "objects"):
             earlier = earlier_reading(self.attempt, self._cache_key(crops))
-            if earlier is not None and len(earlier.pages) == count:
-                return {page.number: without_crops(page) for page in earlier.pages}
+            if earlier is not None and len(earlier.page_numbers) == all_pages:
+                with suppress(StorageNotFound):
+                    return {number: without_crops(earlier.page(number)) for number in numbers}
         return {}
 
     def _cache_key(self, crops: str) -> str:
@@ -221,7 +218,7 @@ class Turn:
             self._alone[image.number] = page
         if self.compares:
             self._pages[image.number] = page
-            if not compared_before(self.attempt.job):
+            if not read_before(self.attempt.job):
                 self._crop(image, page)
             return
         entry = assess(page, self.engine.name, read.seconds, self.limits)
@@ -262,6 +259,7 @@ class Turn:
             mean_confidence=None if mean is None else round(mean, 4),
             seconds=round(self.attempt.watch.spent.get("ocr_s", 0.0), 4),
             result=self._store_alone(page_count),
+            remember_as=self._cache_key("none") if self._caching and self.attempt.hold.page is not None else None,
         )
 
     def _lines_sent_on(self, page: Page) -> int:
@@ -276,10 +274,10 @@ class Turn:
         document = compose(
             attempt, self.source, self.info, pages, warnings=self._warnings, truncated=self._truncated
         ).model_copy(update={"options": attempt.job.engine_options})
-        key = alone_key(attempt.job.id, attempt.name, self.engine.name)
+        key = alone_key(attempt, self.engine.name)
         with attempt.watch.measure("upload_s"):
-            uri = attempt.storage.put(key, document.model_dump_json().encode(), "application/json")
-        if self._caching and document.status == "succeeded":
+            uri = attempt.storage.put(key, written(as_stored(attempt, document, self.engine.name)), "application/json")
+        if self._caching and document.status == "succeeded" and attempt.hold.page is None:
             remember_reading(attempt, self._cache_key("none"), uri)
         return uri
 
@@ -289,18 +287,18 @@ class Turn:
         attempt.check_cancelled(len(standing.pages), len(standing.pages))
         with attempt.watch.measure("upload_s"):
             attempt.storage.put(
-                standing_key(attempt.job.id, attempt.name),
+                standing_key(attempt),
                 standing.model_dump_json().encode(),
                 "application/json",
             )
         return onward(attempt.job, route, step)
 
-    def _compare(self, step: Step) -> Outcome | Onward:
+    def _compare(self, step: Step, data: bytes | None) -> Outcome | Onward:
         if self.open_route is not None:
             return self._send_on(self.open_route, step)
         trail = (*self.asked.trail, step)
-        documents = compared_documents(self.attempt.job, self.attempt.storage)
-        return end_comparison(self.attempt, {**documents, self.engine.name: self._document(trail)}, trail, self._data)
+        documents = compared_documents(self.attempt)
+        return end_comparison(self.attempt, {**documents, self.engine.name: self._document(trail)}, trail, data)
 
     def _document(self, trail: tuple[Step, ...]) -> Document:
         with self.attempt.watch.measure("upload_s"):

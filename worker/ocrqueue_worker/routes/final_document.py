@@ -1,4 +1,4 @@
-"""The Document of a job with a route."""
+"""The Document of a job with a route, or of a page of it that takes the route by itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ocrqueue.errors import ErrorInfo, error_from_info
 from ocrqueue.job.route import Step
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.crop_storage import with_crops
+from ocrqueue_worker.pipeline.page_parts import store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
 from ocrqueue_worker.routes.comparison import compared
 
@@ -76,4 +77,16 @@ def end_comparison(
     }
     attempt.check_cancelled(len(document.pages), len(document.pages))
     document = document.model_copy(update=update)
+    return store_end(attempt, document, data, may_read_image=may_read_image)
+
+
+def store_end(
+    attempt: Attempt, document: Document, data: bytes | None = None, *, may_read_image: bool = True
+) -> Outcome:
+    """Store what the attempt ends with: the job's result, or what was read of its page.
+
+    `data` and `may_read_image`: see with_outputs().
+    """
+    if attempt.hold.page is not None:
+        return store_page(attempt, document)
     return store_result(attempt, document, data=data, may_read_image=may_read_image).outcome

@@ -203,11 +203,11 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
 
         Its image is not touched: it killed a child.
         """
-        job, start = part.read_job(), Start("run")
+        job, start = part.read_job(), _start_of(part, registry)
         workplace = replace(self._workplace(), registry=registry)
         delivery = Delivery(job, part.hold, workplace, node, part.by_name)
         instead: Outcome | Onward | None = None
-        if job.route is not None:
+        if job.route is not None and not part.closing:
             with suppress(StorageUnavailable, StorageDenied):
                 instead = instead_of_failing(job, part.hold, start, workplace, error, with_missing_crops=False)
         with suppress(Ignore):
@@ -215,6 +215,12 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             if closing is not None:
                 # this process reads nothing
                 closing.give_back(error)
+
+
+def _start_of(part: PartMessage, registry: WorkerRegistry) -> Start:
+    """Of an attempt whose child cannot say any more what it was told."""
+    pages, pin = registry.split_into(part.hold.job_id) if part.hold.page is not None else (0, "")
+    return Start("run", pages=pages, pin=pin)
 
 
 def _read(delivery: Delivery, start: Start) -> Outcome | Onward | Split:

@@ -241,7 +241,10 @@ class Delivery:
             attempt=start.number if start else 0,
             error=outcome.error.code if outcome.error else None,
         )
-        return replace(self, hold=self.hold.closing, follows_a_page=True) if stands == "close" else None
+        if stands != "close":
+            return None
+        # whatever engine this page went on to, the pages are gathered for the job
+        return replace(self, job=self.job.from_its_first_engine(), hold=self.hold.closing, follows_a_page=True)
 
     def _finish(self, outcome: Outcome, start: Start | None) -> str:
         # a document that is read in parts is one input: its closing part, which is no page, counts that
@@ -266,7 +269,7 @@ class Delivery:
         _log.info("job goes on in parts", pages=split.pages, job=done)
 
     def send_on(self, onward: Onward, start: Start | None = None) -> None:
-        """Put the job in the lane of the engine whose turn it is."""
+        """Put the job, or its page, in the lane of the engine whose turn it is."""
         used = self._used(0, start, paid=onward.pages)
         done = self._until_redis_answers(
             lambda: self.registry.send_on(self.hold, onward.job, self.job.engine, onward.pages, used)

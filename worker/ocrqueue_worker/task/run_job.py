@@ -22,6 +22,7 @@ from ocrqueue_worker.pipeline.page_parts import Split, stored_page
 from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.pipeline.result_storage import result_key
 from ocrqueue_worker.routes.fallback import Turn
+from ocrqueue_worker.routes.gathering import end_of_pages
 from ocrqueue_worker.routes.next_engine import Onward
 from ocrqueue_worker.telemetry import metrics
 
@@ -57,6 +58,10 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
 
 def _read(attempt: Attempt) -> Outcome | Onward | Split:
     job, workplace = attempt.job, attempt.workplace
+    if job.route is not None and attempt.is_closing:
+        # an engine that this worker does not have may have read the last page
+        with exhaustion_as_errors(), job_memory_limit(workplace.settings.job_memory_limit_mib.of(job.engine)):
+            return end_of_pages(attempt)
     with exhaustion_as_errors():
         # loaded here where that was not possible at the child's start
         engine = workplace.engine(job.engine)
@@ -74,7 +79,7 @@ def _stored(attempt: Attempt) -> Outcome | None:
         return stored_page(attempt)
     key = result_key(attempt.job.id)
     try:
-        document = stored_document(attempt.storage.get(key))
+        document = stored_document(attempt.storage.get(key), attempt.storage)
     except StorageNotFound:
         return None
     if attempt.is_closing:

@@ -50,7 +50,8 @@ RETRIES: Final = Metric(
 FALLBACKS: Final = Metric(
     "ocrqueue_job_fallbacks_total",
     "counter",
-    "Jobs sent on to the next engine; reason: confidence, comparison, routing or the code of the error.",
+    "Jobs, and pages of documents in parts, sent on to the next engine; reason: confidence, comparison, routing or "
+    "the code of the error.",
     ("engine", "to", "reason"),
 )
 DELIVERIES: Final = Metric(

@@ -15,16 +15,13 @@ local hand = root .. 'hand:' .. holder
 -- What is known of the part and its job: {place, kind, alone, takes, job, by_name, closing, poison, trace}. Without a
 -- place where that is gone, or others have put something else at its key.
 local function look_at(part)
-  local of_part = {'place', 'kind', 'alone', 'takes'}
-  local of_job = {'job', 'by_name', 'closing', 'poison', 'trace'}
-  if not is_page_part(part) then
-    for _, name in ipairs(of_job) do of_part[#of_part + 1] = name end
-    return redis.pcall('HMGET', record_key(part), unpack(of_part))
-  end
-  local own = redis.pcall('HMGET', part_key(part), unpack(of_part))
-  local job = redis.pcall('HMGET', record_key(job_of(part)), unpack(of_job))
-  if own.err or not job[1] then return {} end
-  for number, value in ipairs(job) do own[4 + number] = value end
+  local own = redis.pcall('HMGET', part_key(part), 'place', 'kind', 'alone', 'takes', 'job', 'by_name', 'closing',
+    'poison', 'trace')
+  if own.err or not is_page_part(part) then return own end
+  local job = redis.pcall('HMGET', record_key(job_of(part)), 'job', 'by_name', 'trace')
+  if not job[1] then return {} end
+  -- a page that takes a route by itself has a job of its own, which says how far it has come
+  own[5], own[6], own[9] = own[5] or job[1], job[2], job[3]
   return own
 end
 

@@ -50,7 +50,7 @@ def page_numbers(document: Document, name: str) -> tuple[int | None, ...]:
     PAGE XML is a file a page; where there is one page only, it is the whole.
     """
     if name == "page" and len(document.pages) != 1:
-        return tuple(page.number for page in document.pages)
+        return document.page_numbers
     return (None,)
 
 

@@ -14,8 +14,8 @@ _NO_PAGES: Final = '\n  "pages": []'
 
 
 def json_pieces(document: Document) -> Iterator[str]:
-    """The Document as in result.json, indented; nothing is left out."""
-    envelope = document.model_copy(update={"pages": ()}).model_dump_json(indent=2)
+    """The Document as in result.json, indented; nothing is left out, and a large one has its pages in it."""
+    envelope = document.with_pages(()).model_dump_json(indent=2)
     if not document.pages:
         yield envelope + "\n"
         return

@@ -18,7 +18,6 @@ from ocrqueue.document import Document, Line, Page, Point, Word
 from ocrqueue.document.formats.fonts import Font, font_for
 from ocrqueue.document.formats.page_image import open_page
 from ocrqueue.document.formats.sanitise import clamp, inline_text
-from ocrqueue.errors import PageNotFound
 
 __all__ = ["draw_overlay", "open_page"]
 
@@ -40,9 +39,7 @@ def draw_overlay(document: Document, page_image: Image.Image, page_number: int) 
     page is wider than high. Colours run from red (confidence 0) to green (1); grey where the engine gives none.
     Raises PageNotFound where the Document has no such page.
     """
-    page = next((page for page in document.pages if page.number == page_number), None)
-    if page is None:
-        raise PageNotFound(f"The Document has no page {page_number}.")
+    page = document.page(page_number)
     width, height = page_image.size
     beside = width <= height
     sheet_origin = (width, 0) if beside else (0, height)

@@ -23,7 +23,7 @@ def page_pieces(document: Document) -> Iterator[str]:
             f"A PAGE XML file has one page, the Document {len(document.pages)}.",
             remedy="Write a file for each page: page_file(document, number), or `ocrqueue result -f page -O FILE`.",
         )
-    yield page_file(document, document.pages[0].number)
+    yield page_file(document, document.page_numbers[0])
 
 
 def page_file(document: Document, number: int) -> str:
@@ -31,9 +31,7 @@ def page_file(document: Document, number: int) -> str:
 
     Raises PageNotFound where the Document has no such page.
     """
-    page = next((page for page in document.pages if page.number == number), None)
-    if page is None:
-        raise PageNotFound(f"The Document has no page {number}.")
+    page = document.page(number)
     root = Element("PcGts", {"xmlns": _NAMESPACE, "pcGtsId": f"page_{number}"})
     metadata = SubElement(root, "Metadata")
     SubElement(metadata, "Creator").text = inline_text(f"{document.engine.name} {document.engine.version}")

@@ -21,20 +21,21 @@ end
 
 -- A part that took its workers down with it, once too often.
 local function leave_poisonous(part, poison)
-  local id = job_of(part)
+  local id, key = job_of(part), part_key(part)
+  local of_job = redis.call('HMGET', record_key(id), 'routed', 'tenant', 'state', 'batch', 'closing')
+  local own = redis.call('HMGET', key, 'lane', 'poison', 'sequence')
+  if of_job[1] and not own[2] and not of_job[5] then
+    -- the next taker does not read it, and lets the next engine of its route have its turn
+    redis.call('HSET', key, 'poison', '1')
+    redis.call('HDEL', key, 'deliveries', 'takes')
+    count_idle(part, 1)
+    return back_to_lane(part, key, own[1], of_job[2] or '', own[3], running_in(of_job[3], of_job[2], of_job[4]))
+  end
   if is_page_part(part) then
     local left = page_part_done(part, poison.error)
     tell_progress(id, left)
     if left == 0 then queue_closing_part(id) end
     return
-  end
-  local own = redis.call('HMGET', record_key(id), 'lane', 'routed', 'poison', 'tenant', 'sequence', 'state',
-    'batch')
-  if own[2] and not own[3] then
-    -- the next taker does not read it, and lets the next engine of its route have its turn
-    redis.call('HSET', record_key(id), 'poison', '1')
-    redis.call('HDEL', record_key(id), 'deliveries', 'takes')
-    return back_to_lane(part, record_key(id), own[1], own[4] or '', own[5], running_in(own[6], own[4], own[7]))
   end
   local engine = engine_of(own[1])
   end_job(id, poison)
