@@ -81,7 +81,7 @@ def _say_full(lanes: list[QueueInfo]) -> None:
         waiting[lane.engine] += lane.waiting
     for engine, limit in {lane.engine: lane.limit for lane in lanes}.items():
         if limit is not None and waiting[engine] >= limit:
-            say(f"{engine} takes no more jobs: {waiting[engine]} wait, and {limit} may (OCRQUEUE_MAX_QUEUE_LENGTH)")
+            say(f"{engine}'s queue is full: {waiting[engine]:,} of {limit:,} jobs (OCRQUEUE_MAX_QUEUE_LENGTH)")
 
 
 @click.command()

@@ -131,7 +131,7 @@ class Admission:
         retry_after = refusal.retry_after_s(len(self.pending))
         when = f"room is expected in {retry_after} s" if refusal.rate else "none has ended in the last 5 minutes"
         error = QueueFull(
-            f"{refusal.waiting} jobs wait for {refusal.engine}, and {refusal.limit} may; {when}.",
+            f"{refusal.engine}'s queue is full ({refusal.waiting:,} of {refusal.limit:,} jobs); {when}.",
             engine=refusal.engine,
             waiting=refusal.waiting,
             limit=refusal.limit,
