@@ -165,7 +165,7 @@ def test_reconcile_queues_again_what_a_lost_worker_had(ask: Ask, registry: Worke
     registry.client.zadd(registry.keys.leases(), {job_id: 1}, xx=True)
     assert ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stdout == f"{job_id}  requeued\n"
     assert registry.status(job_id).state == "queued"
-    assert "nothing that is lost is due" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
+    assert "no lost job is due" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
     registry.take("another", "holder", [("ocr.null", 1)])
     assert "1 in workers' hands" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
 
