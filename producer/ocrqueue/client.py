@@ -419,7 +419,7 @@ def submit_as_read(
 def batch_to_close(fields: JobFields) -> tuple[str, str]:
     """Name and tenant of the batch that the jobs with these fields are put into. Raises JobMalformed."""
     if not isinstance(name := fields.get("batch"), str):
-        raise JobMalformed("No batch is named that is to be closed.")
+        raise JobMalformed("close_batch needs the name of a batch.")
     return name, fields.get("tenant") or ""
 
 

@@ -80,9 +80,9 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
 @pytest.mark.parametrize(
     ("engine", "check", "told"),
     [
-        ("loose", "options", "takes an option that there is not"),
+        ("loose", "options", "accepts an unknown option"),
         ("forgetful", "info", "ValidationError of EngineInfo (version: Field required)"),
-        ("polyglot", "languages", "takes a language that languages() does not name"),
+        ("polyglot", "languages", "accepts a language that languages() does not name"),
         ("percent", "printed page", "less than or equal to 1"),
         ("boxless", "printed page", "ValidationError of Word (bbox: Field required)"),
         ("scaled", "printed page", "words lie where nothing is printed"),
@@ -152,4 +152,4 @@ def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
 def test_a_worker_says_what_its_engine_lacks_and_does_not_start() -> None:
     done = CliRunner().invoke(main, ["--engine", "nameless"])
     assert done.exit_code == 2
-    assert "Engine 'nameless' is not whole: Nameless has no `name`" in done.output
+    assert "Engine 'nameless' is not complete: Nameless has no `name`" in done.output

@@ -68,7 +68,7 @@ def resume(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str,
 
 def _named(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...]) -> Named:
     if "" in (*engines, *lanes, *tenants):
-        raise PauseInvalid("An empty name was given.", remedy=f"{NO_NAME} stands for jobs without a tenant.")
+        raise PauseInvalid("The name is empty.", remedy=f"{NO_NAME} stands for jobs without a tenant.")
     return [
         *({"engine": name} for name in engines),
         *({"lane": name} for name in lanes),

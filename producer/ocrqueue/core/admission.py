@@ -121,8 +121,8 @@ class Admission:
         if self._fewest_replicas >= self._replicas_wanted:
             return None
         return NotReplicated(
-            f"{self._queued} jobs are queued, and {self._fewest_replicas} of the {self._replicas_wanted} replicas that "
-            "were waited for have all of them.",
+            f"{self._queued} jobs are queued, but only {self._fewest_replicas} of {self._replicas_wanted} replicas "
+            "have all of them.",
             wanted=self._replicas_wanted,
             replicas=self._fewest_replicas,
         )

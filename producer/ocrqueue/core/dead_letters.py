@@ -76,6 +76,6 @@ def not_failed(job_id: str, state: State) -> JobNotFailed:
         has_result = " It has a result, without the pages that could not be read." if state == "partial" else ""
         return JobNotFailed(
             f"Job {job_id} is {state}, and has not failed.{has_result}",
-            remedy="Submit its image again, as a new job; with cache=False, or --no-cache, it is read anew.",
+            remedy="Submit its image again, as a new job; with cache=False, or --no-cache, it is read again.",
         )
     return JobNotFailed(f"Job {job_id} is {state}.", remedy="Wait until it has ended, or cancel it.")

@@ -80,7 +80,7 @@ def take_in_foreign(registry: WorkerRegistry, prepare: Prepare, lists: Sequence[
             became["dropped"] += too_large
             seen += too_large
             for _ in range(too_large):
-                _log.error("dropped what is no message from %s: it has more than %d bytes", name, MAX_ENTRY_BYTES)
+                _log.error("dropped an invalid message from %s: it has more than %d bytes", name, MAX_ENTRY_BYTES)
         for name, entry in _in_turn(lists, [entries for _, *entries in found]):
             if is_over():
                 return TakenIn(_named(became), more=True)
@@ -117,7 +117,7 @@ def take_in_entry(registry: WorkerRegistry, name: str, entry: bytes, prepare: Pr
     except NoMessage as fault:
         became = _told(registry, held, entry, None, None, {}) if in_redis else "dropped"
         if became == "dropped":
-            _log.error("dropped what is no message from %s: %s", name, fault)
+            _log.error("dropped an invalid message from %s: %s", name, fault)
         return became
     refusal, job = asked.refusal, asked.job
     if refusal is None:
@@ -180,5 +180,5 @@ def _answer(registry: WorkerRegistry, arguments: Arguments, *, in_redis: bool) -
         return answer.decode()
     answer, replicas = registry.run_replicated("take_in", arguments)
     if replicas < (wanted := registry.settings.submit_replicas):
-        raise NotReplicated(f"A job is queued, and {replicas} of {wanted} replicas have it.", wanted=wanted)
+        raise NotReplicated(f"A job is queued, but only {replicas} of {wanted} replicas have it.", wanted=wanted)
     return answer.decode()

@@ -58,7 +58,7 @@ def _address(host: str) -> tuple[str, int]:
     except ValueError:
         name, port = None, None
     if not name:
-        raise ValueError("is not a URL: a host or port does not parse")
+        raise ValueError("is not a URL: a host or port is not valid")
     return name, port or _DEFAULT_PORT
 
 

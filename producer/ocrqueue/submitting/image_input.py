@@ -90,7 +90,7 @@ def _bytes_of(image: object) -> bytes:
             return data
         raise JobMalformed("The file was opened as text.", remedy='Open it with mode "rb".')
     raise JobMalformed(
-        f"A {type(image).__name__} is no image that can be submitted.",
+        f"A {type(image).__name__} cannot be submitted as an image.",
         remedy="Give a reference, a path, bytes, a binary file, a picture of Pillow, or an array of pixels.",
     )
 
@@ -116,7 +116,7 @@ def _picture(array: PixelArray) -> Image:
         return Image.fromarray(array)
     except (TypeError, ValueError, AttributeError, KeyError):
         raise JobMalformed(
-            f"An array of type {array.__array_interface__['typestr']} and shape {shape} is no image.",
+            f"An array of type {array.__array_interface__['typestr']} and shape {shape} is not an image.",
             remedy="Give 8 bits (uint8) in rows, columns and 1, 3 (RGB) or 4 (RGBA) channels.",
         ) from None
 

@@ -42,7 +42,7 @@ def asking(engine: str, call: str) -> Iterator[None]:
     except Exception as error:
         if (ran_out := exhaustion(error)) is not None:
             raise ran_out from error
-        _log.exception("engine broke off", engine=engine, call=call)
+        _log.exception("engine raised an exception", engine=engine, call=call)
         raise EngineUnavailable(f"{engine}: {call} raised {fault(error)}.", remedy=author_remedy(engine)) from error
 
 

@@ -103,7 +103,7 @@ class Attempt:
     def check_readable(self) -> None:
         """Raises JobMalformed where the record does not say what is to be read."""
         if not is_readable(self.job):
-            raise JobMalformed("The job's record cannot be read, or its id is none that a job can have.")
+            raise JobMalformed("The job's record cannot be read, or its id is not valid.")
 
     def check_cancelled(self, done: int, pages: int) -> None:
         """Note the progress in pages. Raises JobCancelled if the job is to stop, JobElsewhere if it has ended or left.

@@ -214,7 +214,7 @@ def _credentials_error(error: Any) -> OcrQueueError:
     forget_gs_credentials()
     return SourceCredentials(
         f"There are no Google credentials on this worker, or they are not accepted ({type(error).__name__}).",
-        remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity; what waits goes on then.",
+        remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity. Waiting jobs then go on.",
     )
 
 

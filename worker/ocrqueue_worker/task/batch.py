@@ -130,7 +130,7 @@ class BatchReading:
         if (reason := reason_not_to_begin()) is not None:
             return reason
         if time.monotonic() - self._started > self._limits.soft_s * _SHARE_TO_BEGIN:
-            return EngineTimeout("The time of its batch was used up before its turn.")
+            return EngineTimeout("The time of its batch was over before its turn.")
         return None
 
     def _begin(self, delivery: Delivery) -> JobReader | None:

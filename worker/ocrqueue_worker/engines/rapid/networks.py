@@ -157,5 +157,5 @@ def _session(onnxruntime: Any, path: Path, threads: int) -> Any:
         raise
     except Exception as error:  # ONNX Runtime's own have no common class but this
         raise EngineModelInvalid(
-            f"{path} is no model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
+            f"{path} is not a model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
         ) from error
