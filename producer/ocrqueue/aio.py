@@ -159,7 +159,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         await self.close()
 
     async def close(self) -> None:
-        # a thread may still build what was to be submitted: what it asks now would connect anew
+        # a thread may still build what was to be submitted: what it asks now would connect again
         self._loop = None
         await self._subscriber.close()
         await self.client.aclose()

@@ -143,7 +143,7 @@ _CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at it
 
 
 def _why_unknown(queue: OcrQueue, job_id: str) -> ErrorInfo:
-    """Of a job without a record: that it has ended, or was deleted, may still be remembered."""
+    """For a job without a record. Redis may still remember that it has ended, or was deleted."""
     return queue.registry.why_unknown(job_id).info
 
 

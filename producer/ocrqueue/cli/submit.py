@@ -193,7 +193,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
 
 
 def _preparation(value: str | None) -> str | list[str] | None:
-    """Of the option --prepare."""
+    """The value of the option --prepare."""
     if value is None or value in ("auto", "none", "always"):
         return value
     steps = [step.strip() for step in value.split(",")]

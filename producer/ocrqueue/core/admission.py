@@ -60,7 +60,7 @@ class Admission:
         return bool(self.pending)
 
     def call(self) -> Arguments:
-        """Of SUBMIT, for the next of the pending jobs."""
+        """Arguments of SUBMIT, for the next of the pending jobs."""
         return self._arguments.submit(self.pending[: self._at_once])
 
     def settle(self, answer: list[Any], replicas: int) -> list[str]:

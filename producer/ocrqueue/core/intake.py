@@ -1,7 +1,7 @@
 """Taking in what foreign Celery apps sent by name: each message becomes a job like any other, in one step of Redis.
 
-Looked at first, checked here, then removed and submitted by one script: whoever dies in between leaves the message
-where it was, and several who take in at once take each once.
+Messages are read first, checked here, then removed and submitted by one script: a process that dies in between leaves
+the message where it was, and several who take in at once take each once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 50
 _BYTES_AT_ONCE: Final = 2 << 20
-"""Of a list."""
+"""What is read from a list in one step: messages, and bytes."""
 _ROUND: Final = 500
 _ROUND_S: Final = 0.5
 """Whoever takes in has other duties too, such as reclaiming: a round is over after so many messages, or seconds."""

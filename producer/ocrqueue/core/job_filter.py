@@ -18,7 +18,7 @@ NO_NAME: Final = "-"
 """Stands for the jobs that name no tenant: no tenant's name begins so. An empty name is refused, for it is most often a
 variable that was not set."""
 _LONGEST_TEXT: Final = 256
-"""Of a job's tag."""
+"""The longest tag of a job."""
 _STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
 
 
@@ -29,11 +29,11 @@ class Wanted(TypedDict, total=False):
     tenant: str | None
     """"-": jobs without one."""
     batch: str | None
-    """Of the tenant; without one, a batch of jobs that have none."""
+    """A batch of the tenant; without a tenant, a batch of jobs that have none."""
     state: State | Collection[State] | None
     """One, or one of these."""
     code: str | None
-    """Of the error of jobs that failed."""
+    """The error code of failed jobs."""
     since: datetime | None
     """Submitted since then, or, of jobs that have ended, ended since then."""
 
@@ -47,11 +47,11 @@ class JobFilter(BaseModel):
     tenant: str | None = None
     """"": jobs without a tenant."""
     batch: str | None = None
-    """Of that tenant."""
+    """A batch of that tenant."""
     states: frozenset[State] | None = None
     """One of these; None: any."""
     code: str | None = None
-    """Of the error of a job that failed."""
+    """The error code of a failed job."""
     since: datetime | None = None
     """Submitted since then, or, of a job that has ended, ended since then."""
 

@@ -74,7 +74,7 @@ class JobStatus(BaseModel):
     id: str
     state: State
     engine: str
-    """Of a job with a route, the one whose turn it is."""
+    """The engine; for a job with a route, the one whose turn it is."""
     route: Route | None = None
     """The engines of a job with auto, fallback or compare, and why these."""
     trail: tuple[Step, ...] = ()
@@ -231,7 +231,7 @@ class Trouble(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     what: str
-    """Of its access: `storage`, `sources`, `temporary files`, `redis`, or `languages of <engine>`."""
+    """Part of its access: `storage`, `sources`, `temporary files`, `redis`, or `languages of <engine>`."""
     error: ErrorInfo
     since: datetime
     engine: str | None = None
@@ -246,7 +246,7 @@ class Trouble(BaseModel):
     def _takes(self) -> str:
         if not self.stops:
             return ""
-        # where no other worker can do them, it takes and fails them, so that they do not wait for ever
+        # where no other worker can do them, it takes and fails them, so that they do not wait forever
         if self.engine is None:
             return "takes no jobs: "
         return f"cannot do jobs for {self.engine}, and leaves them to others if any can: "
@@ -259,7 +259,7 @@ class WorkerInfo(BaseModel):
 
     name: str
     holder: str = ""
-    """Of this very process: what it has in hand is held by this, since names repeat."""
+    """The id of this process. It holds the parts in hand, since names of workers repeat."""
     queues: tuple[str, ...]
     engines: tuple[EngineOffer, ...]
     concurrency: int
@@ -270,7 +270,7 @@ class WorkerInfo(BaseModel):
     running: int | None = None
     """Jobs that it works on, when it was last seen; None of a worker that does not say."""
     draining: bool = False
-    """Whether it takes nothing any more, and ends once what it has in hand has ended."""
+    """Whether it takes no more jobs, and ends when those in hand have ended."""
     memory_bytes: int | None = None
     """Resident memory of its processes then; what they share counts in each."""
     troubles: tuple[Trouble, ...] = ()

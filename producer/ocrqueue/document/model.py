@@ -64,7 +64,7 @@ class Crop(_Value):
     length: int | None = Field(default=None, description="Bytes of the PNG in the archive; null for an object.")
 
     _storage: ClassVar[ObjectReader | None] = None
-    """Of a crop that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+    """The storage of a crop that was bound. It is not a field, and is not compared, deep-copied or pickled."""
 
     def open(self) -> BytesIO:
         """The PNG as a binary file. Raises CropMissing, StorageNotFound where it was deleted since."""
@@ -106,7 +106,7 @@ class Output(_Value):
     )
 
     _storage: ClassVar[ObjectReader | None] = None
-    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+    """The storage, if bound. It is not a field, and is not compared, deep-copied or pickled."""
 
     def bind(self, storage: ObjectReader) -> None:
         """Let open() read from `storage`."""
@@ -408,7 +408,7 @@ class Document(_Value, Writable):
     )
 
     _storage: ClassVar[ObjectReader | None] = None
-    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+    """The storage, if bound. It is not a field, and is not compared, deep-copied or pickled."""
 
     def source(self) -> bytes | None:
         """The file that was read, if it is in the storage that the Document is bound to and unchanged; else None."""

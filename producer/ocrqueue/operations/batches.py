@@ -65,7 +65,7 @@ class Batch:
         """Nothing more comes into it. May be called again; a batch that has ended stays as it is.
 
         `reply_to`: a Celery queue, to which the counts are sent as the task `ocrqueue.batch_finished` once its last job
-        has ended; after a replay it ends, and is told, anew. Raises BatchUnknown, BatchInvalid.
+        has ended; after a replay it ends, and is told, again. Raises BatchUnknown, BatchInvalid.
         """
         return self._do(close_batch(self._operations.arguments, self.name, self.tenant, reply_to))
 

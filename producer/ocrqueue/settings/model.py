@@ -222,7 +222,7 @@ class Settings(BaseSettings):
     source_connect_timeout_s: float = Field(
         default=5.0, gt=0, description="Connecting to the image's host, and its longest silence before the answer."
     )
-    source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked anew.")
+    source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked again.")
 
     source_cache_mib: int = Field(
         default=512,
@@ -461,7 +461,7 @@ class Settings(BaseSettings):
         return self
 
     def _check_time_limits(self, engine: str) -> None:
-        """Of one engine; "" for those that are not named."""
+        """Check the limits of one engine; "" means engines that are not named."""
         soft, hard = self.soft_time_limit_s.of(engine), self.hard_time_limit_s.of(engine)
         where = f" of {engine}" if engine else ""
         if not 1 <= soft < hard:

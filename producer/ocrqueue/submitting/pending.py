@@ -37,7 +37,10 @@ class _Entry:
 
 
 class PendingJobs:
-    """Of one call. `add` is called by who takes the images, all else by who sends them, be it another thread."""
+    """The pending jobs of one call.
+
+    The taker of the images calls `add`; the sender, perhaps in another thread, all else.
+    """
 
     def __init__(
         self, begin: Callable[[ImageInput], Draft], finish: Callable[[Draft], Job], threads: int, *, alone: bool = False

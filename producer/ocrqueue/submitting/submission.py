@@ -57,7 +57,7 @@ Announce = Callable[[str, str], bool]
 
 _PAUSE_S: Final = 0.05
 _FRESH_S: Final = 86_400.0
-"""An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
+"""An image that was stored longer ago is stored again: rules of the bucket go by its age."""
 
 _EXTENSIONS: Final = (
     (b"%PDF-", "pdf"),

@@ -47,7 +47,7 @@ def asking(engine: str, call: str) -> Iterator[None]:
 
 
 def author_remedy(engine: str) -> str:
-    return f"It is for the engine's author to mend: `ocrqueue-worker engine check {engine}` says what is wrong."
+    return f"The engine's author must correct it: `ocrqueue-worker engine check {engine}` says what is wrong."
 
 
 def info_of(engine: Engine[Any], languages: Sequence[str]) -> EngineInfo:

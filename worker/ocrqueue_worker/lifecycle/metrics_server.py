@@ -72,7 +72,7 @@ class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
 
     @cached_property
     def folder(self) -> Path:
-        """Of this worker alone."""
+        """Metrics of this worker alone."""
         return Path(tempfile.mkdtemp(prefix="ocrqueue-metrics-"))
 
     def start(self, parent: Any) -> None:

@@ -93,7 +93,7 @@ class Attempt:
     def name(self) -> str:
         """What tells what it stores from what others at the job store; "" where there can have been no other.
 
-        The number alone does not: it begins anew where the job is replayed, or Redis has forgotten an attempt.
+        The number alone does not: it begins again where the job is replayed, or Redis has forgotten an attempt.
         """
         return f"{self.start.number}-{self.hold.token[:8]}" if self.start.may_be_stored else ""
 

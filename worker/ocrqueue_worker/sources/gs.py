@@ -139,7 +139,7 @@ def _credentials(_process: int) -> Any:
 
 
 def forget_gs_credentials() -> None:
-    """What is asked next reads them anew: they may have been replaced."""
+    """What is asked next reads them again: they may have been replaced."""
     _credentials.cache_clear()
 
 

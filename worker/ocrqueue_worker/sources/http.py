@@ -84,7 +84,7 @@ def parse_url(uri: str) -> httpx.URL:
 def request_target(uri: str, url: httpx.URL) -> bytes:
     """Path and query as they stand in `uri`: a signature holds for these bytes and for no other spelling of them.
 
-    Those of `url`, which are encoded anew, where the reference has other characters than URLs have.
+    Those of `url`, which are encoded again, where the reference has other characters than URLs have.
     """
     target = _TARGET.fullmatch(uri)
     if target is None or not uri.isascii():

@@ -38,7 +38,7 @@ from ocrqueue_worker.telemetry import metrics
 _log = structlog.get_logger(__name__)
 
 _SHARE_TO_BEGIN: Final = 0.5
-"""Of the soft time limit: later than that no job of the batch is begun."""
+"""Share of the soft time limit: after that no job of the batch begins."""
 
 Done = TypeVar("Done")
 Batch = list[tuple[JobReader, PageImage]]
