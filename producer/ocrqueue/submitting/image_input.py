@@ -49,7 +49,7 @@ of pixels, or a whole Job."""
 
 
 def is_single(images: object) -> bool:
-    """Whether it is one image, and no iterable of several."""
+    """Whether it is one image, not an iterable of several."""
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Job | BinaryFile):
         return True
     return isinstance(images, PixelArray) and len(images.__array_interface__["shape"]) <= _FLAT
@@ -69,7 +69,7 @@ def content_of(image: object) -> Callable[[], bytes] | None:
 
 
 def name_of(image: object) -> str | None:
-    """The name of a file; what is no text in it is replaced. None where there is none."""
+    """The name of a file, with bytes that are not text replaced; None if it has no name."""
     path = image if isinstance(image, str | os.PathLike) else getattr(image, "name", getattr(image, "filename", None))
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         return None
