@@ -12,7 +12,7 @@ from ocrqueue.errors import JobNotFailed
 
 
 class DeadLetters:
-    """Poison, engine failures, and jobs whose retries ran out. Not those whose image or options are at fault."""
+    """Poison, engine failures, and jobs whose retries ran out, but not jobs whose image or options are at fault."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -25,7 +25,7 @@ class DeadLetters:
         return [job_id.decode() for job_id in found]
 
     def list(self, limit: int = 1000) -> list[JobStatus]:
-        """The newest first; those whose record has expired are forgotten."""
+        """The dead letters, the newest first, without those whose records have expired."""
         ids = self.ids(limit)
         statuses = list(self.registry.statuses(ids))
         for job_id, status in zip(ids, statuses, strict=True):
@@ -34,7 +34,7 @@ class DeadLetters:
         return [status for status in statuses if status is not None]
 
     def get(self, job_id: str) -> JobStatus:
-        """A job that failed, a dead letter or not. Raises JobUnknown, JobEnded, JobNotFailed."""
+        """A failed job, whether a dead letter or not. Raises JobUnknown, JobEnded, JobNotFailed."""
         status = self.registry.status(job_id)
         if status.state != "failed":
             raise not_failed(job_id, status.state)
@@ -46,7 +46,7 @@ class DeadLetters:
             return self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
 
     def replay(self, job_id: str) -> None:
-        """Queue a job that failed again, a dead letter or not, under its id; its history tells how it ended before.
+        """Queue a failed job again under its id, whether a dead letter or not. Its history says how it ended before.
 
         Raises JobUnknown, JobEnded, JobNotFailed.
         """
@@ -56,9 +56,9 @@ class DeadLetters:
             raise not_failed(job_id, status.state)
 
     def drop(self, job_id: str) -> bool:
-        """Take the dead letter off the list; its record stays for as long as it was to be kept.
+        """Take the dead letter off the list. Its record is kept for its usual time.
 
-        False where it was not on it: it was dropped before, or is no dead letter. Raises JobUnknown, JobEnded.
+        False if it was not on the list: it was dropped before, or is not a dead letter. Raises JobUnknown, JobEnded.
         """
         if self._forget(job_id):
             return True

@@ -1,4 +1,4 @@
-"""What a record says: JobStatus while and after a job runs, Outcome at its end, WorkerInfo of who is there."""
+"""What records say: JobStatus of a job, Outcome at its end, WorkerInfo of a live worker."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Outcome(BaseModel):
 
 
 class JobStatus(BaseModel):
-    """A job as its record tells it at one moment."""
+    """The state of a job at one moment, by its record."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -123,7 +123,7 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
     """The JobStatus in a record's hash as Redis returns it (not empty).
 
-    Never raises: of what a newer version has written, it tells what this one understands.
+    Never raises: if a newer version has written the record, it returns what this version understands.
     """
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
     job = stored_job(job_id, fields.get("job", ""))
@@ -167,10 +167,10 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
 
 
 def stored_job(job_id: str, text: str) -> Job:
-    """The Job of a record; fields that this version does not know, or has other values for, are as if not given.
+    """The Job of a record. Fields that this version does not know, or whose values it does not know, are left out.
 
-    Without an image, or under an id that no job of this version has, it is one that is_readable() is not said of: such
-    an id could lead out of the job's folder in storage.
+    Without an image, or with an id that no job of this version can have, is_readable() is false: such an id could lead
+    out of the job's folder in storage.
     """
     try:
         job = Job.model_validate_json(text)
@@ -277,12 +277,12 @@ class WorkerInfo(BaseModel):
     """What is wrong with its access, and whether it takes parts all the same."""
 
     def takes(self, engine: str) -> bool:
-        """Whether it can do parts for the engine, if it has that: others are not taken while other workers can."""
+        """Whether the worker can do parts for this engine. If not, it takes none while other workers can."""
         return not any(trouble.stops and trouble.engine in (None, engine) for trouble in self.troubles)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it can do parts for no engine, by what is wrong with its access."""
+        """Whether the worker can do parts for no engine, since its access is broken."""
         troubled = any(trouble.stops for trouble in self.troubles)
         return troubled and not any(self.takes(offer.name) for offer in self.engines)
 
