@@ -61,7 +61,7 @@ def test_check_says_nothing_where_all_holds_and_else_what_is_wrong(ask: Ask, reg
     assert ask("check").output == ""
     assert json.loads(ask("check", "--json").stdout) == []
     registry.client.hincrby(registry.keys.waiting(), "ocr.null", 3)
-    sentence = "2 parts wait in ocr.null, and 5 are counted"
+    sentence = "2 parts wait in ocr.null, but 5 are counted"
     assert ask("check", status=1).output == f"{sentence}\n"
     assert json.loads(ask("check", "--json", status=1).stdout) == [sentence]
     registry.client.hincrby(registry.keys.waiting(), "ocr.null", -3)

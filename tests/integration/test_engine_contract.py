@@ -72,7 +72,7 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
     first, *others = run_checks(Question(engine, load_settings()))
     assert first.told == (told,)
     assert {finding.verdict for finding in others} == {"left out"}
-    with pytest.raises(EngineUnavailable, match="is not whole") as raised:
+    with pytest.raises(EngineUnavailable, match="is not complete") as raised:
         discovery.make_engine(engine, load_settings())
     assert f"engine check {engine}" in raised.value.info.remedy
 
