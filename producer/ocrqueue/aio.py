@@ -1,4 +1,4 @@
-"""AsyncOcrQueue: OcrQueue for apps with an event loop. Redis is spoken to natively, storage from threads."""
+"""AsyncOcrQueue: OcrQueue for apps with an event loop. It talks to Redis in the loop, and to storage from threads."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _MOVES: Final = (
     "keep_action",
     "end_action",
 )
-"""A script each."""
+"""One script each."""
 
 Answer = TypeVar("Answer")
 AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
@@ -191,7 +191,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         await self.close()
 
     async def close(self) -> None:
-        # a thread may still build what was to be submitted: what it asks now would connect anew
+        # a thread may still build what was to be submitted: what it asks now would connect again
         self._loop = None
         await self._together.close()
         await self._subscriber.close()
@@ -385,11 +385,11 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return understand(await pipeline.execute(), self.settings, engines)
 
     def job(self, job_id: str) -> AsyncSubmittedJob:
-        """A job submitted earlier, here or elsewhere. Asks nothing yet."""
+        """A job that was submitted earlier, here or elsewhere. This does not ask Redis."""
         return AsyncSubmittedJob(self, job_id)
 
     async def status(self, job_id: str) -> JobStatus:
-        """Raises JobUnknown, and JobEnded where only that is remembered."""
+        """Raises JobUnknown, or JobEnded if only the end is remembered."""
         (status,) = await self.statuses([job_id])
         if status is not None:
             return status
@@ -406,7 +406,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return unknown(job_id, await pipeline.execute())
 
     async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
-        """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
+        """One JobStatus for each id, or None if it is unknown, in one round trip for each 500."""
         found: list[JobStatus | None] = []
         for start in range(0, len(job_ids), PIPELINE):
             chunk = job_ids[start : start + PIPELINE]
@@ -439,7 +439,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     @cached_property
     def _blocking_registry(self) -> Registry:
-        """For what is asked in threads: one for all calls, with connections of its own."""
+        """A client for calls that run in threads: one for all of them, with connections of its own."""
         return Registry(self.settings)
 
     async def engines(self) -> dict[str, list[WorkerInfo]]:
@@ -527,7 +527,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         timeout: float | None = None,
         on_progress: AsyncProgressCallback | None = None,
     ) -> AsyncIterator[tuple[AsyncSubmittedJob, JobStatus]]:
-        """as_completed, with the final status of each."""
+        """Like as_completed, with the final status of each job."""
         handles = {job.id: job for job in jobs}
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
         async with aclosing(self._subscriber.read(watch)) as read:

@@ -47,9 +47,9 @@ class Cleaned:
     """What was removed, or would be."""
 
     results: Amount = Amount()
-    """Of jobs."""
+    """Results of jobs."""
     inputs: Amount = Amount()
-    """Of images."""
+    """Uploaded images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def results_life_s(settings: Settings) -> int:
 def lifecycle_rules(settings: Settings) -> dict[str, Any]:
     """Rules for the bucket by which it removes the same by itself, by age alone, as S3's API takes them.
 
-    An image that is uploaded again is stored anew once it is a day old, so that a job finds it fresher than that. The
+    An image that is uploaded again is stored again once it is a day old, so that a job finds it fresher than that. The
     job may wait for a day; then it has a record, or is a dead letter.
     """
     folder = settings.storage.removeprefix("s3://").partition("/")[2].strip("/")

@@ -58,7 +58,7 @@ ProgressCallback = Callable[[JobStatus], None]
 
 
 class SubmittedJob:
-    """One job, known by its id: handles of one id are equal."""
+    """One job, known by its id. Handles with the same id are equal."""
 
     __slots__ = ("_queue", "id")
 
@@ -99,9 +99,9 @@ class SubmittedJob:
     def pages(self, timeout: float | None = None, *, in_order: bool = True) -> Iterator[Page]:
         """The pages as they are read, without waiting for the last; with `in_order=False` as they come.
 
-        Of a document that is read in parts; of others all come at the end. A page that failed has its error. Raises,
-        also after some pages, JobWaitTimeout (`timeout` seconds for all of them), JobCancelled, JobUnknown, and the
-        job's own error.
+        This is for documents that are read in parts; the pages of others all come at the end. A page that failed has
+        its error. Raises, even after some pages, JobWaitTimeout (`timeout` seconds for all of them), JobCancelled,
+        JobUnknown, and the job's own error.
         """
         return self._queue.pages(self.id, timeout, in_order)
 
@@ -130,7 +130,7 @@ class SubmittedJob:
         return self._queue.registry.cancel(self.id)
 
     def replay(self) -> None:
-        """Queue the job, which has failed, again. Raises JobUnknown, JobNotFailed."""
+        """Queue the failed job again. Raises JobUnknown, JobNotFailed."""
         self._queue.dead_letters.replay(self.id)
 
     def history(self) -> tuple[Attempt, ...]:
@@ -152,9 +152,9 @@ class OcrQueue(ManyJobs):
         s3_session: boto3.session.Session | None = None,
         **overrides: Unpack[ClientOverrides],
     ) -> None:
-        """Settings come from OCRQUEUE_* unless given; `overrides` are fields of Settings, and come before
-        both. Connects at first use. `s3_session`: with the credentials for this client's storage, if it is a bucket;
-        else the settings' `s3_access_key_id` counts, or what the AWS SDK finds.
+        """Settings come from OCRQUEUE_* unless given. `overrides` are fields of Settings, and override
+        both. The client connects at first use. `s3_session` has the credentials for this client's bucket; without it
+        they are the settings' `s3_access_key_id`, or those that the AWS SDK finds.
 
         Raises SettingsInvalid.
         """
@@ -189,7 +189,10 @@ class OcrQueue(ManyJobs):
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
-        """The jobs that failed for a reason that may pass: list, get, replay, drop. Others can be replayed, too."""
+        """The jobs that failed for a reason that may pass: list, get, replay, drop.
+
+        Other failed jobs can be replayed, too.
+        """
         return DeadLetters(self.registry)
 
     def submit(
@@ -197,12 +200,12 @@ class OcrQueue(ManyJobs):
     ) -> SubmittedJob:
         """Queue one image. `fields` are those of Job: engine, languages, options, crops, priority, tag, ...
 
-        With the engine `auto`, `fallback` or `compare`, the engines are chosen now, and the record tells which and why.
-        A path or bytes are uploaded to storage first, once for the same content. Where the queue is full, waits for
-        room for `wait_for_room` seconds (0: not at all, None: without limit). Raises JobMalformed, EngineUnknown,
-        LanguageUnsupported, SourceNotFound, QueueFull, StorageUnavailable; then nothing was queued. After
-        BrokerUnavailable it may have been, and after NotReplicated (see the setting `submit_replicas`) it is: submitted
-        again with the same idempotency key, or as the same Job, it is still one job.
+        With the engine `auto`, `fallback` or `compare`, the engines are chosen now, and the record says which and why.
+        A path or bytes are uploaded to storage first, and the same content only once. If the queue is full, the call
+        waits for room for `wait_for_room` seconds (0: not at all, None: without limit). Raises JobMalformed,
+        EngineUnknown, LanguageUnsupported, SourceNotFound, QueueFull, StorageUnavailable; then nothing was queued.
+        After BrokerUnavailable the job may be queued. After NotReplicated (see the setting `submit_replicas`) it is
+        queued. If you submit it again with the same idempotency key, or as the same Job, it is still one job.
         """
         (job,) = self.submit_many([image], wait_for_room=wait_for_room, **fields)
         return job
@@ -217,20 +220,21 @@ class OcrQueue(ManyJobs):
     ) -> list[SubmittedJob]:
         """Queue many images in order. `images` is consumed as it goes, in this thread.
 
-        Jobs go to their queue 500 in a round trip, or half a second after their image was taken, while `images` makes
-        one wait, too. Paths and bytes are uploaded by several threads: OCRQUEUE_UPLOAD_THREADS.
+        Jobs are sent 500 in a round trip, or half a second after their image was taken, even while `images` blocks.
+        Several threads (OCRQUEUE_UPLOAD_THREADS) upload paths and bytes.
 
-        `wait_for_room`: the longest time without room, in seconds (0: does not wait, None: without limit); then
-        QueueFull is raised. Whatever error of ocrqueue is raised, `submitted` has the handles of the jobs that are
-        queued, always of the first images, and `unsubmitted` what was taken of `images` after them, of a list the rest:
-        Jobs, to be submitted as they are, or the image where no job was made of it. After BrokerUnavailable up to 500
-        of those may be queued all the same. Where one image is bad, all before it are queued. NotReplicated comes after
-        the last image: all are queued. An exception of `images` itself has a note of how many are. Raises JobMalformed
-        for an `id` or `idempotency_key` with several images: it would make them one job.
+        `wait_for_room` is the longest time without room, in seconds (0: do not wait, None: without limit). After it
+        QueueFull is raised. Every error of ocrqueue has the handles of the queued jobs in `submitted`; they are always
+        the first images. `unsubmitted` has the images after them that were taken from `images`, and all the rest of a
+        list: Jobs, to be submitted as they are, or the image if it never became a job. After BrokerUnavailable up to
+        500 of those may be queued all the same. If one image is bad, all images before it are queued. NotReplicated
+        comes after the last image, when all are queued. An exception of `images` itself has a note that says how many
+        are queued. Raises JobMalformed for an `id` or `idempotency_key` with several images, which would make them one
+        job.
 
-        With `batch` they are put into the tenant's batch of that name, which may be added to until it is closed; then
-        BatchClosed is raised, with the jobs that were queued in `submitted`. `close_batch`: once all are queued, close
-        it; see batch().
+        With `batch` the jobs are put into the tenant's batch of that name. You can add jobs until it is closed. After
+        that BatchClosed is raised, with the queued jobs in `submitted`. `close_batch` closes the batch when all jobs
+        are queued; see batch().
         """
         batch = batch_to_close(fields) if close_batch else None
         submitted: list[SubmittedJob] = []
@@ -247,9 +251,9 @@ class OcrQueue(ManyJobs):
     def submit_iter(
         self, images: Iterable[ImageInput], *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
     ) -> Generator[SubmittedJob]:
-        """submit_many, which yields the handles as their jobs are queued, and keeps none: for images without end.
+        """Like submit_many, but yields the handles as their jobs are queued, and keeps none: for endless images.
 
-        Before it raises it has yielded all that are queued; `submitted` of the error is empty.
+        Before it raises an error, it has yielded all queued jobs; `submitted` of the error is empty.
         """
         yield from self._submitting(images, wait_for_room, fields)
 
@@ -278,7 +282,7 @@ class OcrQueue(ManyJobs):
                 yield SubmittedJob(self, job_id)
 
     def job(self, job_id: str) -> SubmittedJob:
-        """A job submitted earlier, here or elsewhere. Asks nothing yet."""
+        """A job that was submitted earlier, here or elsewhere. This does not ask Redis."""
         return SubmittedJob(self, job_id)
 
     def status(self, job_id: str) -> JobStatus:
@@ -286,7 +290,7 @@ class OcrQueue(ManyJobs):
         return self.registry.status(job_id)
 
     def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
-        """One JobStatus for each id, None where it is unknown; a round trip for each 500."""
+        """One JobStatus for each id, or None if it is unknown, in one round trip for each 500."""
         return list(self.registry.statuses(job_ids))
 
     def cancel(self, job_id: str) -> State:
@@ -303,8 +307,8 @@ class OcrQueue(ManyJobs):
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Iterator[SubmittedJob]:
-        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds; JobUnknown after all others, if
-        some have no record: both have `job_ids`. An outage of Redis within `timeout` is borne.
+        """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds. If some jobs have no record,
+        raises JobUnknown after all others. Both have `job_ids`. Outlasts an outage of Redis within `timeout`.
         """
         for job, _ in self.watch(jobs, timeout, on_progress):
             yield job
@@ -315,7 +319,7 @@ class OcrQueue(ManyJobs):
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> Iterator[tuple[SubmittedJob, JobStatus]]:
-        """as_completed, with the final status of each."""
+        """Like as_completed, with the final status of each job."""
         handles = {job.id: job for job in jobs}
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
         for status in self._subscriber.read(watch):
@@ -386,11 +390,11 @@ class OcrQueue(ManyJobs):
         return known_engines(self.registry)
 
     def engine_statuses(self) -> list[EngineStatus]:
-        """The known engines: their workers, what waits by lane, how fast they are, what they have cost this month."""
+        """The known engines: their workers, waiting jobs by lane, speed, and cost in this month."""
         return engine_statuses(self.registry)
 
     def queues(self) -> list[QueueInfo]:
-        """The lanes of the known engines: what waits in them and who takes from them."""
+        """The lanes of the known engines: their waiting jobs, and the workers that take from them."""
         return queues(self.registry)
 
     def pause(
@@ -402,10 +406,10 @@ class OcrQueue(ManyJobs):
         reason: str = "",
         who: str | None = None,
     ) -> bool:
-        """Have nothing more taken of an engine, a lane such as `ocr.tesseract.low`, or a tenant, until it is resumed.
+        """Take no more jobs of an engine, a lane such as `ocr.tesseract.low`, or a tenant, until it is resumed.
 
-        Jobs can be submitted all the same, and wait; what workers have begun ends. Returns False where it was paused
-        already. `who`: for the audit, user@host if not given. Raises PauseInvalid, EngineUnknown.
+        Jobs can still be submitted, and wait. Workers finish what they have begun. Returns False if it was already
+        paused. `who` is for the audit, user@host if not given. Raises PauseInvalid, EngineUnknown.
         """
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_engine(kind, name, self.engines())
@@ -416,7 +420,7 @@ class OcrQueue(ManyJobs):
     def resume(
         self, *, engine: str | None = None, lane: str | None = None, tenant: str | None = None, who: str | None = None
     ) -> bool:
-        """Have it taken again, in the order of before. Returns False where it was not paused. Raises PauseInvalid."""
+        """Take its jobs again, in their old order. Returns False if it was not paused. Raises PauseInvalid."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
         was_paused = core_pauses.resume(self.registry, kind, name)
         self._do(self._operations.note("resume", {kind: name}, who))
@@ -431,20 +435,21 @@ class OcrQueue(ManyJobs):
         return live_workers(self.registry)
 
     def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
-        """Tell the workers of these names to end: they take nothing more, and what they have begun ends first.
+        """Tell the workers with these names to end: they take no more jobs, and finish what they have begun first.
 
-        They hear of it within the setting `worker_heartbeat_s`, and are gone from `workers()` once they have ended.
-        Raises WorkerUnknown, and then tells none.
+        They get the message within the setting `worker_heartbeat_s`, and are gone from `workers()` when they have
+        ended. Raises WorkerUnknown if a name is unknown, and then tells no worker.
         """
         found = drain_workers(self.registry, names)
         self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
         return found
 
     def clean(self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None) -> Cleaned:
-        """Remove from storage what jobs have left whose records have expired, and uploaded images that no job needs.
+        """Remove the files of jobs whose records have expired from storage, and uploaded images that no job needs.
 
-        `older_than_s`: only results that were stored so long ago; None: as long as records and the cache last. With
-        `dry_run` it only counts. Raises CleaningRefused, StorageUnavailable, StorageDenied: what is removed by then is.
+        `older_than_s`: only results that were stored that long ago; None: as long as records and the cache last. With
+        `dry_run` it only counts. Raises CleaningRefused, StorageUnavailable, StorageDenied; what was removed by then
+        stays removed.
         """
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
         return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
@@ -457,16 +462,16 @@ def submit_as_read(
     fields: JobFields,
     on_full: Callable[[QueueFull], None],
 ) -> Iterator[SubmittedJob]:
-    """submit_iter for `images` that say when there is none now, so that handles come while the next one is waited for.
+    """Like submit_iter, for `images` that say when none is there now, so that handles come while it waits for the next.
 
-    `on_full` is called once, when room is waited for first."""
+    `on_full` is called once, before the first wait for room."""
     return queue._submitting(images, wait_for_room, fields, on_full, tells=True)
 
 
 def batch_to_close(fields: JobFields) -> tuple[str, str]:
     """Name and tenant of the batch that the jobs with these fields are put into. Raises JobMalformed."""
     if not isinstance(name := fields.get("batch"), str):
-        raise JobMalformed("No batch is named that is to be closed.")
+        raise JobMalformed("close_batch needs the name of a batch.")
     return name, fields.get("tenant") or ""
 
 

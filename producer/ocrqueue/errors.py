@@ -44,12 +44,12 @@ class OcrQueueError(Exception):
     retryable: ClassVar[bool] = False
     remedy: ClassVar[str] = "Report it with the job id and the worker's log lines of that job."
     submitted: Sequence[QueuedJob] = ()
-    """Of submit_many: the handles of the jobs that were queued, SubmittedJob or AsyncSubmittedJob; always the first."""
+    """For submit_many: the handles of the queued jobs, SubmittedJob or AsyncSubmittedJob; always the first jobs."""
     # of Job and what else can be submitted; typed loosely, since Job is built on these errors
     unsubmitted: Sequence[Any] = ()
-    """Of submit_many: what had been taken of the call's images after those, and is not queued for certain; in order.
+    """For submit_many: the images after those that were taken and may not be queued, in order.
 
-    Jobs, to be submitted as they are; where no job could be made of an image, the image as it was given."""
+    These are Jobs, to be submitted as they are, or the image as given if it never became a job."""
 
     def __init__(self, message: str | None = None, *, remedy: str | None = None, **details: JsonValue) -> None:
         """`details` must hold nothing secret: they are shown to whoever may read the job."""
@@ -77,7 +77,7 @@ class SettingsInvalid(OcrQueueError):
     code = "settings.invalid"
     remedy = "Correct the OCRQUEUE_* variable that the message names; docs/settings.md lists them all."
     names: Sequence[str] = ()
-    """Of the settings that are wrong by themselves; empty for several that do not fit together."""
+    """The names of settings with a wrong value; empty if several settings do not fit together."""
 
 
 # --- the job and its message -----------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class JobUnknown(OcrQueueError):
     code = "job.unknown"
     remedy = "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends."
     job_ids: Sequence[str] = ()
-    """Of a wait: all of its jobs that have no record."""
+    """For a wait: all of its jobs that have no record."""
 
 
 class JobEnded(JobUnknown):
@@ -807,7 +807,7 @@ class NotReplicated(OcrQueueError):
     retryable = True
     remedy = (
         "Submit the same again, as the same Job or with the same idempotency_key: it stays one job, and the replicas "
-        "are waited for anew. If it persists, look at them, or at OCRQUEUE_SUBMIT_REPLICAS."
+        "are waited for again. If it persists, look at them, or at OCRQUEUE_SUBMIT_REPLICAS."
     )
 
 
@@ -825,7 +825,7 @@ class QueueFull(OcrQueueError):
         "or raise OCRQUEUE_MAX_QUEUE_LENGTH."
     )
     not_replicated: NotReplicated | None = None
-    """Where it is true of those in `submitted`, too."""
+    """Set if too few replicas have the jobs in `submitted`."""
 
     @property
     def retry_after_s(self) -> float:
@@ -1100,7 +1100,7 @@ def error_classes() -> dict[str, type[OcrQueueError]]:
 
 
 def error_from_info(info: ErrorInfo) -> OcrQueueError:
-    """The exception that `info` describes; a code that this version lacks becomes an OcrQueueError that keeps it."""
+    """The exception that `info` describes; for an unknown code, an OcrQueueError that keeps it."""
     cls = error_classes().get(info.code, OcrQueueError)
     # details are not handed on by name: one may be called as an argument is
     error = cls(info.message)
@@ -1112,7 +1112,7 @@ def error_from_info(info: ErrorInfo) -> OcrQueueError:
 
 
 def error_info(exception: BaseException) -> ErrorInfo:
-    """The public form of any exception: nothing of a foreign exception's text but its type gets out."""
+    """The public form of any exception. Of a foreign exception it shows only the type, never the text."""
     if isinstance(exception, OcrQueueError):
         return exception.info
     if isinstance(exception, MemoryError):
@@ -1121,7 +1121,7 @@ def error_info(exception: BaseException) -> ErrorInfo:
 
 
 def how_to_install(engines: Iterable[str]) -> str:
-    """A remedy: what brings workers for these engines."""
+    """A remedy: how to install workers for these engines."""
     names = list(dict.fromkeys(engines))
     extras = ",".join(name for name in names if name in ENGINE_EXTRAS)
     others = ", ".join(name for name in names if name not in {*ENGINE_EXTRAS, "null"})

@@ -78,7 +78,7 @@ def tidy(registry: WorkerRegistry, storage: Storage) -> None:
 
 
 def _tidy_job(registry: WorkerRegistry, storage: Storage, job_id: str) -> bool:
-    """Whether that is done. Not where somebody else has claimed it, or the job has begun anew."""
+    """Whether that is done. Not where somebody else has claimed it, or the job has begun again."""
     result = f"{_folder(job_id)}result.json"
     try:
         # while the claim holds no attempt at the job, should it be replayed, takes what is stored for its own

@@ -41,7 +41,7 @@ def is_traceparent(value: object) -> bool:
 
 
 def current_traceparent() -> str | None:
-    """Of the span that is current in this thread or coroutine; None where nobody traces."""
+    """The context of the current span in this thread or coroutine; None if nobody traces."""
     if "opentelemetry.trace" not in sys.modules:
         return None
     from opentelemetry.trace import get_current_span

@@ -131,7 +131,7 @@ def test_garbage_from_the_engine_is_its_pages_error(place: Place) -> None:
     assert ending(job.wait(60)) == ("partial", "engine.failed")
     document = job.result()
     assert [page.text for page in document.pages] == ["null1", "", "null1"]
-    assert document.errors[0].message == "null returned word p002-w0001 with a text that is none: '\\ud800'."
+    assert document.errors[0].message == "null returned word p002-w0001 with an invalid text: '\\ud800'."
 
 
 def test_a_full_disk_is_worth_another_try(place: Place) -> None:

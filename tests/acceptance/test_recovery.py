@@ -71,7 +71,7 @@ def test_a_poison_job_is_listed_shown_replayed_and_dropped(settings: Settings, q
     assert [outcome["error"]["code"] for outcome in letter["history"]] == ["job.poison"]
     run(settings, "dead", "drop", "-", stdin=f"{job.id}\n")
     assert run(settings, "dead", "list", "--json").stdout == ""
-    assert "no dead letter" in run(settings, "dead", "show", job.id).stderr
+    assert "not a dead letter" in run(settings, "dead", "show", job.id).stderr
     assert run(settings, "dead", "drop", job.id).stdout == f"{job.id}  not on the list\n"
     assert "No job nobody" in run(settings, "dead", "replay", "nobody", status=3).stderr
     assert run(settings, "dead", "replay", job.id).stdout == f"{job.id}  queued\n"
@@ -85,14 +85,14 @@ def take(registry: WorkerRegistry) -> str:
 
 
 def test_what_a_lost_worker_had_is_back_without_any_worker(hasty: Settings, queue: OcrQueue) -> None:
-    assert "nothing that is lost is due" in run(hasty, "reconcile").stderr
+    assert "no lost job is due" in run(hasty, "reconcile").stderr
     job = queue.submit(HELLO, engine="null")
     with closing(WorkerRegistry(hasty)) as registry:
         for _ in range(2):
             assert take(registry) == job.id
             wait_until(lambda: run(hasty, "reconcile").stdout == f"{job.id}  requeued\n", 60, "it is found")
     assert job.status().state == "queued"
-    assert "nothing that is lost is due" in run(hasty, "reconcile").stderr
+    assert "no lost job is due" in run(hasty, "reconcile").stderr
     (waiting,) = [found.waiting for found in queue.queues() if found.name == "ocr.null"]
     assert waiting == 1
 

@@ -119,4 +119,4 @@ def test_a_worker_for_a_queue_that_is_no_lane_does_not_start(settings: Settings,
     refused = celery(settings, "worker", "-P", "solo", "-Q", queues)
     assert refused.returncode == 2
     last = refused.stderr.splitlines()[-1]
-    assert last.startswith("error: settings.invalid: No jobs wait in a queue '")
+    assert last.startswith("error: settings.invalid: No engine has a queue '")

@@ -29,7 +29,7 @@ _LISTS: Final = (*engine_queues("null"), "ocr.null\x06\x163")
 """The lanes, and kombu's list of the normal one for lesser priority."""
 _REFERENCES: Final = ("s3://none/x.png", "http://127.0.0.1/x.png", "https://127.0.0.1/x.png", "file:///x.png")
 _OF_EACH: Final = 6
-_DROPPED: Final = "dropped what is no message"
+_DROPPED: Final = "dropped an invalid message"
 _BUGS: Final = frozenset({"internal.error", "job.poison"})
 """Codes that blame ocrqueue and not the image or message."""
 _OWN_KEYS: Final = ("ocrqueue:", "_kombu.", "celery-task-meta-")

@@ -86,7 +86,7 @@ def test_a_full_queue_refuses_whatever_the_lane_and_nothing_is_written(queue: Oc
     info = refused.value.info
     assert info.retryable
     assert info.details == {"engine": "tesseract", "waiting": 3, "limit": 3, "retry_after_s": 60, "submitted": 0}
-    assert info.message == "3 jobs wait for tesseract, and 3 may; none has ended in the last 5 minutes."
+    assert info.message == "tesseract's queue is full (3 of 3 jobs); none has ended in the last 5 minutes."
     assert refused.value.retry_after_s == 60
     take(queue, lane="low")
     assert queue.submit(IMAGE, idempotency_key="order 4711").id in messages(queue), "the key was not taken"
@@ -367,13 +367,13 @@ def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: Settin
     done = run(settings, "submit", "-", stdin=names, status=8)
     assert done.stdout.split() == messages(queue)
     assert len(done.stdout.split()) == 3
-    assert done.stderr.startswith("error: queue.full: 3 jobs wait for tesseract, and 3 may; none has ended ")
+    assert done.stderr.startswith("error: queue.full: tesseract's queue is full (3 of 3 jobs); none has ended ")
     end(queue, 10)
     done = run(settings, "submit", IMAGE, "--json", status=8)
     details = json.loads(done.stdout)["error"]["details"]
     assert details == {"engine": "tesseract", "waiting": 3, "limit": 3, "retry_after_s": 1, "submitted": 0}
     table = run(settings, "queues")
-    assert "tesseract takes no more jobs: 3 wait, and 3 may" in table.stderr
+    assert "tesseract's queue is full: 3 of 3 jobs" in table.stderr
     row = next(line.split() for line in table.stdout.splitlines() if line.startswith("ocr.tesseract "))
     assert (row[1], row[7]) == ("3", "s")
 

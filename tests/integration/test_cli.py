@@ -61,7 +61,7 @@ def test_check_says_nothing_where_all_holds_and_else_what_is_wrong(ask: Ask, reg
     assert ask("check").output == ""
     assert json.loads(ask("check", "--json").stdout) == []
     registry.client.hincrby(registry.keys.waiting(), "ocr.null", 3)
-    sentence = "2 parts wait in ocr.null, and 5 are counted"
+    sentence = "2 parts wait in ocr.null, but 5 are counted"
     assert ask("check", status=1).output == f"{sentence}\n"
     assert json.loads(ask("check", "--json", status=1).stdout) == [sentence]
     registry.client.hincrby(registry.keys.waiting(), "ocr.null", -3)
@@ -165,7 +165,7 @@ def test_reconcile_queues_again_what_a_lost_worker_had(ask: Ask, registry: Worke
     registry.client.zadd(registry.keys.leases(), {job_id: 1}, xx=True)
     assert ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stdout == f"{job_id}  requeued\n"
     assert registry.status(job_id).state == "queued"
-    assert "nothing that is lost is due" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
+    assert "no lost job is due" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
     registry.take("another", "holder", [("ocr.null", 1)])
     assert "1 in workers' hands" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="2").stderr
 

@@ -65,7 +65,7 @@ def test_a_key_that_others_have_written_is_told_of_and_check_names_it(
 ) -> None:
     with closing(WorkerRegistry(settings)) as registry:
         registry.client.lpush(registry.keys.root + key, "theirs")
-        sentence = f"{key} is no {kind}: something else than ocrqueue has written it"
+        sentence = f"{key} is not a {kind}: another program has written it"
         assert ask("check", status=1).stdout.splitlines() == [sentence]
         registry.client.delete(registry.keys.root + key)
         assert ask("check").stdout == ""
@@ -124,7 +124,7 @@ def test_the_audit_shows_a_filter_as_it_is_given(ask: Ask, registry: WorkerRegis
 def test_a_dry_run_of_nothing_is_told_of_all(ask: Ask, command: list[str]) -> None:
     for given in ([], ["--dry-run"]):
         assert "Give ids, or filters, or --all." in ask(*command, *given, status=2).stderr
-    assert "--dry-run counts what filters mean" in ask(*command, "some-id", "--dry-run", status=2).stderr
+    assert "--dry-run needs filters" in ask(*command, "some-id", "--dry-run", status=2).stderr
     assert "0 jobs would be" in ask(*command, "--all", "--dry-run").stdout
 
 
@@ -176,7 +176,7 @@ def test_a_failed_job_is_shown_whether_it_is_a_dead_letter_or_not(ask: Ask, regi
         registry.finish(begun(registry), given, Outcome(job_id=job_id, state="failed", error=error.info))
         shown = ask("dead", "show", job_id)
         assert error.code in shown.stdout
-        assert ("no dead letter" in shown.stderr) != is_listed
+        assert ("not a dead letter" in shown.stderr) != is_listed
 
 
 @pytest.mark.parametrize(

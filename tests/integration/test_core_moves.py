@@ -178,7 +178,7 @@ def test_what_others_have_put_in_a_records_place_holds_up_no_recovery(registry: 
     assert registry.heartbeat("holder", "", strange).answers == ("gone", "gone")
     assert reclaimed(registry).requeued == (given.id,)
     assert (client.zcard(keys.leases()), client.zcard(keys.delayed())) == (0, 0)
-    assert check(registry) == ["job:string is no hash: something else than ocrqueue has written it"]
+    assert check(registry) == ["job:string is not a hash: another program has written it"]
     client.delete(keys.record("string"))
 
 

@@ -72,7 +72,7 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
     first, *others = run_checks(Question(engine, load_settings()))
     assert first.told == (told,)
     assert {finding.verdict for finding in others} == {"left out"}
-    with pytest.raises(EngineUnavailable, match="is not whole") as raised:
+    with pytest.raises(EngineUnavailable, match="is not complete") as raised:
         discovery.make_engine(engine, load_settings())
     assert f"engine check {engine}" in raised.value.info.remedy
 
@@ -80,11 +80,11 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
 @pytest.mark.parametrize(
     ("engine", "check", "told"),
     [
-        ("loose", "options", "takes an option that there is not"),
-        ("forgetful", "info", "ValidationError of EngineInfo (version: Field required)"),
-        ("polyglot", "languages", "takes a language that languages() does not name"),
+        ("loose", "options", "accepts an unknown option"),
+        ("forgetful", "info", "ValidationError of EngineInfo (version is missing)"),
+        ("polyglot", "languages", "accepts a language that languages() does not name"),
         ("percent", "printed page", "less than or equal to 1"),
-        ("boxless", "printed page", "ValidationError of Word (bbox: Field required)"),
+        ("boxless", "printed page", "ValidationError of Word (bbox is missing)"),
         ("scaled", "printed page", "words lie where nothing is printed"),
         ("tiny", "odd pages", "a page of 1 x 1 pixel: engine.failed: tiny raised ZeroDivisionError."),
         ("first", "several pages", "1 results for 3 pages"),
@@ -126,7 +126,7 @@ def test_the_pytest_plugin_has_a_test_for_each_check(
     outcomes = done.parseoutcomes()
     assert outcomes["failed"] + outcomes["passed"] + outcomes.get("skipped", 0) == len(NAMES)
     assert outcomes["passed"]
-    done.stdout.fnmatch_lines(["*EngineInfo (version: Field required)*"])
+    done.stdout.fnmatch_lines(["*EngineInfo (version is missing)*"])
 
 
 def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
@@ -143,13 +143,13 @@ def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
         status = queue.submit(SAMPLE, engine="boxless", cache=False).wait(100)
         assert status.error is not None
         assert status.error.code == "engine.failed"
-        assert "ValidationError of Word (bbox: Field required)" in status.error.message
+        assert "ValidationError of Word (bbox is missing)" in status.error.message
         assert queue.submit(SAMPLE, engine="null", cache=False).result(timeout=100).pages
-        wait_until(lambda: "EngineInfo (version: Field required)" in running.log.read_text(), 100, "the log names it")
+        wait_until(lambda: "EngineInfo (version is missing)" in running.log.read_text(), 100, "the log names it")
         assert running.alive()
 
 
 def test_a_worker_says_what_its_engine_lacks_and_does_not_start() -> None:
     done = CliRunner().invoke(main, ["--engine", "nameless"])
     assert done.exit_code == 2
-    assert "Engine 'nameless' is not whole: Nameless has no `name`" in done.output
+    assert "Engine 'nameless' is not complete: Nameless has no `name`" in done.output

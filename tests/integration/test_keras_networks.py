@@ -192,7 +192,7 @@ def test_weights_that_compute_no_numbers_are_refused(model: Model, tmp_path: Pat
     with h5py.File(path, "r+") as weights:
         weights["conv_cls.8/conv_cls.8/bias:0"][:] = np.nan
     broken = Model(model.manifest, tmp_path, "tensorflow", path, model.recognizer)
-    with pytest.raises(EngineModelInvalid, match="no text and link maps"):
+    with pytest.raises(EngineModelInvalid, match="does not compute text and link maps"):
         make_networks(broken, load_settings(), CPU)
 
 
@@ -289,12 +289,12 @@ def test_without_tf2onnx_the_remedy_is_the_extra(model: Model, tmp_path: Path, m
 
 
 def test_files_that_are_no_such_onnx_are_refused(exported: Model, tmp_path: Path) -> None:
-    with pytest.raises(EngineModelInvalid, match="is no model for ONNX Runtime"):
+    with pytest.raises(EngineModelInvalid, match="is not a model for ONNX Runtime"):
         OnnxNetworks(with_weights(exported, tmp_path, "detector.onnx", b"no protobuf"), CPU, 1)
-    with pytest.raises(EngineModelInvalid, match="does not go from pictures"):
+    with pytest.raises(EngineModelInvalid, match="does not turn pictures"):
         OnnxNetworks(with_weights(exported, tmp_path, "detector.onnx", exported.recognizer.read_bytes()), CPU, 1)
     twice = Model(exported.manifest, exported.folder, "onnx", exported.detector, exported.detector)
-    with pytest.raises(EngineModelInvalid, match="does not go from pictures"):
+    with pytest.raises(EngineModelInvalid, match="does not turn pictures"):
         OnnxNetworks(twice, CPU, 1)
 
 

@@ -142,7 +142,7 @@ def test_where_no_replica_has_them_the_jobs_are_queued_and_the_app_is_told(setti
     asking = settings.model_copy(update={"submit_replicas": 2, "submit_replicas_timeout_s": 0.05})
     with OcrQueue(asking) as queue:
         jobs = [Job(image=IMAGE) for _ in range(501)]
-        with pytest.raises(NotReplicated, match="501 jobs are queued, and 0 of the 2 replicas") as error:
+        with pytest.raises(NotReplicated, match="501 jobs are queued, but only 0 of 2 replicas") as error:
             queue.submit_many(jobs)
         assert [job.id for job in error.value.submitted] == [job.id for job in jobs]
         assert {job.status().state for job in error.value.submitted} == {"queued"}

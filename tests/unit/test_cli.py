@@ -86,7 +86,7 @@ def test_every_error_has_an_exit_status_and_jobs_the_one_that_weighs_most() -> N
 
 def test_a_wrong_setting_is_one_line_and_an_exit_status() -> None:
     result = invoke("queues", status=2, OCRQUEUE_REDIS_URL="http://:hush@host")
-    assert result.stderr.startswith("error: settings.invalid: redis_url: ")
+    assert result.stderr.startswith("error: settings.invalid: redis_url must ")
     assert "hush" not in result.output
 
 

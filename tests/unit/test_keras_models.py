@@ -359,7 +359,7 @@ def test_check_tells_what_a_model_is(tmp_path: Path) -> None:
         "about": "Digits and a few letters.",
         "languages": "eng, kor",
         "characters": "0123456789abc",
-        "case": "all is written in lower case",
+        "case": "writes only lower case",
         "detector": "vgg, channels divided by 8",
         "recogniser": "words as 31 x 200 pixels, grey, with spatial transformer",
         "runtimes": "tensorflow, onnx",

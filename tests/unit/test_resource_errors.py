@@ -82,7 +82,7 @@ def test_a_disk_full_before_the_first_byte_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
-    with pytest.raises(WorkerDiskFull, match="no folder"), exhaustion_as_errors(), save(text_picture("x")):
+    with pytest.raises(WorkerDiskFull, match="no writable folder"), exhaustion_as_errors(), save(text_picture("x")):
         pass
 
 

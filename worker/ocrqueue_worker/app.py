@@ -128,7 +128,7 @@ def _check_settings(**_: Any) -> None:
 
 
 def _prepare_storage(**_: Any) -> None:
-    """Before there are threads: a child that is forked while one of them imports waits for that import for ever."""
+    """Before there are threads: a child that is forked while one of them imports waits for that import forever."""
     with suppress(SettingsInvalid):
         open_storage(process_settings()).prepare()
 

@@ -20,8 +20,10 @@ from ocrqueue.errors import FilterInvalid
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.argument("action", type=click.Choice(["close", "cancel"]), required=False, metavar="[close|cancel]")
-@click.option("--tenant", default=NO_NAME, metavar="NAME", help=f"Whose it is; {NO_NAME}: of jobs without a tenant.")
-@click.option("--reply-to", metavar="QUEUE", help="With close: Celery queue that is told when the last job has ended.")
+@click.option("--tenant", default=NO_NAME, metavar="NAME", help=f"The batch's tenant; {NO_NAME}: none.")
+@click.option(
+    "--reply-to", metavar="QUEUE", help="With close: Celery queue that gets a message when the last job has ended."
+)
 @click.option("--wait", "-w", is_flag=True, help="Wait until all its jobs have ended.")
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time; waits.")
 @json_option
@@ -38,7 +40,7 @@ def batch(
 ) -> None:
     """Show a batch's jobs by state, close it, or cancel its jobs.
 
-    Jobs come into it by `ocrqueue submit --batch NAME`, until it is closed. With --wait, the exit status tells how they
+    `ocrqueue submit --batch NAME` adds jobs until it is closed. With --wait, the exit status says how they
     ended. With --json, one object. `ocrqueue list --batch NAME` shows its jobs one by one.
     """
     if reply_to is not None and action != "close":

@@ -20,7 +20,7 @@ _EVERY_S: Final = 5.0
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Remove nothing, and say what would be.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing, and say what would be removed.")
 @click.option(
     "--older-than",
     type=Duration(LEAST_AGE_S),
@@ -31,11 +31,11 @@ _EVERY_S: Final = 5.0
 @click.option("--lifecycle", is_flag=True, help="Only print rules for an S3 bucket that does the same by age.")
 @json_option
 def clean(dry_run: bool, older_than: int | None, lifecycle: bool, as_json: bool) -> None:
-    """Remove from storage what nobody needs any more.
+    """Remove files that nobody needs any more from storage.
 
-    That is what jobs have stored whose records have expired, and uploaded images to which no record has referred for
-    an hour. Jobs may run meanwhile, and several may clean at once; interrupted, it is started again. Run it by a
-    timer, once a day or so, with credentials that may delete results/ and inputs/. With --json, one object.
+    These are the files of jobs whose records have expired, and uploaded images to which no record has referred for an
+    hour. Jobs may run meanwhile, and several may clean at once. If it is interrupted, start it again. Run it by a
+    timer, about once a day, with credentials that may delete results/ and inputs/. With --json, one object.
     """
     settings = load_settings()
     if lifecycle:

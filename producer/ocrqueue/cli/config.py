@@ -20,8 +20,8 @@ _PREFIX = "OCRQUEUE_"
 def config(changed: bool, as_json: bool) -> None:
     """Show the settings in effect.
 
-    They come from OCRQUEUE_* variables, then from .env in this folder. Passwords are masked; `*` marks what differs
-    from the default. With --json, one object: name -> value, default and changed.
+    They come from OCRQUEUE_* variables, then from .env in this folder. Passwords are masked; `*` marks values that
+    differ from the default. With --json, one object: name -> value, default and changed.
     """
     settings = load_settings()
     values = settings.masked()

@@ -28,12 +28,12 @@ _LONGEST_PART = 100
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder for the PNG files; made if it is missing.",
+    help="Folder for the PNG files; created if it is missing.",
 )
 @json_option
 @click.pass_context
 def crops(context: click.Context, job_id: str, folder: Path, as_json: bool) -> None:
-    """Download the picture of every word.
+    """Download a picture of each word.
 
     Each becomes WORD_ID-TEXT.png in the folder. With --json, one object a line: id, text, confidence and file.
     """

@@ -21,14 +21,14 @@ from ocrqueue.errors import JobNotFailed, JobUnknown
 def dead() -> None:
     """Look at failed jobs, and queue them again.
 
-    A job that failed for a reason that may pass (its worker was killed, an engine broke, storage was away) is kept as
-    a dead letter for OCRQUEUE_DEAD_LETTER_TTL_S seconds. One whose image or options are at fault is none, and can be
-    replayed all the same, once the cause is gone: `ocrqueue list --state failed` shows all.
+    A job that failed for a reason that may pass (its worker was killed, an engine broke, storage was away) is kept as a
+    dead letter for OCRQUEUE_DEAD_LETTER_TTL_S seconds. A job whose image or options are at fault is not a dead letter,
+    but can be replayed too, once the cause is gone: `ocrqueue list --state failed` shows all.
     """
 
 
 @dead.command("list")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most this many, the newest.")
 @json_option
 def list_(limit: int, as_json: bool) -> None:
     """List dead letters, the newest first.
@@ -72,7 +72,7 @@ def show(job_id: str, as_json: bool) -> None:
         return
     print_status(letter)
     if not is_listed:
-        say("no dead letter: its image or options are at fault, or it was dropped; it can be replayed all the same")
+        say("not a dead letter: its image or options are at fault, or it was dropped; you can replay it all the same")
     for number, outcome in enumerate(letter.history, 1):
         error = outcome.error
         told = f"before replay {number}: {outcome.state}" + (f", {error.code}: {error.message}" if error else "")
@@ -90,7 +90,7 @@ def replay(
 ) -> None:
     """Queue failed jobs again, under their ids: dead letters, and any other failure.
 
-    By id, or all that the filters mean: `--code language.missing`. `-` reads ids from stdin. With --json, one object a
+    Give ids, or filters such as `--code language.missing`. `-` reads ids from stdin. With --json, one object a
     line.
     """
     asked = wanted(given)
@@ -116,7 +116,7 @@ def replay(
 def drop(
     context: click.Context, /, ids: tuple[str, ...], all_jobs: bool, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
-    """Take dead letters off the list: by id, or all that the filters mean.
+    """Take dead letters off the list: give ids, or filters.
 
     Their records stay, and can be replayed. `-` reads ids from stdin. With --json, one object a line.
     """

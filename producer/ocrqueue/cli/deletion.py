@@ -30,7 +30,7 @@ def delete(
 ) -> None:
     """Delete jobs with their results, crops and images.
 
-    For good: record, result, crops, and the uploaded image if no other job has it. By id, or all that the filters mean.
+    Removes record, result, crops, and the uploaded image if no other job uses it, for good. Give ids, or filters mean.
     A job at work is cancelled first, and waited for. That an id has ended is remembered, and nothing else. `-` reads
     ids from stdin. With --json, one object a line.
     """

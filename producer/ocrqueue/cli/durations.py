@@ -27,7 +27,7 @@ class Duration(click.ParamType[int]):
             return value
         found = re.fullmatch(r"(\d{1,9})([smhd])", str(value))
         if found is None:
-            self.fail(f"{value!r} is no length of time such as 90s, 30m, 12h or 7d.", param, ctx)
+            self.fail(f"{value!r} is not a length of time such as 90s, 30m, 12h or 7d.", param, ctx)
         seconds = int(found[1]) * _SECONDS[found[2]]
         if seconds < self._least_s:
             self.fail(f"{value} is less than {self._least_s} s.", param, ctx)

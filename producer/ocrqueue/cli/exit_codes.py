@@ -35,8 +35,8 @@ MEANINGS: Final[Mapping[ExitStatus, str]] = MappingProxyType(
         ExitStatus.UNAVAILABLE: "Redis or the storage does not answer, or refuses access.",
         ExitStatus.CANCELLED: "The job was cancelled.",
         ExitStatus.PARTIAL: "There is a result, but some pages could not be read.",
-        ExitStatus.FULL: "The queue is full, or a tenant's limit reached: some images, or all, are not queued.",
-        ExitStatus.NOT_REPLICATED: "The images are queued, and fewer replicas of Redis have them than are asked for.",
+        ExitStatus.FULL: "The queue is full, or a tenant has reached its limit: some images, or all, are not queued.",
+        ExitStatus.NOT_REPLICATED: "The images are queued, but fewer replicas of Redis have them than you asked for.",
         ExitStatus.INTERRUPTED: "Interrupted by Ctrl-C; submitted jobs go on.",
         ExitStatus.BROKEN_PIPE: "The reader of the output has gone away.",
     }

@@ -56,7 +56,7 @@ def filter_options(*, states: bool) -> Callable[[Any], Any]:
                 "--since",
                 type=Since(),
                 metavar="TIME",
-                help="Jobs submitted, or ended if they have, since then: 90m, 12h, 7d, or 2026-05-01T12:00.",
+                help="Jobs submitted, or if ended, ended since: 90m, 12h, 7d, or 2026-05-01T12:00.",
             ),
         ]
         for option in reversed(options):
@@ -92,7 +92,7 @@ def described(what: Mapping[str, Any]) -> str:
 
 def bulk_options(command: Any) -> Any:
     command = click.option("--dry-run", is_flag=True, help="Count them, and change nothing.")(command)
-    return click.option("--all", "all_jobs", is_flag=True, help="All jobs, where no filter is given.")(command)
+    return click.option("--all", "all_jobs", is_flag=True, help="All jobs, if no filter is given.")(command)
 
 
 def wanted(given: dict[str, Any]) -> Wanted:
@@ -106,7 +106,7 @@ def check_choice(ids: Sequence[str], asked: Wanted, *, all_jobs: bool, dry_run: 
     if bool(ids) == (bool(asked) or all_jobs):
         raise click.UsageError("Give ids, or filters, or --all.")
     if ids and dry_run:
-        raise click.UsageError("--dry-run counts what filters mean, or --all.")
+        raise click.UsageError("--dry-run needs filters, or --all.")
 
 
 def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool, as_json: bool) -> BulkResult:
@@ -130,7 +130,7 @@ def act(action: Act, asked: Wanted, done: str, *, all_jobs: bool, dry_run: bool,
         jobs = f"{result.jobs} job{'' if result.jobs == 1 else 's'}"
         click.echo(f"{jobs} would be {done}" if dry_run else f"{jobs} {done}")
         if result.still_running:
-            say(f"{_jobs(result.still_running)} running yet; the same command deletes them later")
+            say(f"{_jobs(result.still_running)} still running; the same command deletes them later")
     say_left_in_storage(result)
     return result
 

@@ -23,7 +23,7 @@ _TENANTS_SHOWN: Final = 10
 @click.command()
 @json_option
 def queues(as_json: bool) -> None:
-    """Show what waits, and who takes from it.
+    """Show the queues, and the workers that take from them.
 
     `waiting` counts what no worker has taken yet, `by name` the messages of Celery apps that are to become jobs in a
     moment, `jobs/min` the jobs of the engine that ended lately; `empty in` is when the queue should be empty at that
@@ -60,7 +60,7 @@ def queues(as_json: bool) -> None:
         if lane.waiting and not lane.workers and not lane.paused:
             say(f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}")
     if any(lane.foreign for lane in lanes) and not any(lane.workers for lane in lanes):
-        say("messages by name become jobs once a worker is up, or by: ocrqueue reconcile")
+        say("messages by name become jobs when a worker is up, or by: ocrqueue reconcile")
     _say_full(lanes)
 
 
@@ -81,7 +81,7 @@ def _say_full(lanes: list[QueueInfo]) -> None:
         waiting[lane.engine] += lane.waiting
     for engine, limit in {lane.engine: lane.limit for lane in lanes}.items():
         if limit is not None and waiting[engine] >= limit:
-            say(f"{engine} takes no more jobs: {waiting[engine]} wait, and {limit} may (OCRQUEUE_MAX_QUEUE_LENGTH)")
+            say(f"{engine}'s queue is full: {waiting[engine]:,} of {limit:,} jobs (OCRQUEUE_MAX_QUEUE_LENGTH)")
 
 
 @click.command()

@@ -30,8 +30,8 @@ _EVERY_S: Final = 10.0
 def intake(url: str, queues: tuple[str, ...], once: bool, as_json: bool) -> None:
     """Take in jobs that were sent by name to RabbitMQ.
 
-    URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS. Without it OCRQUEUE_INTAKE_URL is taken, where a
-    password is not seen among the processes. Messages are those of Celery's send_task, in the queues ocr.ENGINE,
+    URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS. Without it OCRQUEUE_INTAKE_URL is used, which
+    keeps the password out of the list of processes. Messages are those of Celery's send_task, in the queues ocr.ENGINE,
     ocr.ENGINE.high and ocr.ENGINE.low. Each is acknowledged once it is a job. It goes on until SIGTERM or Ctrl-C,
     through outages of either side; any number may run beside each other. With --json, one object for each report.
     """

@@ -79,7 +79,7 @@ def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as
     """Wait until jobs have ended.
 
     `-` reads ids from stdin: `ocrqueue submit *.png | ocrqueue wait -`. With --json, one object a line, as they end.
-    The exit status tells how they ended.
+    The exit status says how they ended.
     """
     job_ids = expand_ids(ids, sys.stdin)
     with OcrQueue() as queue:
@@ -108,7 +108,7 @@ def cancel(
 ) -> None:
     """Stop jobs.
 
-    By id, or all that the filters mean. A queued job is cancelled at once, a running one stops at its next step, one
+    Give ids, or filters. A queued job is cancelled at once, a running one stops at its next step, one
     that has ended stays as it is. `-` reads ids from stdin. With --json, one object a line: id and state after it.
     """
     missing = False
@@ -143,7 +143,7 @@ _CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at it
 
 
 def _why_unknown(queue: OcrQueue, job_id: str) -> ErrorInfo:
-    """Of a job without a record: that it has ended, or was deleted, may still be remembered."""
+    """For a job without a record. Redis may still remember that it has ended, or was deleted."""
     return queue.registry.why_unknown(job_id).info
 
 

@@ -16,14 +16,15 @@ from ocrqueue.core.job_filter import JobFilter
 
 @click.command("list")
 @filter_options(states=True)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="So many a page.")
-@click.option("--after", metavar="CURSOR", help="The page after the one that named this as its next.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Jobs on a page.")
+@click.option("--after", metavar="CURSOR", help="Show the next page: the id that the page before printed.")
 @json_option
 def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
     """List jobs by tag, tenant, batch, state, error and time.
 
-    Those at work come first, then those that have ended, each the newest first. Filters add up; --state may be given
-    several times. A full page ends with how to get the next, on stderr. With --json, one object: `jobs` and `next`.
+    Jobs that have not ended come first, then those that have, both with the newest first. A job must match all filters;
+    --state may be given several times. A full page ends with how to get the next, on stderr. With --json, one object:
+    `jobs` and `next`.
     """
     asked = wanted(given)
     with OcrQueue() as queue:
@@ -78,7 +79,9 @@ def history(context: click.Context, job_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="The newest so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most this many, the newest."
+)
 @json_option
 def audit(limit: int, as_json: bool) -> None:
     """Show what was done to many jobs at once, or to workers.

@@ -28,7 +28,7 @@ _TAIL_LINES = 15
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("ocrqueue-data"),
     show_default=True,
-    help="Folder for queue, results and logs; used again, it goes on where it ended.",
+    help="Folder for queue, results and logs; if you use it again, the system goes on where it ended.",
 )
 @click.option("--http/--no-http", default=None, help="Serve HTTP, to this machine only.  [if it is installed]")
 @click.option("--port", type=click.IntRange(0, 65535), help="For HTTP; 0: any.  [8787, or the next that is free]")
@@ -69,7 +69,7 @@ def _keep_up(system: LocalSystem, data: Path, as_json: bool) -> None:
         while system.workers:
             system.check()
             for engine in system.drained[told:]:
-                say(f"the {engine} worker was told to end, and has")
+                say(f"the {engine} worker has ended, as it was told to")
             told = len(system.drained)
             if system.workers:
                 time.sleep(_CHECK_S)

@@ -25,9 +25,9 @@ from ocrqueue.client import OcrQueue
 def metrics(port: int, host: str, once: bool) -> None:
     """Serve the queues' metrics to Prometheus.
 
-    What waits, who works and what it costs. One is enough for an installation. Redis is asked at each scrape; while it
-    does not answer, there is ocrqueue_up 0. /queues has what waits for which engine as JSON, for an autoscaler.
-    Ends at SIGTERM or Ctrl-C. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
+    They are about queues, workers and costs. One server is enough for an installation. Redis is asked at each scrape;
+    while it does not answer, there is ocrqueue_up 0. /queues has what waits for which engine as JSON, for an
+    autoscaler. Ends at SIGTERM or Ctrl-C. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
     """
     try:
         from prometheus_client import generate_latest, start_http_server

@@ -42,7 +42,7 @@ def overlay(
 ) -> None:
     """Draw the words on the picture that was read.
 
-    Of several pages each becomes a file of its own, NAME-p001.png and so on; a file that ends in .html or .pdf has all
+    Each of several pages becomes a file of its own, NAME-p001.png and so on; a file that ends in .html or .pdf has all
     pages. With --json, one object a line: page and file.
     """
     from ocrqueue.document.formats.overlay import draw_overlay, open_page
@@ -102,7 +102,7 @@ def _check_format(path: Path) -> None:
     # reading the extensions loads Pillow's plugins, which know what they can write
     format_name = Image.registered_extensions().get(path.suffix.lower())
     if format_name not in Image.SAVE:
-        raise click.UsageError(f"{path.name!r} does not end as a picture that can be written: try .png.")
+        raise click.UsageError(f"{path.name!r} does not have the ending of a picture that can be written: try .png.")
 
 
 def _page_file(target: Path, number: int) -> Path:

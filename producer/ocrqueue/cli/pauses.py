@@ -35,7 +35,7 @@ def _names(command: Any) -> Any:
 def pause(
     engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...], reason: str, as_json: bool
 ) -> None:
-    """Have nothing more taken of engines, lanes or tenants.
+    """Take no more jobs of engines, lanes or tenants.
 
     Jobs can be submitted all the same, and wait; what workers have begun ends. Without an option, shows what is paused.
     With --json, one array of that.
@@ -52,7 +52,7 @@ def pause(
 @_names
 @click.option("--all", "everything", is_flag=True, help="All that is paused.")
 def resume(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...], everything: bool) -> None:
-    """Have paused engines, lanes or tenants taken again.
+    """Take jobs of paused engines, lanes or tenants again.
 
     It goes on in the order in which it would have without the pause. An engine's lanes that were paused by themselves
     stay so.
@@ -68,7 +68,7 @@ def resume(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str,
 
 def _named(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...]) -> Named:
     if "" in (*engines, *lanes, *tenants):
-        raise PauseInvalid("An empty name was given.", remedy=f"{NO_NAME} stands for jobs without a tenant.")
+        raise PauseInvalid("The name is empty.", remedy=f"{NO_NAME} stands for jobs without a tenant.")
     return [
         *({"engine": name} for name in engines),
         *({"lane": name} for name in lanes),

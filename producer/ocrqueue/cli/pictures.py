@@ -42,7 +42,7 @@ def picture_read(queue: OcrQueue, job_id: str, document: Document, local_image: 
     """The bytes that the job read. Raises SourceInvalid where they are others, and as original_picture does."""
     picture = local_image.read_bytes() if local_image else original_picture(queue, job_id, document)
     if document.input.sha256 is None:
-        say("warning: the engine has fetched the picture itself: whether this is the same one is not known")
+        say("warning: the engine fetched the picture itself, so this may be a different one")
         return picture
     if hashlib.sha256(picture).hexdigest() != document.input.sha256:
         raise SourceInvalid(

@@ -29,25 +29,25 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "history": ("ocrqueue.cli.listing:history", "Show every attempt at a job."),
         "cancel": ("ocrqueue.cli.jobs:cancel", "Stop jobs."),
         "delete": ("ocrqueue.cli.deletion:delete", "Delete jobs with their results, crops and images."),
-        "crops": ("ocrqueue.cli.crops:crops", "Download the picture of every word."),
+        "crops": ("ocrqueue.cli.crops:crops", "Download a picture of each word."),
         "overlay": ("ocrqueue.cli.overlay:overlay", "Draw the words on the picture that was read."),
-        "queues": ("ocrqueue.cli.installation:queues", "Show what waits, and who takes from it."),
+        "queues": ("ocrqueue.cli.installation:queues", "Show the queues, and the workers that take from them."),
         "engines": ("ocrqueue.cli.installation:engines", "Show the engines: workers, queues, pace and cost."),
         "tenants": ("ocrqueue.cli.tenants:tenants", "Show tenants that wait, and set their shares and limits."),
         "usage": ("ocrqueue.cli.usage:usage", "Show what tenants have used: jobs, pages, processor time, bytes, cost."),
         "keys": ("ocrqueue.cli.keys:keys", "Make, show and revoke the gateway's API keys."),
         "workers": ("ocrqueue.cli.workers:workers", "Show the live workers, and drain some."),
-        "pause": ("ocrqueue.cli.pauses:pause", "Have nothing more taken of engines, lanes or tenants."),
-        "resume": ("ocrqueue.cli.pauses:resume", "Have paused engines, lanes or tenants taken again."),
+        "pause": ("ocrqueue.cli.pauses:pause", "Take no more jobs of engines, lanes or tenants."),
+        "resume": ("ocrqueue.cli.pauses:resume", "Take jobs of paused engines, lanes or tenants again."),
         "top": ("ocrqueue.cli.top:top", "Watch workers, queues and errors live."),
         "metrics": ("ocrqueue.cli.metrics:metrics", "Serve the queues' metrics to Prometheus."),
         "dead": ("ocrqueue.cli.dead_letters:dead", "Look at failed jobs, and queue them again."),
         "watch": ("ocrqueue.cli.watch:watch", "Submit what arrives in a folder or a bucket, and move it away."),
         "webhooks": ("ocrqueue.cli.webhooks:webhooks", "Tell URLs when jobs have ended, and see what became of it."),
         "audit": ("ocrqueue.cli.listing:audit", "Show what was done to many jobs at once, or to workers."),
-        "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue again what is lost, take in what came by name."),
+        "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue lost jobs again, take in messages by name."),
         "intake": ("ocrqueue.cli.intake:intake", "Take in jobs that were sent by name to RabbitMQ."),
-        "clean": ("ocrqueue.cli.clean:clean", "Remove from storage what nobody needs any more."),
+        "clean": ("ocrqueue.cli.clean:clean", "Remove files that nobody needs any more from storage."),
         "check": ("ocrqueue.cli.check:check", "Say whether the queue's keys agree with each other."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
         "config": ("ocrqueue.cli.config:config", "Show the settings in effect."),
@@ -142,8 +142,8 @@ def _fault_of_redis(error: Exception) -> OcrQueueError | None:
 def program() -> None:
     """Read the text of images through a queue of OCR workers.
 
-    Settings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts all
-    that is needed on this machine.
+    Settings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts
+    everything needed on this machine.
     """
 
 

@@ -27,9 +27,9 @@ from ocrqueue.storage import open_storage
 @click.option("--loop", is_flag=True, help="Go on until SIGTERM or Ctrl-C.")
 @json_option
 def reconcile(loop: bool, as_json: bool) -> None:
-    """Queue again what is lost, take in what came by name.
+    """Queue lost jobs again, take in messages by name.
 
-    What lost workers had in hand goes back to its place, pauses that are over end, messages of Celery apps become jobs,
+    Jobs of lost workers go back to their places, delays that are over end, messages of Celery apps become jobs,
     some hundred a round, and what jobs without a result have stored is removed. Every worker does so too, in turn with
     the others: this is for the time when no worker is up. Where nobody has done so for a while, workers are given
     OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do no harm. With --json, one object a
@@ -88,4 +88,4 @@ def _report(found: Reclaimed, taken_in: Mapping[str, int], as_json: bool, *, alw
     for what, count in taken_in.items():
         click.echo(f"{count} messages by name  {what.replace('_', ' ')}")
     if not any(named.values()) and not taken_in:
-        say("nothing that is lost is due")
+        say("no lost job is due")

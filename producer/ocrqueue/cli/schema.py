@@ -18,6 +18,6 @@ _MODELS: dict[str, type[BaseModel]] = {"job": Job, "document": Document}
 def schema(name: str) -> None:
     """Print the JSON Schema of a job or document.
 
-    `job` is what stands in a message, `document` what stands in result.json.
+    `job` is for messages, `document` for result.json.
     """
     click.echo(json.dumps(json_schema(_MODELS[name]), indent=2))

@@ -69,12 +69,14 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", shell_complete=_complete_image)
-@click.option("--engine", "-e", help="Engine that reads; auto: one is chosen.  [default: OCRQUEUE_DEFAULT_ENGINE]")
+@click.option(
+    "--engine", "-e", help="Engine that reads the image; auto chooses one.  [default: OCRQUEUE_DEFAULT_ENGINE]"
+)
 @click.option(
     "--fallback",
     multiple=True,
     metavar="ENGINE",
-    help="Goes on with what the engine is not sure of: a,b or repeated.",
+    help="Engines that read again what the first is not sure of: a,b or repeated.",
 )
 @click.option("--compare", multiple=True, metavar="ENGINE", help="Engines that each read the image: a,b or repeated.")
 @click.option(
@@ -91,19 +93,19 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: archive]")
 @click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
-@click.option("--tenant", metavar="NAME", help="Whose jobs they are: tenants share the lanes by weight.")
+@click.option("--tenant", metavar="NAME", help="Tenant of the jobs: tenants share the lanes by weight.")
 @click.option("--tag", help="Free text of your own, kept with the job.")
-@click.option("--batch", metavar="NAME", help="Put them into this batch of the tenant: `ocrqueue batch` shows it.")
-@click.option("--close", "close_batch", is_flag=True, help="Close the batch once all are queued.")
+@click.option("--batch", metavar="NAME", help="Put the jobs into this batch of the tenant: `ocrqueue batch` shows it.")
+@click.option("--close", "close_batch", is_flag=True, help="Close the batch when all jobs are queued.")
 @click.option("--idempotency-key", metavar="KEY", help="Submissions with the same key are one job. One image only.")
-@click.option("--reply-to", metavar="QUEUE", help="Celery queue that is told when the job has ended.")
-@click.option("--webhook", metavar="URL", help="Is sent the job's summary, signed, when it has ended.")
+@click.option("--reply-to", metavar="QUEUE", help="Celery queue that gets a message when the job has ended.")
+@click.option("--webhook", metavar="URL", help="URL that gets the job's summary, signed, when the job has ended.")
 @click.option(
     "--time-limit",
     "time_limit_s",
     type=click.IntRange(1, 86_400),
     metavar="SECONDS",
-    help="End a job as engine.timeout after so long.  [default: the engine's limit]",
+    help="End a job as engine.timeout after this time.  [default: the engine's limit]",
 )
 @click.option(
     "--outputs",
@@ -112,12 +114,14 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     help="Store what was read in this format too, beside the result: pdf,alto or repeated.",
 )
 @click.option(
-    "--dpi", type=click.IntRange(50, 1200), help="At which pages of a PDF that are no scans are drawn.  [default: 300]"
+    "--dpi",
+    type=click.IntRange(50, 1200),
+    help="Resolution at which pages of a PDF are drawn, except scans.  [default: 300]",
 )
 @click.option(
     "--existing-text",
     type=click.Choice(get_args(ExistingText)),
-    help="Of text that a PDF holds already: read the page anyway, use the text, or use it where it is sound.  "
+    help="If a PDF holds text already: read the page anyway, use the text, or use it if it is sound.  "
     "[default: read_anyway]",
 )
 @click.option("--pages", metavar="RANGES", help="Pages of a document, such as 1-3,7,10-.  [default: all]")
@@ -125,7 +129,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
-    help="Of a page that is cut off, read what is there.  [default: refuse]",
+    help="If a page is cut off, read what is there.  [default: refuse]",
 )
 @click.option(
     "--prepare",
@@ -190,12 +194,12 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
 
 
 def _preparation(value: str | None) -> str | list[str] | None:
-    """Of the option --prepare."""
+    """The value of the option --prepare."""
     if value is None or value in ("auto", "none", "always"):
         return value
     steps = [step.strip() for step in value.split(",")]
     if unknown := [step for step in steps if step not in PREPARATION_STEPS]:
-        raise click.BadParameter(f"{unknown[0]!r} is none of auto, none, always, {', '.join(PREPARATION_STEPS)}.")
+        raise click.BadParameter(f"{unknown[0]!r} is not one of auto, none, always, {', '.join(PREPARATION_STEPS)}.")
     return steps
 
 

@@ -25,9 +25,9 @@ _MOST: Final = 1000.0
 def tenants(context: click.Context, as_json: bool) -> None:
     """Show tenants that wait, and set their shares and limits.
 
-    A lane's turns go round among the tenants that wait there, by weight: one of weight 3 has three jobs taken for each
-    of another with 1, which is what all have that were given none. `-` stands for jobs without a tenant. Of each lane
-    the first 100 tenants are shown. With --json, one array.
+    Tenants that wait in a lane take turns, by weight: of a tenant with weight 3, three jobs are taken for each job of a
+    tenant with weight 1, the default. `-` stands for jobs without a tenant. The first 100 tenants of each lane are
+    shown. With --json, one array.
     """
     if context.invoked_subcommand is not None:
         return

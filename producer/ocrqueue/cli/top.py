@@ -29,7 +29,7 @@ from ocrqueue.settings.redis_url import place_of
 @click.option(
     "--interval", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds between two frames."
 )
-@click.option("--once", is_flag=True, help="Print one frame, and end; so too where the output is no terminal.")
+@click.option("--once", is_flag=True, help="Print one frame, and end; the default if the output is not a terminal.")
 @click.option(
     "--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Write one frame as a picture, and end."
 )

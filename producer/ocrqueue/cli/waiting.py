@@ -36,7 +36,7 @@ def wait_for(
     except (OcrQueueError, OSError, KeyboardInterrupt) as stop:
         left = [job_id for job_id in job_ids if job_id not in ended]
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-        say(f"not ended, and they go on: {' '.join(left[:_NAMED])}{more}")
+        say(f"not ended; these jobs go on: {' '.join(left[:_NAMED])}{more}")
         if on_end is not None and isinstance(stop, JobWaitTimeout):
             for status in filter(None, queue.registry.statuses(left)):
                 on_end(status)

@@ -57,11 +57,11 @@ def workers(context: click.Context, as_json: bool) -> None:
     "wait_s",
     type=SECONDS,
     metavar="SECONDS",
-    help="Wait until they have ended, so long at most; exit status 4 where some have not.",
+    help="Wait for their end, at most this long; exit status 4 if some have not ended.",
 )
 @click.pass_context
 def drain(context: click.Context, names: tuple[str, ...], wait_s: float | None) -> None:
-    """Have workers end once their jobs have.
+    """End workers when their jobs have ended.
 
     They take nothing more, whatever started them; what they have begun ends, however long its limits let it take; then
     they end with exit status 0. They hear of it within OCRQUEUE_WORKER_HEARTBEAT_S.
@@ -74,7 +74,7 @@ def drain(context: click.Context, names: tuple[str, ...], wait_s: float | None) 
         while (left := _still_there(queue, left)) and time.monotonic() < begun + wait_s:
             time.sleep(_LOOK_EVERY_S)
     if left:
-        say(f"after {duration(wait_s)} there still: {', '.join(worker.name for worker in left)}")
+        say(f"after {duration(wait_s)} still there: {', '.join(worker.name for worker in left)}")
         context.exit(ExitStatus.TIMEOUT)
 
 

@@ -54,7 +54,7 @@ class Refusal:
         retry_after = self.retry_after_s(pending)
         when = f"room is expected in {retry_after} s" if self.rate else "none has ended in the last 5 minutes"
         return QueueFull(
-            f"{self.waiting} jobs wait for {self.engine}, and {self.limit} may; {when}.",
+            f"{self.engine}'s queue is full ({self.waiting:,} of {self.limit:,} jobs); {when}.",
             engine=self.engine,
             waiting=self.waiting,
             limit=self.limit,
@@ -144,7 +144,7 @@ class Admission:
         return bool(self.pending)
 
     def call(self) -> Arguments:
-        """Of SUBMIT, for the next of the pending jobs."""
+        """Arguments of SUBMIT, for the next of the pending jobs."""
         return self._arguments.submit(self.pending[: self._at_once])
 
     def settle(self, answer: list[Any], replicas: int) -> list[str]:
@@ -211,8 +211,8 @@ class Admission:
         if self._fewest_replicas >= self._replicas_wanted:
             return None
         return NotReplicated(
-            f"{self._queued} jobs are queued, and {self._fewest_replicas} of the {self._replicas_wanted} replicas that "
-            "were waited for have all of them.",
+            f"{self._queued} jobs are queued, but only {self._fewest_replicas} of {self._replicas_wanted} replicas "
+            "have all of them.",
             wanted=self._replicas_wanted,
             replicas=self._fewest_replicas,
         )

@@ -93,7 +93,7 @@ class AmqpIntake:
             try:
                 self._take_from_server(until_empty=False)
             except (IntakeUnavailable, BrokerUnavailable, NotReplicated) as error:
-                _log.warning("takes nothing in for now: %s", error)
+                _log.warning("cannot take messages in for now: %s", error)
                 pause_s = _PAUSES_S[0] if sum(self.became.values()) > before else _longer(pause_s)
                 self._stopped.wait(pause_s)
 
@@ -147,7 +147,7 @@ class AmqpIntake:
             except (BrokerUnavailable, NotReplicated) as error:
                 if until_empty:
                     raise
-                _log.warning("takes nothing in for now: %s", error)
+                _log.warning("cannot take messages in for now: %s", error)
                 _keep_alive(connection, pause_s)
                 pause_s = _longer(pause_s)
             else:
@@ -191,7 +191,7 @@ class AmqpIntake:
             entry = entry_of(message, queue)
         except Exception as error:
             # whatever a table of AMQP can hold that JSON cannot
-            _log.error("dropped what is no message from %s: %s in its headers", queue, type(error).__name__)
+            _log.error("dropped an invalid message from %s: %s in its headers", queue, type(error).__name__)
             became = "dropped"
         else:
             became = self._job_of(queue, entry)

@@ -63,7 +63,7 @@ def _rejects_one(connection: Any, name: str, take_in: TakeIn) -> bool:
                 if not is_undecodable(error):
                     raise
                 channel.basic_reject(tag, requeue=False)
-                _log.error("dropped what cannot be decoded from %s: %s", name, type(error).__name__)
+                _log.error("dropped a message that cannot be decoded from %s: %s", name, type(error).__name__)
                 return True
             if message is None or not take_in(name, message):
                 return False

@@ -25,7 +25,7 @@ class Attempt(BaseModel):
     route), replayed (it was the last before a replay, which was at `ended_at`), running, or the state in which the job
     or the page has ended."""
     number: int | None = None
-    """From 1; begins anew with a replay."""
+    """From 1; begins again with a replay."""
     page: int | None = None
     worker: str | None = None
     engine: str | None = None

@@ -29,7 +29,7 @@ _KEPT: Final = 1000
 _LONGEST_TEXT: Final = 300
 """A tag has less."""
 _FIELDS: Final = 3
-"""Of one action: what it was, what it has counted, how it ended."""
+"""One action: what it was, what it counted, how it ended."""
 
 
 class AuditEntry(BaseModel):
@@ -77,7 +77,7 @@ def begin_run(
 
 
 def note_action(arguments: ScriptArguments, action: Noted, filter_: Mapping[str, Any], who: str | None) -> Steps[None]:
-    """Of what is done already. It stands also where Redis is gone before it has a line of it."""
+    """Add a line for an action that is already done. The action stands even if Redis is gone before it has the line."""
     try:
         now_ms = yield from redis_ms()
         run = yield from begin_run(arguments, action, filter_, who or who_asks(), now_ms)

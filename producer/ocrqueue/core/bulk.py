@@ -58,11 +58,11 @@ class BulkResult:
 
     action: Action
     jobs: int
-    """How many it has changed itself, whatever others did meanwhile, or would change."""
+    """How many jobs it has changed itself, or would change, whatever others did meanwhile."""
     still_running: int = 0
-    """Of a deletion: jobs that were asked to stop, and had not in time. The same call deletes them later."""
+    """For a deletion: jobs that were asked to stop, but did not in time. The same call deletes them later."""
     left_in_storage: int = 0
-    """Of a deletion: jobs that were deleted, by it or before, of which something is stored still. A worker removes it
+    """For a deletion: jobs deleted by it or before, of which files are still stored. A worker removes it
     in a while, or `ocrqueue reconcile`."""
     storage_error: ErrorInfo | None = None
     """Why, where storage did not let it."""

@@ -104,7 +104,7 @@ class _Look:
                 yield f"{part} is {fields.get('place')}: expected in {expected}, found in {found}"
             yield from self._fields_fit(part, fields)
         for part, found in places.items():
-            yield f"{part} has no record, and is {found}"
+            yield f"{part} has no record, but is {found}"
 
     def _expected(self, part: str, fields: Fields) -> list[str]:
         place = fields.get("place")
@@ -123,20 +123,20 @@ class _Look:
                 yield f"{part} is a part of a job that has ended"
             return
         if (place == "done") != (state in FINAL_STATES):
-            yield f"{part} is {state}, and its place is {place}"
+            yield f"{part} is {state}, but its place is {place}"
         if state in FINAL_STATES and part not in self.ended and not self._is_long_over(fields):
-            yield f"{part} is {state}, and not remembered as ended"
+            yield f"{part} is {state}, but not remembered as ended"
         if place == "split":
             members = {name for name in self.page_parts if name.partition(":")[0] == part}
             opened = {name.decode() for name in self._set(f"open:{part}")}
             done = len(self._hash(f"parts:{part}"))
             if opened != members:
-                yield f"{part} has the parts {sorted(members)}, and {sorted(opened)} are open"
+                yield f"{part} has the parts {sorted(members)}, but {sorted(opened)} are open"
             if int(fields.get("parts", 0)) - done != int(fields.get("open", 0)):
                 yield f"{part} has {fields.get('parts')} parts, {done} done, {fields.get('open')} open"
             idle = sum(self.page_parts[name].get("place") in ("waiting", "delayed") for name in members)
             if "cancel" not in fields and int(fields.get("idle", 0)) != idle:
-                yield f"{idle} parts of {part} wait or pause, and {fields.get('idle')} are counted"
+                yield f"{idle} parts of {part} wait or pause, but {fields.get('idle')} are counted"
 
     def _is_long_over(self, fields: Fields) -> bool:
         """Whether the record, such as a dead letter's, outlives the memory of its end."""
@@ -153,18 +153,18 @@ class _Look:
             tenants[lane].add(tenant)
         for lane in sorted({*counted, *waiting}):
             if counted.get(lane, 0) != waiting[lane]:
-                yield f"{waiting[lane]} parts wait in {lane}, and {counted.get(lane, 0)} are counted"
+                yield f"{waiting[lane]} parts wait in {lane}, but {counted.get(lane, 0)} are counted"
         for lane in sorted({*self._names("lane:"), *self._names("departed:"), *tenants}):
             at_work = tenants[lane] - self.paused_tenants
             if (with_turn := set(self._sorted(f"lane:{lane}"))) != at_work:
-                yield f"in {lane} {sorted(at_work)} wait and are not paused, and {sorted(with_turn)} have a turn"
+                yield f"in {lane} {sorted(at_work)} wait and are not paused, but {sorted(with_turn)} have a turn"
             if both := sorted(with_turn & set(departed := self._sorted(f"departed:{lane}"))):
                 yield f"in {lane} {both} have a turn, and have left"
             if departed and not with_turn:
-                yield f"in {lane} nobody waits, and {sorted(departed)} have left ahead of its time"
+                yield f"in {lane} nobody waits, but {sorted(departed)} have left ahead of its time"
         side_lanes = {name.decode() for name in self._set("side_lanes")}
         for lane in sorted({lane for lane in tenants if lane_of(lane) != lane} - side_lanes):
-            yield f"parts wait in {lane}, and nobody is told of it"
+            yield f"parts wait in {lane}, but no worker is told of them"
 
     def pauses(self) -> Iterator[str]:
         """Who is paused, or has a virtual time, can be."""
@@ -173,28 +173,28 @@ class _Look:
             if not is_lane(lane_of(field)) and (
                 kind not in ("engine", "lane", "tenant") or (kind == "lane" and not is_lane(name))
             ):
-                yield f"{field} has a virtual time or is paused, and is no lane, engine or tenant"
+                yield f"{field} has a virtual time or is paused, but is no lane, engine or tenant"
 
     def indexes(self) -> Iterator[str]:
         for job_id in self.dead:
             if job_id in self.records and self.records[job_id].get("state") != "failed":
-                yield f"{job_id} is {self.records[job_id].get('state')}, and a dead letter"
+                yield f"{job_id} is {self.records[job_id].get('state')}, but a dead letter"
         for job_id in self.leftovers:
             if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
-                yield f"{job_id} is {self.records[job_id].get('state')}, and what it has stored is to be removed"
+                yield f"{job_id} is {self.records[job_id].get('state')}, but its files are to be removed"
         for job_id in self.ended:
             if job_id in self.records and self.records[job_id].get("state") not in FINAL_STATES:
-                yield f"{job_id} is {self.records[job_id].get('state')}, and remembered as ended"
+                yield f"{job_id} is {self.records[job_id].get('state')}, but remembered as ended"
         for job_id in sorted(self.gone):
             if job_id in self.records or job_id not in self.ended:
-                yield f"{job_id} is remembered as deleted, and has a record or has not ended"
+                yield f"{job_id} is remembered as deleted, but has a record or has not ended"
 
     def of_others(self) -> Iterator[str]:
         for name, kind in _ALONE.items():
             if self.client.type(self.root + name) not in (kind.encode(), b"none"):
                 self.strange[name] = kind
         for name, kind in self.strange.items():
-            yield f"{name} is no {kind}: something else than ocrqueue has written it"
+            yield f"{name} is not a {kind}: another program has written it"
 
     def inputs(self) -> Iterator[str]:
         """Who refers to an uploaded image is a job, and every job that has one refers to it."""
@@ -206,7 +206,7 @@ class _Look:
                 if is_its:
                     del wanted[job_id]
                 if math.isinf(until_ms) != at_work:
-                    yield f"{job_id} refers to the image {name} until {until_ms:.0f}, and is no job at work with it"
+                    yield f"{job_id} refers to the image {name} until {until_ms:.0f}, but is no job at work with it"
         for job_id, image in wanted.items():
             yield f"{job_id} does not refer to its image {image}"
 
@@ -270,12 +270,12 @@ class _Look:
         }
         for holder, taken in self._hashes("hand:"):
             for token in taken.keys() - tokens:
-                yield f"{token} is left in the hand of {holder}, and no part was taken with it"
+                yield f"{token} is left in the hand of {holder}, but no part was taken with it"
         for job_id, lives_on in self._lives("job:", list(self.records)):
             fields = self.records[job_id]
             if (fields.get("state") in FINAL_STATES) != (lives_on >= 0) and lives_on != -2:
                 stays = "expires" if lives_on >= 0 else "stays for good"
-                yield f"{job_id} is {fields.get('state')}, and its record {stays}"
+                yield f"{job_id} is {fields.get('state')}, but its record {stays}"
 
     def secrets(self) -> Iterator[str]:
         """A password is kept as long as its job is at work, and no longer."""
@@ -284,16 +284,16 @@ class _Look:
             fields = self.records.get(job_id, {})
             if job_id not in secrets or "secret" not in fields or fields.get("state") in FINAL_STATES:
                 kept = "is kept" if job_id in secrets else "is lost"
-                yield f"the password of {job_id} {kept}, and it is {fields.get('state', 'no job')}"
+                yield f"the password of {job_id} {kept}, but it is {fields.get('state', 'no job')}"
 
     def notes(self) -> Iterator[str]:
         """What is kept for a while only, and names nothing that could be looked for."""
         for holder in self._names("drain:"):
             if self.client.ttl(self.keys.drain(holder)) == -1:
-                yield f"that {holder} is to drain stays for good"
+                yield f"the drain of {holder} never expires"
         for job_id in self._names("revoked:"):
             if self.client.ttl(self.keys.revoked(job_id)) == -1:
-                yield f"that {job_id} was revoked stays for good"
+                yield f"the revoke of {job_id} never expires"
 
     def _names(self, beginning: str) -> list[str]:
         found = self.client.scan_iter(match=f"{_escaped(self.root + beginning)}*", count=1000)

@@ -36,22 +36,22 @@ class Lists:
         yield from self._of_batches()
         for job_id in self.split:
             if job_id not in self.records or self.records[job_id].get("state") in FINAL_STATES:
-                yield f"{job_id} is listed as split, and is not at work"
+                yield f"{job_id} is listed as split, but is not at work"
         for entry in self.deleted:
             if (job_id := entry.partition(" ")[0]) in self.records:
-                yield f"{job_id} was deleted, and has a record"
+                yield f"{job_id} was deleted, but has a record"
 
     def _of_records(self) -> Iterator[str]:
         for job_id, fields in self.records.items():
             state = fields.get("state", "")
             since = float(fields.get("finished_at", 0) if state in FINAL_STATES else fields.get("queued_at", 0))
             if state in FINAL_STATES and _entry(job_id, fields) not in self.by_state.get(state, {}):
-                yield f"{job_id} is {state}, and not in the list of that state"
+                yield f"{job_id} is {state}, but not in the list of that state"
             if "parts" in fields and state not in FINAL_STATES and job_id not in self.split:
-                yield f"{job_id} was split, and is not listed so"
+                yield f"{job_id} was split, but is not listed so"
             for what, lists in (("tag", self.by_tag), ("tenant", self.by_tenant)):
                 if (name := fields.get(what)) and lists.get(name, {}).get(job_id) != since:
-                    yield f"{job_id} has the {what} {name}, and is not in its list as of {since:.0f}"
+                    yield f"{job_id} has the {what} {name}, but is not in its list as of {since:.0f}"
 
     def _of_ended(self) -> Iterator[str]:
         for state, entries in self.by_state.items():
@@ -59,9 +59,9 @@ class Lists:
                 job_id = entry.partition(" ")[0]
                 fields = self.records.get(job_id)
                 if fields is None and job_id not in self.ended:
-                    yield f"{entry} is in the list of {state} jobs, and has no record"
+                    yield f"{entry} is in the list of {state} jobs, but has no record"
                 elif fields is not None and fields.get("state") != state:
-                    yield f"{entry} is {fields.get('state')}, and in the list of {state} jobs"
+                    yield f"{entry} is {fields.get('state')}, but in the list of {state} jobs"
 
     def _of_names(self, what: str, lists: Mapping[str, Scores]) -> Iterator[str]:
         ended = {entry.partition(" ")[0] for entries in self.by_state.values() for entry in entries}
@@ -69,9 +69,9 @@ class Lists:
             for job_id in entries:
                 fields = self.records.get(job_id)
                 if fields is None and job_id not in ended:
-                    yield f"{job_id} is in the list of the {what} {name}, and has no record"
+                    yield f"{job_id} is in the list of the {what} {name}, but has no record"
                 elif fields is not None and fields.get(what) != name:
-                    yield f"{job_id} is in the list of the {what} {name}, and has {fields.get(what)}"
+                    yield f"{job_id} is in the list of the {what} {name}, but has {fields.get(what)}"
 
     def _of_batches(self) -> Iterator[str]:
         members: defaultdict[str, set[str]] = defaultdict(set)
@@ -82,9 +82,9 @@ class Lists:
         for batch in sorted({*members, *self.by_batch, *self.batches}):
             listed = set(self.by_batch.get(batch, ()))
             for job_id in sorted(members[batch] - listed):
-                yield f"{job_id} is in the batch {batch}, and not in its list"
+                yield f"{job_id} is in the batch {batch}, but not in its list"
             for job_id in sorted(listed - members[batch] - (ended - self.records.keys())):
-                yield f"{job_id} is in the list of the batch {batch}, and not in that"
+                yield f"{job_id} is in the list of the batch {batch}, but not in that"
             yield from self._counts_are_right(batch, members[batch])
 
     def _counts_are_right(self, batch: str, members: Collection[str]) -> Iterator[str]:
@@ -94,17 +94,17 @@ class Lists:
         counted = {state: int(fields.get(state, 0)) for state in (*FINAL_STATES, "running")}
         at_work = int(fields.get("jobs", 0)) - sum(counted[state] for state in FINAL_STATES)
         if at_work != (expected := states["queued"] + states["running"]):
-            yield f"{expected} jobs of the batch {batch} are at work, and {at_work} are counted"
+            yield f"{expected} jobs of the batch {batch} are at work, but {at_work} are counted"
         if counted["running"] != states["running"]:
-            yield f"{states['running']} jobs of the batch {batch} are running, and {counted['running']} are counted"
+            yield f"{states['running']} jobs of the batch {batch} are running, but {counted['running']} are counted"
         for state in sorted(FINAL_STATES):
             if states[state] > counted[state]:
-                yield f"{states[state]} jobs of the batch {batch} are {state}, and {counted[state]} are counted"
+                yield f"{states[state]} jobs of the batch {batch} are {state}, but {counted[state]} are counted"
         if ("ended_at" in fields) != ("closed_at" in fields and at_work == 0):
-            yield f"the batch {batch} has {at_work} jobs at work, and {'an' if 'ended_at' in fields else 'no'} end"
+            yield f"the batch {batch} has {at_work} jobs at work, but {'an' if 'ended_at' in fields else 'no'} end"
         if ("expires" in fields) != (at_work == 0):
             stays = "expires" if "expires" in fields else "stays for good"
-            yield f"the batch {batch} has {at_work} jobs at work, and {stays}"
+            yield f"the batch {batch} has {at_work} jobs at work, but {stays}"
 
 
 def _entry(job_id: str, fields: Fields) -> str:

@@ -19,7 +19,7 @@ _FOUND_AT_ONCE: Final = 200
 
 
 class DeadLetters:
-    """Poison, engine failures, and jobs whose retries ran out. Not those whose image or options are at fault."""
+    """Poison, engine failures, and jobs whose retries ran out, but not jobs whose image or options are at fault."""
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -32,7 +32,7 @@ class DeadLetters:
         return [job_id.decode() for job_id in found]
 
     def list(self, limit: int = 1000) -> list[JobStatus]:
-        """The newest first; those whose record has expired are forgotten."""
+        """The dead letters, the newest first, without those whose records have expired."""
         ids = self.ids(limit)
         statuses = list(self.registry.statuses(ids))
         for job_id, status in zip(ids, statuses, strict=True):
@@ -56,7 +56,7 @@ class DeadLetters:
         return run_steps(self.registry, _by_code(self.registry.arguments, JobFilter.of(**wanted), most))
 
     def get(self, job_id: str) -> JobStatus:
-        """A job that failed, a dead letter or not. Raises JobUnknown, JobEnded, JobNotFailed."""
+        """A failed job, whether a dead letter or not. Raises JobUnknown, JobEnded, JobNotFailed."""
         status = self.registry.status(job_id)
         if status.state != "failed":
             raise not_failed(job_id, status.state)
@@ -68,7 +68,7 @@ class DeadLetters:
             return self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
 
     def replay(self, job_id: str) -> None:
-        """Queue a job that failed again, a dead letter or not, under its id; its history tells how it ended before.
+        """Queue a failed job again under its id, whether a dead letter or not. Its history says how it ended before.
 
         Raises JobUnknown, JobEnded, JobNotFailed.
         """
@@ -78,9 +78,9 @@ class DeadLetters:
             raise not_failed(job_id, status.state)
 
     def drop(self, job_id: str) -> bool:
-        """Take the dead letter off the list; its record stays for as long as it was to be kept.
+        """Take the dead letter off the list. Its record is kept for its usual time.
 
-        False where it was not on it: it was dropped before, or is no dead letter. Raises JobUnknown, JobEnded.
+        False if it was not on the list: it was dropped before, or is not a dead letter. Raises JobUnknown, JobEnded.
         """
         if self._forget(job_id):
             return True
@@ -113,6 +113,6 @@ def not_failed(job_id: str, state: State) -> JobNotFailed:
         has_result = " It has a result, without the pages that could not be read." if state == "partial" else ""
         return JobNotFailed(
             f"Job {job_id} is {state}, and has not failed.{has_result}",
-            remedy="Submit its image again, as a new job; with cache=False, or --no-cache, it is read anew.",
+            remedy="Submit its image again, as a new job; with cache=False, or --no-cache, it is read again.",
         )
     return JobNotFailed(f"Job {job_id} is {state}.", remedy="Wait until it has ended, or cancel it.")

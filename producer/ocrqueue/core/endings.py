@@ -24,7 +24,7 @@ BATCH_FINISHED_TASK: Final = "ocrqueue.batch_finished"
 """Sent to a batch's queue with its counts, once it is closed and its last job has ended."""
 TAKE_CAP: Final = 20
 """A part that was taken so often and never begun ends its job: whoever takes it dies of something else than its image,
-but for ever."""
+but forever."""
 _ID: Final = "@ID@"
 _TASK_ID: Final = "@TASK_ID@"
 """In the place of the task id in Celery's result: the record has it."""
@@ -34,7 +34,7 @@ Ending = dict[str, Any]
 
 
 def ending(outcome: Outcome, settings: Settings, *, reply_to: str | None = None, by_name: bool = False) -> Ending:
-    """Of this very job. `by_name`: an AsyncResult may wait for it."""
+    """The ending of this job. `by_name`: an AsyncResult may wait for it."""
     failure = outcome.error if outcome.state == "failed" else None
     made: Ending = {
         "state": outcome.state,
@@ -55,7 +55,7 @@ def ending(outcome: Outcome, settings: Settings, *, reply_to: str | None = None,
 
 
 def template(outcome: Outcome, settings: Settings) -> Ending:
-    """Of any job: what its record says of it decides what is used."""
+    """The ending of any job: its record decides what is used."""
     made = ending(outcome, settings, reply_to="@REPLY@", by_name=True)
     return {**made, "is_template": True}
 

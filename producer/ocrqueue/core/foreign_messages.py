@@ -146,7 +146,7 @@ def read_entry(entry: bytes) -> ForeignJob:
     except ValidationError as error:
         raise NoMessage(fault or describe_validation_error(error)) from None
     if addressee.task != TASK:
-        raise NoMessage(f"its task is none of ours: {addressee.task[:60]!r}")
+        raise NoMessage(f"its task is unknown: {addressee.task[:60]!r}")
     known: Mapping[str, Any] = headers if isinstance(headers, dict) and fault is None else {}
     call = _call(message) if fault is None else _Call([], {})
     if re.fullmatch(JOB_ID, addressee.id):
@@ -178,7 +178,7 @@ def _asked(call: _Call, headers: Mapping[str, Any], fault: str | None, job_id: s
     if fault is not None:
         refusal = JobMalformed(f"The message cannot be read: {fault}")
     elif len(call.args) > 1 or (call.args and "job" in call.kwargs) or set(values) - {"job"}:
-        refusal = JobMalformed("The message has other arguments than one `job`.")
+        refusal = JobMalformed("The message must have exactly one argument, `job`.")
     elif (expires := headers.get("expires")) is not None and _utc(expires) <= datetime.now(UTC):
         refusal = JobExpired()
     try:

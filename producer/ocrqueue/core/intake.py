@@ -1,7 +1,7 @@
 """Taking in what foreign Celery apps sent by name: each message becomes a job like any other, in one step of Redis.
 
-Looked at first, checked here, then removed and submitted by one script: whoever dies in between leaves the message
-where it was, and several who take in at once take each once.
+Messages are read first, checked here, then removed and submitted by one script: a process that dies in between leaves
+the message where it was, and several who take in at once take each once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 50
 _BYTES_AT_ONCE: Final = 2 << 20
-"""Of a list."""
+"""What is read from a list in one step: messages, and bytes."""
 _ROUND: Final = 500
 _ROUND_S: Final = 0.5
 """Whoever takes in has other duties too, such as reclaiming: a round is over after so many messages, or seconds."""
@@ -80,7 +80,7 @@ def take_in_foreign(registry: WorkerRegistry, prepare: Prepare, lists: Sequence[
             became["dropped"] += too_large
             seen += too_large
             for _ in range(too_large):
-                _log.error("dropped what is no message from %s: it has more than %d bytes", name, MAX_ENTRY_BYTES)
+                _log.error("dropped an invalid message from %s: it has more than %d bytes", name, MAX_ENTRY_BYTES)
         for name, entry in _in_turn(lists, [entries for _, *entries in found]):
             if is_over():
                 return TakenIn(_named(became), more=True)
@@ -117,7 +117,7 @@ def take_in_entry(registry: WorkerRegistry, name: str, entry: bytes, prepare: Pr
     except NoMessage as fault:
         became = _told(registry, held, entry, None, None, {}) if in_redis else "dropped"
         if became == "dropped":
-            _log.error("dropped what is no message from %s: %s", name, fault)
+            _log.error("dropped an invalid message from %s: %s", name, fault)
         return became
     refusal, job = asked.refusal, asked.job
     if refusal is None:
@@ -180,5 +180,5 @@ def _answer(registry: WorkerRegistry, arguments: Arguments, *, in_redis: bool) -
         return answer.decode()
     answer, replicas = registry.run_replicated("take_in", arguments)
     if replicas < (wanted := registry.settings.submit_replicas):
-        raise NotReplicated(f"A job is queued, and {replicas} of {wanted} replicas have it.", wanted=wanted)
+        raise NotReplicated(f"A job is queued, but only {replicas} of {wanted} replicas have it.", wanted=wanted)
     return answer.decode()

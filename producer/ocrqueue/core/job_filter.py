@@ -18,7 +18,7 @@ NO_NAME: Final = "-"
 """Stands for the jobs that name no tenant: no tenant's name begins so. An empty name is refused, for it is most often a
 variable that was not set."""
 _LONGEST_TEXT: Final = 256
-"""Of a job's tag."""
+"""The longest tag of a job."""
 _STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
 
 
@@ -29,11 +29,11 @@ class Wanted(TypedDict, total=False):
     tenant: str | None
     """"-": jobs without one."""
     batch: str | None
-    """Of the tenant; without one, a batch of jobs that have none."""
+    """A batch of the tenant; without a tenant, a batch of jobs that have none."""
     state: State | Collection[State] | None
     """One, or one of these."""
     code: str | None
-    """Of the error of jobs that failed."""
+    """The error code of failed jobs."""
     since: datetime | None
     """Submitted since then, or, of jobs that have ended, ended since then."""
 
@@ -47,11 +47,11 @@ class JobFilter(BaseModel):
     tenant: str | None = None
     """"": jobs without a tenant."""
     batch: str | None = None
-    """Of that tenant."""
+    """A batch of that tenant."""
     states: frozenset[State] | None = None
     """One of these; None: any."""
     code: str | None = None
-    """Of the error of a job that failed."""
+    """The error code of a failed job."""
     since: datetime | None = None
     """Submitted since then, or, of a job that has ended, ended since then."""
 
@@ -120,7 +120,7 @@ class JobFilter(BaseModel):
 def check_limit(limit: int) -> int:
     """Raises FilterInvalid for what is no number of things to return."""
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise FilterInvalid(f"The limit {limit!r} is no number from 1 on.", remedy="Ask for one or more.")
+        raise FilterInvalid(f"The limit {limit!r} is not a number from 1 on.", remedy="Ask for one or more.")
     return limit
 
 
@@ -128,7 +128,7 @@ def _text(what: str, value: str | None) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise FilterInvalid(f"The {what} {_shown(value)} is no text.")
+        raise FilterInvalid(f"The {what} {_shown(value)} is not text.")
     if not value:
         raise FilterInvalid(f"The {what} is empty.")
     if len(value) > _LONGEST_TEXT:
@@ -136,7 +136,7 @@ def _text(what: str, value: str | None) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise FilterInvalid(f"The {what} {_shown(value)} has half of a character, as no job's has.") from None
+        raise FilterInvalid(f"The {what} {_shown(value)} has half of a character, which no job's has.") from None
     return value
 
 
@@ -150,9 +150,9 @@ def _states(given: State | Collection[State]) -> frozenset[State]:
     try:
         asked: frozenset[State] = frozenset([given] if isinstance(given, str) else given)
     except TypeError:
-        raise FilterInvalid(f"The state {_shown(given)} is none.", remedy=remedy) from None
+        raise FilterInvalid(f"The state {_shown(given)} is not valid.", remedy=remedy) from None
     if not asked:
-        raise FilterInvalid("No state is named.", remedy=remedy)
+        raise FilterInvalid("The list of states is empty.", remedy=remedy)
     if wrong := [state for state in asked if state not in _STATES]:
         raise FilterInvalid(f"No job can be {_shown(wrong[0])}.", remedy=remedy)
     return asked
@@ -163,7 +163,7 @@ def _time(since: datetime) -> datetime:
         return since.astimezone(UTC)
     except (AttributeError, TypeError, ValueError, OverflowError):
         raise FilterInvalid(
-            f"{_shown(since)} is no time that a job can be of.", remedy="Give a datetime since 1970."
+            f"{_shown(since)} is not a time that a job can have.", remedy="Give a datetime since 1970."
         ) from None
 
 

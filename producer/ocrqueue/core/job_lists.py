@@ -216,4 +216,4 @@ def _parse_cursor(text: str | None) -> tuple[str, Place | None]:
             place = (str(score), str(member).encode().decode())
         return str(group), place
     except (ValueError, TypeError, RecursionError):
-        raise CursorInvalid("This is no place in a list of jobs.") from None
+        raise CursorInvalid("This is not a place in a list of jobs.") from None

@@ -62,7 +62,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:billed:<engine>` | hash | month such as 2026-02 -> images that the engine's service was given | for good |
 | `ocrqueue:admitted:<id>` | string | `<month>:<images>` of one request to the service, to be taken back | 10 minutes |
 | `ocrqueue:workers` | hash | holder -> `<ms when last seen> <JSON of WorkerInfo>` | pruned when read |
-| `ocrqueue:drain:<holder>` | string | 1: this worker is to end once what it has in hand has ended | `record_ttl_s` |
+| `ocrqueue:drain:<holder>` | string | 1: this worker must end when its parts in hand have ended | `record_ttl_s` |
 | `ocrqueue:secret:<id>` | string | the password of the job's PDF | until the job's end |
 | `ocrqueue:revoked:<id>` | string | 1: revoked while nobody knew it; its message ends as cancelled | a day |
 | `ocrqueue:children` | hash | lane -> children of live workers that take from it: a batch's share | while there are |

@@ -22,7 +22,7 @@ PauseKind = Literal["engine", "lane", "tenant"]
 _PAUSED: Final = re.compile(r"(engine|lane|tenant):(.*)")
 FIRST_CURSOR: Final = "0"
 LOOKED_AT: Final = 100
-"""Parts in hand in one step of TAKE_BACK, so that none holds Redis up for long."""
+"""Parts in hand in one step of TAKE_BACK, so that no step holds Redis up for long."""
 _LONGEST_REASON: Final = 200
 
 
@@ -33,7 +33,7 @@ class Pause(BaseModel):
 
     kind: PauseKind
     name: str
-    """Of a tenant, empty: the jobs that name none."""
+    """An empty name of a tenant means jobs without one."""
     since: datetime
     """By Redis's clock."""
     reason: str = ""
@@ -78,7 +78,7 @@ def parse_pauses(stored: Mapping[bytes, bytes]) -> list[Pause]:
 
 
 def next_cursor(answer: Sequence[Any]) -> str | None:
-    """Of TAKE_BACK; None after the last step."""
+    """Arguments of TAKE_BACK; None after the last step."""
     cursor = str(answer[0].decode())
     return None if cursor == FIRST_CURSOR else cursor
 

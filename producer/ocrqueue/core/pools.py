@@ -4,8 +4,8 @@ Whoever asks is told within the setting `redis_timeout_s` that Redis does not an
 so that a connection that has died unnoticed (an idle one that a firewall forgot) costs time and no error: the second
 attempt goes through a new one. Every script may therefore run twice, and is written for it.
 
-Which server is the primary can change: by Sentinels, or by a name that resolves anew. A connection to one that takes no
-writes any more is given up like one that is lost, and the next one goes to whoever is the primary by then.
+Which server is the primary can change: by Sentinels, or by a name that resolves again. A connection to one that takes
+no writes any more is given up like one that is lost, and the next one goes to whoever is the primary by then.
 """
 
 from __future__ import annotations

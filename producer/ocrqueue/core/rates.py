@@ -22,7 +22,7 @@ def parse_counts(stored: Mapping[bytes, bytes]) -> dict[int, int]:
 
 
 def jobs_per_second(counts: Mapping[int, int], now_s: float) -> float | None:
-    """Of the last minute or of the last 5 minutes, whichever is higher: a quiet time does not count for long.
+    """The rate of the last minute or of the last 5 minutes, whichever is higher: a quiet time does not count for long.
 
     Where the first job of these minutes ended later than they began, since then. `now_s` is by Redis's clock. None
     where no job has ended.

@@ -1,4 +1,4 @@
-"""Reclaiming: what nobody has in hand any more goes back to its place, and what has paused for long enough does too.
+"""Reclaiming: parts that no worker has any more go back to their places, and so do parts whose delay is over.
 
 Every part in a hand has a lease, which its worker extends. What is overdue is found by that, in the order in which the
 leases ran out, and nothing else is searched for. Several who reclaim at once do no harm: each move is one step.
@@ -13,7 +13,7 @@ from ocrqueue.core.worker_registry import Reclaimed, WorkerRegistry
 from ocrqueue.settings import Settings
 
 _AT_ONCE: Final = 100
-"""Of each kind in one step, so that none holds Redis up for long."""
+"""Parts of each kind in one step, so that no step holds Redis up for long."""
 _MOST_STEPS: Final = 100
 
 

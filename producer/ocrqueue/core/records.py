@@ -1,4 +1,4 @@
-"""What a record says: JobStatus while and after a job runs, Outcome at its end, WorkerInfo of who is there."""
+"""What records say: JobStatus of a job, Outcome at its end, WorkerInfo of a live worker."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ class Outcome(BaseModel):
 
 
 class JobStatus(BaseModel):
-    """A job as its record tells it at one moment."""
+    """The state of a job at one moment, by its record."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
     id: str
     state: State
     engine: str
-    """Of a job with a route, the one whose turn it is."""
+    """The engine; for a job with a route, the one whose turn it is."""
     route: Route | None = None
     """The engines of a job with auto, fallback or compare, and why these."""
     trail: tuple[Step, ...] = ()
@@ -128,7 +128,7 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
     """The JobStatus in a record's hash as Redis returns it (not empty).
 
-    Never raises: of what a newer version has written, it tells what this one understands.
+    Never raises: if a newer version has written the record, it returns what this version understands.
     """
     fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
     return _status(stored_job(job_id, fields.get("job", "")), job_id, fields)
@@ -181,10 +181,10 @@ def _status(job: Job, job_id: str, fields: Mapping[str, str]) -> JobStatus:
 
 
 def stored_job(job_id: str, text: str) -> Job:
-    """The Job of a record; fields that this version does not know, or has other values for, are as if not given.
+    """The Job of a record. Fields that this version does not know, or whose values it does not know, are left out.
 
-    Without an image, or under an id that no job of this version has, it is one that is_readable() is not said of: such
-    an id could lead out of the job's folder in storage.
+    Without an image, or with an id that no job of this version can have, is_readable() is false: such an id could lead
+    out of the job's folder in storage.
     """
     try:
         job = Job.model_validate_json(text)
@@ -245,7 +245,7 @@ class Trouble(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
 
     what: str
-    """Of its access: `storage`, `sources`, `temporary files`, `redis`, or `languages of <engine>`."""
+    """Part of its access: `storage`, `sources`, `temporary files`, `redis`, or `languages of <engine>`."""
     error: ErrorInfo
     since: datetime
     engine: str | None = None
@@ -260,7 +260,7 @@ class Trouble(BaseModel):
     def _takes(self) -> str:
         if not self.stops:
             return ""
-        # where no other worker can do them, it takes and fails them, so that they do not wait for ever
+        # where no other worker can do them, it takes and fails them, so that they do not wait forever
         if self.engine is None:
             return "takes no jobs: "
         return f"cannot do jobs for {self.engine}, and leaves them to others if any can: "
@@ -273,7 +273,7 @@ class WorkerInfo(BaseModel):
 
     name: str
     holder: str = ""
-    """Of this very process: what it has in hand is held by this, since names repeat."""
+    """The id of this process. It holds the parts in hand, since names of workers repeat."""
     queues: tuple[str, ...]
     engines: tuple[EngineOffer, ...]
     concurrency: int
@@ -284,19 +284,19 @@ class WorkerInfo(BaseModel):
     running: int | None = None
     """Jobs that it works on, when it was last seen; None of a worker that does not say."""
     draining: bool = False
-    """Whether it takes nothing any more, and ends once what it has in hand has ended."""
+    """Whether it takes no more jobs, and ends when those in hand have ended."""
     memory_bytes: int | None = None
     """Resident memory of its processes then; what they share counts in each."""
     troubles: tuple[Trouble, ...] = ()
     """What is wrong with its access, and whether it takes parts all the same."""
 
     def takes(self, engine: str) -> bool:
-        """Whether it can do parts for the engine, if it has that: others are not taken while other workers can."""
+        """Whether the worker can do parts for this engine. If not, it takes none while other workers can."""
         return not any(trouble.stops and trouble.engine in (None, engine) for trouble in self.troubles)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it can do parts for no engine, by what is wrong with its access."""
+        """Whether the worker can do parts for no engine, since its access is broken."""
         troubled = any(trouble.stops for trouble in self.troubles)
         return troubled and not any(self.takes(offer.name) for offer in self.engines)
 

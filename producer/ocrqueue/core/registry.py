@@ -136,12 +136,12 @@ class Registry:
                 yield parse_record(job_id, record) if record else None
 
     def fields(self, job_id: str, names: Sequence[str]) -> list[bytes | None]:
-        """Of the record; None where there is none."""
+        """Fields of the record; None if there is no record."""
         with broker_errors():
             return cast("list[bytes | None]", self.client.hmget(self.keys.record(job_id), list(names)))
 
     def parts_done(self, job_id: str, fields: Sequence[str]) -> list[bytes | None]:
-        """Of each part of a split job: its error, empty for none; None where it is not done."""
+        """The error of each part of a split job: empty if it has none, None if the part is not done."""
         with broker_errors():
             return cast("list[bytes | None]", self.client.hmget(self.keys.parts_done(job_id), list(fields)))
 
@@ -216,6 +216,6 @@ def cancelled_state(job_id: str, answer: bytes | None) -> State:
 
 
 def parse_deleted(entry: bytes) -> tuple[str, str | None]:
-    """Of the list of deleted jobs that are in storage still: the id, and the name of its uploaded image."""
+    """The deleted jobs that are still in storage: the id, and the name of its uploaded image."""
     job_id, _, name = entry.decode(errors="replace").partition(" ")
     return job_id, name or None

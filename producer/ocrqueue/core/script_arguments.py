@@ -86,7 +86,7 @@ class ScriptArguments:
         return [self.keys.root, _compact(options), _compact(entries), *texts]
 
     def wait(self) -> tuple[int, int]:
-        """Of WAIT: replicas, and milliseconds, of which 0 would be for ever."""
+        """Arguments of WAIT: replicas, and milliseconds, where 0 would mean forever."""
         return self.settings.submit_replicas, max(1, round(self.settings.submit_replicas_timeout_s * 1000))
 
     def _entry(self, job: Job, text: str, trace: str | None) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class ScriptArguments:
         return [self.keys.root, run, _compact(endings.cancelled(self.settings)), 0, *job_ids]
 
     def revoke(self, job_id: str) -> Arguments:
-        """Of CANCEL, for whoever may be ahead of the job's message."""
+        """Arguments of CANCEL, for callers that may be ahead of the job's message."""
         return [self.keys.root, "", _compact(endings.cancelled(self.settings)), _REVOKED_MS, job_id]
 
     def delete(self, jobs: Sequence[tuple[str, Job | None]], run: str) -> Arguments:

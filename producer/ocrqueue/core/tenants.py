@@ -32,7 +32,7 @@ class TenantInfo(BaseModel):
 
 
 def tenants(registry: Registry) -> list[TenantInfo]:
-    """Of each lane the first 100 that wait, and all paused, or with a weight or limits; most waiting first."""
+    """The first 100 waiting tenants of each lane, and all that are paused, weighted or limited; most jobs first."""
     waiting: dict[str, dict[str, int]] = {}
     for lane in queues(registry):
         for tenant, parts in lane.tenants.items():

@@ -25,7 +25,7 @@ _BELL_MS: Final = 60_000
 _DELETING_S: Final = 60
 """Whoever deletes a job has removed what it stored by then, or was killed."""
 Gone = Literal["gone"]
-"""The part is another's: its lease had run out, or it was cancelled and begun anew."""
+"""The part is another's: its lease had run out, or it was cancelled and begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Start:
     may_be_stored: bool = False
     """Whether a result may be in storage already."""
     pages: int = 0
-    """Of a job that was split: its page parts. 0 for any other."""
+    """Number of page parts of a job that was split; 0 for any other."""
     pin: str = ""
     """What its source was then."""
     is_being_removed: bool = False
@@ -80,7 +80,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Sidesteps:
-    """Of a part that has gone back to be taken by others, or has not."""
+    """How a part has gone back, to be taken by others, if it has."""
 
     lane: str
     """Where it was taken from: its lane, or a side lane."""
@@ -98,7 +98,7 @@ class Pulse:
     answers: tuple[Literal["yours", "stop", "gone"], ...]
     """For each of the parts that were named, in order."""
     drains: bool = False
-    """The worker is to end once what it has in hand has ended."""
+    """The worker must end when its parts in hand have ended."""
     side_lanes: tuple[str, ...] = ()
     """Those in which something waits, or has a moment ago; 100 of them, where there are more."""
 
@@ -264,13 +264,16 @@ class WorkerRegistry(Registry):
         return int(parts or 0), (pin or b"").decode()
 
     def page_errors(self, job_id: str) -> dict[int, ErrorInfo]:
-        """Of the page parts of a split job that failed, by the number of their page."""
+        """The errors of the failed page parts of a split job, by the number of their page."""
         with broker_errors():
             done = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.parts_done(job_id)))
         return {int(number): ErrorInfo.model_validate_json(error) for number, error in sorted(done.items()) if error}
 
     def revoke(self, job_id: str) -> State | Literal["ended", "deleted"] | None:
-        """Cancel a job; one that is not known yet as soon as its message is taken in. Returns None for such a one."""
+        """Cancel a job.
+
+        A job that is not known yet is cancelled when its message is taken in; then this returns None.
+        """
         (answer,) = cast("list[bytes | None]", self.run("cancel", self.arguments.revoke(job_id)))
         return None if answer is None else cast('State | Literal["ended", "deleted"]', answer.decode())
 
@@ -286,7 +289,7 @@ class WorkerRegistry(Registry):
         return Pulse(bool(on_duty), int(now_ms), answers, bool(drains), _names(side_lanes))
 
     def reclaim(self, most: int = 100) -> Reclaimed:
-        """What nobody has in hand any more goes back to its place; see scripts/reclaim.lua."""
+        """Put parts that no worker has any more back in their places; see scripts/reclaim.lua."""
         answer = self.run("reclaim", self.arguments.reclaim(most))
         requeued, poisonous, due, granted, leftovers, unlisted, deleted = answer
         return Reclaimed(

@@ -75,7 +75,7 @@ class Crop(_Value):
     length: int | None = Field(default=None, description="Bytes of the PNG in the archive; null for an object.")
 
     _storage: ClassVar[ObjectReader | None] = None
-    """Of a crop that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+    """The storage of a crop that was bound. It is not a field, and is not compared, deep-copied or pickled."""
 
     def open(self) -> BytesIO:
         """The PNG as a binary file. Raises CropMissing, StorageNotFound where it was deleted since."""
@@ -117,7 +117,7 @@ class Output(_Value):
     )
 
     _storage: ClassVar[ObjectReader | None] = None
-    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+    """The storage, if bound. It is not a field, and is not compared, deep-copied or pickled."""
 
     def bind(self, storage: ObjectReader) -> None:
         """Let open() read from `storage`."""
@@ -155,7 +155,7 @@ class Output(_Value):
 class Region(_Value):
     polygon: Polygon
     bbox: Box
-    confidence: Confidence | None = Field(default=None, description="Null where the engine gives none.")
+    confidence: Confidence | None = Field(default=None, description="Null if the engine gives none.")
 
 
 class Symbol(Region):
@@ -168,7 +168,8 @@ class Word(Region):
     id: str = Field(description="p001-w0001: unique in the Document.")
     text: str
     detection_confidence: Confidence | None = Field(
-        default=None, description="That there is a word here, of engines with a detector of their own; else null."
+        default=None,
+        description="Confidence that there is a word here, if the engine has a detector of its own; else null.",
     )
     crop: Crop | None = None
     space_after: bool = Field(
@@ -180,17 +181,17 @@ class Word(Region):
     symbols: tuple[Symbol, ...] | None = Field(
         default=None,
         exclude_if=_is_unset,
-        description="Its characters, of an engine that tells them and a job whose options ask for them.",
+        description="Its characters, if the engine gives them and the job's options ask for them.",
     )
     engine: str | None = Field(
         default=None,
         exclude_if=_is_unset,
-        description="That read this word, where it is another than the page's: its line was read again.",
+        description="The engine that read this word, if it is not the page's: its line was read again.",
     )
     readings: dict[str, str | None] = Field(
         default={},
         exclude_if=_is_unset,
-        description="With compare: what each other engine read in this place; null where it found no word.",
+        description="With compare: what each other engine read in this place; null if it found no word.",
     )
     agreement: Share | None = Field(
         default=None,
@@ -251,9 +252,9 @@ class PageReading(_Value):
 
     engine: str
     words: int
-    mean_confidence: Share | None = Field(default=None, description="Of the words that have one.")
+    mean_confidence: Share | None = Field(default=None, description="Mean of the words that have a confidence.")
     low_share: Share | None = Field(default=None, description="The share of words below fallback_low_word.")
-    seconds: float = Field(default=0.0, description="That the engine took for it.")
+    seconds: float = Field(default=0.0, description="Seconds that the engine took for the page.")
     verdict: Verdict
     reason: str = Field(default="", description="What was measured against which threshold.")
 
@@ -266,14 +267,16 @@ class Preparation(_Value):
         default=0.0, description="Degrees clockwise by which its lines were tilted, beyond `rotation`."
     )
     scale: float = Field(default=1.0, description="How many times it was enlarged.")
-    tiles: int = Field(default=1, description="In how many parts it was read, for the engine's longest side.")
+    tiles: int = Field(
+        default=1, description="Number of parts in which it was read, because of the engine's longest side."
+    )
 
 
 class Page(_Value):
     number: Annotated[int, Field(ge=1)]
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")
-    dpi: float | None = Field(default=None, description="Dots per inch as the file states it; null where it does not.")
+    dpi: float | None = Field(default=None, description="Dots per inch as the file states them; null if it does not.")
     size_pt: tuple[float, float] | None = Field(
         default=None,
         exclude_if=_is_unset,
@@ -297,13 +300,16 @@ class Page(_Value):
     )
     blocks: tuple[Block, ...] = ()
     preparation: Preparation | None = Field(
-        default=None, exclude_if=_is_unset, description="Where the page was made easier to read; see docs/images.md."
+        default=None,
+        exclude_if=_is_unset,
+        description="How the page was made easier to read, if it was; see docs/images.md.",
     )
     engine: str | None = Field(
-        default=None, description="That read this page, where the job asked for several; else the Document's."
+        default=None,
+        description="The engine that read this page, if the job asked for several; else it is the Document's.",
     )
     trail: tuple[PageReading, ...] = Field(
-        default=(), description="Of the engines that have read it, in order, where the job asked for several."
+        default=(), description="The engines that have read it, in order, if the job asked for several."
     )
     unread: tuple[Confidence, ...] = Field(
         default=(),
@@ -337,12 +343,12 @@ class Page(_Value):
 
 
 class InputInfo(_Value):
-    uri: str = Field(description="The reference, its query string and credentials removed.")
-    sha256: str | None = Field(description="Null where the engine fetched the image itself, by its reference.")
-    format: str = Field(description="PDF, PNG, JPEG, TIFF, ...: by content; empty where the engine fetched it.")
+    uri: str = Field(description="The reference, without its query string and credentials.")
+    sha256: str | None = Field(description="Null if the engine fetched the image itself, by its reference.")
+    format: str = Field(description="PDF, PNG, JPEG, TIFF, ...: by content; empty if the engine fetched it.")
     bytes: int | None
     name: str | None = Field(
-        default=None, exclude_if=_is_unset, description="What the image is called, such as the submitted file's name."
+        default=None, exclude_if=_is_unset, description="Name of the image, such as the submitted file's name."
     )
 
 
@@ -351,7 +357,7 @@ class EngineInfo(_Value):
     version: str
     model: str = Field(description="What the engine loaded, so that equal strings mean equal weights.")
     device: str | None = Field(
-        default=None, description="What it ran on: cpu, gpu:0 and its name; null where the engine has no choice."
+        default=None, description="Device that it ran on: cpu, gpu:0 and its name; null if the engine has no choice."
     )
 
 
@@ -375,7 +381,7 @@ class DocumentWarning(_Value):
 
     code: str = Field(description="Stable, for programs: image.end_missing and others.")
     message: str
-    page: int | None = Field(default=None, description="The page's number; null where it is about the file.")
+    page: int | None = Field(default=None, description="The page's number; null if the warning is about the file.")
 
 
 class PageObject(_Value):
@@ -434,7 +440,7 @@ class Document(_Value, Writable):
     input: InputInfo
     engine: EngineInfo = Field(description="The last one that had its turn; each page says which engine read it.")
     trail: tuple[Step, ...] = Field(
-        default=(), description="Of the engines that had their turn, in order, where the job asked for several."
+        default=(), description="The engines that had their turn, in order, if the job asked for several."
     )
     languages: tuple[str, ...]
     options: dict[str, JsonValue] = {}
@@ -454,17 +460,18 @@ class Document(_Value, Writable):
         default=None, exclude_if=_is_unset, description="Of a large Document: what is told of its pages together."
     )
     errors: tuple[ErrorInfo, ...] = Field(
-        default=(), description="Of the pages that failed, in order, and of those of which a part alone was there."
+        default=(),
+        description="Errors of the pages that failed, in order, and of pages of which only a part was there.",
     )
     warnings: tuple[DocumentWarning, ...] = Field(
         default=(), exclude_if=_is_empty, description="What was wrong with the file, though it was read."
     )
     outputs: tuple[Output, ...] = Field(
-        default=(), exclude_if=_is_empty, description="The files that the job had asked for, by `outputs`."
+        default=(), exclude_if=_is_empty, description="The files that the job asked for with `outputs`."
     )
 
     _storage: ClassVar[ObjectReader | None] = None
-    """Of one that was bound; it is no field, and no part of what is compared, copied deeply or pickled."""
+    """The storage, if bound. It is not a field, and is not compared, deep-copied or pickled."""
 
     def source(self) -> bytes | None:
         """The file that was read, if it is in the storage that the Document is bound to and unchanged; else None."""

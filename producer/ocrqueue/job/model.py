@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 import uuid_utils
@@ -59,21 +60,21 @@ class Job(BaseModel):
     schema_version: Literal[1] = 1
     id: Annotated[str, Field(pattern=JOB_ID)] = Field(
         default_factory=new_job_id,
-        description="Also the Celery task id. Made by the producer; absent, the Celery task id is taken.",
+        description="Also the Celery task id. The producer makes it; if absent, it is the Celery task id.",
     )
     image: Annotated[str, Field(min_length=1, max_length=4096)] = Field(
         description="s3://bucket/key, gs://bucket/key, https://host/path, http://host/path or file:///path."
     )
     engine: Annotated[str, Field(pattern=ENGINE_NAME)] = Field(
         default="tesseract",
-        description="Name of the engine; decides the queue. auto: chosen by languages, workers and queues.",
+        description="Name of the engine; determines the queue. auto: chosen by languages, workers and queues.",
     )
     fallback: Annotated[tuple[EngineName, ...], Field(max_length=MOST_ENGINES - 1)] = Field(
         default=(),
-        description="Engines that go on in this order with what the one before is not sure of, or fails at.",
+        description="Engines that, in this order, read again what the engine before them is not sure of or fails at.",
     )
     compare: Annotated[tuple[EngineName, ...], Field(max_length=MOST_ENGINES)] = Field(
-        default=(), description="Engines that each read the image, two at least; the words are the first one's."
+        default=(), description="Two or more engines that each read the image; the words are those of the first."
     )
     languages: Annotated[tuple[str, ...], Field(min_length=1, max_length=16)] = Field(
         default=("eng",), description="ISO 639-2 codes as Tesseract names them, the main one first."
@@ -85,7 +86,7 @@ class Job(BaseModel):
     )
     crops: CropMode = Field(
         default="archive",
-        description="archive: one stored ZIP, read by ranged GET. objects: one PNG a word. none: no crops.",
+        description="archive: one stored ZIP, read by ranged GET. objects: one PNG for each word. none: no crops.",
     )
     crop_padding: Annotated[int, Field(ge=0, le=256)] = Field(
         default=2, description="Pixels of margin around a word's box in its crop."
@@ -95,45 +96,49 @@ class Job(BaseModel):
     )
     dpi: Annotated[int, Field(ge=50, le=1200)] = Field(
         default=300,
-        description="Dots per inch at which a PDF's pages are drawn; one that is a scan is taken as it is.",
+        description="Dots per inch at which a PDF's pages are drawn; scans are taken as they are.",
     )
     existing_text: ExistingText = Field(
         default="read_anyway",
-        description="Of text that a PDF's page holds already. read_anyway: the page is read as it looks. use: its "
-        "words are taken, and nothing is read. auto: they are taken where there are any and all are plain Unicode.",
+        description="Use of text that a PDF's page already holds. read_anyway: the engine reads the page as it looks. "
+        "use: the PDF's words are taken, and nothing is read. auto: they are taken if there are any and all are "
+        "plain Unicode.",
     )
     pages: Annotated[str, Field(max_length=1000)] | None = Field(
-        default=None, description="Pages or frames of a document that are to be read, such as 1-3,7,10-; null: all."
+        default=None, description="Pages or frames of a document to read, such as 1-3,7,10-; null: all."
     )
     password: Annotated[SecretStr, Field(min_length=1, max_length=256)] | None = Field(
         default=None,
         exclude=True,
-        description="That opens an encrypted PDF. Kept apart from the job until its end, and shown nowhere.",
+        description="Password of an encrypted PDF. It is kept apart from the job until its end, and shown nowhere.",
     )
     truncated: Literal["refuse", "read"] = Field(
         default="refuse",
-        description="Of a page that is cut off. refuse: an error. read: what is there, in a Document that is partial.",
+        description="For a page that is cut off. refuse: it is an error. read: the part that is there is read, and the "
+        "job is partial.",
     )
     prepare: Prepare = Field(
         default="auto",
-        description="How a page is made easier to read. auto: where it reads badly, it is prepared and read again, and "
+        description="How a page is made easier to read. auto: if it reads badly, it is prepared and read again, and "
         "the better reading is kept. none: not at all. always, or single steps: before it is read.",
     )
     time_limit_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         default=None,
-        description="Ends the job as engine.timeout after so many seconds, if that is below the engine's limit.",
+        description="Ends the job as engine.timeout after this many seconds, if that is below the engine's limit.",
     )
     cache: bool = Field(default=True, description="false: read the image even if the same was read before.")
     priority: Priority = Field(default="normal", description="Lane of the engine's queue; high is drained first.")
     tenant: Annotated[str, Field(pattern=TENANT)] = Field(
-        default="", description="Whose job it is: tenants share the lanes by weight, each first in, first out."
+        default="",
+        description="Tenant of the job: tenants share the lanes by weight, and each tenant's jobs are first in, first "
+        "out.",
     )
     tag: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Free text of the app's own, kept in the record and the Document."
     )
     name: Annotated[str, Field(max_length=256)] | None = Field(
         default=None,
-        description="What the image is called, kept in the record and the Document. Of a path, the file's name.",
+        description="Name of the image, kept in the record and the Document; for a path, the file's name.",
     )
     batch: Annotated[str, Field(pattern=BATCH)] | None = Field(
         default=None,
@@ -151,7 +156,7 @@ class Job(BaseModel):
         description="A URL that is sent the job's summary, signed, when it has ended; in place of its tenant's.",
     )
     route: Route | None = Field(
-        default=None, description="Of a job with auto, fallback or compare, once it is submitted; made by ocrqueue."
+        default=None, description="The route of a job with auto, fallback or compare; ocrqueue makes it at submission."
     )
     submitted_at: datetime = Field(default_factory=lambda: datetime.now(UTC), description="RFC 3339, with a time zone.")
 
@@ -207,11 +212,11 @@ class Job(BaseModel):
     def _engines_fit(self) -> Self:
         named = (self.engine, *self.fallback) if self.route is None else self.fallback
         if self.compare and self.fallback:
-            raise ValueError("a job has either fallback or compare")
+            raise ValueError("give either fallback or compare, not both")
         if len(self.compare) == 1:
-            raise ValueError("compare takes two engines at least")
+            raise ValueError("compare needs at least two engines")
         if AUTO in (*self.fallback, *self.compare):
-            raise ValueError(f"{AUTO} is no engine that can be named in fallback or compare")
+            raise ValueError(f"{AUTO} cannot be named in fallback or compare")
         if len(set(self.compare)) != len(self.compare) or len(set(named)) != len(named):
             raise ValueError("an engine is named twice")
         if self.compare and self.route is None and self.engine != self.compare[0]:
@@ -331,10 +336,42 @@ def parse_job(message: object, default_id: str) -> Job:
     raise JobMalformed(complaints)
 
 
+_EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "languages": '["eng"]',
+        "fallback": '["rapid"]',
+        "compare": '["tesseract", "rapid"]',
+        "outputs": '["pdf"]',
+        "options": '{"psm": 6}',
+    }
+)
+_PLAIN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "missing": "is missing",
+        "extra_forbidden": "is not known",
+        "tuple_type": "must be a list",
+        "dict_type": "must be an object",
+        "string_type": "must be text",
+        "string_unicode": "must be Unicode text",
+    }
+)
+"""By pydantic's names of errors: plain words for what it says in terms of Python."""
+
+
 def describe_validation_error(error: ValidationError) -> str:
     """The first three complaints as one sentence, without the rejected values (they may be secret or huge)."""
     complaints = [
-        ": ".join(filter(None, [".".join(map(str, item["loc"]))[:80], item["msg"].removeprefix("Value error, ")]))
+        _complaint([str(step) for step in item["loc"]], item["type"], item["msg"])
         for item in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     return "; ".join(complaints[:3]) + ("; ..." if len(complaints) > 3 else ".")
+
+
+def _complaint(place: Sequence[str], kind: str, message: str) -> str:
+    """`languages must be a list, such as ["eng"]`, or `priority must be 'high', 'normal' or 'low'`."""
+    name = ".".join(place)[:80]
+    if kind in _PLAIN:
+        example = _EXAMPLES.get(name) if kind in {"tuple_type", "dict_type"} else None
+        return f"{name} {_PLAIN[kind]}" + (f", such as {example}" if example else "")
+    message = message.removeprefix("Value error, ").replace("Input should be ", "must be ")
+    return f"{name} {message}" if name and message.startswith("must ") else ": ".join(filter(None, [name, message]))

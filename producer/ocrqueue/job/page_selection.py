@@ -35,7 +35,7 @@ class PageSelection:
             if number <= last - first + 1:
                 return first + number - 1
             number -= last - first + 1
-        raise ValueError("there are not so many pages")
+        raise ValueError("there are fewer pages")
 
 
 def _parsed(text: str) -> list[tuple[int, int]]:

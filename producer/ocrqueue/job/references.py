@@ -29,7 +29,7 @@ def split_uri(uri: str) -> SplitResult:
         return urlsplit(uri)
     except ValueError:
         # whose text may show the whole address, and a password in it
-        raise SourceInvalid("The reference is not a URI: its address does not parse.") from None
+        raise SourceInvalid("The reference is not a URI: its address is not valid.") from None
 
 
 def redact_uri(uri: str) -> str:

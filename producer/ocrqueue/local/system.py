@@ -191,7 +191,7 @@ class LocalSystem:
     def _start(self) -> None:
         if find_spec("ocrqueue_worker") is None:
             raise LocalSystemFailed(
-                "No workers are installed here: they are another package.",
+                "The package with the workers is not installed here.",
                 remedy=how_to_install(self.engines),
             )
         if self.http and not has_gateway():

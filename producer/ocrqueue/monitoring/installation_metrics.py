@@ -6,7 +6,7 @@ from typing import Final
 
 from ocrqueue.monitoring.metric import Metric
 
-UP: Final = Metric("ocrqueue_up", "gauge", "1 if Redis answers; 0: it does not, and nothing else is known.")
+UP: Final = Metric("ocrqueue_up", "gauge", "1 if Redis answers; 0 if not, and then there are no other metrics.")
 
 METRICS: Final = (
     Metric(
@@ -21,13 +21,13 @@ METRICS: Final = (
     Metric(
         "ocrqueue_tenant_jobs",
         "gauge",
-        "Those of ocrqueue_queue_jobs that are a tenant's; of the 100 tenants with most. Empty: no tenant.",
+        "Jobs of ocrqueue_queue_jobs by tenant, for the 100 tenants with most. Empty: no tenant.",
         ("tenant",),
     ),
     Metric(
         "ocrqueue_queue_oldest_age_seconds",
         "gauge",
-        "How long ago the oldest of them was submitted; 0 of an empty lane.",
+        "How long ago the oldest of them was submitted; 0 for an empty lane.",
         ("engine", "lane"),
     ),
     Metric(
@@ -39,21 +39,22 @@ METRICS: Final = (
     Metric(
         "ocrqueue_queue_paused",
         "gauge",
-        "1 where nothing is taken from the lane: it is paused, or its engine is.",
+        "1 if no job is taken from the lane, since it or its engine is paused.",
         ("engine", "lane"),
     ),
-    Metric("ocrqueue_tenants_paused", "gauge", "Tenants of which nothing is taken."),
-    Metric("ocrqueue_workers_draining", "gauge", "Workers that take nothing more, and end once their jobs have."),
+    Metric("ocrqueue_tenants_paused", "gauge", "Tenants that are paused."),
+    Metric("ocrqueue_workers_draining", "gauge", "Workers that take no more jobs, and end when their jobs have ended."),
     Metric("ocrqueue_workers", "gauge", "Workers that are alive.", ("engine",)),
     Metric("ocrqueue_worker_slots", "gauge", "Jobs that these workers do at a time.", ("engine",)),
     Metric(
         "ocrqueue_workers_stopped",
         "gauge",
-        "Those of ocrqueue_workers that cannot do jobs of the engine, as their own access is broken; by its error.",
+        "Workers of ocrqueue_workers that cannot do jobs of the engine, since their own access is broken; "
+        "by its error.",
         ("engine", "error"),
     ),
     Metric("ocrqueue_jobs_running", "gauge", "Parts of jobs that workers have in hand."),
-    Metric("ocrqueue_jobs_delayed", "gauge", "Parts of jobs in a pause before their next attempt."),
+    Metric("ocrqueue_jobs_delayed", "gauge", "Parts of jobs that are delayed before their next attempt."),
     Metric("ocrqueue_dead_letters", "gauge", "Jobs that failed for a reason that may pass."),
     Metric(
         "ocrqueue_webhooks_overdue_seconds",
@@ -71,7 +72,7 @@ METRICS: Final = (
     Metric(
         "ocrqueue_billed_pages",
         "gauge",
-        "Pages given to a service that costs money, in this calendar month (UTC).",
+        "Pages sent to a service that costs money, in this calendar month (UTC).",
         ("engine",),
     ),
     Metric(

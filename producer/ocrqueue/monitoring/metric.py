@@ -1,4 +1,4 @@
-"""A metric as it is declared: what Prometheus is told of it, and what docs/monitoring.md says."""
+"""The declaration of a metric, for Prometheus and docs/monitoring.md."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    """Of a histogram, the upper bounds."""
+    """The upper bounds of a histogram's buckets."""

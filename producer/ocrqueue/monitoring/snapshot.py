@@ -20,7 +20,7 @@ _MOST_TENANTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class RecentCounts:
-    """Of one engine, in the last 5 minutes."""
+    """One engine in the last 5 minutes."""
 
     wait_p50_s: float | None
     """What half of the jobs waited at most, from submission to their first start; None: none has started."""

@@ -57,14 +57,14 @@ class Batch:
         return f"Batch({self.name!r}, tenant={self.tenant!r})"
 
     def status(self) -> BatchStatus:
-        """Its counts by state now: one round trip, however many jobs it has. Raises BatchUnknown."""
+        """The counts of its jobs by state, in one round trip, however many jobs it has. Raises BatchUnknown."""
         return self._do(batch_status(self._operations.arguments, self.name, self.tenant))
 
     def close(self, reply_to: str | None = None) -> BatchStatus:
-        """Nothing more comes into it. May be called again; a batch that has ended stays as it is.
+        """Let no more jobs into the batch. You can call this again; a batch that has ended stays as it is.
 
-        `reply_to`: a Celery queue, to which the counts are sent as the task `ocrqueue.batch_finished` once its last job
-        has ended; after a replay it ends, and is told, anew. Raises BatchUnknown, BatchInvalid.
+        `reply_to` is a Celery queue that gets the counts as the task `ocrqueue.batch_finished` when the last job has
+        ended, and again after a replay. Raises BatchUnknown, BatchInvalid.
         """
         return self._do(close_batch(self._operations.arguments, self.name, self.tenant, reply_to))
 
@@ -75,9 +75,9 @@ class Batch:
         *,
         until_closed: bool = False,
     ) -> BatchStatus:
-        """Wait until all jobs that are in it have ended, `timeout` seconds at most (None: without limit).
+        """Wait until all of its jobs have ended, `timeout` seconds at most (None: without limit).
 
-        `until_closed`: and until it is closed, where somebody else may still add to it. `on_progress` gets its
+        `until_closed` also waits until it is closed, if somebody else may still add jobs. `on_progress` gets its
         BatchStatus whenever that has changed. Raises JobWaitTimeout, BatchUnknown.
         """
         return self._do(
@@ -109,7 +109,7 @@ class Batch:
             yield status, self._document(status) if status.state in WITH_RESULT else None
 
     def cancel(self, who: str | None = None) -> BulkResult:
-        """Cancel those that wait, ask those that run to stop, as OcrQueue.cancel_many. It does not close the batch."""
+        """Cancel waiting jobs, and ask running jobs to stop, like OcrQueue.cancel_many. It does not close the batch."""
         return self._do(self._operations.act("cancel", batch=self.name, tenant=self.tenant or NO_NAME, who=who))
 
 

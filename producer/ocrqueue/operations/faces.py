@@ -1,4 +1,4 @@
-"""What both clients do with many jobs at once, and what they tell of one job's past."""
+"""What both clients do with many jobs at once, and how they show one job's past."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class ManyJobs(ABC):
     def document(self, status: JobStatus) -> Document: ...
 
     def batch(self, name: str, *, tenant: str = "") -> Batch:
-        """The jobs that are submitted with `batch=name`, of this tenant. Asks nothing yet. Raises BatchInvalid."""
+        """The jobs of this tenant that are submitted with `batch=name`.
+
+        This does not ask Redis. Raises BatchInvalid.
+        """
         return Batch(self._do, self._operations, self.document, name, tenant)
 
     @cached_property
@@ -50,7 +53,7 @@ class ManyJobs(ABC):
         return Actions(self._do, self._operations)
 
     def jobs(self, *, limit: int = 50, after: str | None = None, **wanted: Unpack[Wanted]) -> JobPage:
-        """Jobs for which all holds that is given: those at work, then those that have ended; each the newest first.
+        """The jobs that match all filters: those that have not ended, then those that have, both with the newest first.
 
         `after`: the `next` of the page before. A job that moves on between two pages may be on both, or on neither.
         Raises CursorInvalid, FilterInvalid.
@@ -58,16 +61,16 @@ class ManyJobs(ABC):
         return self._do(self._operations.jobs(JobFilter.of(**wanted), limit, after))
 
     def cancel_many(self, **given: Unpack[Given]) -> BulkResult:
-        """Cancel those that wait, ask those that run to stop.
+        """Cancel waiting jobs, and ask running jobs to stop.
 
-        `all_jobs`: where no filter is given; else FilterMissing is raised. `dry_run`: only count. `who`: for the audit,
-        user@host if not given. `on_progress` gets the number of jobs changed so far. What was interrupted is begun
-        again by the same call. Raises FilterInvalid, FilterMissing.
+        `all_jobs` is needed if no filter is given; otherwise FilterMissing is raised. `dry_run` only counts. `who` is
+        for the audit, user@host if not given. `on_progress` gets the number of jobs changed so far. After an
+        interruption the same call finishes the rest. Raises FilterInvalid, FilterMissing.
         """
         return self._do(self._operations.act("cancel", **given))
 
     def replay_many(self, **given: Unpack[Given]) -> BulkResult:
-        """Queue those that failed again, under their ids: dead letters, and any other failure. See cancel_many."""
+        """Queue failed jobs again, under their ids: dead letters, and any other failure. See cancel_many."""
         return self._do(self._operations.act("replay", **given))
 
     def drop_many(self, **given: Unpack[Given]) -> BulkResult:
@@ -75,18 +78,18 @@ class ManyJobs(ABC):
         return self._do(self._operations.act("drop", **given))
 
     def delete_many(self, **given: Unpack[Given]) -> BulkResult:
-        """Delete them: record, result, crops, and the uploaded image if no other job has it. Those at work are
-        cancelled first, and waited for; see BulkResult.still_running. Where storage does not answer they are deleted
-        all the same; see BulkResult.left_in_storage. What deletions before have left there is removed, too. See
+        """Delete jobs: record, result, crops, and the uploaded image if no other job uses it. Jobs that have not ended
+        are cancelled first, and waited for; see BulkResult.still_running. If storage does not answer, they are deleted
+        all the same; see BulkResult.left_in_storage. Files that earlier deletions left there are removed, too. See
         cancel_many.
         """
         return self._do(self._operations.act("delete", **given))
 
     def delete(self, job_id: str, who: str | None = None) -> bool:
-        """Delete one job as delete_many does. False where it was running, and has not stopped within a minute.
+        """Delete one job as delete_many does. False if it was running, and has not stopped within a minute.
 
-        Raises JobUnknown; and StorageUnavailable, StorageDenied, DeletionPending: then it is deleted, and a worker
-        removes what it had stored in a while. One that was deleted before is looked after in the same way.
+        Raises JobUnknown. After StorageUnavailable, StorageDenied and DeletionPending it is deleted, and a worker
+        removes its files in a while. The same holds for a job that was deleted before.
         """
         return self._do(self._operations.delete_one(job_id, who))
 

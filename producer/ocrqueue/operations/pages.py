@@ -16,7 +16,7 @@ from ocrqueue.job.page_selection import PageSelection
 AT_ONCE: Final = 50
 """Parts that are asked for in one round trip."""
 SPLIT_FIELDS: Final = ("pin", "parts", "job")
-"""Of the record: what parts the job has."""
+"""What the record says of the job's parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def pages_now(keys: Keys, job_id: str) -> Steps[tuple[int, ...]]:
 
 
 class PagesRead:
-    """Of one job. Each page is handed out once, in order or as they come."""
+    """The pages of one job. Each is handed out once, in order or as they come."""
 
     def __init__(self, job_id: str, in_order: bool) -> None:
         self.job_id = job_id

@@ -96,7 +96,7 @@ class Operations:
         if came_to.storage_error is not None:
             raise error_from_info(came_to.storage_error)
         if came_to.left_in_storage:
-            raise DeletionPending(f"Job {job_id} is deleted; what it has stored is not removed yet.")
+            raise DeletionPending(f"Job {job_id} is deleted, but its files are not removed yet.")
         return came_to.became[job_id] != "running"
 
     def replay_one(self, job_id: str) -> Steps[None]:

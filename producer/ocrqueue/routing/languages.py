@@ -81,7 +81,7 @@ def stated_languages(setting: str) -> Mapping[str, tuple[str, ...]]:
         engine, _, languages = (text.strip() for text in part.partition("="))
         named = tuple(filter(None, map(str.strip, languages.split("+"))))
         if not _ENGINE.fullmatch(engine) or not named:
-            raise SettingsInvalid(f"engine_languages: {part[:40]!r} is not such as keras=eng or other=eng+kor.")
+            raise SettingsInvalid(f"engine_languages: {part[:40]!r} is not of the form keras=eng or other=eng+kor.")
         stated[engine] = named
     return stated
 

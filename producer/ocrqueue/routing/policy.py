@@ -131,7 +131,7 @@ def _candidates(job: Job, settings: Settings, installation: EnginesNow) -> _Cand
         raise LanguageUnsupported(
             f"No engine of auto can read {'+'.join(job.languages)[:80]}: "
             f"{'; '.join(f'{engine} {why}' for engine, why in found.left_out.items())[:_LONGEST_REASON]}.",
-            remedy="Add one that does to OCRQUEUE_AUTO_ENGINES; `ocrqueue engines` lists their languages.",
+            remedy="Add an engine that reads them to OCRQUEUE_AUTO_ENGINES; `ocrqueue engines` lists their languages.",
         )
     lacking = {engine: str(abilities_of[engine]) for engine in found.able if abilities_of[engine].reads == "not now"}
     on_demand = settings.engines_on_demand
@@ -157,10 +157,10 @@ def _leave_out_paused(found: _Candidates, installation: EnginesNow) -> None:
 def _auto_engines(settings: Settings) -> list[str]:
     engines = settings.auto_engines
     if not engines or len(set(engines)) != len(engines):
-        raise SettingsInvalid("auto_engines: must name one engine at least, and each once.")
+        raise SettingsInvalid("auto_engines must name at least one engine, and each only once.")
     for engine in engines:
         if engine == AUTO or not _ENGINE.fullmatch(engine):
-            raise SettingsInvalid(f"auto_engines: {engine[:40]!r} is no engine's name.")
+            raise SettingsInvalid(f"auto_engines: {engine[:40]!r} is not an engine's name.")
     return list(engines)
 
 

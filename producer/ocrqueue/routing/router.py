@@ -39,7 +39,7 @@ class _Known:
 class Router:
     """Checks jobs, and makes their routes, by an installation that is read again when that is 2 s old.
 
-    Nothing is refused by what was read earlier: then it is read anew, and looked at again. Threads may share it: they
+    Nothing is refused by what was read earlier: then it is read again, and looked at again. Threads may share it: they
     share what one of them reads, too, so that a Redis that is silent costs each of them one timeout.
     """
 

@@ -51,64 +51,62 @@ class Settings(BaseSettings):
     # Broker and records
     secrets_dir: Path | None = Field(
         default=None,
-        description="Folder of files named after settings, such as ocrqueue_redis_url, each with one's value; the "
-        "environment comes before them. Itself it can be set in the environment only.",
+        description="Folder of files that are named after settings, such as ocrqueue_redis_url, and hold their values; "
+        "the environment has precedence. Set this one only in the environment.",
     )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any; "
-        "sentinel://host:26379,host:26379/NAME or, encrypted, sentinels:// where Sentinels know the primary.",
+        description="Broker and job records: redis:// or, encrypted, rediss://, with user and password if any; with "
+        "Sentinels sentinel://host:26379,host:26379/NAME or, encrypted, sentinels://.",
     )
     key_prefix: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9_.:-]{0,64}$",
-        description="Put before every Redis key, queues included: several installations can share one Redis.",
+        description="Prefix of every Redis key, queues included: several installations can share one Redis.",
     )
     redis_timeout_s: float = Field(
-        default=5.0, gt=0, description="A Redis that has not answered by then is broker.unavailable."
+        default=5.0, gt=0, description="If Redis has not answered after this time, the error is broker.unavailable."
     )
     redis_failover_s: float | None = Field(
         default=None,
         ge=0,
-        description="A wait without a timeout goes on while Redis is away for so long; absent: 60 with Sentinels, else "
-        "0. A wait with a timeout goes on within it.",
+        description="A wait without a timeout goes on for this long while Redis is away; absent: 60 with Sentinels, "
+        "else 0. A wait with a timeout goes on until its timeout.",
     )
     redis_max_connections: int = Field(
         default=100,
         ge=4,
-        description="Connections to Redis of one client. Waits share two, however many there are; every other call has "
-        "one for its time, and where none is left the error is broker.connections_exhausted: with asyncio after "
-        "redis_timeout_s, in which one may become free.",
+        description="Connections to Redis of one client. All waits share two. Every other call needs one while it "
+        "runs; if none is left, the error is broker.connections_exhausted: with asyncio after redis_timeout_s, in "
+        "which one may become free.",
     )
     submit_replicas: int = Field(
         default=0,
         ge=0,
         le=100,
-        description="Replicas of Redis that are to have a job when its submission returns: WAIT. Where fewer have, the "
-        "job is queued all the same, and the app is told broker.not_replicated. 0: none is waited for.",
+        description="Replicas of Redis that must have a job before its submission returns (WAIT). If fewer have it, "
+        "the job is queued all the same, and the app gets broker.not_replicated. 0: do not wait for any.",
     )
-    submit_replicas_timeout_s: float = Field(
-        default=1.0, gt=0, description="How long they are waited for, up to 500 jobs at a time."
-    )
+    submit_replicas_timeout_s: float = Field(default=1.0, gt=0, description="Longest wait for them, for each 500 jobs.")
     record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
     ended_ttl_s: int = Field(
         default=604_800,
         ge=60,
-        description="That a job has ended is remembered this long, also when its record is gone: "
-        "its id is not worked on again.",
+        description="The id of an ended job is remembered this long, even without its record: nobody works on it "
+        "again.",
     )
     idempotency_ttl_s: int = Field(default=86_400, ge=1, description="An idempotency key is remembered this long.")
     dead_letter_ttl_s: int = Field(
-        default=2_592_000, ge=60, description="A failed job is kept this long, to be looked at and replayed."
+        default=2_592_000, ge=60, description="A failed job is kept this long. Until then it can be replayed."
     )
     cache_ttl_s: int = Field(
-        default=604_800, ge=0, description="A read image is remembered this long; 0 turns the cache off."
+        default=604_800, ge=0, description="The result of an image is remembered this long; 0 turns the cache off."
     )
 
     intake_url: SecretStr = Field(
         default=SecretStr(""),
-        description="RabbitMQ that `ocrqueue intake` takes in from what was sent by name: amqp:// or, encrypted, "
-        "amqps://, with user and password.",
+        description="RabbitMQ from which `ocrqueue intake` takes in jobs that were sent by name: amqp:// or, "
+        "encrypted, amqps://, with user and password.",
     )
 
     # Jobs
@@ -116,7 +114,7 @@ class Settings(BaseSettings):
     default_languages: Names = Field(default=("eng",), description="Languages of jobs that name none.")
     engines: Names = Field(
         default=("tesseract", "keras", "rapid", "vision", "null"),
-        description="Engines that may be submitted to even while no worker of theirs is up.",
+        description="Engines that accept jobs even while they have no worker.",
     )
     max_queue_length: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(100_000),
@@ -133,22 +131,23 @@ class Settings(BaseSettings):
     # Several engines for one job
     auto_engines: Names = Field(
         default=("tesseract", "rapid"),
-        description="Engines of jobs with the engine `auto`: those in question, the one to be asked first in front.",
+        description="Candidates for jobs with the engine `auto`, the preferred one first.",
     )
     engines_on_demand: Names = Field(
         default=(),
         description="Engines whose workers are started when jobs wait for them: jobs with auto or fallback go to them "
-        "although none is up.",
+        "even without a worker.",
     )
     auto_policy: Literal["order", "shortest", "cheapest"] = Field(
         default="order",
-        description="Which of them is asked first. order: the first that can. shortest: with the shortest queue by its "
-        "workers' pace. cheapest: by engine_page_cost. Those after it in auto_engines follow as fallback.",
+        description="Which of them has the first turn. order: the first that can read the job. shortest: the one whose "
+        "queue is empty first. cheapest: by engine_page_cost. Those after it in auto_engines follow as fallback.",
     )
     engine_languages: str = Field(
         default="keras=eng",
         pattern=r"^(\s*[a-z][a-z0-9_-]*\s*=\s*[A-Za-z0-9_/]+(\s*\+\s*[A-Za-z0-9_/]+)*\s*(,|$))*$",
-        description="What engines read that have no live worker to say so: keras=eng,other=eng+kor; not named: any.",
+        description="Languages of engines without a live worker: keras=eng,other=eng+kor; an engine that is not named "
+        "reads any.",
     )
     engine_page_cost: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(0, {"vision": 150}),
@@ -156,13 +155,14 @@ class Settings(BaseSettings):
     )
     fallback_page_below: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(75),
-        description="Mean word confidence in percent below which a page goes on to the next engine; 0: never for that.",
+        description="Mean word confidence in percent below which a page goes on to the next engine; 0: never for this "
+        "reason.",
     )
     fallback_lines_page_below: Annotated[PerEngine, NoDecode] = Field(
-        default=PerEngine(60), description="The same, where of other pages single lines go on: see fallback_lines."
+        default=PerEngine(60), description="The same, if single lines of the other pages go on: see fallback_lines."
     )
     fallback_low_word: Annotated[PerEngine, NoDecode] = Field(
-        default=PerEngine(60), description="A word below this confidence in percent is an uncertain one."
+        default=PerEngine(60), description="A word below this confidence in percent is uncertain."
     )
     fallback_low_share: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(50),
@@ -170,8 +170,8 @@ class Settings(BaseSettings):
     )
     fallback_lines: bool = Field(
         default=True,
-        description="If workers of the next engine read single lines, a page of which lines have a mean confidence "
-        "below fallback_line_below stays, and these lines go on.",
+        description="If workers of the next engine read single lines, only lines with a mean confidence below "
+        "fallback_line_below go on, and the page stays.",
     )
     fallback_line_below: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(90), description="Mean word confidence in percent below which a line goes on."
@@ -188,16 +188,18 @@ class Settings(BaseSettings):
     s3_region: str | None = Field(default=None, description="Region; absent: as the AWS SDK finds it, else us-east-1.")
     s3_access_key_id: SecretStr | None = Field(
         default=None,
-        description="Of this installation's S3 account, with the secret key; absent: as the AWS SDK finds them.",
+        description="Access key of this installation's S3 account; absent: the AWS SDK finds the keys.",
     )
-    s3_secret_access_key: SecretStr | None = Field(default=None, description="The secret key of s3_access_key_id.")
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="Secret key of s3_access_key_id.")
     s3_session_token: SecretStr | None = Field(
-        default=None, description="Of temporary credentials in the two settings before."
+        default=None, description="Session token, if these are temporary credentials."
     )
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         default="auto", description="Bucket in the path or in the host name; auto: path off AWS."
     )
-    s3_timeout_s: float = Field(default=20.0, gt=0, description="Silence of the S3 server that ends an attempt.")
+    s3_timeout_s: float = Field(
+        default=20.0, gt=0, description="Longest silence of the S3 server; then the attempt ends."
+    )
     s3_attempts: int = Field(default=4, ge=1, le=20, description="Attempts of one S3 request, with backoff.")
     upload_threads: int = Field(
         default=8, ge=1, le=64, description="Parallel uploads of one worker child, and of one submit_many."
@@ -228,16 +230,17 @@ class Settings(BaseSettings):
     source_connect_timeout_s: float = Field(
         default=5.0, gt=0, description="Connecting to the image's host, and its longest silence before the answer."
     )
-    source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked anew.")
+    source_max_redirects: int = Field(default=5, ge=0, le=20, description="Redirects followed, each checked again.")
 
     source_cache_mib: int = Field(
         default=512,
         ge=0,
-        description="Disk for documents that are read in parts, so that each is fetched once; 0: none.",
+        description="Disk space for documents that are read in parts, so that each is fetched once; 0: none.",
     )
     source_cache_dir: str = Field(
         default="",
-        description="Folder for them, of the worker's user alone.  Empty: one in the folder for temporary files.",
+        description="Folder for them, which only the worker's user can read. Empty: one in the folder for temporary "
+        "files.",
     )
 
     # Images
@@ -248,7 +251,7 @@ class Settings(BaseSettings):
     image_min_side_px: int = Field(default=3, ge=1, description="Shortest side of a page that is read.")
     split_from_pages: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(8),
-        description="A document of so many pages is read in parts, each page by whoever is free; 0: none is.",
+        description="Documents with this many pages or more are read in parts, each page by any free worker; 0: never.",
     )
     pdf_max_pages: int = Field(default=3000, ge=1, description="Pages of one PDF.")
     pdf_max_objects: int = Field(
@@ -261,7 +264,7 @@ class Settings(BaseSettings):
         default=10,
         ge=0,
         le=50,
-        description="Of 100 jobs that a worker takes, so many from the low lane first.",
+        description="Percentage of a worker's takes that look at the low lane first.",
     )
     delivery_cap: int = Field(
         default=3, ge=1, le=100, description="Deliveries of a job whose worker died, before it is job.poison."
@@ -280,7 +283,9 @@ class Settings(BaseSettings):
     )
 
     lost_after_s: float = Field(
-        default=15.0, gt=0, description="A running job without a heartbeat for so long is taken for lost, and requeued."
+        default=15.0,
+        gt=0,
+        description="A running job without a heartbeat for this long counts as lost, and is queued again.",
     )
     reconcile_interval_s: float = Field(
         default=5.0,
@@ -289,20 +294,22 @@ class Settings(BaseSettings):
     )
 
     # Workers
-    worker_heartbeat_s: float = Field(default=5.0, gt=0, description="A worker says this often that it is alive.")
+    worker_heartbeat_s: float = Field(default=5.0, gt=0, description="Time between two heartbeats of a worker.")
     health_file: Path | None = Field(
         default=None,
         description="A worker touches this file every 5 s, for `ocrqueue-worker health`; absent: it does not.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Of the workers.")
-    log_format: Literal["json", "console"] = Field(default="json", description="Of the workers' log lines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Log level of the workers."
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="Format of the workers' log lines.")
     max_memory_per_child_mib: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(2048),
-        description="A worker child that has taken more (MiB) is replaced between jobs; 0: never.",
+        description="A worker child that has taken more memory (MiB) is replaced between jobs; 0: never.",
     )
     max_jobs_per_child: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(0),
-        description="A worker child that has done so many jobs is replaced, one of a worker's at a time; 0: never.",
+        description="A worker child is replaced after this many jobs, one child of a worker at a time; 0: never.",
     )
     job_memory_limit_mib: Annotated[PerEngine, NoDecode] = Field(
         default=PerEngine(2048),
@@ -311,7 +318,8 @@ class Settings(BaseSettings):
     )
     tesseract_backend: Literal["auto", "tesserocr", "pytesseract"] = Field(
         default="auto",
-        description="tesserocr: in-process, warm. pytesseract: one process a call. auto: the first found.",
+        description="tesserocr: in-process, warm. pytesseract: one process for each call. auto: the first that is "
+        "installed.",
     )
     tessdata_dir: Path | None = Field(
         default=None, description="Folder of the *.traineddata files; absent: TESSDATA_PREFIX, then Debian's folder."
@@ -320,7 +328,7 @@ class Settings(BaseSettings):
         default=4, ge=1, le=64, description="Language sets kept loaded in a child; each costs about 20 to 60 MiB."
     )
     engine_load_timeout_s: float = Field(
-        default=300.0, gt=0, description="A worker child whose engines are not loaded by then is replaced."
+        default=300.0, gt=0, description="A worker child that has not loaded its engines after this time is replaced."
     )
     keras_model: str = Field(
         default="small",
@@ -332,7 +340,8 @@ class Settings(BaseSettings):
         description="Folder of keras-ocr's own weights, fetched or mounted; absent: KERAS_OCR_CACHE_DIR, ~/.keras-ocr.",
     )
     keras_runtime: Literal["tensorflow", "onnx"] = Field(
-        default="tensorflow", description="What computes the networks; onnx: ONNX Runtime, of models with ONNX files."
+        default="tensorflow",
+        description="Library that computes the networks; onnx: ONNX Runtime, for models with ONNX files.",
     )
     keras_device: str = Field(
         default="auto",
@@ -340,33 +349,31 @@ class Settings(BaseSettings):
         description="auto: all GPUs, one child each, else the CPU. cpu. gpu:0, or gpu:0,gpu:2: these GPUs.",
     )
     keras_threads: int = Field(
-        default=0, ge=0, le=256, description="Threads of one child on the CPU; 0: the cores it has over its siblings."
+        default=0, ge=0, le=256, description="Threads of one child on the CPU; 0: its share of the cores."
     )
 
-    rapid_threads: int = Field(
-        default=0, ge=0, le=256, description="Threads of one child; 0: the cores it has over its siblings."
-    )
+    rapid_threads: int = Field(default=0, ge=0, le=256, description="Threads of one child; 0: its share of the cores.")
     vision_endpoint: str | None = Field(
         default=None,
         description="Host of Google's service, such as eu-vision.googleapis.com; http://host:port is not encrypted, "
-        "and for tests.",
+        "for tests.",
     )
-    vision_transport: Literal["grpc", "rest"] = Field(default="grpc", description="How Google's service is spoken to.")
+    vision_transport: Literal["grpc", "rest"] = Field(default="grpc", description="Protocol to Google's service.")
     vision_requests_per_minute: int = Field(
-        default=1800, ge=1, description="Requests to Google, of all workers together; Google's own quota is 1,800."
+        default=1800, ge=1, description="Requests to Google by all workers together; Google's own quota is 1,800."
     )
     vision_images_per_month: int = Field(
-        default=0, ge=0, description="Images that Google is given in a calendar month (UTC); 0: any number."
+        default=0, ge=0, description="Images that Google gets in a calendar month (UTC); 0: any number."
     )
     vision_batch_size: int = Field(default=16, ge=1, le=16, description="Images in one request to Google.")
     vision_gather_s: float | None = Field(
         default=None,
         ge=0,
         le=5,
-        description="A page waits so long for others to share a request with; absent: as long as the limit takes to "
-        "grant one, and 0.05 at least.",
+        description="A page waits this long for others to share its request; absent: as long as the limit takes to "
+        "grant a request, at least 0.05.",
     )
-    vision_timeout_s: float = Field(default=60.0, gt=0, description="A request that Google has not answered by then.")
+    vision_timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer of Google.")
 
     # Webhooks
     webhook_schemes: Names = Field(default=("https", "http"), description="Schemes of URLs that are told of ends.")
@@ -385,12 +392,12 @@ class Settings(BaseSettings):
 
     # Monitoring
     metrics_port: int = Field(
-        default=0, ge=0, le=65_535, description="Where a worker serves its metrics to Prometheus; 0: nowhere."
+        default=0, ge=0, le=65_535, description="Port at which a worker serves its metrics to Prometheus; 0: none."
     )
-    metrics_host: str = Field(default="0.0.0.0", description="Address that the metrics are served at.")  # noqa: S104  # off unless a port is set
+    metrics_host: str = Field(default="0.0.0.0", description="Address at which the metrics are served.")  # noqa: S104  # off unless a port is set
     tracing: Literal["off", "otlp"] = Field(
         default="off",
-        description="otlp: spans by OpenTelemetry, to the collector in OTEL_EXPORTER_OTLP_ENDPOINT (http/protobuf).",
+        description="otlp: OpenTelemetry spans, to the collector in OTEL_EXPORTER_OTLP_ENDPOINT (http/protobuf).",
     )
 
     @classmethod
@@ -480,7 +487,7 @@ class Settings(BaseSettings):
         return self
 
     def _check_time_limits(self, engine: str) -> None:
-        """Of one engine; "" for those that are not named."""
+        """Check the limits of one engine; "" means engines that are not named."""
         soft, hard = self.soft_time_limit_s.of(engine), self.hard_time_limit_s.of(engine)
         where = f" of {engine}" if engine else ""
         if not 1 <= soft < hard:
@@ -515,7 +522,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # it is not looked at before
     except ValueError:
-        raise ValueError("is not a URL: its host or port does not parse") from None
+        raise ValueError("is not a URL: its host or port is not valid") from None
     return parts
 
 

@@ -26,13 +26,13 @@ class PerEngine:
         if isinstance(value, cls):
             return value
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError("must be a whole number, or such as 240,keras=600")
+            raise ValueError("must be a whole number, or a list such as 240,keras=600")
         default: int | None = None
         engines: dict[str, int] = {}
         for part in str(value).split(","):
             found = _PART.fullmatch(part.strip())
             if found is None:
-                raise ValueError("must be a whole number, or such as 240,keras=600")
+                raise ValueError("must be a whole number, or a list such as 240,keras=600")
             if (name := found["engine"]) is not None:
                 engines[name] = int(found["number"])
             elif default is None:

@@ -2,7 +2,7 @@
 
 `sentinel://USER:PASSWORD@HOST:26379,HOST:26379/NAME/DATABASE?OPTIONS`, or `sentinels://` where all is encrypted. User,
 password, database and options are those of a redis:// URL, of the servers; `sentinel_username` and `sentinel_password`
-among the options are those of the Sentinels. No message here holds a word of the URL, for it may hold a password.
+among the options are those of the Sentinels. No message here has a word of the URL, which may hold a password.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class Sentinels:
     """What a sentinel:// URL says."""
 
     addresses: tuple[tuple[str, int], ...]
-    """Of the Sentinels: host and port."""
+    """Host and port of the Sentinels."""
     service: str
     """The name by which they know the servers that belong together."""
     encrypted: bool
     servers: str = field(repr=False)
-    """Of the servers, as a redis:// URL without a host: user, password, database and options."""
+    """User, password, database and options of the servers, as a redis:// URL without a host."""
 
 
 def sentinels_of(url: str) -> Sentinels | None:
@@ -58,7 +58,7 @@ def _address(host: str) -> tuple[str, int]:
     except ValueError:
         name, port = None, None
     if not name:
-        raise ValueError("is not a URL: a host or port does not parse")
+        raise ValueError("is not a URL: a host or port is not valid")
     return name, port or _DEFAULT_PORT
 
 

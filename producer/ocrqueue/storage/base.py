@@ -134,7 +134,7 @@ class Storage(ABC):
         """Import and make what the first request needs. Asks nothing; what is wrong shows at the first request."""
 
     def reconnect(self) -> None:  # noqa: B027  # most keep nothing
-        """Read credentials anew with the next request, of this process."""
+        """Read credentials again with the next request, of this process."""
 
     def owns(self, uri: str) -> bool:
         """Whether `uri` names an object below this storage's root (it need not exist)."""

@@ -87,7 +87,7 @@ class FileStorage(Storage):
                 step()
                 break
             except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
-                # A root that vanished is an unmounted share: making it anew would fill the disk below it.
+                # A root that vanished is an unmounted share: making it again would fill the disk below it.
                 if attempt == _ATTEMPTS or not self.root.is_dir():
                     raise
                 if unless_missing is not None and not unless_missing.exists():

@@ -66,12 +66,12 @@ def s3_client(settings: Settings, session: boto3.session.Session | None = None) 
 
 
 def forget_s3_clients() -> None:
-    """What is asked next reads the credentials anew."""
+    """Let the next request read the credentials again."""
     _client.cache_clear()
 
 
 def s3_failure(error: S3Error) -> S3Failure:
-    """What an error of an S3 client means. After a denial the next client reads the credentials anew."""
+    """What an error of an S3 client means. After a denial the next client reads the credentials again."""
     failure = _failure(error)
     if failure.kind in ("credentials", "denied"):
         # some servers deny what credentials that are not valid any more ask for, and do not say that they are not
@@ -204,7 +204,7 @@ def _client(
             read_timeout=timeout_s,
             max_pool_connections=connections,
             tcp_keepalive=True,
-            user_agent=f"ocrqueue/{version('ocrqueue')}",  # botocore puts its own together anew for every request
+            user_agent=f"ocrqueue/{version('ocrqueue')}",  # botocore puts its own together again for every request
         )
         # boto3's default session must not be shared between threads
         key_id, secret, token = credentials if given is None else (None, None, None)

@@ -66,7 +66,7 @@ of Pillow, an array of pixels, or a whole Job."""
 
 
 def is_single(images: object) -> bool:
-    """Whether it is one image, and no iterable of several."""
+    """Whether it is one image, not an iterable of several."""
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | Job | BinaryFile | HashedFile):
         return True
     return isinstance(images, PixelArray) and len(images.__array_interface__["shape"]) <= _FLAT
@@ -88,7 +88,7 @@ def content_of(image: object) -> Callable[[], bytes | HashedFile] | None:
 
 
 def name_of(image: object) -> str | None:
-    """The name of a file; what is no text in it is replaced. None where there is none."""
+    """The name of a file, with bytes that are not text replaced; None if it has no name."""
     path = image if isinstance(image, str | os.PathLike) else getattr(image, "name", getattr(image, "filename", None))
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         return None
@@ -109,7 +109,7 @@ def _bytes_of(image: object) -> bytes:
             return data
         raise JobMalformed("The file was opened as text.", remedy='Open it with mode "rb".')
     raise JobMalformed(
-        f"A {type(image).__name__} is no image that can be submitted.",
+        f"A {type(image).__name__} cannot be submitted as an image.",
         remedy="Give a reference, a path, bytes, a binary file, a picture of Pillow, or an array of pixels.",
     )
 
@@ -135,7 +135,7 @@ def _picture(array: PixelArray) -> Image:
         return Image.fromarray(array)
     except (TypeError, ValueError, AttributeError, KeyError):
         raise JobMalformed(
-            f"An array of type {array.__array_interface__['typestr']} and shape {shape} is no image.",
+            f"An array of type {array.__array_interface__['typestr']} and shape {shape} is not an image.",
             remedy="Give 8 bits (uint8) in rows, columns and 1, 3 (RGB) or 4 (RGBA) channels.",
         ) from None
 

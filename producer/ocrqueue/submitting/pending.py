@@ -23,7 +23,7 @@ from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.submission import Draft
 
 LINGER_S: Final = 0.5
-"""How long a job waits for others to be sent with."""
+"""How long a job waits for others, to be sent together."""
 _MOST: Final = 2 * PIPELINE
 """Jobs that are held, if the upload of the first takes long."""
 
@@ -33,11 +33,14 @@ class _Entry:
     taken_at: float
     job: Future[Job]
     image: ImageInput | None
-    """As it was given; None once the job is made."""
+    """The image as given; None when the job is made."""
 
 
 class PendingJobs:
-    """Of one call. `add` is called by who takes the images, all else by who sends them, be it another thread."""
+    """The pending jobs of one call.
+
+    The taker of the images calls `add`; the sender, perhaps in another thread, all else.
+    """
 
     def __init__(
         self, begin: Callable[[ImageInput], Draft], finish: Callable[[Draft], Job], threads: int, *, alone: bool = False

@@ -1,4 +1,4 @@
-"""What submit_many does with its images: takes them, has them uploaded, and queues their jobs in order."""
+"""submit_many: takes images, uploads them in threads, and queues their jobs in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sender:
     def __init__(
         self, pending: PendingJobs, admission: Admission, run: Run, on_full: Callable[[QueueFull], None] | None = None
     ) -> None:
-        """`on_full`: called once, when room is waited for first."""
+        """`on_full` is called once, before the first wait for room."""
         self.admission = admission
         self._pending = pending
         self._run = run
@@ -112,7 +112,7 @@ class Sender:
         return True
 
     def _wait_for_next(self) -> bool:
-        """Whether there is one."""
+        """Wait a little for the next job; whether there is one."""
         unmade = self._pending.unmade
         if unmade is not None:
             done = threading.Event()
@@ -175,7 +175,7 @@ def _sent(sender: Sender, *, everything: bool) -> Iterator[list[str]]:
 
 
 def tell(error: Exception, queued: int, left: Sequence[ImageInput | Waiting]) -> None:
-    """What became of the images of a call that `error` ends."""
+    """Note in `error`, which ends a call, which of its images are queued."""
     if isinstance(error, OcrQueueError):
         error.unsubmitted = tuple(left)
     else:

@@ -23,7 +23,7 @@ Image = TypeVar("Image")
 
 
 class JobFields(TypedDict, total=False):
-    """What a job is given beside its image: fields of Job. None: the default."""
+    """The fields of a Job besides its image. None: the default."""
 
     id: str | None
     engine: str | None
@@ -54,11 +54,14 @@ class JobFields(TypedDict, total=False):
 
 
 Announce = Callable[[str, str], bool]
-"""Says that a job will refer to an uploaded image: its name, and the job's id. False while that is being removed."""
+"""Announce that a job will refer to an uploaded image, by its name and the job's id.
+
+False while it is being removed.
+"""
 
 _PAUSE_S: Final = 0.05
 _FRESH_S: Final = 86_400.0
-"""An image that was stored longer ago is stored anew: rules of the bucket go by its age."""
+"""An image that was stored longer ago is stored again: rules of the bucket go by its age."""
 
 _EXTENSIONS: Final = (
     (b"%PDF-", "pdf"),

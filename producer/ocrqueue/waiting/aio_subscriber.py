@@ -25,7 +25,7 @@ Statuses = Callable[[list[str]], Awaitable[list[JobStatus | None]]]
 
 
 class AsyncSubscriber:
-    """Of one client, for one event loop."""
+    """The subscription of one client, in one event loop."""
 
     def __init__(self, settings: Settings, client: redis.asyncio.Redis, statuses: Statuses) -> None:
         self._settings = settings
@@ -150,7 +150,7 @@ class AsyncSubscriber:
         elif message["type"] == "subscribe":
             channel = message["channel"].decode()
             if channel in subscribed:
-                # redis-py has connected anew
+                # redis-py has connected again
                 self._watches.subscribed()
             subscribed.add(channel)
 

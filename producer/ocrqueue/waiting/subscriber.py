@@ -27,7 +27,7 @@ LINGER_S: Final = 0.5
 
 
 class Subscriber:
-    """Of one client; safe to share between threads, and anew in a forked process."""
+    """The subscription of one client. Threads may share it; a forked process makes its own."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -187,7 +187,7 @@ class Subscriber:
                 elif message["type"] == "subscribe":
                     channel = message["channel"].decode()
                     if channel in subscribed:
-                        # redis-py has connected anew
+                        # redis-py has connected again
                         self._watches.subscribed()
                     subscribed.add(channel)
         return heard

@@ -4,7 +4,7 @@ A `Watch` is one caller's wait. All of a client's are in one `Watches`, for whic
 subscribes to the events channels of the jobs (at most 16, however many jobs), reads all records once, then lets events
 say which record to read again. Events can be lost (a reconnect), so all open records are also read again now and then,
 and one of them more often: that nothing is heard is no proof that Redis is there. An outage is borne within a caller's
-timeout, and without one for as long as the settings say; after it all is begun anew.
+timeout, and without one for as long as the settings say; after it all is begun again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAUSE_S: Final = (0.2, 0.6)
 _SILENCE_S: Final = 1.0
 """What is left of 5 s is enough to find that Redis does not answer (registry.connection)."""
 _LONGEST_S: Final = 86_400.0
-"""Of one sleep: threads cannot wait for as many seconds as a float can name."""
+"""The longest sleep: threads cannot wait for as many seconds as a float can hold."""
 _AT_ONCE: Final = 500
 """Records that are read in one round trip."""
 _BACKLOG: Final = 1000

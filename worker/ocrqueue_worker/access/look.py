@@ -28,7 +28,7 @@ _STORAGE, _SOURCES, _TEMPORARY = "storage", "sources", "temporary files"
 
 
 class Look:
-    """Of one worker: made in its main process, and used by one thread."""
+    """The look of one worker. Its main process makes it, and one thread uses it."""
 
     def __init__(self, settings: Settings, offers: Offers, troubles: Troubles, verdict: Verdict) -> None:
         self.offers = offers

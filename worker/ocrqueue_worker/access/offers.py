@@ -17,7 +17,7 @@ MakeEngine = Callable[[str], Engine[Any]]
 
 
 class Offers:
-    """Of one worker."""
+    """The offers of one worker."""
 
     def __init__(self, names: Sequence[str], make: MakeEngine, settings: Settings) -> None:
         self._names = names

@@ -17,14 +17,14 @@ class OtherReaders:
     """Asked only while this worker leaves an engine's parts to others.
 
     Where there has been nobody else for a while, it takes them: each ends with the reason why nobody can read it, and
-    does not wait for ever.
+    does not wait forever.
     """
 
     def __init__(self, live_workers: Callable[[], Sequence[WorkerInfo]], holder: str, patience_s: float) -> None:
         self._live_workers = live_workers
         self._holder = holder
         self._patience_s = patience_s
-        """A worker that is started anew, or that loads a model while this one is there already, is not nobody."""
+        """A worker that is started again, or that loads a model while this one is there already, is not nobody."""
         self._read_at: float | None = None
         self._workers: Sequence[WorkerInfo] = ()
         self._seen_at: dict[str, float] = {}

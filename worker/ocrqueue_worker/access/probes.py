@@ -41,7 +41,7 @@ def probe_storage(storage: Storage) -> OcrQueueError | None:
     except OcrQueueError as error:
         return error
     if read != data:
-        return StorageUnavailable(f"{storage.uri(key)} was read back as something else than what was written.")
+        return StorageUnavailable(f"{storage.uri(key)} was read back with other bytes than were written.")
     return None
 
 
@@ -87,7 +87,7 @@ def probe_temporary_files() -> OcrQueueError | None:
             os.posix_fallocate(file.fileno(), 0, _wanted_bytes(os.fstatvfs(file.fileno())))
     except OSError as error:
         found = exhaustion(error)
-        reason = error.strerror or "no folder for temporary files can be written to"
+        reason = error.strerror or "there is no writable folder for temporary files"
         return found or WorkerDiskFull(f"No temporary file can be written: {reason}.")
     return None
 

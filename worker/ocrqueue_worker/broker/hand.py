@@ -1,6 +1,6 @@
 """What this process has in hand: parts that it took from Redis and has not settled.
 
-It belongs to the process and not to a channel: Celery makes its channels anew when a connection is lost, while what
+It belongs to the process and not to a channel: Celery makes its channels again when a connection is lost, while what
 runs goes on. The heartbeat names to Redis what is in here; what is not, others may have after its lease.
 """
 

@@ -29,7 +29,7 @@ class LaneCycle:
 
     Of 100 takes `low_share` look at the low lanes first, and of the others the same share at the normal ones: whatever
     waits above, each lane moves on. The turns are spread evenly; a lane that is reached in its order needs none, and
-    waits for its next anew. Engines take turns within a lane.
+    waits for its next again. Engines take turns within a lane.
     """
 
     def __init__(self, low_share: int) -> None:

@@ -316,7 +316,7 @@ class Transport(redis.Transport):
     """What `broker_transport` names."""
 
     Channel = Channel
-    # what adds to Redis at its memory limit is refused: the consumer starts anew then, as after a lost connection
+    # what adds to Redis at its memory limit is refused: the consumer starts again then, as after a lost connection
     connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError, ReadOnlyError, BrokerUnavailable)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:

@@ -1,6 +1,6 @@
 """Waking this process's event loop from any thread.
 
-The pipe is the process's and stays: Celery makes its connections anew after one is lost, while threads that still work
+The pipe is the process's and stays: Celery makes its connections again after one is lost, while threads that still work
 on parts of the one before settle them.
 """
 

@@ -42,7 +42,7 @@ def engine() -> None:
 def check(
     ctx: click.Context, name: str, options: tuple[str, ...], languages: str | None, seconds: float, as_json: bool
 ) -> None:
-    """Ask an engine all that a worker asks of it, and name what is wrong.
+    """Check that an engine does all that a worker needs, and name its faults.
 
     Exit status 1: something is. `advice` is no fault. Redis is not asked. With --json, one object a line.
     """

@@ -72,11 +72,11 @@ def list_models() -> None:
 
 @keras.command()
 @_model_argument
-@click.option("--from", "origin", metavar="URL|FOLDER", help="A mirror: where files of the same names are.")
+@click.option("--from", "origin", metavar="URL|FOLDER", help="A mirror, which has files with the same names.")
 def fetch(model: str | None, origin: str | None) -> None:
     """Fetch a model's weights, and check them.
 
-    They go to OCRQUEUE_KERAS_WEIGHTS_DIR, else KERAS_OCR_CACHE_DIR, else ~/.keras-ocr. What is there and right stays.
+    They go to OCRQUEUE_KERAS_WEIGHTS_DIR, else KERAS_OCR_CACHE_DIR, else ~/.keras-ocr. Files that are right stay.
     """
     from ocrqueue_worker.engines.keras.fetching import fetch_model
 
@@ -111,7 +111,7 @@ def check(model: str | None) -> None:
     "--output", "-O", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the new model."
 )
 def export(model: str | None, output: Path) -> None:
-    """Make a model with ONNX files of one that has none.
+    """Make a model with ONNX files from a model that has none.
 
     What both runtimes make of the same input is compared, and the largest difference printed.
     """
@@ -124,7 +124,7 @@ def export(model: str | None, output: Path) -> None:
     click.echo(
         f"{output}  differs from TensorFlow by {parity.detector:.1e} (detector), {parity.recognizer:.1e} (recogniser)"
     )
-    say(f"use it by: OCRQUEUE_KERAS_MODEL={output} OCRQUEUE_KERAS_RUNTIME=onnx")
+    say(f"use it with: OCRQUEUE_KERAS_MODEL={output} OCRQUEUE_KERAS_RUNTIME=onnx")
 
 
 def _described(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
@@ -138,7 +138,7 @@ def _described(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("about", manifest.description),
         ("languages", ", ".join(manifest.languages)),
         ("characters", _characters(manifest)),
-        ("case", {"kept": "kept", "lower": "all is written in lower case"}[manifest.text_case]),
+        ("case", {"kept": "kept", "lower": "writes only lower case"}[manifest.text_case]),
         ("detector", f"{detector.backbone}{narrow}"),
         ("recogniser", f"words as {crops}{', with spatial transformer' if build.stn else ''}"),
         ("runtimes", "tensorflow, onnx" if len(manifest.files("onnx")) == 2 else "tensorflow"),

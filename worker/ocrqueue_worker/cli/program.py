@@ -36,7 +36,7 @@ class _Program(click.Group):
 
 
 @click.command()
-@click.option("--ready", is_flag=True, help="Exit status 1 also where it takes no jobs, or cannot do any of an engine.")
+@click.option("--ready", is_flag=True, help="Exit status 1 also if it takes no jobs, or cannot do those of an engine.")
 def health(ready: bool) -> None:
     """Say whether the worker here gives signs of life, by OCRQUEUE_HEALTH_FILE, and what is wrong with it.
 

@@ -11,7 +11,7 @@ Verdict = Literal["right", "wrong", "advice", "left out"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Of one check: what it looks at, and what is wrong; `advice` is for what the interface asks for without need."""
+    """One check: what it looks at, and what is wrong; `advice` is for what the interface asks for without need."""
 
     check: str
     about: str

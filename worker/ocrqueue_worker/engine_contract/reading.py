@@ -27,7 +27,7 @@ def _printed(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
         before = page.image.tobytes()
         result = read(engine, question, page)
         if page.image.tobytes() != before:
-            yield Wrong("recognize() draws on the page that it was given: crops are cut of it later.")
+            yield Wrong("recognize() draws on the page that it was given: crops are cut from it later.")
         if isinstance(result, OcrQueueError):
             yield Wrong(f"a printed page of mode {mode}: {result}")
             continue
@@ -40,7 +40,7 @@ def _printed(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
             yield Advice("a word has no text but white space: what is not read is left out.")
         confidences = {word.confidence for word in words}
         if confidences == {1.0}:
-            yield Advice("every word has the confidence 1.0: an engine that has none gives None.")
+            yield Advice("every word has the confidence 1.0: an engine without confidences gives None.")
         yield from _of_parts(result)
 
 
@@ -50,7 +50,7 @@ def _of_parts(page: Page) -> Iterator[Complaint]:
         if not boxes:
             yield Wrong("a line has no words: leave it out.")
         elif not any(_meet(box, line.bbox) for box in boxes):
-            yield Wrong("a line lies where none of its words does.")
+            yield Wrong("a line lies where none of its words is.")
 
 
 def _odd(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
@@ -74,7 +74,7 @@ def _several(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
 def _again(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     first, second = (read(engine, question, printed()) for _ in range(2))
     if isinstance(first, Page) and engine.cacheable and first != second:
-        yield Wrong("the same page is read otherwise the second time: set cacheable = False.")
+        yield Wrong("the same page is read differently the second time: set cacheable = False.")
 
 
 def _lines(engine: Engine[Any], question: Question) -> Iterator[Complaint]:

@@ -26,7 +26,7 @@ _NO_LANGUAGE: Final = "zzz_none"
 def _options(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     model = engine.options_model
     if model.model_config.get("extra") != "forbid":
-        yield Wrong("options_model takes options that it does not have: its model_config needs extra='forbid'.")
+        yield Wrong("options_model accepts unknown options: its model_config needs extra='forbid'.")
     for name, option in model.model_fields.items():
         if not option.description:
             yield Advice(f"the option {name} has no description, which docs and `ocrqueue schema` would show.")
@@ -41,7 +41,7 @@ def _options(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
         yield Wrong(f"the options given are refused: {error}")
     try:
         engine.parse_options({**question.options, "no_such_option": 1})
-        yield Wrong("parse_options() takes an option that there is not: it has to raise OptionUnknown.")
+        yield Wrong("parse_options() accepts an unknown option: it must raise OptionUnknown.")
     except (OptionUnknown, OptionInvalid):
         pass
 
@@ -52,28 +52,28 @@ def _information(engine: Engine[Any], question: Question) -> Iterator[Complaint]
     if not info.version or not info.model:
         yield Wrong("info() has no version or model: both are part of the cache key.")
     if info_of(engine, languages) != info:
-        yield Wrong("info() says something else the second time: no reading would be found in the cache.")
+        yield Wrong("info() says something else the second time: the cache would never find a reading.")
 
 
 def _languages(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     known: object = engine.languages()
     if not isinstance(known, tuple):
-        yield Wrong(f"languages() returns a {type(known).__name__}, and no tuple.")
+        yield Wrong(f"languages() returns a {type(known).__name__}, not a tuple.")
         return
     for language in known:
         if not (isinstance(language, str) and _LANGUAGE.fullmatch(language)):
-            yield Wrong(f"languages() has {str(language)[:40]!r}, which is no name of a language.")
+            yield Wrong(f"languages() has {str(language)[:40]!r}, which is not the name of a language.")
     try:
         engine.check_languages(question.languages_of(engine))
     except OcrQueueError as error:
         yield Wrong(f"check_languages() refuses {question.languages_of(engine)}: {error}")
     if not known:
         if engine.fixed_languages:
-            yield Wrong("fixed_languages is True, and languages() names none: no job would be taken.")
+            yield Wrong("fixed_languages is True, but languages() names none: no job would be accepted.")
         return
     try:
         engine.check_languages((_NO_LANGUAGE,))
-        yield Wrong("check_languages() takes a language that languages() does not name.")
+        yield Wrong("check_languages() accepts a language that languages() does not name.")
     except (LanguageMissing, LanguageUnsupported):
         pass
 
@@ -95,10 +95,10 @@ def _batches(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     options = engine.parse_options(question.options)
     together: object = engine.pages_together(options)
     if not isinstance(together, int) or isinstance(together, bool) or together < 1:
-        yield Wrong(f"pages_together() returns {together!r}, and no whole number from 1.")
+        yield Wrong(f"pages_together() returns {together!r}, not a whole number from 1 on.")
     splits: object = engine.splits(options, 2)
     if not isinstance(splits, bool):
-        yield Wrong(f"splits() returns {splits!r}, and neither True nor False.")
+        yield Wrong(f"splits() returns {splits!r}, which is neither True nor False.")
 
 
 def broke_off(call: str, error: Exception) -> Wrong:

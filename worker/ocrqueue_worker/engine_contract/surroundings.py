@@ -36,7 +36,7 @@ def _deadline(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
         return
     (result,) = results
     if isinstance(result, OcrQueueError) and not isinstance(result, EngineTimeout):
-        yield Wrong(f"a deadline that is over is to end in EngineTimeout, and ends in {result.code}: {result}")
+        yield Wrong(f"a deadline that is over must end in EngineTimeout, but ends in {result.code}: {result}")
     elif isinstance(result, Page):
         yield Advice("recognize() does not look at reading.deadline: past the time limit the child is killed.")
 
@@ -93,7 +93,7 @@ def _threads(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
             yield Wrong(f"one of {_TOGETHER} calls at once: {result}")
             return
         if engine.cacheable and result != alone:
-            yield Wrong("what is read differs where several threads read at once, as pool = 'threads' has it.")
+            yield Wrong("the text differs when several threads read at once, as they do with pool = 'threads'.")
             return
 
 

@@ -42,12 +42,12 @@ def asking(engine: str, call: str) -> Iterator[None]:
     except Exception as error:
         if (ran_out := exhaustion(error)) is not None:
             raise ran_out from error
-        _log.exception("engine broke off", engine=engine, call=call)
+        _log.exception("engine raised an exception", engine=engine, call=call)
         raise EngineUnavailable(f"{engine}: {call} raised {fault(error)}.", remedy=author_remedy(engine)) from error
 
 
 def author_remedy(engine: str) -> str:
-    return f"It is for the engine's author to mend: `ocrqueue-worker engine check {engine}` says what is wrong."
+    return f"The engine's author must correct it: `ocrqueue-worker engine check {engine}` says what is wrong."
 
 
 def info_of(engine: Engine[Any], languages: Sequence[str]) -> EngineInfo:

@@ -30,10 +30,10 @@ def _attribute_complaints(cls: type[Engine[Any]]) -> Iterator[str]:
     if cls.pool not in _POOLS:
         yield f"pool is {cls.pool!r}, and not one of {', '.join(_POOLS)}."
     if not _is_count(cls.pages_per_call, 1):
-        yield f"pages_per_call is {cls.pages_per_call!r}, and no whole number from 1."
+        yield f"pages_per_call is {cls.pages_per_call!r}, not a whole number from 1 on."
     for flag in _FLAGS:
         if not isinstance(getattr(cls, flag), bool):
-            yield f"{flag} is {getattr(cls, flag)!r}, and neither True nor False."
+            yield f"{flag} is {getattr(cls, flag)!r}, which is neither True nor False."
     for limit in _LIMITS:
         if getattr(cls, limit) is not None and not _is_count(getattr(cls, limit), 0):
             yield f"{limit} is {getattr(cls, limit)!r}, and neither None nor a whole number of MiB."

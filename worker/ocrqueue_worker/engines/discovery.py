@@ -38,7 +38,7 @@ def engine_class(name: str) -> type[Engine[Any]]:
         raise EngineUnavailable(f"Engine {name!r} cannot be imported: {error}.") from error
     except Exception as error:
         raise EngineUnavailable(
-            f"Engine {name!r} cannot be imported: {found[0].value} breaks off with {fault(error)}.",
+            f"Engine {name!r} cannot be imported: {found[0].value} raised {fault(error)}.",
             remedy=author_remedy(name),
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Engine)):
@@ -50,7 +50,7 @@ def make_engine(name: str, settings: Settings) -> Engine[Any]:
     """The engine, not yet loaded. Raises EngineUnknown, EngineUnavailable."""
     cls = engine_class(name)
     if (complaint := next(declaration_complaints(cls, name), None)) is not None:
-        raise EngineUnavailable(f"Engine {name!r} is not whole: {complaint}", remedy=author_remedy(name))
+        raise EngineUnavailable(f"Engine {name!r} is not complete: {complaint}", remedy=author_remedy(name))
     with asking(name, f"{cls.__name__}()"):
         return cls(settings)
 

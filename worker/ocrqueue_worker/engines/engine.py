@@ -136,7 +136,7 @@ class Engine(ABC, Generic[Options]):
     def splits(self, options: Options, pages: int) -> bool:
         """Whether a document of so many pages, read with these options, is read in parts: each page by whoever is free.
 
-        It is opened anew for each page then, which is worth it where a page takes longer than that.
+        It is opened again for each page then, which is worth it where a page takes longer than that.
         """
         least = self.settings.split_from_pages.of(self.name)
         return 0 < least <= pages

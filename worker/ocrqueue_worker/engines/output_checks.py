@@ -56,7 +56,7 @@ def _checked(result: object, image: PageImage, engine: str) -> Page | OcrQueueEr
     except MemoryError:
         return EngineOutOfMemory()
     except ValidationError as error:
-        complaint = f"a Page that is none: {describe_validation_error(error).removesuffix('.')}"
+        complaint = f"an invalid Page: {describe_validation_error(error).removesuffix('.')}"
     except Exception as error:
         complaint = f"a Page that cannot be looked at ({type(error).__name__})"
     return page if complaint is None else _failed(engine, complaint)
@@ -72,7 +72,7 @@ def _complaints(page: Page, image: PageImage) -> Iterator[str]:
     if not all(math.isfinite(value) for value in (page.dpi, page.rotation_confidence) if value is not None):
         yield "a resolution or rotation that is no number"
     if not _is_text("".join(page.languages)):
-        yield "a language that is no text"
+        yield "a language that is not text"
     for region in _regions(page):
         if (complaint := _misplaced(region, width, height)) is not None:
             yield f"{_name(region)} {complaint}"
@@ -89,7 +89,7 @@ def _word_complaints(page: Page) -> Iterator[str]:
             yield f"two words {word.id}"
         ids.add(word.id)
         if not _is_text(word.text):
-            yield f"word {word.id} with a text that is none: {_shown(word.text)}"
+            yield f"word {word.id} with an invalid text: {_shown(word.text)}"
         if word.crop is not None:
             yield f"word {word.id} with a crop, which is the worker's to make"
 

@@ -1,4 +1,4 @@
-"""Codings that Pillow does not read, by imagecodecs: an extra, for it brings some fifty libraries.
+"""Codings that Pillow does not read, by imagecodecs. It is an extra, since it brings some fifty libraries.
 
 Whoever calls has checked the size of the picture: a decoder writes into an array of that size, and refuses a file that
 is of another one before it takes memory for its pixels.

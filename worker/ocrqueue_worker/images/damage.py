@@ -40,7 +40,7 @@ def without_missing_rows(image: Image.Image, rows: int) -> Image.Image:
 
 
 def grey_at_the_end(image: Image.Image, block: int) -> tuple[float, int]:
-    """Of a JPEG that ended early: the share of its pixels that were filled with grey, and how many whole rows.
+    """For a JPEG that ended early: the share of its pixels that were filled with grey, and the number of whole rows.
 
     `block` is the height of its blocks in pixels: blocks are filled one after the other, row by row.
     """

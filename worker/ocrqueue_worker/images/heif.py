@@ -1,4 +1,4 @@
-"""HEIC and other HEIF pictures, by pillow-heif: an extra, for it brings libheif and a decoder of HEVC."""
+"""HEIC and other HEIF pictures, by pillow-heif. It is an extra, since it brings libheif and a decoder of HEVC."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class _Chunk:
 
 
 def repaired_png(data: bytes, max_pixels: int) -> Damage | None:
-    """The PNG made anew of its pixels and what they need, without texts or anything whose checksum is wrong.
+    """The PNG made again of its pixels and what they need, without texts or anything whose checksum is wrong.
 
     None where it cannot be: the header, the palette or the compressed pixels themselves are damaged. Of a picture
     beyond `max_pixels` the pixels are not looked at.
@@ -112,7 +112,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
 
 
 def _made_whole(pixels: list[_Chunk], needed: int) -> tuple[bytes, int]:
-    """The pixels' data compressed anew, filled up with zeros, and how many bytes of it were there.
+    """The pixels' data compressed again, filled up with zeros, and how many bytes of it were there.
 
     Raises zlib.error where what is there is damaged, its own checksum among it.
     """

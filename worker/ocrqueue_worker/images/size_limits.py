@@ -33,7 +33,7 @@ def check_size(size: tuple[int, int], settings: Settings, page: int | None) -> N
         raise ImageCorrupt(f"The image has {width} x {height} pixels.", width=width, height=height, page=page)
     if min(width, height) < least:
         raise ImageTooSmall(
-            f"The image has {width} x {height} pixels; {least} are the least on each side.",
+            f"The image has {width} x {height} pixels; each side must have at least {least}.",
             width=width,
             height=height,
             limit=least,

@@ -14,7 +14,7 @@ _MESSAGES: Final = {
     "image.colors_alike": "Text and background are equally light. It was read by a color that tells them apart.",
     "image.end_missing": "The file's end is missing: {detail}.",
     "image.levels_stretched": "The pixels use a small part of the range that the file announces; they were stretched.",
-    "image.metadata_left_out": "Left out, for it cannot be read: {detail}.",
+    "image.metadata_left_out": "Left out, since it cannot be read: {detail}.",
     "image.part_missing": "Data is missing: {detail}. What is there was read.",
     "image.pixels_squared": "The pixels are not square: {detail}. The page was read as it looks on paper.",
     "image.resolution_ignored": "The file states {detail}, which cannot be right for its size. It was not heeded.",

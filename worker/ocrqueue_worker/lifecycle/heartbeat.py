@@ -43,7 +43,7 @@ _DUTY_BEATS: Final = 1.8
 
 
 class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """A worker bootstep: it goes on while the connection to the broker is lost and made anew."""
+    """A worker bootstep: it goes on while the connection to the broker is lost and made again."""
 
     requires = (AccessWatch,)
 

@@ -3,7 +3,7 @@
 It holds what is wrong with the worker's access, and is empty where nothing is.
 
 Only the event loop touches it while there is a connection to Redis. A worker whose loop hangs, or that is stopped,
-falls silent, while one that waits for Redis to come back does not: to start it anew would help neither.
+falls silent, while one that waits for Redis to come back does not: a restart would not help it.
 """
 
 from __future__ import annotations

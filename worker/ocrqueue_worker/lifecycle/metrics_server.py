@@ -33,10 +33,12 @@ MEMORY: Final = Metric(
     "Resident memory: of the main process, and of each child by its place in the pool.",
     ("process",),
 )
-AT_WORK: Final = Metric("ocrqueue_worker_jobs_at_work", "gauge", "What is worked on: jobs, or batches of them.")
-CONCURRENCY: Final = Metric("ocrqueue_worker_concurrency", "gauge", "Jobs, or batches of them, worked on at a time.")
+AT_WORK: Final = Metric("ocrqueue_worker_jobs_at_work", "gauge", "Running jobs, or batches of them.")
+CONCURRENCY: Final = Metric("ocrqueue_worker_concurrency", "gauge", "Jobs, or batches of them, that can run at a time.")
 TAKES: Final = Metric(
-    "ocrqueue_worker_takes_jobs", "gauge", "0 while the worker takes no jobs, as its own access is broken; else 1."
+    "ocrqueue_worker_takes_jobs",
+    "gauge",
+    "0 while the worker takes no jobs, since its own access is broken; otherwise 1.",
 )
 TROUBLES_NOW: Final = Metric(
     "ocrqueue_worker_troubles",
@@ -70,7 +72,7 @@ class MetricsServer(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
 
     @cached_property
     def folder(self) -> Path:
-        """Of this worker alone."""
+        """Metrics of this worker alone."""
         return Path(tempfile.mkdtemp(prefix="ocrqueue-metrics-"))
 
     def start(self, parent: Any) -> None:

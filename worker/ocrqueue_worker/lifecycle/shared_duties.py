@@ -1,7 +1,7 @@
 """What one worker does for all: what lost workers had goes back, pauses end, messages of foreign apps are taken in,
 and what jobs have stored that ended without a result is removed.
 
-Whose heartbeat finds the duties free has them; a thread of its own does them, for they can take a while.
+Whose heartbeat finds the duties free has them; a thread of its own does them, since they can take a while.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _log = structlog.get_logger(__name__)
 
 _EVERY_S: Final = 1.5
 _ROUNDS_A_LEASE: Final = 4
-"""At least: who reclaims less than twice a lease grants leases anew instead."""
+"""At least: who reclaims less than twice a lease grants leases again instead."""
 _WORKERS_READ: Final = 4
 """Rounds' time, until it is read again who is there: which engines foreign apps may send to, and how many children
 share a lane."""
 
 _UNSERVED_S: Final = 30.0
-"""That a side lane may have nobody who takes from it, at least: a worker that is started anew is back by then."""
+"""That a side lane may have nobody who takes from it, at least: a worker that is started again is back by then."""
 _READMITTED_AT_ONCE: Final = 50
 _MOST_READMITTED: Final = 1000
 

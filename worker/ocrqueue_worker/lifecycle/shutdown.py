@@ -63,7 +63,7 @@ class DrainingWorker(Worker):  # type: ignore[misc]  # celery has no types
         unknown = [queue for queue in self.app.amqp.queues.consume_from if not is_lane(queue)]
         if unknown:
             names = "ocr.ENGINE, ocr.ENGINE.high or ocr.ENGINE.low"
-            error = SettingsInvalid(f"No jobs wait in a queue {unknown[0]!r}.", remedy=f"Name lanes: {names}.")
+            error = SettingsInvalid(f"No engine has a queue {unknown[0]!r}.", remedy=f"Name lanes: {names}.")
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
 

@@ -41,7 +41,7 @@ def _of_one(error: BaseException) -> EngineOutOfMemory | WorkerDiskFull | None:
         case OSError(errno=number) if number in DISK_FULL:
             return WorkerDiskFull(f"Nothing can be written to the worker's disk: {error.strerror}.")
         case FileNotFoundError() if _NO_FOLDER in str(error):
-            return WorkerDiskFull("The worker has no folder for temporary files that can be written to.")
+            return WorkerDiskFull("The worker has no writable folder for temporary files.")
     return None
 
 

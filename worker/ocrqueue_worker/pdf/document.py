@@ -162,7 +162,9 @@ class PdfSource:
         if min(width, height) < self._settings.image_min_side_px:
             least = self._settings.image_min_side_px
             raise ImageTooSmall(
-                f"The page has {width} x {height} pixels; {least} are the least on each side.", page=number, limit=least
+                f"The page has {width} x {height} pixels; each side must have at least {least}.",
+                page=number,
+                limit=least,
             )
         if said["lowered"]:
             self._warn(warning("pdf.dpi_lowered", number, f"{said['dpi']:.0f}"))

@@ -25,7 +25,7 @@ class Pixels:
 
     @classmethod
     def of(cls, image: Image.Image) -> Pixels:
-        """Of mode L or RGB."""
+        """The pixels of an image of mode L or RGB."""
         file = memory_file(image.tobytes())
         return cls(file, image.size, image.mode, image.width * _LAYOUTS[image.mode][1])
 

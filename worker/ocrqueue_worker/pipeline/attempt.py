@@ -93,7 +93,7 @@ class Attempt:
     def name(self) -> str:
         """What tells what it stores from what others at the job store; "" where there can have been no other.
 
-        The number alone does not: it begins anew where the job is replayed, or Redis has forgotten an attempt.
+        The number alone does not: it begins again where the job is replayed, or Redis has forgotten an attempt.
         """
         return f"{self.start.number}-{self.hold.token[:8]}" if self.start.may_be_stored else ""
 
@@ -103,7 +103,7 @@ class Attempt:
     def check_readable(self) -> None:
         """Raises JobMalformed where the record does not say what is to be read."""
         if not is_readable(self.job):
-            raise JobMalformed("The job's record cannot be read, or its id is none that a job can have.")
+            raise JobMalformed("The job's record cannot be read, or its id is not valid.")
 
     def check_cancelled(self, done: int, pages: int) -> None:
         """Note the progress in pages. Raises JobCancelled if the job is to stop, JobElsewhere if it has ended or left.

@@ -73,7 +73,7 @@ def recognise_lines(
         count = len(read) if isinstance(read, Sequence) else "no"
         return EngineFailed(f"{engine.name} returned {count} lines for {len(lines)}.")
     if wrong := [line for line in read if not isinstance(line, Line | OcrQueueError)]:
-        return EngineFailed(f"{engine.name} returned a {type(wrong[0]).__name__[:40]} and no Line.")
+        return EngineFailed(f"{engine.name} returned a {type(wrong[0]).__name__[:40]} not a Line.")
     return [_without_frames(line) if isinstance(line, OcrQueueError) else line for line in read]
 
 
@@ -84,7 +84,7 @@ def unseen_lines(engine: Engine[Any], page: PageImage, seen: Sequence[Line]) -> 
     except SoftTimeLimitExceeded:
         raise
     except Exception:
-        _log.exception("engine broke off", engine=engine.name, call="unseen_lines()")
+        _log.exception("engine raised an exception", engine=engine.name, call="unseen_lines()")
         return []
 
 
@@ -106,7 +106,7 @@ def check_page(engine: Engine[Any], image: PageImage, page: Page) -> Result:
 def _broke_off(engine: Engine[Any], error: Exception) -> OcrQueueError:
     ran_out = exhaustion(error)
     if ran_out is None:
-        _log.exception("engine broke off", engine=engine.name)
+        _log.exception("engine raised an exception", engine=engine.name)
     return ran_out or EngineFailed(f"{engine.name} raised {fault(error)}.")
 
 

@@ -110,5 +110,5 @@ def selected_pages(job: Job, image: PageSource) -> tuple[int, ...]:
     """The numbers of the pages that are to be read. Raises PageNotFound where there is none of them."""
     numbers = job.page_selection.among(image.page_count)
     if not numbers:
-        raise PageNotFound(f"The document has {image.page_count} pages, and none of those that were asked for.")
+        raise PageNotFound(f"The document has {image.page_count} pages, but none of the requested ones.")
     return tuple(numbers)

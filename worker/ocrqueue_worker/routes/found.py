@@ -18,7 +18,7 @@ _SAME_ROW: Final = 0.5
 
 
 def with_found(page: Page, found: Sequence[Line], engine: str) -> Page:
-    """`page` with the lines that `engine` found and is sure of; its words are numbered anew, in order.
+    """`page` with the lines that `engine` found and is sure of; its words are numbered again, in order.
 
     One that stands in the row of another line, as a price does, is part of it; others are blocks of their own, before
     the first that begins below.

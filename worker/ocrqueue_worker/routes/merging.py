@@ -29,7 +29,7 @@ def settled(first: Line, second: Line) -> Line | None:
 
 
 def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -> Page:
-    """`page` with the lines at these places as `engine` read them; its words are numbered anew, in order.
+    """`page` with the lines at these places as `engine` read them; its words are numbered again, in order.
 
     None: the line stays. Words that are those of `page` itself stay its own. A line without words is left out, and with
     it a paragraph or block that has no other. Where a word stood and none stands now, it is `unread`.

@@ -1,4 +1,4 @@
-"""Which engine of a route has the next turn: by the workers that have been heard of."""
+"""Which engine of a route has the next turn: by the workers that were alive lately."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.routes.workers_seen import engines_seen, live_offers
 
 _SEEN_WITHIN_S: Final = 600.0
-"""A worker of the next engine: after an outage of Redis none has been heard of lately."""
+"""How long to wait for a worker of the next engine: after an outage of Redis, none was alive lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Onward:
 
 
 def open_route(route: Route, registry: Registry) -> Route | None:
-    """The route without the engines ahead that nobody works for: what waits for those may wait for ever.
+    """The route without the engines ahead that nobody works for: what waits for those may wait forever.
 
     Those compared are waited for, and so are those whose workers are started on demand. None if the engine whose turn
     it is would be the last.

@@ -29,7 +29,7 @@ class Part:
 
 
 def doubtful_parts(page: Page, places: Sequence[int], below: float) -> list[Part]:
-    """Of these lines the parts whose mean confidence is too low, in order; the whole line where no part's is."""
+    """The parts of these lines whose mean confidence is too low, in order; the whole line if no part's is."""
     lines, found = list(page.lines()), []
     for place in places:
         every = list(_parts(place, lines[place]))

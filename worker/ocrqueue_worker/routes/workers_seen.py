@@ -31,7 +31,7 @@ _seen: WeakKeyDictionary[Registry, _Seen] = WeakKeyDictionary()
 
 
 def engines_seen(registry: Registry, within_s: float) -> set[str]:
-    """The engines of which a worker was heard of within so many seconds. Raises BrokerUnavailable."""
+    """The engines that have had a live worker within this many seconds. Raises BrokerUnavailable."""
     seen = _read(registry)
     recent = (worker for worker in seen.workers if worker.seen_at >= seen.now_s - within_s)
     return {offer.name for worker in recent for offer in worker.engines}

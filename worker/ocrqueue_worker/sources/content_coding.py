@@ -55,7 +55,7 @@ def body(chunks: Iterable[bytes], packed: bool, check_size: Callable[[int], None
         else:
             taken.write(chunk)
     if inflate is not None and not inflate.eof:
-        raise SourceHttpError(f"{shown}: the compressed body ends early.", remedy="Store the image anew.")
+        raise SourceHttpError(f"{shown}: the compressed body ends early.", remedy="Store the image again.")
     return taken.getvalue()
 
 
@@ -74,5 +74,5 @@ def _unpack(
             check_size(into.tell())
             rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
     except zlib.error:
-        raise SourceHttpError(f"{shown}: the compressed body is damaged.", remedy="Store the image anew.") from None
+        raise SourceHttpError(f"{shown}: the compressed body is damaged.", remedy="Store the image again.") from None
     return inflate

@@ -1,4 +1,4 @@
-"""This worker's credentials for buckets: whether their server knows them, and when they are to be read anew."""
+"""This worker's credentials for buckets: whether their server knows them, and when they are to be read again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Credentials:
         self._files = _states()
 
     def renew(self) -> bool:
-        """Have them read anew where a file has changed. Returns whether one has, since this was made or last asked."""
+        """Have them read again where a file has changed. Returns whether one has, since this was made or last asked."""
         before, self._files = self._files, _states()
         if before == self._files:
             return False
@@ -47,7 +47,7 @@ class Credentials:
 
     @staticmethod
     def forget() -> None:
-        """What this process asks next, of storage or sources, reads them anew."""
+        """What this process asks next, of storage or sources, reads them again."""
         if "ocrqueue.storage.s3_client" in sys.modules:  # it has asked nothing of S3 otherwise, and boto3 is large
             from ocrqueue.storage.s3_client import forget_s3_clients
 

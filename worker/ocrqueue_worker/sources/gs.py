@@ -139,7 +139,7 @@ def _credentials(_process: int) -> Any:
 
 
 def forget_gs_credentials() -> None:
-    """What is asked next reads them anew: they may have been replaced."""
+    """What is asked next reads them again: they may have been replaced."""
     _credentials.cache_clear()
 
 
@@ -214,7 +214,7 @@ def _credentials_error(error: Any) -> OcrQueueError:
     forget_gs_credentials()
     return SourceCredentials(
         f"There are no Google credentials on this worker, or they are not accepted ({type(error).__name__}).",
-        remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity; what waits goes on then.",
+        remedy="Set GOOGLE_APPLICATION_CREDENTIALS on the workers, or use workload identity. Waiting jobs then go on.",
     )
 
 

@@ -84,7 +84,7 @@ def parse_url(uri: str) -> httpx.URL:
 def request_target(uri: str, url: httpx.URL) -> bytes:
     """Path and query as they stand in `uri`: a signature holds for these bytes and for no other spelling of them.
 
-    Those of `url`, which are encoded anew, where the reference has other characters than URLs have.
+    Those of `url`, which are encoded again, where the reference has other characters than URLs have.
     """
     target = _TARGET.fullmatch(uri)
     if target is None or not uri.isascii():
@@ -170,7 +170,8 @@ def _connect_error(url: httpx.URL, error: httpcore.ConnectError) -> OcrQueueErro
     if isinstance(cause, ssl.SSLCertVerificationError):
         return SourceHttpError(
             f"The certificate of {_shown(url)} is not valid: {cause.verify_message}.",
-            remedy="Mend the host's certificate; name a private authority's file in SSL_CERT_FILE on the workers.",
+            remedy="Correct the host's certificate, or name a private authority's file in SSL_CERT_FILE on the "
+            "workers.",
         )
     reason = "no TLS connection" if isinstance(cause, ssl.SSLError) else "no connection"
     return SourceUnavailable(f"There is {reason} to {_shown(url)}.")

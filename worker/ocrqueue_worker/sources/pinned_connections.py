@@ -19,7 +19,7 @@ class CheckedBackend(httpcore.NetworkBackend):
     Resolving once is what defeats DNS rebinding. The layers above still know the host by its name, so that the Host
     header, SNI and the certificate check need no help.
 
-    Every read and write is bounded by the deadline too: httpcore's own timeouts start anew with each byte, and a host
+    Every read and write is bounded by the deadline too: httpcore's own timeouts start again with each byte, and a host
     that sends one now and then would never meet them, in the header least of all.
     """
 

@@ -78,7 +78,7 @@ def is_key(key: str) -> bool:
 def check_s3_credentials(bucket: str, settings: Settings) -> None:
     """Raises SourceCredentials where the server does not know these credentials.
 
-    They are read anew. Asks for an object that is not there: an answer that this may not be told is an answer to
+    They are read again. Asks for an object that is not there: an answer that this may not be told is an answer to
     somebody known.
     """
     forget_s3_clients()

@@ -38,7 +38,7 @@ from ocrqueue_worker.telemetry import metrics
 _log = structlog.get_logger(__name__)
 
 _SHARE_TO_BEGIN: Final = 0.5
-"""Of the soft time limit: later than that no job of the batch is begun."""
+"""Share of the soft time limit: after that no job of the batch begins."""
 
 Done = TypeVar("Done")
 Batch = list[tuple[JobReader, PageImage]]
@@ -130,7 +130,7 @@ class BatchReading:
         if (reason := reason_not_to_begin()) is not None:
             return reason
         if time.monotonic() - self._started > self._limits.soft_s * _SHARE_TO_BEGIN:
-            return EngineTimeout("The time of its batch was used up before its turn.")
+            return EngineTimeout("The time of its batch was over before its turn.")
         return None
 
     def _begin(self, delivery: Delivery) -> JobReader | None:

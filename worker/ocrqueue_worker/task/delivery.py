@@ -107,7 +107,7 @@ class Delivery:
                     self._try_again(start, error)
                 return self._without(start, error)
             case SoftTimeLimitExceeded() if self.follows_a_page:
-                self.give_back(EngineTimeout("The time of the last page was used up."))
+                self.give_back(EngineTimeout("The time of the last page was over."))
                 raise Ignore
             case SoftTimeLimitExceeded():
                 soft_s = time_limits(self.settings, job).soft_s

@@ -40,7 +40,7 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
     attempt = Attempt(job, hold, start, workplace)
     attempt.check_readable()
     if start.is_being_removed:
-        raise StorageUnavailable(f"What an earlier job {job.id} has stored is being removed at this moment.")
+        raise StorageUnavailable(f"The files of an earlier job {job.id} are just being removed.")
     if start.may_be_stored and (stored := _stored(attempt)):
         _log.info("a result stands in storage")
         return stored

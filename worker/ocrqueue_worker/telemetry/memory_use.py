@@ -11,7 +11,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes(process: int) -> int | None:
-    """Of one process, with what it shares with others (proc_pid_statm(5)); None if it is gone."""
+    """Memory of one process, with what it shares with others (proc_pid_statm(5)); None if it is gone."""
     try:
         return int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1]) * _PAGE_BYTES
     except (OSError, IndexError, ValueError):
@@ -29,5 +29,5 @@ def worker_processes(worker: Any) -> Mapping[str, int]:
 
 
 def worker_bytes(worker: Any) -> int:
-    """Of all processes of a worker together; what they share counts in each."""
+    """Memory of all processes of a worker together; what they share counts in each."""
     return sum(resident_bytes(process) or 0 for process in worker_processes(worker).values())

@@ -41,12 +41,10 @@ OTHER: Final = "other"
 JOBS: Final = Metric(
     "ocrqueue_jobs_total",
     "counter",
-    "Jobs that ended here, by state and by the code of their error; of a partial job, of its first one.",
+    "Jobs that ended here, by state and by the code of their error; for a partial job, its first error.",
     ("engine", "state", "error"),
 )
-RETRIES: Final = Metric(
-    "ocrqueue_job_retries_total", "counter", "Attempts that are to be made again.", ("engine", "error")
-)
+RETRIES: Final = Metric("ocrqueue_job_retries_total", "counter", "Attempts that will be repeated.", ("engine", "error"))
 FALLBACKS: Final = Metric(
     "ocrqueue_job_fallbacks_total",
     "counter",
@@ -77,19 +75,19 @@ LOAD: Final = Metric("ocrqueue_engine_load_seconds", "histogram", "Loading an en
 REQUESTS: Final = Metric(
     "ocrqueue_service_requests_total",
     "counter",
-    "Requests to an engine's service in the cloud, by the code of the error that they, or an image of theirs, met.",
+    "Requests to an engine's service in the cloud, by the code of their error, or of one of their images.",
     ("engine", "error"),
 )
 BILLED_IMAGES: Final = Metric(
-    "ocrqueue_service_billed_images_total", "counter", "Images that the service was paid for.", ("engine",)
+    "ocrqueue_service_billed_images_total", "counter", "Images that the service bills.", ("engine",)
 )
 BILLED_COST: Final = Metric(
     "ocrqueue_service_billed_cost_total",
     "counter",
-    "What these cost, in the currency of OCRQUEUE_ENGINE_PAGE_COST.",
+    "Cost of these images, in the currency of OCRQUEUE_ENGINE_PAGE_COST.",
     ("engine",),
 )
-CHILDREN: Final = Metric("ocrqueue_worker_children_started_total", "counter", "Processes started to do jobs.")
+CHILDREN: Final = Metric("ocrqueue_worker_children_started_total", "counter", "Child processes started for jobs.")
 
 METRICS: Final = (
     JOBS,

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- uses: root
--- DRAIN: workers are to end once what they have in hand has ended. They hear of it by their next heartbeat.
+-- DRAIN: workers must end when their parts in hand have ended. Their next heartbeat tells them.
 -- ARGV root, for how long it is kept (s), holder (the worker's instance), ...
 -- returns how many were told. Its time grows with the number of workers that are named.
 local kept_s, holders = ARGV[2], {unpack(ARGV, 3)}

@@ -5,7 +5,7 @@
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
 -- ARGV root, policy (lease_ms, record_ttl_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison,
 --   never_begun, cancelled), how many of each at most
--- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were granted anew, jobs that
+-- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were renewed, jobs that
 --   have ended and of which something may be left in storage, the most entries that left a list of jobs, jobs
 --   that were deleted a while ago and have something in storage}
 local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])

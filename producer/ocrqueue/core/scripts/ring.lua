@@ -2,7 +2,7 @@
 -- uses: root
 -- RING: whoever listens at these bells is to look at its lanes.
 -- ARGV root, for how long a ring waits (ms; 0: until it is heard), bell (a lane, or ':' and a worker's instance), ...
--- returns how many rang anew. Its time grows with the number of bells.
+-- returns how many rang again. Its time grows with the number of bells.
 local waits_ms, bells = ARGV[2], {unpack(ARGV, 3)}
 local rung = 0
 for _, bell in ipairs(bells) do

@@ -96,7 +96,7 @@ class ImageFile:
             raise ImageEmpty
         if b"%PDF-" in self.data[:1024]:
             raise ImageUnsupported(
-                "It is a PDF, whose pages are no pictures.",
+                "It is a PDF, and its pages are not pictures.",
                 remedy="Mark its words in the PDF itself: to_overlay_pdf(), or `ocrqueue overlay ID -O page.pdf`.",
             )
         image = self._opened()

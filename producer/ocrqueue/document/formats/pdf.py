@@ -1,6 +1,6 @@
 """A searchable PDF: the pages as they were, and the words as invisible text in their places.
 
-A page comes from an image file or from a PDF. What was scanned is not compressed anew: JPEGs keep their bytes, the
+A page comes from an image file or from a PDF. What was scanned is not compressed again: JPEGs keep their bytes, the
 pages of a PDF their objects.
 """
 

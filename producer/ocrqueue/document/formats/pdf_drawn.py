@@ -15,7 +15,7 @@ from ocrqueue.document.formats.pdf_text import FONT_NAME, Matrix, language_tag, 
 from ocrqueue.errors import OcrQueueError
 
 _DPI: Final = 300.0
-"""Of an image that does not state its own."""
+"""For an image that does not state its own."""
 _SIDES: Final = (3.0, 14_400.0)
 """Points that a page may measure, by PDF's own limits."""
 _FONT: Final = Name("OcrqueueGlyphless")
@@ -131,7 +131,7 @@ class DrawnPdf:
 
 
 def _size_in_points(width: int, height: int, dpi: float | None) -> tuple[float, float]:
-    """Of a page as its file states it, brought within what PDF allows, its proportions kept."""
+    """The size of a page as its file states it, brought within what PDF allows, with its proportions kept."""
     scale = 72 / (dpi if dpi is not None and isfinite(dpi) and dpi > 0 else _DPI)
     smallest, largest = _SIDES
     scale = max(scale, smallest / max(min(width, height), 1))

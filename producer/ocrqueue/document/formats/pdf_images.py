@@ -39,12 +39,12 @@ class EmbeddedImage:
     bits: int
     colours: str
     oriented: Matrix
-    """Of EXIF: applied as the page draws the image, whose bytes stay as they are."""
+    """EXIF's orientation. The page draws the image by it; the image's bytes stay as they are."""
     viewed: tuple[int, int]
     """Width and height as a viewer shows it."""
     inverted: bool = False
     white_is_one: bool = False
-    """Of fax."""
+    """For fax."""
     palette: bytes = field(default=b"", repr=False)
     """Of RGB, where `data` holds indexes."""
     alpha: bytes = field(default=b"", repr=False)

@@ -85,7 +85,7 @@ def _half(number: int, what: str, error: Exception) -> int:
     """Half of a batch that was too large. Raises EngineOutOfMemory where there is nothing to halve."""
     if number == 1:
         raise EngineOutOfMemory(
-            "The memory of the engine's device does not do for one page.",
+            "The memory of the engine's device is too small for one page.",
             remedy="Scale the image down, lower the option max_size or scale, or use a device with more memory.",
         ) from error
     _log.warning("out of memory: smaller batches", were=number, of=what)

@@ -22,7 +22,7 @@ from ocrqueue_worker.engines.keras.networks import Pictures
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
 
 OPSET: Final = 17
-"""Of ONNX's operators: what any ONNX Runtime since 1.12 computes."""
+"""Version of ONNX's operators: any ONNX Runtime since 1.12 computes them."""
 
 LARGEST_DIFFERENCE: Final = 1e-4
 """Of a value of a map, or of a probability, to TensorFlow's. Rounding alone makes 5e-6."""

@@ -101,7 +101,7 @@ def _bring(file: ModelFile, target: Path, origin: str | None, progress: Progress
                 so_far += len(chunk)
                 if so_far > _MOST_BYTES:
                     raise EngineWeightsCorrupt(
-                        f"{source.name} has more than {_MOST_BYTES} bytes, and so is no weights."
+                        f"{source.name} has more than {_MOST_BYTES} bytes, so it cannot be a file of weights."
                     )
                 digest.update(chunk)
                 copy.write(chunk)

@@ -43,7 +43,7 @@ def _warm_up(networks: Networks, model: Model) -> None:
         np.zeros((1, build.height, build.width, 3 if build.color else 1), np.uint8)
     )
     if maps.shape != (1, 32, 48, 2) or not np.isfinite(maps).all():
-        raise EngineModelInvalid(f"The detector of {model.manifest.name} computes no text and link maps.")
+        raise EngineModelInvalid(f"The detector of {model.manifest.name} does not compute text and link maps.")
     if steps.ndim != 3 or steps.shape[2] != len(recognizer.alphabet) + 1 or not np.isfinite(steps).all():
         raise EngineModelInvalid(
             f"The recogniser of {model.manifest.name} computes no probabilities of {len(recognizer.alphabet)} "

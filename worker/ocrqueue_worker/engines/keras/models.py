@@ -110,7 +110,7 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise EngineModelInvalid(f"{path} cannot be read: {error.strerror}.") from None
     if len(content) > _LARGEST_MANIFEST:
-        raise EngineModelInvalid(f"{path} is larger than {_LARGEST_MANIFEST} bytes, and so no manifest.")
+        raise EngineModelInvalid(f"{path} is larger than {_LARGEST_MANIFEST} bytes, so it cannot be a manifest.")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:

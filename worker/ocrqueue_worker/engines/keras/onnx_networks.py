@@ -56,7 +56,7 @@ def _session(onnxruntime: Any, path: Path, device: Device, threads: int, rank: i
         raise
     except Exception as error:  # ONNX Runtime's own have no common class but this
         raise EngineModelInvalid(
-            f"{path} is no model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
+            f"{path} is not a model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
         ) from error
     if device.gpu is not None and session.get_providers()[0] != "CUDAExecutionProvider":
         raise _no_cuda(device, "CUDA's libraries are missing")
@@ -66,7 +66,7 @@ def _session(onnxruntime: Any, path: Path, device: Device, threads: int, rank: i
         ("tensor(float)", rank),
     ]:
         raise EngineModelInvalid(
-            f"{path} does not go from pictures of bytes to maps.",
+            f"{path} does not turn pictures of bytes into maps.",
             remedy="Convert it with `ocrqueue-worker keras export`.",
         )
     return session

@@ -35,11 +35,13 @@ class NullOptions(EngineOptions):
 
     delay_s: Annotated[float, Field(ge=0, le=3600)] = Field(default=0.0, description="Seconds a page takes.")
     words: Annotated[int, Field(ge=0, le=9999)] = Field(default=1, description="Words on each page.")
-    confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, description="Of every word.")
-    together: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="Pages that it gets in one call, of one image or of a batch's."
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Confidence of every word."
     )
-    split: bool = Field(default=False, description="Read each page of an image of several as a part of its own.")
+    together: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="Pages in one call, of one image or of a batch."
+    )
+    split: bool = Field(default=False, description="Read each page of a document as a part of its own.")
     fault: Fault = Field(
         default="none",
         description="error: engine.failed. retryable: an error worth a retry. bug: an unexpected exception. "
@@ -47,7 +49,9 @@ class NullOptions(EngineOptions):
         "page. disk_full: writes to a full disk. segfault, kill: the worker child dies. "
         "stall: runs into the soft time limit. hang: into the hard one.",
     )
-    fault_page: Annotated[int, Field(ge=1)] | None = Field(default=None, description="The page with the fault; all.")
+    fault_page: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="The page with the fault; absent: all."
+    )
     garbage: Literal[Garbage, "any"] = Field(
         default="any", description="What `garbage` returns; any: by the page's number, one after the other."
     )

@@ -34,9 +34,9 @@ class LineText:
     score: float
     """The mean of `confidences`; 0 without text."""
     places: tuple[float, ...]
-    """Of each character of the text but white space: where its middle is, from 0 to 1 along the picture."""
+    """For each character of the text except white space: its middle, from 0 to 1 along the picture."""
     confidences: tuple[float, ...]
-    """Of each character of the text, white space included."""
+    """For each character of the text, white space included."""
     spaces: tuple[float, ...] = ()
     """Between each character but white space and the next: the highest probability of a space there."""
 
@@ -149,7 +149,7 @@ def _run(session: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _session(onnxruntime: Any, path: Path, threads: int) -> Any:
     options = session_options(onnxruntime, threads)
-    # an arena keeps the largest page's memory for ever
+    # an arena keeps the largest page's memory forever
     options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -157,5 +157,5 @@ def _session(onnxruntime: Any, path: Path, threads: int) -> Any:
         raise
     except Exception as error:  # ONNX Runtime's own have no common class but this
         raise EngineModelInvalid(
-            f"{path} is no model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
+            f"{path} is not a model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
         ) from error

@@ -101,7 +101,7 @@ def with_spaces(line: LineText, picture: Pixels) -> LineText:
 
 
 def evidence_of(line: LineText, picture: Pixels) -> list[Evidence]:
-    """Of each character but white space and the next."""
+    """The evidence for each pair of neighbouring characters, without white space."""
     height, width = picture.shape[:2]
     middles = [place * width for place in line.places]
     gaps = [min(_WIDEST, gap / height) for gap in _gaps(picture, middles)]

@@ -28,5 +28,5 @@ class VisionOptions(EngineOptions):
         default=False, description="Keep each character's polygon and confidence: `symbols` of a word."
     )
     legacy_layout: bool = Field(
-        default=False, description="Google's older layout detection, by rules, in place of the learned one."
+        default=False, description="Google's older layout detection, by rules, instead of the learned one."
     )

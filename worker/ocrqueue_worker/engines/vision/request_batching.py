@@ -160,7 +160,7 @@ class Gathering:
             if taken:
                 self._send(taken, admission)
         except Exception as error:  # whatever it is, nobody may wait for this thread in vain
-            _log.exception("request broke off")
+            _log.exception("request raised an exception")
             if not taken:
                 with self._changed:
                     taken, self._waiting[:] = list(self._waiting), []
@@ -329,7 +329,7 @@ def _settle(batch: Sequence[_Asked], error: OcrQueueError) -> None:
 
 
 def _none_in_time() -> EngineThrottled:
-    return EngineThrottled("The limit of requests a minute leaves none for this image in the time of its job.")
+    return EngineThrottled("The limit of requests a minute allows none for this image within the time of its job.")
 
 
 def _bytes(request: AnnotateImageRequest) -> int:

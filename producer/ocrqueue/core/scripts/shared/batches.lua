@@ -62,7 +62,7 @@ local function count_in_batch(tenant, name, was, state, life_ms)
   settle_batch(tenant, name)
 end
 
--- A job of it that has failed is at work again. A closed batch ends anew, and says so again.
+-- A job of it that has failed is at work again. A closed batch ends again, and says so again.
 local function return_to_batch(id, tenant, name, sequence)
   if not redis.call('HGET', batch_key(tenant, name), 'jobs') then
     return join_batch(id, tenant, name, sequence)
