@@ -81,14 +81,15 @@ def test_tenants_shows_who_waits_where_and_with_what_weight(ask: Ask, registry: 
     list(registry.submit([job(tenant="acme"), job(tenant="acme", priority="low"), job(engine="keras")]))
     ask("tenants", "weight", "acme=2.5", "later=3")
     rows = [line.split() for line in ask("tenants").stdout.splitlines()]
-    assert rows[0] == ["tenant", "weight", "paused", "waiting", "lanes"]
-    assert rows[1] == ["acme", "2.5", "-", "2", "ocr.null", "1,", "ocr.null.low", "1"]
-    assert rows[2:] == [["-", "1", "-", "1", "ocr.keras", "1"], ["later", "3", "-", "0", "-"]]
+    assert rows[0] == ["tenant", "weight", "paused", "waiting", "limits", "lanes"]
+    assert rows[1] == ["acme", "2.5", "-", "2", "-", "ocr.null", "1,", "ocr.null.low", "1"]
+    assert rows[2:] == [["-", "1", "-", "1", "-", "ocr.keras", "1"], ["later", "3", "-", "0", "-", "-"]]
     assert json.loads(ask("tenants", "--json").stdout)[0] == {
         "name": "acme",
         "weight": 2.5,
         "waiting": {"ocr.null": 1, "ocr.null.low": 1},
         "paused": False,
+        "limits": {"rate": None, "waiting": None, "pages_a_month": None, "budget_a_month": None},
     }
     ask("tenants", "weight", "acme=1", "later=1")
     assert registry.client.exists(registry.keys.weights()) == 0, "1 is what all have"
