@@ -91,9 +91,9 @@ def error_codes() -> str:
         elif (found := re.match(r"class (\w+)\(", line)) and found[1] in classes:
             cls = classes[found[1]]
             happened = (cls.__doc__ or "").strip().splitlines()[0]
-            lines.append(
-                _row(f"`{cls.code}`", f"`{cls.__name__}`", happened, "yes" if cls.retryable else "no", cls.remedy)
-            )
+            # a problem of the gateway names its code's place on the page
+            name = f'<a id="{cls.code}"></a>`{cls.__name__}`'
+            lines.append(_row(f"`{cls.code}`", name, happened, "yes" if cls.retryable else "no", cls.remedy))
     return "\n".join(lines[1:])
 
 

@@ -148,7 +148,7 @@ class Feeding:
         for job_id, status in zip(ids, self.queue.registry.statuses(ids), strict=True):
             if status is not None and status.finished:
                 if job_id in self._images:
-                    self._end_image(self._images.pop(job_id), status)
+                    self._end_image(job_id, self._images.pop(job_id), status)
                 else:
                     self._end_message(self._messages.pop(job_id), status)
         refused = [case for case in self._messages.values() if case.end == "refused"]
@@ -159,14 +159,17 @@ class Feeding:
                 del self._messages[case.task_id]
                 self._end_refused(case, json.loads(result))
 
-    def _end_image(self, case: ImageCase, status: JobStatus) -> None:
+    def _end_image(self, job_id: str, case: ImageCase, status: JobStatus) -> None:
         code = status.error.code if status.error else None
         done = Done(f"image-{case.number}", case.kind, status.state, code)
         self.done.append(done)
         self._malformed_images += done.malformed
-        if case.broken and not done.malformed:
+        if case.broken and not done.malformed and not self._is_warned_of(job_id):
             self._problems.append(f"{done.name} ({case.kind}) was read as if it were whole")
         self._check_code(done)
+
+    def _is_warned_of(self, job_id: str) -> bool:
+        return bool(self.queue.job(job_id).result(timeout=0).warnings)
 
     def _end_message(self, case: MessageCase, status: JobStatus) -> None:
         done = Done(f"message-{case.number}", case.kind, status.state, status.error.code if status.error else None)

@@ -54,7 +54,7 @@ class FuzzingReport:
         ]
         codes = Counter(case.code for case in self.cases if case.code is not None)
         memory = [["MiB resident", "1st", "2nd", "3rd", "4th quarter", "4th / 2nd"]] + [
-            [found.process, *(f"{mebibytes:.0f}" for mebibytes in found.medians), f"{found.growth:.2f}"]
+            [found.process, *(f"{mebibytes:.0f}" for mebibytes in found.kept), f"{found.growth:.2f}"]
             for found in self.memory
         ]
         return "\n".join(

@@ -573,6 +573,18 @@ def test_no_cut_goes_unnoticed(kind: str) -> None:
             assert unlike(page, picture()) < 3
 
 
+def test_an_animation_that_is_cut_between_two_frames_is_told_of() -> None:
+    header, frame = len(gif_with_frames(0)) - 1, 15
+    assert warned_of(gif_with_frames(2)) == (2, [])
+    assert warned_of(gif_with_frames(2)[: header + frame]) == (1, ["image.end_missing"])
+
+
+def warned_of(data: bytes) -> tuple[int, list[str]]:
+    """How many pages there are, and the codes of the warnings."""
+    with open_image(data, SETTINGS) as image:
+        return image.page_count, [each.code for each in image.warnings]
+
+
 def test_a_gif_without_its_trailer_is_good() -> None:
     assert unlike(read_one(encoded(picture(), "GIF")[:-1]).image, picture()) < 1
     with pytest.raises(ImageTruncated):

@@ -22,7 +22,7 @@ from tests.support.gateways import gateway_of
 @pytest.fixture(scope="session")
 def gateway(installation: Installation) -> Iterator[str]:
     """Its base URL."""
-    with gateway_of(installation.settings) as url:
+    with gateway_of(patient(installation.settings)) as url:
         yield url
 
 
@@ -36,8 +36,16 @@ def http(gateway: str) -> Iterator[httpx.Client]:
 @pytest.fixture
 def idle(settings: Settings) -> Iterator[httpx.Client]:
     """Speaks to the gateway of an installation of its own, with a folder as its storage and no worker."""
-    with gateway_of(settings) as url, httpx.Client(base_url=url, timeout=2 * PATIENT_S, trust_env=False) as client:
+    with (
+        gateway_of(patient(settings)) as url,
+        httpx.Client(base_url=url, timeout=2 * PATIENT_S, trust_env=False) as client,
+    ):
         yield client
+
+
+def patient(settings: Settings) -> Settings:
+    """What a busy machine answers late is not an outage."""
+    return settings.model_copy(update={"redis_timeout_s": float(PATIENT_S)})
 
 
 @pytest.fixture

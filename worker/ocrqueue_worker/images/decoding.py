@@ -166,6 +166,11 @@ class SourceImage:
             outline = gif_outline(self._data, most + 1)
             self._check_parts(outline.flood)
             self._set_page_count(outline.frames)
+            if not outline.complete:
+                # it says nowhere how many frames there are: nobody misses those behind a cut between two
+                self._warn(
+                    warning("image.end_missing", detail="the end marker, and frames before it if there were more")
+                )
             check_size((outline.width, outline.height), self._settings, None)
         with self._decoding(None):
             self._rare = rare_file(self.format, self._data)
