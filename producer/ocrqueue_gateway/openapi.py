@@ -15,11 +15,15 @@ from ocrqueue_gateway.batches.lines import BatchLine
 from ocrqueue_gateway.batches.view import BatchResult
 from ocrqueue_gateway.jobs.request import JobOptions, JobRequest
 from ocrqueue_gateway.jobs.uploads import UploadRequest
+from ocrqueue_gateway.operating.actions import ActionRequest
+from ocrqueue_gateway.operating.views import PauseRequest
 from ocrqueue_gateway.problems import Problem, responses
 from ocrqueue_gateway.settings import GatewaySettings
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _STREAMED: Final[Sequence[type[BaseModel]]] = (
+    ActionRequest,
+    PauseRequest,
     Problem,
     Document,
     BatchLine,

@@ -210,9 +210,15 @@ def add_problem_handlers(app: FastAPI, settings: GatewaySettings) -> None:
         return problem_response(made.info, settings, error.status_code, headers)
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        _LOG.error("%s %s", request.method, request.url.path, exc_info=error)
-        return problem_response(error_info(error), settings, HTTPStatus.INTERNAL_SERVER_ERROR)
+    async def of_middleware(request: Request, error: Exception) -> Response:
+        # what a route raises ends in `hardening.unforeseen`
+        return unforeseen(request.method, request.url.path, error, settings)
+
+
+def unforeseen(method: str, path: str, error: Exception, settings: GatewaySettings) -> Response:
+    """Told to the log; the caller learns no more than that it was."""
+    _LOG.error("%s %s", method[:20], path[:200], exc_info=error)
+    return problem_response(error_info(error), settings, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _methods(request: Request) -> list[str]:

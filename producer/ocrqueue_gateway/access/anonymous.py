@@ -46,7 +46,11 @@ def _is_of_another_page(settings: GatewaySettings, request: Request) -> bool:
         return request.headers.get("sec-fetch-site") == "cross-site"
     if origin in settings.cors_origins or "*" in settings.cors_origins:
         return False
-    return urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    try:
+        at = urlsplit(origin).netloc.lower()
+    except ValueError:  # no browser sends it
+        return True
+    return at != request.headers.get("host", "").lower()
 
 
 def _host_of(header: str) -> str:

@@ -67,7 +67,7 @@ class Lines:
 
     def parse(self, file: IO[bytes]) -> Iterator[list[Line]]:
         """Up to 500 at a time. Empty lines are passed over. Raises RequestTooLarge for a line without end."""
-        lines = (self._line(number, text) for number, text in _read(file, self.limits.max_json_bytes))
+        lines = (self._line(number, text) for number, text in _read(file, self.limits))
         while chunk := list(islice(lines, AT_ONCE)):
             yield chunk
 
@@ -107,20 +107,20 @@ class Lines:
 
 def check_count(file: IO[bytes], limits: GatewaySettings) -> None:
     """Raises RequestInvalid for no lines, RequestTooLarge for too many, or for one without end."""
-    count = sum(1 for _ in _read(file, limits.max_json_bytes))
-    if count > limits.max_batch_jobs:
-        raise RequestTooLarge(f"The batch has {count} lines; {limits.max_batch_jobs} are allowed.")
-    if not count:
+    if not sum(1 for _ in _read(file, limits)):
         raise RequestInvalid("The batch has no lines.")
 
 
-def _read(file: IO[bytes], most: int) -> Iterator[tuple[int, bytes]]:
-    """Those that are not empty, by their numbers."""
+def _read(file: IO[bytes], limits: GatewaySettings) -> Iterator[tuple[int, bytes]]:
+    """Those that are not empty, by their numbers. Empty ones take time as well: as many of them are allowed."""
     file.seek(0)
-    number = 0
-    while text := file.readline(most + 1):
+    number = empty = 0
+    while text := file.readline(limits.max_json_bytes + 1):
         number += 1
-        if len(text) > most:
-            raise RequestTooLarge(f"A line has more than {most} bytes.")
+        empty += not text.strip()
+        if len(text) > limits.max_json_bytes:
+            raise RequestTooLarge(f"A line has more than {limits.max_json_bytes} bytes.")
+        if max(empty, number - empty) > limits.max_batch_jobs:
+            raise RequestTooLarge(f"The batch has more than {limits.max_batch_jobs} lines.")
         if text.strip():
             yield number, text

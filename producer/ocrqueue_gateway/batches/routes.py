@@ -19,7 +19,7 @@ from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.batches.lines import Lines, check_count
 from ocrqueue_gateway.batches.results import Include, result_lines
 from ocrqueue_gateway.batches.submitting import submit_all
-from ocrqueue_gateway.batches.view import BatchCancelled, BatchSubmitted, BatchView, LineError
+from ocrqueue_gateway.batches.view import BatchCancelled, BatchSubmitted, BatchView, LineError, LinesTold
 from ocrqueue_gateway.hardening.bodies import check_media_type, spooled
 from ocrqueue_gateway.jobs.idempotency import claimed, key_of
 from ocrqueue_gateway.problems import responses
@@ -91,8 +91,8 @@ async def submit(request: Request, caller: Annotated[Caller, Depends(require("su
         earlier = claim.check(body.sha256)
         if earlier is not None:
             view = BatchView.of(await queue.batch(earlier, tenant=caller.tenant).status())
-            told = BatchSubmitted(accepted=view.jobs, rejected=0, errors=[], batch=view)
-            return _answer(told, {"idempotent-replayed": "true"})
+            lines_told = LinesTold.model_validate_json(claim.told)
+            return _answer(BatchSubmitted(**dict(lines_told), batch=view), {"idempotent-replayed": "true"})
         name = _name(caller, key, body.sha256) if key is not None else str(uuid_utils.uuid7())
         lines = Lines(queue.settings, settings, queue.storage, caller, name, once=key is not None)
         submitted = await submit_all(queue, lines.parse(body.file))
@@ -102,8 +102,10 @@ async def submit(request: Request, caller: Annotated[Caller, Depends(require("su
                 f"None of the {submitted.rejected} lines is a job.", rejected=submitted.rejected, errors=errors
             )
         status = await queue.batch(name, tenant=caller.tenant).close()
-        claim.keep(body.sha256, name)
-    return _answer(BatchSubmitted.of(submitted, status), {})
+        answer = BatchSubmitted.of(submitted, status)
+        # who has not got the answer is to learn of the lines that were rejected
+        claim.keep(body.sha256, name, answer.model_dump_json(exclude={"batch"}))
+    return _answer(answer, {})
 
 
 def _name(caller: Caller, key: str, fingerprint: str) -> str:

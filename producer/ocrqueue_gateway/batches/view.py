@@ -84,7 +84,7 @@ class LineError(BaseModel):
         )
 
 
-class BatchSubmitted(BaseModel):
+class LinesTold(BaseModel):
     """What has become of the lines."""
 
     model_config = ConfigDict(frozen=True)
@@ -92,6 +92,11 @@ class BatchSubmitted(BaseModel):
     accepted: int = Field(description="Lines that are jobs now.")
     rejected: int
     errors: Sequence[LineError] = Field(description="Of lines that were rejected, the first 1,000.")
+
+
+class BatchSubmitted(LinesTold):
+    """The same, and the batch."""
+
     batch: BatchView
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from starlette.requests import Request
 
@@ -18,7 +17,7 @@ def _key_of(request: Request) -> str | None:
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # of base64, ASCII or UTF-8
             return ""
     found = presented_key(request.headers)
     return request.query_params.get("key") if found is None else found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ocrqueue.errors import OcrQueueError, RequestHeadersTooLarge, RequestTooLarge, RequestTooSlow
+from ocrqueue.errors import OcrQueueError, RequestHeadersTooLarge, RequestInvalid, RequestTooLarge, RequestTooSlow
 from ocrqueue_gateway.problems import problem_response
 from ocrqueue_gateway.settings import GatewaySettings
 
@@ -26,7 +26,8 @@ class BodyLimits:
             await self.app(scope, receive, send)
             return
         most = self.settings.largest_body_bytes
-        length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
         refusal: OcrQueueError | None = None
         if _head_bytes(scope) > self.settings.max_header_bytes:
             refusal = RequestHeadersTooLarge()
@@ -35,6 +36,11 @@ class BodyLimits:
         if refusal is not None:
             # without a look at the body: the connection is closed with it unread
             await problem_response(refusal.info, self.settings)(scope, receive, send)
+            return
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # RFC 9112, 6.3: a proxy may have taken it for other requests than we do
+            refused = RequestInvalid("The request has both Content-Length and Transfer-Encoding.").info
+            await problem_response(refused, self.settings, 400, {"connection": "close"})(scope, receive, send)
             return
         await self.app(scope, _Body(receive, self.settings, most).receive, send)
 

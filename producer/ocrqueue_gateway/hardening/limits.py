@@ -11,6 +11,7 @@ from ocrqueue_gateway.access.credentials import HEADERS
 from ocrqueue_gateway.hardening.body_limits import BodyLimits
 from ocrqueue_gateway.hardening.host_check import HostCheck
 from ocrqueue_gateway.hardening.response_headers import ResponseHeaders
+from ocrqueue_gateway.hardening.unforeseen import Unforeseen
 from ocrqueue_gateway.settings import GatewaySettings
 
 _ASKED: Final = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "X-Request-ID")
@@ -19,6 +20,7 @@ _TOLD: Final = ("Location", "Preference-Applied", "Retry-After", "X-Request-ID")
 
 def harden(app: FastAPI, settings: GatewaySettings) -> None:
     """The last one that is added comes first."""
+    app.add_middleware(Unforeseen, settings=settings)
     app.add_middleware(BodyLimits, settings=settings)
     if settings.cors_origins:
         app.add_middleware(

@@ -43,9 +43,14 @@ class Claim:
             raise IdempotencyMismatch()
         return self.answered.get("id")
 
-    def keep(self, fingerprint: str, made: str) -> None:
-        """`made`: the id of the job, or the batch."""
-        self.came_to = {"fingerprint": fingerprint, "id": made}
+    def keep(self, fingerprint: str, made: str, told: str = "") -> None:
+        """`made`: the id of the job, or the batch. `told`: what cannot be found out from that again."""
+        self.came_to = {"fingerprint": fingerprint, "id": made, "told": told}
+
+    @property
+    def told(self) -> str:
+        """As it was kept; empty where nothing was."""
+        return (self.answered or {}).get("told", "")
 
 
 def key_of(header: str | None) -> str | None:

@@ -84,6 +84,8 @@ async def _form(request: Request) -> AsyncIterator[FormData]:
         raise RequestCutOff() from None
     except HTTPException as error:  # as Starlette's parser has it
         raise RequestInvalid(f"The form cannot be read: {str(error.detail)[:200]}") from None
+    except ValueError:  # of the encoding that it names
+        raise RequestInvalid("The form cannot be read: it is not in the charset that it names.") from None
     try:
         yield form
     finally:
@@ -116,10 +118,13 @@ async def _parts(form: FormData, most: int) -> tuple[HashedFile, BaseModel]:
 
 
 def _file_name(request: Request) -> str | None:
-    """Of a Content-Disposition."""
+    """Of a Content-Disposition, if it can be read: it is there for people only."""
     message = Message()
     message["content-disposition"] = request.headers.get("content-disposition", "")
-    name = message.get_filename()
+    try:
+        name = message.get_filename()
+    except (LookupError, ValueError):  # of the encoding that it names
+        return None
     return name_of(_Named(name)) if name else None
 
 

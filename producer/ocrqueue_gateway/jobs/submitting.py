@@ -48,17 +48,16 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
             job_id, status = job.id, status_when_queued(job)
             claim.keep(fingerprint, job_id)
     status = status or await queue.status(job_id)
+    told = dict(preferences.headers) if is_new else {**preferences.headers, "idempotent-replayed": "true"}
     if preferences.wait_s:
         status = await wait_for_end(request, status, preferences.wait_s)
         if status.finished:
             answer = await result_response(request, status, result_format, None)
-            answer.headers.update(_headers(status, preferences.headers))
+            answer.headers.update(_headers(status, told))
             return answer
     lane = (status.engine, status.queue, status.tenant)
     retry_after_s = await request.app.state.estimates.retry_after_s(queue, lane, job_id)
-    more = {"retry-after": str(retry_after_s), **preferences.headers}
-    if not is_new:
-        more["idempotent-replayed"] = "true"
+    more = {"retry-after": str(retry_after_s), **told}
     return Response(JobView.of(status).model_dump_json(), 202, _headers(status, more), "application/json")
 
 

@@ -14,9 +14,8 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.errors import UploadUnsupported
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
-from ocrqueue_gateway.hardening.bodies import read_json
 from ocrqueue_gateway.hardening.body_limits import too_large
-from ocrqueue_gateway.jobs.request import parse_json
+from ocrqueue_gateway.hardening.json_bodies import described, json_body
 from ocrqueue_gateway.problems import responses
 
 router = APIRouter(tags=["jobs"])
@@ -46,21 +45,18 @@ class Upload(BaseModel):
 @router.post(
     "/uploads",
     status_code=201,
-    responses=responses(400, 401, 403, 409, 413, 415, 422, 429, 503),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/UploadRequest"}}},
-        }
-    },
+    responses=responses(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    openapi_extra=described(UploadRequest),
 )
-async def upload(request: Request, caller: Annotated[Caller, Depends(require("submit"))]) -> Upload:
+async def upload(
+    request: Request,
+    caller: Annotated[Caller, Depends(require("submit"))],
+    asked: Annotated[UploadRequest, Depends(json_body(UploadRequest))],
+) -> Upload:
     """Get a presigned URL to upload a file to; where storage is S3.
 
     An upload that no job refers to is removed after an hour.
     """
-    asked = parse_json(await read_json(request), UploadRequest)
-    assert isinstance(asked, UploadRequest)  # noqa: S101  # it was parsed as one
     queue: AsyncOcrQueue = request.app.state.queue
     if asked.size_bytes > queue.settings.source_max_bytes:
         raise too_large(queue.settings.source_max_bytes)

@@ -16,6 +16,7 @@ from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.errors import ActionUnknown, ErrorInfo, FilterInvalid, FilterMissing, KeyForbidden
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.hardening.json_bodies import described, json_body
 from ocrqueue_gateway.operating.carrying_out import wake
 from ocrqueue_gateway.problems import responses
 
@@ -115,8 +116,16 @@ def _check_given(asked: ActionRequest, tenant: str) -> None:
         raise FilterMissing(f"To {asked.action} jobs, say which.")
 
 
-@router.post("/actions", status_code=202, response_model=ActionView, responses=responses(413, 415, 422, *_COMMON))
-async def ask(request: Request, caller: Cancelling, asked: ActionRequest) -> Response:
+@router.post(
+    "/actions",
+    status_code=202,
+    response_model=ActionView,
+    responses=responses(400, 408, 413, 415, 422, *_COMMON),
+    openapi_extra=described(ActionRequest),
+)
+async def ask(
+    request: Request, caller: Cancelling, asked: Annotated[ActionRequest, Depends(json_body(ActionRequest))]
+) -> Response:
     """Cancel, replay or delete all jobs of a filter: one's own, or, as an operator, anybody's."""
     queue: AsyncOcrQueue = request.app.state.queue
     wanted: dict[str, Any] = {name: getattr(asked.filter, name) for name in asked.filter.model_fields_set}

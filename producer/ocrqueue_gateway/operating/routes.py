@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.audit import AuditEntry
@@ -14,6 +14,7 @@ from ocrqueue.job import is_lane
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import tenant_filter
+from ocrqueue_gateway.hardening.json_bodies import described, json_body
 from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.operating.actions import who
 from ocrqueue_gateway.operating.views import DeadView, EngineView, PauseRequest, PauseView, QueueView, WorkerView
@@ -43,8 +44,8 @@ TenantName = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 _COMMON: Final = (401, 403, 429, 503)
-_NO_REASON: Final = PauseRequest()
-Reason = Annotated[PauseRequest, Body()]
+_REASON: Final = described(PauseRequest, required=False)
+Reason = Annotated[PauseRequest, Depends(json_body(PauseRequest, absent=PauseRequest()))]
 
 
 @router.get("/engines", responses=responses(*_COMMON))
@@ -92,8 +93,8 @@ async def pauses(request: Request, _: Operator) -> list[Pause]:
     return await queue.pauses()
 
 
-@router.post("/queues/{queue}/pause", responses=responses(413, 415, 422, *_COMMON))
-async def pause(request: Request, caller: Operator, queue: QueueName, asked: Reason = _NO_REASON) -> PauseView:
+@router.post("/queues/{queue}/pause", responses=responses(400, 408, 413, 415, 422, *_COMMON), openapi_extra=_REASON)
+async def pause(request: Request, caller: Operator, queue: QueueName, asked: Reason) -> PauseView:
     """Nothing more of an engine or a lane is taken; what was begun ends."""
     client: AsyncOcrQueue = request.app.state.queue
     if is_lane(queue):
@@ -114,8 +115,8 @@ async def resume(request: Request, caller: Operator, queue: QueueName) -> PauseV
     return PauseView(kind="engine", name=queue, paused=False, changed=was)
 
 
-@router.post("/tenants/{tenant}/pause", responses=responses(413, 415, 422, *_COMMON))
-async def pause_tenant(request: Request, caller: Operator, tenant: TenantName, asked: Reason = _NO_REASON) -> PauseView:
+@router.post("/tenants/{tenant}/pause", responses=responses(400, 408, 413, 415, 422, *_COMMON), openapi_extra=_REASON)
+async def pause_tenant(request: Request, caller: Operator, tenant: TenantName, asked: Reason) -> PauseView:
     """Nothing more of a tenant's jobs is taken."""
     client: AsyncOcrQueue = request.app.state.queue
     name = "" if tenant == NO_NAME else tenant

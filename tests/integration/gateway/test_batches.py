@@ -127,6 +127,17 @@ def test_a_batch_that_is_sent_again_is_the_same(idle: httpx.Client) -> None:
     problem_of(other, 422, "request.idempotency_mismatch")
 
 
+def test_a_batch_that_is_sent_again_tells_what_was_rejected(idle: httpx.Client) -> None:
+    """Who has lost the first answer would take a line for queued that is not."""
+    content = lines_of(line("a")) + b"no json\n"
+    first = sent(idle, content, **{"idempotency-key": "lost-answer"})
+    again = sent(idle, content, **{"idempotency-key": "lost-answer"})
+    assert (first["accepted"], first["rejected"], first["errors"][0]["line"]) == (1, 1, 2)
+    assert {name: first[name] for name in ("accepted", "rejected", "errors")} == {
+        name: again[name] for name in ("accepted", "rejected", "errors")
+    }
+
+
 def test_a_batch_that_nobody_knows(idle: httpx.Client) -> None:
     for path in ("", "/results"):
         problem_of(idle.get(f"/v1/batches/nobody{path}"), 404, "batch.unknown")

@@ -222,7 +222,7 @@ def test_a_file_is_put_to_storage_past_the_gateway(http: httpx.Client, installat
 
 def test_a_folder_has_no_presigned_urls(idle: httpx.Client) -> None:
     problem_of(idle.post("/v1/uploads", json={"size_bytes": 1}), 409, "upload.unsupported")
-    problem_of(idle.post("/v1/uploads", json={"size_bytes": 0}), 422, "job.malformed")
+    problem_of(idle.post("/v1/uploads", json={"size_bytes": 0}), 422, "request.invalid")
     problem_of(idle.post("/v1/uploads", json={"size_bytes": 4_000_000_000}), 413, "request.too_large")
 
 
