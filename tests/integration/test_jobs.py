@@ -75,11 +75,12 @@ def test_crops_open_the_same_way_however_they_are_kept(queue: OcrQueue, installa
     storage = open_storage(installation.settings)
     crop_keys = sorted(key for key in storage.list(f"results/{job.id}/") if not key.endswith("/result.json"))
     assert {storage.uri(key) for key in crop_keys} == {word.crop.uri for word in words if word.crop}
+    # the names of a second attempt, of a worker that gave the job back, are its own
     if crops == "objects":
-        pattern = rf"results/{job.id}/crops/p001-w000[1-4]\.png"
+        pattern = rf"results/{job.id}/crops(-[0-9a-z-]+)?/p001-w000[1-4]\.png"
         assert len(crop_keys) == 4
     else:
-        pattern = rf"results/{job.id}/crops\.zip"
+        pattern = rf"results/{job.id}/crops(-[0-9a-z-]+)?\.zip"
         assert len(crop_keys) == 1
         archive = zipfile.ZipFile(BytesIO(storage.get(crop_keys[0])))
         assert archive.testzip() is None

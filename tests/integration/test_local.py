@@ -79,7 +79,7 @@ def test_a_drained_worker_ends_alone_and_the_last_one_ends_all(tmp_path: Path) -
             with OcrQueue(settings) as queue:
                 (first,) = (worker.name for worker in queue.workers() if "null" in worker.name)
                 queue.drain(first)
-                wait_until(lambda: "the null worker was told to end" in log.read_text(), 60, "it has ended")
+                wait_until(lambda: "the null worker has ended" in log.read_text(), 60, "it has ended")
                 image = png(text_picture("go on"))
                 assert queue.submit(image, engine="tesseract").wait(60).state == "succeeded"
                 queue.drain(*(worker.name for worker in queue.workers()))

@@ -486,7 +486,7 @@ def test_a_letter_that_outlives_the_memory_of_its_end_is_no_fault(registry: Work
     made = fail(registry, EngineFailed)
     for day in registry.client.smembers(registry.keys.ended_days()):
         registry.client.delete(registry.keys.ended_ids(int(day)))
-    assert check(registry) == [f"{made.id} is failed, and not remembered as ended"]
+    assert check(registry) == [f"{made.id} is failed, but not remembered as ended"]
     long_ago_s = registry.client.time()[0] - registry.settings.ended_ttl_s - 1
     registry.client.hset(registry.keys.record(made.id), "finished_at", long_ago_s * 1000)
     assert check(registry) == []
@@ -494,7 +494,7 @@ def test_a_letter_that_outlives_the_memory_of_its_end_is_no_fault(registry: Work
 
 def test_a_token_that_no_part_has_is_a_fault(registry: WorkerRegistry) -> None:
     registry.client.hset(registry.keys.hand("holder"), "token", "ocr.null some-job")
-    assert check(registry) == ["token is left in the hand of holder, and no part was taken with it"]
+    assert check(registry) == ["token is left in the hand of holder, but no part was taken with it"]
     registry.client.delete(registry.keys.hand("holder"))
 
 

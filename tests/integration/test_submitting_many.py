@@ -233,6 +233,6 @@ def test_pictures_arrays_and_files_are_uploaded(submit_many: SubmitMany, setting
     assert file == b"GIF8"
     with pytest.raises(JobMalformed, match="several images"):
         submit_many(pixels)
-    with pytest.raises(JobMalformed, match="no image") as refused:
+    with pytest.raises(JobMalformed, match="cannot be submitted as an image") as refused:
         submit_many([b"GIF8", 7])
     assert len(refused.value.submitted) == 1
