@@ -70,8 +70,7 @@ def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(servers: Re
     """As after a failover, where all connections of an app are made anew together."""
 
     async def ask() -> None:
-        # a connect that times out on a busy machine is cancelled, and asyncio itself may leave its socket then
-        pool = async_connection_pool(replicated.model_copy(update={"redis_timeout_s": 60.0}))
+        pool = async_connection_pool(replicated)
         await asyncio.gather(*(ask_often(pool) for _ in range(25)))
         await pool.disconnect()
 
@@ -81,6 +80,8 @@ def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(servers: Re
             with suppress(RedisError):
                 await pool.get_master_address()
 
+    # what tests before this one have left to be collected: Celery 5.6's own producers leave sockets
+    gc.collect()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ResourceWarning)
         asyncio.run(ask())
