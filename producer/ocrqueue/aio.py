@@ -482,7 +482,8 @@ class AsyncOcrQueue(AsyncManyJobs):
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_name(kind, name)
         was_paused = bool(await self._run("resume", self.arguments.resume(kind, name)))
-        await self._do(self._operations.note("resume", {kind: name}, who))
+        if was_paused:
+            await self._do(self._operations.note("resume", {kind: name}, who))
         return was_paused
 
     async def pauses(self) -> list[Pause]:

@@ -423,7 +423,8 @@ class OcrQueue(ManyJobs):
         """Take its jobs again, in their old order. Returns False if it was not paused. Raises PauseInvalid."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
         was_paused = core_pauses.resume(self.registry, kind, name)
-        self._do(self._operations.note("resume", {kind: name}, who))
+        if was_paused:
+            self._do(self._operations.note("resume", {kind: name}, who))
         return was_paused
 
     def pauses(self) -> list[Pause]:

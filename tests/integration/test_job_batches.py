@@ -141,7 +141,9 @@ def test_the_end_of_a_closed_batch_is_told_once(registry: WorkerRegistry, queue:
         registry.finish(hold, job(id=hold.job_id), succeeded(hold))
     summary = {"batch": NAME, "tenant": "", "jobs": 3, "succeeded": 2, "partial": 0, "failed": 1, "cancelled": 0}
     assert replies(registry, "done") == [summary]
-    assert batch.close(reply_to="another").ended_at is not None
+    assert batch.close(reply_to="done").ended_at is not None
+    with pytest.raises(BatchClosed, match="has ended already: another gets no message"):
+        batch.close(reply_to="another")
     assert (replies(registry, "done"), replies(registry, "another")) == ([summary], [])
 
 
@@ -498,7 +500,9 @@ def test_the_same_for_asyncio(registry: WorkerRegistry, settings: Settings) -> N
             assert (await waiting).cancelled == 3
             assert [status.id async for status in batch.jobs()] == [each.id for each in sent]
             assert [document async for _, document in batch.results()] == [None] * 3
-            assert (await batch.close("done")).ended_at is not None
+            assert (await batch.close()).ended_at is not None
+            with pytest.raises(BatchClosed, match="done gets no message"):
+                await batch.close("done")
             with pytest.raises(BatchInvalid):
                 queue.batch("a b")
 

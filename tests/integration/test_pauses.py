@@ -294,11 +294,13 @@ async def test_pauses_resumes_and_drains_leave_a_line_in_the_audit(registry: Wor
         if face == "sync":
             queue.pause(tenant="acme", who="anna")
             queue.resume(tenant="acme")
+            assert not queue.resume(tenant="acme")
             queue.drain("w1", who="anna")
         else:
             async with AsyncOcrQueue(registry.settings) as asynchronous:
                 await asynchronous.pause(tenant="acme", who="anna")
                 await asynchronous.resume(tenant="acme")
+                assert not await asynchronous.resume(tenant="acme")
                 await asynchronous.drain("w1", who="anna")
         found = queue.audit()
     assert sorted((entry.action, *entry.filter.items()) for entry in found) == [

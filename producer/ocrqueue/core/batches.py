@@ -18,13 +18,16 @@ from ocrqueue.core.job_lists import Place, find
 from ocrqueue.core.records import JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Call, Commands, Move, Sleep, Steps
-from ocrqueue.errors import BatchInvalid, BatchUnknown, BrokerUnavailable, JobWaitTimeout
+from ocrqueue.errors import BatchClosed, BatchInvalid, BatchUnknown, BrokerUnavailable, JobWaitTimeout
 from ocrqueue.job import BATCH, REPLY_QUEUE, TENANT, is_reserved_queue
 
 _AT_ONCE: Final = 100
 _SHORTEST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
 """Between two looks at the counts of a batch that is waited for."""
+_ENDED_BEFORE: Final = 2
+"""As the script CLOSE_BATCH says that a reply comes too late."""
+
 _ENDED: Final[tuple[State, ...]] = ("succeeded", "partial", "failed", "cancelled")
 
 
@@ -108,15 +111,21 @@ def batch_status(arguments: ScriptArguments, name: str, tenant: str) -> Steps[Ba
 
 
 def close_batch(arguments: ScriptArguments, name: str, tenant: str, reply_to: str | None) -> Steps[BatchStatus]:
-    """Raises BatchUnknown, BatchInvalid for a reply queue that none can be."""
+    """Raises BatchUnknown, BatchInvalid for a reply queue that none can be, BatchClosed where it comes too late."""
     if reply_to is not None and (not re.fullmatch(REPLY_QUEUE.strip("^$"), reply_to) or is_reserved_queue(reply_to)):
         raise BatchInvalid(
             f"No app's queue can be called {reply_to[:80]!r}.", remedy="Name a queue that a Celery worker of yours has."
         )
     if reply_to is not None:
         yield Call(prepare_messages)
-    if not (yield Move("close_batch", arguments.close_batch(tenant, name, reply_to))):
+    closed = yield Move("close_batch", arguments.close_batch(tenant, name, reply_to))
+    if not closed:
         raise _unknown(name, tenant)
+    if closed == _ENDED_BEFORE:
+        raise BatchClosed(
+            f"The batch {name} has ended already: {reply_to} gets no message.",
+            remedy="Read its counts now, or name the reply queue before the last job ends.",
+        )
     return (yield from batch_status(arguments, name, tenant))
 
 

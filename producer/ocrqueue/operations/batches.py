@@ -64,7 +64,8 @@ class Batch:
         """Let no more jobs into the batch. You can call this again; a batch that has ended stays as it is.
 
         `reply_to` is a Celery queue that gets the counts as the task `ocrqueue.batch_finished` when the last job has
-        ended, and again after a replay. Raises BatchUnknown, BatchInvalid.
+        ended, and again after a replay. Raises BatchUnknown, BatchInvalid, and BatchClosed if the batch has ended
+        and told another queue, or none.
         """
         return self._do(close_batch(self._operations.arguments, self.name, self.tenant, reply_to))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -45,7 +45,12 @@ def check_known(engine: str, settings: Settings, installation: EnginesNow) -> No
     """Raises EngineUnknown where neither a setting nor a live worker names it."""
     if not _is_known(engine, settings, installation):
         known = {*settings.engines, *(name for name, status in installation.items() if status.workers)}
-        raise EngineUnknown(f"No engine {engine!r}; known: {', '.join(sorted(known - {AUTO}))}.")
+        raise unknown_engine(engine, known)
+
+
+def unknown_engine(engine: str, known: Iterable[str]) -> EngineUnknown:
+    """The error for an engine that is none of those that are known."""
+    return EngineUnknown(f"No engine {engine!r}; known: {', '.join(sorted({*known} - {AUTO}))}.")
 
 
 def _is_known(engine: str, settings: Settings, installation: EnginesNow) -> bool:

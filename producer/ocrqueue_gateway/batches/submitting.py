@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.errors import ErrorInfo, OcrQueueError
+from ocrqueue.errors import EngineUnknown, ErrorInfo, OcrQueueError
 from ocrqueue.job import Job
+from ocrqueue.job.names import AUTO
+from ocrqueue.routing.policy import unknown_engine
 from ocrqueue_gateway.batches.lines import Line
 
 MOST_ERRORS: Final = 1000
@@ -30,7 +32,7 @@ class Submitted:
     full: ErrorInfo | None = None
     """Why no further line is queued."""
     _known: dict[tuple[object, ...], ErrorInfo] = field(default_factory=dict)
-    """What was wrong with engines and languages that were named: the same is not asked again for each line."""
+    """What was wrong with languages that were named: the same is not asked again for each line."""
 
     async def take(self, queue: AsyncOcrQueue, lines: Sequence[Line]) -> None:
         """Raises what is wrong with no single line, such as BrokerUnavailable."""
@@ -60,11 +62,25 @@ class Submitted:
                 raise
             bad = lines[queued]
             self._reject(bad, error.info)
-            if bad.job is not None and error.code.startswith(("engine.", "language.")):
+            if isinstance(error, EngineUnknown):
+                return await self._with_known_engines(queue, lines[queued + 1 :])
+            if bad.job is not None and error.code.startswith("language."):
                 return self._without(_routing(bad.job), error.info, lines[queued + 1 :])
             return lines[queued + 1 :]
         self.accepted += len(lines)
         return []
+
+    async def _with_known_engines(self, queue: AsyncOcrQueue, lines: Sequence[Line]) -> list[Line]:
+        """The lines that name only engines that are known: each may name another one that is not."""
+        known = {AUTO, *await queue.engines()}
+        left = []
+        for line in lines:
+            unknown = next((name for name in _engines(line.job) if name not in known), None) if line.job else None
+            if unknown is None:
+                left.append(line)
+            else:
+                self._reject(line, unknown_engine(unknown, known).info)
+        return left
 
     def _without(self, routing: tuple[object, ...], error: ErrorInfo, lines: Sequence[Line]) -> list[Line]:
         """The lines that do not ask for the same, which is refused for the same reason."""
@@ -81,6 +97,11 @@ class Submitted:
         self.rejected += 1
         if len(self.errors) < MOST_ERRORS:
             self.errors.append(line.failed(error))
+
+
+def _engines(job: Job) -> tuple[str, ...]:
+    """All that it names, the first as the first."""
+    return (*((job.engine,) if job.engine else ()), *(job.fallback or ()), *(job.compare or ()))
 
 
 def _routing(job: Job) -> tuple[object, ...]:
