@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from ocrqueue import errors
 from ocrqueue.document import json_schema
-from ocrqueue.errors import error_classes
+from ocrqueue.errors import OcrQueueError, error_classes
 from ocrqueue.job import Job
 from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
 from ocrqueue.monitoring.installation_metrics import UP
@@ -80,21 +80,46 @@ def _setting_row(model: type[BaseModel], prefix: str, name: str, field: FieldInf
     return _row(f"`{prefix}{name.upper()}`", shown, values, field.description or "")
 
 
+ERROR_MODULES: Final = (
+    "base",
+    "jobs",
+    "job_lists",
+    "workers",
+    "sources",
+    "images",
+    "pdf",
+    "engines",
+    "storage",
+    "broker",
+    "access",
+    "notices",
+    "requests",
+)
+"""Of ocrqueue.errors, in the order of the page."""
+
+
 def error_codes() -> str:
-    """A table for each section of errors.py, in its order."""
-    head = ["", *_head("code", "exception", "what happened", "a retry can help", "what to do")]
-    lines = ["", "## General", *head]
-    classes = {cls.__name__: cls for cls in error_classes().values()}
-    for line in inspect.getsource(errors).splitlines():
-        if section := re.fullmatch(r"# --- (.+?) -+", line):
-            lines += ["", f"## {section[1].capitalize()}", *head]
-        elif (found := re.match(r"class (\w+)\(", line)) and found[1] in classes:
-            cls = classes[found[1]]
+    """A table for each module of ocrqueue.errors, with its classes in their order."""
+    lines: list[str] = []
+    by_module: dict[str, list[type[OcrQueueError]]] = {}
+    for cls in sorted(error_classes().values(), key=_line_of):
+        by_module.setdefault(cls.__module__, []).append(cls)
+    missing = by_module.keys() ^ {f"{errors.__name__}.{name}" for name in ERROR_MODULES}
+    if missing:
+        raise SystemExit(f"docs/generate.py: ERROR_MODULES and these modules differ: {', '.join(sorted(missing))}")
+    for module in (sys.modules[f"{errors.__name__}.{name}"] for name in ERROR_MODULES):
+        title = (module.__doc__ or "").split(".", 1)[0]
+        lines += ["", f"## {title}", "", *_head("code", "exception", "what happened", "a retry can help", "what to do")]
+        for cls in by_module[module.__name__]:
             happened = (cls.__doc__ or "").strip().splitlines()[0]
             # a problem of the gateway names its code's place on the page
             name = f'<a id="{cls.code}"></a>`{cls.__name__}`'
             lines.append(_row(f"`{cls.code}`", name, happened, "yes" if cls.retryable else "no", cls.remedy))
     return "\n".join(lines[1:])
+
+
+def _line_of(cls: type[OcrQueueError]) -> int:
+    return inspect.getsourcelines(cls)[1]
 
 
 def fields_of(model: type[BaseModel], kind: str) -> Callable[[], str]:
