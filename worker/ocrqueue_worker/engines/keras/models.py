@@ -120,7 +120,7 @@ def read_manifest(folder: Path) -> Manifest:
 def locate(file: ModelFile, folder: Path, settings: Settings) -> Path | None:
     """Where a file of the model in `folder` lies; None if it is nowhere. Raises EngineWeightsMissing."""
     beside = folder / file.file
-    if file.url is None or _is_file(beside):
+    if not file.is_remote or _is_file(beside):
         return beside if _is_file(beside) else None
     fetched = weights_dir(settings) / file.file
     return fetched if _is_file(fetched) else None
@@ -176,7 +176,7 @@ def corrupt(file: ModelFile, place: str, found: str) -> EngineWeightsCorrupt:
 
 def _missing(manifest: Manifest, files: list[ModelFile], folder: Path, settings: Settings) -> EngineWeightsMissing:
     names = " and ".join(file.file for file in files)
-    if not all(file.url for file in files):
+    if not all(file.is_remote for file in files):
         return EngineWeightsMissing(
             f"{names} of the model {manifest.name} must lie in {folder}, beside its {MANIFEST}.",
             remedy="Copy the model's whole directory, or mount it.",

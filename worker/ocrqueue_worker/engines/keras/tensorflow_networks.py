@@ -10,9 +10,11 @@ import numpy as np
 
 from ocrqueue.errors import EngineModelInvalid, EngineOutOfMemory
 from ocrqueue_worker.engines.keras.devices import Device
+from ocrqueue_worker.engines.keras.manifest import LineRecognizerBuild, RecognizerPart
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import DEVIATION, MEAN, Maps, Networks, Pictures
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
+from ocrqueue_worker.engines.keras.torch_weights import read_tensors
 
 _OUT_OF_MEMORY: Final = ("out of memory", "out_of_memory", "alloc_failed", "failed to alloc", "dst tensor is not init")
 """What CUDA's libraries say, in TensorFlow's InternalError and UnknownError."""
@@ -56,22 +58,30 @@ def _inference_networks(model: Model) -> tuple[Any, Any]:
 
 
 def keras_networks(model: Model) -> tuple[Any, Any]:
-    """Detector and recogniser as keras-ocr builds them, with the model's weights. Raises EngineModelInvalid.
+    """Detector and recogniser, with the model's weights. Raises EngineModelInvalid.
 
     TensorFlow has been started.
     """
-    from keras_ocr.recognition import Recognizer
-
     from ocrqueue_worker.engines.keras.architectures import build_detector
 
     manifest = model.manifest
     detector = build_detector(manifest.detector.backbone, manifest.detector.channel_divisor)
-    recognizer = Recognizer(
-        alphabet=manifest.recognizer.alphabet, weights=None, build_params=manifest.recognizer.build.model_dump()
-    ).model
+    recognizer = _recognizer(manifest.recognizer)
     _load_weights(detector, model.detector, "detector")
     _load_weights(recognizer, model.recognizer, "recognizer")
     return detector, recognizer
+
+
+def _recognizer(part: RecognizerPart) -> Any:
+    """As keras-ocr builds it, or one of lines; with random weights."""
+    build = part.build
+    if isinstance(build, LineRecognizerBuild):
+        from ocrqueue_worker.engines.keras.line_recognizer import build_line_recognizer
+
+        return build_line_recognizer(build.height, build.channels, build.units, len(part.alphabet))
+    from keras_ocr.recognition import Recognizer
+
+    return Recognizer(alphabet=part.alphabet, weights=None, build_params=build.model_dump()).model
 
 
 def _detection_graph(detector: Any) -> Any:
@@ -97,11 +107,18 @@ def _recognition_graph(recognizer: Any) -> Any:
 
 
 def _load_weights(network: Any, path: Path, part: str) -> None:
-    if path.suffix not in {".h5", ".hdf5"}:
+    if path.suffix not in {".h5", ".hdf5", ".pth"}:
         # Keras takes a file of another name for a TensorFlow checkpoint
-        raise EngineModelInvalid(f"{path.name} must be an HDF5 file, and be named *.h5.")
+        raise EngineModelInvalid(f"{path.name} must be an HDF5 file named *.h5, or PyTorch's, named *.pth.")
+    from ocrqueue_worker.engines.keras.torch_loading import set_torch_weights
+
     try:
-        network.load_weights(path)
+        if path.suffix == ".pth":
+            set_torch_weights(network, read_tensors(path))
+        else:
+            network.load_weights(path)
+    except EngineModelInvalid:
+        raise
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can raise anything that h5py, NumPy or Keras know
