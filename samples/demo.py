@@ -1,6 +1,7 @@
 """See it work: a private Redis, a worker and the samples, on this machine, from start to end.
 
-    ./run demo [--engine NAME]
+    ./run demo [--engine NAME] [FILE ...]
+    ./run demo --engine keras --model english [FILE ...]
 
 What an app does is in `submit_samples` and `follow`: submit documents, wait as they end, take what was read.
 """
@@ -8,6 +9,7 @@ What an app does is in `submit_samples` and `follow`: submit documents, wait as 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -29,6 +31,8 @@ from ocrqueue.document.formats import render
 from ocrqueue.document.formats.overlay import draw_overlay
 from ocrqueue.document.formats.page_image import open_page
 from ocrqueue.local import LocalSystem
+from ocrqueue.settings import load_settings
+from ocrqueue_worker.engines.keras.fetching import fetch_model
 from ocrqueue_worker.geometry import polygon_iou
 
 SAMPLES = Path(__file__).parent
@@ -44,6 +48,7 @@ LEGEND = (
     "errors: characters to correct, per hundred of the true text (NAME.txt)",
 )
 FIRST_LINES = 4
+ALL_LINES = 1000
 EXTENSIONS = {"text": "txt", "json": "json", "tsv": "tsv", "hocr": "hocr"}
 
 
@@ -68,30 +73,51 @@ class Sample:
 
 
 @click.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--engine", default="tesseract", show_default=True)
+@click.option("--model", help="Of the engine keras: small, english or stock; fetched if it is not here.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"))
-def demo(engine: str, output: Path) -> None:
-    """Read the samples with a system of our own, show what came out, and end."""
+def demo(files: tuple[Path, ...], engine: str, model: str | None, output: Path) -> None:
+    """Read FILES, or the samples, with a system of our own, show what came out, and end."""
     console = Console(highlight=False)
+    if model is not None:
+        fetch(model, console)
     shutil.rmtree(output, ignore_errors=True)
     started = time.monotonic()
     engines = AUTO if engine == "auto" else (engine,)
     console.print(f"Starting a private Redis and a worker for {' and for '.join(engines)} ...")
     concurrency = CONCURRENCY.get(engine)
     with LocalSystem(output / "data", engines, concurrency) as system, OcrQueue(system.settings) as queue:
-        console.print(f"Ready after {time.monotonic() - started:.1f} s. Submitting what is in {SAMPLES.name}/ ...")
+        what = f"{len(files)} files" if files else f"what is in {SAMPLES.name}/"
+        console.print(f"Ready after {time.monotonic() - started:.1f} s. Submitting {what} ...")
         submitted = time.monotonic()
-        samples = submit_samples(queue, engine, console)
+        samples = submit_files(queue, engine, files) if files else submit_samples(queue, engine, console)
         follow(queue, samples, console)
         console.print(f"Read {len(samples)} files in {time.monotonic() - submitted:.1f} s.")
         for sample in samples:
             if sample.document is not None:
                 write_files(sample.document, sample.image, output)
     show_table(samples, console)
-    show_texts(samples, console)
+    show_texts(samples, console, FIRST_LINES if not files else ALL_LINES)
     show_next_steps(samples, engine, output, console)
     if any(sample.document is None for sample in samples):
         raise SystemExit(1)
+
+
+def fetch(model: str, console: Console) -> None:
+    """Have the worker use the model, and bring its weights if they are not here."""
+    os.environ["OCRQUEUE_KERAS_MODEL"] = model
+    try:
+        for fetched in fetch_model(load_settings(keras_model=model)):
+            console.print(f"{fetched.path}: {'was there' if fetched.was_there else 'fetched'}, sha256 is right")
+    except OcrQueueError as error:
+        raise SystemExit(str(error)) from None
+
+
+def submit_files(queue: OcrQueue, engine: str, files: tuple[Path, ...]) -> list[Sample]:
+    """Queue files whose text nobody has written down."""
+    jobs = [queue.submit(file, engine=engine, outputs=["pdf"]) for file in files]
+    return [Sample(file, job, "", []) for file, job in zip(files, jobs, strict=True)]
 
 
 def submit_samples(queue: OcrQueue, engine: str, console: Console) -> list[Sample]:
@@ -195,10 +221,10 @@ def show_table(samples: list[Sample], console: Console) -> None:
             Text(sample.status.state, style="green" if sample.status.state == "succeeded" else "magenta"),
             *(() if routed else (str(len(sample.document.pages)),)),
             str(sample.status.words),
-            f"{found:.0%}",
-            f"{right:.0%}",
+            f"{found:.0%}" if sample.true_words else "-",
+            f"{right:.0%}" if sample.true_words else "-",
             "-" if confidence is None else f"{confidence:.0%}",
-            f"{character_error_rate(sample.document.text, sample.true_text):.1%}",
+            f"{character_error_rate(sample.document.text, sample.true_text):.1%}" if sample.true_text else "-",
             f"{sum(step.seconds for step in sample.status.trail) or sample.status.timings.ocr_s:.2f}",
             *([read_by(sample.document)] if routed else []),
         )
@@ -214,12 +240,12 @@ def read_by(document: Document) -> str:
     return "+".join(step.engine for step in document.trail if step.engine in engines)
 
 
-def show_texts(samples: list[Sample], console: Console) -> None:
+def show_texts(samples: list[Sample], console: Console, most: int) -> None:
     for sample in samples:
         if sample.document is None:
             continue
         lines = [line for line in sample.document.text.splitlines() if line.strip()]
-        shown = [Text(line) for line in lines[:FIRST_LINES]]
+        shown = [Text(line) for line in lines[:most]]
         more = len(lines) - len(shown)
         console.print()
         console.print(Text(sample.image.name, style="bold"))
@@ -230,16 +256,24 @@ def show_texts(samples: list[Sample], console: Console) -> None:
 def show_next_steps(samples: list[Sample], engine: str, output: Path, console: Console) -> None:
     job_id = samples[0].job.id
     started = " ".join(f"--engine {name}" for name in (AUTO if engine == "auto" else (engine,)))
+    model = f"OCRQUEUE_KERAS_MODEL={named} " if (named := os.environ.get("OCRQUEUE_KERAS_MODEL")) else ""
+    first = samples[0].image
+    search = f"Open {output}/results/{first.stem}.pdf and search it."
+    if first.parent == SAMPLES:
+        search = (
+            f'Open {output}/results/letter.pdf and search it for "lighthouse": samples/letter.pdf is only a picture of '
+            "the text."
+        )
     text = f"""
 Everything has ended; what it made is in {output}/:
   results/   searchable PDF, text, JSON (boxes, confidences), TSV and hOCR of each file
   overlays/  each page with its words marked
   crops/     the picture of every word
 
-Open {output}/results/letter.pdf and search it for "lighthouse": samples/letter.pdf is only a picture of the text.
+{search}
 
 To start the system again, with the jobs above:
-  .venv/bin/ocrqueue local {started} --data {output}/data
+  {model}.venv/bin/ocrqueue local {started} --data {output}/data
 
 and in another terminal:
   export PATH="$PWD/.venv/bin:$PATH"; . {output}/data/env

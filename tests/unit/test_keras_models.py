@@ -26,10 +26,12 @@ from ocrqueue_worker.cli import main
 from ocrqueue_worker.engines.keras.manifest import (
     Accuracy,
     DetectorPart,
+    LineRecognizerBuild,
     Manifest,
     ModelFile,
     RecognizerBuild,
     RecognizerPart,
+    WheelMember,
 )
 from ocrqueue_worker.engines.keras.models import SHIPPED, Model, find_model, read_manifest, shipped_models, verify
 from tests.support.documentation import ROOT, block_after, code_spans
@@ -280,7 +282,7 @@ def test_shipped_models_are_valid_and_complete(tmp_path: Path) -> None:
         try:
             model = find_model(settings_of(name, keras_weights_dir=tmp_path))
         except EngineWeightsMissing:
-            assert name == "stock"
+            assert name in {"english", "stock"}
             continue
         assert model.manifest.name == name
         verify(model)
@@ -312,6 +314,27 @@ def test_stock_is_what_keras_ocr_fetches() -> None:
     assert RecognizerBuild().model_dump() == theirs["build_params"]
 
 
+def test_the_detector_of_english_is_the_one_that_keras_ocr_names_in_its_form_of_pytorch() -> None:
+    """So it is keras-ocr's own, as EasyOCR has it."""
+    theirs = keras_ocr_constants("detection")["PRETRAINED_WEIGHTS"]["clovaai_general", True]
+    ours = read_manifest(SHIPPED / "english").detector.weights
+    assert (ours.file, ours.sha256) == (theirs["filename"], theirs["sha256"])
+
+
+def test_a_file_comes_from_one_place(tmp_path: Path) -> None:
+    wheel = {"requirement": "weights==1.0", "sha256": "0" * 64, "member": "weights/recognizer.h5"}
+    content = manifest()
+    content["recognizer"]["weights"] |= {"wheel": wheel}
+    assert read_manifest(write_manifest(tmp_path / "a", content)).recognizer.weights.is_remote
+    content["recognizer"]["weights"] |= {"url": "https://example.org/recognizer.h5"}
+    with pytest.raises(EngineModelInvalid, match="a file has a url or a wheel, not both"):
+        read_manifest(write_manifest(tmp_path / "b", content))
+    wheel["requirement"] = "weights==1.0 --index-url=https://evil.example"
+    del content["recognizer"]["weights"]["url"]
+    with pytest.raises(EngineModelInvalid, match="requirement"):
+        read_manifest(write_manifest(tmp_path / "c", content))
+
+
 # --- the documentation -----------------------------------------------------------------------------------------------
 
 
@@ -324,7 +347,8 @@ def test_the_example_of_a_manifest_is_one(tmp_path: Path) -> None:
 
 def test_every_field_of_a_manifest_is_documented() -> None:
     named = set(re.findall(r"\w+", " ".join(code_spans(PAGE))))
-    parts = (Manifest, ModelFile, DetectorPart, RecognizerPart, RecognizerBuild, Accuracy)
+    of_files = (Manifest, ModelFile, WheelMember)
+    parts = (*of_files, DetectorPart, RecognizerPart, RecognizerBuild, LineRecognizerBuild, Accuracy)
     assert {field for part in parts for field in part.model_fields} <= named
 
 

@@ -44,11 +44,11 @@ def line_words(probabilities: Floats, crop: NDArray[np.uint8], alphabet: str) ->
     """
     steps = min(len(probabilities), max(1, -(-crop.shape[1] // STRIDE)))
     probabilities = probabilities[:steps]
+    ink = _ink(crop)
     words = _between_spaces(_characters(probabilities), alphabet)
     if not words:
         return []
     read = decode(_alone(probabilities, words), alphabet)
-    ink = _ink(crop)
     edges = _edges(words, ink)
     found = []
     for number, (text, confidence) in enumerate(read):
@@ -112,7 +112,8 @@ def _edges(words: list[list[_Character]], ink: NDArray[np.bool_]) -> list[int]:
     edges = [0]
     for word, following in pairwise(words):
         start, end = _column(word[-1].last, ink), _column(following[0].first, ink)
-        edges.append(_middle_of_gap(ink, start, max(end, start + 1)))
+        first, width = _widest_gap(ink, start, max(end, start + 1))
+        edges.append(first + width // 2)
     return [*edges, len(ink)]
 
 
@@ -121,13 +122,13 @@ def _column(step: int, ink: NDArray[np.bool_]) -> int:
     return min(STRIDE * (step + 1), len(ink) - 1)
 
 
-def _middle_of_gap(ink: NDArray[np.bool_], start: int, end: int) -> int:
+def _widest_gap(ink: NDArray[np.bool_], start: int, end: int) -> tuple[int, int]:
+    """The first column and the number of columns without ink between; the middle and 0 where all have some."""
     blank = np.flatnonzero(~ink[start:end])
     if not len(blank):
-        return (start + end) // 2
-    runs = np.split(blank, np.flatnonzero(np.diff(blank) > 1) + 1)
-    widest = max(runs, key=len)
-    return start + int(widest[0] + widest[-1] + 1) // 2
+        return (start + end) // 2, 0
+    widest = max(np.split(blank, np.flatnonzero(np.diff(blank) > 1) + 1), key=len)
+    return start + int(widest[0]), len(widest)
 
 
 def _extent(ink: NDArray[np.bool_], left: int, right: int, word: list[_Character], height: int) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import prod
 from pathlib import Path
+from pickletools import genops
 from typing import IO, Any, Final
 
 import numpy as np
@@ -31,6 +32,16 @@ _LARGEST_PICKLE: Final = 1024 * 1024
 _MOST_BYTES: Final = 4 * 1024**3
 _TYPES: Final[Mapping[str, str]] = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 _MOST_AXES: Final = 8
+
+_OPCODES: Final = frozenset(
+    {"PROTO", "STOP", "MARK", "POP", "GLOBAL", "REDUCE", "BUILD", "BINPERSID", "NONE", "NEWTRUE", "NEWFALSE"}
+    | {"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE"}
+    | {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS"}
+    | {"EMPTY_DICT", "SETITEM", "SETITEMS"}
+)
+"""What PyTorch writes, in protocol 2 of pickle."""
+_MOST_REMEMBERED: Final = 100_000
+"""Of values to which a pickle refers back: the unpickler makes room for as many as it names."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -104,7 +115,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors, storages and dictionaries, and calls nothing else."""
+    """Knows tensors, storages and dictionaries, and calls nothing else. What it is given has been looked through."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -120,8 +131,14 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(name, key, elements)
 
 
-def _load(file: IO[bytes]) -> Any:
-    return _Unpickler(file).load()
+def _load(pickled: BytesIO) -> Any:
+    """The next value. Raises UnpicklingError for an instruction that no weights need."""
+    start = pickled.tell()
+    for opcode, argument, _ in genops(pickled):
+        if opcode.name not in _OPCODES or (opcode.name == "LONG_BINPUT" and int(argument or 0) > _MOST_REMEMBERED):
+            raise pickle.UnpicklingError(f"it has the instruction {opcode.name}, which no weights need")
+    pickled.seek(start)
+    return _Unpickler(pickled).load()
 
 
 def _of_zip(file: IO[bytes]) -> dict[str, Tensor]:
@@ -146,11 +163,13 @@ def _of_zip(file: IO[bytes]) -> dict[str, Tensor]:
 
 def _of_legacy(file: IO[bytes]) -> dict[str, Tensor]:
     file.seek(0)
-    if _load(file) != _LEGACY_MAGIC or _load(file) != _LEGACY_PROTOCOL:
+    pickles = BytesIO(file.read(_LARGEST_PICKLE))
+    if _load(pickles) != _LEGACY_MAGIC or _load(pickles) != _LEGACY_PROTOCOL:
         raise ValueError("it is neither of PyTorch's formats")
-    _load(file)  # of the machine that wrote it
-    views = _views(_load(file))
-    keys = _load(file)
+    _load(pickles)  # of the machine that wrote it
+    views = _views(_load(pickles))
+    keys = _load(pickles)
+    file.seek(pickles.tell())
     named = {view.storage.key: view.storage for view in views.values()}
     read: dict[str, Tensor] = {}
     for key in keys:
