@@ -6,6 +6,7 @@ docs/settings.md is generated from this class.
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import ip_network
@@ -453,8 +454,13 @@ class Settings(BaseSettings):
     @classmethod
     def _redis_scheme(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
-        if sentinels_of(url) is None and _split(url).scheme not in {"redis", "rediss"}:
-            raise ValueError("must begin with redis://, rediss://, sentinel:// or sentinels://")
+        if sentinels_of(url) is None:
+            parts = _split(url)
+            if parts.scheme not in {"redis", "rediss"}:
+                raise ValueError("must begin with redis://, rediss://, sentinel:// or sentinels://")
+            # redis-py takes any other path for database 0
+            if not re.fullmatch(r"/?|/[0-9]{1,9}/?", parts.path, re.ASCII):
+                raise ValueError("must end in /NUMBER, the number of a database, or name none")
         return value
 
     @model_validator(mode="after")
