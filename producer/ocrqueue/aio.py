@@ -37,7 +37,7 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, Page, document_for_app
-from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
+from ocrqueue.errors import BrokerUnavailable, JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.job.references import is_reference
 from ocrqueue.operations.faces import AsyncManyJobs, Result
@@ -557,11 +557,16 @@ class AsyncOcrQueue(AsyncManyJobs):
                     while (page := await asyncio.to_thread(next, rest, None)) is not None:
                         yield page
                     return
-                if not read.is_split:
-                    read.learn(await self._hmget(self.arguments.keys.record(job_id), SPLIT_FIELDS))
-                async with aclosing(self._pages_now(read)) as pages:
-                    async for page in pages:
-                        yield page
+                try:
+                    if not read.is_split:
+                        read.learn(await self._hmget(self.arguments.keys.record(job_id), SPLIT_FIELDS))
+                    async with aclosing(self._pages_now(read)) as pages:
+                        async for page in pages:
+                            yield page
+                except BrokerUnavailable as outage:
+                    # the subscription bears it as far as was asked for, or raises it
+                    if not outage.may_pass:
+                        raise
 
     async def _pages_now(self, read: PagesRead) -> AsyncGenerator[Page, None]:
         for fields in read.asked():

@@ -20,6 +20,7 @@ from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import (
+    BrokerUnavailable,
     JobCancelled,
     JobMalformed,
     JobNotFinished,
@@ -341,9 +342,14 @@ class OcrQueue(ManyJobs):
             if status.finished:
                 yield from read.rest(self.document(status))
                 return
-            if not read.is_split:
-                read.learn(self.registry.fields(job_id, SPLIT_FIELDS))
-            yield from self._pages_now(read)
+            try:
+                if not read.is_split:
+                    read.learn(self.registry.fields(job_id, SPLIT_FIELDS))
+                yield from self._pages_now(read)
+            except BrokerUnavailable as outage:
+                # the subscription bears it as far as was asked for, or raises it
+                if not outage.may_pass:
+                    raise
 
     def _pages_now(self, read: PagesRead) -> Iterator[Page]:
         for fields in read.asked():

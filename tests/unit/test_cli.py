@@ -25,7 +25,7 @@ from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.cli.tenants import parse_weights
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Word
-from ocrqueue.errors import SourceInvalid, error_classes
+from ocrqueue.errors import BrokerUnavailable, SourceInvalid, error_classes
 from ocrqueue.job import Job
 from ocrqueue.job.route import Route
 from ocrqueue.settings import Settings
@@ -300,3 +300,38 @@ def test_a_picture_that_the_engine_fetched_can_be_given(tmp_path: Path, capsys: 
         fetched = made.model_copy(update={"input": made.input.model_copy(update={"sha256": None})})
         assert picture_read(queue, "j", fetched, tmp_path / "page.png") == b"picture"
     assert "fetched the picture itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("wait", "j", "--timeout", "nan"),
+        ("submit", "s3://b/a.png", "--timeout", "NaN"),
+        ("submit", "s3://b/a.png", "--wait-for-room", "nan"),
+        ("batch", "b", "--timeout", "nan"),
+        ("workers", "drain", "w", "--wait", "nan"),
+        ("top", "--interval", "nan"),
+        ("watch", ".", "--interval", "nan"),
+        ("watch", ".", "--settle", "nan"),
+    ],
+)
+def test_what_is_no_number_of_seconds_is_refused(arguments: tuple[str, ...]) -> None:
+    assert "is not a number of seconds" in invoke(*arguments, status=2).stderr
+
+
+@pytest.mark.parametrize("may_pass", [True, False])
+def test_draining_outlasts_a_moment_without_redis(may_pass: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = BrokerUnavailable("gone")
+    outage.may_pass = may_pass
+    answers: list[BrokerUnavailable | list[str]] = [outage, []]
+
+    def still_there(*_: object) -> list[str]:
+        answer = answers.pop(0)
+        if isinstance(answer, BrokerUnavailable):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("ocrqueue.cli.workers._still_there", still_there)
+    monkeypatch.setattr("ocrqueue.cli.workers._LOOK_EVERY_S", 0)
+    monkeypatch.setattr(OcrQueue, "drain", lambda *_: ["w"])
+    invoke("workers", "drain", "w", "--wait", "60", status=0 if may_pass else 5)

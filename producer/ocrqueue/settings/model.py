@@ -30,6 +30,10 @@ from ocrqueue.settings.per_engine import PerEngine
 from ocrqueue.settings.redis_url import sentinels_of
 
 _MIB: Final = 1024 * 1024
+_LONGEST_S: Final = 1e9
+"""Of a time: thirty years, which every clock can count. Sockets and threads raise OverflowError for more."""
+_MOST: Final = 10**12
+"""Of a whole number: Redis refuses an expiry that is much later."""
 _USUAL_FAILOVER_S: Final = 60.0
 """Sentinels need their down-after-milliseconds, 30 s by default, and some seconds to agree and to promote a replica."""
 
@@ -433,6 +437,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        if isinstance(value, float) and not abs(value) <= _LONGEST_S:
+            raise ValueError(f"must be a number, and at most {_LONGEST_S:,.0f}")
+        if isinstance(value, int) and abs(value) > _MOST:
+            raise ValueError(f"must be at most {_MOST:,}")
+        return value
 
     @field_validator("source_allowed_networks", "webhook_allowed_networks")
     @classmethod
