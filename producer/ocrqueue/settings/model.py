@@ -600,7 +600,14 @@ _OF_WORKERS_ALONE: Final = frozenset(name for name in Settings.model_fields if n
 
 
 def load_client_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
-    """As load_settings, for apps: a variable of workers alone that is wrong does not stop them. It has its default."""
+    """As load_settings, for apps: a variable of workers alone that is wrong does not stop them. It has its default.
+
+    Raises TypeError for what are no Settings.
+    """
+    if base is not None and not isinstance(base, Settings):
+        raise TypeError(
+            f"settings must be Settings, not {type(base).__name__}: give single settings by name, such as redis_url=..."
+        )
     try:
         return load_settings(base, **overrides)
     except SettingsInvalid as error:
