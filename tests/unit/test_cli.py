@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import warnings
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ocrqueue import OcrQueue
-from ocrqueue.cli.config import unknown_variables
 from ocrqueue.cli.crops import crop_name
 from ocrqueue.cli.documents import file_stems, safe_name
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
@@ -236,10 +235,19 @@ def test_config_shows_what_differs_and_masks_passwords() -> None:
     assert "hush" not in table + everything.stdout
 
 
-def test_config_warns_of_variables_that_are_ignored() -> None:
-    result = invoke("config", "--changed", OCRQUEUE_REDIS_ULR="redis://x", ocrqueue_retry_limit="3")
-    assert result.stderr == "warning: OCRQUEUE_REDIS_ULR is not a setting; did you mean OCRQUEUE_REDIS_URL?\n"
-    assert unknown_variables() == [name for name in os.environ if name.startswith("OCRQUEUE_TEST_")]
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("command", [("config", "--changed"), ("submit", "s3://b/a.png", "-e", "NO")])
+def test_every_command_warns_of_variables_that_are_ignored(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocrqueue.settings.unknown._told", set())
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+    mistyped = {"OCRQUEUE_REDIS_ULR": "redis://x", "ocrqueue_retry_limit": "3", "OCRQUEUE_GATEWAY_PORT": "1"}
+    result = invoke(*command, status=0 if command[0] == "config" else 2, **mistyped)
+    assert result.stderr.splitlines()[0] == (
+        "warning: OCRQUEUE_REDIS_ULR is not a setting; did you mean OCRQUEUE_REDIS_URL?"
+    )
+    assert result.stderr.count("warning") == 1
 
 
 def test_schema_is_the_schema_of_messages() -> None:

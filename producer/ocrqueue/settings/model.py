@@ -28,7 +28,9 @@ from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings.per_engine import PerEngine
 from ocrqueue.settings.redis_url import sentinels_of
+from ocrqueue.settings.unknown import warn_of_unknown
 
+ENV_FILE: Final = ".env"
 _MIB: Final = 1024 * 1024
 _LONGEST_S: Final = 1e9
 """Of a time: thirty years, which every clock can count. Sockets and threads raise OverflowError for more."""
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         defer_build=True,
         env_prefix="OCRQUEUE_",
-        env_file=".env",
+        env_file=ENV_FILE,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -557,7 +559,8 @@ def mask_password(url: str) -> str:
 
 
 def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
-    """Settings from the environment, or `base`, `overrides` first. Raises SettingsInvalid, also for unknown names."""
+    """Settings from the environment, or `base`, `overrides` first. Raises SettingsInvalid, also for unknown names; an
+    unknown OCRQUEUE_* variable is warned of (SettingIgnored)."""
     for name in overrides:
         if name not in Settings.model_fields:
             near = get_close_matches(name, Settings.model_fields, 1)
@@ -570,7 +573,9 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
             return base
         overrides = {**{name: getattr(base, name) for name in Settings.model_fields}, **overrides}
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
+        if base is None:
+            warn_of_unknown(Settings.model_fields, ENV_FILE)
     except ValidationError as error:
         invalid = SettingsInvalid(describe_validation_error(error))
         invalid.names = tuple(str(item["loc"][0]) if item["loc"] else "" for item in error.errors(include_input=False))
@@ -582,6 +587,7 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
     except (OSError, SettingsError) as error:
         # a file of a secret that cannot be read; what else the fault says could quote it
         raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
+    return settings
 
 
 _OF_WORKERS: Final = (
