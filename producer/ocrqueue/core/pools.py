@@ -114,7 +114,7 @@ def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
 
 
 def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
-    """The same for asyncio, where who asks waits for a connection."""
+    """The same for asyncio, where callers wait for a connection."""
     url = settings.redis_url.get_secret_value()
     given = {**_limits(settings), "retry": _AsyncRetryInTime(settings)}
     with _url_errors():
