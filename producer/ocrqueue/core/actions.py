@@ -126,11 +126,21 @@ def action_status(arguments: ScriptArguments, action_id: str) -> Steps[ActionSta
     )
     if not stored:
         raise ActionUnknown(f"No action {ascii(action_id)[1:-1][:60]}.")
-    fields = {name.decode(): value.decode(errors="replace") for name, value in stored.items()}
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in stored.items()}
+    try:
+        return _status(action_id, fields, int(jobs or 0))
+    except (ValueError, KeyError, TypeError, OverflowError):  # pydantic's own error is a ValueError
+        raise ActionUnknown(
+            f"This version cannot read the action {ascii(action_id)[1:-1][:60]}.",
+            remedy="A newer version may have written it: ask that one.",
+        ) from None
+
+
+def _status(action_id: str, fields: Mapping[str, str], jobs: int) -> ActionStatus:
     told = json.loads(fields.get("outcome", "{}"))
     return ActionStatus.model_validate(
         {
-            "jobs": int(jobs or 0),
+            "jobs": jobs,
             "state": "running" if "token" in fields else "queued",
             **told,
             "id": action_id,
