@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic_settings import BaseSettings, DotEnvSettingsSource
+
 _PREFIX: Final = "OCRQUEUE_"
 _OF_OTHERS: Final = ("OCRQUEUE_GATEWAY_", "OCRQUEUE_TEST_")
 """The gateway's settings are its own, and the project's tests have some."""
@@ -30,9 +32,7 @@ def unknown_names(known: Iterable[str], env_file: str) -> list[str]:
 def _given(env_file: str) -> Iterator[str]:
     yield from os.environ
     if Path(env_file).is_file():
-        from dotenv import dotenv_values
-
-        yield from dotenv_values(env_file)
+        yield from DotEnvSettingsSource(BaseSettings, env_file=env_file, case_sensitive=True).env_vars
     folder = os.environ.get("OCRQUEUE_SECRETS_DIR", "")
     if folder and Path(folder).is_dir():
         yield from (path.name for path in Path(folder).iterdir())
