@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
@@ -37,10 +36,11 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.document import Document, Page, document_for_app
-from ocrqueue.errors import JobUnknown, OcrQueueError, StorageNotFound
+from ocrqueue.errors import BrokerUnavailable, JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.job.references import is_reference
 from ocrqueue.operations.faces import AsyncManyJobs, Result
+from ocrqueue.operations.given_jobs import handles_given, ids_given
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
@@ -119,7 +119,7 @@ class AsyncSubmittedJob:
         """Raises JobWaitTimeout, JobNotFinished, JobCancelled, JobUnknown, and the job's own error if it failed."""
         return await self._queue.document(await (self.status() if timeout == 0 else self.wait(timeout)))
 
-    def pages(self, timeout: float | None = None, *, in_order: bool = True) -> AsyncIterator[Page]:
+    def pages(self, timeout: float | None = None, *, in_order: bool = True) -> AsyncGenerator[Page, None]:
         """See SubmittedJob.pages."""
         return self._queue.pages(self.id, timeout, in_order)
 
@@ -135,7 +135,7 @@ class AsyncSubmittedJob:
         """See OcrQueue.place."""
         return await self._queue.place(self.id)
 
-    def progress(self, timeout: float | None = None) -> AsyncIterator[JobStatus]:
+    def progress(self, timeout: float | None = None) -> AsyncGenerator[JobStatus, None]:
         """See SubmittedJob.progress."""
         return self._queue.progress(self.id, timeout)
 
@@ -407,9 +407,10 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, or None if it is unknown, in one round trip for each 500."""
+        ids = ids_given(job_ids)
         found: list[JobStatus | None] = []
-        for start in range(0, len(job_ids), PIPELINE):
-            chunk = job_ids[start : start + PIPELINE]
+        for start in range(0, len(ids), PIPELINE):
+            chunk = ids[start : start + PIPELINE]
             with broker_errors():
                 async with self.client.pipeline(transaction=False) as pipeline:
                     for job_id in chunk:
@@ -417,6 +418,14 @@ class AsyncOcrQueue(AsyncManyJobs):
                     records = await pipeline.execute()
             found += [parse_record(i, record) if record else None for i, record in zip(chunk, records, strict=True)]
         return found
+
+    async def results(self, job_ids: Sequence[str]) -> AsyncGenerator[tuple[JobStatus | None, Document | None], None]:
+        """See OcrQueue.results."""
+        ids = ids_given(job_ids)
+        for start in range(0, len(ids), PIPELINE):
+            for status in await self.statuses(ids[start : start + PIPELINE]):
+                has_result = status is not None and status.state in WITH_RESULT
+                yield status, await self.document(status) if status is not None and has_result else None
 
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
@@ -517,7 +526,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         jobs: Iterable[AsyncSubmittedJob],
         timeout: float | None = None,
         on_progress: AsyncProgressCallback | None = None,
-    ) -> AsyncIterator[AsyncSubmittedJob]:
+    ) -> AsyncGenerator[AsyncSubmittedJob, None]:
         """See OcrQueue.as_completed."""
         async for job, _ in self.watch(jobs, timeout, on_progress):
             yield job
@@ -527,9 +536,9 @@ class AsyncOcrQueue(AsyncManyJobs):
         jobs: Iterable[AsyncSubmittedJob],
         timeout: float | None = None,
         on_progress: AsyncProgressCallback | None = None,
-    ) -> AsyncIterator[tuple[AsyncSubmittedJob, JobStatus]]:
+    ) -> AsyncGenerator[tuple[AsyncSubmittedJob, JobStatus], None]:
         """Like as_completed, with the final status of each job."""
-        handles = {job.id: job for job in jobs}
+        handles = handles_given(jobs)
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
         async with aclosing(self._subscriber.read(watch)) as read:
             async for status in read:
@@ -546,7 +555,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     def _read_document(self, uri: str) -> Document:
         return document_for_app(self.storage.read_uri(uri)).bind(self.storage)
 
-    async def pages(self, job_id: str, timeout: float | None, in_order: bool) -> AsyncIterator[Page]:
+    async def pages(self, job_id: str, timeout: float | None, in_order: bool) -> AsyncGenerator[Page, None]:
         """See SubmittedJob.pages."""
         read = PagesRead(job_id, in_order)
         watch = Watch(self.settings, [job_id], timeout, progress=True)
@@ -558,11 +567,16 @@ class AsyncOcrQueue(AsyncManyJobs):
                     while (page := await asyncio.to_thread(next, rest, None)) is not None:
                         yield page
                     return
-                if not read.is_split:
-                    read.learn(await self._hmget(self.arguments.keys.record(job_id), SPLIT_FIELDS))
-                async with aclosing(self._pages_now(read)) as pages:
-                    async for page in pages:
-                        yield page
+                try:
+                    if not read.is_split:
+                        read.learn(await self._hmget(self.arguments.keys.record(job_id), SPLIT_FIELDS))
+                    async with aclosing(self._pages_now(read)) as pages:
+                        async for page in pages:
+                            yield page
+                except BrokerUnavailable as outage:
+                    # the subscription bears it as far as was asked for, or raises it
+                    if not outage.may_pass:
+                        raise
 
     async def _pages_now(self, read: PagesRead) -> AsyncGenerator[Page, None]:
         for fields in read.asked():
@@ -607,7 +621,7 @@ class AsyncOcrQueue(AsyncManyJobs):
             return (await self.document(status)).page_numbers
         return await self._do(self._operations.pages(job_id))
 
-    async def progress(self, job_id: str, timeout: float | None) -> AsyncIterator[JobStatus]:
+    async def progress(self, job_id: str, timeout: float | None) -> AsyncGenerator[JobStatus, None]:
         """See SubmittedJob.progress."""
         watch = Watch(self.settings, [job_id], timeout, progress=True)
         async with aclosing(self._subscriber.read(watch)) as read:

@@ -17,9 +17,11 @@ from ocrqueue.core.installation import drain_workers
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import WITH_RESULT
+from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import (
+    BrokerUnavailable,
     JobCancelled,
     JobMalformed,
     JobNotFinished,
@@ -29,6 +31,7 @@ from ocrqueue.errors import (
     error_from_info,
 )
 from ocrqueue.operations.faces import ManyJobs, Result
+from ocrqueue.operations.given_jobs import handles_given, ids_given
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
@@ -96,7 +99,7 @@ class SubmittedJob:
         """
         return self._queue.document(self.status() if timeout == 0 else self.wait(timeout))
 
-    def pages(self, timeout: float | None = None, *, in_order: bool = True) -> Iterator[Page]:
+    def pages(self, timeout: float | None = None, *, in_order: bool = True) -> Generator[Page]:
         """The pages as they are read, without waiting for the last; with `in_order=False` as they come.
 
         This is for documents that are read in parts; the pages of others all come at the end. A page that failed has
@@ -117,7 +120,7 @@ class SubmittedJob:
         """See OcrQueue.place."""
         return self._queue.place(self.id)
 
-    def progress(self, timeout: float | None = None) -> Iterator[JobStatus]:
+    def progress(self, timeout: float | None = None) -> Generator[JobStatus]:
         """The job as it is now, and again whenever it moves on; the last one is its end.
 
         Raises JobWaitTimeout after `timeout` seconds, JobUnknown.
@@ -291,7 +294,19 @@ class OcrQueue(ManyJobs):
 
     def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, or None if it is unknown, in one round trip for each 500."""
-        return list(self.registry.statuses(job_ids))
+        return list(self.registry.statuses(ids_given(job_ids)))
+
+    def results(self, job_ids: Sequence[str]) -> Generator[tuple[JobStatus | None, Document | None]]:
+        """What was read of each job, in this order, each read from storage when it is its turn. This does not wait.
+
+        The Document is None for a job without a result: its status tells why. The status is None if the id is unknown.
+        Raises StorageUnavailable, StorageDenied.
+        """
+        ids = ids_given(job_ids)
+        for start in range(0, len(ids), PIPELINE):
+            for status in self.statuses(ids[start : start + PIPELINE]):
+                has_result = status is not None and status.state in WITH_RESULT
+                yield status, self.document(status) if status is not None and has_result else None
 
     def cancel(self, job_id: str) -> State:
         """See SubmittedJob.cancel."""
@@ -306,7 +321,7 @@ class OcrQueue(ManyJobs):
         jobs: Iterable[SubmittedJob],
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
-    ) -> Iterator[SubmittedJob]:
+    ) -> Generator[SubmittedJob]:
         """Yield the jobs as they end. Raises JobWaitTimeout after `timeout` seconds. If some jobs have no record,
         raises JobUnknown after all others. Both have `job_ids`. Outlasts an outage of Redis within `timeout`.
         """
@@ -318,9 +333,9 @@ class OcrQueue(ManyJobs):
         jobs: Iterable[SubmittedJob],
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
-    ) -> Iterator[tuple[SubmittedJob, JobStatus]]:
+    ) -> Generator[tuple[SubmittedJob, JobStatus]]:
         """Like as_completed, with the final status of each job."""
-        handles = {job.id: job for job in jobs}
+        handles = handles_given(jobs)
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
         for status in self._subscriber.read(watch):
             if on_progress is not None:
@@ -334,18 +349,23 @@ class OcrQueue(ManyJobs):
         stored = self.storage.read_uri(status.result or "")
         return document_for_app(stored).bind(self.storage)
 
-    def pages(self, job_id: str, timeout: float | None, in_order: bool) -> Iterator[Page]:
+    def pages(self, job_id: str, timeout: float | None, in_order: bool) -> Generator[Page]:
         """See SubmittedJob.pages."""
         read = PagesRead(job_id, in_order)
         for status in self._subscriber.read(Watch(self.settings, [job_id], timeout, progress=True)):
             if status.finished:
                 yield from read.rest(self.document(status))
                 return
-            if not read.is_split:
-                read.learn(self.registry.fields(job_id, SPLIT_FIELDS))
-            yield from self._pages_now(read)
+            try:
+                if not read.is_split:
+                    read.learn(self.registry.fields(job_id, SPLIT_FIELDS))
+                yield from self._pages_now(read)
+            except BrokerUnavailable as outage:
+                # the subscription bears it as far as was asked for, or raises it
+                if not outage.may_pass:
+                    raise
 
-    def _pages_now(self, read: PagesRead) -> Iterator[Page]:
+    def _pages_now(self, read: PagesRead) -> Generator[Page]:
         for fields in read.asked():
             for page in read.found(fields, self.registry.parts_done(read.job_id, fields)):
                 if page.error is not None:
@@ -381,7 +401,7 @@ class OcrQueue(ManyJobs):
             return self.document(status).page_numbers
         return self._do(self._operations.pages(job_id))
 
-    def progress(self, job_id: str, timeout: float | None) -> Iterator[JobStatus]:
+    def progress(self, job_id: str, timeout: float | None) -> Generator[JobStatus]:
         """See SubmittedJob.progress."""
         yield from self._subscriber.read(Watch(self.settings, [job_id], timeout, progress=True))
 

@@ -175,6 +175,23 @@ def test_an_action_of_a_version_to_come_is_left_alone(registry: WorkerRegistry, 
     assert own.actions.status(asked.id).state == "failed"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("outcome", '{"state":"paused"}'), ("outcome", "{"), ("action", "drop"), ("created_at", "soon")],
+)
+def test_what_a_version_to_come_has_asked_for_is_told_in_plain_words(
+    registry: WorkerRegistry, own: OcrQueue, field: str, value: str
+) -> None:
+    asked = own.actions.ask("cancel", all_jobs=True)
+    assert own.actions.carry_out_next()
+    before = registry.client.hget(registry.keys.action(asked.id), field)
+    registry.client.hset(registry.keys.action(asked.id), field, value)
+    with pytest.raises(ActionUnknown, match="cannot read the action"):
+        own.actions.status(asked.id)
+    assert before is not None
+    registry.client.hset(registry.keys.action(asked.id), field, before)
+
+
 async def test_the_asyncio_client_does_the_same(registry: WorkerRegistry, settings: Settings) -> None:
     submit(registry, job(tag="x"), job(tag="y"))
     async with AsyncOcrQueue(settings) as queue:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,14 @@ from ocrqueue.core.check import check
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
 from ocrqueue.settings import Settings, load_settings
-from tests.support.processes import RedisServer, need_program, redis_server, wait_until
+from tests.support.processes import (
+    RedisServer,
+    as_environment,
+    environment,
+    need_program,
+    redis_server,
+    wait_until,
+)
 from tests.support.proxy import Mode, Proxy, proxy
 from tests.support.standstill import time_lost
 
@@ -331,3 +339,33 @@ def test_a_redis_that_is_too_old_is_named_as_such() -> None:
     said = "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'"  # by 6.2
     with pytest.raises(BrokerUnavailable, match=r"7\.0 or newer"), broker_errors():
         raise redis.ResponseError(said)
+
+
+def test_a_database_that_is_not_there_is_told_at_once(redis: RedisServer, settings: Settings) -> None:
+    elsewhere = with_url(settings, redis.url.removesuffix("/0") + "/99")
+
+    async def awaited() -> list[BaseException | object]:
+        async with AsyncOcrQueue(elsewhere) as queue:
+            job = queue.job("any")
+            asked = (queue.submit(IMAGE), queue.submit_many([b"GIF8"]), job.status(), job.wait(60), queue.engines())
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    with OcrQueue(elsewhere) as queue:
+        job = queue.job("any")
+        told: list[BaseException | object] = []
+        for ask in (lambda: queue.submit(IMAGE), job.status, lambda: job.wait(60), queue.engines):
+            with pytest.raises(BrokerUnavailable) as refused:
+                ask()
+            told.append(refused.value)
+    assert {str(each).partition(". ")[0] for each in (*told, *asyncio.run(awaited()))} == {
+        "broker.unavailable: Redis has no database of this number"
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ocrqueue.cli", "status", "any"],
+        env=environment(as_environment(elsewhere)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("error: broker.unavailable: Redis has no database")

@@ -83,7 +83,7 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
         ("loose", "options", "accepts an unknown option"),
         ("forgetful", "info", "ValidationError of EngineInfo (version is missing)"),
         ("polyglot", "languages", "accepts a language that languages() does not name"),
-        ("percent", "printed page", "less than or equal to 1"),
+        ("percent", "printed page", "at most 1"),
         ("boxless", "printed page", "ValidationError of Word (bbox is missing)"),
         ("scaled", "printed page", "words lie where nothing is printed"),
         ("tiny", "odd pages", "a page of 1 x 1 pixel: engine.failed: tiny raised ZeroDivisionError."),

@@ -268,22 +268,29 @@ def test_waiting_ends_with_the_last_job(registry: WorkerRegistry, queue: OcrQueu
     ended = [status.ended for status in seen]
     assert ended == sorted(ended)
     assert (ended[0], ended[-1]) == (0, 3)
-    with pytest.raises(JobWaitTimeout):
+    with pytest.raises(JobWaitTimeout, match=r"did not finish within 0.05 s: it is not closed\."):
         batch.wait(0.05, until_closed=True)
     batch.close()
     assert batch.wait(0, until_closed=True).closed
 
 
 def test_waiting_outlasts_an_outage_as_far_as_is_asked(registry: WorkerRegistry, settings: Settings) -> None:
-    for patient_s, outlasts in ((0.0, False), (60.0, True)):
+    refusal = BrokerUnavailable("refused")
+    refusal.may_pass = False
+    for patient_s, timeout, outage, outlasts in (
+        (0.0, None, BrokerUnavailable("gone"), False),
+        (0.0, 60.0, BrokerUnavailable("gone"), True),
+        (0.0, 60.0, refusal, False),
+        (60.0, None, BrokerUnavailable("gone"), True),
+    ):
         arguments = ScriptArguments(settings.model_copy(update={"redis_failover_s": patient_s}))
-        steps = wait_for_batch(arguments, NAME, "", None, None, until_closed=False)
+        steps = wait_for_batch(arguments, NAME, "", timeout, None, until_closed=False)
         next(steps)
         if not outlasts:
             with pytest.raises(BrokerUnavailable):
-                steps.throw(BrokerUnavailable("gone"))
+                steps.throw(outage)
             continue
-        assert isinstance(steps.throw(BrokerUnavailable("gone")), Sleep)
+        assert isinstance(steps.throw(outage), Sleep)
         assert isinstance(steps.send(None), Commands)
         with pytest.raises(StopIteration) as ended:
             steps.send([{b"jobs": b"1", b"succeeded": b"1"}])

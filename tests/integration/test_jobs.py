@@ -469,3 +469,22 @@ async def test_after_its_end_a_client_connects_no_more(installation: Installatio
     pool = queue.client.connection_pool
     assert [connection.is_connected for connection in pool._available_connections] == [False]
     assert pool._in_use_connections == set()
+
+
+async def test_results_of_many_are_read_in_their_order(queue: OcrQueue, installation: Installation) -> None:
+    job, other = queue.submit(HELLO), queue.submit(b"GIF8 no picture")
+    for each in (job, other):
+        each.wait(60)
+    ids = [other.id, "never-submitted", job.id]
+    found = list(queue.results(ids))
+    assert [(status and status.state, document and document.job_id) for status, document in found] == [
+        ("failed", None),
+        (None, None),
+        ("succeeded", job.id),
+    ]
+    async with AsyncOcrQueue(installation.settings) as awaited:
+        assert [each async for each in awaited.results(ids)] == found
+        with pytest.raises(TypeError):
+            await awaited.statuses("abc")
+        with pytest.raises(TypeError):
+            await anext(awaited.as_completed("abc"))  # type: ignore[arg-type]  # as an app may

@@ -24,7 +24,7 @@ from ocrqueue_worker.engines.discovery import engine_class, engine_names, make_e
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.backend import Output
-from ocrqueue_worker.engines.tesseract.tessdata import debian_package, tessdata_dir
+from ocrqueue_worker.engines.tesseract.tessdata import debian_package, require_pack, tessdata_dir
 from ocrqueue_worker.engines.tesseract.tesserocr_backend import InProcessTesseract
 from ocrqueue_worker.engines.tesseract.tsv import parse_output
 from ocrqueue_worker.geometry import iou, upright
@@ -283,6 +283,19 @@ def test_a_named_folder_may_get_its_packs_later(tmp_path: Path) -> None:
     (tmp_path / "eng.traineddata").write_bytes(b"")
     engine.check_any_language()
     assert engine.languages() == ("eng",)
+
+
+def test_a_pack_that_is_there_is_not_to_be_installed_for_its_capitals(tmp_path: Path) -> None:
+    for name in ("eng", "chi_sim"):
+        (tmp_path / f"{name}.traineddata").write_bytes(b"")
+    for language, remedy in (
+        ("ENG", "Name the language 'eng'."),
+        ("Chi_Sim", "Name the language 'chi_sim'."),
+        ("KOR", "On the workers: apt-get install tesseract-ocr-kor."),
+    ):
+        with pytest.raises(LanguageMissing) as missing:
+            require_pack(tmp_path, language)
+        assert missing.value.info.remedy == remedy
 
 
 def test_engines_are_found_by_entry_point() -> None:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, JobStatus, OcrQueue
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import Registry, WorkerRegistry
 from ocrqueue.errors import (
     BrokerUnavailable,
     ConnectionsExhausted,
@@ -193,17 +194,24 @@ async def test_so_it_is_in_an_event_loop(settings: Settings) -> None:
 
 def test_a_wait_goes_on_through_a_restart_within_its_timeout(tmp_path: Path) -> None:
     with redis_server(tmp_path, append_only=True) as server, OcrQueue(redis_url=server.url) as queue:
-        job = queue.submit(IMAGE)
+        job, batch = queue.submit(IMAGE, batch="b"), queue.batch("b")
         found: list[object] = []
+        counted = threading.Event()
         waiting = threading.Thread(target=lambda: found.append(job.wait(120).state))
+        waiting_for_all = threading.Thread(
+            target=lambda: found.append(batch.wait(120, lambda _: counted.set()).cancelled)
+        )
         waiting.start()
+        waiting_for_all.start()
+        assert counted.wait(60)
         wait_until(lambda: queue.registry.client.pubsub_numsub(queue.registry.keys.events(job.id))[0][1] == 1, 60, "")
         server.kill()
         time.sleep(1)
         server.start()
         job.cancel()
         waiting.join(60)
-        assert found == ["cancelled"]
+        waiting_for_all.join(60)
+        assert sorted(map(str, found)) == ["1", "cancelled"]
 
 
 def test_what_waiting_does_not_cure_is_told_at_once(settings: Settings) -> None:
@@ -318,3 +326,57 @@ async def test_what_is_asked_of_the_installation_takes_no_connection_each_time(s
                 await queue.queues()
                 await queue.engine_statuses()
             assert opened() - before <= 1
+
+
+async def test_what_is_no_number_of_seconds_is_refused(settings: Settings) -> None:
+    """Compared with a clock, NaN is never reached."""
+    with OcrQueue(settings) as queue:
+        job = queue.submit(IMAGE, batch="b")
+        async with AsyncOcrQueue(settings) as other:
+            for wrong, error in ((float("nan"), ValueError), ("5", TypeError)):
+                given: Any = wrong
+                for wait in (job.wait, job.result, queue.batch("b").wait, lambda t: list(queue.as_completed([job], t))):
+                    with pytest.raises(error, match="timeout"):
+                        wait(given)
+                for awaited in (other.job(job.id).wait, other.job(job.id).result, other.batch("b").wait):
+                    with pytest.raises(error, match="timeout"):
+                        await awaited(given)
+                with pytest.raises(error, match="wait_for_room"):
+                    queue.submit(IMAGE, wait_for_room=given)
+                with pytest.raises(error, match="wait_for_room"):
+                    await other.submit(IMAGE, wait_for_room=given)
+        assert len(queue.jobs().jobs) == 1
+
+
+def test_pages_outlast_a_moment_without_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields, outages = Registry.fields, [BrokerUnavailable("gone"), BrokerUnavailable("gone")]
+    told = threading.Event()
+
+    def away(registry: Registry, *arguments: Any) -> Any:
+        told.set()
+        if outages:
+            raise outages.pop()
+        return fields(registry, *arguments)
+
+    monkeypatch.setattr(Registry, "fields", away)
+    with OcrQueue(settings) as queue, ThreadPoolExecutor(1) as threads:
+        job = queue.submit(IMAGE)
+        pages = threads.submit(lambda: list(job.pages(60)))
+        assert told.wait(60)
+        job.cancel()
+        with pytest.raises(JobCancelled):
+            pages.result(60)
+
+
+def test_what_waiting_for_pages_does_not_cure_is_told_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = BrokerUnavailable("not permitted")
+    refused.may_pass = False
+
+    def away(*_: Any) -> Any:
+        raise refused
+
+    monkeypatch.setattr(Registry, "fields", away)
+    with OcrQueue(settings) as queue, pytest.raises(BrokerUnavailable, match="not permitted"):
+        list(queue.submit(IMAGE).pages(60))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import warnings
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ocrqueue import OcrQueue
-from ocrqueue.cli.config import unknown_variables
 from ocrqueue.cli.crops import crop_name
 from ocrqueue.cli.documents import file_stems, safe_name
 from ocrqueue.cli.exit_codes import MEANINGS, ExitStatus, exit_of_error, exit_of_states
@@ -25,7 +24,7 @@ from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.cli.tenants import parse_weights
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Word
-from ocrqueue.errors import SourceInvalid, error_classes
+from ocrqueue.errors import BrokerUnavailable, SourceInvalid, error_classes
 from ocrqueue.job import Job
 from ocrqueue.job.route import Route
 from ocrqueue.settings import Settings
@@ -236,10 +235,19 @@ def test_config_shows_what_differs_and_masks_passwords() -> None:
     assert "hush" not in table + everything.stdout
 
 
-def test_config_warns_of_variables_that_are_ignored() -> None:
-    result = invoke("config", "--changed", OCRQUEUE_REDIS_ULR="redis://x", ocrqueue_retry_limit="3")
-    assert result.stderr == "warning: OCRQUEUE_REDIS_ULR is not a setting; did you mean OCRQUEUE_REDIS_URL?\n"
-    assert unknown_variables() == [name for name in os.environ if name.startswith("OCRQUEUE_TEST_")]
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("command", [("config", "--changed"), ("submit", "s3://b/a.png", "-e", "NO")])
+def test_every_command_warns_of_variables_that_are_ignored(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocrqueue.settings.unknown._told", set())
+    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+    mistyped = {"OCRQUEUE_REDIS_ULR": "redis://x", "ocrqueue_retry_limit": "3", "OCRQUEUE_GATEWAY_PORT": "1"}
+    result = invoke(*command, status=0 if command[0] == "config" else 2, **mistyped)
+    assert result.stderr.splitlines()[0] == (
+        "warning: OCRQUEUE_REDIS_ULR is not a setting; did you mean OCRQUEUE_REDIS_URL?"
+    )
+    assert result.stderr.count("warning") == 1
 
 
 def test_schema_is_the_schema_of_messages() -> None:
@@ -300,3 +308,38 @@ def test_a_picture_that_the_engine_fetched_can_be_given(tmp_path: Path, capsys: 
         fetched = made.model_copy(update={"input": made.input.model_copy(update={"sha256": None})})
         assert picture_read(queue, "j", fetched, tmp_path / "page.png") == b"picture"
     assert "fetched the picture itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("wait", "j", "--timeout", "nan"),
+        ("submit", "s3://b/a.png", "--timeout", "NaN"),
+        ("submit", "s3://b/a.png", "--wait-for-room", "nan"),
+        ("batch", "b", "--timeout", "nan"),
+        ("workers", "drain", "w", "--wait", "nan"),
+        ("top", "--interval", "nan"),
+        ("watch", ".", "--interval", "nan"),
+        ("watch", ".", "--settle", "nan"),
+    ],
+)
+def test_what_is_no_number_of_seconds_is_refused(arguments: tuple[str, ...]) -> None:
+    assert "is not a number of seconds" in invoke(*arguments, status=2).stderr
+
+
+@pytest.mark.parametrize("may_pass", [True, False])
+def test_draining_outlasts_a_moment_without_redis(may_pass: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = BrokerUnavailable("gone")
+    outage.may_pass = may_pass
+    answers: list[BrokerUnavailable | list[str]] = [outage, []]
+
+    def still_there(*_: object) -> list[str]:
+        answer = answers.pop(0)
+        if isinstance(answer, BrokerUnavailable):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("ocrqueue.cli.workers._still_there", still_there)
+    monkeypatch.setattr("ocrqueue.cli.workers._LOOK_EVERY_S", 0)
+    monkeypatch.setattr(OcrQueue, "drain", lambda *_: ["w"])
+    invoke("workers", "drain", "w", "--wait", "60", status=0 if may_pass else 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import SettingIgnored, Settings, load_settings
 from ocrqueue.settings.model import _OF_WORKERS_ALONE
 from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.submitting.submission import JobFields
@@ -65,3 +66,28 @@ def test_a_wrong_setting_of_workers_does_not_stop_an_app(
     monkeypatch.setenv("OCRQUEUE_REDIS_TIMEOUT_S", "soon")
     with pytest.raises(SettingsInvalid, match="redis_timeout_s"):
         client()
+
+
+@BOTH
+def test_a_variable_that_is_no_setting_is_warned_of(
+    client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ocrqueue.settings.unknown._told", set())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("OCRQUEUE_STORAG=s3://b/p\nOTHER=1\nOCRQUEUE_KEY_PREFIX=mine:\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "ocrqueue_gateway_secrets").write_text("x")
+    (tmp_path / "secrets" / "ocrqueue_s3_secret_key").write_text("x")
+    monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path / "secrets"))
+    monkeypatch.setenv("OCRQUEUE_REDIS_ULR", "redis://elsewhere")
+    monkeypatch.setenv("OCRQUEUE_ZZZZZZ", "1")
+    with pytest.warns(SettingIgnored) as told:
+        assert client().settings.key_prefix == "mine:"
+    assert [str(each.message) for each in told] == [
+        "OCRQUEUE_REDIS_ULR is not a setting; did you mean OCRQUEUE_REDIS_URL?",
+        "OCRQUEUE_S3_SECRET_KEY is not a setting; did you mean OCRQUEUE_S3_SECRET_ACCESS_KEY?",
+        "OCRQUEUE_STORAG is not a setting; did you mean OCRQUEUE_STORAGE?",
+        "OCRQUEUE_ZZZZZZ is not a setting, and is ignored",
+    ]
+    assert {each.filename for each in told} == {__file__}
+    client()  # once is enough, and the names are not secret

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from ocrqueue.errors import (
+    BrokerUnavailable,
     EngineFailed,
     ErrorInfo,
     JobUnknown,
+    JobWaitTimeout,
     LanguageMissing,
     OcrQueueError,
+    SettingsInvalid,
     error_classes,
     error_from_info,
     error_info,
@@ -105,3 +111,15 @@ def test_a_foreign_exception_shows_nothing_but_its_type() -> None:
     assert "hunter2" not in json.dumps(info.model_dump())
     assert error_info(MemoryError()).code == "engine.out_of_memory"
     assert error_info(JobUnknown("No job x.")).code == "job.unknown"
+
+
+@pytest.mark.parametrize("travelled", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_what_an_error_says_of_jobs_and_settings_travels_with_it(travelled: Callable[[Any], Any]) -> None:
+    late, outage, wrong = JobWaitTimeout("Oh."), BrokerUnavailable("Oh."), SettingsInvalid("Oh.")
+    late.job_ids, outage.may_pass, wrong.names = ("a", "b"), False, ("redis_url",)
+    assert (travelled(late).job_ids, travelled(outage).may_pass, travelled(wrong).names) == (
+        ("a", "b"),
+        False,
+        ("redis_url",),
+    )
+    assert travelled(JobUnknown("Oh.")).job_ids == ()

@@ -49,3 +49,41 @@ def test_they_are_opened_alike() -> None:
     own = {"registry"}, {"arguments", "client"}
     named = ({name for name in vars(client()) if name[0] != "_"} for client in (OcrQueue, AsyncOcrQueue))
     assert len({frozenset(names - mine) for names, mine in zip(named, own, strict=True)}) == 1
+
+
+ITERATORS = pytest.mark.parametrize(
+    ("face", "name"),
+    [
+        *((OcrQueue, name) for name in ("as_completed", "watch", "submit_iter", "results", "pages", "progress")),
+        *((SubmittedJob, name) for name in ("pages", "progress")),
+        *((Batch, name) for name in ("jobs", "results")),
+    ],
+)
+TWINS = {OcrQueue: AsyncOcrQueue, SubmittedJob: AsyncSubmittedJob, Batch: AsyncBatch}
+
+
+@ITERATORS
+def test_iterators_can_be_closed_by_type(face: type, name: str) -> None:
+    for each, start in ((face, "Generator["), (TWINS[face], "AsyncGenerator[")):
+        assert inspect.signature(getattr(each, name)).return_annotation.startswith(start)
+
+
+def test_what_is_no_several_jobs_is_refused() -> None:
+    with OcrQueue() as queue:
+        job = queue.job("a")
+        wrong: Any
+        for wrong in ("abc", b"abc", [job], job):
+            for ask in (queue.statuses, lambda ids: list(queue.results(ids)), queue.delete_ids):
+                with pytest.raises(TypeError):
+                    ask(wrong)
+        for wrong in ("abc", ["abc"], job):
+            for wait in (queue.as_completed, queue.watch):
+                with pytest.raises(TypeError):
+                    next(wait(wrong))
+
+
+@pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])
+def test_settings_are_no_url(client: Any) -> None:
+    for wrong in ("redis://elsewhere", {"redis_url": "redis://elsewhere"}):
+        with pytest.raises(TypeError, match="redis_url="):
+            client(wrong)

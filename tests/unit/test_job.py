@@ -150,3 +150,28 @@ def test_the_json_schemas_hold_for_what_is_sent() -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({}, schema)
     jsonschema.Draft202012Validator.check_schema(json_schema(Document))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        ("langauges", ["eng"], "langauges is not known, but languages is."),
+        ("zzz", 1, "zzz is not known."),
+        ("languages", [7], "languages.0 must be text."),
+        ("languages", [], "languages must not be empty."),
+        ("languages", ["eng"] * 20, "languages must have a length of at most 16."),
+        ("languages", 7, 'languages must be a list, such as ["eng"].'),
+        ("engine", "NULL", "engine must match ^[a-z][a-z0-9_-]{0,31}$."),
+        ("tag", "x" * 300, "tag must have at most 256 characters."),
+        ("dpi", "many", "dpi must be a whole number."),
+        ("dpi", 7, "dpi must be at least 50."),
+        ("crop_padding", 1000, "crop_padding must be at most 256."),
+        ("cache", "perhaps", "cache must be true or false."),
+        ("idempotency_key", "", "idempotency_key must not be empty."),
+        ("prepare", "often", "prepare must be 'auto', 'none' or 'always'; prepare must be a list."),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(field: str, value: object, complaint: str) -> None:
+    with pytest.raises(JobMalformed) as refused:
+        parse_job({"image": "s3://b/k", field: value}, "j")
+    assert refused.value.message == complaint

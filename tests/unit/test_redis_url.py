@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 import redis.asyncio
 
+from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core.pools import async_connection_pool, connection_pool
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import load_settings
@@ -115,3 +118,37 @@ def test_replicas_are_waited_for_within_the_time_of_one_answer() -> None:
     assert load_settings(submit_replicas_timeout_s=9).submit_replicas == 0
     with pytest.raises(SettingsInvalid, match=r"submit_replicas_timeout_s \(1.5\) must be at most a quarter"):
         load_settings(submit_replicas=1, submit_replicas_timeout_s=1.5)
+
+
+@pytest.mark.parametrize("make", [OcrQueue, AsyncOcrQueue])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@h/0?hunter2=1",
+        "redis://:hunter2@h/0?socket_timeout=hunter2",
+        "redis://:hunter2@h/0?health_check_interval=hunter2",
+        "redis://:hunter2@h/0?db=hunter2",
+        "redis://:hunter2@h/0?protocol=9",
+        "redis://:hunter2@h/0?decode_responses=true",
+        "rediss://:hunter2@h/0?ssl_cert_reqs=hunter2",
+        "sentinel://:hunter2@h/jobs?hunter2=1",
+        "sentinel://:hunter2@h/jobs?socket_timeout=hunter2",
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_before_the_first_call(make: Callable[..., object], url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="redis_url has an option") as refused:
+        make(redis_url=url)
+    assert "hunter2" not in str(refused.value) + repr(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("path", ["jobs", "0/1", "-1", "hunter2/0", "\u0663"])
+def test_what_is_no_database_is_not_taken_for_the_first_one(path: str) -> None:
+    with pytest.raises(SettingsInvalid, match="number of a database") as refused:
+        load_settings(redis_url=f"redis://:hunter2@h/{path}")
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("end", ["", "/", "/0", "/15/", "?db=3", "/0?client_name=mine&retry_on_timeout=1"])
+def test_a_url_that_works_is_taken(end: str) -> None:
+    for pool in (connection_pool, async_connection_pool):
+        pool(load_settings(redis_url=f"redis://h{end}"))

@@ -91,6 +91,12 @@ def test_korean_never_reaches_keras(
         assert "keras" not in routed(installation, settings, languages=languages).engines
 
 
+def test_a_language_in_capitals_is_told_how_it_is_written() -> None:
+    with pytest.raises(LanguageUnsupported, match="and not 'ENG'") as refused:
+        check_languages(Job(image=IMAGE, engine="keras", languages=("ENG",)), now(KERAS), SETTINGS)
+    assert refused.value.info.remedy == "Name the language 'eng'."
+
+
 def test_who_lacks_a_pack_is_passed_over_only_where_another_has_it() -> None:
     lacking = engine("tesseract", "eng")
     route = routed(now(lacking, RAPID), languages=("kor",))

@@ -34,6 +34,13 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
         ("storage", "file://["),
         ("key_prefix", "with space"),
         ("delivery_cap", 0),
+        ("redis_timeout_s", "inf"),
+        ("redis_timeout_s", "nan"),
+        ("redis_timeout_s", 1e300),
+        ("redis_failover_s", float("inf")),
+        ("s3_timeout_s", "inf"),
+        ("vision_gather_s", "nan"),
+        ("record_ttl_s", 10**30),
         ("s3_addressing", "other"),
     ],
 )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from difflib import get_close_matches
-
 import click
 from rich.text import Text
 
-from ocrqueue.cli.output import json_option, one_line, print_json, print_table, say
+from ocrqueue.cli.output import json_option, one_line, print_json, print_table
 from ocrqueue.settings import Settings, load_settings
 
 _PREFIX = "OCRQUEUE_"
@@ -45,16 +42,7 @@ def config(changed: bool, as_json: bool) -> None:
                 for name in shown
             ),
         )
-    for name in unknown_variables():
-        close = get_close_matches(name, [_PREFIX + field.upper() for field in Settings.model_fields], 1)
-        say(f"warning: {name} is not a setting" + (f"; did you mean {close[0]}?" if close else ""))
 
 
 def _default(name: str) -> object:
     return Settings.model_fields[name].get_default(call_default_factory=True)
-
-
-def unknown_variables() -> list[str]:
-    """Variables of the environment that look like settings and are none: they are ignored, often by a typing error."""
-    known = {_PREFIX + name.upper() for name in Settings.model_fields}
-    return sorted(name for name in os.environ if name.upper().startswith(_PREFIX) and name.upper() not in known)

@@ -98,6 +98,7 @@ class Program(click.Group):
         from ocrqueue.cli.exit_codes import exit_of_error
         from ocrqueue.cli.output import json_asked, prepare_streams, print_json, say, say_error
         from ocrqueue.errors import OcrQueueError
+        from ocrqueue.settings.unknown import show_warnings_by
 
         def tell(error: OcrQueueError) -> NoReturn:
             if json_asked(ctx):
@@ -106,6 +107,7 @@ class Program(click.Group):
             ctx.exit(exit_of_error(error.info.code))
 
         prepare_streams()
+        show_warnings_by(say)
         try:
             value = super().invoke(ctx)
             sys.stdout.flush()

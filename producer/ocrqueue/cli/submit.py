@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from ocrqueue.cli.arriving import arriving_lines
 from ocrqueue.cli.documents import FORMAT, file_stems, print_document, say_page_errors, write_documents
-from ocrqueue.cli.durations import SECONDS
+from ocrqueue.cli.durations import SECONDS, Seconds
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.jobs import print_statuses, say_failures
@@ -140,7 +140,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option("--no-cache", is_flag=True, help="Read the image even if the same was read before.")
 @click.option(
     "--wait-for-room",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     default=0,
     metavar="SECONDS",
     help="While the queue is full, wait up to this long for room; inf: for as long as it takes.",

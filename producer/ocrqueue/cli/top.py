@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from ocrqueue.cli.durations import Seconds
 from ocrqueue.cli.output import console
 from ocrqueue.cli.top_frame import frame
 from ocrqueue.client import OcrQueue
@@ -26,9 +27,7 @@ from ocrqueue.settings.redis_url import place_of
 
 
 @click.command()
-@click.option(
-    "--interval", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds between two frames."
-)
+@click.option("--interval", type=Seconds(0.2, 3600), default=2.0, show_default=True, help="Seconds between two frames.")
 @click.option("--once", is_flag=True, help="Print one frame, and end; the default if the output is not a terminal.")
 @click.option(
     "--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Write one frame as a picture, and end."

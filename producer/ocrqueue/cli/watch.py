@@ -10,6 +10,7 @@ from typing import Any, Final, cast, get_args
 
 import click
 
+from ocrqueue.cli.durations import Seconds
 from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.output import json_option, one_line, print_json
 from ocrqueue.cli.submit import job_fields
@@ -29,10 +30,10 @@ _BUCKET: Final = "s3://"
     "--move-failed", metavar="PLACE", help="Where to failures go, with the reason.  [default: failed/ beside that]"
 )
 @click.option("--recursive", "-r", is_flag=True, help="Folders within the folder too.")
-@click.option("--interval", type=click.FloatRange(0.1, 3600), default=2, show_default=True, metavar="SECONDS")
+@click.option("--interval", type=Seconds(0.1, 3600), default=2, show_default=True, metavar="SECONDS")
 @click.option(
     "--settle",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     default=2,
     show_default=True,
     metavar="SECONDS",

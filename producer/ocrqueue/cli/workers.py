@@ -12,6 +12,7 @@ from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.output import duration, json_option, moment, print_json, print_table, say
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import WorkerInfo
+from ocrqueue.errors import BrokerUnavailable
 
 _LOOK_EVERY_S: Final = 0.5
 
@@ -71,8 +72,14 @@ def drain(context: click.Context, names: tuple[str, ...], wait_s: float | None) 
         if wait_s is None:
             return
         begun = time.monotonic()
-        while (left := _still_there(queue, left)) and time.monotonic() < begun + wait_s:
-            time.sleep(_LOOK_EVERY_S)
+        while left and time.monotonic() < begun + wait_s:
+            try:
+                left = _still_there(queue, left)
+            except BrokerUnavailable as outage:
+                if not outage.may_pass:
+                    raise
+            if left:
+                time.sleep(min(_LOOK_EVERY_S, max(0.0, begun + wait_s - time.monotonic())))
     if left:
         say(f"after {duration(wait_s)} still there: {', '.join(worker.name for worker in left)}")
         context.exit(ExitStatus.TIMEOUT)

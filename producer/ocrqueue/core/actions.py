@@ -1,7 +1,7 @@
 """Actions on many jobs that somebody asked for and does not wait for: who has time does them, in steps, under a lease.
 
 Whoever falls silent loses the lease, and the next one goes on: what was done stays done and is not met again, and the
-audit's count of the action, whose id is that of its run there, goes on as well.
+audit's count of the action, which has the same id, goes on as well.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ActionStatus(BaseModel):
     still_running: int = 0
     """Of a deletion: jobs that were asked to stop, and had not in time. The same action deletes them later."""
     left_in_storage: int = 0
-    """Of a deletion: jobs of which something is stored still. A worker removes it in a while."""
+    """For a deletion: jobs that still have something in storage. A worker removes it in a while."""
     error: ErrorInfo | None = None
     """Why it failed, or why something is left in storage."""
     who: str
@@ -126,11 +126,21 @@ def action_status(arguments: ScriptArguments, action_id: str) -> Steps[ActionSta
     )
     if not stored:
         raise ActionUnknown(f"No action {ascii(action_id)[1:-1][:60]}.")
-    fields = {name.decode(): value.decode(errors="replace") for name, value in stored.items()}
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in stored.items()}
+    try:
+        return _status(action_id, fields, int(jobs or 0))
+    except (ValueError, KeyError, TypeError, OverflowError):  # pydantic's own error is a ValueError
+        raise ActionUnknown(
+            f"This version cannot read the action {ascii(action_id)[1:-1][:60]}.",
+            remedy="A newer version may have written it: ask that one.",
+        ) from None
+
+
+def _status(action_id: str, fields: Mapping[str, str], jobs: int) -> ActionStatus:
     told = json.loads(fields.get("outcome", "{}"))
     return ActionStatus.model_validate(
         {
-            "jobs": int(jobs or 0),
+            "jobs": jobs,
             "state": "running" if "token" in fields else "queued",
             **told,
             "id": action_id,

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from ocrqueue.core.rates import jobs_per_second, parse_counts, retry_after_s
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
+from ocrqueue.core.timeouts import check_seconds
 from ocrqueue.errors import BatchClosed, NotReplicated, QueueFull, TenantLimited
 from ocrqueue.job import Job
 
@@ -127,6 +128,7 @@ class Admission:
 
     def __init__(self, arguments: ScriptArguments, wait_for_room: float | None) -> None:
         """`wait_for_room`: longest time without room, in seconds; 0: do not wait, None: without limit."""
+        check_seconds("wait_for_room", wait_for_room)
         self.pending: list[Job] = []
         self._arguments = arguments
         self._patience = float("inf") if wait_for_room is None else wait_for_room

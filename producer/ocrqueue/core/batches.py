@@ -18,6 +18,7 @@ from ocrqueue.core.job_lists import Place, find
 from ocrqueue.core.records import JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Call, Commands, Move, Sleep, Steps
+from ocrqueue.core.timeouts import check_seconds, shown_seconds
 from ocrqueue.errors import BatchClosed, BatchInvalid, BatchUnknown, BrokerUnavailable, JobWaitTimeout
 from ocrqueue.job import BATCH, REPLY_QUEUE, TENANT, is_reserved_queue
 
@@ -139,14 +140,18 @@ def wait_for_batch(
     until_closed: bool,
 ) -> Steps[BatchStatus]:
     """Raises JobWaitTimeout, BatchUnknown, and BrokerUnavailable once an outage was too long."""
+    check_seconds("timeout", timeout)
     now = time.monotonic()
     deadline = float("inf") if timeout is None else now + timeout
     answered_at, pause_s, before = now, _SHORTEST_PAUSE_S, None
     while True:
         try:
             status = yield from batch_status(arguments, name, tenant)
-        except BrokerUnavailable:
-            if time.monotonic() >= min(deadline, answered_at + arguments.settings.longest_outage_s):
+        except BrokerUnavailable as outage:
+            until = deadline
+            if timeout is None or not outage.may_pass:
+                until = min(deadline, answered_at + arguments.settings.longest_outage_s)
+            if time.monotonic() >= until:
                 raise
         else:
             answered_at = time.monotonic()
@@ -156,10 +161,18 @@ def wait_for_batch(
             if status.ended == status.jobs and (status.closed or not until_closed):
                 return status
             if answered_at >= deadline:
-                left = f"{status.jobs - status.ended} of {status.jobs} jobs of batch {name} have not ended"
-                raise JobWaitTimeout(f"{left}{'' if status.closed else ', and it is not closed,'} after {timeout} s.")
+                raise JobWaitTimeout(_out_of_time(status, timeout, until_closed=until_closed))
         yield Sleep(max(0.0, min(pause_s, deadline - time.monotonic())))
         pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
+
+
+def _out_of_time(status: BatchStatus, timeout: float | None, *, until_closed: bool) -> str:
+    left = status.jobs - status.ended
+    told = f"Batch {status.name} did not finish within {shown_seconds(timeout)}:"
+    if not left:
+        return f"{told} it is not closed."
+    still = f"{told} {left:,} of {status.jobs:,} jobs {'is' if left == 1 else 'are'} left"
+    return f"{still}, and it is not closed." if until_closed and not status.closed else f"{still}."
 
 
 def batch_jobs(

@@ -1,4 +1,4 @@
-"""Cancel, replay, drop or delete all jobs that are meant: in steps of a few, none of which holds Redis up.
+"""Cancel, replay, drop or delete all jobs that are meant: in steps of a few. No step holds Redis up.
 
 Jobs that were submitted after an action began are not its. One that was interrupted is begun again by the same call:
 what it had done before is as it should be, and is not met again.
@@ -62,7 +62,7 @@ class BulkResult:
     still_running: int = 0
     """For a deletion: jobs that were asked to stop, but did not in time. The same call deletes them later."""
     left_in_storage: int = 0
-    """For a deletion: jobs deleted by it or before, of which files are still stored. A worker removes it
+    """For a deletion: jobs deleted by it or before that still have files in storage. A worker removes them
     in a while, or `ocrqueue reconcile`."""
     storage_error: ErrorInfo | None = None
     """Why, where storage did not let it."""
@@ -120,7 +120,7 @@ class Bulk:
         return len(ids)
 
     def go_on(self, wanted: JobFilter, run: str, until_ms: int) -> Steps[BulkResult]:
-        """The action that began as this run of the audit at that time, from wherever it was left, by whomever."""
+        """The action that began as this run of the audit at that time. It goes on where anybody left it."""
         meant = wanted.only(_STATES[self.action])
         if meant is None:
             yield from end_run(self.arguments, run, "done")

@@ -75,7 +75,7 @@ def _make_headers(task: str, ignore_result: bool) -> dict[str, Any]:
 
 
 def prepare_messages() -> None:
-    """Import Celery now, which takes a quarter of a second: for callers in whose event loop it would."""
+    """Import Celery now, which takes a quarter of a second, so that an event loop is not blocked by it later."""
     _headers(TASK, True)
 
 

@@ -32,7 +32,7 @@ _ALONE: Final = {
     **dict.fromkeys(("weights", "workers", "audit", "reclaim", "children"), "hash"),
     **dict.fromkeys(("sequence", "duty", "replication"), "string"),
 }
-"""Keys of which nothing but their type is looked at."""
+"""Only the type of these keys is checked."""
 Fields = Mapping[str, str]
 
 
@@ -143,7 +143,7 @@ class _Look:
         return self.now_ms - int(fields.get("finished_at", 0)) > self.ended_ttl_ms
 
     def lanes(self) -> Iterator[str]:
-        """Who waits has a turn, and as many are counted as wait."""
+        """Each tenant that waits has a turn, and the counts are right."""
         counted = {lane.decode(): int(count) for lane, count in self._hash("waiting").items()}
         waiting: Counter[str] = Counter()
         tenants: defaultdict[str, set[str]] = defaultdict(set)

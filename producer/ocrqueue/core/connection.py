@@ -135,6 +135,14 @@ def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | Non
                 "Redis is too old: its scripts have no flags.", remedy="Use Redis 7.0 or newer, or Valkey."
             )
         )
+    if "DB index is out of range" in str(error):
+        return _lasting(
+            BrokerUnavailable(
+                "Redis has no database of this number.",
+                remedy="Correct the number at the end of OCRQUEUE_REDIS_URL. Redis has the databases 0 to 15, unless "
+                "its configuration says otherwise.",
+            )
+        )
     code = str(error).partition(" ")[0]
     if code not in _UNABLE:
         return None

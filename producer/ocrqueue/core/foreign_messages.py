@@ -37,7 +37,7 @@ _NAME: Final = r"^[ -~]{1,255}$"
 
 
 class _Trusted(BaseModel):
-    """The fields of which kombu and Celery rely on the type."""
+    """kombu and Celery rely on the types of these fields."""
 
     model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
 

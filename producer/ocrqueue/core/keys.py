@@ -23,7 +23,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:open:<id>` | set | the page parts of a split job that are not done and have a place | until the job's end |
 | `ocrqueue:parts:<id>` | hash | number of a page part that is done -> its error, empty for none | until the job's end |
 | `ocrqueue:ended_ids:<day>` | set | ids that ended then; `<id> deleted`, `<id> @<tenant>` | `ended_ttl_s` + a day |
-| `ocrqueue:ended_days` | set | the days of which there is such a set | for good |
+| `ocrqueue:ended_days` | set | the days that have such a set | for good |
 | `ocrqueue:leftovers` | set | ids that had begun and ended without a result: what is stored is to go | until then |
 | `ocrqueue:by_state:<state>` | sorted set | `<id>` or `<id> <tenant>/<batch> <code> <tag>` -> when | as its record |
 | `ocrqueue:by_tag:<tag>` | sorted set | id of a job -> when it was submitted, and then when it ended | as its record |

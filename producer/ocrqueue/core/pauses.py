@@ -1,4 +1,4 @@
-"""Pauses: an engine, a lane or a tenant of which nothing more is taken until it is resumed.
+"""Pauses: workers take no jobs of an engine, a lane or a tenant until it is resumed.
 
 Kept in Redis, where TAKE sees them. Submitting goes on, up to the queue's limit; what was begun ends.
 """

@@ -10,7 +10,7 @@ from redis.exceptions import MaxConnectionsError
 
 
 class WithRoom(redis.asyncio.ConnectionPool):
-    """For one event loop. Who has waited for `patience_s` gets MaxConnectionsError."""
+    """For one event loop. A caller that has waited for `patience_s` gets MaxConnectionsError."""
 
     patience_s: float
 

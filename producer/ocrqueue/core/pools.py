@@ -11,11 +11,13 @@ no writes any more is given up like one that is lost, and the next one goes to w
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import redis
 import redis.asyncio
+import redis.exceptions
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import MasterDownError, ReadOnlyError
@@ -23,6 +25,7 @@ from redis.retry import Retry
 
 from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
+from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import Settings
 from ocrqueue.settings.redis_url import sentinels_of
 
@@ -101,21 +104,48 @@ def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
     """Connects at the first command. `options` of its connections stand in for the usual ones."""
     url = settings.redis_url.get_secret_value()
     given = {**_limits(settings), "retry": _RetryInTime(settings), **options}
-    if (sentinels := sentinels_of(url)) is None:
-        return redis.ConnectionPool.from_url(url, **given)
-    return sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+    with _url_errors():
+        if (sentinels := sentinels_of(url)) is None:
+            pool = redis.ConnectionPool.from_url(url, **given)
+        else:
+            pool = sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+        _check_options(pool)
+    return pool
 
 
 def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
-    """The same for asyncio, where who asks waits for a connection."""
+    """The same for asyncio, where callers wait for a connection."""
     url = settings.redis_url.get_secret_value()
     given = {**_limits(settings), "retry": _AsyncRetryInTime(settings)}
-    if (sentinels := sentinels_of(url)) is None:
-        pool = WithRoom.from_url(url, **given)
-    else:
-        pool = async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+    with _url_errors():
+        if (sentinels := sentinels_of(url)) is None:
+            pool = WithRoom.from_url(url, **given)
+        else:
+            pool = async_sentinel_pool(sentinels, settings.redis_timeout_s * _ONE_ATTEMPT, **given)
+        _check_options(pool)
     pool.patience_s = settings.redis_timeout_s
     return pool
+
+
+def _check_options(pool: redis.ConnectionPool | redis.asyncio.ConnectionPool) -> None:
+    """redis-py looks at most options of the URL when it makes the first connection. One that is not connected costs
+    nothing, and a wrong option is found before the first call."""
+    if pool.connection_kwargs.get("decode_responses"):
+        raise ValueError("answers are bytes")
+    of_sentinels = {"connection_pool": pool} if hasattr(pool, "sentinel_manager") else {}
+    pool.connection_class(**{**pool.connection_kwargs, **of_sentinels})
+
+
+@contextmanager
+def _url_errors() -> Iterator[None]:
+    """Turn what redis-py says of an option of the URL into SettingsInvalid, without a word of the URL."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, redis.exceptions.RedisError):
+        raise SettingsInvalid(
+            "redis_url has an option that redis-py does not know, or that has a wrong value.",
+            remedy="Correct what follows the `?` in OCRQUEUE_REDIS_URL, or leave it out.",
+        ) from None
 
 
 def _limits(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ KEPT_PERIODS: Final = 30
 _LAST_MINUTE: Final = 6
 
 RETRY_AFTER_UNKNOWN_S: Final = 60
-"""When to come back to a full queue of which no job has ended in the last 5 minutes."""
+"""When to come back to a full queue if none of its jobs has ended in the last 5 minutes."""
 _RETRY_AFTER_LEAST_S: Final = 1
 _RETRY_AFTER_MOST_S: Final = 300
 

@@ -18,7 +18,7 @@ from ocrqueue.job.references import redact_uri
 from ocrqueue.job.route import Route, Share, Step
 
 State = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled", "unknown"]
-"""unknown: what a newer version writes and this one has no word for."""
+"""unknown: a state that a newer version writes, and this one does not know."""
 FINAL_STATES: Final[frozenset[State]] = frozenset({"succeeded", "partial", "failed", "cancelled"})
 
 WITH_RESULT: Final[frozenset[State]] = frozenset({"succeeded", "partial"})

@@ -61,7 +61,7 @@ MOVES: Final = (
 
 
 class Registry:
-    """What apps and operators ask of it. Raises BrokerUnavailable wherever Redis does not answer."""
+    """What apps and operators ask of it. Every call raises BrokerUnavailable if Redis does not answer."""
 
     def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
         self.settings = settings

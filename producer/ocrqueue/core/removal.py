@@ -30,9 +30,9 @@ class Removal:
     inputs: tuple[str, ...]
     """Names of images: their keys are `inputs/<name>`."""
     job_ids: tuple[str, ...]
-    """Jobs of which all that is stored is to go."""
+    """Jobs that lose all that is stored."""
     with_leftovers: tuple[str, ...]
-    """Jobs of which only what their result does not name is to go."""
+    """Jobs that lose what their result does not name."""
     _last_request_at: float
 
     def in_time(self) -> bool:

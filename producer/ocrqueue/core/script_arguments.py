@@ -28,7 +28,7 @@ Arguments = list[str | bytes | int]
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A part in a worker's hand: no other token than that of its TAKE moves it."""
+    """A part in a worker's hand: only the token of its TAKE moves it."""
 
     part: str
     token: str

@@ -57,7 +57,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What comes of BEGIN. `number` is that of the attempt, from 1.
+    """What comes of BEGIN. `number` is the attempt's, from 1.
 
     `queue_wait_s` is in seconds, from submission to the first start.
 
@@ -141,7 +141,7 @@ class WorkerRegistry(Registry):
         return Taken(lane.decode(), int(left), tuple(_taken_part(token, *part) for part in parts))
 
     def taken(self, holder: str, token: str) -> list[Hold]:
-        """The parts of a TAKE whose answer may not have come, of which none was begun."""
+        """The parts of a TAKE whose answer may not have come. None of them was begun."""
         with broker_errors():
             found = cast("bytes | None", self.client.hget(self.keys.hand(holder), token))
         return [Hold(part, token) for part in found.decode().split()[1:]] if found else []

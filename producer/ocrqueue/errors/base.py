@@ -29,6 +29,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
+_COPIED: Final = frozenset({"job_ids", "may_pass", "names"})
+"""Attributes of some errors that go along into another process. Handles of jobs stay: they have a connection."""
+
+
 class OcrQueueError(Exception):
     """Root of all errors of ocrqueue."""
 
@@ -56,7 +60,8 @@ class OcrQueueError(Exception):
         super().__init__(f"{self.code}: {self.message} {self.info.remedy}".strip())
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (error_from_info, (self.info,))
+        kept = {name: value for name, value in self.__dict__.items() if name in _COPIED}
+        return (error_from_info, (self.info,), kept or None)
 
 
 class InternalError(OcrQueueError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -330,7 +331,7 @@ def parse_job(message: object, default_id: str) -> Job:
     try:
         return Job.model_validate(fields)
     except ValidationError as error:
-        complaints = describe_validation_error(error)
+        complaints = describe_validation_error(error, Job.model_fields)
     # not as long as pydantic's error is handled: it would be kept as the context of ours, and refers to frames that may
     # refer to ours, in a circle that Python's collector does not see through
     raise JobMalformed(complaints)
@@ -353,25 +354,55 @@ _PLAIN: Final[Mapping[str, str]] = MappingProxyType(
         "dict_type": "must be an object",
         "string_type": "must be text",
         "string_unicode": "must be Unicode text",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
+        "int_type": "must be a whole number",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_type": "must be a number",
+        "float_parsing": "must be a number",
+        "greater_than_equal": "must be at least {ge}",
+        "less_than_equal": "must be at most {le}",
+        "string_pattern_mismatch": "must match {pattern}",
+        "string_too_short": "must have at least {min_length} characters",
+        "string_too_long": "must have at most {max_length} characters",
+        "too_short": "must have a length of at least {min_length}",
+        "too_long": "must have a length of at most {max_length}",
     }
 )
 """By pydantic's names of errors: plain words for what it says in terms of Python."""
 
 
-def describe_validation_error(error: ValidationError) -> str:
-    """The first three complaints as one sentence, without the rejected values (they may be secret or huge)."""
+def describe_validation_error(error: ValidationError, known: Iterable[str] = ()) -> str:
+    """The first three complaints as one sentence, without the rejected values (they may be secret or huge).
+
+    `known`: names, of which the nearest is told beside one that is unknown.
+    """
+    found = error.errors(include_input=False, include_url=False)
+    # pydantic counts the items of a list that are right
+    lists = {item["loc"][: len(item["loc"]) - 1] for item in found}
     complaints = [
-        _complaint([str(step) for step in item["loc"]], item["type"], item["msg"])
-        for item in error.errors(include_input=False, include_url=False, include_context=False)
+        _complaint([str(step) for step in item["loc"]], item["type"], item["msg"], item.get("ctx", {}), known)
+        for item in found
+        if item["type"] != "too_short" or item["loc"] not in lists
     ]
     return "; ".join(complaints[:3]) + ("; ..." if len(complaints) > 3 else ".")
 
 
-def _complaint(place: Sequence[str], kind: str, message: str) -> str:
+def _complaint(
+    place: Sequence[str], kind: str, message: str, limits: Mapping[str, object], known: Iterable[str]
+) -> str:
     """`languages must be a list, such as ["eng"]`, or `priority must be 'high', 'normal' or 'low'`."""
-    name = ".".join(place)[:80]
-    if kind in _PLAIN:
+    # without what pydantic calls the choices of a union
+    name = ".".join(step for step in place if "[" not in step)[:80]
+    if kind in _PLAIN and name:
+        plain = f"{name} {_PLAIN[kind].format_map(limits)}"
+        if kind == "extra_forbidden":
+            near = get_close_matches(name, known, 1)
+            return f"{plain}, but {near[0]} is" if near else plain
+        if kind.endswith("too_short") and limits.get("min_length") == 1:
+            plain = f"{name} must not be empty"
         example = _EXAMPLES.get(name) if kind in {"tuple_type", "dict_type"} else None
-        return f"{name} {_PLAIN[kind]}" + (f", such as {example}" if example else "")
+        return f"{plain}, such as {example}" if example else plain
     message = message.removeprefix("Value error, ").replace("Input should be ", "must be ")
     return f"{name} {message}" if name and message.startswith("must ") else ": ".join(filter(None, [name, message]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Protocol, TypeVar
 
 from ocrqueue.core.batches import (
@@ -92,7 +92,7 @@ class Batch:
             )
         )
 
-    def jobs(self) -> Iterator[JobStatus]:
+    def jobs(self) -> Generator[JobStatus]:
         """Its jobs in the order of their submission; those that were deleted or whose records have expired are left
         out."""
         after: Place | None = None
@@ -103,7 +103,7 @@ class Batch:
             if after is None:
                 return
 
-    def results(self) -> Iterator[tuple[JobStatus, Document | None]]:
+    def results(self) -> Generator[tuple[JobStatus, Document | None]]:
         """What was read, in the order of submission, each read from storage when it is its turn; None for a job without
         a result: its status tells why. Raises StorageUnavailable, StorageDenied."""
         for status in self.jobs():
@@ -165,7 +165,7 @@ class AsyncBatch:
             )
         )
 
-    async def jobs(self) -> AsyncIterator[JobStatus]:
+    async def jobs(self) -> AsyncGenerator[JobStatus, None]:
         """See Batch.jobs."""
         after: Place | None = None
         while True:
@@ -176,7 +176,7 @@ class AsyncBatch:
             if after is None:
                 return
 
-    async def results(self) -> AsyncIterator[tuple[JobStatus, Document | None]]:
+    async def results(self) -> AsyncGenerator[tuple[JobStatus, Document | None], None]:
         """See Batch.results."""
         async for status in self.jobs():
             yield status, await self._document(status) if status.state in WITH_RESULT else None

@@ -24,6 +24,7 @@ from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import DeletionPending, error_from_info
 from ocrqueue.operations.deletion import remove_stored
+from ocrqueue.operations.given_jobs import ids_given
 from ocrqueue.operations.pages import ReadPage, page_now, pages_now
 from ocrqueue.storage import Storage
 
@@ -86,7 +87,7 @@ class Operations:
         return True
 
     def delete(self, job_ids: Sequence[str], who: str | None) -> Steps[NamedResult]:
-        return self._bulk("delete", who, None).delete_ids(job_ids)
+        return self._bulk("delete", who, None).delete_ids(ids_given(job_ids))
 
     def delete_one(self, job_id: str, who: str | None) -> Steps[bool]:
         """Whether it is gone. Raises JobUnknown, DeletionPending, and the error of storage."""

@@ -66,8 +66,10 @@ def check_languages(job: Job, installation: EnginesNow, settings: Settings) -> N
 def unsupported(engine: str, found: Abilities) -> LanguageUnsupported:
     """For an engine that the job names."""
     source = "" if found.announced else " by OCRQUEUE_ENGINE_LANGUAGES, as no worker of it is up to ask"
+    meant = next((name for name in found.languages if name.casefold() == found.missing.casefold()), None)
     return LanguageUnsupported(
         f"{engine} reads {shortened(found.languages)}{source}, and not {found.missing[:40]!r}.",
+        remedy=f"Name the language {meant!r}." if meant else None,
         engine=engine,
         languages=list(found.languages),
     )

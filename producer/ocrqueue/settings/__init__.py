@@ -4,5 +4,14 @@
 """
 
 from ocrqueue.settings.model import Settings, load_client_settings, load_settings, mask_password, process_settings
+from ocrqueue.settings.unknown import SettingIgnored, show_warnings_by
 
-__all__ = ["Settings", "load_client_settings", "load_settings", "mask_password", "process_settings"]
+__all__ = [
+    "SettingIgnored",
+    "Settings",
+    "load_client_settings",
+    "load_settings",
+    "mask_password",
+    "process_settings",
+    "show_warnings_by",
+]

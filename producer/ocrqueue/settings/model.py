@@ -6,6 +6,7 @@ docs/settings.md is generated from this class.
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import ip_network
@@ -27,8 +28,14 @@ from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings.per_engine import PerEngine
 from ocrqueue.settings.redis_url import sentinels_of
+from ocrqueue.settings.unknown import warn_of_unknown
 
+ENV_FILE: Final = ".env"
 _MIB: Final = 1024 * 1024
+_LONGEST_S: Final = 1e9
+"""Of a time: thirty years, which every clock can count. Sockets and threads raise OverflowError for more."""
+_MOST: Final = 10**12
+"""Of a whole number: Redis refuses an expiry that is much later."""
 _USUAL_FAILOVER_S: Final = 60.0
 """Sentinels need their down-after-milliseconds, 30 s by default, and some seconds to agree and to promote a replica."""
 
@@ -42,7 +49,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         defer_build=True,
         env_prefix="OCRQUEUE_",
-        env_file=".env",
+        env_file=ENV_FILE,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -433,6 +440,15 @@ class Settings(BaseSettings):
     def _split_names(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        if isinstance(value, float) and not abs(value) <= _LONGEST_S:
+            raise ValueError(f"must be a number, and at most {_LONGEST_S:,.0f}")
+        if isinstance(value, int) and abs(value) > _MOST:
+            raise ValueError(f"must be at most {_MOST:,}")
+        return value
+
     @field_validator("source_allowed_networks", "webhook_allowed_networks")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -453,8 +469,13 @@ class Settings(BaseSettings):
     @classmethod
     def _redis_scheme(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
-        if sentinels_of(url) is None and _split(url).scheme not in {"redis", "rediss"}:
-            raise ValueError("must begin with redis://, rediss://, sentinel:// or sentinels://")
+        if sentinels_of(url) is None:
+            parts = _split(url)
+            if parts.scheme not in {"redis", "rediss"}:
+                raise ValueError("must begin with redis://, rediss://, sentinel:// or sentinels://")
+            # redis-py takes any other path for database 0
+            if not re.fullmatch(r"/?|/[0-9]{1,9}/?", parts.path, re.ASCII):
+                raise ValueError("must end in /NUMBER, the number of a database, or name none")
         return value
 
     @model_validator(mode="after")
@@ -538,7 +559,8 @@ def mask_password(url: str) -> str:
 
 
 def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
-    """Settings from the environment, or `base`, `overrides` first. Raises SettingsInvalid, also for unknown names."""
+    """Settings from the environment, or `base`, `overrides` first. Raises SettingsInvalid, also for unknown names; an
+    unknown OCRQUEUE_* variable is warned of (SettingIgnored)."""
     for name in overrides:
         if name not in Settings.model_fields:
             near = get_close_matches(name, Settings.model_fields, 1)
@@ -551,7 +573,9 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
             return base
         overrides = {**{name: getattr(base, name) for name in Settings.model_fields}, **overrides}
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
+        if base is None:
+            warn_of_unknown(Settings.model_fields, ENV_FILE)
     except ValidationError as error:
         invalid = SettingsInvalid(describe_validation_error(error))
         invalid.names = tuple(str(item["loc"][0]) if item["loc"] else "" for item in error.errors(include_input=False))
@@ -563,6 +587,7 @@ def load_settings(base: Settings | None = None, /, **overrides: Any) -> Settings
     except (OSError, SettingsError) as error:
         # a file of a secret that cannot be read; what else the fault says could quote it
         raise SettingsInvalid(f"{error}: {type(error.__cause__ or error).__name__}") from None
+    return settings
 
 
 _OF_WORKERS: Final = (
@@ -581,7 +606,14 @@ _OF_WORKERS_ALONE: Final = frozenset(name for name in Settings.model_fields if n
 
 
 def load_client_settings(base: Settings | None = None, /, **overrides: Any) -> Settings:
-    """As load_settings, for apps: a variable of workers alone that is wrong does not stop them. It has its default."""
+    """As load_settings, for apps: a variable of workers alone that is wrong does not stop them. It has its default.
+
+    Raises TypeError for what are no Settings.
+    """
+    if base is not None and not isinstance(base, Settings):
+        raise TypeError(
+            f"settings must be Settings, not {type(base).__name__}: give single settings by name, such as redis_url=..."
+        )
     try:
         return load_settings(base, **overrides)
     except SettingsInvalid as error:

@@ -178,7 +178,7 @@ def _validated(fields: dict[str, Any]) -> Job:
     try:
         return Job.model_validate(fields)
     except ValidationError as error:
-        complaints = describe_validation_error(error)
+        complaints = describe_validation_error(error, Job.model_fields)
     raise JobMalformed(complaints)  # see parse_job
 
 

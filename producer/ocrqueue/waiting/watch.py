@@ -9,7 +9,6 @@ timeout, and without one for as long as the settings say; after it all is begun 
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections import Counter, deque
@@ -19,6 +18,7 @@ from typing import Final
 
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, JobStatus
+from ocrqueue.core.timeouts import check_seconds, shown_seconds
 from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted, JobUnknown, JobWaitTimeout
 from ocrqueue.settings import Settings
 
@@ -41,8 +41,7 @@ class Watch:
 
     def __init__(self, settings: Settings, job_ids: Iterable[str], timeout: float | None, progress: bool) -> None:
         """`timeout` in seconds, None: without limit. `progress`: steps before the end count as a change too."""
-        if timeout is not None and math.isnan(timeout):
-            raise ValueError("timeout is not a number")
+        check_seconds("timeout", timeout)
         self.open = dict.fromkeys(job_ids)
         keys = Keys(settings.key_prefix)
         self.channels = frozenset(keys.events(job_id) for job_id in self.open)
@@ -164,11 +163,11 @@ class Watch:
         self.wake()
 
     def _out_of_time(self) -> JobWaitTimeout:
-        left = list(self.open)
+        left, late = list(self.open), f"did not finish within {shown_seconds(self._timeout)}"
         if self._all == 1:
-            message = f"Job {left[0]} did not finish within {self._timeout} s."
+            message = f"Job {left[0]} {late}."
         else:
-            message = f"{len(left)} of {self._all} jobs did not finish within {self._timeout} s: {_names(left)}."
+            message = f"{len(left):,} of {self._all:,} jobs {late}: {_names(left)}."
         error = JobWaitTimeout(message, job_ids=list(left[:100]))
         error.job_ids = (*left, *self._unknown)
         return error

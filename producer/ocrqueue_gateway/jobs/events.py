@@ -31,7 +31,7 @@ async def _events(request: Request, status: JobStatus) -> AsyncIterator[ServerSe
     queue: AsyncOcrQueue = request.app.state.queue
     ending = asyncio.ensure_future(request.app.state.ending.wait())
     place: QueuePlace | None = None
-    async with aclosing(queue.progress(status.id, None)) as steps:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(queue.progress(status.id, None)) as steps:
         coming = asyncio.ensure_future(anext(steps))
         try:
             while True:

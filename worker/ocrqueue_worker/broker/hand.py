@@ -45,7 +45,7 @@ class Hand:
         self._overdue: set[str] = set()
         """Those for which that takes long: nothing more is taken for their children."""
         self._orphans: dict[str, set[Hold]] = {}
-        """Of messages that Celery has forgotten: the parts of which Redis has not said that they are gone."""
+        """The parts of messages that Celery has forgotten, unless Redis has said that they are gone."""
 
     def has_room(self) -> bool:
         return len(self._handfuls) - len(self._ending) < self.capacity()

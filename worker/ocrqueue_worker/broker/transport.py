@@ -58,7 +58,7 @@ BatchSize = Callable[[str], int]
 
 
 def _polled(connection_class: type[Any], channel: Any) -> type[Any]:
-    """Connections of which the event loop forgets the socket when they end, as with kombu's own."""
+    """Connections. When one ends, the event loop forgets its socket, as with kombu's own."""
 
     class Connection(connection_class):  # type: ignore[misc]  # which class it is, the URL says
         def disconnect(self, *arguments: Any, **options: Any) -> None:
@@ -237,7 +237,7 @@ class Channel(redis.Channel):
     def _pause(self, error: ResponseError | BrokerUnavailable) -> None:
         """Where Redis answers and gives nothing out: it takes no writes, or others have put something else at a key.
 
-        A new connection would hear the same. The loop asks again in one of its rounds, of which there is one a second.
+        A new connection would hear the same. The loop asks again in one of its rounds, once a second.
         """
         self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
         self._paused_until = time.monotonic() + self._pause_s

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocrqueue.errors import OcrQueueError, how_to_install
+from ocrqueue.settings.unknown import show_warnings_by
 
 if TYPE_CHECKING:
     from ocrqueue.settings import Settings
@@ -100,6 +101,7 @@ def main(
         os.environ["OCRQUEUE_KERAS_DEVICE"] = device
     if loglevel:
         os.environ["OCRQUEUE_LOG_LEVEL"] = loglevel
+    show_warnings_by(lambda text: click.echo(text, err=True))
     try:
         arguments = worker_arguments(engines, concurrency, queues, hostname)
         from ocrqueue_worker.app import app

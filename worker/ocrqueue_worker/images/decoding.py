@@ -65,7 +65,7 @@ def open_image(data: bytes, settings: Settings, *, read_truncated: bool = False)
     """The pages in `data`, told by its content: PNG, JPEG, TIFF, WebP, GIF, BMP, HEIF, AVIF, JPEG 2000,
     JPEG XL, PNM or PCX.
 
-    With `read_truncated` a page of which a part is missing is read as far as it is there, if its format lets it.
+    With `read_truncated`, a page that is cut off is read as far as it is there, if its format allows it.
 
     Raises ImageEmpty, ImageNotRecognised, ImageTooManyPages, and, where it can be told before decoding,
     ImageTooLarge, ImageTooSmall, ImageTruncated, ImageUnsupported, ImageCorrupt (a width or height of 0 among them).
@@ -96,7 +96,7 @@ class SourceImage:
         self.is_protected = False
         self.page_count = 1
         self.truncated: dict[int, ErrorInfo] = {}
-        """Of the pages that were decoded, those of which a part is missing."""
+        """Those of the decoded pages that are cut off."""
         self._data = data
         self._settings = settings
         self._read_truncated = read_truncated

@@ -48,7 +48,7 @@ class PageSource(Protocol):
 
     @property
     def truncated(self) -> Mapping[int, ErrorInfo]:
-        """Of the pages that were decoded, those of which a part is missing."""
+        """Those of the decoded pages that are cut off."""
         ...
 
     @property

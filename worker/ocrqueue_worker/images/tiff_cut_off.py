@@ -52,7 +52,7 @@ def cut_page(data: bytes) -> CutPage | None:
 
 
 def _plain_rows(data: bytes, tags: dict[int, tuple[int, ...]], each: int) -> tuple[int, int]:
-    """Strips of pixels that are not compressed, the last of which may be there in part, and their rows."""
+    """Strips of uncompressed pixels, and their rows. A part of the last one may be missing."""
     bits, channels = _one(tags, _BITS, 1), _one(tags, _CHANNELS, 1)
     row = -(-_one(tags, _WIDTH) * bits * channels // 8)
     rows = 0

@@ -29,7 +29,7 @@ _GREY_OR_RGB: Final = (0, 1, 2)
 _PLANES: Final = 2
 _MOST_PARTS: Final = 100_000
 _LARGE_TILE: Final = 1 << 24
-"""Pixels of a tile, of which a small page may be a part."""
+"""Pixels of a tile. A small page may be a part of one."""
 
 
 def open_tiff(data: bytes) -> Image.Image:

@@ -33,7 +33,7 @@ class Words:
     quads: Floats
     """n x 4 x 2: top left, top right, bottom right, bottom left as read; x, y in pixels of the page."""
     along: Floats
-    """n x 2: from the middle of the left side to that of the right one."""
+    """n x 2: from the middle of the left side to the middle of the right side."""
     height: Floats
     """n: mean length of the left and right side."""
 

@@ -20,7 +20,7 @@ _MOST_CANDIDATES: Final = 32
 """To follow one word."""
 
 _TRUSTED_WIDTH: Final = 10.0
-"""In heights: at this width a stretch's own slope counts as much as that of the text around it."""
+"""In heights: at this width a stretch's own slope counts as much as the slope of the text around it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         if ready < parent.concurrency:
             _log.warning("engines are not loaded yet", children=parent.concurrency - ready, seconds=seconds)
         else:
-            # Celery looks once more when it has connected, and would end a worker of which a child was killed meanwhile
+            # Celery looks once more when it has connected, and would end a worker if a child was killed meanwhile
             parent.pool.did_start_ok = lambda: True
             _log.info("engines loaded", children=parent.concurrency, seconds=seconds)
 

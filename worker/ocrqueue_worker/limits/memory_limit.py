@@ -2,7 +2,7 @@
 
 RLIMIT_DATA, since Linux 4.7, counts a process's private writable memory: heap, anonymous mappings, thread stacks, data
 segments (setrlimit(2); `VmData` in /proc/PID/status). Unlike RLIMIT_AS it does not count address space that is only
-reserved (PROT_NONE), files and shared mappings, of which a GPU's driver maps more than the machine has memory.
+reserved (PROT_NONE), files and shared mappings. A GPU's driver maps more of them than the machine has memory.
 
 The limit holds while the job is worked on and no longer: ocrqueue's own bookkeeping and Celery's never meet it. A
 process that the engine starts meanwhile inherits it, and is counted by itself.

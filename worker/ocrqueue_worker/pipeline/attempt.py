@@ -34,7 +34,7 @@ class Workplace:
     engine: Callable[[str], Engine[Any]]
     """The loaded engine of a name. Raises EngineUnknown, EngineUnavailable."""
     about_to_end: Callable[[Hold], None] = lambda _: None
-    """Hears of a part of which only the result is to be stored: what comes next can be taken meanwhile."""
+    """Called when only the result of a part is left to be stored: the next part can be taken meanwhile."""
 
 
 @dataclass

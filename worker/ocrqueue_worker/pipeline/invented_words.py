@@ -15,11 +15,11 @@ _SURE: Final = 0.5
 _IDEOGRAPHIC: Final = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "IDEOGRAPHIC")
 _WITH_IDEOGRAPHS: Final = ("chi", "jpn", "kor", "Han", "script/Han", "script/Japanese")
 _CHANCE: Final = 4
-"""Ideographs, fewer of which a drawing may look like."""
+"""Ideographs. A drawing may look like fewer than this."""
 
 
 def doubted(page: Page, languages: Collection[str]) -> Page:
-    """`page`, or the same with half the confidence, if most words of which the engine was sure have no letter or digit.
+    """`page`, or the same with half the confidence: if most words that the engine was sure of have no letter or digit.
 
     A few ideographs are none, in a job without Chinese, Japanese and Korean.
     """

@@ -204,7 +204,7 @@ class JobReader:
 
 
 def errors_of(pages: Iterable[Page], truncated: Mapping[int, ErrorInfo]) -> tuple[ErrorInfo, ...]:
-    """Of the pages that failed, and of those of which a part alone was there."""
+    """Errors of the pages that failed, and of those that were cut off."""
     found = ((page, page.error or truncated.get(page.number)) for page in pages)
     return tuple(error for _, error in found if error is not None)
 

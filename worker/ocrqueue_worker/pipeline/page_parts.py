@@ -70,7 +70,7 @@ class Gathered:
 
 
 def gather(attempt: Attempt, each: Callable[[Document], None] = lambda read: None) -> Gathered:
-    """The Document of all pages; `each` hears of that of every page that was read, in order.
+    """The Document of all pages. `each` gets the Document of every page that was read, in order.
 
     Raises SourceChanged where a page part found another source, and the first page's error where none could be read.
     """
@@ -103,7 +103,7 @@ def gather(attempt: Attempt, each: Callable[[Document], None] = lambda read: Non
 def together(
     attempt: Attempt, objects: tuple[PageObject, ...], each: Callable[[Document], None] = lambda read: None
 ) -> Document:
-    """One Document of those of single pages, of which one was read at least. Of a large one none is kept in memory."""
+    """One Document of those of single pages; at least one was read. No page of a large one is kept in memory."""
     first: Document | None = None
     errors: list[ErrorInfo] = []
     warnings: dict[DocumentWarning, None] = {}

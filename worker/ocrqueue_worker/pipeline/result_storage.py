@@ -24,7 +24,7 @@ class Stored:
     uri: str
     outcome: Outcome
     adopted: bool
-    """It is that of another attempt, which was earlier."""
+    """An earlier attempt stored it."""
 
 
 def store_result(

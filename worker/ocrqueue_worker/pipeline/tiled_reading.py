@@ -1,7 +1,7 @@
 """Pages that are longer than an engine reads without making them smaller: read in tiles that overlap.
 
-A word belongs to the tile in whose share of the page its middle is. Shares meet in the middle of an overlap, so that
-what a tile's edge cuts through is another's, which has all of it.
+Each tile has a share of the page. A word belongs to the tile that has its middle in its share. Shares meet in the
+middle of an overlap: what the edge of a tile cuts through belongs to another tile, which has all of it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _SURE: Final = 0.9
 _MISSED: Final = 0.5
 """Of the ink that may be letters, what is outside all words."""
 _MISSED_IN_THE_DARK: Final = 0.08
-"""The same of a dim page, of which what was read says nothing about what was not."""
+"""The same for a dim page. What was read there says nothing about what was missed."""
 _ON_END: Final = 0.5
 """Of the words of three letters and more, those that are higher than wide."""
 _TILTED: Final = 2.0
@@ -120,7 +120,7 @@ def _is_speckled(image: Image.Image) -> bool:
 
 
 def _is_dim(sample: Image.Image) -> bool:
-    """Whether its light is to be mended; not that of a page in negative."""
+    """Whether its light needs mending. A page in negative does not count."""
     from ocrqueue_worker.preparation.ink import is_dark
     from ocrqueue_worker.preparation.repainting import is_dim
 

@@ -37,7 +37,7 @@ def thresholds(settings: Settings, engine: str, *, by_lines: bool) -> Thresholds
 def assess(page: Page, engine: str, seconds: float, limits: Thresholds) -> PageReading:
     """How `engine` fared with the page, and whether the next engine is to read it, or lines of it, again.
 
-    Words without a confidence say nothing; a page of which no word has one is kept. What no engine could read counts.
+    Words without a confidence say nothing. A page where no word has one is kept. What no engine could read counts.
     """
     words = list(page.words())
     known = [*confidences(words), *page.unread]

@@ -14,9 +14,9 @@ from ocrqueue_worker.routes.assessment import mean_of
 _CORE: Final = 0.5
 """Of a word's height, around its middle: boxes of engines are higher than letters, and reach into the lines beside."""
 _COVERED: Final = 0.5
-"""A word of whose core so much is covered by words of another line is that line's."""
+"""A word belongs to another line if words of that line cover so much of its core."""
 _TOUCHED: Final = 0.25
-"""The same of a word in whose place another is: engines do not place the same word alike."""
+"""The same for a word that stands in the place of another: engines do not place the same word alike."""
 
 
 def without_doubles(lines: Sequence[Line], read_again: Mapping[int, Line | None]) -> dict[int, Line | None]:

@@ -101,7 +101,7 @@ def reason_of_end(delivery: Returnable, error: OcrQueueError) -> OcrQueueError:
 
 
 def _lane_of_the_able(delivery: Returnable, error: OcrQueueError) -> str | None:
-    """The side lane of those that can do the part for want of which this worker cannot; None where it wants nothing."""
+    """The side lane of the workers that can do this part, if this worker lacks something for it; else None."""
     if error.code in _ENGINES_OWN:
         return for_others(delivery.sidesteps().lane, HAND.holder)
     if not isinstance(error, LanguageMissing):

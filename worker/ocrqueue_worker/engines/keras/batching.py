@@ -49,7 +49,7 @@ def text_maps(networks: Networks, pages: Sequence[EnlargedPage]) -> list[Maps]:
 
 
 def character_probabilities(networks: Networks, crops: Pictures) -> Maps:
-    """n x steps x (alphabet + 1) for n x height x width x channels, of which there is at least one.
+    """n x steps x (alphabet + 1) for n x height x width x channels; n is 1 or more.
 
     Raises EngineOutOfMemory where there is not memory enough for one crop alone.
     """

@@ -103,4 +103,4 @@ FAULTS: Final[Mapping[Fault, Callable[[], OcrQueueError | None]]] = MappingProxy
         "hang": _hang,
     }
 )
-"""What returns an error returns that of the page; what returns None lets the page be read."""
+"""A function that returns an error gives the page this error. One that returns None lets the page be read."""

@@ -23,7 +23,7 @@ _INSIDE: Final = 2.0
 _DOT: Final = (0.04, 0.3)
 """Width and height of a dot."""
 _APART: Final = (0.15, 0.65)
-"""From the middle of one dot to that of the other."""
+"""Between the middles of the two dots."""
 _SKEW: Final = 0.1
 """By which one dot may stand to the left of the other."""
 _MIDDLE: Final = (0.3, 0.72)

@@ -2,7 +2,7 @@
 
 It writes `GSTID:0019` for `GST ID : 0019`. A space is put between two characters if the sum of what speaks for it and
 against it is above 0. The weights are those of a logistic regression over 13,692 pairs of characters of 30 photographed
-receipts, of whose 1,617 spaces it swallowed 131: they know shapes and kinds of characters, and no words.
+receipts: it swallowed 131 of their 1,617 spaces. They know shapes and kinds of characters, and no words.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
     gap_beyond_usual: float
     """The same, less what is usual in the line."""
     step_beyond_usual: float
-    """From the middle of one to that of the other, less what is usual."""
+    """Between the two middles, less what is usual."""
     chance: float
     """Logarithm of the recogniser's probability of a space."""
     narrow: float

@@ -1,4 +1,4 @@
-"""Lines in several scripts, of which Tesseract takes some words for those of the wrong one.
+"""Lines in several scripts. Tesseract reads some of their words in the wrong script.
 
 It reads each word in all languages of the call and takes what scores best, but the scores of two models are not of one
 scale: two Korean words come out as three Latin ones, each of which it is not sure of. Cropped and read again in one

@@ -55,10 +55,13 @@ def require_pack(folder: Path, language: str) -> None:
     """Raises LanguageMissing."""
     if (folder / f"{language}{_SUFFIX}").is_file():
         return
+    installed = installed_languages(folder)
+    meant = next((name for name in installed if name.casefold() == language.casefold()), None)
     raise LanguageMissing(
-        f"The worker has no Tesseract pack for {language!r}; it has: "
-        f"{', '.join(installed_languages(folder)) or 'none'}.",
-        remedy=f"On the workers: apt-get install {debian_package(language)}.",
+        f"The worker has no Tesseract pack for {language!r}; it has: {', '.join(installed) or 'none'}.",
+        remedy=f"Name the language {meant!r}."
+        if meant
+        else f"On the workers: apt-get install {debian_package(language)}.",
         language=language,
     )
 

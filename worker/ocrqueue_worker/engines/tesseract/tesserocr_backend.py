@@ -56,7 +56,7 @@ class InProcessTesseract:
         except RuntimeError as error:
             raise EngineFailed(f"Tesseract failed: {error}.") from error
         except MemoryError:
-            # it was broken off wherever it happened to be: none of its state is to be relied on
+            # it was interrupted at an unknown place: its state cannot be relied on
             self._apis.popitem(last=True)
             raise
         finally:
