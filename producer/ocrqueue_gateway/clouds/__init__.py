@@ -1,0 +1,1 @@
+"""The protocols of the big clouds' text recognition: their own clients, unmodified, ask this system."""
