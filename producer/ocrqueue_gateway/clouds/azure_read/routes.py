@@ -30,20 +30,25 @@ from ocrqueue_gateway.jobs.results import document_of
 from ocrqueue_gateway.jobs.waiting import wait_for_end
 
 PREFIX: Final = "/documentintelligence"
+_PREFIXES: Final = (PREFIX, f"/{PREFIX}")
+"""Of an endpoint that ends with a slash, as Azure's portal shows it, clients make two."""
 _OF_MODEL: Final = "/documentModels/{model}"
 _RESULT: Final = f"{_OF_MODEL}/analyzeResults/{{result}}"
 _PATIENCE_S: Final = 2.0
 """The answer to a poll waits so long for the end: clients poll at once, and then not for a second or more."""
 _MOST_BETWEEN_POLLS_S: Final = 30
 
-router = APIRouter(prefix=PREFIX)
+router = APIRouter()
 Submitting = Annotated[Caller, Depends(require("submit"))]
 Reading = Annotated[Caller, Depends(require("read"))]
 Cancelling = Annotated[Caller, Depends(require("cancel"))]
 
 
 def mount_azure_read(app: FastAPI) -> None:
-    mount(app, router, below(f"{PREFIX}/"), error_response)
+    everywhere = APIRouter()
+    for prefix in _PREFIXES:
+        everywhere.include_router(router, prefix=prefix)
+    mount(app, everywhere, below(*(f"{prefix}/" for prefix in _PREFIXES)), error_response)
 
 
 @router.post(f"{_OF_MODEL}:analyze")

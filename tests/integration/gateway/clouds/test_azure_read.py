@@ -24,13 +24,15 @@ from azure.ai.documentintelligence.models import (
 )
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from fastapi.routing import iter_route_contexts
 from pdfminer.high_level import extract_text
 
 from ocrqueue import OcrQueue
+from ocrqueue_gateway.clouds.azure_read.routes import router
 from ocrqueue_gateway.settings import GatewaySettings
 from tests.integration.conftest import Installation
 from tests.support.azure_models import complaints
-from tests.support.documentation import ROOT
+from tests.support.documentation import ROOT, block_after
 from tests.support.gateways import gateway_of
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.servers import answer, http_server
@@ -38,6 +40,7 @@ from tests.support.servers import answer, http_server
 pytest_plugins = ["tests.support.server_fixtures"]
 
 READ = "prebuilt-read"
+DOCS = ROOT / "docs/clouds.md"
 LETTER = ROOT / "samples/letter.pdf"
 HELLO = png(text_picture("Hello 42"))
 PATH = f"/documentintelligence/documentModels/{READ}"
@@ -338,20 +341,32 @@ def test_what_is_anothers_is_as_if_it_had_never_been(asking: Asking, gateway: st
     queue.api_keys.revoke(made.key.id)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "scope"),
-    [
-        ("POST", f"{PATH}:analyze", "submit"),
-        ("GET", f"{PATH}/analyzeResults/1", "read"),
-        ("GET", f"{PATH}/analyzeResults/1/pdf", "read"),
-        ("DELETE", f"{PATH}/analyzeResults/1", "cancel"),
-    ],
-)
-def test_each_call_needs_its_scope(gateway: str, queue: OcrQueue, method: str, path: str, scope: str) -> None:
-    made = queue.api_keys.create(scopes=[each for each in ("submit", "read", "cancel") if each != scope])
-    refused = Asking(gateway, made.text).http(method, path, params=VERSION)
-    error_of(refused, 403, "Forbidden", "AuthorizationFailed", "key.forbidden")
-    queue.api_keys.revoke(made.key.id)
+def test_each_call_needs_its_scope(gateway: str, queue: OcrQueue) -> None:
+    scopes = {
+        ("POST", "/documentModels/{model}:analyze"): "submit",
+        ("GET", "/documentModels/{model}/analyzeResults/{result}"): "read",
+        ("GET", "/documentModels/{model}/analyzeResults/{result}/pdf"): "read",
+        ("DELETE", "/documentModels/{model}/analyzeResults/{result}"): "cancel",
+    }
+    assert {(method, route.path) for route in iter_route_contexts(router.routes) for method in route.methods or ()} == {
+        *scopes
+    }
+    for (method, path), scope in scopes.items():
+        made = queue.api_keys.create(scopes=[each for each in ("submit", "read", "cancel") if each != scope])
+        at = "/documentintelligence" + path.format(model=READ, result=uuid.uuid4())
+        refused = Asking(gateway, made.text).http(method, at, params=VERSION)
+        error_of(refused, 403, "Forbidden", "AuthorizationFailed", "key.forbidden")
+        queue.api_keys.revoke(made.key.id)
+
+
+def test_an_endpoint_may_end_with_a_slash_as_azures_portal_shows_it(asking: Asking) -> None:
+    asking.endpoint += "/"
+    client = asking.client()
+    poller = client.begin_analyze_document(READ, BytesIO(HELLO))
+    assert poller.result().content == "Hello 42"
+    client.delete_analyze_result(READ, poller.details["operation_id"])
+    with pytest.raises(ResourceNotFoundError, match="OperationNotFound"):
+        client.delete_analyze_result(READ, poller.details["operation_id"])
 
 
 def test_a_rule_says_which_engine_reads_and_what_a_url_means(
@@ -372,3 +387,14 @@ def test_a_rule_says_which_engine_reads_and_what_a_url_means(
         job = asking.http("GET", f"/v1/jobs/{poller.details['operation_id']}").json()
         assert (job["engine"], job["tag"], job["tenant"]) == ("null", "by azure", "ruled")
     queue.api_keys.revoke(made.key.id)
+
+
+def test_the_sample_of_the_docs_prints_what_they_say(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = "## Azure Document Intelligence"
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DOCUMENTINTELLIGENCE_ENDPOINT", asking.endpoint)
+    monkeypatch.setenv("DOCUMENTINTELLIGENCE_API_KEY", asking.key)
+    exec(block_after(DOCS, section, "python"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == block_after(DOCS, section, "text")
