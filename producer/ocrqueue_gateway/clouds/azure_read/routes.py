@@ -18,10 +18,10 @@ from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.clouds.azure_read.bodies import source_of
-from ocrqueue_gateway.clouds.azure_read.errors import error_response, unknown_model
-from ocrqueue_gateway.clouds.azure_read.models import API_VERSION, MODEL
+from ocrqueue_gateway.clouds.azure_read.errors import error_response
+from ocrqueue_gateway.clouds.azure_read.models import API_VERSION
 from ocrqueue_gateway.clouds.azure_read.operations import operation_of, operation_pieces
-from ocrqueue_gateway.clouds.azure_read.parameters import asked_by, check_version
+from ocrqueue_gateway.clouds.azure_read.parameters import asked_by, check_model
 from ocrqueue_gateway.clouds.azure_read.presentation import Presentation, job_of, result_id
 from ocrqueue_gateway.clouds.mounting import below, mount
 from ocrqueue_gateway.clouds.reading import submit
@@ -54,7 +54,7 @@ def mount_azure_read(app: FastAPI) -> None:
 @router.post(f"{_OF_MODEL}:analyze")
 async def analyze(request: Request, caller: Submitting, model: str) -> Response:
     """Submit a job, and tell where its result will be."""
-    _check(request, model)
+    check_model(request.query_params, model)
     asked = asked_by(request.query_params)
     async with source_of(request, caller) as source:
         job = await submit(
@@ -102,16 +102,9 @@ async def delete_analyze_result(request: Request, caller: Cancelling, model: str
     return Response(status_code=204)
 
 
-def _check(request: Request, model: str) -> None:
-    """Raises RequestInvalid, RequestNotFound."""
-    check_version(request.query_params)
-    if model != MODEL:
-        raise unknown_model(model)
-
-
 async def _found(request: Request, caller: Caller, model: str, result: str) -> tuple[JobStatus, Presentation]:
-    """Raises JobUnknown, of what is another tenant's too."""
-    _check(request, model)
+    """Raises JobUnknown, of what is another tenant's too; RequestInvalid, RequestUnsupported."""
+    check_model(request.query_params, model)
     named = job_of(result)
     if named is None:
         raise JobUnknown(f"No result {result[:64]!r}.")
