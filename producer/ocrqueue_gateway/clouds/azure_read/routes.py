@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Final
@@ -37,6 +38,7 @@ _RESULT: Final = f"{_OF_MODEL}/analyzeResults/{{result}}"
 _PATIENCE_S: Final = 2.0
 """The answer to a poll waits so long for the end: clients poll at once, and then not for a second or more."""
 _MOST_BETWEEN_POLLS_S: Final = 30
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 router = APIRouter()
 Submitting = Annotated[Caller, Depends(require("submit"))]
@@ -130,5 +132,5 @@ def _base_url(request: Request) -> str:
     scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     if scheme not in ("http", "https"):
         scheme = request.url.scheme
-    host = request.headers.get("x-forwarded-host", "").partition(",")[0].strip() or request.url.netloc
-    return f"{scheme}://{host}"
+    host = request.headers.get("x-forwarded-host", "").partition(",")[0].strip()
+    return f"{scheme}://{host if _HOST.fullmatch(host) else request.url.netloc}"

@@ -35,9 +35,7 @@ def test_azures_client_for_node_reads(
         )
     queue.api_keys.revoke(made.key.id)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    tries = told.pop("tries")
-    assert told == {
+    assert json.loads(done.stdout) == {
         "status": "succeeded",
         "content": "Hello 42",
         "stringIndexType": "utf16CodeUnit",
@@ -47,6 +45,5 @@ def test_azures_client_for_node_reads(
         "refused": ["400", "InvalidArgument"],
         "deleted": "204",
         "gone": "NotFound",
-        "throttled": ["202"] * 4,
+        "throttled": True,
     }
-    assert 429 in tries
