@@ -47,7 +47,8 @@ def _of_type(value: Any, hint: Any, at: str) -> list[str]:
             each for number, item in enumerate(value) for each in _of_type(item, get_args(hint)[0], f"{at}[{number}]")
         ]
     if isinstance(hint, EnumMeta):
-        return [] if value in [each.value for each in hint] else [f"{at}: {value!r} is no {hint.__name__}"]
+        members: list[Any] = list(hint.__members__.values())
+        return [] if value in [each.value for each in members] else [f"{at}: {value!r} is no {hint.__name__}"]
     if isinstance(hint, type) and issubclass(hint, _Model):
         return complaints(value, hint, at)
     wanted = (int, float) if hint is float else hint
