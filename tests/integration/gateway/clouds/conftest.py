@@ -118,3 +118,11 @@ def clouds(clouds_with: Callable[..., AbstractContextManager[Clouds]], certifica
 @pytest.fixture(scope="session")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("clouds")
+
+
+@pytest.fixture(scope="session")
+def node_project(scratch: Path) -> Path:
+    """The folder of the clients for Node."""
+    from tests.integration.gateway.clouds.node_clients import installed
+
+    return installed(scratch / "node")
