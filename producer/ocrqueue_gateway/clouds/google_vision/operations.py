@@ -7,6 +7,7 @@ ended; should that one be gone by then, the replica that is asked for the operat
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ from typing import Any, Final, Literal
 import uuid_utils
 from google.protobuf import any_pb2, empty_pb2
 from pydantic import BaseModel, ConfigDict, JsonValue
+from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.errors import ErrorInfo, JobUnknown, OcrQueueError, RequestInvalid
 from ocrqueue.submitting.submission import JobFields
 from ocrqueue_gateway.clouds import operations, reading
+from ocrqueue_gateway.clouds.background import Background
 from ocrqueue_gateway.clouds.google_vision import messages
 from ocrqueue_gateway.clouds.google_vision.annotations import Fields
 from ocrqueue_gateway.clouds.google_vision.asking import Asked, Call, file_asked, image_asked, is_own_fault
@@ -96,9 +99,7 @@ async def operation(call: Call, name: str) -> Any:
     operation_id = name.rpartition("/")[2]
     found = await _remembered(call, operation_id)
     if found.state == "running" and all(map(_has_ended, await _statuses(call, found))):
-        work = call.request.app.state.background.start(f"google {operation_id}", lambda: _finish(call, operation_id))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(work), _FINISHING_S)
+        await asyncio.wait([_finishing(call, operation_id)], timeout=_FINISHING_S)
         found = await _remembered(call, operation_id)
     return _message(operation_id, found)
 
@@ -166,7 +167,10 @@ async def _started(
     except OcrQueueError:
         await _cancel(call, made.jobs)
         raise
-    call.request.app.state.background.start(f"google {operation_id}", lambda: _follow(call, operation_id, made.jobs))
+    # the request itself may have to do with a connection: what goes on for hours does not hold it
+    detached = Call(Request({"type": "http", "app": call.request.app, "headers": []}), call.caller)
+    follow = functools.partial(_follow, detached, operation_id, made.jobs)
+    call.request.app.state.background.start(f"follow google {operation_id}", follow)
     return _message(operation_id, made)
 
 
@@ -175,7 +179,13 @@ async def _follow(call: Call, operation_id: str, jobs: Sequence[str]) -> None:
     with suppress(OcrQueueError):  # such as of a job that was deleted; whoever asks for the operation goes on
         async for _ in queue.watch([queue.job(job_id) for job_id in jobs]):
             pass
-        await _finish(call, operation_id)
+        await asyncio.wait([_finishing(call, operation_id)])
+
+
+def _finishing(call: Call, operation_id: str) -> asyncio.Task[None]:
+    """One in a replica at a time: writing twice would do no harm."""
+    background: Background = call.request.app.state.background
+    return background.start(f"finish google {operation_id}", functools.partial(_finish, call, operation_id))
 
 
 async def _finish(call: Call, operation_id: str) -> None:
