@@ -68,6 +68,8 @@ class LongRunning(BaseModel):
     state: State = "running"
     error: dict[str, JsonValue] | None = None
     """Fields of a Status, of one that has failed or was cancelled."""
+    deleted: bool = False
+    """Nobody is told of it any more."""
 
     @property
     def jobs(self) -> list[str]:
@@ -118,8 +120,8 @@ async def cancel(call: Call, name: str) -> None:
 async def delete(call: Call, name: str) -> None:
     """Nobody is told of it any more; what it stores is stored. Raises JobUnknown."""
     operation_id = name.rpartition("/")[2]
-    await _remembered(call, operation_id)
-    await operations.forget(_queue(call), call.caller, "google", operation_id)
+    found = (await _remembered(call, operation_id)).model_copy(update={"deleted": True})
+    await operations.remember(_queue(call), call.caller, "google", operation_id, found)
 
 
 def empty() -> Any:
@@ -191,18 +193,21 @@ def _finishing(call: Call, operation_id: str) -> asyncio.Task[None]:
 async def _finish(call: Call, operation_id: str) -> None:
     """Write the results, once all jobs have ended; where storage fails for now, it is done with the next question."""
     queue = _queue(call)
-    with suppress(JobUnknown):  # the operation was deleted
-        found = await _remembered(call, operation_id)
+    with suppress(JobUnknown):  # it is remembered no longer
+        found = await operations.remembered(queue, call.caller, "google", operation_id, LongRunning)
         if found.state != "running":
             return
+        error: Fields | None = None
         try:
             await _write(queue, found, await _statuses(call, found))
-            ended = found.at_end("done")
-        except OcrQueueError as error:
-            if error.retryable:
+        except OcrQueueError as raised:
+            if raised.retryable:
                 return
-            ended = found.at_end("failed", status_of_image(error.info))
-        if (await _remembered(call, operation_id)).state == "running":
+            error = status_of_image(raised.info)
+        # it may have been cancelled or deleted meanwhile
+        found = await operations.remembered(queue, call.caller, "google", operation_id, LongRunning)
+        if found.state == "running":
+            ended = found.at_end("done" if error is None else "failed", error)
             await operations.remember(queue, call.caller, "google", operation_id, ended)
 
 
@@ -249,7 +254,10 @@ def _packed(message: Any) -> Any:
 
 
 async def _remembered(call: Call, operation_id: str) -> LongRunning:
-    return await operations.remembered(_queue(call), call.caller, "google", operation_id, LongRunning)
+    found = await operations.remembered(_queue(call), call.caller, "google", operation_id, LongRunning)
+    if found.deleted:
+        raise JobUnknown(f"No operation {operation_id[:80]}.")
+    return found
 
 
 async def _cancel(call: Call, jobs: Sequence[str]) -> None:
