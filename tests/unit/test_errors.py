@@ -59,7 +59,6 @@ def test_only_passing_troubles_are_retryable() -> None:
         "queue.full",
         "request.cut_off",
         "request.in_progress",
-        "request.no_room",
         "request.too_slow",
         "source.credentials",
         "source.timeout",
