@@ -295,18 +295,21 @@ def test_an_operation_is_its_tenant_s_and_can_be_cancelled(
 
 def test_another_replica_goes_on_with_an_operation(clouds_with: Callable[..., Any]) -> None:
     uri = "gs://results/replicas/"
-    requests = [{"image": {"content": picture(f"Replica {number}")}, "features": [TEXT]} for number in range(2)]
+    requests = [{"image": {"content": picture(word)}, "features": [TEXT]} for word in ("Alpha", "Beta")]
     with clouds_with() as first, plain_client(first, "grpc") as client:
         begun = client.async_batch_annotate_images(
             requests=requests, output_config={"gcs_destination": {"uri": uri}}
         ).operation
     with clouds_with() as second, plain_client(second, "grpc") as client:
         polled = from_gapic(
-            begun, client.transport.operations_client, vision.AsyncBatchAnnotateImagesResponse, vision.OperationMetadata
+            begun,
+            client.transport.operations_client,
+            vision.AsyncBatchAnnotateImagesResponse,
+            metadata_type=vision.OperationMetadata,
         )
         assert polled.result(timeout=300).output_config.gcs_destination.uri == uri
         stored = json.loads(second.buckets.get("results/replicas/output-1-to-2.json"))
-    assert [each["fullTextAnnotation"]["text"] for each in stored["responses"]] == ["Replica 0", "Replica 1"]
+    assert [each["fullTextAnnotation"]["text"] for each in stored["responses"]] == ["Alpha", "Beta"]
 
 
 @both
