@@ -119,6 +119,7 @@ from ocrqueue.errors.pdf import (
 from ocrqueue.errors.public_form import error_info
 from ocrqueue.errors.requests import (
     IdempotencyMismatch,
+    ProtocolExtraMissing,
     RequestCutOff,
     RequestHeadersTooLarge,
     RequestHostNotAllowed,
@@ -129,6 +130,7 @@ from ocrqueue.errors.requests import (
     RequestNotFound,
     RequestTooLarge,
     RequestTooSlow,
+    RequestUnsupported,
     UploadNoRoom,
     UploadUnsupported,
 )
@@ -254,6 +256,7 @@ __all__ = [
     "PdfPasswordRequired",
     "PdfPasswordWrong",
     "PdfTooManyPages",
+    "ProtocolExtraMissing",
     "QueueFull",
     "QueuedJob",
     "RequestCutOff",
@@ -266,6 +269,7 @@ __all__ = [
     "RequestNotFound",
     "RequestTooLarge",
     "RequestTooSlow",
+    "RequestUnsupported",
     "ResultUnreadable",
     "SettingsInvalid",
     "SourceAccessDenied",

@@ -85,6 +85,20 @@ class IdempotencyMismatch(OcrQueueError):
     remedy = "Use a key of its own for each job."
 
 
+class RequestUnsupported(OcrQueueError):
+    """The service that the client was written for does this, and this system does not."""
+
+    code = "request.unsupported"
+    remedy = "Leave it out of the request; docs/clouds.md lists what there is."
+
+
+class ProtocolExtraMissing(OcrQueueError):
+    """A package is not installed that the gateway needs to speak this protocol."""
+
+    code = "request.extra_missing"
+    remedy = "Install it where the gateway runs: pip install 'ocrqueue-gateway[google]'."
+
+
 class UploadUnsupported(OcrQueueError):
     """The storage of this installation takes no presigned uploads."""
 

@@ -24,7 +24,7 @@ _MARGIN: Final = 0.1
 """Around a piece, in heights, as EasyOCR has it: the detector's boxes are tight."""
 _WIDTH_STEP: Final = 64
 """Widths of crops are multiples of it, so that there are few shapes, and batches."""
-_CONTRAST: Final = 0.5
+_CONTRAST: Final = 0.4
 """Below which a crop is stretched."""
 
 
