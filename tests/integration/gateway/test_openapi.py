@@ -30,7 +30,7 @@ expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "410", "413", "42
 
 @pytest.fixture(scope="session")
 def described(gateway: str) -> dict[str, Any]:
-    answer = httpx.get(f"{gateway}/v1/openapi.json", trust_env=False)
+    answer = httpx.get(f"{gateway}/v1/openapi.json", trust_env=False, timeout=60)
     found: dict[str, Any] = answer.json()
     return found
 
