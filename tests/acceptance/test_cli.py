@@ -65,13 +65,14 @@ def run(system: LocalSystem, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def busy_worker(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def busy_worker(run: Run, system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The id of a job that keeps the null worker busy for as long as the test lasts; it is running."""
     image = tmp_path_factory.mktemp("busy") / "many-pages.tif"
     pages = [Image.new("L", (8, 8), shade) for shade in range(200)]
     pages[0].save(image, save_all=True, append_images=pages[1:])
     job_id = run("submit", image, "-e", "null", "-o", "delay_s=0.5", "--priority", "high").stdout.strip()
-    wait_until(lambda: json.loads(run("status", job_id, "--json").stdout)["state"] == "running", 60, "it is running")
+    with OcrQueue(system.settings) as queue:
+        wait_until(lambda: queue.job(job_id).status().state == "running", 60, "it is running")
     yield job_id
     run("cancel", job_id)
     run("wait", job_id, "--timeout", 60, status=6)

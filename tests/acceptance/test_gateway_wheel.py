@@ -42,7 +42,7 @@ def test_it_serves(installed: Environment, settings: Settings, tmp_path: Path) -
         try:
             wait_until(lambda: told.exists() or process.poll() is not None, 60, "the gateway listens")
             assert process.poll() is None
-            with httpx.Client(base_url=told.read_text().strip(), trust_env=False) as http:
+            with httpx.Client(base_url=told.read_text().strip(), trust_env=False, timeout=60) as http:
                 assert http.get("/readyz").status_code == 200
                 assert "/v1/jobs" in http.get("/v1/openapi.json").json()["paths"]
                 answer = http.post("/v1/jobs?engine=null", content=b"x", headers={"content-type": "image/png"})

@@ -345,7 +345,10 @@ def test_a_page_is_asked_for_by_its_number_as_soon_as_it_is_read(installation: I
 def test_pages_are_had_by_http_as_soon_as_they_are_read(installation: Installation, gates: Gates) -> None:
     gates.open(WIDTHS[1:3])
     job = submit(installation.queue, document_of(WIDTHS), gates)
-    with gateway_of(installation.queue.settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with (
+        gateway_of(installation.queue.settings) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+    ):
         at = f"/v1/jobs/{job.id}/pages"
         wait_until(lambda: http.get(at).json()["read"] == [2, 3], 60, "two pages are read")
         assert http.get(f"{at}/2").json()["width"] == WIDTHS[1]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +14,11 @@ import pytest
 
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import Settings, load_settings
 from tests.support.brokers import celery_app, wait_for_remote_control
-from tests.support.gates import Gates, page, with_gated
+from tests.support.gates import PLUGINS, Gates, page, with_gated
 from tests.support.pictures import png, text_picture
-from tests.support.processes import Worker, as_environment, wait_until, worker
+from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 QUICK = {
@@ -83,38 +85,56 @@ class Place:
         client, keys = self.queue.registry.client, self.queue.registry.keys
         wait_until(lambda: not client.exists(keys.leases()), 60, "nothing is in a hand")
         assert not list(client.scan_iter(match=f"{keys.root}hand:*"))
-        assert self.queue.submit(HELLO, engine="null").wait(60).state == "succeeded", "the worker goes on"
+        again = self.queue.submit(HELLO, engine="null", cache=False)
+        assert again.wait(60).state == "succeeded", "the worker goes on"
         assert self.worker.alive()
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return with_gated(settings)
-
-
-@pytest.fixture(params=["prefork", "threads", "solo"])
+@pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
 def pool(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def place(
-    settings: Settings, tmp_path: Path, gates: Gates, pool: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Place]:
-    (tmp_path / "ways.py").write_text(WAYS)
-    (tmp_path / "met").mkdir()
-    monkeypatch.setenv("WAYS_MET", str(tmp_path / "met"))
-    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+@contextmanager
+def started(redis: RedisServer, folder: Path, pool: str) -> Iterator[Place]:
+    (folder / "ways.py").write_text(WAYS)
+    for name in ("met", "storage"):
+        (folder / name).mkdir()
+    settings = with_gated(
+        load_settings(
+            redis_url=redis.url, key_prefix=f"test-{uuid.uuid4().hex[:8]}:", storage=f"file://{folder}/storage"
+        )
+    )
+    variables = {
+        "WAYS_MET": str(folder / "met"),
+        "REMAP_SIGTERM": "SIGQUIT",
+        "PYTHONPATH": f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
     command = ("-m", "celery", "-A", "ways:app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null,ocr.gated")
     with (
-        worker(as_environment(settings) | QUICK, tmp_path, command=command) as running,
+        worker(as_environment(settings) | QUICK, folder, command=command, variables=variables) as running,
         OcrQueue(settings) as queue,
     ):
         yield Place(queue, running, settings)
 
 
+@pytest.fixture(scope="module")
+def place(redis: RedisServer, pool: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A worker that goes on after each way out, for all tests of its pool."""
+    with started(redis, tmp_path_factory.mktemp("ways"), pool) as place:
+        yield place
+
+
+@pytest.fixture
+def own_place(redis: RedisServer, pool: str, tmp_path: Path) -> Iterator[Place]:
+    """A worker that a test may end."""
+    with started(redis, tmp_path, pool) as place:
+        yield place
+
+
 def submit(place: Place, tag: str = "", **options: object) -> SubmittedJob:
-    return place.queue.submit(HELLO, engine="null", tag=tag or None, options=options, crops="none")
+    """A job that is read, whatever was read before."""
+    return place.queue.submit(HELLO, engine="null", tag=tag or None, options=options, crops="none", cache=False)
 
 
 def test_success_and_the_errors_of_a_job(place: Place) -> None:
@@ -205,36 +225,36 @@ def test_a_revoke_that_terminates_is_a_cancel_of_what_runs(place: Place, gates: 
     place.settled()
 
 
-def test_remote_control_answers_and_ends_a_worker(place: Place, gates: Gates, pool: str) -> None:
-    with celery_app(place.settings) as theirs:
+def test_remote_control_answers_and_ends_a_worker(own_place: Place, gates: Gates, pool: str) -> None:
+    with celery_app(own_place.settings) as theirs:
         wait_for_remote_control(theirs)
         ((name, answer),) = theirs.control.ping(timeout=60, limit=1)[0].items()
         assert answer == {"ok": "pong"}
         if pool != "solo":
             # whose only thread has the page
-            job = place.queue.submit(page(60), **gates.fields)
+            job = own_place.queue.submit(page(60), **gates.fields)
             wait_until(lambda: gates.reached(60), 60, "a page is read")
             (active,) = theirs.control.inspect(timeout=60, limit=1).active()[name]
             assert active["id"] == job.id
             gates.open([60])
             assert job.wait(60).state == "succeeded"
         theirs.control.shutdown()
-        assert place.worker.process.wait(60) == 0
-    assert place.queue.engines()["null"] == []
-    assert check(place.queue.registry) == []
+        assert own_place.worker.process.wait(60) == 0
+    assert own_place.queue.engines()["null"] == []
+    assert check(own_place.queue.registry) == []
 
 
 @pytest.mark.parametrize("pool", ["prefork"], indirect=True)
-def test_what_was_taken_and_not_begun_goes_back_at_once_when_a_worker_stops(place: Place) -> None:
-    (child,) = place.worker.running_children()
+def test_what_was_taken_and_not_begun_goes_back_at_once_when_a_worker_stops(own_place: Place) -> None:
+    (child,) = own_place.worker.running_children()
     os.kill(child, signal.SIGSTOP)
-    job = submit(place)
-    registry = place.queue.registry
+    job = submit(own_place)
+    registry = own_place.queue.registry
     wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 1, 60, "it is in the worker's hand")
-    place.worker.process.send_signal(signal.SIGTERM)
+    own_place.worker.process.send_signal(signal.SIGTERM)
     wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 0, 30, "it waits again")
     assert (job.status().state, job.status().attempts) == ("queued", 0)
     assert check(registry) == []
     os.kill(child, signal.SIGCONT)
-    place.worker.process.wait(60)
+    own_place.worker.process.wait(60)
     assert (job.status().state, job.status().attempts) == ("queued", 0)

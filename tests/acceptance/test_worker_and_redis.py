@@ -73,22 +73,21 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
             assert count() <= 3 * 200 + 1 + IN_VAIN
 
 
-@pytest.mark.parametrize("paused", [{"tenant": "acme"}, {"lane": "ocr.null"}, {"engine": "null"}])
-def test_an_idle_worker_does_not_get_up_for_what_is_paused(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, paused: dict[str, str]
-) -> None:
+def test_an_idle_worker_does_not_get_up_for_what_is_paused(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
     keys, client = queue.registry.keys, queue.registry.client
     calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
     client.set(f"{keys.root}duty", "somebody else", ex=500)
+    image, number = queue.storage.put("page.png", HELLO, "image/png"), 60
+    fields = {"engine": "null", "tenant": "acme", "crops": "none", "cache": False}
     with worker(calm, tmp_path, *NULL):
-        queue.submit(HELLO, engine="null", crops="none").wait(60)
-        queue.pause(**paused)
-        image, number = queue.storage.put("page.png", HELLO, "image/png"), 60
-        with scripts_counted(client) as count:
-            jobs = [queue.submit(image, engine="null", tenant="acme", crops="none") for _ in range(number)]
-            assert count() <= number + IN_VAIN
-        queue.resume(**paused)
-        assert len(list(queue.as_completed(jobs, timeout=60))) == number
+        for paused in ({"tenant": "acme"}, {"lane": "ocr.null"}, {"engine": "null"}):
+            queue.submit(image, **fields).wait(60)
+            queue.pause(**paused)
+            with scripts_counted(client) as count:
+                jobs = [queue.submit(image, **fields) for _ in range(number)]
+                assert count() <= number + IN_VAIN, paused
+            queue.resume(**paused)
+            assert len(list(queue.as_completed(jobs, timeout=60))) == number
 
 
 def test_an_idle_worker_asks_redis_little(

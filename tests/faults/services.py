@@ -243,6 +243,8 @@ def fake_clock(ahead_s: int) -> dict[str, str]:
         "LD_PRELOAD": str(library),
         "FAKETIME": f"{ahead_s:+d}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        # it moves the times of files too: compiled modules would be written anew for one clock and for the other
+        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": os.pathsep.join(
             [str(Path(__file__).with_name("faked_clock")), *filter(None, [os.environ.get("PYTHONPATH")])]
         ),

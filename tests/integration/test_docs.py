@@ -32,7 +32,7 @@ from ocrqueue.webhooks.notices import failed_notices, notices_of
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
-from tests.support.processes import as_environment, environment, free_port, need_program, wait_until, worker
+from tests.support.processes import as_environment, environment, free_port, need_program, unmeasured, wait_until, worker
 from tests.support.servers import answer, http_server
 from tests.support.webhooks import send_due
 
@@ -187,7 +187,7 @@ def engine_package(tmp_path: Path) -> Path:
     (source / "ocrqueue_remote.py").write_text(block_after(page, "An engine of one's own", "python"), encoding="utf-8")
     (source / "pyproject.toml").write_text(block_after(page, "Its `pyproject.toml`", "toml"), encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*pip, "--disable-pip-version-check", "--target", site, source], check=True)
+    subprocess.run([*pip, "--disable-pip-version-check", "--target", site, source], env=unmeasured(), check=True)
     return site
 
 

@@ -21,7 +21,7 @@ from ocrqueue_worker.engine_contract.findings import Finding
 from ocrqueue_worker.engine_contract.running import CHECKS, NAMES, Question, findings_of_child, run_checks
 from ocrqueue_worker.engines import discovery
 from tests.integration.conftest import Installation
-from tests.support.processes import as_environment, wait_until, worker
+from tests.support.processes import as_environment, unmeasured, wait_until, worker
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "street-sign.jpg"
 BROKEN = Path(__file__).parents[1] / "support" / "broken_engines"
@@ -51,7 +51,7 @@ def test_an_engine_that_keeps_its_promises_is_right() -> None:
 
     Without coverage: under it, one of the children that this process forks may stand still.
     """
-    path = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    path = unmeasured()
     path["PYTHONPATH"] = f"{BROKEN}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     command = [sys.executable, "-m", "ocrqueue_worker", "engine", "check", "whole", "--json"]
     done = subprocess.run(command, check=False, env=path, capture_output=True, text=True, timeout=300)

@@ -199,10 +199,10 @@ def test_a_bucket_has_presigned_urls(s3_settings: Settings) -> None:
     storage = open_storage(s3_settings)
     put = storage.presigned_put("inputs/a", 60, 5)
     assert put is not None
-    assert httpx.put(put, content=b"12345", trust_env=False).status_code == 200
+    assert httpx.put(put, content=b"12345", trust_env=False, timeout=60).status_code == 200
     got = storage.presigned_get(storage.uri("inputs/a"), 60, "text/plain")
     assert got is not None
-    answer = httpx.get(got, trust_env=False)
+    answer = httpx.get(got, trust_env=False, timeout=60)
     assert (answer.content, answer.headers["content-type"].partition(";")[0]) == (b"12345", "text/plain")
     with pytest.raises(StorageDenied):
         storage.presigned_get("s3://elsewhere/a", 60)

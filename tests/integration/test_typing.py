@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.documentation import ROOT, snippets
+from tests.support.processes import unmeasured
 
 APP = """\
 import asyncio
@@ -107,7 +107,7 @@ def errors_of(path: Path) -> dict[int, str]:
     """By line: what mypy --strict finds, with the client as apps have it."""
     pytest.importorskip("mypy")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache/apps'}"]
-    environment = os.environ | {"MYPYPATH": str(ROOT / "producer")}
+    environment = unmeasured() | {"MYPYPATH": str(ROOT / "producer")}
     done = subprocess.run(
         [*command, path.name], cwd=path.parent, env=environment, capture_output=True, text=True, check=False
     )

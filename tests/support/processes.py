@@ -27,8 +27,12 @@ from ocrqueue.settings import Settings, load_settings
 
 
 def _candidate_ports() -> Iterator[int]:
-    """Below the ports that the system hands out to connections, and not those of the other pytest processes."""
+    """Below the ports that the system hands out to connections, and not those of the other pytest processes.
+
+    Where two runs are at work at once, TEST_PORT_RANGE counts the ranges of the one before those of the other.
+    """
     number, count = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), 1000
+    number += int(os.environ.get("TEST_PORT_RANGE", "0"))
     first = 15_000 + number % 17 * count
     shift = random.randrange(count)
     return cycle([*range(first + shift, first + count), *range(first, first + shift)])
@@ -122,6 +126,11 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     """This process's environment with OCRQUEUE_* replaced by `settings` (names without the prefix)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OCRQUEUE_")}
     return kept | {f"OCRQUEUE_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def unmeasured() -> dict[str, str]:
+    """This process's environment for a program that runs no code of ours: coverage would only slow it down."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 @dataclass

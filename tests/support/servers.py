@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import free_port, unmeasured, wait_until
 
 S3_ENDPOINT_VARIABLE = "OCRQUEUE_TEST_S3_ENDPOINT"
 
@@ -41,6 +41,7 @@ def s3_server() -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
+        env=unmeasured(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -76,7 +77,7 @@ def guarded_s3_server() -> Iterator[Guarded]:
     process = subprocess.Popen(
         [sys.executable, "-c", program, "-H", "127.0.0.1", "-p", str(port)],
         # to make the first user nobody needs to be one
-        env=os.environ | {"INITIAL_NO_AUTH_ACTION_COUNT": "3"},
+        env=unmeasured() | {"INITIAL_NO_AUTH_ACTION_COUNT": "3"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

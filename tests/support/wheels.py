@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.processes import unmeasured
+
 ROOT = Path(__file__).parents[2]
 PROJECTS = {
     "ocrqueue": ROOT / "producer",
@@ -24,7 +26,7 @@ HEAVY = {"tesserocr", "pytesseract", "keras-ocr", "tensorflow", "opencv-python",
 
 def build_wheel(project: str, folder: Path) -> Path:
     build = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(PROJECTS[project])]
-    subprocess.run([sys.executable, *build], check=True, capture_output=True)
+    subprocess.run([sys.executable, *build], env=unmeasured(), check=True, capture_output=True)
     (wheel,) = folder.glob(f"{project.replace('-', '_')}-*.whl")
     return wheel
 
@@ -61,7 +63,7 @@ class Environment:
     def pip(self, *arguments: object) -> str:
         """By this process's pip: to give each environment its own takes seconds."""
         command = [sys.executable, "-m", "pip", "--python", str(self.python), *map(str, arguments)]
-        outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        outside = {name: value for name, value in unmeasured().items() if name != "PYTHONPATH"}
         done = subprocess.run(command, env=outside, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -95,7 +95,7 @@ def test_a_batch_without_jobs_is_none(idle: httpx.Client, content: bytes) -> Non
 
 def test_limits_of_a_batch(settings: Settings) -> None:
     limits = {"max_batch_jobs": 3, "max_batch_bytes": 10_000, "max_json_bytes": 1024, "max_body_bytes": 1}
-    with gateway_of(settings, **limits) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with gateway_of(settings, **limits) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
 
         def code(content: bytes, kind: str = HEADERS["content-type"]) -> object:
             return http.post("/v1/batches", content=content, headers={"content-type": kind}).json().get("code")
@@ -110,7 +110,7 @@ def test_limits_of_a_batch(settings: Settings) -> None:
 
 def test_what_a_full_queue_does_not_take_is_told(settings: Settings) -> None:
     full = settings.model_copy(update={"max_queue_length": PerEngine(2)})
-    with gateway_of(full) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with gateway_of(full) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         told = sent(http, lines_of(*(line(str(number)) for number in range(5))))
         assert (told["accepted"], told["rejected"]) == (2, 3)
         assert {(error["code"], error["retryable"]) for error in told["errors"]} == {("queue.full", True)}

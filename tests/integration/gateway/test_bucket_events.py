@@ -110,11 +110,11 @@ def test_a_full_queue_has_the_bucket_send_again(registry: WorkerRegistry, tmp_pa
     settings = load_settings(registry.settings, max_queue_length=1)
     message = records("a.png", "b.png")
     with gateway_of(settings, bucket_rules=rules) as url:
-        answer = httpx.post(f"{url}/v1/events/s3", json=message)
+        answer = httpx.post(f"{url}/v1/events/s3", json=message, timeout=60)
         assert (answer.status_code, answer.json()["code"]) == (503, "queue.full")
         assert "retry-after" in answer.headers
     with gateway_of(registry.settings, bucket_rules=rules) as url:
-        taken = httpx.post(f"{url}/v1/events/s3", json=message).json()
+        taken = httpx.post(f"{url}/v1/events/s3", json=message, timeout=60).json()
         assert (taken["submitted"], taken["known"]) == (1, 1)
 
 
@@ -137,7 +137,7 @@ def test_a_key_comes_as_the_service_can_send_it(registry: WorkerRegistry, tmp_pa
             auth = ("events", key) if where == "user" else None
             params = {"key": key} if where == "address" else {}
             sent = records("a.png")
-            return httpx.post(f"{url}/v1/events/s3", json=sent, headers=headers, params=params, auth=auth)
+            return httpx.post(f"{url}/v1/events/s3", json=sent, headers=headers, params=params, auth=auth, timeout=60)
 
         jobs = {asked(where, keys["acme"]).json()["jobs"][0] for where in ("header", "user", "address")}
         assert len(jobs) == 1
@@ -146,7 +146,7 @@ def test_a_key_comes_as_the_service_can_send_it(registry: WorkerRegistry, tmp_pa
         assert refused == {"reads": 403, "engine": 403}
         for where in ("header", "user", "address"):
             assert asked(where, "wrong").status_code == 401
-        assert httpx.post(f"{url}/v1/events/s3", json=records("a.png")).status_code == 401
+        assert httpx.post(f"{url}/v1/events/s3", json=records("a.png"), timeout=60).status_code == 401
 
 
 class Ceph:

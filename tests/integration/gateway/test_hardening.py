@@ -41,7 +41,7 @@ def strict(settings: Settings) -> Iterator[httpx.Client]:
         "cors_origins": "https://app.example.org",
         "allow_no_keys": True,
     }
-    with gateway_of(settings, **given) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with gateway_of(settings, **given) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         yield client
 
 

@@ -179,7 +179,7 @@ def test_a_list_that_cannot_be(idle: httpx.Client, query: str) -> None:
 
 def test_a_full_queue_says_when_to_come_back(settings: Settings) -> None:
     full = settings.model_copy(update={"max_queue_length": PerEngine(1)})
-    with gateway_of(full) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with gateway_of(full) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         submitted(http, image=ELSEWHERE, engine="null")
         answer = http.post("/v1/jobs", json={"image": ELSEWHERE, "engine": "null"})
         problem = problem_of(answer, 503, "queue.full")
@@ -189,7 +189,7 @@ def test_a_full_queue_says_when_to_come_back(settings: Settings) -> None:
 
 def test_without_redis_there_is_a_503(settings: Settings) -> None:
     gone = settings.model_copy(update={"redis_url": SecretStr(f"redis://:hidden@127.0.0.1:{free_port()}/0")})
-    with gateway_of(gone) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with gateway_of(gone) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         for answer in (http.get("/v1/jobs/a"), http.post("/v1/jobs", json={"image": ELSEWHERE, "engine": "null"})):
             assert "hidden" not in json.dumps(problem_of(answer, 503, "broker.unavailable"))
             assert int(answer.headers["retry-after"]) >= 1

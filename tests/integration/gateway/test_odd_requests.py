@@ -33,7 +33,7 @@ def failing(settings: Settings) -> Iterator[httpx.Client]:
     async def broken() -> None:
         raise ZeroDivisionError("a secret")
 
-    with served(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with served(app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         yield client
 
 

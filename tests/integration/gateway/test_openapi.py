@@ -16,7 +16,7 @@ from ocrqueue.job.names import OUTPUTS
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT
 from tests.support.gateways import gateway_of
-from tests.support.processes import need_program
+from tests.support.processes import need_program, unmeasured
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -30,7 +30,7 @@ expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "410", "413", "42
 
 @pytest.fixture(scope="session")
 def described(gateway: str) -> dict[str, Any]:
-    answer = httpx.get(f"{gateway}/v1/openapi.json", trust_env=False)
+    answer = httpx.get(f"{gateway}/v1/openapi.json", trust_env=False, timeout=60)
     found: dict[str, Any] = answer.json()
     return found
 
@@ -74,7 +74,7 @@ def tried(gateway: str, folder: Path, *options: str) -> int:
     command = [need_program("schemathesis"), "--config-file", str(folder / "schemathesis.toml"), "run"]
     command += [f"{gateway}/v1/openapi.json", "--checks", "all", "--request-timeout", "60", "--no-color", *options]
     path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    environment = os.environ | {"PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
+    environment = unmeasured() | {"PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
     done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     told = done.stdout + done.stderr
     assert done.returncode == 0, told

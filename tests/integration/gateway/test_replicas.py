@@ -129,7 +129,7 @@ def test_the_images_check_of_health_finds_a_replica_that_is_ready(
         verify = ssl.create_default_context(cafile=str(made.authority))
     with replica(settings, tmp_path, **given) as own:
         assert own.url.startswith("https://" if tls else "http://")
-        assert httpx.get(f"{own.url}/healthz", verify=verify, trust_env=False).status_code == 200
+        assert httpx.get(f"{own.url}/healthz", verify=verify, trust_env=False, timeout=60).status_code == 200
         variables = {"OCRQUEUE_GATEWAY_PORT": str(own.port)} | {
             f"OCRQUEUE_GATEWAY_{name.upper()}": str(value) for name, value in given.items()
         }

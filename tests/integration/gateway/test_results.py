@@ -205,7 +205,7 @@ def test_results_may_be_fetched_past_the_gateway(presigned: httpx.Client, read: 
     for path, expected in (("result", None), ("outputs/pdf", document.output("pdf").open().read())):
         answer = presigned.get(f"/v1/jobs/{read}/{path}")
         assert answer.status_code == 307
-        fetched = httpx.get(answer.headers["location"], trust_env=False)
+        fetched = httpx.get(answer.headers["location"], trust_env=False, timeout=60)
         assert fetched.status_code == 200
         if expected is None:
             assert Document.model_validate_json(fetched.content) == document

@@ -210,7 +210,7 @@ def test_a_file_is_put_to_storage_past_the_gateway(http: httpx.Client, installat
     answer = http.post("/v1/uploads", json={"size_bytes": len(SIGN)})
     assert answer.status_code == 201, answer.text
     upload = answer.json()
-    put = httpx.request(upload["method"], upload["url"], content=SIGN, trust_env=False)
+    put = httpx.request(upload["method"], upload["url"], content=SIGN, trust_env=False, timeout=60)
     assert put.status_code == 200, put.text
     assert installation.queue.storage.read_uri(upload["image"]) == SIGN
     job_id = submitted(http, image=upload["image"], engine="null")
@@ -228,6 +228,10 @@ def test_a_folder_has_no_presigned_urls(idle: httpx.Client) -> None:
 
 def test_without_storage_nothing_is_queued(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "storage").rmdir()
-    with gateway_of(settings) as url, httpx.Client(base_url=url, trust_env=False) as http, OcrQueue(settings) as queue:
+    with (
+        gateway_of(settings) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+        OcrQueue(settings) as queue,
+    ):
         problem_of(http.post("/v1/jobs", params=NULL, content=SIGN, headers=JPEG), 503, "storage.unavailable")
         assert queue.jobs().jobs == ()
