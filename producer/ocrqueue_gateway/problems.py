@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
+from starlette.types import Scope
 
 from ocrqueue.errors import (
     ErrorInfo,
@@ -49,6 +50,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "job.not_failed": 409,
         "job.not_finished": 409,
         "job.unknown": 404,
+        "job.wait_timeout": 503,
         "job.deletion_pending": 503,
         "key.attempts_exceeded": 429,
         "key.expired": 401,
@@ -88,6 +90,7 @@ _UNREAD: Final = frozenset({"request.headers_too_large", "request.media_type", "
 """After which a body is left that nobody reads: the connection is closed with it."""
 _RETRY_AFTER_S: Final = 5
 """Where nothing better is known."""
+_OF_CONTENT: Final = frozenset({"content-length", "content-type"})
 
 
 class Problem(BaseModel):
@@ -159,6 +162,38 @@ def problem_response(
     )
 
 
+ErrorForm = Callable[[ErrorInfo, int, Mapping[str, str]], Response]
+"""A response that tells of an error, by its HTTP status and with these headers."""
+
+
+def answer_errors(app: FastAPI, speaks: Callable[[Scope], bool], form: ErrorForm) -> None:
+    """Requests of which `speaks` is true hear of errors in a form of their own, whoever raises them."""
+    _forms_of(app).append((speaks, form))
+
+
+def error_response(
+    scope: Scope,
+    info: ErrorInfo,
+    settings: GatewaySettings,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem, or what the request's own protocol has in its place."""
+    made = problem_response(info, settings, status, headers)
+    for speaks, form in _forms_of(scope["app"]):
+        if speaks(scope):
+            more = {name: value for name, value in made.headers.items() if name not in _OF_CONTENT}
+            return form(info, made.status_code, more)
+    return made
+
+
+def _forms_of(app: FastAPI) -> list[tuple[Callable[[Scope], bool], ErrorForm]]:
+    if not hasattr(app.state, "error_forms"):
+        app.state.error_forms = []
+    forms: list[tuple[Callable[[Scope], bool], ErrorForm]] = app.state.error_forms
+    return forms
+
+
 def _challenge(info: ErrorInfo) -> str:
     """As RFC 6750 has it: an error only of a key that came."""
     return 'Bearer realm="ocrqueue"' + ("" if info.code == "key.missing" else ', error="invalid_token"')
@@ -190,18 +225,18 @@ def add_problem_handlers(app: FastAPI, settings: GatewaySettings) -> None:
     """Whatever a route raises is answered as a problem."""
 
     @app.exception_handler(OcrQueueError)
-    async def of_ocrqueue(_: Request, error: OcrQueueError) -> Response:
-        return problem_response(error.info, settings)
+    async def of_ocrqueue(request: Request, error: OcrQueueError) -> Response:
+        return error_response(request.scope, error.info, settings)
 
     @app.exception_handler(JobHasNoResult)
-    async def of_a_failed_job(_: Request, error: JobHasNoResult) -> Response:
-        return problem_response(error.info, settings, HTTPStatus.UNPROCESSABLE_ENTITY)
+    async def of_a_failed_job(request: Request, error: JobHasNoResult) -> Response:
+        return error_response(request.scope, error.info, settings, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @app.exception_handler(RequestValidationError)
-    async def of_validation(_: Request, error: RequestValidationError) -> Response:
+    async def of_validation(request: Request, error: RequestValidationError) -> Response:
         # without the values, which may be secret or huge
         complaints = [f"{'.'.join(map(str, each['loc']))[:80]}: {each['msg']}" for each in error.errors()[:3]]
-        return problem_response(RequestInvalid("; ".join(complaints) + ".").info, settings)
+        return error_response(request.scope, RequestInvalid("; ".join(complaints) + ".").info, settings)
 
     @app.exception_handler(HTTPException)
     async def of_starlette(request: Request, error: HTTPException) -> Response:
@@ -209,18 +244,18 @@ def add_problem_handlers(app: FastAPI, settings: GatewaySettings) -> None:
         headers = error.headers
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
             headers = {"allow": ", ".join(methods)}
-        return problem_response(made.info, settings, error.status_code, headers)
+        return error_response(request.scope, made.info, settings, error.status_code, headers)
 
     @app.exception_handler(Exception)
     async def of_middleware(request: Request, error: Exception) -> Response:
         # what a route raises ends in `hardening.unforeseen`
-        return unforeseen(request.method, request.url.path, error, settings)
+        return unforeseen(request.scope, error, settings)
 
 
-def unforeseen(method: str, path: str, error: Exception, settings: GatewaySettings) -> Response:
+def unforeseen(scope: Scope, error: Exception, settings: GatewaySettings) -> Response:
     """Told to the log; the caller learns no more than that it was."""
-    _LOG.error("%s %s", method[:20], path[:200], exc_info=error)
-    return problem_response(error_info(error), settings, HTTPStatus.INTERNAL_SERVER_ERROR)
+    _LOG.error("%s %s", scope["method"][:20], scope["path"][:200], exc_info=error)
+    return error_response(scope, error_info(error), settings, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _methods(request: Request) -> list[str]:

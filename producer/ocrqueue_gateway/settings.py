@@ -88,6 +88,19 @@ class GatewaySettings(BaseSettings):
         default=False, description="Confirm subscriptions of these topics; else they are named in the log only."
     )
 
+    # Clients of the clouds
+    cloud_rules: Path | None = Field(
+        default=None,
+        description="File of the rules for clients of Google Cloud Vision, Azure and AWS Textract, in TOML: engines, "
+        "buckets, topics.",
+    )
+    cloud_wait_s: float = Field(
+        default=50.0,
+        ge=0,
+        description="Longest wait of a call that is answered with what was read; after that the client is told to ask "
+        "again, and then finds the same job.",
+    )
+
     # What it answers
     presigned_results: bool = Field(
         default=False,
@@ -105,8 +118,9 @@ class GatewaySettings(BaseSettings):
 
     @property
     def largest_body_bytes(self) -> int:
-        """Of any route; beside a file a form has some fields."""
-        return max(self.max_body_bytes + _FORM_BYTES, self.max_batch_bytes, self.max_json_bytes)
+        """Of any route; beside a file a form has some fields, and in JSON it is a third larger."""
+        in_base64 = -(-self.max_body_bytes // 3) * 4
+        return max(self.max_body_bytes + _FORM_BYTES, in_base64 + self.max_json_bytes, self.max_batch_bytes)
 
     @model_validator(mode="after")
     def _tls_is_there(self) -> Self:

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocrqueue.errors import OcrQueueError, RequestHeadersTooLarge, RequestInvalid, RequestTooLarge, RequestTooSlow
-from ocrqueue_gateway.problems import problem_response
+from ocrqueue_gateway.problems import error_response
 from ocrqueue_gateway.settings import GatewaySettings
 
 
@@ -35,12 +35,12 @@ class BodyLimits:
             refusal = too_large(most)
         if refusal is not None:
             # without a look at the body: the connection is closed with it unread
-            await problem_response(refusal.info, self.settings)(scope, receive, send)
+            await error_response(scope, refusal.info, self.settings)(scope, receive, send)
             return
         if "content-length" in headers and "transfer-encoding" in headers:
             # RFC 9112, 6.3: a proxy may have taken it for other requests than we do
             refused = RequestInvalid("The request has both Content-Length and Transfer-Encoding.").info
-            await problem_response(refused, self.settings, 400, {"connection": "close"})(scope, receive, send)
+            await error_response(scope, refused, self.settings, 400, {"connection": "close"})(scope, receive, send)
             return
         await self.app(scope, _Body(receive, self.settings, most).receive, send)
 

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ocrqueue.errors import RequestHostNotAllowed
-from ocrqueue_gateway.problems import problem_response
+from ocrqueue_gateway.problems import error_response
 from ocrqueue_gateway.settings import GatewaySettings
 
 
@@ -23,7 +23,7 @@ class HostCheck:
         if scope["type"] == "http" and scope["path"] not in ("/healthz", "/readyz", "/metrics"):
             host = host_of(Headers(scope=scope).get("host", ""))
             if not is_allowed(host, self.settings.allowed_hosts):
-                await problem_response(RequestHostNotAllowed().info, self.settings)(scope, receive, send)
+                await error_response(scope, RequestHostNotAllowed().info, self.settings)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -35,4 +35,4 @@ class Unforeseen:
             # who has got a part of an answer is to see that there is no more
             if has_begun or scope["type"] != "http":
                 raise
-            await unforeseen(scope["method"], scope["path"], error, self.settings)(scope, receive, send)
+            await unforeseen(scope, error, self.settings)(scope, receive, send)

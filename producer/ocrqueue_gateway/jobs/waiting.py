@@ -4,11 +4,12 @@ is told to end."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
 from ocrqueue.core import JobStatus
 from ocrqueue.errors import JobUnknown, JobWaitTimeout
 
@@ -18,17 +19,31 @@ async def wait_for_end(request: Request, status: JobStatus, seconds: float) -> J
     if status.finished or seconds <= 0:
         return status
     queue: AsyncOcrQueue = request.app.state.queue
-    waiting = asyncio.ensure_future(queue.job(status.id).wait(seconds))
+    ends = await wait_for_ends(request, [queue.job(status.id)], seconds)
+    return ends.get(status.id) or await queue.status(status.id)
+
+
+async def wait_for_ends(request: Request, jobs: Sequence[AsyncSubmittedJob], seconds: float) -> Mapping[str, JobStatus]:
+    """The same of several: those that have ended, by id."""
+    ends: dict[str, JobStatus] = {}
+    waiting = asyncio.ensure_future(_gather(request.app.state.queue, jobs, seconds, ends))
     others = [asyncio.ensure_future(each) for each in (_gone(request), request.app.state.ending.wait())]
     try:
         await asyncio.wait([waiting, *others], return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
-            return waiting.result()
+            waiting.result()
     except (JobWaitTimeout, JobUnknown):  # what it is, or why it is unknown, is asked anew
         pass
     finally:
         await _end(waiting, *others)
-    return await queue.status(status.id)
+    return ends
+
+
+async def _gather(
+    queue: AsyncOcrQueue, jobs: Sequence[AsyncSubmittedJob], seconds: float, ends: dict[str, JobStatus]
+) -> None:
+    async for job, status in queue.watch(jobs, seconds):
+        ends[job.id] = status
 
 
 async def _gone(request: Request) -> None:
