@@ -1,0 +1,484 @@
+"""AWS Textract's own client for Python, unmodified, against the gateway; only its address and credentials are ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore import UNSIGNED
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from ocrqueue import OcrQueue
+from ocrqueue.core.api_keys import NewApiKey
+from ocrqueue.settings import Settings
+from ocrqueue.storage.s3_client import s3_client
+from ocrqueue_gateway.access.failures import ALLOWED
+from tests.integration.conftest import Installation
+from tests.support.documentation import ROOT
+from tests.support.gateways import gateway_of
+from tests.support.pictures import png, text_picture
+from tests.support.processes import wait_until
+from tests.support.textract import complaints
+
+pytest_plugins = ["tests.support.server_fixtures"]
+
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:ocr-done"
+ROLE = "arn:aws:iam::123456789012:role/textract"
+WEBHOOK = "https://app.example.org/ocr-done"
+SECRET = "the-gateways-own-secret-of-32-letters"
+RULES = """
+[[rule]]
+protocol = "textract"
+engine = "tesseract"
+
+[[bucket]]
+name = "s3://scans/"
+place = "s3://{bucket}/scans/"
+
+[[topic]]
+arn = "{topic}"
+webhook = "{webhook}"
+"""
+OTHER_OPERATIONS = {
+    "analyze_document": {"Document": {"Bytes": b"x"}, "FeatureTypes": ["TABLES"]},
+    "analyze_expense": {"Document": {"Bytes": b"x"}},
+    "get_document_analysis": {"JobId": "x"},
+    "list_adapters": {},
+}
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One that others reach, so that every request needs a key."""
+
+    url: str
+    queue: OcrQueue
+    settings: Settings
+    bucket: str
+
+    def key(self, tenant: str, **asked: Any) -> NewApiKey:
+        return self.queue.api_keys.create(tenant=tenant, **asked)
+
+    def client(self, key: NewApiKey, attempts: int = 1, **more: Any) -> Any:
+        """Of boto3; its types name no address."""
+        return boto3.client(
+            "textract",
+            region_name="eu-central-1",
+            endpoint_url=self.url,
+            aws_access_key_id=key.key.id,
+            aws_secret_access_key=key.signing_secret,
+            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **more),
+        )
+
+    def put(self, name: str, content: bytes) -> None:
+        """Into what clients call the bucket `scans`."""
+        s3_client(self.settings).put_object(Bucket=self.bucket, Key=f"scans/{name}", Body=content)
+
+
+@pytest.fixture(scope="module")
+def gateway_for_keys(
+    installation: Installation, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    rules = tmp_path_factory.mktemp("rules") / "clouds.toml"
+    rules.write_text(RULES.format(bucket=s3_bucket, topic=TOPIC, webhook=WEBHOOK))
+    settings = Settings.model_validate({**installation.settings.model_dump(), "gateway_secret": SECRET})
+    with (
+        OcrQueue(settings) as queue,
+        gateway_of(settings, host="0.0.0.0", cloud_rules=rules, cloud_wait_s=60) as url,
+    ):
+        yield Gateway(url, queue, settings, s3_bucket)
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"aws-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def textract(gateway_for_keys: Gateway, tenant: str) -> Any:
+    return gateway_for_keys.client(gateway_for_keys.key(tenant))
+
+
+def sample(name: str) -> bytes:
+    return (ROOT / "samples" / name).read_bytes()
+
+
+def words(answer: dict[str, Any]) -> list[str]:
+    return [block["Text"] for block in answer["Blocks"] if block["BlockType"] == "WORD"]
+
+
+def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(error.value.response["Error"]["Code"])
+
+
+def checked(answer: dict[str, Any], operation: str) -> dict[str, Any]:
+    """An answer that the service model has nothing against."""
+    told = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+    assert complaints(told, operation) == ""
+    return answer
+
+
+def ended(client: Any, job_id: str, **more: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+
+    def has_ended() -> bool:
+        answer.update(client.get_document_text_detection(JobId=job_id, **more))
+        return answer["JobStatus"] != "IN_PROGRESS"
+
+    wait_until(has_ended, 100, "the job ends")
+    return checked(answer, "GetDocumentTextDetection")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_bytes_are_read_as_the_native_interface_reads_them(
+    gateway_for_keys: Gateway, textract: Any, installation: Installation
+) -> None:
+    answer = checked(textract.detect_document_text(Document={"Bytes": sample("receipt.jpg")}), "DetectDocumentText")
+    document = installation.queue.submit(sample("receipt.jpg"), engine="tesseract").result(timeout=100)
+    page = document.pages[0]
+    assert answer["DocumentMetadata"] == {"Pages": 1}
+    assert answer["DetectDocumentTextModelVersion"].startswith("tesseract ")
+    assert words(answer) == [word.text for word in document.words()]
+    lines = [block for block in answer["Blocks"] if block["BlockType"] == "LINE"]
+    assert [line["Text"] for line in lines] == [line.text for line in page.lines()]
+    for block, word in zip(
+        [block for block in answer["Blocks"] if block["BlockType"] == "WORD"], document.words(), strict=True
+    ):
+        box = block["Geometry"]["BoundingBox"]
+        assert box["Left"] * page.width == pytest.approx(word.bbox[0], abs=0.1)
+        assert (box["Top"] + box["Height"]) * page.height == pytest.approx(word.bbox[3], abs=0.1)
+        assert word.confidence is not None
+        assert block["Confidence"] == pytest.approx(100 * word.confidence, abs=0.01)
+    metadata = answer["ResponseMetadata"]
+    assert metadata["HTTPHeaders"]["content-type"] == "application/x-amz-json-1.1"
+    assert metadata["RequestId"] == metadata["HTTPHeaders"]["x-request-id"]
+
+
+def test_an_object_of_a_bucket_that_a_rule_names_is_read(gateway_for_keys: Gateway, textract: Any) -> None:
+    gateway_for_keys.put("in box/sign é.jpg", sample("street-sign.jpg"))
+    named = {"S3Object": {"Bucket": "scans", "Name": "in box/sign é.jpg"}}
+    by_name = checked(textract.detect_document_text(Document=named), "DetectDocumentText")
+    sent = textract.detect_document_text(Document={"Bytes": sample("street-sign.jpg")})
+    assert words(by_name) == words(sent) != []
+
+
+def test_a_document_is_read_later_and_comes_by_so_many_blocks(gateway_for_keys: Gateway, textract: Any) -> None:
+    gateway_for_keys.put("letter.pdf", sample("letter.pdf"))
+    location = {"S3Object": {"Bucket": "scans", "Name": "letter.pdf"}}
+    started = textract.start_document_text_detection(DocumentLocation=location, JobTag="case-7")
+    job_id = started["JobId"]
+    whole = ended(textract, job_id)
+    assert (whole["JobStatus"], whole["DocumentMetadata"]) == ("SUCCEEDED", {"Pages": 2})
+    assert "NextToken" not in whole
+    assert {block["Page"] for block in whole["Blocks"]} == {1, 2}
+    assert gateway_for_keys.queue.job(job_id).status().tag == "case-7"
+    found, token = [], {}
+    while True:
+        some = checked(
+            textract.get_document_text_detection(JobId=job_id, MaxResults=100, **token), "GetDocumentTextDetection"
+        )
+        found += some["Blocks"]
+        if "NextToken" not in some:
+            break
+        assert len(some["Blocks"]) == 100
+        token = {"NextToken": some["NextToken"]}
+    assert found == whole["Blocks"]
+    by_id = {block["Id"]: block for block in found}
+    for block in found:
+        for relationship in block.get("Relationships", []):
+            kinds = {by_id[each]["BlockType"] for each in relationship["Ids"]}
+            assert kinds == {"LINE" if block["BlockType"] == "PAGE" else "WORD"}
+
+
+def test_more_than_a_thousand_blocks_come_by_a_thousand(gateway_for_keys: Gateway, textract: Any, tenant: str) -> None:
+    from PIL import Image
+
+    white = png(Image.new("L", (40, 30), "white"))
+    job = gateway_for_keys.queue.submit(white, engine="null", options={"words": 1000}, tenant=tenant, crops="none")
+    first = ended(textract, job.id, MaxResults=5000)
+    assert len(first["Blocks"]) == 1000
+    rest = textract.get_document_text_detection(JobId=job.id, NextToken=first["NextToken"])
+    assert "NextToken" not in rest
+    assert len(words(first)) + len(words(rest)) == 1000
+
+
+def test_the_same_token_is_the_same_job(gateway_for_keys: Gateway, textract: Any, tenant: str) -> None:
+    gateway_for_keys.put("sign.jpg", sample("street-sign.jpg"))
+    gateway_for_keys.put("other.jpg", sample("street-sign.jpg"))
+    asked = {"DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}, "ClientRequestToken": "once_1"}
+    first, second = (textract.start_document_text_detection(**asked)["JobId"] for _ in range(2))
+    assert first == second
+    with pytest.raises(textract.exceptions.IdempotentParameterMismatchException):
+        textract.start_document_text_detection(
+            **{**asked, "DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "other.jpg"}}}
+        )
+    another = gateway_for_keys.client(gateway_for_keys.key(f"{tenant}-b"))
+    assert another.start_document_text_detection(**asked)["JobId"] != first
+    without = {"DocumentLocation": asked["DocumentLocation"]}
+    third, fourth = (textract.start_document_text_detection(**without)["JobId"] for _ in range(2))
+    assert len({first, third, fourth}) == 3
+
+
+def test_a_topic_is_the_webhook_that_a_rule_names(gateway_for_keys: Gateway, textract: Any) -> None:
+    gateway_for_keys.put("sign.jpg", sample("street-sign.jpg"))
+    asked = {"DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}}
+    job_id = textract.start_document_text_detection(
+        **asked, NotificationChannel={"SNSTopicArn": TOPIC, "RoleArn": ROLE}
+    )["JobId"]
+    registry = gateway_for_keys.queue.registry
+    job = json.loads(registry.client.hget(registry.keys.record(job_id), "job"))
+    assert job["webhook"] == WEBHOOK
+    with pytest.raises(textract.exceptions.InvalidParameterException, match="No rule says which webhook"):
+        textract.start_document_text_detection(
+            **asked, NotificationChannel={"SNSTopicArn": f"{TOPIC}-other", "RoleArn": ROLE}
+        )
+
+
+# --- what is refused, by Textract's names -----------------------------------------------------------------------------
+
+
+def test_errors_are_the_clients_own(gateway_for_keys: Gateway, textract: Any) -> None:
+    known = textract.exceptions
+    with pytest.raises(known.UnsupportedDocumentException, match=r"\(image.not_recognised\)"):
+        textract.detect_document_text(Document={"Bytes": b"no image at all"})
+    with pytest.raises(known.BadDocumentException):
+        textract.detect_document_text(Document={"Bytes": sample("street-sign.jpg")[:4000]})
+    with pytest.raises(known.DocumentTooLargeException):
+        textract.detect_document_text(Document={"Bytes": bytes(10 * 1024 * 1024 + 1)})
+    with pytest.raises(known.InvalidParameterException, match="either Bytes or an S3Object"):
+        textract.detect_document_text(Document={})
+    both = {"Bytes": b"x", "S3Object": {"Bucket": "scans", "Name": "x"}}
+    with pytest.raises(known.InvalidParameterException, match="either Bytes or an S3Object"):
+        textract.detect_document_text(Document=both)
+    for bucket, name in (("scans", "not-there.png"), ("elsewhere", "sign.jpg"), (gateway_for_keys.bucket, "x")):
+        with pytest.raises(known.InvalidS3ObjectException):
+            textract.detect_document_text(Document={"S3Object": {"Bucket": bucket, "Name": name}})
+    location = {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}
+    with pytest.raises(known.InvalidKMSKeyException):
+        textract.start_document_text_detection(DocumentLocation=location, KMSKeyId="alias/key")
+    up = {"S3Object": {"Bucket": "scans", "Name": "../sign.jpg"}}
+    with pytest.raises(known.InvalidS3ObjectException):
+        textract.start_document_text_detection(DocumentLocation=up)
+    for unknown in ("01a2042b-0000-7000-8000-000000000000", "-_-"):
+        with pytest.raises(known.InvalidJobIdException):
+            textract.get_document_text_detection(JobId=unknown)
+
+
+def test_a_job_that_fails_says_why(gateway_for_keys: Gateway, textract: Any) -> None:
+    gateway_for_keys.put("broken.png", b"\x89PNG\r\n\x1a\n broken")
+    location = {"S3Object": {"Bucket": "scans", "Name": "broken.png"}}
+    answer = ended(textract, textract.start_document_text_detection(DocumentLocation=location)["JobId"])
+    assert answer["JobStatus"] == "FAILED"
+    assert "(image." in answer["StatusMessage"]
+
+
+@pytest.mark.parametrize("name", OTHER_OPERATIONS)
+def test_other_operations_are_refused_as_aws_refuses_what_it_has_not(textract: Any, name: str) -> None:
+    with pytest.raises(ClientError, match="There is no operation Textract") as refused:
+        getattr(textract, name)(**OTHER_OPERATIONS[name])
+    assert code_of(refused) == "UnknownOperationException"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+# --- who may ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_anothers_is_as_if_it_had_never_been(gateway_for_keys: Gateway, textract: Any, tenant: str) -> None:
+    gateway_for_keys.put("sign.jpg", sample("street-sign.jpg"))
+    location = {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}
+    job_id = textract.start_document_text_detection(DocumentLocation=location)["JobId"]
+    token = ended(textract, job_id, MaxResults=1)["NextToken"]
+    other = gateway_for_keys.client(gateway_for_keys.key(f"{tenant}-b"))
+    with pytest.raises(other.exceptions.InvalidJobIdException) as refused:
+        other.get_document_text_detection(JobId=job_id)
+    with pytest.raises(other.exceptions.InvalidJobIdException) as unknown:
+        other.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+    told = [
+        error.value.response["Error"]["Message"].replace(each, "ID")
+        for error, each in ((refused, job_id), (unknown, "01a2042b-0000-7000-8000-000000000000"))
+    ]
+    assert told[0] == told[1]
+    own = other.start_document_text_detection(DocumentLocation=location)["JobId"]
+    with pytest.raises(other.exceptions.InvalidParameterException, match="NextToken"):
+        other.get_document_text_detection(JobId=own, NextToken=token)
+
+
+def test_a_key_permits_its_scopes_and_engines_only(gateway_for_keys: Gateway, tenant: str) -> None:
+    document = {"Bytes": sample("street-sign.jpg")}
+    for asked in ({"scopes": ["read"]}, {"engines": ["rapid"]}):
+        client = gateway_for_keys.client(gateway_for_keys.key(tenant, **asked))
+        with pytest.raises(client.exceptions.AccessDeniedException):
+            client.detect_document_text(Document=document)
+    writing = gateway_for_keys.client(gateway_for_keys.key(tenant, scopes=["submit"]))
+    with pytest.raises(writing.exceptions.AccessDeniedException):
+        writing.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+
+
+def test_wrong_credentials_are_refused_as_aws_refuses_them(gateway_for_keys: Gateway, tenant: str) -> None:
+    made = gateway_for_keys.key(tenant)
+    expired = gateway_for_keys.key(tenant, expires_in_s=1)
+    revoked = gateway_for_keys.key(tenant)
+    gateway_for_keys.queue.api_keys.revoke(revoked.key.id)
+
+    def refused(key_id: str, secret: str | None, token: str | None = None, **config: Any) -> str:
+        client = boto3.client(
+            "textract",
+            region_name="eu-central-1",
+            endpoint_url=gateway_for_keys.url,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+        with pytest.raises(ClientError) as error:
+            client.get_document_text_detection(JobId="x")
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        return code_of(error)
+
+    assert made.signing_secret is not None
+    assert refused(made.key.id, f"{made.signing_secret[:-1]}-") == "InvalidSignatureException"
+    assert refused(made.key.id, made.text) == "InvalidSignatureException"
+    assert refused("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI") == "InvalidSignatureException"
+    assert refused(revoked.key.id, revoked.signing_secret) == "UnrecognizedClientException"
+    assert refused(made.key.id, made.signing_secret, "a-session-token") == "UnrecognizedClientException"
+    assert refused(made.key.id, made.signing_secret, signature_version=UNSIGNED) == (
+        "MissingAuthenticationTokenException"
+    )
+    client, keys = gateway_for_keys.queue.registry.client, gateway_for_keys.queue.registry.keys
+    wait_until(lambda: client.time()[0] > expired.key.created_at.timestamp() + 2, 60, "the key has expired")
+    assert client.hexists(keys.api_keys(), expired.key.id)
+    assert refused(expired.key.id, expired.signing_secret) == "ExpiredTokenException"
+
+
+def signed(gateway: Gateway, key: NewApiKey, body: bytes, target: str = "Textract.GetDocumentTextDetection") -> Any:
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+    request = AWSRequest(method="POST", url=f"{gateway.url}/", data=body, headers=headers)
+    assert key.signing_secret is not None
+    SigV4Auth(Credentials(key.key.id, key.signing_secret), "textract", "eu-central-1").add_auth(request)
+    return dict(request.headers.items())
+
+
+def test_what_was_signed_can_be_sent_again_and_nothing_else(gateway_for_keys: Gateway, tenant: str) -> None:
+    body = b'{"JobId": "01a2042b-0000-7000-8000-000000000000"}'
+    headers = signed(gateway_for_keys, gateway_for_keys.key(tenant), body)
+    with httpx.Client(base_url=gateway_for_keys.url, timeout=60, trust_env=False) as http:
+
+        def named(content: bytes = body, path: str = "/", **changed: str) -> str:
+            told = {**headers, **{name.replace("_", "-"): value for name, value in changed.items()}}
+            answer = http.post(path, content=content, headers=told)
+            assert answer.headers["x-amzn-errortype"] == answer.json()["__type"]
+            return str(answer.json()["__type"])
+
+        assert named() == "InvalidJobIdException"
+        assert named() == "InvalidJobIdException", "within five minutes the same is right again, as at AWS"
+        assert named(body.replace(b"7000", b"7001")) == "InvalidSignatureException"
+        assert named(b'{"JobId": ') == "InvalidSignatureException", "who has not signed it is not told more"
+        assert named(X_Amz_Target="Textract.DetectDocumentText") == "InvalidSignatureException"
+        assert named(Host="elsewhere.example.org") == "InvalidSignatureException"
+        assert named(path="/?a=b") == "InvalidSignatureException"
+        assert named(X_Amz_Content_SHA256=hashlib.sha256(body).hexdigest()) == "UnrecognizedClientException"
+        assert named(X_Amz_Date="20200203T101530Z") == "UnrecognizedClientException"
+        assert named(Content_Type="text/plain") == "InvalidParameterException"
+        headers = signed(gateway_for_keys, gateway_for_keys.key(tenant), b"no JSON")
+        assert named(b"no JSON") == "InvalidParameterException"
+
+
+def test_wrong_signatures_count_as_wrong_keys_do_and_cost_their_owner_nothing(
+    installation: Installation, gateway_for_keys: Gateway, tenant: str
+) -> None:
+    # a gateway of its own, whose memory of addresses is its own too
+    with gateway_of(gateway_for_keys.settings, host="0.0.0.0") as url:
+        apart = Gateway(url, gateway_for_keys.queue, gateway_for_keys.settings, gateway_for_keys.bucket)
+        good, late = apart.key(tenant), apart.key(tenant)
+        body = b'{"JobId": "01a2042b-0000-7000-8000-000000000000"}'
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
+
+            def named(key: NewApiKey, content: bytes = body) -> str:
+                return str(http.post("/", content=content, headers=signed(apart, key, body)).json()["__type"])
+
+            assert named(good) == "InvalidJobIdException"
+            found = [named(late, body + b" ") for _ in range(ALLOWED + 5)]
+            assert found[:ALLOWED] == ["InvalidSignatureException"] * ALLOWED
+            assert "ThrottlingException" in found[ALLOWED:]
+            assert named(good, body + b" ") == "InvalidSignatureException"
+            assert named(good) == "InvalidJobIdException"
+
+
+def test_a_gateway_without_a_secret_says_so(
+    gateway: str, installation: Installation, gateway_for_keys: Gateway
+) -> None:
+    unset = Gateway(gateway, installation.queue, installation.settings, "")
+    client = unset.client(gateway_for_keys.key("any"))
+    with pytest.raises(ClientError, match="OCRQUEUE_GATEWAY_SECRET is not set") as refused:
+        client.get_document_text_detection(JobId="x")
+    assert code_of(refused) == "UnrecognizedClientException"
+
+
+def test_on_ones_own_machine_nobody_needs_to_sign(gateway: str) -> None:
+    client = boto3.client(
+        "textract",
+        region_name="eu-central-1",
+        endpoint_url=gateway,
+        config=Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}),
+    )
+    document = {"Bytes": png(text_picture("Hello 42"))}
+    assert words(checked(client.detect_document_text(Document=document), "DetectDocumentText")) == ["Hello", "42"]
+
+
+# --- a long queue -----------------------------------------------------------------------------------------------------
+
+
+def test_the_client_tries_again_until_it_may(gateway_for_keys: Gateway, tenant: str) -> None:
+    client = gateway_for_keys.client(gateway_for_keys.key(tenant, rate="1/s"), attempts=20)
+    tried = 0
+    for _ in range(4):
+        with pytest.raises(client.exceptions.InvalidJobIdException) as refused:
+            client.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+        tried += refused.value.response["ResponseMetadata"]["RetryAttempts"]
+    assert tried >= 1
+    impatient = gateway_for_keys.client(gateway_for_keys.key(tenant, rate="1/h"))
+    with pytest.raises(impatient.exceptions.InvalidJobIdException):
+        impatient.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+    with pytest.raises(impatient.exceptions.ProvisionedThroughputExceededException, match=r"key\.rate_exceeded"):
+        impatient.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+
+
+def test_where_the_queue_is_long_the_client_asks_again_and_finds_its_job(
+    gateway_for_keys: Gateway, tenant: str
+) -> None:
+    queue = gateway_for_keys.queue
+    queue.pause(tenant=tenant, reason="of a test")
+    with gateway_of(gateway_for_keys.settings, host="0.0.0.0", cloud_wait_s=0.2) as url:
+        hasty = Gateway(url, queue, gateway_for_keys.settings, gateway_for_keys.bucket)
+        key = hasty.key(tenant)
+        document = {"Bytes": png(text_picture("Patience 7"))}
+        once = hasty.client(key)
+        with pytest.raises(once.exceptions.ThrottlingException, match="Send the same request again") as refused:
+            once.detect_document_text(Document=document)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+        assert int(refused.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"]) >= 1
+        answers: list[dict[str, Any]] = []
+        many = hasty.client(key, attempts=200)
+        asking = threading.Thread(target=lambda: answers.append(many.detect_document_text(Document=document)))
+        asking.start()
+        try:
+            wait_until(lambda: len(list(queue.jobs(tenant=tenant).jobs)) == 1, 60, "its job waits")
+        finally:
+            queue.resume(tenant=tenant)
+            asking.join(100)
+    assert words(answers[0]) == ["Patience", "7"]
+    assert len(queue.jobs(tenant=tenant).jobs) == 1, "all tries were one job"
