@@ -1079,6 +1079,28 @@ class IdempotencyMismatch(OcrQueueError):
     remedy = "Use a key of its own for each job."
 
 
+class RequestUnsupported(OcrQueueError):
+    """The service that the client was written for does this, and this system does not."""
+
+    code = "request.unsupported"
+    remedy = "Leave it out of the request; docs/clouds.md lists what there is."
+
+
+class ProtocolExtraMissing(OcrQueueError):
+    """A package is not installed that the gateway needs to speak this protocol."""
+
+    code = "request.extra_missing"
+    remedy = "Install it where the gateway runs: pip install 'ocrqueue-gateway[google]'."
+
+
+class RequestsFull(OcrQueueError):
+    """The gateway takes in as many images as it has room for."""
+
+    code = "request.no_room"
+    retryable = True
+    remedy = "Ask again in some seconds, or run more replicas of the gateway."
+
+
 class UploadUnsupported(OcrQueueError):
     """The storage of this installation takes no presigned uploads."""
 

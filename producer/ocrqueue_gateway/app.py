@@ -13,10 +13,9 @@ from ocrqueue_gateway.batches.routes import router as batches
 from ocrqueue_gateway.bucket_events.routes import router as bucket_events
 from ocrqueue_gateway.bucket_events.rules import load_rules
 from ocrqueue_gateway.bucket_events.sns import Topics
-from ocrqueue_gateway.clouds.mounting import mount, prepare_clouds
-from ocrqueue_gateway.clouds.textract.errors import error_response as textract_error
-from ocrqueue_gateway.clouds.textract.routes import router as textract
-from ocrqueue_gateway.clouds.textract.routes import speaks_textract
+from ocrqueue_gateway.clouds.google_vision.routes import add_google_vision
+from ocrqueue_gateway.clouds.mounting import prepare_clouds
+from ocrqueue_gateway.clouds.textract.routes import add_textract
 from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.hardening.limits import harden
 from ocrqueue_gateway.jobs.routes import router as jobs
@@ -66,7 +65,8 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(batches, prefix=PREFIX)
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
-    mount(app, textract, speaks_textract, textract_error)
+    add_google_vision(app)
+    add_textract(app)
     add_probes(app, PREFIX)
     describe(app)
     return app

@@ -9,10 +9,28 @@ from fastapi import FastAPI
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.settings import Settings
+from ocrqueue_gateway.clouds.background import working_in_background
 from ocrqueue_gateway.jobs.estimates import Estimates
 from ocrqueue_gateway.jobs.rendering import Renderer
 from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
 from ocrqueue_gateway.operating.readiness import Readiness
+from ocrqueue_gateway.settings import GatewaySettings
+
+
+@asynccontextmanager
+async def serving_grpc(app: FastAPI) -> AsyncIterator[None]:
+    """Where a port is set for it. Raises SettingsInvalid."""
+    settings: GatewaySettings = app.state.settings
+    if settings.grpc_port is None:
+        yield
+        return
+    from ocrqueue_gateway.clouds.google_vision.grpc_serving import serve_grpc, stop_grpc
+
+    server = await serve_grpc(app, settings)
+    try:
+        yield
+    finally:
+        await stop_grpc(server)
 
 
 def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -26,7 +44,7 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
             app.state.renderer = Renderer(queue.settings.image_max_pixels)
             app.state.readiness = Readiness(queue)
             try:
-                async with carrying_out_actions(app, queue):
+                async with carrying_out_actions(app, queue), working_in_background(app), serving_grpc(app):
                     yield
             finally:
                 await app.state.readiness.close()

@@ -64,15 +64,18 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "output.missing": 404,
         "page.not_found": 404,
         "queue.full": 503,
+        "request.extra_missing": 501,
         "request.headers_too_large": 431,
         "request.host": 400,
         "request.cut_off": 400,
         "request.in_progress": 409,
         "request.method_not_allowed": 405,
+        "request.no_room": 503,
         "request.not_found": 404,
         "request.too_large": 413,
         "request.too_slow": 408,
         "request.media_type": 415,
+        "request.unsupported": 501,
         "storage.credentials": 503,
         "storage.denied": 503,
         "storage.not_found": 410,
@@ -154,7 +157,7 @@ def problem_response(
     if info.code in _UNREAD:
         more["connection"] = "close"
     if problem.status in (429, 503):
-        more.setdefault("retry-after", str(_retry_after_s(info)))
+        more.setdefault("retry-after", str(retry_after_s(info)))
     if problem.status == HTTPStatus.UNAUTHORIZED:
         more.setdefault("www-authenticate", _challenge(info))
     return JSONResponse(
@@ -204,7 +207,8 @@ def _title(info: ErrorInfo) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0] if cls is not None else info.code
 
 
-def _retry_after_s(info: ErrorInfo) -> int:
+def retry_after_s(info: ErrorInfo) -> int:
+    """Of an error that passes: whole seconds after which to ask again."""
     told = info.details.get("retry_after_s")
     return max(1, math.ceil(told)) if isinstance(told, int | float) else _RETRY_AFTER_S
 

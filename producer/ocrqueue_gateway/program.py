@@ -20,16 +20,21 @@ from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 @click.command()
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0: any. [default: 8787]")
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on for gRPC, which Google's clients speak; 0: any. [default: none]",
+)
 @click.option("--next-port", is_flag=True, help="Where the port is taken, listen on the next one that is free.")
 @click.option(
     "--url-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the URL to this file once requests are answered.",
 )
-def main(host: str | None, port: int | None, next_port: bool, url_file: Path | None) -> None:
+def main(host: str | None, port: int | None, grpc_port: int | None, next_port: bool, url_file: Path | None) -> None:
     """Serve ocrqueue by HTTP."""
     try:
-        settings = load_gateway_settings(host=host, port=port)
+        settings = load_gateway_settings(host=host, port=port, grpc_port=grpc_port)
         app = create_app(settings)
     except OcrQueueError as error:
         click.echo(f"error: {error}", err=True)
@@ -43,6 +48,8 @@ def main(host: str | None, port: int | None, next_port: bool, url_file: Path | N
 
     def tell() -> None:
         click.echo(f"ocrqueue-gateway: {url}", err=True)
+        if settings.grpc_port is not None:
+            click.echo(f"ocrqueue-gateway: gRPC on port {app.state.grpc_port}", err=True)
         if url_file is not None:
             write_whole(url_file, f"{url}\n")
 

@@ -89,6 +89,17 @@ class GatewaySettings(BaseSettings):
     )
 
     # Clients of the clouds
+    grpc_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port to listen on for gRPC, which Google's clients speak; 0: any that is free. Empty: none.",
+    )
+    grpc_max_message_bytes: int = Field(
+        default=41_943_040,
+        ge=1024,
+        description="Largest message by gRPC: it is held in memory. Google's own limit is the default.",
+    )
     cloud_rules: Path | None = Field(
         default=None,
         description="File of the rules for clients of Google Cloud Vision, Azure and AWS Textract, in TOML: engines, "

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +16,9 @@ from starlette.types import Scope
 from ocrqueue.errors import RequestNotFound
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.json_files import JsonWithFiles
+from ocrqueue_gateway.clouds.mounting import mount
 from ocrqueue_gateway.clouds.textract.detection import Answer, begin_detection, detected, get, start
-from ocrqueue_gateway.clouds.textract.errors import MEDIA_TYPE
+from ocrqueue_gateway.clouds.textract.errors import MEDIA_TYPE, error_response
 from ocrqueue_gateway.clouds.textract.signed_body import signed_body
 
 router = APIRouter()
@@ -30,7 +31,12 @@ _OTHERS: Final[Mapping[str, Callable[[Request, Caller, JsonWithFiles], Awaitable
 )
 
 
-def speaks_textract(scope: Scope) -> bool:
+def add_textract(app: FastAPI) -> None:
+    """Its route, and its form of errors."""
+    mount(app, router, _speaks_textract, error_response)
+
+
+def _speaks_textract(scope: Scope) -> bool:
     """Of all that is posted to the root, and what goes elsewhere by mistake."""
     if scope["method"] == "POST" and scope["path"] == "/":
         return True
