@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core import JobStatus
-from ocrqueue.document import Document
 from ocrqueue.errors import RequestInvalid, SourceBucketNotAllowed
 from ocrqueue.submitting.image_input import HashedFile
 from ocrqueue_gateway.access.authentication import check_scope
@@ -20,16 +17,14 @@ from ocrqueue_gateway.clouds.json_files import JsonWithFiles
 from ocrqueue_gateway.clouds.reading import Reading, begin, finished, submit
 from ocrqueue_gateway.clouds.rules import CloudRules
 from ocrqueue_gateway.clouds.textract import requests
-from ocrqueue_gateway.clouds.textract.blocks import Block, blocks_of
-from ocrqueue_gateway.clouds.textract.errors import text_of
+from ocrqueue_gateway.clouds.textract.answers import Answer, answer_of, answer_with_all
+from ocrqueue_gateway.clouds.textract.output_files import output_of, store_later, stored
 from ocrqueue_gateway.clouds.textract.paging import Place, place_of, some_blocks, token_of
 from ocrqueue_gateway.hardening.body_limits import too_large
 from ocrqueue_gateway.jobs.idempotency import claimed, fingerprint_of
 
 LARGEST_BYTES: Final = 10 * 1024 * 1024
 """Of a document in a request, as Textract has it."""
-
-Answer = dict[str, Any]
 
 
 async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles) -> Reading:
@@ -54,7 +49,7 @@ async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles)
 async def detected(request: Request, reading: Reading) -> Answer:
     """All that was read. Raises as finished()."""
     document = await finished(request, reading)
-    return await asyncio.to_thread(_answer_with_all, document)
+    return await asyncio.to_thread(answer_with_all, document)
 
 
 async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer:
@@ -64,8 +59,7 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
     asked = requests.parsed(body.value, requests.StartDocumentTextDetection)
     if asked.kms_key is not None:
         raise RequestInvalid("There are no keys of KMS here: leave KMSKeyId out.", parameter="KMSKeyId")
-    if asked.output_config is not None:
-        raise RequestInvalid("Results are not stored in another bucket: leave OutputConfig out.")
+    output = None if asked.output_config is None else output_of(request, caller, asked.output_config)
     queue: AsyncOcrQueue = request.app.state.queue
     token = asked.client_request_token
     async with claimed(queue, caller.tenant, "textract", token) as claim:
@@ -82,6 +76,8 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
                 idempotency_key=None if token is None else f"textract {token}",
             )
             job_id = job.id
+            if output is not None:
+                await store_later(request, caller, job_id, output)
             claim.keep(fingerprint, job_id)
     return {"JobId": job_id}
 
@@ -93,17 +89,17 @@ async def get(request: Request, caller: Caller, body: JsonWithFiles) -> Answer:
     requests.check_job_id(asked.job_id)
     place = Place() if asked.next_token is None else place_of(asked.next_token, caller.tenant, asked.job_id)
     status = await owned(request, caller, asked.job_id)
-    if not status.finished:
-        return {"JobStatus": "IN_PROGRESS"}
     if status.state not in ("succeeded", "partial"):
-        return {"JobStatus": "FAILED", "StatusMessage": _why(status)}
+        return answer_of(status)
+    output = await stored(request, caller, asked.job_id)
+    if output is not None and output.state == "waits":
+        return {"JobStatus": "IN_PROGRESS"}
     document = await request.app.state.queue.document(status)
     most = min(asked.max_results, requests.MOST_RESULTS)
     blocks, following = await asyncio.to_thread(some_blocks, document, place, most)
-    state = "SUCCEEDED" if status.state == "succeeded" else "PARTIAL_SUCCESS"
-    answer: Answer = {"JobStatus": state, **_answer(document, blocks)}
-    if warnings := _warnings(document):
-        answer["Warnings"] = warnings
+    answer = answer_of(status, document, blocks)
+    if output is not None and output.error is not None:
+        answer.setdefault("Warnings", []).append({"ErrorCode": output.error.code})
     if following is not None:
         answer["NextToken"] = token_of(following, caller.tenant, asked.job_id)
     return answer
@@ -133,31 +129,3 @@ def _webhook(request: Request, caller: Caller, channel: requests.NotificationCha
             remedy="An operator adds the topic to OCRQUEUE_GATEWAY_CLOUD_RULES.",
         )
     return found
-
-
-def _answer_with_all(document: Document) -> Answer:
-    failed = document.failed_pages
-    pages = (document.page(number) for number in document.page_numbers if number not in failed)
-    return _answer(document, [block for page in pages for block in blocks_of(page, document.job_id)])
-
-
-def _answer(document: Document, blocks: Sequence[Block]) -> Answer:
-    return {
-        "DocumentMetadata": {"Pages": len(document.page_numbers)},
-        "Blocks": list(blocks),
-        "DetectDocumentTextModelVersion": f"{document.engine.name} {document.engine.version}",
-    }
-
-
-def _why(status: JobStatus) -> str:
-    return text_of(status.error) if status.error is not None else f"The job was {status.state}."
-
-
-def _warnings(document: Document) -> list[Answer]:
-    """A code of this system, and the pages that it is about, where it is about some."""
-    found: dict[str, list[int]] = {}
-    for number, error in document.failed_pages.items():
-        found.setdefault(error.code, []).append(number)
-    for warning in document.warnings:
-        found.setdefault(warning.code, []).extend([] if warning.page is None else [warning.page])
-    return [{"ErrorCode": code, **({"Pages": pages} if pages else {})} for code, pages in found.items()]

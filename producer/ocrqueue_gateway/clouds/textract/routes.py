@@ -17,7 +17,8 @@ from ocrqueue.errors import RequestNotFound
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.json_files import JsonWithFiles
 from ocrqueue_gateway.clouds.mounting import mount
-from ocrqueue_gateway.clouds.textract.detection import Answer, begin_detection, detected, get, start
+from ocrqueue_gateway.clouds.textract.answers import Answer
+from ocrqueue_gateway.clouds.textract.detection import begin_detection, detected, get, start
 from ocrqueue_gateway.clouds.textract.errors import MEDIA_TYPE, error_response
 from ocrqueue_gateway.clouds.textract.signed_body import signed_body
 
