@@ -13,6 +13,7 @@ from ocrqueue_gateway.batches.routes import router as batches
 from ocrqueue_gateway.bucket_events.routes import router as bucket_events
 from ocrqueue_gateway.bucket_events.rules import load_rules
 from ocrqueue_gateway.bucket_events.sns import Topics
+from ocrqueue_gateway.clouds.azure_read.routes import mount_azure_read
 from ocrqueue_gateway.clouds.google_vision.routes import add_google_vision
 from ocrqueue_gateway.clouds.mounting import prepare_clouds
 from ocrqueue_gateway.clouds.textract.routes import add_textract
@@ -58,6 +59,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     add_problem_handlers(app, settings)
     app.state.bucket_rules, app.state.sns_topics = load_rules(settings.bucket_rules), Topics(settings)
     prepare_clouds(app, settings)
+    mount_azure_read(app)
     app.include_router(jobs, prefix=PREFIX)
     app.include_router(usage, prefix=PREFIX)
     app.include_router(bucket_events, prefix=PREFIX)

@@ -11,7 +11,7 @@ from ocrqueue.document.formats.sanitise import inline_text
 
 _PAGE_BREAK: Final = "\n---\n\n"
 
-_MARKUP: Final = re.compile(r"[\\`*_\[\]<>&~|$]")
+_MARKUP: Final = frozenset("\\`*_[]<>&~|$")
 """Marks wherever they stand, those of GitHub's tables, strikethrough and formulas among them."""
 _AT_START: Final = re.compile(r"([#+=:-])|(\d+)([.)])")
 
@@ -34,10 +34,12 @@ def _paragraph(paragraph: Paragraph) -> str:
 
 
 def _line(text: str) -> str:
-    return _AT_START.sub(_escaped_start, _MARKUP.sub(r"\\\g<0>", text), count=1) if text else text
+    return "".join(escaped(text))
 
 
-def _escaped_start(match: re.Match[str]) -> str:
-    if match.start():
-        return match[0]
-    return f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}"
+def escaped(line: str) -> list[str]:
+    """What is written for each character of a line."""
+    letters = [f"\\{letter}" if letter in _MARKUP else letter for letter in line]
+    if start := _AT_START.match(line):
+        letters[len(start[0]) - 1] = f"\\{start[0][-1]}"
+    return letters

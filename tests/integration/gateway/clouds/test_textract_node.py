@@ -17,7 +17,8 @@ __all__ = ["gateway_for_keys"]
 
 
 def test_the_client_for_node_reads_pages_raises_and_tries_again(
-    node_project: Path, gateway_for_keys: Gateway  # noqa: F811  # the fixture
+    node_project: Path,
+    gateway_for_keys: Gateway,  # noqa: F811  # the fixture
 ) -> None:
     gateway_for_keys.put("letter.pdf", sample("letter.pdf"))
     key = gateway_for_keys.key(f"node-{uuid.uuid4().hex[:8]}", rate="2/s")
