@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Document
@@ -11,6 +11,8 @@ from ocrqueue_gateway.clouds.textract.blocks import Block, blocks_of
 from ocrqueue_gateway.clouds.textract.errors import text_of
 
 Answer = dict[str, Any]
+READ: Final = ("succeeded", "partial")
+"""States of jobs that have a Document."""
 
 
 def answer_with_all(document: Document) -> Answer:

@@ -17,7 +17,7 @@ from ocrqueue_gateway.clouds.json_files import JsonWithFiles
 from ocrqueue_gateway.clouds.reading import Reading, begin, finished, submit
 from ocrqueue_gateway.clouds.rules import CloudRules
 from ocrqueue_gateway.clouds.textract import requests
-from ocrqueue_gateway.clouds.textract.answers import Answer, answer_of, answer_with_all
+from ocrqueue_gateway.clouds.textract.answers import READ, Answer, answer_of, answer_with_all
 from ocrqueue_gateway.clouds.textract.output_files import output_of, store_later, stored
 from ocrqueue_gateway.clouds.textract.paging import Place, place_of, some_blocks, token_of
 from ocrqueue_gateway.hardening.body_limits import too_large
@@ -89,7 +89,7 @@ async def get(request: Request, caller: Caller, body: JsonWithFiles) -> Answer:
     requests.check_job_id(asked.job_id)
     place = Place() if asked.next_token is None else place_of(asked.next_token, caller.tenant, asked.job_id)
     status = await owned(request, caller, asked.job_id)
-    if status.state not in ("succeeded", "partial"):
+    if status.state not in READ:
         return answer_of(status)
     output = await stored(request, caller, asked.job_id)
     if output is not None and output.state == "waits":

@@ -1,4 +1,5 @@
-"""OutputConfig: what was read, stored in the client's bucket as `prefix/JobId/1`, `2` and so on.
+"""OutputConfig: what was read, stored in the client's bucket as `prefix/JobId/1`, `2` and so on; of a job that failed
+nothing.
 
 The replica that has started the job stores it once it has ended; should that one be gone by then, the replica that is
 asked for the job does. Written twice, the files are the same.
@@ -32,7 +33,7 @@ from ocrqueue.storage.base import check_key
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.operations import remember, remembered
 from ocrqueue_gateway.clouds.rules import CloudRules
-from ocrqueue_gateway.clouds.textract.answers import answer_of
+from ocrqueue_gateway.clouds.textract.answers import READ, answer_of
 from ocrqueue_gateway.clouds.textract.paging import Place, some_blocks
 from ocrqueue_gateway.clouds.textract.requests import MOST_RESULTS, OutputConfig
 
@@ -80,7 +81,7 @@ async def store_later(request: Request, caller: Caller, job_id: str, output: Out
 
 
 async def stored(request: Request, caller: Caller, job_id: str) -> Output | None:
-    """Of a job that has ended; None where nothing was to be stored. Raises BrokerUnavailable."""
+    """Of a job that was read; None where nothing was to be stored. Raises what Redis and storage raise."""
     queue: AsyncOcrQueue = request.app.state.queue
     with suppress(JobUnknown):
         output = await remembered(queue, caller, "textract", job_id, Output)
@@ -107,10 +108,11 @@ async def _store(queue: AsyncOcrQueue, caller: Caller, job_id: str) -> None:
         output = await remembered(queue, caller, "textract", job_id, Output)
     except JobUnknown:
         return
-    if output.state != "waits":
+    if output.state != "waits" or status.state not in READ:
         return
     try:
-        await _write(queue, status, output)
+        document = await queue.document(status)
+        await asyncio.to_thread(_put_all, queue.settings, status, document, output)
         done: dict[str, Any] = {"state": "stored"}
     except OcrQueueError as error:
         if error.retryable:  # whoever asks for the job next tries again
@@ -119,28 +121,16 @@ async def _store(queue: AsyncOcrQueue, caller: Caller, job_id: str) -> None:
     await remember(queue, caller, "textract", job_id, output.model_copy(update=done))
 
 
-async def _write(queue: AsyncOcrQueue, status: JobStatus, output: Output) -> None:
-    if status.state in ("succeeded", "partial"):
-        document = await queue.document(status)
-        await asyncio.to_thread(_put_all, queue.settings, status, document, output)
-        return
-    bucket, key = _file(output, status.id, 1)
-    await asyncio.to_thread(_put, queue.settings, bucket, key, answer_of(status))
-
-
 def _put_all(settings: Settings, status: JobStatus, document: Document, output: Output) -> None:
+    bucket, _ = _file(output, status.id, 1)
+    storage = open_storage(settings.model_copy(update={"storage": f"s3://{bucket}"}))
     place: Place | None = Place()
     number = 0
     while place is not None:
         blocks, place = some_blocks(document, place, MOST_RESULTS)
         number += 1
-        bucket, key = _file(output, status.id, number)
-        _put(settings, bucket, key, answer_of(status, document, blocks))
-
-
-def _put(settings: Settings, bucket: str, key: str, answer: dict[str, Any]) -> None:
-    storage = open_storage(settings.model_copy(update={"storage": f"s3://{bucket}"}))
-    storage.put(key, to_json(answer), "application/json")
+        _, key = _file(output, status.id, number)
+        storage.put(key, to_json(answer_of(status, document, blocks)), "application/json")
 
 
 def _file(output: Output, job_id: str, number: int) -> tuple[str, str]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.integration.conftest import Installation
+from tests.integration.gateway.conftest import patient
+from tests.support.textract_gateway import SigningGateway, signing_gateway
 
 PROJECT = Path(__file__).parents[1] / "node"
 
@@ -23,3 +28,11 @@ def node_clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode:
         pytest.skip(f"npm does not get the packages: {done.stderr.strip()[-200:]}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def signing(
+    installation: Installation, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SigningGateway]:
+    with signing_gateway(patient(installation.settings), s3_bucket, tmp_path_factory.mktemp("signing")) as made:
+        yield made

@@ -6,8 +6,7 @@ import hashlib
 import json
 import threading
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -20,37 +19,18 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from ocrqueue import OcrQueue
 from ocrqueue.core.api_keys import NewApiKey
-from ocrqueue.settings import Settings
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_gateway.access.failures import ALLOWED
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT
-from tests.support.gateways import gateway_of
 from tests.support.pictures import png, text_picture
 from tests.support.processes import wait_until
 from tests.support.textract import complaints
+from tests.support.textract_gateway import ROLE, TOPIC, WEBHOOK, SigningGateway
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
-TOPIC = "arn:aws:sns:eu-central-1:123456789012:ocr-done"
-ROLE = "arn:aws:iam::123456789012:role/textract"
-WEBHOOK = "https://app.example.org/ocr-done"
-SECRET = "the-gateways-own-secret-of-32-letters"
-RULES = """
-[[rule]]
-protocol = "textract"
-engine = "tesseract"
-
-[[bucket]]
-name = "s3://scans/"
-place = "s3://{bucket}/scans/"
-
-[[topic]]
-arn = "{topic}"
-webhook = "{webhook}"
-"""
 OTHER_OPERATIONS = {
     "analyze_document": {"Document": {"Bytes": b"x"}, "FeatureTypes": ["TABLES"]},
     "analyze_expense": {"Document": {"Bytes": b"x"}},
@@ -59,56 +39,14 @@ OTHER_OPERATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Gateway:
-    """One that others reach, so that every request needs a key."""
-
-    url: str
-    queue: OcrQueue
-    settings: Settings
-    bucket: str
-
-    def key(self, tenant: str, **asked: Any) -> NewApiKey:
-        return self.queue.api_keys.create(tenant=tenant, **asked)
-
-    def client(self, key: NewApiKey, attempts: int = 1, **more: Any) -> Any:
-        """Of boto3; its types name no address."""
-        return boto3.client(
-            "textract",
-            region_name="eu-central-1",
-            endpoint_url=self.url,
-            aws_access_key_id=key.key.id,
-            aws_secret_access_key=key.signing_secret,
-            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **more),
-        )
-
-    def put(self, name: str, content: bytes) -> None:
-        """Into what clients call the bucket `scans`."""
-        s3_client(self.settings).put_object(Bucket=self.bucket, Key=f"scans/{name}", Body=content)
-
-
-@pytest.fixture(scope="module")
-def gateway_for_keys(
-    installation: Installation, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Gateway]:
-    rules = tmp_path_factory.mktemp("rules") / "clouds.toml"
-    rules.write_text(RULES.format(bucket=s3_bucket, topic=TOPIC, webhook=WEBHOOK))
-    settings = Settings.model_validate({**installation.settings.model_dump(), "gateway_secret": SECRET})
-    with (
-        OcrQueue(settings) as queue,
-        gateway_of(settings, host="0.0.0.0", cloud_rules=rules, cloud_wait_s=60) as url,
-    ):
-        yield Gateway(url, queue, settings, s3_bucket)
-
-
 @pytest.fixture
 def tenant() -> str:
     return f"aws-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
-def textract(gateway_for_keys: Gateway, tenant: str) -> Any:
-    return gateway_for_keys.client(gateway_for_keys.key(tenant))
+def textract(signing: SigningGateway, tenant: str) -> Any:
+    return signing.client(signing.key(tenant))
 
 
 def sample(name: str) -> bytes:
@@ -145,7 +83,7 @@ def ended(client: Any, job_id: str, **more: Any) -> dict[str, Any]:
 
 
 def test_bytes_are_read_as_the_native_interface_reads_them(
-    gateway_for_keys: Gateway, textract: Any, installation: Installation
+    signing: SigningGateway, textract: Any, installation: Installation
 ) -> None:
     answer = checked(textract.detect_document_text(Document={"Bytes": sample("receipt.jpg")}), "DetectDocumentText")
     document = installation.queue.submit(sample("receipt.jpg"), engine="tesseract").result(timeout=100)
@@ -168,16 +106,16 @@ def test_bytes_are_read_as_the_native_interface_reads_them(
     assert metadata["RequestId"] == metadata["HTTPHeaders"]["x-request-id"]
 
 
-def test_an_object_of_a_bucket_that_a_rule_names_is_read(gateway_for_keys: Gateway, textract: Any) -> None:
-    gateway_for_keys.put("in box/sign é.jpg", sample("street-sign.jpg"))
+def test_an_object_of_a_bucket_that_a_rule_names_is_read(signing: SigningGateway, textract: Any) -> None:
+    signing.put("in box/sign é.jpg", sample("street-sign.jpg"))
     named = {"S3Object": {"Bucket": "scans", "Name": "in box/sign é.jpg"}}
     by_name = checked(textract.detect_document_text(Document=named), "DetectDocumentText")
     sent = textract.detect_document_text(Document={"Bytes": sample("street-sign.jpg")})
     assert words(by_name) == words(sent) != []
 
 
-def test_a_document_is_read_later_and_comes_by_so_many_blocks(gateway_for_keys: Gateway, textract: Any) -> None:
-    gateway_for_keys.put("letter.pdf", sample("letter.pdf"))
+def test_a_document_is_read_later_and_comes_by_so_many_blocks(signing: SigningGateway, textract: Any) -> None:
+    signing.put("letter.pdf", sample("letter.pdf"))
     location = {"S3Object": {"Bucket": "scans", "Name": "letter.pdf"}}
     started = textract.start_document_text_detection(DocumentLocation=location, JobTag="case-7")
     job_id = started["JobId"]
@@ -185,7 +123,7 @@ def test_a_document_is_read_later_and_comes_by_so_many_blocks(gateway_for_keys: 
     assert (whole["JobStatus"], whole["DocumentMetadata"]) == ("SUCCEEDED", {"Pages": 2})
     assert "NextToken" not in whole
     assert {block["Page"] for block in whole["Blocks"]} == {1, 2}
-    assert gateway_for_keys.queue.job(job_id).status().tag == "case-7"
+    assert signing.queue.job(job_id).status().tag == "case-7"
     found, token = [], {}
     while True:
         some = checked(
@@ -204,11 +142,11 @@ def test_a_document_is_read_later_and_comes_by_so_many_blocks(gateway_for_keys: 
             assert kinds == {"LINE" if block["BlockType"] == "PAGE" else "WORD"}
 
 
-def test_more_than_a_thousand_blocks_come_by_a_thousand(gateway_for_keys: Gateway, textract: Any, tenant: str) -> None:
+def test_more_than_a_thousand_blocks_come_by_a_thousand(signing: SigningGateway, textract: Any, tenant: str) -> None:
     from PIL import Image
 
     white = png(Image.new("L", (40, 30), "white"))
-    job = gateway_for_keys.queue.submit(white, engine="null", options={"words": 1000}, tenant=tenant, crops="none")
+    job = signing.queue.submit(white, engine="null", options={"words": 1000}, tenant=tenant, crops="none")
     first = ended(textract, job.id, MaxResults=5000)
     assert len(first["Blocks"]) == 1000
     rest = textract.get_document_text_detection(JobId=job.id, NextToken=first["NextToken"])
@@ -216,9 +154,9 @@ def test_more_than_a_thousand_blocks_come_by_a_thousand(gateway_for_keys: Gatewa
     assert len(words(first)) + len(words(rest)) == 1000
 
 
-def test_the_same_token_is_the_same_job(gateway_for_keys: Gateway, textract: Any, tenant: str) -> None:
-    gateway_for_keys.put("sign.jpg", sample("street-sign.jpg"))
-    gateway_for_keys.put("other.jpg", sample("street-sign.jpg"))
+def test_the_same_token_is_the_same_job(signing: SigningGateway, textract: Any, tenant: str) -> None:
+    signing.put("sign.jpg", sample("street-sign.jpg"))
+    signing.put("other.jpg", sample("street-sign.jpg"))
     asked = {"DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}, "ClientRequestToken": "once_1"}
     first, second = (textract.start_document_text_detection(**asked)["JobId"] for _ in range(2))
     assert first == second
@@ -226,20 +164,20 @@ def test_the_same_token_is_the_same_job(gateway_for_keys: Gateway, textract: Any
         textract.start_document_text_detection(
             **{**asked, "DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "other.jpg"}}}
         )
-    another = gateway_for_keys.client(gateway_for_keys.key(f"{tenant}-b"))
+    another = signing.client(signing.key(f"{tenant}-b"))
     assert another.start_document_text_detection(**asked)["JobId"] != first
     without = {"DocumentLocation": asked["DocumentLocation"]}
     third, fourth = (textract.start_document_text_detection(**without)["JobId"] for _ in range(2))
     assert len({first, third, fourth}) == 3
 
 
-def test_a_topic_is_the_webhook_that_a_rule_names(gateway_for_keys: Gateway, textract: Any) -> None:
-    gateway_for_keys.put("sign.jpg", sample("street-sign.jpg"))
+def test_a_topic_is_the_webhook_that_a_rule_names(signing: SigningGateway, textract: Any) -> None:
+    signing.put("sign.jpg", sample("street-sign.jpg"))
     asked = {"DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}}
     job_id = textract.start_document_text_detection(
         **asked, NotificationChannel={"SNSTopicArn": TOPIC, "RoleArn": ROLE}
     )["JobId"]
-    registry = gateway_for_keys.queue.registry
+    registry = signing.queue.registry
     job = json.loads(registry.client.hget(registry.keys.record(job_id), "job"))
     assert job["webhook"] == WEBHOOK
     with pytest.raises(textract.exceptions.InvalidParameterException, match="No rule says which webhook"):
@@ -248,10 +186,52 @@ def test_a_topic_is_the_webhook_that_a_rule_names(gateway_for_keys: Gateway, tex
         )
 
 
+def stored(signing: SigningGateway, prefix: str) -> dict[str, Any]:
+    """What lies below a prefix of what clients call the bucket `results`."""
+    s3, below = s3_client(signing.settings), f"results/{prefix}/"
+    listed = s3.list_objects_v2(Bucket=signing.bucket, Prefix=below).get("Contents", [])
+    bodies = {each["Key"]: s3.get_object(Bucket=signing.bucket, Key=each["Key"])["Body"].read() for each in listed}
+    return {name.removeprefix(below): json.loads(body) for name, body in bodies.items()}
+
+
+def test_results_are_stored_where_a_rule_allows_it(signing: SigningGateway, textract: Any, tenant: str) -> None:
+    signing.put("letter.pdf", sample("letter.pdf"))
+    asked = {"DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "letter.pdf"}}}
+    config = {"S3Bucket": "results", "S3Prefix": tenant}
+    job_id = textract.start_document_text_detection(**asked, OutputConfig=config)["JobId"]
+    whole = ended(textract, job_id)
+    files = stored(signing, tenant)
+    assert set(files) == {f"{job_id}/1"}
+    assert files[f"{job_id}/1"] == {name: value for name, value in whole.items() if name != "ResponseMetadata"}
+    for bucket in ("scans", "elsewhere"):
+        with pytest.raises(textract.exceptions.InvalidS3ObjectException, match="Nothing is stored in the bucket"):
+            textract.start_document_text_detection(**asked, OutputConfig={"S3Bucket": bucket})
+
+
+def test_results_are_stored_though_the_replica_that_began_is_gone(
+    signing: SigningGateway, textract: Any, tenant: str
+) -> None:
+    signing.put("broken.png", b"no image")
+    signing.put("sign.jpg", sample("street-sign.jpg"))
+    signing.queue.pause(tenant=tenant, reason="of a test")
+    with signing.another() as first:
+        client = first.client(first.key(tenant))
+        jobs = [
+            client.start_document_text_detection(
+                DocumentLocation={"S3Object": {"Bucket": "scans", "Name": name}},
+                OutputConfig={"S3Bucket": "results", "S3Prefix": tenant},
+            )["JobId"]
+            for name in ("sign.jpg", "broken.png")
+        ]
+    signing.queue.resume(tenant=tenant)
+    assert [ended(textract, job_id)["JobStatus"] for job_id in jobs] == ["SUCCEEDED", "FAILED"]
+    assert set(stored(signing, tenant)) == {f"{jobs[0]}/1"}, "of a job that failed there is nothing"
+
+
 # --- what is refused, by Textract's names -----------------------------------------------------------------------------
 
 
-def test_errors_are_the_clients_own(gateway_for_keys: Gateway, textract: Any) -> None:
+def test_errors_are_the_clients_own(signing: SigningGateway, textract: Any) -> None:
     known = textract.exceptions
     with pytest.raises(known.UnsupportedDocumentException, match=r"\(image.not_recognised\)"):
         textract.detect_document_text(Document={"Bytes": b"no image at all"})
@@ -264,7 +244,7 @@ def test_errors_are_the_clients_own(gateway_for_keys: Gateway, textract: Any) ->
     both = {"Bytes": b"x", "S3Object": {"Bucket": "scans", "Name": "x"}}
     with pytest.raises(known.InvalidParameterException, match="either Bytes or an S3Object"):
         textract.detect_document_text(Document=both)
-    for bucket, name in (("scans", "not-there.png"), ("elsewhere", "sign.jpg"), (gateway_for_keys.bucket, "x")):
+    for bucket, name in (("scans", "not-there.png"), ("elsewhere", "sign.jpg"), (signing.bucket, "x")):
         with pytest.raises(known.InvalidS3ObjectException):
             textract.detect_document_text(Document={"S3Object": {"Bucket": bucket, "Name": name}})
     location = {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}
@@ -278,8 +258,8 @@ def test_errors_are_the_clients_own(gateway_for_keys: Gateway, textract: Any) ->
             textract.get_document_text_detection(JobId=unknown)
 
 
-def test_a_job_that_fails_says_why(gateway_for_keys: Gateway, textract: Any) -> None:
-    gateway_for_keys.put("broken.png", b"\x89PNG\r\n\x1a\n broken")
+def test_a_job_that_fails_says_why(signing: SigningGateway, textract: Any) -> None:
+    signing.put("broken.png", b"\x89PNG\r\n\x1a\n broken")
     location = {"S3Object": {"Bucket": "scans", "Name": "broken.png"}}
     answer = ended(textract, textract.start_document_text_detection(DocumentLocation=location)["JobId"])
     assert answer["JobStatus"] == "FAILED"
@@ -297,12 +277,12 @@ def test_other_operations_are_refused_as_aws_refuses_what_it_has_not(textract: A
 # --- who may ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_anothers_is_as_if_it_had_never_been(gateway_for_keys: Gateway, textract: Any, tenant: str) -> None:
-    gateway_for_keys.put("sign.jpg", sample("street-sign.jpg"))
+def test_what_is_anothers_is_as_if_it_had_never_been(signing: SigningGateway, textract: Any, tenant: str) -> None:
+    signing.put("sign.jpg", sample("street-sign.jpg"))
     location = {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}
     job_id = textract.start_document_text_detection(DocumentLocation=location)["JobId"]
     token = ended(textract, job_id, MaxResults=1)["NextToken"]
-    other = gateway_for_keys.client(gateway_for_keys.key(f"{tenant}-b"))
+    other = signing.client(signing.key(f"{tenant}-b"))
     with pytest.raises(other.exceptions.InvalidJobIdException) as refused:
         other.get_document_text_detection(JobId=job_id)
     with pytest.raises(other.exceptions.InvalidJobIdException) as unknown:
@@ -317,28 +297,28 @@ def test_what_is_anothers_is_as_if_it_had_never_been(gateway_for_keys: Gateway, 
         other.get_document_text_detection(JobId=own, NextToken=token)
 
 
-def test_a_key_permits_its_scopes_and_engines_only(gateway_for_keys: Gateway, tenant: str) -> None:
+def test_a_key_permits_its_scopes_and_engines_only(signing: SigningGateway, tenant: str) -> None:
     document = {"Bytes": sample("street-sign.jpg")}
     for asked in ({"scopes": ["read"]}, {"engines": ["rapid"]}):
-        client = gateway_for_keys.client(gateway_for_keys.key(tenant, **asked))
+        client = signing.client(signing.key(tenant, **asked))
         with pytest.raises(client.exceptions.AccessDeniedException):
             client.detect_document_text(Document=document)
-    writing = gateway_for_keys.client(gateway_for_keys.key(tenant, scopes=["submit"]))
+    writing = signing.client(signing.key(tenant, scopes=["submit"]))
     with pytest.raises(writing.exceptions.AccessDeniedException):
         writing.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
 
 
-def test_wrong_credentials_are_refused_as_aws_refuses_them(gateway_for_keys: Gateway, tenant: str) -> None:
-    made = gateway_for_keys.key(tenant)
-    expired = gateway_for_keys.key(tenant, expires_in_s=1)
-    revoked = gateway_for_keys.key(tenant)
-    gateway_for_keys.queue.api_keys.revoke(revoked.key.id)
+def test_wrong_credentials_are_refused_as_aws_refuses_them(signing: SigningGateway, tenant: str) -> None:
+    made = signing.key(tenant)
+    expired = signing.key(tenant, expires_in_s=1)
+    revoked = signing.key(tenant)
+    signing.queue.api_keys.revoke(revoked.key.id)
 
     def refused(key_id: str, secret: str | None, token: str | None = None, **config: Any) -> str:
         client = boto3.client(
             "textract",
             region_name="eu-central-1",
-            endpoint_url=gateway_for_keys.url,
+            endpoint_url=signing.url,
             aws_access_key_id=key_id,
             aws_secret_access_key=secret,
             aws_session_token=token,
@@ -358,13 +338,15 @@ def test_wrong_credentials_are_refused_as_aws_refuses_them(gateway_for_keys: Gat
     assert refused(made.key.id, made.signing_secret, signature_version=UNSIGNED) == (
         "MissingAuthenticationTokenException"
     )
-    client, keys = gateway_for_keys.queue.registry.client, gateway_for_keys.queue.registry.keys
+    client, keys = signing.queue.registry.client, signing.queue.registry.keys
     wait_until(lambda: client.time()[0] > expired.key.created_at.timestamp() + 2, 60, "the key has expired")
     assert client.hexists(keys.api_keys(), expired.key.id)
     assert refused(expired.key.id, expired.signing_secret) == "ExpiredTokenException"
 
 
-def signed(gateway: Gateway, key: NewApiKey, body: bytes, target: str = "Textract.GetDocumentTextDetection") -> Any:
+def signed(
+    gateway: SigningGateway, key: NewApiKey, body: bytes, target: str = "Textract.GetDocumentTextDetection"
+) -> Any:
     headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
     request = AWSRequest(method="POST", url=f"{gateway.url}/", data=body, headers=headers)
     assert key.signing_secret is not None
@@ -372,10 +354,10 @@ def signed(gateway: Gateway, key: NewApiKey, body: bytes, target: str = "Textrac
     return dict(request.headers.items())
 
 
-def test_what_was_signed_can_be_sent_again_and_nothing_else(gateway_for_keys: Gateway, tenant: str) -> None:
+def test_what_was_signed_can_be_sent_again_and_nothing_else(signing: SigningGateway, tenant: str) -> None:
     body = b'{"JobId": "01a2042b-0000-7000-8000-000000000000"}'
-    headers = signed(gateway_for_keys, gateway_for_keys.key(tenant), body)
-    with httpx.Client(base_url=gateway_for_keys.url, timeout=60, trust_env=False) as http:
+    headers = signed(signing, signing.key(tenant), body)
+    with httpx.Client(base_url=signing.url, timeout=60, trust_env=False) as http:
 
         def named(content: bytes = body, path: str = "/", **changed: str) -> str:
             told = {**headers, **{name.replace("_", "-"): value for name, value in changed.items()}}
@@ -393,19 +375,18 @@ def test_what_was_signed_can_be_sent_again_and_nothing_else(gateway_for_keys: Ga
         assert named(X_Amz_Content_SHA256=hashlib.sha256(body).hexdigest()) == "UnrecognizedClientException"
         assert named(X_Amz_Date="20200203T101530Z") == "UnrecognizedClientException"
         assert named(Content_Type="text/plain") == "InvalidParameterException"
-        headers = signed(gateway_for_keys, gateway_for_keys.key(tenant), b"no JSON")
+        headers = signed(signing, signing.key(tenant), b"no JSON")
         assert named(b"no JSON") == "InvalidParameterException"
 
 
 def test_wrong_signatures_count_as_wrong_keys_do_and_cost_their_owner_nothing(
-    installation: Installation, gateway_for_keys: Gateway, tenant: str
+    installation: Installation, signing: SigningGateway, tenant: str
 ) -> None:
     # a gateway of its own, whose memory of addresses is its own too
-    with gateway_of(gateway_for_keys.settings, host="0.0.0.0") as url:
-        apart = Gateway(url, gateway_for_keys.queue, gateway_for_keys.settings, gateway_for_keys.bucket)
+    with signing.another() as apart:
         good, late = apart.key(tenant), apart.key(tenant)
         body = b'{"JobId": "01a2042b-0000-7000-8000-000000000000"}'
-        with httpx.Client(base_url=url, timeout=60, trust_env=False) as http:
+        with httpx.Client(base_url=apart.url, timeout=60, trust_env=False) as http:
 
             def named(key: NewApiKey, content: bytes = body) -> str:
                 return str(http.post("/", content=content, headers=signed(apart, key, body)).json()["__type"])
@@ -418,11 +399,8 @@ def test_wrong_signatures_count_as_wrong_keys_do_and_cost_their_owner_nothing(
             assert named(good) == "InvalidJobIdException"
 
 
-def test_a_gateway_without_a_secret_says_so(
-    gateway: str, installation: Installation, gateway_for_keys: Gateway
-) -> None:
-    unset = Gateway(gateway, installation.queue, installation.settings, "")
-    client = unset.client(gateway_for_keys.key("any"))
+def test_a_gateway_without_a_secret_says_so(gateway: str, installation: Installation, signing: SigningGateway) -> None:
+    client = replace(signing, url=gateway).client(signing.key("any"))
     with pytest.raises(ClientError, match="OCRQUEUE_GATEWAY_SECRET is not set") as refused:
         client.get_document_text_detection(JobId="x")
     assert code_of(refused) == "UnrecognizedClientException"
@@ -442,28 +420,25 @@ def test_on_ones_own_machine_nobody_needs_to_sign(gateway: str) -> None:
 # --- a long queue -----------------------------------------------------------------------------------------------------
 
 
-def test_the_client_tries_again_until_it_may(gateway_for_keys: Gateway, tenant: str) -> None:
-    client = gateway_for_keys.client(gateway_for_keys.key(tenant, rate="1/s"), attempts=20)
+def test_the_client_tries_again_until_it_may(signing: SigningGateway, tenant: str) -> None:
+    client = signing.client(signing.key(tenant, rate="1/s"), attempts=20)
     tried = 0
     for _ in range(4):
         with pytest.raises(client.exceptions.InvalidJobIdException) as refused:
             client.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
         tried += refused.value.response["ResponseMetadata"]["RetryAttempts"]
     assert tried >= 1
-    impatient = gateway_for_keys.client(gateway_for_keys.key(tenant, rate="1/h"))
+    impatient = signing.client(signing.key(tenant, rate="1/h"))
     with pytest.raises(impatient.exceptions.InvalidJobIdException):
         impatient.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
     with pytest.raises(impatient.exceptions.ProvisionedThroughputExceededException, match=r"key\.rate_exceeded"):
         impatient.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
 
 
-def test_where_the_queue_is_long_the_client_asks_again_and_finds_its_job(
-    gateway_for_keys: Gateway, tenant: str
-) -> None:
-    queue = gateway_for_keys.queue
+def test_where_the_queue_is_long_the_client_asks_again_and_finds_its_job(signing: SigningGateway, tenant: str) -> None:
+    queue = signing.queue
     queue.pause(tenant=tenant, reason="of a test")
-    with gateway_of(gateway_for_keys.settings, host="0.0.0.0", cloud_wait_s=0.2) as url:
-        hasty = Gateway(url, queue, gateway_for_keys.settings, gateway_for_keys.bucket)
+    with signing.another(cloud_wait_s=0.2) as hasty:
         key = hasty.key(tenant)
         document = {"Bytes": png(text_picture("Patience 7"))}
         once = hasty.client(key)
