@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 import threading
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -23,7 +29,7 @@ from ocrqueue.core.api_keys import NewApiKey
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_gateway.access.failures import ALLOWED
 from tests.integration.conftest import Installation
-from tests.support.documentation import ROOT
+from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
 from tests.support.processes import wait_until
 from tests.support.textract import complaints
@@ -457,3 +463,38 @@ def test_where_the_queue_is_long_the_client_asks_again_and_finds_its_job(signing
             asking.join(100)
     assert words(answers[0]) == ["Patience", "7"]
     assert len(queue.jobs(tenant=tenant).jobs) == 1, "all tries were one job"
+
+
+# --- the documentation ------------------------------------------------------------------------------------------------
+
+
+def test_programs_run_as_the_documentation_has_them(signing: SigningGateway, tenant: str, tmp_path: Path) -> None:
+    signing.put("letter.pdf", sample("letter.pdf"))
+    key = signing.key(tenant, scopes=["submit", "read"])
+    assert key.signing_secret is not None
+    variables = {
+        "AWS_ENDPOINT_URL_TEXTRACT": signing.url,
+        "AWS_ACCESS_KEY_ID": key.key.id,
+        "AWS_SECRET_ACCESS_KEY": key.signing_secret,
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+    page = ROOT / "docs/clouds.md"
+    said = set(re.findall(r"^(AWS_\w+)=", block_after(page, "### Keys that sign", "sh"), re.MULTILINE))
+    assert said == set(variables), "nothing else is set"
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    found = [(code, told) for code, told in snippets(page) if 'boto3.client("textract")' in code]
+    assert len(found) == 2
+    for code, told in found:
+        (tmp_path / "program.py").write_text(code, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env=others | variables,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == told
