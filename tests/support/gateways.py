@@ -31,7 +31,8 @@ def served(app: FastAPI) -> Iterator[str]:
     try:
         wait_until(lambda: server.started or not thread.is_alive(), 60, "the gateway listens")
         assert thread.is_alive(), "the gateway did not start"
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        scheme = "http" if app.state.settings.tls_certificate is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(60)

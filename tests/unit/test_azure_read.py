@@ -182,10 +182,10 @@ def test_the_id_of_a_result_says_how_it_is_shown() -> None:
 
 
 def test_locales_lead_to_languages_and_back() -> None:
-    assert [language_of(locale) for locale in ("en", "en-US", "ko-KR", "zh-Hant-TW", "zh_TW", "nb-NO", "xx")] == [
-        *("eng", "eng", "kor", "chi_tra", "chi_tra", "nor"),
+    assert [language_of(locale) for locale in ("en", "en-US", "ko-KR", "zh-Hant-TW", "zh_TW", "nb-NO", "he", "xx")] == [
+        *("eng", "eng", "kor", "chi_tra", "chi_tra", "nor", "heb"),
         None,
     ]
-    assert [locale_of(name) for name in ("eng", "jpn_vert", "chi_sim", "deu_latf", "xyz")] == [
-        *("en", "ja", "zh-Hans", "de", "xyz"),
+    assert [locale_of(name) for name in ("eng", "jpn_vert", "chi_sim", "heb", "xyz")] == [
+        *("en", "ja", "zh-Hans", "he", "und"),
     ]

@@ -57,7 +57,7 @@ def name_of(tag: str) -> str:
 
 def asked_name_of(tag: str) -> str:
     """The same of a language that somebody asks for: engines have data for scripts, not for Chinese as a whole."""
-    return _longest(tag.lower(), _NAMES | _OF_REGIONS) or tag.lower()
+    return _longest(tag.lower(), _NAMES | _OF_REGIONS) or tag.lower().replace("-", "_")
 
 
 def tag_of(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from ocrqueue.errors import RequestMediaType
+from ocrqueue.errors import OcrQueueError, RequestMediaType
 from ocrqueue.submitting.image_input import HashedFile
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.azure_read.errors import refused
@@ -46,14 +46,18 @@ async def source_of(request: Request, caller: Caller) -> AsyncIterator[str | Has
 
 def _source(value: Any) -> tuple[str, str]:
     if not isinstance(value, dict):
-        raise refused("InvalidContentSourceFormat", "The body is to be a JSON object.")
+        raise _no_source("The body is to be a JSON object.")
     given = [(name, value[name]) for name in _SOURCES if value.get(name) is not None]
     if len(given) != 1:
-        raise refused("InvalidContentSourceFormat", "Either urlSource or base64Source must be specified, and not both.")
+        raise _no_source("Either urlSource or base64Source must be specified, and not both.")
     ((name, text),) = given
     if not isinstance(text, str):
-        raise refused("InvalidContentSourceFormat", f"{name} is to be a text.")
+        raise _no_source(f"{name} is to be a text.")
     return name, text
+
+
+def _no_source(message: str) -> OcrQueueError:
+    return refused("InvalidContentSourceFormat", message, 'Send {"base64Source": ...} or {"urlSource": ...}.')
 
 
 def _reference(request: Request, caller: Caller, url: str) -> str:

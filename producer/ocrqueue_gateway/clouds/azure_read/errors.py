@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from starlette.responses import Response
 
-from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestInvalid, RequestNotFound
-from ocrqueue_gateway.clouds.azure_read.models import API_VERSION, MODEL, Error, ErrorResponse, InnerError
+from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestInvalid, RequestUnsupported
+from ocrqueue_gateway.clouds.azure_read.models import Error, ErrorResponse, InnerError
 
 Inner = Literal[
     "AuthorizationFailed",
@@ -102,6 +102,8 @@ _OF_STATUS: Final[Mapping[int, str]] = MappingProxyType(
         503: "ServiceUnavailable",
     }
 )
+_STATUSES: Final[Mapping[int, int]] = MappingProxyType({410: 404, 422: 400, 501: 400})
+"""Those that Azure has not."""
 _OF_MANAGEMENT: Final = frozenset({401, 429})
 _NOT_WAITED_FOR: Final = frozenset({"pages_a_month", "budget_a_month"})
 """Limits of a tenant that last until the next month: Azure's clients wait for as long as they are told to."""
@@ -137,25 +139,14 @@ def failure_of(info: ErrorInfo) -> Error:
     return error_of(info, 500 if inner in (None, "Unknown") else 400)
 
 
-def refused(inner: Inner, message: str, remedy: str | None = None) -> OcrQueueError:
-    """A request that asks for what is not there, or not in Azure's way."""
-    return RequestInvalid(message, remedy=remedy or "docs/clouds.md lists what is understood.", azure=inner)
+def refused(inner: Inner, message: str, remedy: str) -> OcrQueueError:
+    """A request that is not as Azure has it."""
+    return RequestInvalid(message, remedy=remedy, azure=inner)
 
 
-def unknown_model(model: str) -> OcrQueueError:
-    return RequestNotFound(
-        f"There is no model {model[:64]!r} here.",
-        remedy=f"Ask for {MODEL}: it is the only one.",
-        azure="ModelNotFound",
-    )
-
-
-def unknown_version(version: str) -> OcrQueueError:
-    return refused(
-        "NotSupportedApiVersion",
-        f"There is no api-version {version[:40]!r} here.",
-        f"Ask for {API_VERSION}, as azure-ai-documentintelligence 1.0 and its siblings do.",
-    )
+def unsupported(inner: Inner, message: str, remedy: str) -> OcrQueueError:
+    """A request for what Azure has, and this has not."""
+    return RequestUnsupported(message, remedy=remedy, azure=inner)
 
 
 def _inner(info: ErrorInfo) -> str | None:
@@ -168,6 +159,9 @@ def _inner(info: ErrorInfo) -> str | None:
 def _status(info: ErrorInfo, status: int) -> int:
     if info.code == "tenant.limited" and info.details.get("limit") in _NOT_WAITED_FOR:
         return 403
-    if _inner(info) == "OutboundAccessForbidden":
-        return 403
-    return {410: 404, 422: 400}.get(status, status)
+    match _inner(info):
+        case "OutboundAccessForbidden":
+            return 403
+        case "ModelNotFound":
+            return 404
+    return _STATUSES.get(status, status)

@@ -9,9 +9,9 @@ from typing import Any, Final, get_args
 from starlette.datastructures import QueryParams
 
 from ocrqueue.job.names import OutputFormat
-from ocrqueue_gateway.clouds.azure_read.errors import refused, unknown_version
+from ocrqueue_gateway.clouds.azure_read.errors import refused, unsupported
 from ocrqueue_gateway.clouds.azure_read.languages import language_of
-from ocrqueue_gateway.clouds.azure_read.models import API_VERSION, ContentFormat, StringIndexType
+from ocrqueue_gateway.clouds.azure_read.models import API_VERSION, MODEL, ContentFormat, StringIndexType
 from ocrqueue_gateway.clouds.azure_read.presentation import Presentation
 
 _PAGES: Final = re.compile(r"[0-9]+(-[0-9]+)?(,\s*[0-9]+(-[0-9]+)?)*")
@@ -33,10 +33,10 @@ class Asked:
 
 
 def asked_by(query: QueryParams) -> Asked:
-    """Raises RequestInvalid."""
+    """Raises RequestInvalid, RequestUnsupported."""
     features = _several(query, "features", _FEATURES)
     if query.get("queryFields"):
-        raise refused("InvalidParameter", "Query fields are not there.", "Leave queryFields out.")
+        raise unsupported("InvalidParameter", "The parameter queryFields is not supported here.", "Leave it out.")
     shown = Presentation(
         string_index_type=_one_of(query, "stringIndexType", get_args(StringIndexType)),
         content_format=_one_of(query, "outputContentFormat", get_args(ContentFormat)),
@@ -46,13 +46,19 @@ def asked_by(query: QueryParams) -> Asked:
     return Asked(shown, _languages(query), _pages(query), outputs)
 
 
-def check_version(query: QueryParams) -> None:
-    """Raises RequestInvalid."""
+def check_model(query: QueryParams, model: str) -> None:
+    """Whether the model, and the version of the API, are there. Raises RequestInvalid, RequestUnsupported."""
     version = query.get("api-version")
     if not version:
         raise refused("ParameterMissing", "The parameter api-version is required.", f"Send api-version={API_VERSION}.")
     if version != API_VERSION:
-        raise unknown_version(version)
+        raise unsupported(
+            "NotSupportedApiVersion",
+            f"There is no api-version {version[:40]!r} here.",
+            f"Ask for {API_VERSION}, as azure-ai-documentintelligence 1.0 and its siblings do.",
+        )
+    if model != MODEL:
+        raise unsupported("ModelNotFound", f"There is no model {model[:64]!r} here.", f"Ask for {MODEL}.")
 
 
 def _one_of(query: QueryParams, name: str, known: tuple[Any, ...]) -> Any:
@@ -77,7 +83,7 @@ def _languages(query: QueryParams) -> tuple[str, ...]:
         return ()
     language = language_of(locale)
     if language is None:
-        raise refused(
+        raise unsupported(
             "InvalidParameter",
             f"The parameter locale is invalid: {locale[:40]!r} is no language that is known here.",
             "Name another, such as en or ko-KR, or none: the installation has its own.",
@@ -95,8 +101,8 @@ def _pages(query: QueryParams) -> str | None:
 
 
 def _invalid(name: str, value: str, known: tuple[Any, ...]) -> Exception:
-    return refused(
+    return unsupported(
         "InvalidParameter",
-        f"The parameter {name} is invalid: {value[:40]!r} is not there.",
+        f"The parameter {name} is invalid: {value[:40]!r} is not supported here.",
         f"What may be asked for is {' or '.join(known)}.",
     )

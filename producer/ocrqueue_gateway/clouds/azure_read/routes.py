@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Final
@@ -18,10 +19,10 @@ from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.clouds.azure_read.bodies import source_of
-from ocrqueue_gateway.clouds.azure_read.errors import error_response, unknown_model
-from ocrqueue_gateway.clouds.azure_read.models import API_VERSION, MODEL
+from ocrqueue_gateway.clouds.azure_read.errors import error_response
+from ocrqueue_gateway.clouds.azure_read.models import API_VERSION
 from ocrqueue_gateway.clouds.azure_read.operations import operation_of, operation_pieces
-from ocrqueue_gateway.clouds.azure_read.parameters import asked_by, check_version
+from ocrqueue_gateway.clouds.azure_read.parameters import asked_by, check_model
 from ocrqueue_gateway.clouds.azure_read.presentation import Presentation, job_of, result_id
 from ocrqueue_gateway.clouds.mounting import below, mount
 from ocrqueue_gateway.clouds.reading import submit
@@ -37,6 +38,7 @@ _RESULT: Final = f"{_OF_MODEL}/analyzeResults/{{result}}"
 _PATIENCE_S: Final = 2.0
 """The answer to a poll waits so long for the end: clients poll at once, and then not for a second or more."""
 _MOST_BETWEEN_POLLS_S: Final = 30
+_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 router = APIRouter()
 Submitting = Annotated[Caller, Depends(require("submit"))]
@@ -54,7 +56,7 @@ def mount_azure_read(app: FastAPI) -> None:
 @router.post(f"{_OF_MODEL}:analyze")
 async def analyze(request: Request, caller: Submitting, model: str) -> Response:
     """Submit a job, and tell where its result will be."""
-    _check(request, model)
+    check_model(request.query_params, model)
     asked = asked_by(request.query_params)
     async with source_of(request, caller) as source:
         job = await submit(
@@ -102,16 +104,9 @@ async def delete_analyze_result(request: Request, caller: Cancelling, model: str
     return Response(status_code=204)
 
 
-def _check(request: Request, model: str) -> None:
-    """Raises RequestInvalid, RequestNotFound."""
-    check_version(request.query_params)
-    if model != MODEL:
-        raise unknown_model(model)
-
-
 async def _found(request: Request, caller: Caller, model: str, result: str) -> tuple[JobStatus, Presentation]:
-    """Raises JobUnknown, of what is another tenant's too."""
-    _check(request, model)
+    """Raises JobUnknown, of what is another tenant's too; RequestInvalid, RequestUnsupported."""
+    check_model(request.query_params, model)
     named = job_of(result)
     if named is None:
         raise JobUnknown(f"No result {result[:64]!r}.")
@@ -137,5 +132,5 @@ def _base_url(request: Request) -> str:
     scheme = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
     if scheme not in ("http", "https"):
         scheme = request.url.scheme
-    host = request.headers.get("x-forwarded-host", "").partition(",")[0].strip() or request.url.netloc
-    return f"{scheme}://{host}"
+    host = request.headers.get("x-forwarded-host", "").partition(",")[0].strip()
+    return f"{scheme}://{host if _HOST.fullmatch(host) else request.url.netloc}"

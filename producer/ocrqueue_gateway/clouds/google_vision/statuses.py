@@ -53,6 +53,22 @@ _BY_STATUS: Final[Mapping[int, Code]] = MappingProxyType(
     }
 )
 """By the HTTP status of our own problems; all others are the request's fault."""
+_BY_CODE: Final[Mapping[str, Code]] = MappingProxyType(
+    {
+        "engine.image_refused": Code.INVALID_ARGUMENT,
+        "engine.timeout": Code.DEADLINE_EXCEEDED,
+        "job.cancelled": Code.CANCELLED,
+        "source.access_denied": Code.PERMISSION_DENIED,
+        "source.address_not_allowed": Code.PERMISSION_DENIED,
+        "source.bucket_not_allowed": Code.PERMISSION_DENIED,
+        "source.bucket_not_found": Code.NOT_FOUND,
+        "source.host_not_allowed": Code.PERMISSION_DENIED,
+        "source.not_found": Code.NOT_FOUND,
+        "source.path_not_allowed": Code.PERMISSION_DENIED,
+        "source.scheme_not_allowed": Code.PERMISSION_DENIED,
+    }
+)
+"""Where Google tells more than our own problems do."""
 _OURS: Final = ("engine.", "internal.", "result.", "worker.")
 """Codes of errors of a job that are not its image's."""
 HTTP: Final[Mapping[Code, int]] = MappingProxyType(
@@ -75,20 +91,19 @@ HTTP: Final[Mapping[Code, int]] = MappingProxyType(
 
 def code_of(info: ErrorInfo, status: int | None = None) -> Code:
     """Of a request. `status`: the problem's, where it is not the code's own."""
+    if (known := _BY_CODE.get(info.code)) is not None:
+        return known
     return _BY_STATUS.get(status_of(info.code) if status is None else status, Code.INVALID_ARGUMENT)
 
 
 def code_of_image(info: ErrorInfo) -> Code:
     """Of an image that could not be read."""
-    if info.code == "job.cancelled":
-        return Code.CANCELLED
-    if info.code == "engine.timeout":
-        return Code.DEADLINE_EXCEEDED
-    if info.code == "engine.image_refused":
-        return Code.INVALID_ARGUMENT
-    if info.retryable:
-        return Code.UNAVAILABLE
-    return Code.INTERNAL if info.code.startswith(_OURS) else code_of(info)
+    if info.code not in _BY_CODE:
+        if info.retryable:
+            return Code.UNAVAILABLE
+        if info.code.startswith(_OURS):
+            return Code.INTERNAL
+    return code_of(info)
 
 
 def status_of_image(info: ErrorInfo) -> dict[str, Any]:

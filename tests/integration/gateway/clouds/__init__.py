@@ -1,0 +1,1 @@
+"""The clouds' own clients, unmodified, against a gateway."""
