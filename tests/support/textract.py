@@ -9,6 +9,17 @@ import botocore.session
 from botocore.validate import ParamValidator
 
 MODEL = botocore.session.get_session().get_service_model("textract")
+_OF_AWS = {
+    "ExpiredTokenException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "RequestTimeoutException",
+    "UnknownOperationException",
+    "UnrecognizedClientException",
+}
+"""What any of AWS's services may say."""
+KNOWN_NAMES = _OF_AWS | {shape.name for shape in MODEL.error_shapes}
+"""Of errors."""
 
 
 def complaints(answer: Mapping[str, Any], operation: str = "GetDocumentTextDetection") -> str:

@@ -17,17 +17,7 @@ from ocrqueue_gateway.clouds.textract.blocks import blocks_of
 from ocrqueue_gateway.clouds.textract.errors import error_response, name_of
 from ocrqueue_gateway.clouds.textract.paging import Place, place_of, some_blocks, token_of
 from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
-from tests.support.textract import MODEL, complaints
-
-OF_AWS = {
-    "ExpiredTokenException",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "RequestTimeoutException",
-    "UnknownOperationException",
-    "UnrecognizedClientException",
-}
-"""What any of AWS's services may say."""
+from tests.support.textract import KNOWN_NAMES, MODEL, complaints
 
 
 def numbered(page: Page) -> Page:
@@ -167,10 +157,9 @@ def test_what_is_no_token_is_refused(token: str) -> None:
 
 
 def test_every_error_has_a_name_that_the_clients_know() -> None:
-    known = OF_AWS | {shape.name for shape in MODEL.error_shapes}
     for code, cls in error_classes().items():
         info = ErrorInfo(code=code, message="m", remedy="r", retryable=cls.retryable)
-        assert name_of(info) in known, code
+        assert name_of(info) in KNOWN_NAMES, code
         if cls.retryable:
             assert name_of(info) in {
                 "ThrottlingException",
