@@ -27,11 +27,7 @@ def announced(request: Request, service: str) -> Authorization:
 
     Raises KeyInvalid, SignatureExpired, KeyAttemptsExceeded.
     """
-    if _secret_of(request, "") is None:
-        raise KeyInvalid(
-            "This gateway cannot check signatures: OCRQUEUE_GATEWAY_SECRET is not set.",
-            remedy="An operator sets it, and makes a key with `ocrqueue keys create`.",
-        )
+    _gateway_secret(request)
     with _counted(request, ""):
         made = read_authorization(request.scope["headers"], service=service, now=datetime.now(UTC))
     check_attempts(request, _mark(made.key_id))
@@ -45,7 +41,7 @@ async def verified(request: Request, authorization: Authorization, body_sha256: 
     with _counted(request, authorization.signature):
         check_signature(
             authorization,
-            _secret_of(request, authorization.key_id) or "",
+            signing_secret(_gateway_secret(request), authorization.key_id),
             method=request.method,
             path=scope.get("raw_path") or scope["path"].encode(),
             query=scope["query_string"],
@@ -58,10 +54,16 @@ async def verified(request: Request, authorization: Authorization, body_sha256: 
     return caller_with(found)
 
 
-def _secret_of(request: Request, key_id: str) -> str | None:
+def _gateway_secret(request: Request) -> str:
+    """Raises KeyInvalid."""
     queue: AsyncOcrQueue = request.app.state.queue
-    own = queue.settings.gateway_secret
-    return None if own is None else signing_secret(own.get_secret_value(), key_id)
+    secret = queue.settings.gateway_secret
+    if secret is None:
+        raise KeyInvalid(
+            "This gateway cannot check signatures: OCRQUEUE_GATEWAY_SECRET is not set.",
+            remedy="An operator sets it, and makes a key with `ocrqueue keys create`.",
+        )
+    return secret.get_secret_value()
 
 
 def _mark(key_id: str) -> str:

@@ -32,6 +32,7 @@ from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
 from tests.support.processes import wait_until
+from tests.support.replicas import nginx
 from tests.support.textract import complaints
 from tests.support.textract_gateway import ROLE, TOPIC, WEBHOOK, SigningGateway
 
@@ -421,6 +422,15 @@ def test_on_ones_own_machine_nobody_needs_to_sign(gateway: str) -> None:
     )
     document = {"Bytes": png(text_picture("Hello 42"))}
     assert words(checked(client.detect_document_text(Document=document), "DetectDocumentText")) == ["Hello", "42"]
+
+
+def test_a_proxy_as_the_documentation_has_it_changes_nothing_that_is_signed(
+    signing: SigningGateway, tenant: str, tmp_path: Path
+) -> None:
+    with nginx([int(signing.url.rpartition(":")[2])] * 2, tmp_path / "nginx") as url:
+        client = replace(signing, url=url).client(signing.key(tenant))
+        with pytest.raises(client.exceptions.InvalidJobIdException):
+            client.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
 
 
 # --- a long queue -----------------------------------------------------------------------------------------------------
