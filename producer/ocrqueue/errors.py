@@ -1093,14 +1093,6 @@ class ProtocolExtraMissing(OcrQueueError):
     remedy = "Install it where the gateway runs: pip install 'ocrqueue-gateway[google]'."
 
 
-class RequestsFull(OcrQueueError):
-    """The gateway takes in as many images as it has room for."""
-
-    code = "request.no_room"
-    retryable = True
-    remedy = "Ask again in some seconds, or run more replicas of the gateway."
-
-
 class UploadUnsupported(OcrQueueError):
     """The storage of this installation takes no presigned uploads."""
 

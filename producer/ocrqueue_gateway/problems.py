@@ -70,7 +70,6 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "request.cut_off": 400,
         "request.in_progress": 409,
         "request.method_not_allowed": 405,
-        "request.no_room": 503,
         "request.not_found": 404,
         "request.too_large": 413,
         "request.too_slow": 408,

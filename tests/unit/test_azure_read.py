@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 from azure.ai.documentintelligence.models import AnalyzeResult
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrqueue.document import Document, DocumentWarning, InputInfo, Preparation
@@ -95,6 +95,7 @@ def test_spans_count_as_the_client_counts(kind: StringIndexType, spans: list[tup
         assert cut(result["content"], after, kind) == "next"
 
 
+@settings(deadline=None)
 @given(texts, st.sampled_from(INDEXES), st.sampled_from(get_args(ContentFormat)))
 def test_spans_of_any_text_lie_in_their_lines_and_pages(
     lines: list[list[str]], kind: StringIndexType, content_format: ContentFormat
@@ -154,13 +155,16 @@ def test_languages_are_told_of_whoever_asks_for_them() -> None:
 
 def test_what_went_wrong_with_a_page_or_the_file_is_a_warning() -> None:
     error = ErrorInfo(code="pdf.page_damaged", message="It is damaged.", remedy="Repair it.", retryable=False)
+    cut_off = ErrorInfo(code="image.truncated", message="It is cut off.")
     read = document_of(
         page_of(1, [[[["a"]]]]),
         page_of(2, [], error=error),
+        errors=(error, cut_off),
         warnings=(DocumentWarning(code="image.end_missing", message="The end is missing."),),
     )
     assert shown(read)["warnings"] == [
         {"code": "pdf.page_damaged", "message": "It is damaged. Repair it.", "target": "2"},
+        {"code": "image.truncated", "message": "It is cut off."},
         {"code": "image.end_missing", "message": "The end is missing."},
     ]
 

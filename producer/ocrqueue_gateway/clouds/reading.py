@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Unpack, cast
+from typing import Any, Final, Literal, Unpack, cast
 
 from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
 from ocrqueue.core import JobStatus
 from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.document import Document
 from ocrqueue.errors import JobEnded, JobUnknown, JobWaitTimeout, OcrQueueError, StorageNotFound, StorageUnavailable
 from ocrqueue.job.model import new_job_id
@@ -89,14 +90,13 @@ async def begin(
             before: Any = await queue.client.set(claim, own, nx=True, px=_CLAIMED_MS, get=True)
         job_id = own if before is None else before.decode()
         if before is not None:
-            try:
-                await queue.status(job_id)
+            found = await _known(queue, job_id)
+            if found == "of use":
                 return Reading(queue.job(job_id), claim)
-            except JobEnded:  # deleted since
+            if found == "of none":
                 await _free(queue, claim, job_id)
                 continue
-            except JobUnknown:
-                pass  # whoever has claimed it is about to submit it: of one id there is one job
+            # whoever has claimed it is about to submit it: of one id there is one job
         try:
             return Reading(await _submitted(request, image, {**fields, "id": job_id}), claim)
         except BaseException:
@@ -169,6 +169,18 @@ async def document_when_ended(request: Request, caller: Caller, job_id: str) -> 
         return status, None
     check_result(status)
     return status, await document_of(request.app.state.queue, status)
+
+
+async def _known(queue: AsyncOcrQueue, job_id: str) -> Literal["of use", "of none", "not yet"]:
+    """What a job that was claimed before is to those who ask for the same now."""
+    try:
+        status = await queue.status(job_id)
+    except JobEnded:  # deleted since
+        return "of none"
+    except JobUnknown:
+        return "not yet"
+    # one that has failed, which nobody has heard of, may end better now
+    return "of use" if not status.finished or status.state in WITH_RESULT else "of none"
 
 
 async def _submitted(request: Request, image: str | HashedFile, fields: JobFields) -> AsyncSubmittedJob:

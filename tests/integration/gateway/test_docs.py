@@ -72,6 +72,14 @@ def test_the_lines_of_the_page_are_answered(gateway: str, clone: Path, queue: Oc
     assert any(answer.startswith("event: ") or "\nevent: end" in answer for answer in said)
 
 
+def test_the_lines_for_google_s_clients_are_answered(gateway: str, clone: Path, queue: OcrQueue) -> None:
+    lines = commands(block_after(ROOT / "docs/clouds.md", "By REST with curl", "console"))
+    made = queue.api_keys.create(tenant="acme", scopes=["submit"])
+    said = run(lines, gateway, clone, made.text)
+    assert said[-1].startswith('{"responses":[{"textAnnotations":[{"description":')
+    queue.api_keys.revoke(made.key.id)
+
+
 def test_the_lines_of_the_readme_are_answered(gateway: str, clone: Path) -> None:
     lines = commands(block_after(ROOT / "README.md", "## From anything else", "console"))
     assert len(lines) == 3

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from ocrqueue.document import Document, Page
+from ocrqueue.errors import ErrorInfo
 from ocrqueue_gateway.clouds.azure_read import models
 from ocrqueue_gateway.clouds.azure_read.content import PAGE_BREAKS, PageContent, content_of
 from ocrqueue_gateway.clouds.azure_read.geometry import Measure, angle
@@ -32,6 +33,8 @@ class _Gathered:
     """As JSON, which takes less memory than what it was made of."""
     languages: dict[str, list[models.Span]] = field(default_factory=dict)
     warnings: list[models.Warned] = field(default_factory=list)
+    errors: list[ErrorInfo] = field(default_factory=list)
+    """Of pages that failed, of which there are warnings."""
 
 
 def result_pieces(document: Document, shown: Presentation) -> Iterator[str]:
@@ -60,8 +63,7 @@ def result_pieces(document: Document, shown: Presentation) -> Iterator[str]:
     yield from _list("styles", [])
     if shown.with_languages:
         yield from _list("languages", [each.json_text() for each in _languages(gathered)])
-    warnings = [*gathered.warnings, *_of_the_file(document)]
-    if warnings:
+    if warnings := [*gathered.warnings, *_of_the_file(document, gathered.errors)]:
         yield from _list("warnings", [each.json_text() for each in warnings])
     yield ', "content": ' + json.dumps("".join(gathered.content), ensure_ascii=False) + "}"
 
@@ -116,8 +118,8 @@ def _gather(gathered: _Gathered, page: Page, content: PageContent, offsets: Offs
         for language in page.languages:
             gathered.languages.setdefault(locale_of(language), []).append(offsets.span(0, len(content.text)))
     if page.error is not None:
-        message = f"{page.error.message} {page.error.remedy}".strip()
-        gathered.warnings.append(models.Warned(code=page.error.code, message=message, target=str(page.number)))
+        gathered.errors.append(page.error)
+        gathered.warnings.append(_warned(page.error, str(page.number)))
 
 
 def _languages(gathered: _Gathered) -> Iterator[models.Language]:
@@ -125,7 +127,13 @@ def _languages(gathered: _Gathered) -> Iterator[models.Language]:
         yield models.Language(spans=tuple(spans), locale=locale, confidence=_READ_AS)
 
 
-def _of_the_file(document: Document) -> Iterator[models.Warned]:
+def _of_the_file(document: Document, of_pages: Sequence[ErrorInfo]) -> Iterator[models.Warned]:
+    # such as that only a part of a page was there
+    yield from (_warned(error) for error in document.errors if error not in of_pages)
     for each in document.warnings:
         target = None if each.page is None else str(each.page)
         yield models.Warned(code=each.code, message=each.message, target=target)
+
+
+def _warned(error: ErrorInfo, target: str | None = None) -> models.Warned:
+    return models.Warned(code=error.code, message=f"{error.message} {error.remedy}".strip(), target=target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Annotated, Final
 
@@ -14,7 +15,7 @@ from starlette.responses import StreamingResponse
 from ocrqueue.aio import AsyncOcrQueue, status_when_queued
 from ocrqueue.core import JobStatus
 from ocrqueue.core.records import WITH_RESULT
-from ocrqueue.errors import DeletionPending, JobUnknown
+from ocrqueue.errors import DeletionPending, JobUnknown, JobWaitTimeout, StorageDenied, StorageUnavailable
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import owned
@@ -99,8 +100,10 @@ async def analyze_result_pdf(request: Request, caller: Reading, model: str, resu
 async def delete_analyze_result(request: Request, caller: Cancelling, model: str, result: str) -> Response:
     """Delete what was read, with the file; an analysis that is under way is cancelled first."""
     status, _ = await _found(request, caller, model, result)
-    if not await request.app.state.queue.delete(status.id, who=caller.key_id or "gateway"):
-        raise DeletionPending("The analysis has not stopped yet.")
+    # without its files too it is deleted, and a worker removes them in a while
+    with suppress(DeletionPending, StorageUnavailable, StorageDenied):
+        if not await request.app.state.queue.delete(status.id, who=caller.key_id or "gateway"):
+            raise JobWaitTimeout("The analysis has not stopped yet.", remedy="Delete its result again.")
     return Response(status_code=204)
 
 

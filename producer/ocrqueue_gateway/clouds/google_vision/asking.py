@@ -48,6 +48,7 @@ class Call:
     within_s: float | None = None
     """How long the client waits, where that is known."""
     when_stored: Callable[[], None] = lambda: None
+    """Called once the message is not needed any more."""
 
     def forget_files(self) -> None:
         """They are stored: the client may wait for long."""

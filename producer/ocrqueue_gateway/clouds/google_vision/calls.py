@@ -10,7 +10,7 @@ from typing import Any, Final
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Document, Page
-from ocrqueue.errors import ErrorInfo, JobCancelled, OcrQueueError, RequestInvalid
+from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestInvalid
 from ocrqueue.submitting.submission import JobFields
 from ocrqueue_gateway.clouds import reading
 from ocrqueue_gateway.clouds.google_vision.annotations import Fields, image_annotations, page_annotations
@@ -67,7 +67,9 @@ async def image_response(queue: AsyncOcrQueue, status: JobStatus | ErrorInfo) ->
     document = await document_or_error(queue, status)
     if isinstance(document, ErrorInfo):
         return {"error": status_of_image(document)}
-    return await asyncio.to_thread(_of_page, document, document.page_numbers[0], image_annotations)
+    # of an image with several pages the first was asked for
+    numbers = document.page_numbers[:1]
+    return await asyncio.to_thread(_of_page, document, numbers[0], image_annotations) if numbers else {}
 
 
 async def file_response(queue: AsyncOcrQueue, status: JobStatus | ErrorInfo, given: Fields, *, counts: bool) -> Fields:
@@ -100,14 +102,16 @@ def input_config(asked: Any) -> Fields:
 
 
 async def document_or_error(queue: AsyncOcrQueue, status: JobStatus | ErrorInfo) -> Document | ErrorInfo:
-    """What was read, or why it was not. Raises what storage raises."""
+    """What was read, or why it was not. Raises StorageUnavailable."""
     if isinstance(status, ErrorInfo):
         return status
     if status.state == "failed" and status.error is not None:
         return status.error
     try:
         return await queue.document(status)
-    except JobCancelled as error:
+    except OcrQueueError as error:  # it was cancelled, or what it stored is gone
+        if error.retryable:
+            raise
         return error.info
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -23,7 +23,7 @@ from grpc_status import rpc_status
 from starlette.requests import Request
 
 from ocrqueue.core.api_keys import Scope
-from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestsFull, SettingsInvalid, error_info
+from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestCutOff, RequestTooSlow, SettingsInvalid, error_info
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.google_vision import calls, messages, operations
@@ -36,11 +36,12 @@ _LOG = logging.getLogger("ocrqueue_gateway")
 _ANNOTATOR: Final = "google.cloud.vision.v1.ImageAnnotator"
 _OPERATIONS: Final = "google.longrunning.Operations"
 _MOST_CALLS: Final = 1000
+_MOST_TAKEN_IN: Final = 8
+"""Messages that are in memory at a time, until their images are stored; others wait for them."""
 _GRACE_S: Final = 5.0
 _MARGIN_S: Final = 0.5
 """For the answer to reach the client before its time is up."""
 
-FindCaller = Callable[[Request], Awaitable[Caller]]
 Behaviour = Callable[[Call, Any], Awaitable[Any]]
 
 
@@ -85,8 +86,7 @@ class _Serving:
     def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
         self._app = app
         self._settings = settings
-        self._held = 0
-        """Bytes of images that are not stored yet."""
+        self._room = asyncio.Semaphore(_MOST_TAKEN_IN)
 
     def annotator(self) -> Any:
         google = messages
@@ -111,53 +111,62 @@ class _Serving:
         )
 
     def _method(self, scope: Scope, kind: type[Message], behaviour: Behaviour) -> Any:
-        caller_of = require(scope)
+        find_caller = require(scope)
 
-        async def handle(message: Any, context: grpc.aio.ServicerContext) -> Any:
-            answer = await self._outcome(message, context, caller_of, behaviour)
+        async def handle(sent: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+            try:
+                request = _request(self._app, self._settings, context, kind.DESCRIPTOR.name)
+                answer = await self._answer(request, await find_caller(request), sent, context, behaviour)
+            except JobHasNoResult as failed:
+                answer = failed.info
+            except Exception as error:
+                if not isinstance(error, OcrQueueError):
+                    _LOG.error("%s", kind.DESCRIPTOR.name, exc_info=error)
+                answer = error_info(error)
             if isinstance(answer, ErrorInfo):
                 # it raises: nothing is to catch that
                 await context.abort_with_status(_status(answer))
             return answer
 
-        return grpc.unary_unary_rpc_method_handler(
+        # to a client it is unary; so it is a stream of one message, which is read once the caller is known
+        return grpc.stream_unary_rpc_method_handler(
             handle, request_deserializer=kind.FromString, response_serializer=lambda answer: answer.SerializeToString()
         )
 
-    async def _outcome(
-        self, message: Any, context: grpc.aio.ServicerContext, caller_of: FindCaller, behaviour: Behaviour
+    async def _answer(
+        self,
+        request: Request,
+        caller: Caller,
+        sent: AsyncIterator[Any],
+        context: grpc.aio.ServicerContext,
+        behaviour: Behaviour,
     ) -> Any:
-        """The answer; an ErrorInfo of ours where there is none."""
-        name = message.DESCRIPTOR.name
-        release = self._take(message.ByteSize())
-        if release is None:
-            return RequestsFull().info
+        await self._room.acquire()
+        holds = True
+
+        def release() -> None:
+            nonlocal holds
+            if holds:
+                holds = False
+                self._room.release()
+
         try:
-            request = _request(self._app, self._settings, context, name)
+            message = await self._received(sent)
             left = context.time_remaining()
             within_s = None if left is None else max(0.0, left - _MARGIN_S)
-            call = Call(request, await caller_of(request), within_s=within_s, when_stored=release)
-            return await behaviour(call, message)
-        except JobHasNoResult as failed:
-            return failed.info
-        except Exception as error:
-            if not isinstance(error, OcrQueueError):
-                _LOG.error("%s", name, exc_info=error)
-            return error_info(error)
+            return await behaviour(Call(request, caller, within_s=within_s, when_stored=release), message)
         finally:
             release()
 
-    def _take(self, size: int) -> Callable[[], None] | None:
-        """Room for so many bytes, to be given back once they are stored; None: there is none now."""
-        if self._held and self._held + size > 4 * self._settings.grpc_max_message_bytes:
-            return None
-        self._held += size
-        taken = [size]
-
-        def release() -> None:
-            self._held -= taken.pop() if taken else 0
-
-        return release
+    async def _received(self, sent: AsyncIterator[Any]) -> Any:
+        seconds = self._settings.body_timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await anext(sent)
+        except TimeoutError:
+            raise RequestTooSlow(f"The message did not come within {seconds:g} s.") from None
+        except StopAsyncIteration:
+            raise RequestCutOff() from None
 
 
 async def _images(call: Call, message: Any) -> Message:
@@ -171,15 +180,18 @@ async def _files(call: Call, message: Any) -> Message:
 
 
 async def _operation(call: Call, message: Any) -> Any:
+    call.forget_files()
     return await operations.operation(call, message.name)
 
 
 async def _cancel(call: Call, message: Any) -> Any:
+    call.forget_files()
     await operations.cancel(call, message.name)
     return operations.empty()
 
 
 async def _delete(call: Call, message: Any) -> Any:
+    call.forget_files()
     await operations.delete(call, message.name)
     return operations.empty()
 

@@ -7,6 +7,7 @@ ended; should that one be gone by then, the replica that is asked for the operat
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ from typing import Any, Final, Literal
 import uuid_utils
 from google.protobuf import any_pb2, empty_pb2
 from pydantic import BaseModel, ConfigDict, JsonValue
+from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.errors import ErrorInfo, JobUnknown, OcrQueueError, RequestInvalid
 from ocrqueue.submitting.submission import JobFields
 from ocrqueue_gateway.clouds import operations, reading
+from ocrqueue_gateway.clouds.background import Background
 from ocrqueue_gateway.clouds.google_vision import messages
 from ocrqueue_gateway.clouds.google_vision.annotations import Fields
 from ocrqueue_gateway.clouds.google_vision.asking import Asked, Call, file_asked, image_asked, is_own_fault
@@ -65,6 +68,8 @@ class LongRunning(BaseModel):
     state: State = "running"
     error: dict[str, JsonValue] | None = None
     """Fields of a Status, of one that has failed or was cancelled."""
+    deleted: bool = False
+    """Nobody is told of it any more."""
 
     @property
     def jobs(self) -> list[str]:
@@ -96,9 +101,7 @@ async def operation(call: Call, name: str) -> Any:
     operation_id = name.rpartition("/")[2]
     found = await _remembered(call, operation_id)
     if found.state == "running" and all(map(_has_ended, await _statuses(call, found))):
-        work = call.request.app.state.background.start(f"google {operation_id}", lambda: _finish(call, operation_id))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(work), _FINISHING_S)
+        await asyncio.wait([_finishing(call, operation_id)], timeout=_FINISHING_S)
         found = await _remembered(call, operation_id)
     return _message(operation_id, found)
 
@@ -117,8 +120,8 @@ async def cancel(call: Call, name: str) -> None:
 async def delete(call: Call, name: str) -> None:
     """Nobody is told of it any more; what it stores is stored. Raises JobUnknown."""
     operation_id = name.rpartition("/")[2]
-    await _remembered(call, operation_id)
-    await operations.forget(_queue(call), call.caller, "google", operation_id)
+    found = (await _remembered(call, operation_id)).model_copy(update={"deleted": True})
+    await operations.remember(_queue(call), call.caller, "google", operation_id, found)
 
 
 def empty() -> Any:
@@ -166,7 +169,10 @@ async def _started(
     except OcrQueueError:
         await _cancel(call, made.jobs)
         raise
-    call.request.app.state.background.start(f"google {operation_id}", lambda: _follow(call, operation_id, made.jobs))
+    # the request itself may have to do with a connection: what goes on for hours does not hold it
+    detached = Call(Request({"type": "http", "app": call.request.app, "headers": []}), call.caller)
+    follow = functools.partial(_follow, detached, operation_id, made.jobs)
+    call.request.app.state.background.start(f"follow google {operation_id}", follow)
     return _message(operation_id, made)
 
 
@@ -175,24 +181,33 @@ async def _follow(call: Call, operation_id: str, jobs: Sequence[str]) -> None:
     with suppress(OcrQueueError):  # such as of a job that was deleted; whoever asks for the operation goes on
         async for _ in queue.watch([queue.job(job_id) for job_id in jobs]):
             pass
-        await _finish(call, operation_id)
+        await asyncio.wait([_finishing(call, operation_id)])
+
+
+def _finishing(call: Call, operation_id: str) -> asyncio.Task[None]:
+    """One in a replica at a time: writing twice would do no harm."""
+    background: Background = call.request.app.state.background
+    return background.start(f"finish google {operation_id}", functools.partial(_finish, call, operation_id))
 
 
 async def _finish(call: Call, operation_id: str) -> None:
     """Write the results, once all jobs have ended; where storage fails for now, it is done with the next question."""
     queue = _queue(call)
-    with suppress(JobUnknown):  # the operation was deleted
-        found = await _remembered(call, operation_id)
+    with suppress(JobUnknown):  # it is remembered no longer
+        found = await operations.remembered(queue, call.caller, "google", operation_id, LongRunning)
         if found.state != "running":
             return
+        error: Fields | None = None
         try:
             await _write(queue, found, await _statuses(call, found))
-            ended = found.at_end("done")
-        except OcrQueueError as error:
-            if error.retryable:
+        except OcrQueueError as raised:
+            if raised.retryable:
                 return
-            ended = found.at_end("failed", status_of_image(error.info))
-        if (await _remembered(call, operation_id)).state == "running":
+            error = status_of_image(raised.info)
+        # it may have been cancelled or deleted meanwhile
+        found = await operations.remembered(queue, call.caller, "google", operation_id, LongRunning)
+        if found.state == "running":
+            ended = found.at_end("done" if error is None else "failed", error)
             await operations.remember(queue, call.caller, "google", operation_id, ended)
 
 
@@ -239,7 +254,10 @@ def _packed(message: Any) -> Any:
 
 
 async def _remembered(call: Call, operation_id: str) -> LongRunning:
-    return await operations.remembered(_queue(call), call.caller, "google", operation_id, LongRunning)
+    found = await operations.remembered(_queue(call), call.caller, "google", operation_id, LongRunning)
+    if found.deleted:
+        raise JobUnknown(f"No operation {operation_id[:80]}.")
+    return found
 
 
 async def _cancel(call: Call, jobs: Sequence[str]) -> None:

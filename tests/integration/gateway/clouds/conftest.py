@@ -5,9 +5,7 @@ It listens on all addresses, so that it answers nobody without a key.
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -31,7 +29,6 @@ from tests.support.gateway_jobs import PATIENT_S
 from tests.support.gateways import served
 from tests.support.textract_gateway import SigningGateway, signing_gateway
 
-PROJECT = Path(__file__).parents[1] / "node"
 RULES = """
 [[rule]]
 protocol = "google"
@@ -125,17 +122,11 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node_clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a script for each protocol, and what these import."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        pytest.skip("npm or node is not installed")
-    folder = tmp_path_factory.mktemp("clouds") / "node"
-    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("node_modules"))
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        pytest.skip(f"npm does not get the packages: {done.stderr.strip()[-200:]}")
-    return folder
+def node_project(scratch: Path) -> Path:
+    """The folder of the clients for Node."""
+    from tests.integration.gateway.clouds.node_clients import installed
+
+    return installed(scratch / "node")
 
 
 @pytest.fixture(scope="session")

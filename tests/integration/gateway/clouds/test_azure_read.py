@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -300,6 +301,19 @@ def test_every_error_has_azures_form(asking: Asking) -> None:
     assert "API key" in told["message"]
     with pytest.raises(ClientAuthenticationError):
         asking.client().begin_analyze_document(READ, BytesIO(HELLO))
+
+
+def test_what_is_refused_before_any_route_has_azures_form_too(installation: Installation) -> None:
+    as_image, as_json = ({"content-type": kind} for kind in ("image/png", "application/json"))
+    in_json = json.dumps({"base64Source": b64encode(bytes(10_000)).decode()})
+    with (
+        gateway_of(installation.settings, max_body_bytes=1000, allowed_hosts="127.0.0.1") as url,
+        httpx.Client(base_url=url, timeout=PATIENT_S, trust_env=False) as http,
+    ):
+        for content, headers in ((HELLO, as_image), (in_json, as_json)):
+            refused = http.post(f"{PATH}:analyze", params=VERSION, content=content, headers=headers)
+            error_of(refused, 413, "InvalidRequest", "InvalidContentLength", "request.too_large")
+        error_of(http.get(f"{PATH}/analyzeResults/1", headers={"host": "evil.example.org"}), 400, "InvalidRequest")
 
 
 def test_a_pdf_that_was_not_asked_for_is_not_found(asking: Asking) -> None:

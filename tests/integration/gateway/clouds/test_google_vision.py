@@ -363,8 +363,7 @@ def plain_client(at: Clouds, transport: Transport) -> vision.ImageAnnotatorClien
     return vision.ImageAnnotatorClient(transport=chosen)
 
 
-@both
-@pytest.mark.parametrize("sample", ["two-columns.png", "korean-page.png"])
+@pytest.mark.parametrize(("transport", "sample"), [("rest", "two-columns.png"), ("grpc", "korean-page.png")])
 def test_this_project_s_own_engine_reads_from_its_own_gateway(
     clouds_with: Callable[..., Any], settings: Settings, transport: Transport, sample: str
 ) -> None:

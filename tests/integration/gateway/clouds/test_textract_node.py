@@ -15,7 +15,7 @@ pytest_plugins = ["tests.support.server_fixtures"]
 
 
 def test_the_client_for_node_reads_pages_raises_and_tries_again(
-    node_clients: Path,
+    node_project: Path,
     signing: SigningGateway,
 ) -> None:
     signing.put("letter.pdf", (ROOT / "samples/letter.pdf").read_bytes())
@@ -29,7 +29,7 @@ def test_the_client_for_node_reads_pages_raises_and_tries_again(
     }
     command = ["node", "textract.js", str(ROOT / "samples/street-sign.jpg"), "scans", "letter.pdf"]
     done = subprocess.run(
-        command, cwd=node_clients, env=variables, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=node_project, env=variables, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
