@@ -62,7 +62,10 @@ async def serve_grpc(app: FastAPI, settings: GatewaySettings) -> grpc.aio.Server
     try:
         app.state.grpc_port = _listen(server, f"{address}:{settings.grpc_port}", settings)
     except RuntimeError:
-        raise SettingsInvalid(f"Cannot listen for gRPC on {settings.host}, port {settings.grpc_port}.") from None
+        raise SettingsInvalid(
+            f"Cannot listen for gRPC on {settings.host}, port {settings.grpc_port}.",
+            remedy="Set OCRQUEUE_GATEWAY_GRPC_PORT, or --grpc-port, to a port that is free.",
+        ) from None
     await server.start()
     return server
 
