@@ -9,14 +9,15 @@ import {
   TextractClient,
 } from "@aws-sdk/client-textract";
 
-const [image, bucket, name] = process.argv.slice(2);
+const [image, bucket, name, limitedId, limitedSecret] = process.argv.slice(2);
 const client = new TextractClient({ region: "eu-central-1", maxAttempts: 20 });
 
 async function raised(command, asking = client) {
   try {
     await asking.send(command);
   } catch (error) {
-    return { name: error.name, status: error.$metadata?.httpStatusCode, request: error.$metadata?.requestId ?? "" };
+    const { httpStatusCode, requestId, attempts } = error.$metadata ?? {};
+    return { name: error.name, status: httpStatusCode, request: requestId ?? "", attempts };
   }
   return null;
 }
@@ -41,14 +42,9 @@ do {
 // a clock that is an hour slow: the client sets it right by the Date of the answer
 const slow = new TextractClient({ region: "eu-central-1", systemClockOffset: -3600_000, maxAttempts: 20 });
 const unknown = new GetDocumentTextDetectionCommand({ JobId: "01a2042b-0000-7000-8000-000000000000" });
-const attempts = [];
-for (let asked = 0; asked < 4; asked++) {
-  try {
-    await client.send(unknown);
-  } catch (error) {
-    attempts.push(error.$metadata.attempts);
-  }
-}
+// a key that may ask once an hour: the client tries again by itself, as often as it is told
+const credentials = { accessKeyId: limitedId, secretAccessKey: limitedSecret };
+const limited = new TextractClient({ region: "eu-central-1", maxAttempts: 3, credentials });
 console.log(
   JSON.stringify({
     words: read.Blocks.filter((block) => block.BlockType === "WORD").map((block) => block.Text),
@@ -59,6 +55,6 @@ console.log(
     other: await raised(new AnalyzeDocumentCommand({ Document: { Bytes: Buffer.from("x") }, FeatureTypes: ["TABLES"] })),
     unknown: await raised(unknown),
     slow: [await raised(unknown, slow), await raised(unknown, slow)],
-    attempts,
+    limited: [await raised(unknown, limited), await raised(unknown, limited)],
   }),
 );
