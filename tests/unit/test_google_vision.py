@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from google.cloud import vision
 
@@ -19,6 +21,7 @@ from ocrqueue.errors import (
     KeyInvalid,
     KeyRateExceeded,
     OcrQueueError,
+    ProtocolExtraMissing,
     QueueFull,
     RequestInvalid,
     RequestUnsupported,
@@ -27,10 +30,13 @@ from ocrqueue.errors import (
     error_classes,
 )
 from ocrqueue.job.language_tags import TAGS, asked_name_of, name_of, tag_of
+from ocrqueue_gateway.app import create_app
+from ocrqueue_gateway.clouds import google_vision
 from ocrqueue_gateway.clouds.google_vision.annotations import image_annotations, page_annotations
 from ocrqueue_gateway.clouds.google_vision.asking import check_features, pages_asked
 from ocrqueue_gateway.clouds.google_vision.messages import ImagesResponse, as_json, as_message
 from ocrqueue_gateway.clouds.google_vision.statuses import HTTP, Code, code_of, code_of_image, details_of, rest_error
+from ocrqueue_gateway.settings import GatewaySettings
 
 
 def word(text: str, box: tuple[float, float, float, float], **more: Any) -> Word:
@@ -180,3 +186,18 @@ def test_languages_have_names_here_and_tags_there() -> None:
         "und",
         "de",
     )
+
+
+async def test_without_the_extra_the_answer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("calls", "messages", "operations"):
+        monkeypatch.setitem(sys.modules, f"ocrqueue_gateway.clouds.google_vision.{name}", None)
+    # a module that was imported before is found at its package
+    for name in ("calls", "messages", "operations"):
+        monkeypatch.delattr(google_vision, name, raising=False)
+    transport = httpx.ASGITransport(create_app(GatewaySettings()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        answer = await http.post("/v1/images:annotate", json={"requests": []})
+    assert (answer.status_code, answer.json()["error"]["status"]) == (501, "UNIMPLEMENTED")
+    assert "ocrqueue-gateway[google]" in answer.text
+    with pytest.raises(ProtocolExtraMissing):
+        create_app(GatewaySettings(grpc_port=0))

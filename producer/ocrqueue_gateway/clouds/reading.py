@@ -32,6 +32,7 @@ from ocrqueue_gateway.jobs.idempotency import fingerprint_of
 from ocrqueue_gateway.jobs.request import checked_reference
 from ocrqueue_gateway.jobs.results import check_result, document_of
 from ocrqueue_gateway.jobs.waiting import wait_for_ends
+from ocrqueue_gateway.problems import JobHasNoResult
 
 _CLAIMED_MS: Final = 600_000
 """So long Google's clients try again, and nobody's try for longer."""
@@ -53,7 +54,7 @@ def job_fields(request: Request, caller: Caller, protocol: Protocol, asked: JobF
     defaults: dict[str, Any] = {"crops": "none"}
     if not ruled.get("compare"):
         defaults["engine"] = AUTO
-    given = {name: value for name, value in asked.items() if value not in (None, ())}
+    given = {name: value for name, value in asked.items() if value not in (None, (), [])}
     fields = cast("JobFields", {**defaults, **ruled, **given, "tenant": caller.tenant})
     check_engines(
         caller,
@@ -114,13 +115,12 @@ async def ended(request: Request, readings: Sequence[Reading], within_s: float |
     seconds = most if within_s is None else max(0.0, min(most, within_s))
     jobs = {reading.job.id: reading.job for reading in readings}
     ends = dict(await wait_for_ends(request, list(jobs.values()), seconds))
-    if left := [job_id for job_id in jobs if job_id not in ends]:
-        # a wait of no time, and one that was cut short
-        for job_id in left:
-            status = await queue.status(job_id)
-            if not status.finished:
-                raise await _late(request, status)
-            ends[job_id] = status
+    # after a wait of no time, and one that was cut short
+    for job_id in [job_id for job_id in jobs if job_id not in ends]:
+        status = await queue.status(job_id)
+        if not status.finished:
+            raise await _late(request, status)
+        ends[job_id] = status
     return [ends[reading.job.id] for reading in readings]
 
 
@@ -152,7 +152,7 @@ async def finished(request: Request, reading: Reading, within_s: float | None = 
         if not error.retryable:
             await answered(request, [reading])
         raise
-    except BaseException:
+    except JobHasNoResult:
         await answered(request, [reading])
         raise
     await answered(request, [reading])

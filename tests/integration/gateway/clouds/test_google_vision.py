@@ -18,6 +18,7 @@ import httpx
 import pytest
 from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
+from google.api_core.operation import from_gapic
 from google.api_core.retry import Retry, if_exception_type
 from google.auth.api_key import Credentials
 from google.auth.credentials import AnonymousCredentials
@@ -290,6 +291,25 @@ def test_an_operation_is_its_tenant_s_and_can_be_cancelled(
         assert http.delete(f"/v1/{name}", headers={"x-goog-api-key": clouds.key("slow")}).json() == {}
     with pytest.raises(exceptions.NotFound):
         mine.get_operation(asked)
+
+
+def test_another_replica_goes_on_with_an_operation(clouds_with: Callable[..., Any]) -> None:
+    uri = "gs://results/replicas/"
+    requests = [{"image": {"content": picture(word)}, "features": [TEXT]} for word in ("Alpha", "Beta")]
+    with clouds_with() as first, plain_client(first, "grpc") as client:
+        begun = client.async_batch_annotate_images(
+            requests=requests, output_config={"gcs_destination": {"uri": uri}}
+        ).operation
+    with clouds_with() as second, plain_client(second, "grpc") as client:
+        polled = from_gapic(
+            begun,
+            client.transport.operations_client,
+            vision.AsyncBatchAnnotateImagesResponse,
+            metadata_type=vision.OperationMetadata,
+        )
+        assert polled.result(timeout=300).output_config.gcs_destination.uri == uri
+        stored = json.loads(second.buckets.get("results/replicas/output-1-to-2.json"))
+    assert [each["fullTextAnnotation"]["text"] for each in stored["responses"]] == ["Alpha", "Beta"]
 
 
 @both
