@@ -346,6 +346,7 @@ async def test_every_route_is_in_the_openapi_and_asks_for_a_key_or_is_known_to_b
                 # of the clouds' protocols, whose own tests try what is another's
                 path = re.sub(r"{[^}]+}", "x", route.path)
                 async with httpx.AsyncClient(transport=httpx.ASGITransport(APP)) as client:
+                    # as a whole URL: a path may begin with two slashes
                     answer = await client.request(method, f"http://gateway{path}")
                 # AWS says so with another status
                 is_refused = answer.headers.get("x-amzn-errortype") == "MissingAuthenticationTokenException"
