@@ -6,16 +6,19 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrqueue.document import Document, Page, polygon_of
 from ocrqueue.errors import ErrorInfo, RequestInvalid, error_classes
+from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.clouds.textract import requests
 from ocrqueue_gateway.clouds.textract.blocks import blocks_of
 from ocrqueue_gateway.clouds.textract.errors import error_response, name_of
 from ocrqueue_gateway.clouds.textract.paging import Place, place_of, some_blocks, token_of
+from ocrqueue_gateway.settings import GatewaySettings
 from tests.support.documents import block_of, document_of, line_of, page_of, paragraph_of, word
 from tests.support.textract import KNOWN_NAMES, MODEL, complaints
 
@@ -256,3 +259,28 @@ def test_no_body_breaks_it(value: Any) -> None:
     for model in (requests.DetectDocumentText, requests.GetDocumentTextDetection):
         with suppress(RequestInvalid):
             requests.parsed(value, model)
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "name", "status"),
+    [
+        ("http://elsewhere.example.org/", {}, "AccessDeniedException", 400),
+        ("http://ocr.example.org/", {"content-length": "1000000000000"}, "DocumentTooLargeException", 400),
+        ("http://ocr.example.org/", {"x-big": "x" * 40_000}, "InvalidParameterException", 400),
+        ("http://ocr.example.org/", {}, "MissingAuthenticationTokenException", 400),
+        ("http://ocr.example.org/", {"authorization": "AWS4-HMAC-SHA256 x"}, "InternalServerError", 500),
+        ("http://ocr.example.org/textract/", {}, "UnknownOperationException", 400),
+    ],
+)
+async def test_whoever_raises_an_error_it_has_awss_form(
+    url: str, headers: dict[str, str], name: str, status: int
+) -> None:
+    """The application has no queue here: that it is looked for is what nobody has foreseen."""
+    app = create_app(GatewaySettings(host="0.0.0.0", allowed_hosts=("ocr.example.org",)))
+    told = {"x-amz-target": "Textract.DetectDocumentText", "content-type": "application/x-amz-json-1.1", **headers}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        answer = await client.post(url, headers=told)
+    assert (answer.status_code, answer.json()["__type"]) == (status, name)
+    assert answer.headers["x-amzn-errortype"] == name
+    assert answer.headers["content-type"] == "application/x-amz-json-1.1"
+    assert answer.headers["x-amzn-requestid"] == answer.headers["x-request-id"]
