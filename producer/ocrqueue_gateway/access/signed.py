@@ -1,8 +1,8 @@
 """The caller of a request that is signed instead of having the key in it.
 
 The signature is of the body too, so this has two steps: before the body is read, all is checked that can be; then the
-signature. Whoever signs rightly is let in, however many others fail from the same address, and a wrong signature in the
-name of a key costs its owner nothing.
+signature. Who has signed rightly lately goes on, however many others fail from the same address, and a wrong signature
+in the name of a key costs its owner nothing.
 """
 
 from __future__ import annotations

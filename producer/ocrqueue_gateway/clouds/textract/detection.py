@@ -62,7 +62,8 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
     output = None if asked.output_config is None else output_of(request, caller, asked.output_config)
     queue: AsyncOcrQueue = request.app.state.queue
     token = asked.client_request_token
-    async with claimed(queue, caller.tenant, "textract", token) as claim:
+    # a kind of its own: a token may look like the fingerprint by which begin() finds a job
+    async with claimed(queue, caller.tenant, "textract token", token) as claim:
         fingerprint = fingerprint_of(asked.model_dump(exclude={"client_request_token"}))
         job_id = claim.check(fingerprint)
         if job_id is None:
