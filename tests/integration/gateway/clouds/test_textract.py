@@ -437,18 +437,40 @@ def test_a_proxy_as_the_documentation_has_it_changes_nothing_that_is_signed(
 
 
 def test_the_client_tries_again_until_it_may(signing: SigningGateway, tenant: str) -> None:
-    client = signing.client(signing.key(tenant, rate="1/s"), attempts=20)
-    tried = 0
-    for _ in range(4):
-        with pytest.raises(client.exceptions.InvalidJobIdException) as refused:
-            client.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
-        tried += refused.value.response["ResponseMetadata"]["RetryAttempts"]
-    assert tried >= 1
-    impatient = signing.client(signing.key(tenant, rate="1/h"))
-    with pytest.raises(impatient.exceptions.InvalidJobIdException):
-        impatient.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
-    with pytest.raises(impatient.exceptions.ProvisionedThroughputExceededException, match=r"key\.rate_exceeded"):
-        impatient.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+    signing.put("sign.jpg", sample("street-sign.jpg"))
+    asked = {"DocumentLocation": {"S3Object": {"Bucket": "scans", "Name": "sign.jpg"}}}
+    signing.queue.pause(tenant=tenant, reason="of a test")
+    signing.queue.limit_tenant(tenant, waiting=1)
+    client = signing.client(signing.key(tenant), attempts=20)
+    client.start_document_text_detection(**asked)
+    impatient = signing.client(signing.key(tenant))
+    with pytest.raises(impatient.exceptions.ProvisionedThroughputExceededException, match=r"tenant\.limited"):
+        impatient.start_document_text_detection(**asked)
+    throttled = threading.Event()
+
+    def note(response: Any, **_: object) -> None:
+        if response is not None and response[0].status_code == 400:
+            throttled.set()
+
+    client.meta.events.register("needs-retry.textract.StartDocumentTextDetection", note)
+    answers: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: answers.append(client.start_document_text_detection(**asked)))
+    asking.start()
+    try:
+        assert throttled.wait(60)
+    finally:
+        signing.queue.limit_tenant(tenant, waiting=100)
+        asking.join(100)
+        signing.queue.resume(tenant=tenant)
+    assert answers[0]["ResponseMetadata"]["RetryAttempts"] >= 1
+
+
+def test_a_keys_rate_is_told_as_throughput(signing: SigningGateway, tenant: str) -> None:
+    client = signing.client(signing.key(tenant, rate="1/h"))
+    with pytest.raises(client.exceptions.InvalidJobIdException):
+        client.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
+    with pytest.raises(client.exceptions.ProvisionedThroughputExceededException, match=r"key\.rate_exceeded"):
+        client.get_document_text_detection(JobId="01a2042b-0000-7000-8000-000000000000")
 
 
 def test_where_the_queue_is_long_the_client_asks_again_and_finds_its_job(signing: SigningGateway, tenant: str) -> None:
