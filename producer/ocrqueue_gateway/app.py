@@ -16,6 +16,7 @@ from ocrqueue_gateway.bucket_events.sns import Topics
 from ocrqueue_gateway.clouds.azure_read.routes import mount_azure_read
 from ocrqueue_gateway.clouds.google_vision.routes import add_google_vision
 from ocrqueue_gateway.clouds.mounting import prepare_clouds
+from ocrqueue_gateway.clouds.textract.routes import add_textract
 from ocrqueue_gateway.ending import prepare_ending
 from ocrqueue_gateway.hardening.limits import harden
 from ocrqueue_gateway.jobs.routes import router as jobs
@@ -67,6 +68,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
     add_google_vision(app)
+    add_textract(app)
     add_probes(app, PREFIX)
     describe(app)
     return app

@@ -58,6 +58,8 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "key.invalid": 401,
         "key.missing": 401,
         "key.rate_exceeded": 429,
+        "key.signature_expired": 401,
+        "key.signature_wrong": 401,
         "key.unknown": 404,
         "output.missing": 404,
         "page.not_found": 404,

@@ -8,6 +8,7 @@ import sys
 import click
 
 from tests.benchmarks.accuracy import accuracy
+from tests.benchmarks.clouds import clouds
 from tests.benchmarks.documents import documents
 from tests.benchmarks.fallback import fallback
 from tests.benchmarks.gateway import gateway
@@ -44,6 +45,7 @@ main.add_command(pictures)
 main.add_command(prepared)
 main.add_command(gateway)
 main.add_command(documents)
+main.add_command(clouds)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

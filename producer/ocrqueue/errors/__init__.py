@@ -17,6 +17,8 @@ from ocrqueue.errors.access import (
     KeyRequestInvalid,
     KeyUnknown,
     PauseInvalid,
+    SignatureExpired,
+    SignatureWrong,
     TenantLimitInvalid,
 )
 from ocrqueue.errors.base import (
@@ -272,6 +274,8 @@ __all__ = [
     "RequestUnsupported",
     "ResultUnreadable",
     "SettingsInvalid",
+    "SignatureExpired",
+    "SignatureWrong",
     "SourceAccessDenied",
     "SourceAddressNotAllowed",
     "SourceBucketNotAllowed",

@@ -26,6 +26,23 @@ class KeyExpired(KeyInvalid):
     remedy = "Have another one made with `ocrqueue keys create`."
 
 
+class SignatureWrong(KeyInvalid):
+    """The signature of the request is not that of this request by this API key."""
+
+    code = "key.signature_wrong"
+    remedy = (
+        "Give the client the key's id and its signing secret, as `ocrqueue keys create` shows them, and let no proxy "
+        "change the Host header or the body."
+    )
+
+
+class SignatureExpired(OcrQueueError):
+    """The request was signed at another time than now."""
+
+    code = "key.signature_expired"
+    remedy = "Set the clock of the client's machine, or the gateway's; they may differ by five minutes."
+
+
 class KeyForbidden(OcrQueueError):
     """The API key does not permit this.
 

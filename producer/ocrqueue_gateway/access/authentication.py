@@ -45,13 +45,18 @@ def require(
         _google: None = google,
     ) -> Caller:
         found = await caller_of(request, find)
-        if scope not in found.scopes:
-            raise KeyForbidden(f"The API key has not the scope {scope}.", scope=scope)
+        check_scope(found, scope)
         if operator and not found.is_operator:
             raise KeyForbidden("This is for operators: a key with the scope admin and no tenant.", scope=scope)
         return found
 
     return caller
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """Raises KeyForbidden."""
+    if scope not in caller.scopes:
+        raise KeyForbidden(f"The API key has not the scope {scope}.", scope=scope)
 
 
 async def caller_of(request: Request, find: FindKey) -> Caller:
@@ -70,18 +75,27 @@ async def _identified(request: Request, key: str | None) -> Caller:
         raise KeyMissing()
     queue: AsyncOcrQueue = request.app.state.queue
     failures = failures_of(request)
-    address = request.client.host if request.client else ""
-    if wait_s := failures.wait_s(address, key, time.monotonic()):
-        raise KeyAttemptsExceeded(
-            f"Too many wrong API keys came from this address; ask again in {wait_s} s.", retry_after_s=wait_s
-        )
+    check_attempts(request, key)
     try:
         found = await queue.api_keys.authenticate(key)
     except KeyInvalid:
-        failures.failed(address, key, time.monotonic())
+        failures.failed(address_of(request), key, time.monotonic())
         raise
     failures.succeeded(key)
     return caller_with(found)
+
+
+def check_attempts(request: Request, key: str) -> None:
+    """Raises KeyAttemptsExceeded where nothing of the address is looked at for a while, nor this key."""
+    if wait_s := failures_of(request).wait_s(address_of(request), key, time.monotonic()):
+        raise KeyAttemptsExceeded(
+            f"Too many wrong API keys came from this address; ask again in {wait_s} s.", retry_after_s=wait_s
+        )
+
+
+def address_of(request: Request) -> str:
+    """Where the connection comes from."""
+    return request.client.host if request.client else ""
 
 
 def caller_with(key: ApiKey) -> Caller:

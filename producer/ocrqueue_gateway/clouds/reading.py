@@ -140,7 +140,11 @@ async def read(
     **asked: Unpack[JobFields],
 ) -> Document:
     """All of it, of one image. Raises as begin() and ended(), and JobHasNoResult with the job's own error."""
-    reading = await begin(request, caller, protocol, image, **asked)
+    return await finished(request, await begin(request, caller, protocol, image, **asked), within_s)
+
+
+async def finished(request: Request, reading: Reading, within_s: float | None = None) -> Document:
+    """What was read, of a job that was begun. Raises as ended(), and JobHasNoResult with the job's own error."""
     (status,) = await ended(request, [reading], within_s)
     try:
         document = await document_of(request.app.state.queue, status)

@@ -38,10 +38,14 @@ class ResponseHeaders:
         asked = Headers(scope=scope).get("x-request-id", "")
         request_id = asked if _REQUEST_ID.fullmatch(asked) else str(uuid_utils.uuid7())
         scope.setdefault("state", {})["request_id"] = request_id
+        # the clients of AWS tell their users of this one
+        is_aws = any(name == b"x-amz-target" for name, _ in scope["headers"])
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                if is_aws:
+                    given.append((b"x-amzn-requestid", request_id.encode()))
                 names = {name for name, _ in given}
                 more = [
                     pair for pair in (_SAID_BY_HTTPS if scope["scheme"] == "https" else _SAID) if pair[0] not in names

@@ -27,6 +27,7 @@ from tests.integration.gateway.conftest import patient
 from tests.support.certificates import Certificate, make_certificate
 from tests.support.gateway_jobs import PATIENT_S
 from tests.support.gateways import served
+from tests.support.textract_gateway import SigningGateway, signing_gateway
 
 RULES = """
 [[rule]]
@@ -126,3 +127,11 @@ def node_project(scratch: Path) -> Path:
     from tests.integration.gateway.clouds.node_clients import installed
 
     return installed(scratch / "node")
+
+
+@pytest.fixture(scope="session")
+def signing(
+    installation: Installation, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SigningGateway]:
+    with signing_gateway(patient(installation.settings), s3_bucket, tmp_path_factory.mktemp("signing")) as made:
+        yield made
