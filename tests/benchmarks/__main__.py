@@ -8,6 +8,7 @@ import sys
 import click
 
 from tests.benchmarks.accuracy import accuracy
+from tests.benchmarks.calibration import calibration
 from tests.benchmarks.clouds import clouds
 from tests.benchmarks.documents import documents
 from tests.benchmarks.fallback import fallback
@@ -33,6 +34,7 @@ def main() -> None:
 main.add_command(tesseract)
 main.add_command(jobs)
 main.add_command(accuracy)
+main.add_command(calibration)
 main.add_command(keras)
 main.add_command(rapid)
 main.add_command(fallback)

@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +16,21 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import Document, OcrQueue
+from ocrqueue.calibration import (
+    Curve,
+    Sample,
+    as_given,
+    as_stated,
+    calibration_error,
+    fitted,
+    held_out,
+    labelled,
+    read_truth,
+)
+from ocrqueue.calibration.diagram import Series, reliability_diagram
+from ocrqueue.document import EngineInfo, InputInfo, Page
 from ocrqueue.settings import load_settings
+from ocrqueue_worker.calibration import calibrated_line, calibrated_page
 from tests.benchmarks import fallback_trade as trade
 from tests.benchmarks.accuracy import true_text
 from tests.benchmarks.bare import TIMEOUT_S
@@ -40,7 +56,7 @@ def fallback() -> None:
 def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -> None:
     """Read each image with both engines, and each of Tesseract's lines with rapid's recogniser; one thread each."""
     os.environ["OMP_THREAD_LIMIT"] = "1"
-    from ocrqueue.document import Line, Page
+    from ocrqueue.document import Line
     from ocrqueue_worker.engines.engine import Reading
     from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
     from ocrqueue_worker.engines.tesseract import TesseractEngine, TesseractOptions
@@ -112,9 +128,7 @@ def trade_of(share: int, picture: Path | None, readings: Path) -> None:
     rows = Rows(samples)
     whole_pages = trade.table(samples, trade.cuts(range(40, 91), [trade.OFF]))
     with_lines = trade.table(samples, trade.cuts([trade.OFF, *range(40, 81, 5)], range(40, 101, 2)))
-    settings = load_settings()
-    kept = trade.Cut(settings.fallback_lines_page_below.of("tesseract"), settings.fallback_line_below.of("tesseract"))
-    kept_whole = trade.Cut(settings.fallback_page_below.of("tesseract"))
+    kept, kept_whole = _kept_cut(), trade.Cut(load_settings().fallback_page_below.of("tesseract"))
     rows.add("Tesseract alone", "", rows.of(trade.Cut(trade.OFF)))
     for page in (60, 65, 70, 75, 80, 85):
         rows.add(f"{page} %", "-", rows.of(trade.Cut(page)))
@@ -128,6 +142,67 @@ def trade_of(share: int, picture: Path | None, readings: Path) -> None:
     print(f"best at {share} %: {trade.best(with_lines, rows.alone, share / 100)}")
     if picture is not None:
         _draw(rows, kept_whole, kept, picture)
+
+
+@fallback.command()
+@images_option
+@click.argument("readings", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--diagram", type=click.Path(dir_okay=False, path_type=Path), help="Draw it to this SVG.")
+def reliability(folder: Path, readings: Path, diagram: Path | None) -> None:
+    """Expected calibration error of both engines and of the two together, of readings made by `read`.
+
+    Each page by curves learned on all others; the true lines are the .csv beside the images.
+    """
+    samples = trade.load(readings)
+    truths = [read_truth(folder / sample.name, "csv") for sample in samples]
+
+    def words(pages: Sequence[Page]) -> list[list[Sample]]:
+        return [labelled(_document(page), true, fold_case=True) for page, true in zip(pages, truths, strict=True)]
+
+    first, second = words([sample.first for sample in samples]), words([sample.second for sample in samples])
+    cut = _kept_cut()
+    together = []
+    for place, sample in enumerate(samples):
+        curves = [fitted(chain.from_iterable((*read[:place], *read[place + 1 :]))) for read in (first, second)]
+        together.append(trade.read_by_both(_calibrated(sample, *curves), cut)[0])
+    auto = words(together)
+    panels = [
+        (name, [Series("as given", as_given(read)), Series("calibrated, held out", stated)])
+        for name, read, stated in (
+            ("tesseract", first, held_out(first)),
+            ("rapid", second, held_out(second)),
+            ("auto: tesseract, then rapid", auto, as_stated(auto)),
+        )
+    ]
+    for name, series in panels:
+        errors = (f"{one.name} {calibration_error(one.stated):.4f}" for one in series)
+        print(f"{name}: {len(series[0].stated)} words on {len(samples)} pages, {', '.join(errors)}")
+    if diagram is not None:
+        diagram.write_text(reliability_diagram(panels), "utf-8")
+
+
+def _kept_cut() -> trade.Cut:
+    """Of the default settings."""
+    settings = load_settings()
+    return trade.Cut(settings.fallback_lines_page_below.of("tesseract"), settings.fallback_line_below.of("tesseract"))
+
+
+def _calibrated(sample: trade.Sample, first: Curve, second: Curve) -> trade.Sample:
+    return sample.model_copy(
+        update={
+            "first": calibrated_page(sample.first, first),
+            "second": calibrated_page(sample.second, second),
+            "lines": tuple(calibrated_line(line, second) for line in sample.lines),
+            "found": tuple(calibrated_line(line, second) for line in sample.found),
+        }
+    )
+
+
+def _document(page: Page) -> Document:
+    source = InputInfo(uri="", sha256=None, format="", bytes=None)
+    info = EngineInfo(name="", version="", model="")
+    fields: dict[str, Any] = {"job_id": "", "status": "succeeded", "input": source, "engine": info, "languages": ()}
+    return Document(**fields, finished_at=datetime.now(UTC), pages=(page,))
 
 
 class Rows:

@@ -86,6 +86,12 @@ def table(samples: Sequence[Sample], chosen: Iterable[Cut]) -> Table:
 
 def outcome(sample: Sample, cut: Cut) -> Outcome:
     """By the rules that the workers go by."""
+    page, seconds = read_by_both(sample, cut)
+    return Outcome(score_words([(sample.true, page.text)], fold_case=True), seconds, 1)
+
+
+def read_by_both(sample: Sample, cut: Cut) -> tuple[Page, float]:
+    """What the two engines make of a page, and the seconds."""
     page, seconds = sample.first, sample.first_s
     limits = Thresholds(
         page_below=cut.page_below / 100,
@@ -101,7 +107,7 @@ def outcome(sample: Sample, cut: Cut) -> Outcome:
         read = [settled(part.line, _of_part(part, sample)) for part in parts]
         page = with_found(with_lines(page, put_together(page, parts, read), "second"), sample.found, "second")
         seconds += sample.found_s + sum(sample.lines_s[part.place] * _share(part, sample) for part in parts)
-    return Outcome(score_words([(sample.true, page.text)], fold_case=True), seconds, 1)
+    return page, seconds
 
 
 def _of_part(part: Part, sample: Sample) -> Line:

@@ -45,6 +45,7 @@ MEANINGS: Final[Mapping[ExitStatus, str]] = MappingProxyType(
 _BY_CODE: Final[Mapping[str, ExitStatus]] = MappingProxyType(
     {
         "settings.invalid": ExitStatus.USAGE,
+        "calibration.invalid": ExitStatus.USAGE,
         "storage.cleaning_refused": ExitStatus.USAGE,
         "job.malformed": ExitStatus.USAGE,
         "engine.unknown": ExitStatus.USAGE,

@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "intake": ("ocrqueue.cli.intake:intake", "Take in jobs that were sent by name to RabbitMQ."),
         "clean": ("ocrqueue.cli.clean:clean", "Remove files that nobody needs any more from storage."),
         "check": ("ocrqueue.cli.check:check", "Say whether the queue's keys agree with each other."),
+        "calibrate": ("ocrqueue.cli.calibrate:calibrate", "Learn from labelled pages what confidences mean."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
         "config": ("ocrqueue.cli.config:config", "Show the settings in effect."),
         "schema": ("ocrqueue.cli.schema:schema", "Print the JSON Schema of a job or document."),

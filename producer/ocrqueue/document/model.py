@@ -167,6 +167,11 @@ class Symbol(Region):
 class Word(Region):
     id: str = Field(description="p001-w0001: unique in the Document.")
     text: str
+    raw_confidence: Confidence | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="As the engine gave it, if `confidence` is calibrated: the share of such words that are right.",
+    )
     detection_confidence: Confidence | None = Field(
         default=None,
         description="Confidence that there is a word here, if the engine has a detector of its own; else null.",
@@ -198,6 +203,11 @@ class Word(Region):
         exclude_if=_is_unset,
         description="With compare: the share of the other engines that read the same text here.",
     )
+
+    @property
+    def engine_confidence(self) -> float | None:
+        """As the engine gave it, calibrated or not: what thresholds look at, which were chosen for the engine."""
+        return self.confidence if self.raw_confidence is None else self.raw_confidence
 
 
 class _Lines(Region):
@@ -252,7 +262,9 @@ class PageReading(_Value):
 
     engine: str
     words: int
-    mean_confidence: Share | None = Field(default=None, description="Mean of the words that have a confidence.")
+    mean_confidence: Share | None = Field(
+        default=None, description="Mean of the words' confidences as the engine gave them, which thresholds look at."
+    )
     low_share: Share | None = Field(default=None, description="The share of words below fallback_low_word.")
     seconds: float = Field(default=0.0, description="Seconds that the engine took for the page.")
     verdict: Verdict
@@ -317,12 +329,20 @@ class Page(_Value):
         description="Where the job asked for several engines: the confidences of words that one made of what none "
         "could read. They are in no line, and count in mean_confidence.",
     )
+    raw_unread: tuple[Confidence, ...] = Field(
+        default=(), exclude_if=_is_empty, description="The same as the engine gave them, if they are calibrated."
+    )
     error: ErrorInfo | None = Field(default=None, description="Why this page could not be read.")
 
     @computed_field(description="Words of a line joined by spaces, lines by newlines, blocks by empty lines.")  # type: ignore[prop-decorator]  # mypy#1362
     @property
     def text(self) -> str:
         return "\n\n".join(block.text for block in self.blocks)
+
+    @property
+    def engine_unread(self) -> tuple[float, ...]:
+        """`unread` as the engine gave them, calibrated or not."""
+        return self.raw_unread or self.unread
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield "number", self.number
@@ -356,6 +376,12 @@ class EngineInfo(_Value):
     name: str
     version: str
     model: str = Field(description="What the engine loaded, so that equal strings mean equal weights.")
+    calibration: str | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        description="What its words' confidences were calibrated by: equal strings mean equal curves. Null if they are "
+        "the engine's own.",
+    )
     device: str | None = Field(
         default=None, description="Device that it ran on: cpu, gpu:0 and its name; null if the engine has no choice."
     )

@@ -42,6 +42,7 @@ from ocrqueue.errors.broker import (
 )
 from ocrqueue.errors.engines import (
     ENGINE_EXTRAS,
+    CalibrationInvalid,
     EngineAccessDenied,
     EngineBudgetExhausted,
     EngineDeviceMissing,
@@ -181,6 +182,7 @@ __all__ = [
     "BatchInvalid",
     "BatchUnknown",
     "BrokerUnavailable",
+    "CalibrationInvalid",
     "CleaningRefused",
     "ClientClosed",
     "ConnectionsExhausted",

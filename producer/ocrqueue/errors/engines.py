@@ -56,6 +56,13 @@ class EngineModelInvalid(OcrQueueError):
     remedy = "Compare the directory with docs/keras-models.md; `ocrqueue-worker keras check MODEL` says what is wrong."
 
 
+class CalibrationInvalid(OcrQueueError):
+    """A table of calibrations cannot be used, or there are too few labelled words to make one."""
+
+    code = "calibration.invalid"
+    remedy = "Make it anew with `ocrqueue calibrate`, or set OCRQUEUE_CALIBRATION=shipped."
+
+
 class EngineThrottled(OcrQueueError):
     """The engine's service takes no more requests for now."""
 

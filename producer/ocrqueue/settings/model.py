@@ -323,6 +323,12 @@ class Settings(BaseSettings):
         description="A job that takes this much more memory than its child had ends as engine.out_of_memory; "
         "0: no limit.",
     )
+    calibration: str = Field(
+        default="shipped",
+        min_length=1,
+        description="Table by which confidences are calibrated. shipped: the package's. none: confidences stay as the "
+        "engines give them. Or the file of your own, for the engines in it (docs/calibration.md).",
+    )
     tesseract_backend: Literal["auto", "tesserocr", "pytesseract"] = Field(
         default="auto",
         description="tesserocr: in-process, warm. pytesseract: one process for each call. auto: the first that is "

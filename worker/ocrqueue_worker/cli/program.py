@@ -117,15 +117,17 @@ def main(
 def worker_arguments(
     engines: tuple[str, ...], concurrency: int | None, queues: str | None, hostname: str | None
 ) -> list[str]:
-    """Arguments of `celery worker`. Raises SettingsInvalid, EngineUnknown, EngineUnavailable."""
+    """Arguments of `celery worker`. Raises SettingsInvalid, EngineUnknown, EngineUnavailable, CalibrationInvalid."""
     from ocrqueue.job import engine_queues
     from ocrqueue.settings import process_settings
     from ocrqueue.tracing import check_tracing
+    from ocrqueue_worker.calibration import chosen_table
     from ocrqueue_worker.engines.asking import asking
     from ocrqueue_worker.engines.discovery import make_engine
 
     settings = process_settings()
     check_tracing(settings)
+    chosen_table(settings.calibration)
     made: list[Engine[Any]] = [make_engine(name, settings) for name in engines]
     for engine in made:
         with asking(engine.name, "check()"):

@@ -23,7 +23,8 @@ def doubted(page: Page, languages: Collection[str]) -> Page:
 
     A few ideographs are none, in a job without Chinese, Japanese and Korean.
     """
-    sure = [word.text for word in page.words() if word.confidence is not None and word.confidence > _SURE]
+    known = ((word.text, word.engine_confidence) for word in page.words())
+    sure = [text for text, confidence in known if confidence is not None and confidence > _SURE]
     written = [text for text in sure if any(map(str.isalnum, text))]
     ideographs = [text for text in written if all(map(_is_ideographic, filter(str.isalnum, text)))]
     if sum(map(len, ideographs)) < _CHANCE and not any(name.startswith(_WITH_IDEOGRAPHS) for name in languages):
@@ -50,11 +51,17 @@ def _line(line: Line) -> Line:
 
 
 def _word(word: Word) -> Word:
-    if word.symbols is None:
-        return _halved(word)
-    return _halved(word, symbols=tuple(_halved(symbol) for symbol in word.symbols))
+    parts: dict[str, Any] = {}
+    if word.raw_confidence is not None:
+        parts["raw_confidence"] = _half(word.raw_confidence)
+    if word.symbols is not None:
+        parts["symbols"] = tuple(_halved(symbol) for symbol in word.symbols)
+    return _halved(word, **parts)
 
 
 def _halved(region: R, **parts: Any) -> R:
-    confidence = None if region.confidence is None else round(region.confidence / 2, 4)
-    return region.model_copy(update={"confidence": confidence, **parts})
+    return region.model_copy(update={"confidence": _half(region.confidence), **parts})
+
+
+def _half(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence / 2, 4)

@@ -19,7 +19,7 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri, reference_path, split_uri
-from ocrqueue_worker.engines.asking import info_of
+from ocrqueue_worker.calibration import calibrated_page, calibration_of, stated_info
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Attempt
@@ -82,11 +82,11 @@ class JobReader:
         if may_refer and _is_referred(engine, job):
             self.is_referred = True
             self._source = InputInfo(uri=redact_uri(job.image), sha256=None, format="", bytes=None, name=job.name)
-            self._engine = info_of(engine, job.languages)
+            self._engine = stated_info(engine, job.languages)
             self.attempt.check_cancelled(0, 1)
             return
         self._source = self._from.fetch()
-        self._engine = info_of(engine, job.languages)
+        self._engine = stated_info(engine, job.languages)
         self._note_cache_key(engine, self._source, self._engine)
         page = self.attempt.hold.page
         self._earlier = self._earlier_document() if self._caching and job.cache and page is None else None
@@ -140,7 +140,8 @@ class JobReader:
     def read_reference(self, engine: Engine[Any], reading: Reading[Any]) -> None:
         """Let the engine read the image, which was not fetched, as one page."""
         with self.attempt.watch.measure("ocr_s"):
-            self._pages = [recognise_reference(engine, self.attempt.job.image, reading)]
+            page = recognise_reference(engine, self.attempt.job.image, reading)
+            self._pages = [calibrated_page(page, calibration_of(engine, reading.languages))]
 
     def page_errors(self) -> list[ErrorInfo]:
         """Of the pages so far."""

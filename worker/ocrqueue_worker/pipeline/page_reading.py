@@ -10,6 +10,7 @@ from typing import Any, Final
 from ocrqueue.document import Page
 from ocrqueue.errors import EngineOutOfMemory, EngineUnavailable
 from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
+from ocrqueue_worker.calibration import calibrated_page, calibration_of
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, recognise
@@ -30,7 +31,8 @@ def read_pages(
 ) -> list[Result]:
     """A Page for each, in order, or the error in its stead, as recognise() has it. `prepare` is the job's.
 
-    Pages are in the file's own pixels. What the file itself says of a page is not read.
+    Pages are in the file's own pixels. What the file itself says of a page is not read. Confidences are calibrated when
+    the reading stands: whether a page reads badly is told by the engine's own.
     """
     if any(page.known is not None for page in pages):
         read = iter(read_pages(engine, [page for page in pages if page.known is None], reading, prepare))
@@ -48,8 +50,11 @@ def read_pages(
     else:
         steps = prepare if isinstance(prepare, tuple) else PREPARATION_STEPS
         results = [_read_prepared(engine, page, steps, reading) for page in pages]
+    curve = calibration_of(engine, reading.languages)
     return [
-        as_in_file(doubted(result, reading.languages), page) if isinstance(result, Page) else result
+        as_in_file(doubted(calibrated_page(result, curve), reading.languages), page)
+        if isinstance(result, Page)
+        else result
         for page, result in zip(pages, results, strict=True)
     ]
 

@@ -1,4 +1,8 @@
-"""Whether a reading is good enough: a page as a whole, and each of its lines, by the confidences of the words."""
+"""Whether a reading is good enough: a page as a whole, and each of its lines, by the confidences of the words.
+
+By those that engines give, not by calibrated ones: thresholds were chosen for these, and stay right whatever a table of
+calibrations says. On receipts both do the same (docs/calibration.md).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,7 @@ def assess(page: Page, engine: str, seconds: float, limits: Thresholds) -> PageR
     Words without a confidence say nothing. A page where no word has one is kept. What no engine could read counts.
     """
     words = list(page.words())
-    known = [*confidences(words), *page.unread]
+    known = [*confidences(words), *page.engine_unread]
     mean, low = mean_number(known), low_share(known, limits.low_word)
     verdict, reason = _verdict(page, mean, low, limits)
     return PageReading(
@@ -80,8 +84,13 @@ def uncertain_lines(page: Page, limits: Thresholds) -> list[int]:
 
 
 def confidences(words: Iterable[Word]) -> list[float]:
-    """Of the words that have one."""
-    return [word.confidence for word in words if word.confidence is not None]
+    """As engines gave them, of the words that have one."""
+    return [known for word in words if (known := word.engine_confidence) is not None]
+
+
+def stated_confidences(page: Page) -> list[float]:
+    """As the Document has them, with those of what nobody could read."""
+    return [*(word.confidence for word in page.words() if word.confidence is not None), *page.unread]
 
 
 def mean_of(words: Iterable[Word]) -> float | None:

@@ -13,7 +13,7 @@ from ocrqueue.core import Outcome
 from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
 from ocrqueue.errors import ErrorInfo, OcrQueueError, StorageNotFound
 from ocrqueue.job.route import Route, Step
-from ocrqueue_worker.engines.asking import info_of
+from ocrqueue_worker.calibration import calibrated_line, calibration_of, stated_info
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.time_limits import time_limits
@@ -33,7 +33,14 @@ from ocrqueue_worker.pipeline.job_source import JobSource
 from ocrqueue_worker.pipeline.page_objects import as_stored, written
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.pipeline.page_reading import read_pages
-from ocrqueue_worker.routes.assessment import Thresholds, assess, confidences, mean_number, thresholds, uncertain_lines
+from ocrqueue_worker.routes.assessment import (
+    Thresholds,
+    assess,
+    mean_number,
+    stated_confidences,
+    thresholds,
+    uncertain_lines,
+)
 from ocrqueue_worker.routes.final_document import compose, end_comparison, store_end
 from ocrqueue_worker.routes.found import with_found
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
@@ -82,7 +89,7 @@ class Turn:
         job = self.attempt.job
         self.options = self.engine.parse_options(job.engine_options)
         self.engine.check_languages(job.languages)
-        self.info = info_of(self.engine, job.languages)
+        self.info = stated_info(self.engine, job.languages)
         with JobSource(self.attempt) as source:
             self._recall(source.fetch())
             source.open()
@@ -197,6 +204,8 @@ class Turn:
         seconds = time.monotonic() - begun
         if isinstance(every, OcrQueueError):
             return _Read(every, seconds, whole=False)
+        curve = calibration_of(self.engine, reading.languages)
+        every = [calibrated_line(line, curve) if isinstance(line, Line) else line for line in every]
         lines, found = every[: len(parts)], [line for line in every[len(parts) :] if isinstance(line, Line)]
         errors = [line for line in lines if isinstance(line, OcrQueueError)]
         if len(errors) == len(lines):
@@ -246,7 +255,7 @@ class Turn:
         read = [self._pages[number] for number in self._pages if self._pages[number] is not self._before.get(number)]
         entries = [page.trail[-1] for page in read if page.trail]
         pages = list(self._alone.values()) if any(True for page in self._alone.values() for _ in page.words()) else read
-        mean = mean_number([known for page in pages for known in (*confidences(page.words()), *page.unread)])
+        mean = mean_number([known for page in pages for known in stated_confidences(page)])
         return Step(
             engine=self.engine.name,
             version=self.info.version,

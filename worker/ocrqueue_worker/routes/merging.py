@@ -62,7 +62,9 @@ def with_lines(page: Page, read_again: Mapping[int, Line | None], engine: str) -
     blocks = tuple(block for block in map(block_of, page.blocks) if block.paragraphs)
     merged = page.model_copy(update={"blocks": blocks})
     lost = uncovered([word for place in read_again for word in first[place].words], list(merged.words()))
-    return merged.model_copy(update={"unread": (*page.unread, *confidences(lost))})
+    unread = (*page.unread, *(word.confidence for word in lost if word.confidence is not None))
+    raw = (*page.engine_unread, *confidences(lost))
+    return merged.model_copy(update={"unread": unread, "raw_unread": raw if raw != unread else ()})
 
 
 def without_crops(page: Page) -> Page:

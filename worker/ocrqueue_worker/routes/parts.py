@@ -33,13 +33,13 @@ def doubtful_parts(page: Page, places: Sequence[int], below: float) -> list[Part
     lines, found = list(page.lines()), []
     for place in places:
         every = list(_parts(place, lines[place]))
-        doubtful = [part for part in every if (mean := mean_confidence(part.line.words)) is not None and mean < below]
+        doubtful = [part for part in every if _is_doubtful(part, below)]
         found += doubtful or [Part(place, 0, len(lines[place].words), lines[place])]
     return found
 
 
 def has_doubtful_part(line: Line, below: float) -> bool:
-    return any((mean := mean_confidence(part.line.words)) is not None and mean < below for part in _parts(0, line))
+    return any(_is_doubtful(part, below) for part in _parts(0, line))
 
 
 def put_together(page: Page, parts: Sequence[Part], settled: Sequence[Line | None]) -> dict[int, Line | None]:
@@ -60,6 +60,12 @@ def put_together(page: Page, parts: Sequence[Part], settled: Sequence[Line | Non
         update = {"words": tuple(words), "confidence": mean_confidence(words)}
         read[place] = line.model_copy(update=update) if changed else None
     return read
+
+
+def _is_doubtful(part: Part, below: float) -> bool:
+    """By the mean of what the engine gave its words, to four places as elsewhere in a Document."""
+    known = [confidence for word in part.line.words if (confidence := word.engine_confidence) is not None]
+    return bool(known) and round(sum(known) / len(known), 4) < below
 
 
 def _parts(place: int, line: Line) -> list[Part]:

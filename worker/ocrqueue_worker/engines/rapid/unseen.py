@@ -37,7 +37,9 @@ _MOST: Final = 60
 def unseen_lines(grey: Pixels, seen: Sequence[Line]) -> list[Line]:
     """Lines without words, from the top down. `grey` is the page; none where nothing was seen with some confidence."""
     words = [word for line in seen for word in line.words]
-    heights = [word.bbox[3] - word.bbox[1] for word in words if len(word.text) > 1 and (word.confidence or 0) > _SURE]
+    heights = [
+        word.bbox[3] - word.bbox[1] for word in words if len(word.text) > 1 and (word.engine_confidence or 0) > _SURE
+    ]
     height = float(np.median(heights)) if heights else 0.0
     if height < 4:
         return []
