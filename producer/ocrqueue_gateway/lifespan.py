@@ -12,6 +12,8 @@ from ocrqueue.settings import Settings
 from ocrqueue_gateway.jobs.estimates import Estimates
 from ocrqueue_gateway.jobs.rendering import Renderer
 from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
+from ocrqueue_gateway.operating.live import LatestOverview
+from ocrqueue_gateway.operating.overview import read_overview
 from ocrqueue_gateway.operating.readiness import Readiness
 
 
@@ -24,6 +26,7 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
             app.state.queue = queue
             app.state.estimates = Estimates()
             app.state.renderer = Renderer(queue.settings.image_max_pixels)
+            app.state.latest_overview = LatestOverview(lambda: read_overview(queue))
             app.state.readiness = Readiness(queue)
             try:
                 async with carrying_out_actions(app, queue):

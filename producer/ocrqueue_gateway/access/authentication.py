@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.api_keys import ApiKey, Scope
+from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import KeyAttemptsExceeded, KeyForbidden, KeyInvalid, KeyMissing
 from ocrqueue_gateway.access.anonymous import may_come_without_key
 from ocrqueue_gateway.access.caller import ANYBODY, Caller
@@ -82,6 +83,18 @@ async def _identified(request: Request, key: str | None) -> Caller:
         raise
     failures.succeeded(key)
     return caller_with(found)
+
+
+async def is_still_known(request: Request, caller: Caller) -> bool:
+    """Of an answer that goes on for long: whether the caller's key has not been revoked meanwhile.
+
+    Raises BrokerUnavailable.
+    """
+    if caller.key_id is None:
+        return True
+    queue: AsyncOcrQueue = request.app.state.queue
+    with broker_errors():
+        return bool(await queue.client.hexists(queue.arguments.keys.api_keys(), caller.key_id))
 
 
 def caller_with(key: ApiKey) -> Caller:

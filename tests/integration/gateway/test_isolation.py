@@ -44,10 +44,12 @@ HARMLESS: Final = set(JobOptions.model_fields) | {
     "Last-Event-ID",
     "last-event-id",
     "limit",
+    "minutes",
     "page",
     "Prefer",
     "since",
     "state",
+    "step",
     "wait",
 }
 """Parameters of a query or header that name nothing of anybody's, a job's own fields among them; left out."""
@@ -124,7 +126,13 @@ def bodies(world: World, method: str, path: str) -> Sequence[tuple[Any, Mapping[
         ("POST", "/v1/actions"): [
             {"action": action, "filter": wanted, "dry_run": dry}
             for action in ("cancel", "delete", "replay")
-            for wanted in ({"tag": world.tag}, {"batch": world.batch}, {"tenant": world.tenant}, {"state": "queued"})
+            for wanted in (
+                {"tag": world.tag},
+                {"batch": world.batch},
+                {"tenant": world.tenant},
+                {"state": "queued"},
+                {"ids": list(world.jobs.values())},
+            )
             for dry in (True, False)
         ],
         ("POST", "/v1/events/s3"): [
