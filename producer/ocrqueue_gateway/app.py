@@ -22,6 +22,8 @@ from ocrqueue_gateway.openapi import describe, operation_id
 from ocrqueue_gateway.operating.actions import router as actions
 from ocrqueue_gateway.operating.probes import add_probes
 from ocrqueue_gateway.operating.routes import router as operating
+from ocrqueue_gateway.pages.routes import router as pages
+from ocrqueue_gateway.pages.security_policy import Reports
 from ocrqueue_gateway.problems import add_problem_handlers
 from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
@@ -61,6 +63,8 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(batches, prefix=PREFIX)
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
+    app.include_router(pages)
+    app.state.csp_reports = Reports()
     add_probes(app, PREFIX)
     describe(app)
     return app

@@ -49,6 +49,13 @@ class GatewaySettings(BaseSettings):
         default=(), description="Origins whose pages may call it from a browser; empty: none, and * stands for all."
     )
 
+    session_ttl_s: int = Field(
+        default=43_200,
+        ge=60,
+        le=2_592_000,
+        description="Seconds after which a browser has to sign in again. A session ends with its key, too.",
+    )
+
     # What it takes
     max_body_bytes: int = Field(
         default=100 * _MIB,

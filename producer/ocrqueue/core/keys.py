@@ -41,6 +41,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:replication` | string | which life of Redis's data it is: 8 digits of the id that INFO tells | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:claim:<sha256>` | string | of a request by HTTP: what was made, or `pending` | `idempotency_ttl_s` |
+| `ocrqueue:session:<sha256>` | string | of a browser's token: id of the key that it signed in with | hours |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
 | `ocrqueue:removal:<name>` | string | of an image, or a job's results: who removes them from storage | until done |
@@ -275,6 +276,9 @@ class Keys:
 
     def claim(self, tenant: str, kind: str, idempotency_key: str) -> str:
         return f"{self.root}claim:{once_hash(tenant, f'{kind} {idempotency_key}')}"
+
+    def session(self, summed: str) -> str:
+        return f"{self.root}session:{summed}"
 
     def read(self, cache_key: str) -> str:
         return f"{self.root}read:{cache_key}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 from starlette.responses import JSONResponse
 
 from ocrqueue.aio import AsyncOcrQueue
@@ -84,11 +84,19 @@ async def jobs(  # noqa: PLR0913, PLR0917  # each is a parameter of the query
     code: Annotated[str | None, Query(min_length=1, max_length=256, description="The error's; of failed jobs.")] = None,
     since: Annotated[Moment | None, Query(description="Submitted since then, or ended since then.")] = None,
     tenant: OfTenant = None,
+    id: Annotated[  # noqa: A002  # the parameter's name
+        list[Annotated[str, StringConstraints(pattern=JOB_ID)]] | None,
+        Query(max_length=100, description="These, in this order, without those unknown; all else is ignored."),
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=1000, description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobList:
     """The caller's jobs: those at work, then those that have ended; each the newest first."""
     queue: AsyncOcrQueue = request.app.state.queue
+    if id:
+        named = await queue.statuses(id)
+        seen = [status for status in named if status is not None and caller.sees(status.tenant)]
+        return JobList(jobs=tuple(map(JobView.of, seen)))
     whose = tenant_filter(caller, tenant)
     wanted: dict[str, Any] = {"tag": tag, "batch": batch, "code": code, "since": since, "tenant": whose}
     if state:

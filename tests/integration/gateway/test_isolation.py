@@ -89,6 +89,7 @@ class World:
         """Values of a parameter that lead to what is B's; None: nothing is known of such a parameter."""
         known: dict[str, Sequence[str]] = {
             "job_id": list(self.jobs.values()),
+            "id": list(self.jobs.values()),
             "batch_id": [self.batch],
             "action_id": [self.action],
             "batch": [self.batch],

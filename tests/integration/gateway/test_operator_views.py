@@ -142,6 +142,18 @@ def test_jobs_by_the_code_of_their_error(idle: httpx.Client, registry: WorkerReg
     assert idle.get("/v1/jobs", params={"code": "image.empty"}).json()["jobs"] == []
 
 
+def test_jobs_by_their_ids(guarded: httpx.Client, registry: WorkerRegistry, settings: Settings) -> None:
+    mine, others = submit(registry, job(tenant="acme"), job(tenant="other"))
+    asked = {"id": [others, "nonesuch", mine], "state": "failed"}
+    found = [
+        [each["id"] for each in guarded.get("/v1/jobs", params=asked, headers={"authorization": key}).json()["jobs"]]
+        for key in (key_for(settings, scopes=("read", "admin")), key_for(settings, tenant="acme", scopes=("read",)))
+    ]
+    assert found == [[others, mine], [mine]]
+    key = key_for(settings, scopes=("read",))
+    assert guarded.get("/v1/jobs", params={"id": "a/b"}, headers={"authorization": key}).status_code == 422
+
+
 def test_workers_and_what_they_read(idle: httpx.Client, registry: WorkerRegistry) -> None:
     announce(registry, "holder-1")
     [job_id] = submit(registry, job(tenant="acme"))
