@@ -1,0 +1,103 @@
+"""Pages of jobs as columns of words, kept for a while: who reads a document looks at its pages again and again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from starlette.requests import Request
+
+from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.core import JobStatus
+from ocrqueue.core.records import WITH_RESULT
+from ocrqueue.document import Document
+from ocrqueue.job.names import AUTO
+from ocrqueue_gateway.jobs.results import check_result
+from ocrqueue_gateway.pages.reading.words import columns
+
+_MOST_BYTES: Final = 48 * 1024 * 1024
+_MOST_DOCUMENTS: Final = 4
+
+Known = tuple[str, str]
+"""A job that has ended, and its result."""
+
+
+class Documents:
+    """Of one replica. What is kept is of jobs that have ended; whose they are is asked each time before."""
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[tuple[Known, int], bytes] = OrderedDict()
+        self._bytes = 0
+        self._documents: OrderedDict[Known, Document] = OrderedDict()
+        self._reading: dict[Known, asyncio.Task[Document]] = {}
+
+    async def document(self, queue: AsyncOcrQueue, status: JobStatus) -> Document:
+        """Of a large one the envelope is kept, and of any no more than the latest few. Raises as document_of()."""
+        check_result(status)
+        known = _known(status)
+        if (found := self._documents.get(known)) is not None:
+            self._documents.move_to_end(known)
+            return found
+        # once, however many ask meanwhile
+        reading = self._reading.get(known)
+        if reading is None:
+            reading = self._reading[known] = asyncio.create_task(queue.document(status))
+            reading.add_done_callback(lambda _: self._reading.pop(known, None))
+        read = await asyncio.shield(reading)
+        self._documents[known] = read
+        while len(self._documents) > _MOST_DOCUMENTS:
+            self._documents.popitem(last=False)
+        return read
+
+    async def page(self, queue: AsyncOcrQueue, status: JobStatus, number: int) -> bytes:
+        """As `columns` has it. Raises PageNotFound, and as document()."""
+        if status.state not in WITH_RESULT:
+            check_result_of_page(status)
+            found = await queue.page(status.id, number)
+            return await asyncio.to_thread(columns, found, status.engine, engines_of(status))
+        known = (_known(status), number)
+        if (kept := self._pages.get(known)) is not None:
+            self._pages.move_to_end(known)
+            return kept
+        document = await self.document(queue, status)
+        made = await asyncio.to_thread(_columns, document, number, engines_of(status))
+        self._keep(known, made)
+        return made
+
+    def _keep(self, known: tuple[Known, int], made: bytes) -> None:
+        if known not in self._pages:
+            self._pages[known] = made
+            self._bytes += len(made)
+        while self._bytes > _MOST_BYTES and self._pages:
+            _, oldest = self._pages.popitem(last=False)
+            self._bytes -= len(oldest)
+
+
+def documents_of(request: Request) -> Documents:
+    """Of this replica."""
+    state = request.app.state
+    if not hasattr(state, "documents"):
+        state.documents = Documents()
+    found: Documents = state.documents
+    return found
+
+
+def check_result_of_page(status: JobStatus) -> None:
+    """A job at work has pages; one that has ended without a result has none. Raises as check_result()."""
+    if status.finished:
+        check_result(status)
+
+
+def engines_of(status: JobStatus) -> tuple[str, ...]:
+    """Those that are compared; empty where none are."""
+    route = status.route
+    return () if route is None or route.mode != "compare" else tuple(each for each in route.engines if each != AUTO)
+
+
+def _known(status: JobStatus) -> Known:
+    return status.id, f"{status.result} {status.finished_at}"
+
+
+def _columns(document: Document, number: int, compared: tuple[str, ...]) -> bytes:
+    return columns(document.page(number), document.engine.name, compared)
