@@ -18,7 +18,7 @@ from ocrqueue.errors import OutputMissing, PictureUnavailable, StorageDenied, St
 from ocrqueue.job.references import input_name
 from ocrqueue_gateway.pictures.archive import Archive
 from ocrqueue_gateway.pictures.disk_cache import DiskCache
-from ocrqueue_gateway.pictures.process import carry_out
+from ocrqueue_gateway.pictures.process import Processes
 from ocrqueue_gateway.pictures.task import Task
 
 AT_ONCE: Final = 2
@@ -58,6 +58,7 @@ class Pictures:
     def __init__(self, queue: AsyncOcrQueue, most_bytes: int) -> None:
         self._queue = queue
         self._cache = DiskCache(most_bytes)
+        self._processes = Processes()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._open: dict[Path, Archive] = {}
         self._sources: dict[tuple[str, str], Source] = {}
@@ -65,6 +66,7 @@ class Pictures:
 
     async def close(self) -> None:
         await self._cache.close()
+        await self._processes.close()
 
     async def source(self, status: JobStatus) -> Source:
         """The file that was sent, or the searchable PDF that the job has stored. Raises PictureUnavailable."""
@@ -134,7 +136,7 @@ class Pictures:
                 cpu_s=max(1, round(seconds)),
                 **asked,
             )
-            await carry_out(task, 2 * seconds)
+            await self._processes.carry_out(task, 2 * seconds)
 
     async def _fetch(self, target: Path, source: Source) -> None:
         try:

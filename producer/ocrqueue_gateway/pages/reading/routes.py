@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
@@ -111,7 +111,7 @@ async def doubtful(
     job_id: JobId,
     below: Annotated[int, Query(ge=0, le=101)],
     start: Annotated[int, Query(alias="from", ge=-1)],
-    step: Annotated[Literal[1, -1], Query()] = 1,
+    step: Annotated[int, Query(ge=-1, le=1)] = 1,
 ) -> Response:
     """The next page from the place `from` of the document's pages on that has a doubtful word. `page`: null where none
     was found by now; `next`: from where to ask again; null: there is none."""

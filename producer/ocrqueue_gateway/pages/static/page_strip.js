@@ -31,7 +31,7 @@ export class PageStrip {
     const isRead = this.state.isRead(number);
     const failed = about.failed?.[number];
     const image = h("img", { alt: "", loading: "lazy", decoding: "async", width: 120, height: 132, src: `/reader/jobs/${id}/pages/${number}/thumbnail` });
-    image.addEventListener("error", () => { image.hidden = true; });
+    image.addEventListener("load", () => image.classList.add("loaded"));
     const name = failed ? t("viewer.strip.failed", { n: number }) : isRead ? t("viewer.strip.page", { n: number }) : t("viewer.strip.waiting", { n: number });
     row.setAttribute("aria-label", name);
     row.title = name;

@@ -16,6 +16,10 @@ export const bandOf = (confidence) => (confidence < 0 ? 0 : confidence < 50 ? 1 
 
 export class Picture {
   constructor(element, state, blank) {
+    // the viewer would add a style of its own, which the policy forbids; where it finds one it does not
+    const found = document.createElementNS("urn:ocrqueue:none", "style");
+    found.setAttribute("data-openseadragon-mobile-css", "true");
+    document.head.append(found);
     Object.assign(this, { element, state, blank, boxes: true, about: null, shownNumber: null });
     this.viewer = new OpenSeadragon.Viewer({
       element,
@@ -26,7 +30,7 @@ export class Picture {
       springStiffness: 9,
       maxZoomPixelRatio: 6,
       minZoomImageRatio: 0.8,
-      visibilityRatio: 0.3,
+      visibilityRatio: 1,
       imageLoaderLimit: 6,
       maxImageCacheCount: 160,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },

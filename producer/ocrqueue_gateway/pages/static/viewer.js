@@ -44,7 +44,7 @@ function showJob(job) {
   if (job.words !== null) facts.push(t("viewer.words", { n: job.words }));
   if (job.mean_confidence !== null) facts.push(t("viewer.confidence", { share: percent(job.mean_confidence) }));
   if (job.agreement !== null) facts.push(t("viewer.agreement", { share: percent(job.agreement) }));
-  facts.push(job.engine);
+  facts.push(job.agreement === null ? job.engine : job.trail.map((step) => step.engine).join(", "));
   find("summary").textContent = facts.join(" · ");
   showProgress(job);
   showFailure(job);

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
@@ -34,6 +34,7 @@ SIZES = {"phone": (360, 740), "desktop": (1280, 800), "4k": (3840, 2160)}
 def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program, "Debian's package chromium is missing: ./run setup"
+    expect.set_options(timeout=WITHIN_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield started
@@ -142,3 +143,9 @@ def violations(page: Page) -> list[str]:
         for each in found
         for node in each["nodes"]
     ]
+
+
+def reader_ready(page: Page) -> None:
+    """Its modules have run, and the page that is looked at is there."""
+    page.wait_for_selector("html[data-ready]", state="attached")
+    expect(page.locator("#picture-waits:not([hidden])")).to_have_count(0)
