@@ -12,7 +12,6 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.document import Document
-from ocrqueue.job.names import AUTO
 from ocrqueue_gateway.jobs.results import check_result
 from ocrqueue_gateway.pages.reading.words import columns
 
@@ -55,13 +54,13 @@ class Documents:
         if status.state not in WITH_RESULT:
             check_result_of_page(status)
             found = await queue.page(status.id, number)
-            return await asyncio.to_thread(columns, found, status.engine, engines_of(status))
+            return await asyncio.to_thread(columns, found, status.engine)
         known = (_known(status), number)
         if (kept := self._pages.get(known)) is not None:
             self._pages.move_to_end(known)
             return kept
         document = await self.document(queue, status)
-        made = await asyncio.to_thread(_columns, document, number, engines_of(status))
+        made = await asyncio.to_thread(_columns, document, number)
         self._keep(known, made)
         return made
 
@@ -89,15 +88,9 @@ def check_result_of_page(status: JobStatus) -> None:
         check_result(status)
 
 
-def engines_of(status: JobStatus) -> tuple[str, ...]:
-    """Those that are compared; empty where none are."""
-    route = status.route
-    return () if route is None or route.mode != "compare" else tuple(each for each in route.engines if each != AUTO)
-
-
 def _known(status: JobStatus) -> Known:
     return status.id, f"{status.result} {status.finished_at}"
 
 
-def _columns(document: Document, number: int, compared: tuple[str, ...]) -> bytes:
-    return columns(document.page(number), document.engine.name, compared)
+def _columns(document: Document, number: int) -> bytes:
+    return columns(document.page(number), document.engine.name)

@@ -21,7 +21,7 @@ from ocrqueue.job import JOB_ID
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import owned
-from ocrqueue_gateway.pages.reading.documents import documents_of, engines_of
+from ocrqueue_gateway.pages.reading.documents import documents_of
 from ocrqueue_gateway.pages.reading.searching import Hit, folded, has_doubtful, hits
 from ocrqueue_gateway.pictures.archive import Archive
 from ocrqueue_gateway.pictures.pictures import Pictures
@@ -54,7 +54,6 @@ async def about(request: Request, caller: Reading, job_id: JobId) -> Response:
         "pages": status.pages,
         "read": [],
         "failed": {},
-        "engines": engines_of(status),
         "agreement": status.agreement,
         "formats": [{"name": name, "ending": kind.ending} for name, kind in KINDS.items()],
     }

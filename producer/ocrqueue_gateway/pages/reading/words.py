@@ -19,8 +19,8 @@ _LONGEST: Final = 10_000
 """Letters of a word; there is no such word, and a browser need not lay it out."""
 
 
-def columns(page: Page, engine: str, compared: tuple[str, ...]) -> bytes:
-    """JSON. `engine`: of the Document. `compared`: all engines whose readings words may have.
+def columns(page: Page, engine: str) -> bytes:
+    """JSON. `engine`: of the Document.
 
     `ends` has for each line the number of words up to its end, and what ends with it: 0 a line, 1 a paragraph, 2 a
     block. `others` has for each engine what it read otherwise: the word's number and a text, or null.
@@ -50,7 +50,7 @@ def columns(page: Page, engine: str, compared: tuple[str, ...]) -> bytes:
         "ends": ends,
         "joined": [number for number, word in enumerate(words) if not word.space_after],
         "engines": {number: word.engine for number, word in enumerate(words) if word.engine not in (None, own)},
-        "others": _others(words, tuple(each for each in compared if each != own)),
+        "others": _others(words),
     }
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
@@ -72,12 +72,11 @@ def _with_ends(page: Page) -> Iterator[tuple[Word, int | None]]:
                     yield word, kind if number == last else None
 
 
-def _others(words: list[Word], engines: tuple[str, ...]) -> dict[str, dict[int, str | None]]:
-    return {
-        engine: {
-            number: None if text is None else text[:_LONGEST]
-            for number, word in enumerate(words)
-            if engine in word.readings and (text := word.readings[engine]) != word.text
-        }
-        for engine in engines
-    }
+def _others(words: list[Word]) -> dict[str, dict[int, str | None]]:
+    found: dict[str, dict[int, str | None]] = {}
+    for number, word in enumerate(words):
+        for engine, text in word.readings.items():
+            others = found.setdefault(engine, {})
+            if text != word.text:
+                others[number] = None if text is None else text[:_LONGEST]
+    return found

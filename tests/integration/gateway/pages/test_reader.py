@@ -45,7 +45,7 @@ def word(page: Page) -> str:
 def test_a_pdf_is_dropped_read_searched_and_taken_along(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page("/")
     reader_ready(page)
-    page.get_by_label("Engine", exact=True).select_option("tesseract")
+    page.locator("#engine").select_option("tesseract")
     with page.expect_file_chooser() as chooser:
         page.locator("#drop-zone").click()
     chooser.value.set_files(LETTER)
@@ -206,7 +206,7 @@ def test_several_files_are_sent_at_once_and_listed(open_page: OpenPage, site: Si
     page = open_page("/", key=key)
     reader_ready(page)
     expect(page.locator("#jobs-none")).to_be_visible()
-    page.get_by_label("Engine", exact=True).select_option("null")
+    page.locator("#engine").select_option("null")
     files = []
     for number in range(4):
         files.append(tmp_path / f"scan {number}.png")
@@ -220,7 +220,7 @@ def test_several_files_are_sent_at_once_and_listed(open_page: OpenPage, site: Si
 def test_a_screenshot_is_pasted(open_page: OpenPage, site: Site) -> None:
     page = open_page("/")
     reader_ready(page)
-    page.get_by_label("Engine", exact=True).select_option("null")
+    page.locator("#engine").select_option("null")
     page.evaluate(
         """async () => {
             const canvas = Object.assign(document.createElement('canvas'), {width: 80, height: 40});
