@@ -17,7 +17,7 @@ class DiskCache:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._folder = Path(tempfile.mkdtemp(prefix="ocrqueue-pictures-"))
+        self._made_folder: Path | None = None
         self._sizes: OrderedDict[str, int] = OrderedDict()
         """Name -> bytes; those used of late at the end."""
         self._made: dict[str, asyncio.Task[Path]] = {}
@@ -43,7 +43,15 @@ class DiskCache:
         for task in list(self._made.values()):
             task.cancel()
         await asyncio.gather(*self._made.values(), return_exceptions=True)
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        if self._made_folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._made_folder, ignore_errors=True)
+
+    @property
+    def _folder(self) -> Path:
+        """Made when it is needed: not every replica has a disk to write to."""
+        if self._made_folder is None:
+            self._made_folder = Path(tempfile.mkdtemp(prefix="ocrqueue-pictures-"))
+        return self._made_folder
 
     @property
     def used_bytes(self) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Final
 
 from ocrqueue.errors import OcrQueueError, PictureUnavailable, error_classes
@@ -39,13 +40,16 @@ class Processes:
             raise PictureUnavailable("The page cannot be drawn within the limits of memory, time and disk.")
 
     async def close(self) -> None:
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            await _end(await spare)
+        spare, self._spare = self._spare, None
+        with suppress(OSError):
+            if spare is not None:
+                await _end(await spare)
 
     async def _taken(self) -> asyncio.subprocess.Process:
         spare, self._spare = self._spare, None
-        found = None if spare is None else await spare
+        found = None
+        with suppress(OSError):
+            found = None if spare is None else await spare
         if found is None or found.returncode is not None:  # somebody has ended it
             found = await _started()
         if self._spare is None:

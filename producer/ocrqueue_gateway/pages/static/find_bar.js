@@ -10,13 +10,14 @@ const PAUSE_MS = 180;
 
 export class FindBar {
   constructor(state) {
-    Object.assign(this, { state, input: find("find"), round: 0 });
+    Object.assign(this, { state, input: find("find"), round: 0, timer: null, wanted: 0 });
     this.list = new OptionList(find("find-list"), {
       size: 44, fill: (row, at) => this.#fill(row, state.found[at]), choose: (at) => this.#go(at),
     });
     this.input.addEventListener("input", () => {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.#search(), PAUSE_MS);
+      this.wanted = 0;
     });
     this.input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") {
@@ -35,8 +36,14 @@ export class FindBar {
   }
 
   step(step) {
+    if (this.timer !== null) {
+      // who types and goes on at once means what was typed
+      this.wanted = step;
+      this.#search();
+      return;
+    }
     const { found, foundAt } = this.state;
-    if (!found.length) return;
+    if (!found.length) { this.wanted = this.searching ? step : 0; return; }
     const from = foundAt < 0 ? (step > 0 ? this.#afterHere() - 1 : this.#afterHere()) : foundAt;
     this.#go((from + step + found.length) % found.length);
   }
@@ -61,6 +68,8 @@ export class FindBar {
 
   async #search() {
     const { state } = this;
+    clearTimeout(this.timer);
+    this.timer = null;
     const text = this.input.value.trim();
     const round = (this.round += 1);
     this.searchedIn = state.about?.state;
@@ -69,19 +78,27 @@ export class FindBar {
     if (!text) { this.#count(); return; }
     let from = 0;
     let found = [];
+    this.searching = true;
     try {
       while (from !== null) {
         const told = await json(`/reader/jobs/${state.id}/find?text=${encodeURIComponent(text)}&from=${from}`);
         if (round !== this.round) return; // another text is looked for
         found = found.concat(told.hits);
         from = told.next;
-        state.setFound(found, -1);
-        this.list.set(found.length);
+        state.setFound(found, state.foundAt);
+        this.list.set(found.length, state.foundAt);
         this.#count(from !== null);
+        if (this.wanted && found.length) {
+          const { wanted } = this;
+          this.wanted = 0;
+          this.step(wanted);
+        }
       }
     } catch (error) {
       if (error.code !== "job.not_finished") problem(error);
       find("find-count").textContent = error.code === "job.not_finished" ? t("viewer.find.not_yet") : "";
+    } finally {
+      if (round === this.round) this.searching = false;
     }
   }
 

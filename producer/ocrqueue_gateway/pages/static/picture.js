@@ -32,6 +32,9 @@ export class Picture {
       minZoomImageRatio: 0.8,
       visibilityRatio: 1,
       imageLoaderLimit: 6,
+      // a key may have a rate, of which each tile takes a part
+      tileRetryMax: 4,
+      tileRetryDelay: 1500,
       maxImageCacheCount: 160,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true, pinchRotate: false },

@@ -59,9 +59,7 @@ def test_the_start_page(open_page: OpenPage, jobs: dict[str, str], shoot: Callab
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_reader(
-    open_page: OpenPage, jobs: dict[str, str], shoot: Callable[[Page, str], None], theme: str
-) -> None:
+def test_the_reader(open_page: OpenPage, jobs: dict[str, str], shoot: Callable[[Page, str], None], theme: str) -> None:
     page = open_page(f"/jobs/{jobs['receipt.jpg']}", theme=theme)
     reader_ready(page)
     page.locator("#tab-doubtful").click()
