@@ -105,6 +105,7 @@ export class Picture {
     if (key !== this.shownNumber) return;
     this.onProblem(about.problem ?? null);
     this.about = about.problem ? null : about;
+    state.tell("picture");
     const { width, height, id, number } = { ...state.page, id: state.id, number: state.number };
     const base = `/reader/jobs/${id}/pages/${number}/tiles`;
     const source = about.problem

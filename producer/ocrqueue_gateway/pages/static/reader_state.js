@@ -6,7 +6,7 @@ import { PageWords } from "./page_words.js";
 const KEPT_PAGES = 6;
 export const DOUBTFUL_BELOW = 80;
 
-/** Events: job, about, page, word, hover, selection, found, threshold, compare. */
+/** Events: job, about, page, picture, word, hover, selection, found, threshold, compare. */
 export class ReaderState extends EventTarget {
   constructor(id) {
     super();

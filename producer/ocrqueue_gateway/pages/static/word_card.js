@@ -11,7 +11,13 @@ export class WordCard {
   constructor(state, picture) {
     Object.assign(this, { state, picture, crop: find("word-crop"), facts: find("word-facts"), text: find("word-text"), shown: null });
     this.images = new Map();
-    state.on("word hover page", () => { this.pending ??= requestAnimationFrame(() => { this.pending = null; this.#show(); }); });
+    state.on("word hover page", () => this.#later());
+    // whose crops could not be cut before
+    state.on("picture", () => { this.shown = null; this.#later(); });
+  }
+
+  #later() {
+    this.pending ??= requestAnimationFrame(() => { this.pending = null; this.#show(); });
   }
 
   #show() {

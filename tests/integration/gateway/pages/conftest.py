@@ -117,10 +117,11 @@ def open_page(site: Site, open_context: Callable[..., BrowserContext]) -> Iterat
 
 
 def listen(page: Page, complaints: list[str]) -> None:
-    """Take down what the browser complains of, except that a key was refused."""
+    """Take down what the browser complains of, except that a page itself says that something is wrong or missing."""
 
     def of_console(message: ConsoleMessage) -> None:
-        if message.type == "error" and not (page.url.endswith("/sign-in") and "status of 401" in message.text):
+        is_of_page = message.location["url"] == page.url and "status of 4" in message.text
+        if message.type == "error" and not is_of_page:
             complaints.append(f"{page.url}: {message.text}")
 
     page.on("console", of_console)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 
 import httpx
+import pikepdf
 import pytest
 from PIL import Image
 
+from ocrqueue.errors import PictureUnavailable
+from ocrqueue_gateway.pictures.process import Processes
+from ocrqueue_gateway.pictures.task import Task
 from tests.integration.gateway.pages.conftest import Site
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import problem_of
@@ -58,13 +63,56 @@ def test_pages_of_a_pdf_have_small_pictures(site: Site, client: httpx.Client) ->
     assert client.get(f"/reader/jobs/{job}/pages/3/thumbnail").status_code == 204
 
 
-def test_a_file_that_is_no_picture_has_none_and_the_gateway_goes_on(site: Site, client: httpx.Client) -> None:
-    for data in (b"%PDF-1.7\n%broken", png((40_000, 40_000)), b"\x89PNG\r\n\x1a\n" + b"\0" * 100):
-        job = site.queue.submit(data, engine="null", crops="none", tenant="readers")
-        job.wait(120)
-        # it has failed: there is no document, and no picture of one
-        assert client.get(f"/reader/jobs/{job.id}/pages/1/picture").json()["problem"]["code"] == "picture.unavailable"
-    assert client.get("/healthz").json() == {"status": "ok"}
+def encrypted() -> bytes:
+    written = BytesIO()
+    with pikepdf.open(ROOT / "samples/letter.pdf") as pdf:
+        pdf.save(written, encryption=pikepdf.Encryption(owner="a", user="b"))
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (lambda: b"%PDF-1.7\n%broken", "pdf.damaged"),
+        (encrypted, "pdf.password_required"),
+        (lambda: png((20_000, 20_000)), "image.too_large"),
+        (lambda: b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "image.not_recognised"),
+        (lambda: b"", "image.empty"),
+    ],
+    ids=["broken", "encrypted", "bomb", "no picture", "empty"],
+)
+async def test_a_hostile_file_has_no_picture(make: Callable[[], bytes], cause: str, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(make())
+    processes = Processes()
+    with pytest.raises(PictureUnavailable) as caught:
+        await processes.carry_out(task(tmp_path, "tiles"), 120)
+    assert caught.value.info.details == {"cause": cause}
+    await processes.close()
+
+
+async def test_a_process_that_needs_more_than_it_may_have_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(png((9_000, 8_000)))
+    processes = Processes()
+    for limit in ({"max_bytes": 1000}, {"cpu_s": 1}):
+        with pytest.raises(PictureUnavailable):
+            await processes.carry_out(task(tmp_path, "tiles").model_copy(update=limit), 120)
+    with pytest.raises(PictureUnavailable, match="too long"):
+        await processes.carry_out(task(tmp_path, "tiles"), 0.01)
+    await processes.close()
+
+
+def task(folder: Path, kind: str) -> Task:
+    return Task.model_validate(
+        {
+            "kind": kind,
+            "source": str(folder / "source"),
+            "target": str(folder / "target"),
+            "pages": (1,),
+            "max_pixels": 75_000_000,
+            "max_bytes": 100_000_000,
+            "cpu_s": 60,
+        }
+    )
 
 
 def test_a_reference_to_elsewhere_is_shown_by_the_searchable_pdf(site: Site, client: httpx.Client, sign: str) -> None:

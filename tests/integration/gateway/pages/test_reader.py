@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from pathlib import Path
 
 import pikepdf
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready
 from tests.support.documentation import ROOT
+from tests.support.processes import wait_until
 from tests.support.told_documents import Told, told_document
 
 pytest_plugins = ["tests.support.server_fixtures"]
@@ -200,6 +203,35 @@ def test_a_key_that_only_reads_is_offered_no_more(open_page: OpenPage, site: Sit
     reader_ready(page)
     expect(page.locator("#drop-zone")).to_have_count(0)
     expect(page.locator("body")).to_contain_text("submit nothing itself")
+
+
+def test_pages_appear_as_they_are_read_and_it_can_be_stopped(open_page: OpenPage, site: Site) -> None:
+    pages = [Image.new("1", (300, 200), 1) for _ in range(200)]
+    written = BytesIO()
+    pages[0].save(written, "TIFF", save_all=True, append_images=pages[1:])
+    # it would take minutes
+    options = {"split": True, "delay_s": 1, "words": 5, "confidence": 0.5}
+    job = site.queue.submit(written.getvalue(), engine="null", options=options, tenant="readers", crops="none")
+    page = open_page(f"/jobs/{job.id}")
+    expect(page.locator("#state")).to_have_text("Being read")
+    expect(page.locator("#progress-text")).to_have_text(re.compile(r"\d+ of 200 pages read"))
+    expect(page.locator("#text")).not_to_be_empty()
+    first = page.locator("#strip [role=option]").first
+    expect(first).to_have_attribute("aria-label", "Page 1")
+    seen = page.locator("#progress-text").inner_text()
+    expect(page.locator("#progress-text")).not_to_have_text(seen)
+    # the pause holds what is seen
+    page.get_by_role("button", name="Live").click()
+    expect(page.get_by_role("button", name="Paused")).to_have_attribute("aria-pressed", "true")
+    seen = page.locator("#progress-text").inner_text()
+    done = job.status().pages_done
+    wait_until(lambda: job.status().pages_done > done, 120, "a page more is read")
+    assert page.locator("#progress-text").inner_text() == seen
+    page.get_by_role("button", name="Paused").click()
+    expect(page.locator("#progress-text")).not_to_have_text(seen)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#state")).to_have_text("Cancelled")
+    expect(page.locator("#failure")).to_contain_text("Nothing of it is kept")
 
 
 def test_several_files_are_sent_at_once_and_listed(open_page: OpenPage, site: Site, tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
         page.wait_for_timeout(1000)
         picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
         assert len(picture.getcolors(1_000_000) or ()) > 20, "there is nothing on it"
-        # few colours: it is a page, and small
+        # few colours make a small file; those that are rare are kept
         path = folder / f"{name}.png"
-        picture.quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
         assert path.stat().st_size < MOST_BYTES
 
     return take
