@@ -1,4 +1,4 @@
-"""One browser a session, Debian's Chromium, and a gateway that asks for keys, over the installation of the other tests.
+"""One browser a module, Debian's Chromium, and a gateway that asks for keys, over the installation of the other tests.
 
 A page of these tests fails its test if the browser's console has an error, or if the page tried what its policy does
 not allow.
@@ -30,8 +30,9 @@ WITHIN_MS = 60_000
 SIZES = {"phone": (360, 740), "desktop": (1280, 800), "4k": (3840, 2160)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the session: while it is there, Playwright has the thread's event loop, and no asynchronous test runs."""
     program = shutil.which("chromium")
     assert program, "Debian's package chromium is missing: ./run setup"
     expect.set_options(timeout=WITHIN_MS)
