@@ -33,7 +33,7 @@ _READY = "html[data-ready]"
 def reading(words: int, pages: int) -> None:
     """Open both in a browser: when something is seen, when all is there, how soon keys are followed, and memory."""
     with ExitStack() as stack:
-        at = stack.enter_context(file_stage())
+        at = stack.enter_context(file_stage(image_max_pixels="150000000"))
         arguments = ("--engine", "null", "--concurrency", "2")
         stack.enter_context(worker(as_environment(at.settings), at.folder, *arguments))
         queue = stack.enter_context(OcrQueue(at.settings))
