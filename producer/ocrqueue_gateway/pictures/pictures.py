@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, Final
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.records import WITH_RESULT
+from ocrqueue.document import Document
 from ocrqueue.errors import OutputMissing, PictureUnavailable, StorageDenied, StorageNotFound, UploadNoRoom
 from ocrqueue.job.references import input_name
 from ocrqueue_gateway.pictures.archive import Archive
@@ -68,22 +70,22 @@ class Pictures:
         await self._cache.close()
         await self._processes.close()
 
-    async def source(self, status: JobStatus) -> Source:
-        """The file that was sent, or the searchable PDF that the job has stored. Raises PictureUnavailable."""
+    async def source(self, status: JobStatus, read: Callable[[], Awaitable[Document]]) -> Source:
+        """The file that was sent, or the searchable PDF that the job has stored. `read` gives the Document. Raises
+        PictureUnavailable, and as `read`."""
         if status.state not in WITH_RESULT:
             if self._queue.storage.owns(status.image) and input_name(status.image) is not None:
                 return Source(status.image, None)
             raise PictureUnavailable("The page can be shown once the job has ended.")
         known = (status.id, status.result or "")
         if known not in self._sources:
-            found = await self._source_of_document(status)
+            found = self._source_of(await read())
             if len(self._sources) >= _MOST_SOURCES:
                 self._sources.clear()
             self._sources[known] = found
         return self._sources[known]
 
-    async def _source_of_document(self, status: JobStatus) -> Source:
-        document = await self._queue.document(status)
+    def _source_of(self, document: Document) -> Source:
         if self._queue.storage.owns(document.input.uri):
             return Source(document.input.uri, document.input.sha256)
         with suppress(OutputMissing):

@@ -16,7 +16,8 @@ from ocrqueue_gateway.jobs.results import check_result
 from ocrqueue_gateway.pages.reading.words import columns
 
 _MOST_BYTES: Final = 48 * 1024 * 1024
-_MOST_DOCUMENTS: Final = 4
+_MOST_WORDS: Final = 50_000
+"""Of documents that are kept as a whole: some kilobytes each."""
 
 Known = tuple[str, str]
 """A job that has ended, and its result."""
@@ -28,24 +29,28 @@ class Documents:
     def __init__(self) -> None:
         self._pages: OrderedDict[tuple[Known, int], bytes] = OrderedDict()
         self._bytes = 0
-        self._documents: OrderedDict[Known, Document] = OrderedDict()
+        self._documents: OrderedDict[Known, tuple[Document, int]] = OrderedDict()
+        """And how many words of it are in memory."""
         self._reading: dict[Known, asyncio.Task[Document]] = {}
 
     async def document(self, queue: AsyncOcrQueue, status: JobStatus) -> Document:
-        """Of a large one the envelope is kept, and of any no more than the latest few. Raises as document_of()."""
+        """Of one of many pages the envelope is kept, of others what has no more than some words. Raises as
+        document_of()."""
         check_result(status)
         known = _known(status)
         if (found := self._documents.get(known)) is not None:
             self._documents.move_to_end(known)
-            return found
+            return found[0]
         # once, however many ask meanwhile
         reading = self._reading.get(known)
         if reading is None:
             reading = self._reading[known] = asyncio.create_task(queue.document(status))
             reading.add_done_callback(lambda _: self._reading.pop(known, None))
         read = await asyncio.shield(reading)
-        self._documents[known] = read
-        while len(self._documents) > _MOST_DOCUMENTS:
+        size = len(read.page_objects) or status.words or 0
+        if size <= _MOST_WORDS:
+            self._documents[known] = (read, size)
+        while sum(words for _, words in self._documents.values()) > _MOST_WORDS:
             self._documents.popitem(last=False)
         return read
 

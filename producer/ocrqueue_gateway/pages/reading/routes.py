@@ -24,7 +24,7 @@ from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.pages.reading.documents import documents_of
 from ocrqueue_gateway.pages.reading.searching import Hit, folded, has_doubtful, hits
 from ocrqueue_gateway.pictures.archive import Archive
-from ocrqueue_gateway.pictures.pictures import Pictures
+from ocrqueue_gateway.pictures.pictures import Pictures, Source
 from ocrqueue_gateway.pictures.pyramid import tile_name
 
 _AT_A_TIME_S: Final = 0.4
@@ -114,6 +114,8 @@ async def doubtful(
 ) -> Response:
     """The next page from the place `from` of the document's pages on that has a doubtful word. `page`: null where none
     was found by now; `next`: from where to ask again; null: there is none."""
+    if not step:
+        raise RequestInvalid("A step is 1 or -1.")
     queue, status = await _job(request, caller, job_id)
     found: list[int] = []
 
@@ -170,7 +172,7 @@ async def thumbnail(request: Request, caller: Reading, job_id: JobId, number: Nu
     _, status = await _job(request, caller, job_id)
     pictures: Pictures = request.app.state.pictures
     try:
-        found = await pictures.thumbnail(await pictures.source(status), number)
+        found = await pictures.thumbnail(await _source(request, status), number)
     except PictureUnavailable:
         return Response(status_code=204)
     return Response(found, media_type="image/jpeg", headers=_KEPT)
@@ -184,7 +186,12 @@ async def _job(request: Request, caller: Caller, job_id: str) -> tuple[AsyncOcrQ
 async def _archive(request: Request, status: JobStatus, number: int, size: str | None) -> Archive:
     pictures: Pictures = request.app.state.pictures
     width, _, height = (size or "").partition("x")
-    return await pictures.page(await pictures.source(status), number, (int(width), int(height)) if size else None)
+    return await pictures.page(await _source(request, status), number, (int(width), int(height)) if size else None)
+
+
+async def _source(request: Request, status: JobStatus) -> Source:
+    pictures: Pictures = request.app.state.pictures
+    return await pictures.source(status, lambda: documents_of(request).document(request.app.state.queue, status))
 
 
 async def _each_page(

@@ -9,6 +9,7 @@ import { sendFile, sendReference } from "./upload.js";
 
 const AT_A_TIME = 50;
 const AT_ONCE = 3;
+const TIMES_MS = 20_000;
 const OPEN = new Set(["queued", "running"]);
 
 // --- jobs --------------------------------------------------------------------------------------------------------
@@ -53,12 +54,20 @@ function show() {
   find("more").hidden = next === null;
 }
 
+let seen = "";
+let shownAt = 0;
+
 async function load() {
   const told = await json(`/v1/jobs?limit=${AT_A_TIME}`);
+  // where nothing has changed, what is seen stays, and what is selected in it
+  const now = JSON.stringify(told);
+  if (now === seen && Date.now() - shownAt < TIMES_MS) return;
+  seen = now;
+  shownAt = Date.now();
   for (const job of told.jobs) jobs.set(job.id, job);
   // those that were at work and are among the latest no more
-  const seen = new Set(told.jobs.map((job) => job.id));
-  const lost = [...jobs.values()].filter((job) => OPEN.has(job.state) && !seen.has(job.id)).slice(0, 20);
+  const latest = new Set(told.jobs.map((job) => job.id));
+  const lost = [...jobs.values()].filter((job) => OPEN.has(job.state) && !latest.has(job.id)).slice(0, 20);
   await Promise.all(lost.map(async (job) => {
     try {
       jobs.set(job.id, await json(`/v1/jobs/${job.id}`));
@@ -104,7 +113,7 @@ function asked() {
   const fields = {};
   const engine = find("engine").value;
   const other = find("compare").value;
-  if (other) fields.compare = [engine || engines.find((each) => each !== other), other];
+  if (other) fields.compare = [engine && engine !== other ? engine : engines.find((each) => each !== other), other];
   else if (engine) fields.engine = engine;
   const languages = chosenLanguages();
   if (languages.length) fields.languages = languages;
