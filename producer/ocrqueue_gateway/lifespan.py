@@ -15,6 +15,7 @@ from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
 from ocrqueue_gateway.operating.live import LatestOverview
 from ocrqueue_gateway.operating.overview import read_overview
 from ocrqueue_gateway.operating.readiness import Readiness
+from ocrqueue_gateway.pictures.pictures import Pictures
 
 
 def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -28,10 +29,12 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
             app.state.renderer = Renderer(queue.settings.image_max_pixels)
             app.state.latest_overview = LatestOverview(lambda: read_overview(queue))
             app.state.readiness = Readiness(queue)
+            app.state.pictures = Pictures(queue, app.state.settings.pictures_bytes)
             try:
                 async with carrying_out_actions(app, queue):
                     yield
             finally:
+                await app.state.pictures.close()
                 await app.state.readiness.close()
 
     return lifespan

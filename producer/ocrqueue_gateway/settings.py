@@ -96,6 +96,12 @@ class GatewaySettings(BaseSettings):
     )
 
     # What it answers
+    pictures_bytes: int = Field(
+        default=128 * _MIB,
+        ge=1 * _MIB,
+        description="Disk for the pictures of pages that browsers look at and the files that they are made of, in the "
+        "folder for temporary files. Those that were not looked at for long go.",
+    )
     presigned_results: bool = Field(
         default=False,
         description="Where storage is S3: answer with a redirect (307) to a presigned URL instead of the bytes.",

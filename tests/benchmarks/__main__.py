@@ -20,6 +20,7 @@ from tests.benchmarks.pictures import pictures
 from tests.benchmarks.prepared import prepared
 from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
+from tests.benchmarks.reading import reading
 from tests.benchmarks.scale import scale
 from tests.benchmarks.tesseract import tesseract
 
@@ -44,6 +45,7 @@ main.add_command(pictures)
 main.add_command(prepared)
 main.add_command(gateway)
 main.add_command(documents)
+main.add_command(reading)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

@@ -15,7 +15,7 @@ from ocrqueue.errors import ErrorInfo
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.pages import catalogue
 from ocrqueue_gateway.pages.security_policy import HEADERS
-from ocrqueue_gateway.pages.static_files import address
+from ocrqueue_gateway.pages.static_files import address, modules
 from ocrqueue_gateway.problems import status_of
 
 LANGUAGE_COOKIE: Final = "ocrqueue_language"
@@ -35,6 +35,7 @@ def _templates() -> Environment:
     )
     made.filters["inline"] = inline_text
     made.globals["static"] = address
+    made.globals["modules"] = modules
     return made
 
 

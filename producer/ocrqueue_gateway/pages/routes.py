@@ -13,6 +13,7 @@ from ocrqueue.errors import JobDeleted, JobEnded, JobUnknown
 from ocrqueue.job import JOB_ID
 from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.pages import security_policy, session, static_files
+from ocrqueue_gateway.pages.reading.routes import router as reading
 from ocrqueue_gateway.pages.rendering import error_page, page
 from ocrqueue_gateway.pages.session import signed_in, to_sign_in
 
@@ -20,6 +21,7 @@ router = APIRouter(include_in_schema=False)
 router.include_router(static_files.router)
 router.include_router(security_policy.router)
 router.include_router(session.router)
+router.include_router(reading)
 
 
 @router.get("/")

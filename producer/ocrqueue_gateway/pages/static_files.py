@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+_IMPORT: Final = re.compile(r"""^import [^;]*? from "\./([a-z_]+\.js)";$""", re.MULTILINE)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -58,6 +60,19 @@ def version() -> str:
     for name, file in files().items():
         digest.update(f"{name} {len(file.data)}\n".encode() + file.data)
     return digest.hexdigest()[:16]
+
+
+@cache
+def modules(name: str) -> tuple[str, ...]:
+    """All that a module imports, at any remove: a page names them, so that a browser asks for all at once."""
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        text = files()[waiting.pop()].data.decode()
+        new = [each for each in _IMPORT.findall(text) if each not in found]
+        found += dict.fromkeys(new)
+        waiting += dict.fromkeys(new)
+    return tuple(sorted(found))
 
 
 def address(name: str) -> str:

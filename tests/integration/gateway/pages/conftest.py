@@ -1,4 +1,4 @@
-"""One browser a session, Debian's Chromium, and a gateway that asks for keys, over the installation of the other tests.
+"""One browser a module, Debian's Chromium, and a gateway that asks for keys, over the installation of the other tests.
 
 A page of these tests fails its test if the browser's console has an error, or if the page tried what its policy does
 not allow.
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
@@ -30,10 +30,12 @@ WITHIN_MS = 60_000
 SIZES = {"phone": (360, 740), "desktop": (1280, 800), "4k": (3840, 2160)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the session: while it is there, Playwright has the thread's event loop, and no asynchronous test runs."""
     program = shutil.which("chromium")
     assert program, "Debian's package chromium is missing: ./run setup"
+    expect.set_options(timeout=WITHIN_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield started
@@ -116,10 +118,11 @@ def open_page(site: Site, open_context: Callable[..., BrowserContext]) -> Iterat
 
 
 def listen(page: Page, complaints: list[str]) -> None:
-    """Take down what the browser complains of, except that a key was refused."""
+    """Take down what the browser complains of, except that a page itself says that something is wrong or missing."""
 
     def of_console(message: ConsoleMessage) -> None:
-        if message.type == "error" and not (page.url.endswith("/sign-in") and "status of 401" in message.text):
+        is_of_page = message.location["url"] == page.url and "status of 4" in message.text
+        if message.type == "error" and not is_of_page:
             complaints.append(f"{page.url}: {message.text}")
 
     page.on("console", of_console)
@@ -142,3 +145,9 @@ def violations(page: Page) -> list[str]:
         for each in found
         for node in each["nodes"]
     ]
+
+
+def reader_ready(page: Page) -> None:
+    """Its modules have run, and the page that is looked at is there."""
+    page.wait_for_selector("html[data-ready]", state="attached")
+    expect(page.locator("#picture-waits:not([hidden])")).to_have_count(0)
