@@ -27,7 +27,7 @@ class EngineCounts(BaseModel):
 
     engine: str
     ended: tuple[int, ...]
-    """Jobs that have ended with it, whatever came of them."""
+    """Jobs that it was done with, whatever came of them; one that goes on to another engine counts for both."""
     failed: tuple[int, ...]
     """Those of them that failed."""
     pages: tuple[int, ...]

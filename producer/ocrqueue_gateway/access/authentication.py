@@ -12,7 +12,6 @@ from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.api_keys import ApiKey, Scope
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import KeyAttemptsExceeded, KeyForbidden, KeyInvalid, KeyMissing
 from ocrqueue_gateway.access import sessions
 from ocrqueue_gateway.access.anonymous import may_come_without_key
@@ -96,16 +95,13 @@ async def authenticated(request: Request, key: str) -> ApiKey:
     return found
 
 
-async def is_still_known(request: Request, caller: Caller) -> bool:
-    """Of an answer that goes on for long: whether the caller's key has not been revoked meanwhile.
+async def is_still_good(request: Request, caller: Caller) -> bool:
+    """Of an answer that goes on for long: whether the caller's key has neither expired nor been revoked meanwhile.
 
     Raises BrokerUnavailable.
     """
-    if caller.key_id is None:
-        return True
     queue: AsyncOcrQueue = request.app.state.queue
-    with broker_errors():
-        return bool(await queue.client.hexists(queue.arguments.keys.api_keys(), caller.key_id))
+    return caller.key_id is None or await queue.api_keys.is_good(caller.key_id)
 
 
 def caller_with(key: ApiKey) -> Caller:

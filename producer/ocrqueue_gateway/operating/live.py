@@ -12,7 +12,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from ocrqueue.errors import KeyInvalid, OcrQueueError
-from ocrqueue_gateway.access.authentication import is_still_known
+from ocrqueue_gateway.access.authentication import is_still_good
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.operating.overview import OverviewView
 from ocrqueue_gateway.problems import problem_of
@@ -55,7 +55,7 @@ class LatestOverview:
 
 
 def overview_stream(request: Request, caller: Caller) -> EventSourceResponse:
-    """It goes on until the client goes, its key is revoked, or this replica is told to end."""
+    """It goes on until the client goes, its key is revoked or expires, or this replica is told to end."""
     return EventSourceResponse(_events(request, caller), ping=_PING_S)
 
 
@@ -66,7 +66,7 @@ async def _events(request: Request, caller: Caller) -> AsyncIterator[ServerSentE
     told = ""
     while not ending.is_set() and time.monotonic() < until:
         try:
-            if not await is_still_known(request, caller):
+            if not await is_still_good(request, caller):
                 raise KeyInvalid()
             overview = await latest.get()
         except OcrQueueError as error:
