@@ -22,6 +22,7 @@ from ocrqueue_gateway.openapi import describe, operation_id
 from ocrqueue_gateway.operating.actions import router as actions
 from ocrqueue_gateway.operating.probes import add_probes
 from ocrqueue_gateway.operating.routes import router as operating
+from ocrqueue_gateway.pages.operate import router as operate_pages
 from ocrqueue_gateway.pages.routes import router as pages
 from ocrqueue_gateway.pages.security_policy import Reports
 from ocrqueue_gateway.problems import add_problem_handlers
@@ -64,6 +65,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(operating, prefix=PREFIX)
     app.include_router(actions, prefix=PREFIX)
     app.include_router(pages)
+    app.include_router(operate_pages)
     app.state.csp_reports = Reports()
     add_probes(app, PREFIX)
     describe(app)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-_IMPORT: Final = re.compile(r"""^import [^;]*? from "\./([a-z_]+\.js)";$""", re.MULTILINE)
+_IMPORT: Final = re.compile(r"""^import [^;]*? from "(\.\.?/[a-z_/]+\.js)";$""", re.MULTILINE)
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -68,8 +69,10 @@ def modules(name: str) -> tuple[str, ...]:
     found: list[str] = []
     waiting = [name]
     while waiting:
-        text = files()[waiting.pop()].data.decode()
-        new = [each for each in _IMPORT.findall(text) if each not in found]
+        importer = waiting.pop()
+        named = _IMPORT.findall(files()[importer].data.decode())
+        there = [posixpath.normpath(posixpath.join(posixpath.dirname(importer), each)) for each in named]
+        new = [each for each in there if each not in found]
         found += dict.fromkeys(new)
         waiting += dict.fromkeys(new)
     return tuple(sorted(found))

@@ -1,7 +1,9 @@
 // The words of the interface, in the reader's language; times and numbers as its people write them.
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
-export const language = document.documentElement.lang || "en";
+const spoken = document.documentElement.lang || "en";
+/** The reader's own region where it has this language: who reads English in Seoul or London does not write American times. */
+export const language = navigator.languages.find((each) => each.split("-")[0] === spoken) ?? spoken;
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(language);
 
@@ -44,12 +46,12 @@ export function timeElement(iso) {
   return made;
 }
 
-const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"], [0.001, "millisecond"]];
 
 /** How long, in one unit: `3 min`. */
 export function duration(seconds) {
   for (const [size, unit] of UNITS) {
-    if (seconds >= size || size === 1) {
+    if (seconds >= size || size < 1) {
       const digits = size === 1 && seconds < 10 ? 1 : 0;
       return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits })
         .format(seconds / size);

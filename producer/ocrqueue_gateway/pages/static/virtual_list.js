@@ -5,10 +5,10 @@ const BEYOND = 6;
 export class VirtualList {
   /**
    * `element`: what scrolls. `size`: pixels of a row along the way. `row(index)` makes the element of a row, and
-   * `horizontal` lets the list run to the side.
+   * `horizontal` lets the list run to the side. `above()`: pixels of what stays above the rows in sight.
    */
-  constructor(element, { size, row, horizontal = false }) {
-    Object.assign(this, { element, size, row, horizontal, count: 0, shown: new Map() });
+  constructor(element, { size, row, horizontal = false, above = () => 0 }) {
+    Object.assign(this, { element, size, row, horizontal, above, count: 0, shown: new Map() });
     this.sheet = document.createElement("div");
     this.sheet.className = "virtual-sheet";
     element.append(this.sheet);
@@ -44,7 +44,7 @@ export class VirtualList {
   elementOf(index) { return this.shown.get(index); }
 
   #at() { return this.horizontal ? this.element.scrollLeft : this.element.scrollTop; }
-  #room() { return this.horizontal ? this.element.clientWidth : this.element.clientHeight; }
+  #room() { return (this.horizontal ? this.element.clientWidth : this.element.clientHeight) - this.above(); }
 
   #later() {
     this.pending ??= requestAnimationFrame(() => { this.pending = null; this.#show(); });

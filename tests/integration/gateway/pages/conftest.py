@@ -6,15 +6,19 @@ not allow.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from ocrqueue import OcrQueue
@@ -27,6 +31,7 @@ from tests.support.gateways import served
 
 WITHIN_MS = 60_000
 """A busy machine answers late."""
+MOST_PICTURE_BYTES = 200_000
 SIZES = {"phone": (360, 740), "desktop": (1280, 800), "4k": (3840, 2160)}
 
 
@@ -151,3 +156,21 @@ def reader_ready(page: Page) -> None:
     """Its modules have run, and the page that is looked at is there."""
     page.wait_for_selector("html[data-ready]", state="attached")
     expect(page.locator("#picture-waits:not([hidden])")).to_have_count(0)
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
+    """Takes a picture of a page for the documentation, under a name; OCRQUEUE_TEST_SCREENSHOTS says where to."""
+    folder = Path(os.environ.get("OCRQUEUE_TEST_SCREENSHOTS", tmp_path))
+
+    def take(page: Page, name: str) -> None:
+        page.wait_for_load_state("load")
+        page.wait_for_timeout(2500)
+        picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
+        assert len(picture.getcolors(1_000_000) or ()) > 20, "there is nothing on it"
+        # few colours make a small file; those that are rare are kept
+        path = folder / f"{name}.png"
+        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+        assert path.stat().st_size < MOST_PICTURE_BYTES
+
+    return take

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from io import BytesIO
-from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready
@@ -16,7 +12,6 @@ from tests.support.documentation import ROOT
 
 pytest_plugins = ["tests.support.server_fixtures"]
 pytestmark = pytest.mark.all
-MOST_BYTES = 200_000
 SAMPLES = ROOT / "samples"
 
 
@@ -32,23 +27,6 @@ def jobs(site: Site) -> dict[str, str]:
     for job in made.values():
         job.wait(240)
     return {name: job.id for name, job in made.items()}
-
-
-@pytest.fixture
-def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
-    folder = Path(os.environ.get("OCRQUEUE_TEST_SCREENSHOTS", tmp_path))
-
-    def take(page: Page, name: str) -> None:
-        page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(1000)
-        picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
-        assert len(picture.getcolors(1_000_000) or ()) > 20, "there is nothing on it"
-        # few colours make a small file; those that are rare are kept
-        path = folder / f"{name}.png"
-        picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
-        assert path.stat().st_size < MOST_BYTES
-
-    return take
 
 
 def test_the_start_page(open_page: OpenPage, jobs: dict[str, str], shoot: Callable[[Page, str], None]) -> None:
