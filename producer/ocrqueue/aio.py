@@ -35,6 +35,8 @@ from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
+from ocrqueue.core.tenants import TenantInfo
+from ocrqueue.core.tenants import tenants as core_tenants
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.job import Job
@@ -462,6 +464,10 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def queues(self) -> list[QueueInfo]:
         """See OcrQueue.queues."""
         return await self._in_thread(queues)
+
+    async def tenants(self) -> list[TenantInfo]:
+        """See OcrQueue.tenants."""
+        return await self._in_thread(core_tenants)
 
     async def pause(
         self,

@@ -19,6 +19,8 @@ from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.core.steps import Steps, run_steps
+from ocrqueue.core.tenants import TenantInfo
+from ocrqueue.core.tenants import tenants as core_tenants
 from ocrqueue.document import Document, Page, document_for_app
 from ocrqueue.errors import (
     BrokerUnavailable,
@@ -416,6 +418,10 @@ class OcrQueue(ManyJobs):
     def queues(self) -> list[QueueInfo]:
         """The lanes of the known engines: their waiting jobs, and the workers that take from them."""
         return queues(self.registry)
+
+    def tenants(self) -> list[TenantInfo]:
+        """Those that wait, or have a weight, limits or a pause; most jobs first."""
+        return core_tenants(self.registry)
 
     def pause(
         self,

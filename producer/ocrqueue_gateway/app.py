@@ -26,6 +26,9 @@ from ocrqueue_gateway.openapi import describe, operation_id
 from ocrqueue_gateway.operating.actions import router as actions
 from ocrqueue_gateway.operating.probes import add_probes
 from ocrqueue_gateway.operating.routes import router as operating
+from ocrqueue_gateway.pages.operate import router as operate_pages
+from ocrqueue_gateway.pages.routes import router as pages
+from ocrqueue_gateway.pages.security_policy import Reports
 from ocrqueue_gateway.problems import add_problem_handlers
 from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
@@ -69,6 +72,9 @@ def create_app(settings: GatewaySettings | None = None, client_settings: Setting
     app.include_router(actions, prefix=PREFIX)
     add_google_vision(app)
     add_textract(app)
+    app.include_router(pages)
+    app.include_router(operate_pages)
+    app.state.csp_reports = Reports()
     add_probes(app, PREFIX)
     describe(app)
     return app

@@ -13,7 +13,10 @@ from ocrqueue_gateway.clouds.background import working_in_background
 from ocrqueue_gateway.jobs.estimates import Estimates
 from ocrqueue_gateway.jobs.rendering import Renderer
 from ocrqueue_gateway.operating.carrying_out import carrying_out_actions
+from ocrqueue_gateway.operating.live import LatestOverview
+from ocrqueue_gateway.operating.overview import read_overview
 from ocrqueue_gateway.operating.readiness import Readiness
+from ocrqueue_gateway.pictures.pictures import Pictures
 from ocrqueue_gateway.settings import GatewaySettings
 
 
@@ -42,11 +45,14 @@ def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], Abstrac
             app.state.queue = queue
             app.state.estimates = Estimates()
             app.state.renderer = Renderer(queue.settings.image_max_pixels)
+            app.state.latest_overview = LatestOverview(lambda: read_overview(queue))
             app.state.readiness = Readiness(queue)
+            app.state.pictures = Pictures(queue, app.state.settings.pictures_bytes)
             try:
                 async with carrying_out_actions(app, queue), working_in_background(app), serving_grpc(app):
                     yield
             finally:
+                await app.state.pictures.close()
                 await app.state.readiness.close()
 
     return lifespan

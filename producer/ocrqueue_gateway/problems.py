@@ -63,6 +63,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "key.unknown": 404,
         "output.missing": 404,
         "page.not_found": 404,
+        "picture.unavailable": 404,
         "queue.full": 503,
         "request.extra_missing": 501,
         "request.headers_too_large": 431,

@@ -49,6 +49,13 @@ class GatewaySettings(BaseSettings):
         default=(), description="Origins whose pages may call it from a browser; empty: none, and * stands for all."
     )
 
+    session_ttl_s: int = Field(
+        default=43_200,
+        ge=60,
+        le=2_592_000,
+        description="Seconds after which a browser has to sign in again. A session ends with its key, too.",
+    )
+
     # What it takes
     max_body_bytes: int = Field(
         default=100 * _MIB,
@@ -113,6 +120,12 @@ class GatewaySettings(BaseSettings):
     )
 
     # What it answers
+    pictures_bytes: int = Field(
+        default=128 * _MIB,
+        ge=1 * _MIB,
+        description="Disk for the pictures of pages that browsers look at and the files that they are made of, in the "
+        "folder for temporary files. Those that were not looked at for long go.",
+    )
     presigned_results: bool = Field(
         default=False,
         description="Where storage is S3: answer with a redirect (307) to a presigned URL instead of the bytes.",

@@ -15,7 +15,7 @@ from tests.support.gateway_jobs import accepted
 from tests.support.processes import as_environment, environment, wait_until
 from tests.support.wheels import HEAVY, Environment, build_wheel, empty_environment, pinned
 
-MAX_BYTES = 200_000
+MAX_BYTES = 400_000
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,9 @@ def test_it_serves(installed: Environment, settings: Settings, tmp_path: Path) -
             with httpx.Client(base_url=told.read_text().strip(), trust_env=False, timeout=60) as http:
                 assert http.get("/readyz").status_code == 200
                 assert "/v1/jobs" in http.get("/v1/openapi.json").json()["paths"]
+                # the pages come along
+                address = http.get("/").text.partition('src="')[2].partition('"')[0]
+                assert http.get(address).status_code == 200
                 answer = http.post("/v1/jobs?engine=null", content=b"x", headers={"content-type": "image/png"})
                 with OcrQueue(settings) as queue:
                     assert queue.job(accepted(answer)).status().state == "queued"

@@ -22,6 +22,7 @@ from tests.benchmarks.pictures import pictures
 from tests.benchmarks.prepared import prepared
 from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
+from tests.benchmarks.reading import reading
 from tests.benchmarks.scale import scale
 from tests.benchmarks.tesseract import tesseract
 
@@ -48,6 +49,7 @@ main.add_command(prepared)
 main.add_command(gateway)
 main.add_command(documents)
 main.add_command(clouds)
+main.add_command(reading)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

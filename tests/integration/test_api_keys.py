@@ -85,12 +85,14 @@ def test_a_key_is_worth_nothing_once_it_is_revoked_or_has_expired(queue: OcrQueu
     assert [listed.id for listed in queue.api_keys.list()] == [lasting.key.id]
     expiring = queue.api_keys.create(expires_in_s=3600)
     queue.api_keys.authenticate(expiring.text)
+    assert [queue.api_keys.is_good(each.key.id) for each in (key, lasting, expiring)] == [False, True, True]
     client, name = queue.registry.client, queue.registry.keys.api_keys()
     fields = json.loads(client.hget(name, expiring.key.id) or "")
     # an hour passes
     client.hset(name, expiring.key.id, json.dumps({**fields, "expires_at_ms": fields["expires_at_ms"] - 3_600_001}))
     with pytest.raises(KeyExpired):
         queue.api_keys.authenticate(expiring.text)
+    assert not queue.api_keys.is_good(expiring.key.id)
     assert [entry.action for entry in queue.audit()] == ["key made", "key revoked", "key made", "key made"]
 
 

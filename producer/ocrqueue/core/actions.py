@@ -99,10 +99,12 @@ def ask(
         raise FilterMissing(f"To {action} jobs, say which.")
     now_ms = yield from redis_ms()
     message = wanted.to_message()
+    # the audit tells how many were named
+    noted = message if wanted.ids is None else {**message, "ids": len(wanted.ids)}
     if dry_run:
         action_id = f"{now_ms:015d}-{uuid.uuid4().hex[:8]}"
     else:
-        action_id = yield from begin_run(arguments, action, message, who, now_ms)
+        action_id = yield from begin_run(arguments, action, noted, who, now_ms)
     fields: dict[str, str | int] = {
         "action": action,
         "filter": json.dumps(message, separators=(",", ":")),

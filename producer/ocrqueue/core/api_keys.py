@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -214,3 +215,14 @@ def _sum(text: str) -> str:
 
 def _public(stored: _Stored) -> ApiKey:
     return ApiKey.model_validate(stored.model_dump(exclude={"sha256", "expires_at_ms"}))
+
+
+def is_good(arguments: ScriptArguments, key_id: str) -> Steps[bool]:
+    """Whether a key of this id is neither revoked nor expired, by Redis's clock; it does not count towards its rate."""
+    stored, (seconds, _) = yield Commands([("HGET", arguments.keys.api_keys(), key_id), ("TIME",)])
+    text = (stored or b"").decode(errors="replace")
+    if not is_readable(key_id, text):
+        return False
+    # as the script has it
+    expires_at_ms = json.loads(text).get("expires_at_ms")
+    return expires_at_ms is None or expires_at_ms > seconds * 1000

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 from ocrqueue.core.audit import Action, begin_run, counted, end_run, forget_run, redis_ms
 from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_filter import AT_WORK, JobFilter
-from ocrqueue.core.job_lists import IN_HAND, FoundJob, Group, Place, find, groups
+from ocrqueue.core.job_lists import IN_HAND, FoundJob, Group, Place, find, find_named, groups
 from ocrqueue.core.records import FINAL_STATES, State, is_readable, stored_job
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
@@ -177,7 +177,9 @@ class Bulk:
     def _walk(
         self, meant: JobFilter, options: Mapping[str, Any], actor: Actor, done_before: int = 0
     ) -> Steps[tuple[int, AbstractSet[str]]]:
-        """All lists once."""
+        """All lists once; or the jobs that are named."""
+        if meant.ids is not None:
+            return (yield from self._walk_named(meant.ids, options, actor, done_before))
         total, again = 0, set[str]()
         of_dead = [Group("9", ("dead",))]
         found_in = of_dead if self.action == "drop" else (yield from groups(self.arguments, meant))
@@ -194,6 +196,20 @@ class Bulk:
                     if (after := found.after) is None:
                         break
                     yield Sleep(_REST_S)
+        return total, again
+
+    def _walk_named(
+        self, job_ids: Sequence[str], options: Mapping[str, Any], actor: Actor, done_before: int
+    ) -> Steps[tuple[int, AbstractSet[str]]]:
+        total, again = 0, set[str]()
+        for chunk in _chunks(job_ids, _FOUND_AT_ONCE):
+            found = yield from find_named(self.arguments, chunk, options)
+            if found:
+                done, later = yield from actor(found)
+                total += done
+                again |= later
+                self.on_progress(done_before + total)
+            yield Sleep(_REST_S)
         return total, again
 
     def _actor(self, run: str, removal: StoredRemoval) -> Actor:

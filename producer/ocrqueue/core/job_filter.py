@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.core.records import FINAL_STATES, State
 from ocrqueue.errors import FilterInvalid
-from ocrqueue.job import BATCH, TENANT
+from ocrqueue.job import BATCH, JOB_ID, TENANT
 
 AT_WORK: Final[frozenset[State]] = frozenset({"queued", "running"})
 NO_NAME: Final = "-"
 """Stands for the jobs that name no tenant: no tenant's name begins so. An empty name is refused, for it is most often a
 variable that was not set."""
+MOST_IDS: Final = 1000
+"""Of one action: what bounds its memory."""
 _LONGEST_TEXT: Final = 256
 """The longest tag of a job."""
 _STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
@@ -54,6 +56,8 @@ class JobFilter(BaseModel):
     """The error code of a failed job."""
     since: datetime | None = None
     """Submitted since then, or, of a job that has ended, ended since then."""
+    ids: tuple[str, ...] | None = None
+    """One of these; only an action on many jobs is asked for so."""
 
     @classmethod
     def of(
@@ -81,6 +85,17 @@ class JobFilter(BaseModel):
             _name("tenant", TENANT, tenant)
         zoned = None if since is None else _time(since)
         return cls(tag=_text("tag", tag), tenant=tenant, batch=batch, states=states, code=code, since=zoned)
+
+    def named(self, job_ids: Collection[str]) -> Self:
+        """Those of them that have one of these ids. Raises FilterInvalid."""
+        ids = tuple(dict.fromkeys(job_ids))
+        if not ids:
+            raise FilterInvalid("The list of ids is empty.")
+        if len(ids) > MOST_IDS:
+            raise FilterInvalid(f"{len(ids)} ids are too many.", remedy=f"Name {MOST_IDS} at most, or use a filter.")
+        if wrong := [job_id for job_id in ids if not re.fullmatch(JOB_ID.strip("^$"), job_id)]:
+            raise FilterInvalid(f"No job can have the id {_shown(wrong[0])}.")
+        return self.model_copy(update={"ids": ids})
 
     @property
     def names_any(self) -> bool:

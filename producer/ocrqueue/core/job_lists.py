@@ -14,7 +14,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ocrqueue.core.job_filter import JobFilter, check_limit
 from ocrqueue.core.pauses import parse_pauses
@@ -28,6 +28,7 @@ _ENTRIES_A_RECORD: Final = 8
 will do, the jobs of a tag or a tenant are met one after the other in their own list."""
 _LOOK_AT: Final = 150
 """Records in one step, which takes Redis about a millisecond."""
+_LOOKED_AT: Final = ("state", "cancel", "tenant", "tag", "code", "batch", "queued_at", "finished_at")
 IN_HAND: Final = ("leases",)
 """The list of what workers have."""
 Place = tuple[str, str]
@@ -143,6 +144,35 @@ def find(
         for job_id, score, member, state, stop in zip(*(told[number::5] for number in range(5)), strict=True)
     ]
     return Found(tuple(jobs), (last[0].decode(), last[1].decode(errors="replace")) if last else None)
+
+
+def find_named(
+    arguments: ScriptArguments, job_ids: Sequence[str], wanted: Mapping[str, Any]
+) -> Steps[tuple[FoundJob, ...]]:
+    """Those of them that are as is asked, wherever they are. `wanted`: as of `find`, and `until_ms`."""
+    asked = [("HMGET", arguments.keys.record(job_id), *_LOOKED_AT) for job_id in job_ids]
+    records = (yield Commands(asked)) if asked else []
+    found = []
+    for job_id, values in zip(job_ids, records, strict=True):
+        own = {
+            name: None if value is None else value.decode(errors="replace")
+            for name, value in zip(_LOOKED_AT, values, strict=True)
+        }
+        if _is_asked_for(own, wanted):
+            state = cast("State", own["state"])
+            found.append(FoundJob(job_id, state, ("0", job_id), "", own["cancel"] == "1"))
+    return tuple(found)
+
+
+def _is_asked_for(own: Mapping[str, str | None], wanted: Mapping[str, Any]) -> bool:
+    """As scripts/find.lua has it."""
+    if own["state"] is None or own["state"] not in wanted.get("states", (own["state"],)):
+        return False
+    if any(name in wanted and wanted[name] != (own[name] or "") for name in ("tenant", "tag", "code", "batch")):
+        return False
+    queued_ms = int(own["queued_at"] or 0)
+    since_ms, until_ms = wanted.get("since_ms", 0), wanted.get("until_ms", queued_ms)
+    return bool(int(own["finished_at"] or queued_ms) >= since_ms and queued_ms <= until_ms)
 
 
 def page(

@@ -42,6 +42,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |
 | `ocrqueue:claim:<sha256>` | string | of a request by HTTP: what was made, or `pending` | `idempotency_ttl_s` |
 | `ocrqueue:operation:<sha256>` | string | JSON of a cloud client's request that is answered later | `record_ttl_s` |
+| `ocrqueue:session:<sha256>` | string | of a browser's token: id of the key that it signed in with | hours |
 | `ocrqueue:read:<cache key>` | string | URI of the result.json of an image read before | `cache_ttl_s` |
 | `ocrqueue:input:<half a sum>` | sorted set | job that refers to an uploaded image -> until when | until the latest |
 | `ocrqueue:removal:<name>` | string | of an image, or a job's results: who removes them from storage | until done |
@@ -279,6 +280,9 @@ class Keys:
 
     def operation(self, tenant: str, name: str) -> str:
         return f"{self.root}operation:{once_hash(tenant, name)}"
+
+    def session(self, summed: str) -> str:
+        return f"{self.root}session:{summed}"
 
     def read(self, cache_key: str) -> str:
         return f"{self.root}read:{cache_key}"

@@ -122,6 +122,7 @@ from ocrqueue.errors.pdf import (
 from ocrqueue.errors.public_form import error_info
 from ocrqueue.errors.requests import (
     IdempotencyMismatch,
+    PictureUnavailable,
     ProtocolExtraMissing,
     RequestCutOff,
     RequestHeadersTooLarge,
@@ -260,6 +261,7 @@ __all__ = [
     "PdfPasswordRequired",
     "PdfPasswordWrong",
     "PdfTooManyPages",
+    "PictureUnavailable",
     "ProtocolExtraMissing",
     "QueueFull",
     "QueuedJob",

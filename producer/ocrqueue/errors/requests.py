@@ -112,3 +112,10 @@ class UploadNoRoom(OcrQueueError):
     code = "upload.no_room"
     retryable = True
     remedy = "Free space in the gateway's folder for temporary files (TMPDIR, else /tmp), or give it a larger one."
+
+
+class PictureUnavailable(OcrQueueError):
+    """The page cannot be shown as a picture. What was read of it is there all the same."""
+
+    code = "picture.unavailable"
+    remedy = "Open the file that was read with another program; text and words do not need the picture."

@@ -69,6 +69,10 @@ class ApiKeys:
         """The same for a request that is signed with the key's secret, once the signature was found right."""
         return self._do(api_keys.authenticate_signed(self._arguments, key_id))
 
+    def is_good(self, key_id: str) -> bool:
+        """Whether the key is neither revoked nor expired; it does not count as a request."""
+        return self._do(api_keys.is_good(self._arguments, key_id))
+
 
 class AsyncApiKeys:
     """The same, awaitable."""
@@ -107,6 +111,10 @@ class AsyncApiKeys:
     async def authenticate_signed(self, key_id: str) -> ApiKey:
         """See ApiKeys.authenticate_signed."""
         return await self._do(api_keys.authenticate_signed(self._arguments, key_id))
+
+    async def is_good(self, key_id: str) -> bool:
+        """See ApiKeys.is_good."""
+        return await self._do(api_keys.is_good(self._arguments, key_id))
 
 
 def _create(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Unpack
 
 from ocrqueue.core.actions import ActionStatus, Requested
@@ -28,13 +28,14 @@ class Actions:
         owner: str | None = None,
         all_jobs: bool = False,
         dry_run: bool = False,
+        ids: Collection[str] | None = None,
         **wanted: Unpack[Wanted],
     ) -> ActionStatus:
         """Have it done with the jobs that are there now; returns at once. `owner`: the tenant on whose behalf.
 
-        Raises FilterInvalid, FilterMissing, ActionsFull.
+        `ids`: of those only that have one of these. Raises FilterInvalid, FilterMissing, ActionsFull.
         """
-        meant = JobFilter.of(**wanted)
+        meant = _meant(ids, **wanted)
         return self._do(self._operations.ask(action, meant, who, owner, all_jobs=all_jobs, dry_run=dry_run))
 
     def status(self, action_id: str) -> ActionStatus:
@@ -66,10 +67,11 @@ class AsyncActions:
         owner: str | None = None,
         all_jobs: bool = False,
         dry_run: bool = False,
+        ids: Collection[str] | None = None,
         **wanted: Unpack[Wanted],
     ) -> ActionStatus:
         """See Actions.ask."""
-        meant = JobFilter.of(**wanted)
+        meant = _meant(ids, **wanted)
         return await self._do(self._operations.ask(action, meant, who, owner, all_jobs=all_jobs, dry_run=dry_run))
 
     async def status(self, action_id: str) -> ActionStatus:
@@ -79,3 +81,9 @@ class AsyncActions:
     async def carry_out_next(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """See Actions.carry_out_next."""
         return await self._do(self._operations.carry_out_next(stopping))
+
+
+def _meant(ids: Collection[str] | None, **wanted: Unpack[Wanted]) -> JobFilter:
+    """Raises FilterInvalid."""
+    meant = JobFilter.of(**wanted)
+    return meant if ids is None else meant.named(ids)

@@ -13,7 +13,9 @@ from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage
 from ocrqueue.core.limits import LimitChanges, TenantLimits
+from ocrqueue.core.minute_counts import MinuteCounts
 from ocrqueue.core.queue_places import QueuePlace
+from ocrqueue.core.reading_now import PartInHand, StateCounts
 from ocrqueue.core.records import JobStatus
 from ocrqueue.core.steps import Steps
 from ocrqueue.core.usage import Period, Usage
@@ -108,6 +110,20 @@ class ManyJobs(ABC):
         """How many jobs are before it in its queue, and how long that should take; None where it does not wait."""
         return self._do(self._operations.place(job_id))
 
+    def minute_counts(self, minutes: int = 180, *, step: int = 1) -> MinuteCounts:
+        """How many jobs ended and failed, and how many pages were read, by engine, in the last minutes: up to a day, in
+        periods of `step` minutes. Raises FilterInvalid.
+        """
+        return self._do(self._operations.minute_counts(minutes, step))
+
+    def reading_now(self) -> list[PartInHand]:
+        """What workers have in hand: 1000 parts of jobs at most."""
+        return self._do(self._operations.reading_now())
+
+    def state_counts(self) -> StateCounts:
+        """How many jobs there are in which state."""
+        return self._do(self._operations.state_counts())
+
     def audit(self, limit: int = 100) -> list[AuditEntry]:
         """What was done to many jobs at once, the newest first; the last 1000 are kept. Raises FilterInvalid."""
         return self._do(self._operations.audit(limit))
@@ -198,6 +214,18 @@ class AsyncManyJobs(ABC):
     async def place(self, job_id: str) -> QueuePlace | None:
         """See OcrQueue.place."""
         return await self._do(self._operations.place(job_id))
+
+    async def minute_counts(self, minutes: int = 180, *, step: int = 1) -> MinuteCounts:
+        """See OcrQueue.minute_counts."""
+        return await self._do(self._operations.minute_counts(minutes, step))
+
+    async def reading_now(self) -> list[PartInHand]:
+        """See OcrQueue.reading_now."""
+        return await self._do(self._operations.reading_now())
+
+    async def state_counts(self) -> StateCounts:
+        """See OcrQueue.state_counts."""
+        return await self._do(self._operations.state_counts())
 
     async def audit(self, limit: int = 100) -> list[AuditEntry]:
         """See OcrQueue.audit."""

@@ -17,7 +17,9 @@ from ocrqueue.core.bulk import Bulk, BulkResult, NamedResult, ProgressCallback
 from ocrqueue.core.dead_letters import not_failed
 from ocrqueue.core.job_filter import JobFilter, Wanted
 from ocrqueue.core.job_lists import JobPage, page
+from ocrqueue.core.minute_counts import MinuteCounts, minute_counts
 from ocrqueue.core.queue_places import QueuePlace, queue_place
+from ocrqueue.core.reading_now import PartInHand, StateCounts, reading_now, state_counts
 from ocrqueue.core.records import parse_record, stored_job
 from ocrqueue.core.registry import end_entries, unknown
 from ocrqueue.core.script_arguments import ScriptArguments
@@ -119,6 +121,15 @@ class Operations:
             return cast("dict[bytes, bytes]", record)
         asked = [("SISMEMBER", keys.ended_ids(day.decode()), entry) for day in days for entry in end_entries(job_id)]
         raise unknown(job_id, (yield Commands(asked)) if asked else ())
+
+    def minute_counts(self, minutes: int, step: int) -> Steps[MinuteCounts]:
+        return minute_counts(self.arguments.keys, minutes, step)
+
+    def reading_now(self) -> Steps[list[PartInHand]]:
+        return reading_now(self.arguments.keys)
+
+    def state_counts(self) -> Steps[StateCounts]:
+        return state_counts(self.arguments.keys)
 
     def place(self, job_id: str) -> Steps[QueuePlace | None]:
         return queue_place(self.arguments, job_id)

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
+import redis.asyncio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.keys import Keys
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import WebhookOff, WebhookUnknown
@@ -60,6 +62,19 @@ def notices_of(registry: Registry, job_id: str) -> list[Notice]:
     with broker_errors():
         found = cast("list[bytes]", registry.client.zrange(registry.keys.notices_of(job_id), 0, -1))
     known = _read(registry, [name.decode() for name in found])
+    return sorted(known, key=lambda notice: notice.id)
+
+
+async def aio_notices_of(client: redis.asyncio.Redis, keys: Keys, job_id: str) -> list[Notice]:
+    """The same over a client of asyncio."""
+    with broker_errors():
+        found = cast("list[bytes]", await client.zrange(keys.notices_of(job_id), 0, _AT_ONCE - 1, desc=True))
+        names = [name.decode() for name in found]
+        async with client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hgetall(keys.notice(name))
+            stored = await pipeline.execute()
+    known = [parse_notice(name, fields) for name, fields in zip(names, stored, strict=True) if fields]
     return sorted(known, key=lambda notice: notice.id)
 
 

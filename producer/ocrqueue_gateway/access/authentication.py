@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import Security
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.api_keys import ApiKey, Scope
 from ocrqueue.errors import KeyAttemptsExceeded, KeyForbidden, KeyInvalid, KeyMissing
+from ocrqueue_gateway.access import sessions
 from ocrqueue_gateway.access.anonymous import may_come_without_key
 from ocrqueue_gateway.access.caller import ANYBODY, Caller
 from ocrqueue_gateway.access.credentials import WAYS, presented_key
@@ -69,10 +71,19 @@ async def caller_of(request: Request, find: FindKey) -> Caller:
 
 
 async def _identified(request: Request, key: str | None) -> Caller:
-    if key is None:
-        if may_come_without_key(request.app.state.settings, request):
-            return ANYBODY
-        raise KeyMissing()
+    if key is not None:
+        return caller_with(await authenticated(request, key))
+    if (key_id := await sessions.key_id_of(request)) is not None:
+        queue: AsyncOcrQueue = request.app.state.queue
+        # the session's token was found right
+        return replace(caller_with(await queue.api_keys.authenticate_signed(key_id)), has_session=True)
+    if may_come_without_key(request.app.state.settings, request):
+        return ANYBODY
+    raise KeyMissing()
+
+
+async def authenticated(request: Request, key: str) -> ApiKey:
+    """What the key permits. Raises KeyInvalid, KeyExpired, KeyRateExceeded, KeyAttemptsExceeded."""
     queue: AsyncOcrQueue = request.app.state.queue
     failures = failures_of(request)
     check_attempts(request, key)
@@ -82,7 +93,16 @@ async def _identified(request: Request, key: str | None) -> Caller:
         failures.failed(address_of(request), key, time.monotonic())
         raise
     failures.succeeded(key)
-    return caller_with(found)
+    return found
+
+
+async def is_still_good(request: Request, caller: Caller) -> bool:
+    """Of an answer that goes on for long: whether the caller's key has neither expired nor been revoked meanwhile.
+
+    Raises BrokerUnavailable.
+    """
+    queue: AsyncOcrQueue = request.app.state.queue
+    return caller.key_id is None or await queue.api_keys.is_good(caller.key_id)
 
 
 def check_attempts(request: Request, key: str) -> None:

@@ -18,6 +18,8 @@ class Caller:
     scopes: frozenset[Scope]
     engines: frozenset[str] | None
     """That may be asked for; None: all."""
+    has_session: bool = False
+    """Whether a browser asks, which has signed in."""
 
     @property
     def is_operator(self) -> bool:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.job_filter import NO_NAME
-from ocrqueue.errors import JobEnded, JobUnknown
+from ocrqueue.errors import JobEnded, JobUnknown, KeyForbidden
 from ocrqueue_gateway.access.caller import Caller
 
 
@@ -34,6 +34,12 @@ def tenant_asked_for(caller: Caller, tenant: str | None) -> str | None:
 def tenant_filter(caller: Caller, tenant: str | None) -> str | None:
     """The same for filters of jobs, in which `-` are those without a tenant."""
     return tenant if caller.is_operator else caller.tenant or NO_NAME
+
+
+def may_replay(caller: Caller) -> None:
+    """To replay a job has it read, as a submission has. Raises KeyForbidden."""
+    if "submit" not in caller.scopes:
+        raise KeyForbidden("To replay jobs a key needs the scope submit.", scope="submit")
 
 
 def _unknown(job_id: str) -> JobUnknown:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, StringConstraints
 from starlette.responses import JSONResponse
 
 from ocrqueue.aio import AsyncOcrQueue
@@ -17,8 +17,9 @@ from ocrqueue.job import JOB_ID
 from ocrqueue.job.names import OutputFormat
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
-from ocrqueue_gateway.access.ownership import owned, tenant_filter
+from ocrqueue_gateway.access.ownership import may_replay, owned, tenant_filter
 from ocrqueue_gateway.jobs.events import event_stream
+from ocrqueue_gateway.jobs.history import HistoryView, history_of
 from ocrqueue_gateway.jobs.openapi import EVENTS, FILES, PAGE, PNG, RESULTS, SUBMISSION
 from ocrqueue_gateway.jobs.results import check_result, crop_of, document_of, output_response, result_response
 from ocrqueue_gateway.jobs.submitting import submit as submit_received
@@ -80,15 +81,24 @@ async def jobs(  # noqa: PLR0913, PLR0917  # each is a parameter of the query
     state: Annotated[list[State] | None, Query(max_length=8, description="One of these.")] = None,
     tag: Annotated[str | None, Query(max_length=256)] = None,
     batch: Annotated[str | None, Query(max_length=128)] = None,
+    code: Annotated[str | None, Query(min_length=1, max_length=256, description="The error's; of failed jobs.")] = None,
     since: Annotated[Moment | None, Query(description="Submitted since then, or ended since then.")] = None,
     tenant: OfTenant = None,
+    id: Annotated[  # noqa: A002  # the parameter's name
+        list[Annotated[str, StringConstraints(pattern=JOB_ID)]] | None,
+        Query(max_length=100, description="These, in this order, without those unknown; all else is ignored."),
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=1000, description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobList:
     """The caller's jobs: those at work, then those that have ended; each the newest first."""
     queue: AsyncOcrQueue = request.app.state.queue
+    if id:
+        named = await queue.statuses(id)
+        seen = [status for status in named if status is not None and caller.sees(status.tenant)]
+        return JobList(jobs=tuple(map(JobView.of, seen)))
     whose = tenant_filter(caller, tenant)
-    wanted: dict[str, Any] = {"tag": tag, "batch": batch, "since": since, "tenant": whose}
+    wanted: dict[str, Any] = {"tag": tag, "batch": batch, "code": code, "since": since, "tenant": whose}
     if state:
         wanted["state"] = state
     page = await queue.jobs(limit=limit, after=cursor, **wanted)
@@ -102,6 +112,23 @@ async def job(request: Request, caller: Reading, job_id: JobId, wait: Wait = 0) 
     status = await wait_for_end(request, status, min(wait, request.app.state.settings.max_wait_s))
     place = await request.app.state.queue.place(job_id) if status.state == "queued" else None
     return JobView.of(status, place)
+
+
+@router.get("/jobs/{job_id}/history", responses=responses(*_OF_ONE))
+async def history(request: Request, caller: Reading, job_id: JobId) -> HistoryView:
+    """What it has been through: attempts, engines, ends before a replay, and what webhooks were told."""
+    status = await owned(request, caller, job_id)
+    return await history_of(request.app.state.queue, status, caller)
+
+
+@router.post("/jobs/{job_id}/replay", status_code=202, responses=responses(409, *_OF_ONE))
+async def replay(request: Request, caller: Cancelling, job_id: JobId) -> JobView:
+    """Queue a job that has failed again, under its id. It needs the scope submit as well."""
+    may_replay(caller)
+    await owned(request, caller, job_id)
+    queue: AsyncOcrQueue = request.app.state.queue
+    await queue.replay(job_id)
+    return JobView.of(await queue.status(job_id))
 
 
 @router.delete(

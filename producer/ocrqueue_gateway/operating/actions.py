@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from starlette.responses import JSONResponse
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.actions import ActionStatus, Requested
-from ocrqueue.core.job_filter import NO_NAME
-from ocrqueue.errors import ActionUnknown, ErrorInfo, FilterInvalid, FilterMissing, KeyForbidden
+from ocrqueue.core.job_filter import MOST_IDS, NO_NAME
+from ocrqueue.errors import ActionUnknown, ErrorInfo, FilterInvalid, FilterMissing
+from ocrqueue.job import JOB_ID
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.access.ownership import may_replay
 from ocrqueue_gateway.hardening.json_bodies import described, json_body
 from ocrqueue_gateway.operating.carrying_out import wake
 from ocrqueue_gateway.problems import responses
@@ -26,6 +28,7 @@ Cancelling = Annotated[Caller, Depends(require("cancel"))]
 Reading = Annotated[Caller, Depends(require("read"))]
 ActionId = Annotated[str, Path(pattern=r"^\d{15}-[0-9a-f]{8}$", description="As POST /v1/actions has returned it.")]
 _COMMON: Final = (401, 403, 429, 503)
+JobName = Annotated[str, StringConstraints(pattern=JOB_ID)]
 Known = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
 
 
@@ -39,6 +42,9 @@ class ActionFilter(BaseModel):
     batch: str | None = Field(default=None, min_length=1, max_length=256)
     code: str | None = Field(default=None, min_length=1, max_length=256, description="The error's, of failed jobs.")
     since: datetime | None = Field(default=None, description="Submitted, or ended, since then.")
+    ids: list[JobName] | None = Field(
+        default=None, min_length=1, max_length=MOST_IDS, description="One of these; unknown ones are left out."
+    )
     tenant: str | None = Field(
         default=None, min_length=1, max_length=64, description="For operators: whose; `-`: of jobs that name none."
     )
@@ -129,9 +135,8 @@ async def ask(
     """Cancel, replay or delete all jobs of a filter: one's own, or, as an operator, anybody's."""
     queue: AsyncOcrQueue = request.app.state.queue
     wanted: dict[str, Any] = {name: getattr(asked.filter, name) for name in asked.filter.model_fields_set}
-    if asked.action == "replay" and "submit" not in caller.scopes:
-        # it has jobs read, as a submission has
-        raise KeyForbidden("To replay jobs a key needs the scope submit.", scope="submit")
+    if asked.action == "replay":
+        may_replay(caller)
     all_jobs, owner = asked.all_jobs, None
     if not caller.is_operator:
         owner = caller.tenant

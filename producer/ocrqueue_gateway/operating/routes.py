@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from sse_starlette import EventSourceResponse
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.audit import AuditEntry
 from ocrqueue.core.job_filter import NO_NAME
+from ocrqueue.core.minute_counts import MOST_MINUTES, MinuteCounts
 from ocrqueue.core.pauses import Pause
 from ocrqueue.job import is_lane
 from ocrqueue_gateway.access.authentication import require
@@ -17,7 +19,19 @@ from ocrqueue_gateway.access.ownership import tenant_filter
 from ocrqueue_gateway.hardening.json_bodies import described, json_body
 from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.operating.actions import who
-from ocrqueue_gateway.operating.views import DeadView, EngineView, PauseRequest, PauseView, QueueView, WorkerView
+from ocrqueue_gateway.operating.live import EVENT, overview_stream
+from ocrqueue_gateway.operating.overview import OverviewView, read_overview
+from ocrqueue_gateway.operating.views import (
+    DeadView,
+    EngineView,
+    PauseRequest,
+    PauseView,
+    QueueView,
+    TenantView,
+    WorkerView,
+    tenants_with_shares,
+    workers_with,
+)
 from ocrqueue_gateway.problems import responses
 
 router = APIRouter(tags=["operating"])
@@ -65,9 +79,47 @@ async def queues(request: Request, caller: Reading) -> list[QueueView]:
 
 @router.get("/workers", responses=responses(*_COMMON))
 async def workers(request: Request, _: Operator) -> list[WorkerView]:
-    """The live workers."""
+    """The live workers, and what each reads now."""
     queue: AsyncOcrQueue = request.app.state.queue
-    return [WorkerView.of(each) for each in await queue.workers()]
+    return workers_with(await queue.workers(), await queue.reading_now())
+
+
+@router.get("/tenants", responses=responses(*_COMMON))
+async def tenants(request: Request, _: Operator) -> list[TenantView]:
+    """Tenants that wait, or have a share, limits or a pause of their own; most that wait first."""
+    queue: AsyncOcrQueue = request.app.state.queue
+    return tenants_with_shares(await queue.tenants())
+
+
+@router.get("/counts", responses=responses(422, *_COMMON))
+async def counts(
+    request: Request,
+    _: Operator,
+    minutes: Annotated[int, Query(ge=1, le=MOST_MINUTES, description="The last ones.")] = 180,
+    step: Annotated[int, Query(ge=1, le=MOST_MINUTES, description="Minutes in a period; no more than `minutes`.")] = 1,
+) -> MinuteCounts:
+    """How many jobs ended and failed, and how many pages were read, by engine, in the periods of the last hours."""
+    queue: AsyncOcrQueue = request.app.state.queue
+    return await queue.minute_counts(minutes, step=step)
+
+
+@router.get("/overview", responses=responses(*_COMMON))
+async def overview(request: Request, _: Operator) -> OverviewView:
+    """The installation at one moment: what waits, who works, what is paused, how many jobs are in which state."""
+    return await read_overview(request.app.state.queue)
+
+
+@router.get(
+    "/overview/events",
+    responses={
+        **responses(*_COMMON),
+        200: {"description": "The events", "content": {"text/event-stream": {"schema": EVENT}}},
+    },
+    response_class=EventSourceResponse,
+)
+async def overview_events(request: Request, caller: Operator) -> EventSourceResponse:
+    """Server-sent events: `overview`, each an OverviewView, once at first and then whenever it has changed."""
+    return overview_stream(request, caller)
 
 
 @router.get("/dead", responses=responses(422, *_COMMON))

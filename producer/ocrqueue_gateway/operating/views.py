@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ocrqueue.core import QueueInfo, Trouble, WorkerInfo
+from ocrqueue.core.limits import TenantLimits
 from ocrqueue.core.pauses import PauseKind
+from ocrqueue.core.reading_now import PartInHand
+from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.job.names import Priority
 from ocrqueue.routing import EngineStatus
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.jobs.view import JobView
+
+_MOST_READING: Final = 100
+_EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 
 
 class View(BaseModel):
@@ -86,6 +92,19 @@ class QueueView(View):
         )
 
 
+class ReadingView(View):
+    """A job, or a page of one, that a worker has in hand."""
+
+    job: str
+    page: int | None = Field(description="Of a document whose pages are read apart; null: all of it.")
+    engine: str
+    tenant: str
+    begun_at: datetime | None = Field(description="null: taken, and not begun.")
+    attempt: int
+    pages_done: int
+    pages: int | None
+
+
 class WorkerView(View):
     """A live worker, for operators."""
 
@@ -99,9 +118,10 @@ class WorkerView(View):
     started_at: datetime
     seen_at: datetime
     troubles: tuple[Trouble, ...]
+    reading: tuple[ReadingView, ...] = Field(description="What it has in hand, the longest first; 100 at most.")
 
     @classmethod
-    def of(cls, worker: WorkerInfo) -> Self:
+    def of(cls, worker: WorkerInfo, in_hand: Sequence[PartInHand] = ()) -> Self:
         return cls(
             name=worker.name,
             engines=tuple(offer.name for offer in worker.engines),
@@ -113,7 +133,48 @@ class WorkerView(View):
             started_at=worker.started_at,
             seen_at=datetime.fromtimestamp(worker.seen_at, UTC),
             troubles=worker.troubles,
+            reading=tuple(map(_reading, _longest_first(in_hand)[:_MOST_READING])),
         )
+
+
+def workers_with(workers: Sequence[WorkerInfo], in_hand: Sequence[PartInHand]) -> list[WorkerView]:
+    """Each with what it has in hand."""
+    of_holder: dict[str, list[PartInHand]] = {}
+    for part in in_hand:
+        of_holder.setdefault(part.holder, []).append(part)
+    return [WorkerView.of(worker, of_holder.get(worker.holder, [])) for worker in workers]
+
+
+def _longest_first(parts: Sequence[PartInHand]) -> list[PartInHand]:
+    return sorted(parts, key=lambda part: (part.begun_at is None, part.begun_at or _EARLIEST, part.job))
+
+
+def _reading(part: PartInHand) -> ReadingView:
+    return ReadingView(**{name: getattr(part, name) for name in ReadingView.model_fields})
+
+
+class TenantView(View):
+    """A tenant that waits, or has a share, limits or a pause of its own; for operators."""
+
+    name: str = Field(description="Empty: the jobs that name none.")
+    weight: float = Field(description="Its share of a lane, against the others that wait there.")
+    share: float | None = Field(description="Of what is taken now, from 0 to 1; null: nothing of it waits to be taken.")
+    waiting: Mapping[str, int] = Field(description="Parts of jobs, mostly one a job, by lane.")
+    paused: bool
+    limits: TenantLimits
+
+    @classmethod
+    def of(cls, tenant: TenantInfo, weight_of_all: float) -> Self:
+        takes_turns = sum(tenant.waiting.values()) > 0 and not tenant.paused
+        share = tenant.weight / weight_of_all if takes_turns else None
+        return cls(share=share, **{name: getattr(tenant, name) for name in cls.model_fields if name != "share"})
+
+
+def tenants_with_shares(tenants: Sequence[TenantInfo]) -> list[TenantView]:
+    """What each is given where all of them wait in one lane."""
+    takes_turns = [each for each in tenants if sum(each.waiting.values()) and not each.paused]
+    weight_of_all = sum(each.weight for each in takes_turns)
+    return [TenantView.of(each, weight_of_all) for each in tenants]
 
 
 class DeadView(View):

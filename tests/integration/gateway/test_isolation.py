@@ -45,10 +45,12 @@ HARMLESS: Final = set(JobOptions.model_fields) | {
     "Last-Event-ID",
     "last-event-id",
     "limit",
+    "minutes",
     "page",
     "Prefer",
     "since",
     "state",
+    "step",
     "wait",
 }
 """Parameters of a query or header that name nothing of anybody's, a job's own fields among them; left out."""
@@ -88,6 +90,7 @@ class World:
         """Values of a parameter that lead to what is B's; None: nothing is known of such a parameter."""
         known: dict[str, Sequence[str]] = {
             "job_id": list(self.jobs.values()),
+            "id": list(self.jobs.values()),
             "batch_id": [self.batch],
             "action_id": [self.action],
             "batch": [self.batch],
@@ -125,7 +128,13 @@ def bodies(world: World, method: str, path: str) -> Sequence[tuple[Any, Mapping[
         ("POST", "/v1/actions"): [
             {"action": action, "filter": wanted, "dry_run": dry}
             for action in ("cancel", "delete", "replay")
-            for wanted in ({"tag": world.tag}, {"batch": world.batch}, {"tenant": world.tenant}, {"state": "queued"})
+            for wanted in (
+                {"tag": world.tag},
+                {"batch": world.batch},
+                {"tenant": world.tenant},
+                {"state": "queued"},
+                {"ids": list(world.jobs.values())},
+            )
             for dry in (True, False)
         ],
         ("POST", "/v1/events/s3"): [

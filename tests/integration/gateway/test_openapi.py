@@ -73,6 +73,8 @@ def tried(gateway: str, folder: Path, *options: str) -> int:
     (folder / "schemathesis.toml").write_text(CONFIG)
     command = [need_program("schemathesis"), "--config-file", str(folder / "schemathesis.toml"), "run"]
     command += [f"{gateway}/v1/openapi.json", "--checks", "all", "--request-timeout", "60", "--no-color", *options]
+    # it never ends
+    command += ["--exclude-path", "/v1/overview/events"]
     path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     environment = unmeasured() | {"PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "COLUMNS": "200"}
     done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)

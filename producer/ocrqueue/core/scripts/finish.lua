@@ -46,7 +46,7 @@ if not is_page_part(part) then
 end
 let_go(part, key, token, own[2], own[3])
 if job[3] then return leave_cancelled(part, facts.cancelled) end
-count_lately(root .. 'pages:' .. facts.engine, facts.pages)
+count_pages(facts.engine, facts.pages)
 local attempt = {number = own[4], started = own[3], worker = own[5], engine = facts.engine}
 note_attempt(part, attempt, facts.error == '' and 'succeeded' or 'failed', facts.error)
 local left = page_part_done(part, facts.error)

@@ -27,7 +27,7 @@ redis.call('HSET', key, 'job', job, 'step', as_text(options.step), 'lane', optio
   'sequence', sequence)
 redis.call('HDEL', key, 'deliveries', 'progress', 'error', 'retries', 'alone', 'poison', 'sidesteps', 'denied')
 if is_page_part(part) then
-  count_lately(root .. 'pages:' .. options.engine, options.pages)
+  count_pages(options.engine, options.pages)
 elseif options.step > 0 then
   count_turn(options.engine, options.pages, nil)
 end

@@ -23,10 +23,16 @@ local function count_lately(key, amount, kind)
 end
 
 local function count_in_minute(engine, what, amount)
+  if amount == 0 then return end
   local key = root .. 'minute:' .. as_text(math.floor(now / 60000))
   if redis.call('HINCRBY', key, engine .. ':' .. what, as_text(amount)) == amount then
     redis.call('PEXPIRE', key, '90000000')
   end
+end
+
+local function count_pages(engine, pages)
+  count_lately(root .. 'pages:' .. engine, pages)
+  count_in_minute(engine, 'pages', pages)
 end
 
 -- Two buckets for each doubling; ocrqueue.core.recent_counts reads them.

@@ -71,9 +71,8 @@ end
 -- What an engine's turn came to: jobs and pages, and the error of a job that failed.
 local function count_turn(engine, pages, code)
   count_lately(root .. 'ended:' .. engine, 1)
-  count_lately(root .. 'pages:' .. engine, pages)
+  count_pages(engine, pages)
   count_in_minute(engine, 'ended', 1)
-  if pages > 0 then count_in_minute(engine, 'pages', pages) end
   if code then
     count_lately(root .. 'errors:' .. engine, 1, code)
     count_in_minute(engine, 'failed', 1)

@@ -1,0 +1,3 @@
+"""What the reader's modules ask for beside the native API: a page's words in little room, words that are looked for in
+a whole document, and the pictures of pages.
+"""

@@ -1,0 +1,88 @@
+"""Files in a folder that is this replica's own, of a limited size together: those that were not used for long go."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from ocrqueue.errors import UploadNoRoom
+
+
+class DiskCache:
+    """For one event loop. Who opens a file at once can read it to its end, even if it goes meanwhile."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._made_folder: Path | None = None
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        """Name -> bytes; those used of late at the end."""
+        self._made: dict[str, asyncio.Task[Path]] = {}
+        self._number = 0
+
+    async def file(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
+        """The file of this name. Where it is not there `make` writes it, once for all who ask meanwhile; it goes on if
+        they leave. Raises what `make` raises."""
+        if name in self._sizes:
+            self._sizes.move_to_end(name)
+            return self._path(name)
+        made = self._made.get(name)
+        if made is None:
+            made = self._made[name] = asyncio.create_task(self._make(name, make))
+            made.add_done_callback(lambda done: self._done(name, done))
+        return await asyncio.shield(made)
+
+    def forget(self, name: str) -> None:
+        if self._sizes.pop(name, None) is not None:
+            self._path(name).unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        for task in list(self._made.values()):
+            task.cancel()
+        await asyncio.gather(*self._made.values(), return_exceptions=True)
+        if self._made_folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._made_folder, ignore_errors=True)
+
+    @property
+    def _folder(self) -> Path:
+        """Made when it is needed: not every replica has a disk to write to."""
+        if self._made_folder is None:
+            self._made_folder = Path(tempfile.mkdtemp(prefix="ocrqueue-pictures-"))
+        return self._made_folder
+
+    @property
+    def used_bytes(self) -> int:
+        return sum(self._sizes.values())
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
+
+    async def _make(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
+        self._number += 1
+        unfinished = self._folder / f"{self._number}.part"
+        try:
+            await make(unfinished)
+            size = unfinished.stat().st_size
+            if size > self.most_bytes:
+                raise UploadNoRoom("The page's picture is larger than OCRQUEUE_GATEWAY_PICTURES_BYTES.")
+            self._make_room(self.most_bytes - size)
+            unfinished.replace(self._path(name))
+            self._sizes[name] = size
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return self._path(name)
+
+    def _make_room(self, least: int) -> None:
+        used = self.used_bytes
+        while used > least:
+            oldest, size = self._sizes.popitem(last=False)
+            self._path(oldest).unlink(missing_ok=True)
+            used -= size
+
+    def _done(self, name: str, done: asyncio.Task[Path]) -> None:
+        self._made.pop(name, None)
+        if not done.cancelled():
+            done.exception()  # who asked was told; nobody may be there any more

@@ -1,0 +1,110 @@
+"""The reader's page in Chromium: a page of many words, and a document of many pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import click
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from ocrqueue import OcrQueue
+from tests.benchmarks.bare import TIMEOUT_S
+from tests.benchmarks.stage import file_stage
+from tests.support.gateways import gateway_of
+from tests.support.pdfs import PdfPage, pdf_of, text_at
+from tests.support.processes import as_environment, worker
+from tests.support.told_documents import Told, told_document
+
+_MIB = 1024 * 1024
+_KEYS = 20
+_READY = "html[data-ready]"
+
+
+@click.command()
+@click.option("--words", type=click.IntRange(10), default=100_000, show_default=True, help="On one page.")
+@click.option("--pages", type=click.IntRange(2), default=1000, show_default=True, help="Of one document.")
+def reading(words: int, pages: int) -> None:
+    """Open both in a browser: when something is seen, when all is there, how soon keys are followed, and memory."""
+    with ExitStack() as stack:
+        at = stack.enter_context(file_stage(image_max_pixels="150000000"))
+        arguments = ("--engine", "null", "--concurrency", "2")
+        stack.enter_context(worker(as_environment(at.settings), at.folder, *arguments))
+        queue = stack.enter_context(OcrQueue(at.settings))
+        url, browser = stack.enter_context(gateway_of(at.settings)), stack.enter_context(_browser())
+        lines = [
+            [Told(f"word{row * 100 + column}", 0.5 if column % 50 == 0 else 0.95) for column in range(100)]
+            for row in range(words // 100)
+        ]
+        dense = told_document(queue, lines, tenant="")
+        data = pdf_of(*(PdfPage(text_at(20, 40, f"Page {number}"), size=(200, 80)) for number in range(pages)))
+        long = queue.submit(data, engine="null", options={"words": 200, "confidence": 0.9, "split": True})
+        long.wait(TIMEOUT_S)
+        table = Table("document", "first paint", "its words", "a key, median", "a key, worst", "memory of the tab")
+        for name, job in ((f"{words} words", dense), (f"{pages} pages", long.id)):
+            table.add_row(name, *_measured(browser, f"{url}/jobs/{job}"))
+        Console().print(table)
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        raise click.ClickException("Debian's package chromium is missing.")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+def _measured(browser: Browser, address: str) -> list[str]:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(1000 * TIMEOUT_S)
+    begun = time.monotonic()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector(_READY, state="attached")
+    page.wait_for_function("document.querySelector('#text').childElementCount > 0")
+    all_there_s = time.monotonic() - begun
+    painted_ms = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN")
+    # what begins by itself, such as the picture, comes to an end
+    page.wait_for_timeout(3000)
+    taken = [_key_ms(page, key) for key in ["ArrowRight", "n", "ArrowDown", "]"] * (_KEYS // 4)]
+    taken.sort()
+    memory = _memory(page.context.new_cdp_session(page))
+    page.close()
+    return [
+        f"{painted_ms:.0f} ms",
+        f"{all_there_s:.1f} s",
+        f"{taken[len(taken) // 2]:.0f} ms",
+        f"{taken[-1]:.0f} ms",
+        f"{memory / _MIB:.0f} MiB",
+    ]
+
+
+def _key_ms(page: Page, key: str) -> float:
+    """From the key to the next frame that is painted after it."""
+    event = json.dumps({"key": key, "bubbles": True, "cancelable": True})
+    taken: float = page.evaluate(
+        f"""() => new Promise((done) => {{
+            const begun = performance.now();
+            document.body.dispatchEvent(new KeyboardEvent('keydown', {event}));
+            requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun)));
+        }})"""
+    )
+    page.wait_for_timeout(100)
+    return taken
+
+
+def _memory(session: CDPSession) -> float:
+    """Bytes of the scripts' heap and of what they hold beside it."""
+    session.send("HeapProfiler.collectGarbage")
+    told: dict[str, Any] = session.send("Runtime.getHeapUsage")
+    return (
+        float(told["usedSize"]) + float(told.get("backingStorageSize", 0)) + float(told.get("embedderHeapUsedSize", 0))
+    )

@@ -1,0 +1,157 @@
+"""Pictures of pages, of files that are as hostile as any: opened by a process of its own, within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pikepdf
+import pytest
+from PIL import Image
+
+from ocrqueue.errors import PictureUnavailable
+from ocrqueue_gateway.pictures.process import Processes
+from ocrqueue_gateway.pictures.task import Task
+from tests.integration.gateway.pages.conftest import Site
+from tests.support.documentation import ROOT
+from tests.support.gateway_jobs import problem_of
+
+pytest_plugins = ["tests.support.server_fixtures"]
+
+
+@pytest.fixture(scope="module")
+def client(site: Site) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {site.key(tenant='readers')}"}
+    with httpx.Client(base_url=site.url, headers=headers, trust_env=False, timeout=120) as made:
+        yield made
+
+
+def read(site: Site, data: bytes, **fields: object) -> str:
+    """The id of a job that has read it, by an engine that does not look."""
+    job = site.queue.submit(data, engine="null", crops="none", tenant="readers", **fields)  # type: ignore[arg-type]
+    job.wait(120)
+    return job.id
+
+
+def png(size: tuple[int, int]) -> bytes:
+    written = BytesIO()
+    Image.new("1", size, 1).save(written, "PNG")
+    return written.getvalue()
+
+
+def test_a_page_has_tiles_of_each_level(site: Site, client: httpx.Client) -> None:
+    at = f"/reader/jobs/{read(site, (ROOT / 'samples/english-page.png').read_bytes())}/pages/1"
+    about = client.get(f"{at}/picture").json()
+    assert about["levels"] >= 3
+    for level in range(about["levels"]):
+        tile = client.get(f"{at}/tiles/{level}/0/0")
+        assert tile.headers["content-type"] == "image/jpeg"
+        assert "private" in tile.headers["cache-control"]
+        assert max(Image.open(BytesIO(tile.content)).size) <= about["tile"]
+    problem_of(client.get(f"{at}/tiles/0/9/9"), 404, "picture.unavailable")
+    problem_of(client.get(f"{at}/tiles/-1/0/0"), 404, "picture.unavailable")
+    problem_of(client.get(f"{at}/picture?size=0x5"), 422, "request.invalid")
+
+
+def test_pages_of_a_pdf_have_small_pictures(site: Site, client: httpx.Client) -> None:
+    job = read(site, (ROOT / "samples/letter.pdf").read_bytes())
+    for number in (1, 2):
+        small = client.get(f"/reader/jobs/{job}/pages/{number}/thumbnail")
+        assert max(Image.open(BytesIO(small.content)).size) == 240
+    assert client.get(f"/reader/jobs/{job}/pages/3/thumbnail").status_code == 204
+
+
+def encrypted() -> bytes:
+    written = BytesIO()
+    with pikepdf.open(ROOT / "samples/letter.pdf") as pdf:
+        pdf.save(written, encryption=pikepdf.Encryption(owner="a", user="b"))
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (lambda: b"%PDF-1.7\n%broken", "pdf.damaged"),
+        (encrypted, "pdf.password_required"),
+        (lambda: png((20_000, 20_000)), "image.too_large"),
+        (lambda: b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "image.not_recognised"),
+        (lambda: b"", "image.empty"),
+    ],
+    ids=["broken", "encrypted", "bomb", "no picture", "empty"],
+)
+async def test_a_hostile_file_has_no_picture(make: Callable[[], bytes], cause: str, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(make())
+    processes = Processes()
+    with pytest.raises(PictureUnavailable) as caught:
+        await processes.carry_out(task(tmp_path, "tiles"), 120)
+    assert caught.value.info.details == {"cause": cause}
+    await processes.close()
+
+
+async def test_a_process_that_needs_more_than_it_may_have_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(png((9_000, 8_000)))
+    processes = Processes()
+    for limit in ({"max_bytes": 1000}, {"cpu_s": 1}):
+        with pytest.raises(PictureUnavailable):
+            await processes.carry_out(task(tmp_path, "tiles").model_copy(update=limit), 120)
+    with pytest.raises(PictureUnavailable, match="too long"):
+        await processes.carry_out(task(tmp_path, "tiles"), 0.01)
+    await processes.close()
+
+
+def task(folder: Path, kind: str) -> Task:
+    return Task.model_validate(
+        {
+            "kind": kind,
+            "source": str(folder / "source"),
+            "target": str(folder / "target"),
+            "pages": (1,),
+            "max_pixels": 75_000_000,
+            "max_bytes": 100_000_000,
+            "cpu_s": 60,
+        }
+    )
+
+
+def test_a_reference_to_elsewhere_is_shown_by_the_searchable_pdf(site: Site, client: httpx.Client, sign: str) -> None:
+    without = site.queue.submit(sign, engine="null", crops="none", tenant="readers")
+    with_pdf = site.queue.submit(sign, engine="null", crops="none", tenant="readers", outputs=["pdf"])
+    for job in (without, with_pdf):
+        job.wait(120)
+    told = client.get(f"/reader/jobs/{without.id}/pages/1/picture").json()
+    assert "outputs=pdf" in told["problem"]["remedy"]
+    assert client.get(f"/reader/jobs/{with_pdf.id}/pages/1/picture").json()["width"] > 100
+
+
+def test_what_the_reader_asks_for_needs_the_scope_and_the_tenant(site: Site, client: httpx.Client) -> None:
+    job = read(site, png((60, 40)))
+    routes = ["", "/pages/1", "/find?text=x", "/doubtful?below=80&from=0", "/pages/1/picture", "/pages/1/tiles/0/0/0"]
+    routes.append("/pages/1/thumbnail")
+    keys = {site.key(tenant="strangers"): (404, "job.unknown"), site.key(scopes=["submit"]): (403, "key.forbidden")}
+    for route in routes:
+        assert client.get(f"/reader/jobs/{job}{route}").status_code == 200, route
+        for key, (status, code) in keys.items():
+            answer = client.get(f"/reader/jobs/{job}{route}", headers={"authorization": f"Bearer {key}"})
+            problem_of(answer, status, code)
+        problem_of(httpx.get(f"{site.url}/reader/jobs/{job}{route}", trust_env=False), 401, "key.missing")
+
+
+def test_a_long_document_is_searched_in_parts(site: Site, client: httpx.Client) -> None:
+    pages = [Image.new("1", (60, 40), 1) for _ in range(60)]
+    written = BytesIO()
+    pages[0].save(written, "TIFF", save_all=True, append_images=pages[1:])
+    job = read(site, written.getvalue(), options={"words": 3, "confidence": 0.5})
+    about = client.get(f"/reader/jobs/{job}").json()
+    assert about["read"] == list(range(1, 61))
+    text = client.get(f"/reader/jobs/{job}/pages/60").json()["text"][0]
+    found: list[int] = []
+    at: int | None = 0
+    while at is not None:
+        told = client.get(f"/reader/jobs/{job}/find", params={"text": text, "from": at}).json()
+        found += [hit["page"] for hit in told["hits"]]
+        at = told["next"]
+    assert 60 in found
+    assert client.get(f"/reader/jobs/{job}/doubtful?below=60&from=59&step=-1").json() == {"page": 60, "next": None}
+    assert client.get(f"/reader/jobs/{job}/doubtful?below=50&from=59&step=1").json() == {"page": None, "next": None}

@@ -1,0 +1,155 @@
+"""Signing in and out: what the cookie is, when it counts, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.integration.gateway.pages.conftest import OpenPage, Site, sign_in
+from tests.support.gateway_jobs import problem_of
+
+pytest_plugins = ["tests.support.server_fixtures"]
+OWN = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.url, trust_env=False, timeout=60) as made:
+        yield made
+
+
+def _signed_in(client: httpx.Client, key: str, **headers: str) -> httpx.Response:
+    return client.post("/sign-in", data={"key": key, "next": "/jobs/x"}, headers={**OWN, **headers})
+
+
+def test_a_person_signs_in_and_out(site: Site, open_page: OpenPage) -> None:
+    page = open_page("/", key=None)
+    assert page.url == f"{site.url}/sign-in"
+    page.get_by_label("API key").fill("ocrq_wrong")
+    with page.expect_response(lambda response: response.request.method == "POST") as answered:
+        page.get_by_role("button", name="Sign in").click()
+    assert answered.value.status == 401
+    expect(page.get_by_role("alert")).to_contain_text("key.invalid")
+    sign_in(page, site, site.key(tenant="readers"))
+    assert page.evaluate("document.cookie") == ""
+    page.locator("#settings summary").click()
+    expect(page.locator(".who")).to_contain_text("readers")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    page.goto(site.url)
+    assert page.url == f"{site.url}/sign-in"
+
+
+def test_the_cookie_is_for_this_site_alone_and_for_no_script(site: Site, client: httpx.Client) -> None:
+    answer = _signed_in(client, site.key(tenant="readers"))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/jobs/x")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "ocrq_" not in cookie
+    client.cookies.clear()
+    over_tls = _signed_in(client, site.key(tenant="readers"), **{"x-forwarded-proto": "https"}).headers["set-cookie"]
+    assert over_tls.startswith("__Host-ocrqueue_session=")
+    assert "Secure" in over_tls
+
+
+def test_a_key_that_is_revoked_ends_the_session_at_once(site: Site, client: httpx.Client) -> None:
+    made = site.queue.api_keys.create(tenant="readers")
+    _signed_in(client, made.text)
+    assert client.get("/v1/jobs").status_code == 200
+    site.queue.api_keys.revoke(made.key.id)
+    problem_of(client.get("/v1/jobs"), 401, "key.invalid")
+    assert client.get("/").headers["location"] == "/sign-in"
+
+
+def test_signing_out_ends_it_for_who_has_the_cookie_too(site: Site, client: httpx.Client) -> None:
+    _signed_in(client, site.key(tenant="readers"))
+    kept = dict(client.cookies)
+    assert client.post("/sign-out", headers=OWN).status_code == 303
+    assert not client.cookies
+    client.cookies.update(kept)
+    problem_of(client.get("/v1/jobs"), 401, "key.missing")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {},
+    ],
+)
+def test_no_page_of_another_site_changes_anything(site: Site, client: httpx.Client, headers: dict[str, str]) -> None:
+    _signed_in(client, site.key(tenant="readers"))
+    answer = client.post("/v1/jobs", json={"image": "https://example.org/x.png", "engine": "null"}, headers=headers)
+    problem_of(answer, 401, "key.missing")
+    problem_of(client.post("/sign-out", headers=headers), 403, "key.forbidden")
+    problem_of(_signed_in_from(client, headers, site.key()), 403, "key.forbidden")
+    assert client.get("/v1/jobs").status_code == 200
+
+
+def _signed_in_from(client: httpx.Client, headers: dict[str, str], key: str) -> httpx.Response:
+    return client.post("/sign-in", data={"key": key}, headers=headers)
+
+
+def test_a_page_of_another_site_sees_nothing(site: Site, client: httpx.Client) -> None:
+    _signed_in(client, site.key(tenant="readers"))
+    embedded = {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"}
+    problem_of(client.get("/v1/jobs", headers=embedded), 401, "key.missing")
+
+
+def test_scopes_hold_in_a_session_too(site: Site, client: httpx.Client) -> None:
+    _signed_in(client, site.key(tenant="readers", scopes=("read",)))
+    answer = client.post("/v1/jobs", json={"image": "https://example.org/x.png"}, headers=OWN)
+    problem_of(answer, 403, "key.forbidden")
+
+
+def test_wrong_keys_are_slowed_down_here_too(site: Site, client: httpx.Client) -> None:
+    # of an address of its own: the failures of this test are nobody else's
+    told = [client.post("/sign-in", data={"key": "x"}, headers=OWN).status_code for _ in range(25)]
+    assert told[0] == 401
+    assert told[-1] == 429
+    site.app.state.failed_attempts = type(site.app.state.failed_attempts)()
+
+
+def test_a_form_that_is_none_is_refused(client: httpx.Client) -> None:
+    problem_of(client.post("/sign-in", json={"key": "x"}, headers=OWN), 415, "request.media_type")
+    problem_of(client.post("/sign-in", data={"key": "x" * 5000}, headers=OWN), 413, "request.too_large")
+
+
+def test_who_comes_by_a_link_from_elsewhere_goes_on_where_it_led(
+    site: Site, open_context: Callable[..., BrowserContext]
+) -> None:
+    page = open_context().new_page()
+    sign_in(page, site, site.key(tenant="readers"))
+    page.goto("data:text/html,<p>elsewhere")
+    page.evaluate(f"location.href = '{site.url}/?a=1'")
+    page.wait_for_url(f"{site.url}/?a=1")
+
+
+def test_reports_of_browsers_are_taken_and_bounded(site: Site, client: httpx.Client) -> None:
+    kept = site.app.state.csp_reports.latest
+    before = list(kept)
+    told = {"csp-report": {"violated-directive": "script-src", "blocked-uri": "x" * 10_000}}
+    assert client.post("/csp-reports", json=told).status_code == 204
+    assert kept[-1]["violated-directive"] == "script-src"
+    assert len(kept[-1]["blocked-uri"]) == 200
+    for body in (b"", b"[]", b'{"csp-report": 1}', b"[" * 10_000):
+        assert client.post("/csp-reports", content=body).status_code == 204
+    assert client.post("/csp-reports", content=b"x" * 100_000).status_code == 413
+    kept.clear()
+    kept.extend(before)
+
+
+def test_files_of_the_pages_are_kept_for_ever_under_their_sum(client: httpx.Client) -> None:
+    at = client.get("/sign-in").text.split('href="/static/')[1].split('"')[0]
+    answer = client.get(f"/static/{at}")
+    assert "immutable" in answer.headers["cache-control"]
+    assert client.get(f"/static/other/{at.partition('/')[2]}").headers["cache-control"] == "no-store"
+    problem_of(client.get("/static/x/../../app.py"), 404, "request.not_found")
+    problem_of(client.get("/static/x/%2e%2e/routes.py"), 404, "request.not_found")
