@@ -122,7 +122,7 @@ class GatewaySettings(BaseSettings):
     # What it answers
     pictures_bytes: int = Field(
         default=128 * _MIB,
-        ge=1 * _MIB,
+        ge=1024,
         description="Disk for the pictures of pages that browsers look at and the files that they are made of, in the "
         "folder for temporary files. Those that were not looked at for long go.",
     )

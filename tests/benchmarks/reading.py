@@ -7,10 +7,10 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from pathlib import Path
 
 import click
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
@@ -76,7 +76,7 @@ def _measured(browser: Browser, address: str) -> list[str]:
     page.wait_for_timeout(3000)
     taken = [_key_ms(page, key) for key in ["ArrowRight", "n", "ArrowDown", "]"] * (_KEYS // 4)]
     taken.sort()
-    memory = _memory(page.context.new_cdp_session(page))
+    memory = _memory(browser)
     page.close()
     return [
         f"{painted_ms:.0f} ms",
@@ -101,10 +101,15 @@ def _key_ms(page: Page, key: str) -> float:
     return taken
 
 
-def _memory(session: CDPSession) -> float:
-    """Bytes of the scripts' heap and of what they hold beside it."""
-    session.send("HeapProfiler.collectGarbage")
-    told: dict[str, Any] = session.send("Runtime.getHeapUsage")
-    return (
-        float(told["usedSize"]) + float(told.get("backingStorageSize", 0)) + float(told.get("embedderHeapUsedSize", 0))
-    )
+def _memory(browser: Browser) -> float:
+    """Bytes of the process that shows the tab, which is the largest of those that show any: pages that it shares with
+    others count in part."""
+    session = browser.new_browser_cdp_session()
+    told = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    return max(_bytes_of(process["id"]) for process in told if process["type"] == "renderer")
+
+
+def _bytes_of(process_id: int) -> float:
+    lines = Path(f"/proc/{process_id}/smaps_rollup").read_text("ascii").splitlines()
+    return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))

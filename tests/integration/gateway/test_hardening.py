@@ -131,7 +131,7 @@ def send_without_end(connection: socket.socket, data: bytes) -> None:
 
 
 def test_garbage_is_answered_with_400(idle: httpx.Client) -> None:
-    for garbage in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
+    for garbage in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"GET /nothing HTTP/9.9\r\n\r\n"):
         with connected(idle) as connection:
             connection.sendall(garbage + b"\r\n" * 4)
             # HTTP/9.9 is taken for what is known of HTTP
