@@ -158,6 +158,11 @@ def reader_ready(page: Page) -> None:
     expect(page.locator("#picture-waits:not([hidden])")).to_have_count(0)
 
 
+def within_its_window(page: Page) -> None:
+    """It is no wider; what is drawn anew when the window or the letters change has time for that."""
+    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
 @pytest.fixture
 def shoot(tmp_path: Path) -> Callable[[Page, str], None]:
     """Takes a picture of a page for the documentation, under a name; OCRQUEUE_TEST_SCREENSHOTS says where to."""

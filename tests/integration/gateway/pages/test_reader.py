@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 
 import pikepdf
@@ -84,12 +85,9 @@ def test_doubtful_words_are_stepped_through_by_keys(open_page: OpenPage, lit: st
     page = open_page(f"/jobs/{lit}")
     reader_ready(page)
     expect(page.locator("#doubtful-count")).to_have_text("3")
-    seen = []
-    for key in ("n", "n", "n", "p"):
+    for key, now in (("n", "was"), ("n", "on"), ("n", "time"), ("p", "on")):
         page.keyboard.press(key)
-        page.wait_for_timeout(100)
-        seen.append(word(page))
-    assert seen == ["was", "on", "time", "on"]
+        expect(page.locator("#word-text")).to_have_text(now)
     expect(page.locator("#word-facts")).to_contain_text("75%")
     expect(page.locator("#word-facts")).to_contain_text("null")
     expect(page.locator("#said")).to_contain_text("on, 75%")
@@ -115,6 +113,7 @@ def test_arrow_keys_go_from_word_to_word_and_line_to_line(open_page: OpenPage, l
 def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit: str) -> None:
     page = open_page(f"/jobs/{lit}?word=p001-w0003")
     reader_ready(page)
+    expect(page.locator("#word-text")).to_have_text("lighthouse")
     for _ in range(2):
         page.keyboard.press("Shift+ArrowRight")
     page.wait_for_function("getSelection().toString() === 'lighthouse was lit'")
@@ -134,14 +133,16 @@ def test_a_word_is_found_in_the_picture_by_pointing_at_it(open_page: OpenPage, l
     reader_ready(page)
     area = page.locator("#picture").bounding_box()
     assert area is not None
-    page.wait_for_timeout(500)
-    found = ""
-    for y in range(20, int(area["height"]) - 20, 12):
-        page.mouse.move(area["x"] + area["width"] / 2, area["y"] + y)
+    # from top to bottom, again and again: the picture may not be there yet
+    heights = cycle(range(20, int(area["height"]) - 20, 12))
+
+    def point() -> str:
+        page.mouse.move(area["x"] + area["width"] / 2, area["y"] + next(heights))
         page.wait_for_timeout(50)
-        if found := word(page):
-            break
-    assert found in {"lighthouse", "14", "time"}
+        return word(page)
+
+    wait_until(point, 120, "a word is pointed at")
+    assert word(page) in {"lighthouse", "14", "time"}
     expect(page.locator("#word-crop")).to_be_visible()
 
 
