@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import click
 import uvicorn
 
+from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.errors import OcrQueueError
+from ocrqueue.settings import Settings, load_settings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.hardening.timed_protocol import TimedProtocol
 from ocrqueue_gateway.serving import Server, listen, url_of, write_whole
@@ -35,7 +38,9 @@ def main(host: str | None, port: int | None, grpc_port: int | None, next_port: b
     """Serve ocrqueue by HTTP."""
     try:
         settings = load_gateway_settings(host=host, port=port, grpc_port=grpc_port)
-        app = create_app(settings)
+        client_settings = load_settings()
+        asyncio.run(_check(client_settings))
+        app = create_app(settings, client_settings)
     except OcrQueueError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
@@ -63,6 +68,12 @@ def main(host: str | None, port: int | None, grpc_port: int | None, next_port: b
         ) from error
     with listener:
         Server(app, configuration, tell).run(sockets=[listener])
+
+
+async def _check(settings: Settings) -> None:
+    """Whether a client can be made of them; Redis may be away. Raises SettingsInvalid."""
+    async with AsyncOcrQueue(settings):
+        pass
 
 
 def serving(settings: GatewaySettings) -> dict[str, Any]:
