@@ -40,6 +40,11 @@ class GatewaySettings(BaseSettings):
         description="Answer requests without an API key although others than this machine reach it. Then whoever "
         "reaches it may do everything.",
     )
+    require_keys: bool = Field(
+        default=False,
+        description="Ask for an API key on this machine, too: behind a proxy on it, which could be taken for a program "
+        "here.",
+    )
     allowed_hosts: Names = Field(
         default=(),
         description="Names under which it is reached, such as ocr.example.org,*.example.org; other Host headers are "
@@ -153,6 +158,12 @@ class GatewaySettings(BaseSettings):
         for name, path in (("CERTIFICATE", self.tls_certificate), ("KEY", self.tls_key)):
             if path is not None and not path.is_file():
                 raise ValueError(f"OCRQUEUE_GATEWAY_TLS_{name}: there is no file {path}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_or_none(self) -> Self:
+        if self.require_keys and self.allow_no_keys:
+            raise ValueError("OCRQUEUE_GATEWAY_REQUIRE_KEYS and OCRQUEUE_GATEWAY_ALLOW_NO_KEYS contradict each other")
         return self
 
     @property

@@ -44,8 +44,8 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
 def create(as_json: bool, **asked: object) -> None:
     """Make a key, and show it: nothing can show it again.
 
-    The key goes to stdout, what it is to stderr. Where the setting OCRQUEUE_GATEWAY_SECRET is set, the secret for
-    clients that sign their requests is the second line.
+    The key goes to stdout, all else to stderr: what it is, and, where the setting OCRQUEUE_GATEWAY_SECRET is set, the
+    secret for clients that sign their requests. With --json, one object with both.
     """
     with OcrQueue() as queue:
         made = queue.api_keys.create(**asked)  # type: ignore[arg-type]  # click names them as the method does
@@ -57,7 +57,7 @@ def create(as_json: bool, **asked: object) -> None:
     click.echo(made.text)
     if made.signing_secret is not None:
         say("the secret to sign requests with, for clients that do not send the key:")
-        click.echo(made.signing_secret)
+        say(made.signing_secret)
 
 
 @keys.command("list")

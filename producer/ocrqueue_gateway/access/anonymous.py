@@ -19,6 +19,8 @@ _OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-rea
 
 def may_come_without_key(settings: GatewaySettings, request: Request) -> bool:
     """By where the gateway listens, and where the request comes from."""
+    if settings.require_keys:
+        return False
     if settings.allow_no_keys:
         return not _is_of_another_page(settings, request)
     if not settings.is_local or any(name in request.headers for name in _OF_PROXIES):

@@ -73,6 +73,11 @@ async def caller_of(request: Request, find: FindKey) -> Caller:
 async def _identified(request: Request, key: str | None) -> Caller:
     if key is not None:
         return caller_with(await authenticated(request, key))
+    if request.query_params.get("key"):  # as some of Google's clients send it
+        raise KeyMissing(
+            "The API key is in the address, which ends up in logs: there it does not count.",
+            remedy="Send it in the header x-goog-api-key, or as `Authorization: Bearer KEY`.",
+        )
     if (key_id := await sessions.key_id_of(request)) is not None:
         queue: AsyncOcrQueue = request.app.state.queue
         # the session's token was found right

@@ -196,8 +196,9 @@ async def _submitted(request: Request, image: str | HashedFile, fields: JobField
 async def _late(request: Request, status: JobStatus) -> JobWaitTimeout:
     lane = (status.engine, status.queue, status.tenant)
     seconds = await request.app.state.estimates.retry_after_s(request.app.state.queue, lane, status.id)
+    why = f" It was tried, and failed: {status.error.message}" if status.error is not None else ""
     return JobWaitTimeout(
-        f"What was read is not there yet: job {status.id} is {status.state}.",
+        f"What was read is not there yet: job {status.id} is {status.state}.{why}",
         remedy="Send the same request again: it finds this job.",
         retry_after_s=seconds,
     )

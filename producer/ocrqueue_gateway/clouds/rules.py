@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
 from ocrqueue.job import TENANT, describe_validation_error
@@ -16,7 +17,13 @@ from ocrqueue_gateway.jobs.request import JobOptions
 
 Protocol = Literal["google", "azure", "textract"]
 _WHERE: Final = frozenset({"protocol", "tenant"})
-_PLACE: Final = r"^(gs|s3)://[a-z0-9][a-z0-9._-]{1,254}/([^\x00-\x1f]*/)?$"
+_PLACE: Final = re.compile(r"(gs|s3)://[a-z0-9][a-z0-9._-]{1,254}/([^\x00-\x1f]*/)?")
+
+
+def _checked_place(place: str) -> str:
+    if not _PLACE.fullmatch(place):
+        raise ValueError("write a bucket, or what begins alike in one: gs://BUCKET/ or s3://BUCKET/FOLDER/")
+    return place
 
 
 class _OfTenant(BaseModel):
@@ -46,9 +53,9 @@ class Rule(_OfTenant):
 class Bucket(_OfTenant):
     """Objects that clients may name, and where they are."""
 
-    name: Annotated[str, Field(pattern=_PLACE)]
+    name: Annotated[str, AfterValidator(_checked_place)]
     """As clients say: `gs://scans/`, `s3://scans/2026/`."""
-    place: Annotated[str, Field(pattern=_PLACE)] = ""
+    place: Annotated[str, AfterValidator(_checked_place)] = ""
     """Where workers read it; without it, under the name itself."""
     read: bool = True
     write: bool = False

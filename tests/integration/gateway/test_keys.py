@@ -10,9 +10,11 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import Settings
 from ocrqueue_gateway.access import failures
 from ocrqueue_gateway.access.failures import ALLOWED
+from ocrqueue_gateway.settings import load_gateway_settings
 from tests.integration.conftest import Installation
 from tests.support.gateways import gateway_of
 
@@ -173,6 +175,22 @@ def test_an_address_with_many_wrong_keys_is_not_looked_at_but_who_was_right_goes
 
 
 # --- without a key ----------------------------------------------------------------------------------------------------
+
+
+def test_a_key_can_be_required_on_ones_own_machine_too(installation: Installation) -> None:
+    with gateway_of(installation.settings, require_keys=True) as url, OcrQueue(installation.settings) as queue:
+        alone = Shared(queue, (url, url))
+        assert httpx.get(f"{url}/v1/usage", timeout=60, trust_env=False).status_code == 401
+        assert alone.ask(alone.key()).status_code == 200
+    with pytest.raises(SettingsInvalid, match="contradict each other"):
+        load_gateway_settings(require_keys=True, allow_no_keys=True)
+
+
+def test_a_key_in_the_address_counts_nowhere_and_is_told_where_to_go(gateway: str) -> None:
+    refused = httpx.get(f"{gateway}/v1/usage?key=ocrq_SOMETHING_secret", timeout=60, trust_env=False)
+    assert problem(refused, 401) == "key.missing"
+    assert "x-goog-api-key" in refused.json()["remedy"]
+    assert "secret" not in refused.text
 
 
 def test_ones_own_machine_needs_no_key_unless_something_stands_in_between(gateway: str) -> None:
