@@ -165,6 +165,27 @@ async def test_what_is_no_base64_or_too_large_is_refused() -> None:
     assert await refusal(b"[" * 100_000) is RequestInvalid
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"\\ud800": 1}',
+        b'["a\\udc00"]',
+        b'"\xed\xa0\x80"',
+        b'"\xff"',
+        b"[NaN]",
+        b"[-Infinity]",
+        '{"a": 1}'.encode("utf-16"),
+    ],
+)
+async def test_what_json_has_not_is_refused(body: bytes) -> None:
+    assert await refusal(body) is RequestInvalid
+
+
+async def test_a_mark_of_utf_8_is_not_looked_at() -> None:
+    async for body in bodies(request_of([b'\xef\xbb\xbf{"a": "\\ud83d\\ude00", "a": "\\u0000"}'])):
+        assert body.value == {"a": "\0"}
+
+
 async def test_a_short_file_is_read_too_and_an_empty_one_refused() -> None:
     async for body in bodies(request_of([b'{"a": "aGVsbG8", "b": "", "c": "\xc3\xa9"}'])):
         assert body.file(body.value["a"]).start() == b"hello"

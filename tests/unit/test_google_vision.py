@@ -34,7 +34,7 @@ from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.clouds import google_vision
 from ocrqueue_gateway.clouds.google_vision.annotations import image_annotations, page_annotations
 from ocrqueue_gateway.clouds.google_vision.asking import check_features, pages_asked
-from ocrqueue_gateway.clouds.google_vision.messages import ImagesResponse, as_json, as_message
+from ocrqueue_gateway.clouds.google_vision.messages import ImagesRequest, ImagesResponse, as_json, as_message, parsed
 from ocrqueue_gateway.clouds.google_vision.statuses import HTTP, Code, code_of, code_of_image, details_of, rest_error
 from ocrqueue_gateway.settings import GatewaySettings
 
@@ -155,6 +155,12 @@ def test_every_error_has_a_body_of_google_s() -> None:
         assert told["message"].startswith(info.code)
         assert told["details"][1]["retryDelay"] == "3s"
         assert details_of(info)["reason"].replace("_", "").isalpha()
+
+
+@pytest.mark.parametrize("kind", [float("inf"), float("nan"), 10**400, [], {}, "SPACE"])
+def test_what_is_not_a_field_s_kind_is_refused(kind: Any) -> None:
+    with pytest.raises(OcrQueueError, match=r"^request\.invalid"):
+        parsed({"requests": [{"features": [{"type": kind}]}]}, ImagesRequest)
 
 
 def test_what_google_reads_beside_text_is_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import codecs
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, Final, cast
 
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from ocrqueue.errors import ImageEmpty, RequestInvalid
@@ -78,10 +80,11 @@ async def json_with_files(request: Request, *media_types: str) -> AsyncIterator[
 
 
 def _parsed(text: bytes) -> Any:
+    """Strictly: half a surrogate pair is no text, as NaN is no number, and whoever is handed one stumbles over it."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise RequestInvalid("The body is not JSON.") from None
+        return from_json(text.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        raise RequestInvalid("The body is not JSON in UTF-8.") from None
 
 
 @dataclass
