@@ -108,6 +108,20 @@ def test_places_in_a_file_are_fractions_of_its_page() -> None:
     assert corner == {"x": 0.7, "y": 0.2}
 
 
+@pytest.mark.parametrize("far", [1e12, -1e12, float("inf"), float("nan")])
+def test_what_lies_beyond_the_page_lies_on_its_edge(far: float) -> None:
+    page = page_of((word("a", (far, far, far, far)),))
+    for made in (image_annotations(page, document_of(page)), page_annotations(page, document_of(page))):
+        answer = {"responses": [made]}
+        json.loads(as_json(answer, numbers=True), parse_constant=pytest.fail)
+        (response,) = as_message(answer, ImagesResponse).responses
+        (symbol,) = response.full_text_annotation.pages[0].blocks[0].paragraphs[0].words[0].symbols
+        for vertex in symbol.bounding_box.vertices:
+            assert (vertex.x, vertex.y) in {(0, 0), (100, 50)}
+        for vertex in symbol.bounding_box.normalized_vertices:
+            assert (vertex.x, vertex.y) in {(0, 0), (1, 1)}
+
+
 def test_a_page_without_words_has_no_annotations() -> None:
     empty = Page(number=1, width=10, height=10)
     assert image_annotations(empty, document_of(empty)) == page_annotations(empty, document_of(empty)) == {}
