@@ -15,7 +15,7 @@ import grpc
 from fastapi import FastAPI
 from google.longrunning import operations_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import ErrorInfo as ErrorDetail
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -23,11 +23,20 @@ from grpc_status import rpc_status
 from starlette.requests import Request
 
 from ocrqueue.core.api_keys import Scope
-from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestCutOff, RequestTooSlow, SettingsInvalid, error_info
+from ocrqueue.errors import (
+    ErrorInfo,
+    OcrQueueError,
+    RequestCutOff,
+    RequestInvalid,
+    RequestTooSlow,
+    SettingsInvalid,
+    error_info,
+)
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.google_vision import calls, messages, operations
 from ocrqueue_gateway.clouds.google_vision.asking import Call
+from ocrqueue_gateway.clouds.google_vision.room import MOST_CALLS, Room
 from ocrqueue_gateway.clouds.google_vision.statuses import Code, code_of, details_of, message_of
 from ocrqueue_gateway.problems import JobHasNoResult, retry_after_s
 from ocrqueue_gateway.settings import GatewaySettings
@@ -35,9 +44,6 @@ from ocrqueue_gateway.settings import GatewaySettings
 _LOG = logging.getLogger("ocrqueue_gateway")
 _ANNOTATOR: Final = "google.cloud.vision.v1.ImageAnnotator"
 _OPERATIONS: Final = "google.longrunning.Operations"
-_MOST_CALLS: Final = 1000
-_MOST_TAKEN_IN: Final = 8
-"""Messages that are in memory at a time, until their images are stored; others wait for them."""
 _GRACE_S: Final = 5.0
 _MARGIN_S: Final = 0.5
 """For the answer to reach the client before its time is up."""
@@ -48,7 +54,7 @@ Behaviour = Callable[[Call, Any], Awaitable[Any]]
 async def serve_grpc(app: FastAPI, settings: GatewaySettings) -> grpc.aio.Server:
     """It listens; app.state.grpc_port is the port. Raises SettingsInvalid."""
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=_MOST_CALLS,
+        maximum_concurrent_rpcs=MOST_CALLS,
         options=[
             ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
             ("grpc.max_metadata_size", settings.max_header_bytes),
@@ -89,7 +95,7 @@ class _Serving:
     def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
         self._app = app
         self._settings = settings
-        self._room = asyncio.Semaphore(_MOST_TAKEN_IN)
+        self._room = Room()
 
     def annotator(self) -> Any:
         google = messages
@@ -144,22 +150,12 @@ class _Serving:
         context: grpc.aio.ServicerContext,
         behaviour: Behaviour,
     ) -> Any:
-        await self._room.acquire()
-        holds = True
-
-        def release() -> None:
-            nonlocal holds
-            if holds:
-                holds = False
-                self._room.release()
-
-        try:
-            message = await self._received(sent)
-            left = context.time_remaining()
-            within_s = None if left is None else max(0.0, left - _MARGIN_S)
-            return await behaviour(Call(request, caller, within_s=within_s, when_stored=release), message)
-        finally:
-            release()
+        with self._room.for_call(caller.tenant):
+            async with self._room.for_message(caller.tenant) as give_back:
+                message = await self._received(sent)
+                left = context.time_remaining()
+                within_s = None if left is None else max(0.0, left - _MARGIN_S)
+                return await behaviour(Call(request, caller, within_s=within_s, when_stored=give_back), message)
 
     async def _received(self, sent: AsyncIterator[Any]) -> Any:
         seconds = self._settings.body_timeout_s
@@ -170,6 +166,8 @@ class _Serving:
             raise RequestTooSlow(f"The message did not come within {seconds:g} s.") from None
         except StopAsyncIteration:
             raise RequestCutOff() from None
+        except DecodeError:
+            raise RequestInvalid("The message is not one of the method's kind.") from None
 
 
 async def _images(call: Call, message: Any) -> Message:
