@@ -59,18 +59,25 @@ class JsonWithFiles:
 
 
 @asynccontextmanager
-async def json_with_files(request: Request, *media_types: str) -> AsyncIterator[JsonWithFiles]:
+async def json_with_files(
+    request: Request, *media_types: str, most_file: int | None = None
+) -> AsyncIterator[JsonWithFiles]:
     """Read a body, of these types or `application/json`; its files are kept until the end of the block.
+
+    `most_file`: bytes of all files together, where that is less than what any body may have.
 
     Raises RequestMediaType, RequestTooLarge, RequestCutOff, RequestInvalid, UploadNoRoom, ImageEmpty.
     """
     check_media_type(request, *(media_types or ("application/json",)))
     settings = request.app.state.settings
     with ExitStack() as stack:
-        splitter = _Splitter(stack, settings.max_json_bytes, settings.max_body_bytes)
+        most = settings.largest_body_bytes
+        if most_file is not None:
+            most = min(most, (most_file + 2) // 3 * 4 + settings.max_json_bytes)
+        splitter = _Splitter(stack, settings.max_json_bytes, min(settings.max_body_bytes, most_file or most))
         held = bytearray()
         with room_errors():
-            async for piece in read_pieces(request, settings.largest_body_bytes):
+            async for piece in read_pieces(request, most):
                 held += piece
                 if len(held) >= _PIECE_BYTES:
                     taken, held = held, bytearray()

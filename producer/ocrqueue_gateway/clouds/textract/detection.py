@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from starlette.requests import Request
 
@@ -20,11 +19,7 @@ from ocrqueue_gateway.clouds.textract import requests
 from ocrqueue_gateway.clouds.textract.answers import READ, Answer, answer_of, answer_with_all
 from ocrqueue_gateway.clouds.textract.output_files import output_of, store_later, stored
 from ocrqueue_gateway.clouds.textract.paging import Place, place_of, some_blocks, token_of
-from ocrqueue_gateway.hardening.body_limits import too_large
 from ocrqueue_gateway.jobs.idempotency import claimed, fingerprint_of
-
-LARGEST_BYTES: Final = 10 * 1024 * 1024
-"""Of a document in a request, as Textract has it."""
 
 
 async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles) -> Reading:
@@ -41,8 +36,6 @@ async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles)
         image = _readable(request, caller, asked.s3_object)
     else:
         image = body.file(asked.content or "")
-        if image.file.seek(0, 2) > LARGEST_BYTES:
-            raise too_large(LARGEST_BYTES)
     return await begin(request, caller, "textract", image)
 
 
