@@ -85,7 +85,11 @@ def test_buckets_and_topics_are_what_the_rules_say(tmp_path: Path) -> None:
         ("[[topic]]\narn = 'done'\nwebhook = 'https://example.org/'", "wrong topic 1"),
         ("[[topic]]\narn = 'arn:aws:sns:a:1:b'\nwebhook = 'ftp://example.org/'", "wrong topic 1"),
         ("[[bukcet]]\n", "may have lists"),
+        ("[[rule]]\npages = '9-1'", "wrong rule 1: fields.pages"),
+        ("[[rule]]\nlanguages = ['../x']", "wrong rule 1"),
+        ("[[rule]]\nengine = 'auto'\noptions = { psm = 6 }", "wrong rule 1"),
         ("rule = ", "is not TOML"),
+        ("rule = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_a_wrong_file_is_told_of(tmp_path: Path, text: str, said: str) -> None:
