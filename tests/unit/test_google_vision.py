@@ -110,7 +110,7 @@ def test_places_in_a_file_are_fractions_of_its_page() -> None:
 
 @pytest.mark.parametrize("far", [1e12, -1e12, float("inf"), float("nan")])
 def test_what_lies_beyond_the_page_lies_on_its_edge(far: float) -> None:
-    page = page_of((word("a", (far, far, far, far)),))
+    page = page_of((word("a", (far, far, far, far)),), size_pt=(far, 50.0))
     for made in (image_annotations(page, document_of(page)), page_annotations(page, document_of(page))):
         answer = {"responses": [made]}
         json.loads(as_json(answer, numbers=True), parse_constant=pytest.fail)

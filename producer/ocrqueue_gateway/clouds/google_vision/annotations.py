@@ -24,6 +24,8 @@ _LINE_BREAK: Final = 5
 _WRITTEN: Final = {_SPACE: " ", _EOL_SURE_SPACE: "\n", _LINE_BREAK: "\n"}
 _TEXT: Final = 1
 """Block.BlockType."""
+_LARGEST: Final = 2**31 - 1
+"""That a number in an answer may be."""
 _JOINERS: Final = frozenset("\u200c\u200d")
 
 
@@ -63,8 +65,8 @@ def page_annotations(page: Page, document: Document) -> Fields:
     """The same of a file's page: places are fractions of its sides, which are in points where it is a PDF's."""
     if not any(word.text for word in page.words()):
         return {}
-    sides = (page.width, page.height)
-    size = sides if page.size_pt is None else (round(page.size_pt[0]), round(page.size_pt[1]))
+    across, down = (page.width, page.height) if page.size_pt is None else page.size_pt
+    size = (round(clamp(across, _LARGEST)), round(clamp(down, _LARGEST)))
     return {"full_text_annotation": _full_text(page, document, _Scale(page, in_fractions=True), size)}
 
 
