@@ -15,7 +15,7 @@ import grpc
 from fastapi import FastAPI
 from google.longrunning import operations_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo as ErrorDetail
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -27,7 +27,6 @@ from ocrqueue.errors import (
     ErrorInfo,
     OcrQueueError,
     RequestCutOff,
-    RequestInvalid,
     RequestTooSlow,
     SettingsInvalid,
     error_info,
@@ -38,6 +37,7 @@ from ocrqueue_gateway.clouds.google_vision import calls, messages, operations
 from ocrqueue_gateway.clouds.google_vision.asking import Call
 from ocrqueue_gateway.clouds.google_vision.room import MOST_CALLS, Room
 from ocrqueue_gateway.clouds.google_vision.statuses import Code, code_of, details_of, message_of
+from ocrqueue_gateway.clouds.google_vision.wire import read_message
 from ocrqueue_gateway.problems import JobHasNoResult, retry_after_s
 from ocrqueue_gateway.settings import GatewaySettings
 
@@ -122,10 +122,10 @@ class _Serving:
     def _method(self, scope: Scope, kind: type[Message], behaviour: Behaviour) -> Any:
         find_caller = require(scope)
 
-        async def handle(sent: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+        async def handle(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Any:
             try:
                 request = _request(self._app, self._settings, context, kind.DESCRIPTOR.name)
-                answer = await self._answer(request, await find_caller(request), sent, context, behaviour)
+                answer = await self._answer(request, await find_caller(request), sent, context, kind, behaviour)
             except JobHasNoResult as failed:
                 answer = failed.info
             except Exception as error:
@@ -139,35 +139,35 @@ class _Serving:
 
         # to a client it is unary; so it is a stream of one message, which is read once the caller is known
         return grpc.stream_unary_rpc_method_handler(
-            handle, request_deserializer=kind.FromString, response_serializer=lambda answer: answer.SerializeToString()
+            handle, response_serializer=lambda answer: answer.SerializeToString()
         )
 
     async def _answer(
         self,
         request: Request,
         caller: Caller,
-        sent: AsyncIterator[Any],
+        sent: AsyncIterator[bytes],
         context: grpc.aio.ServicerContext,
+        kind: type[Message],
         behaviour: Behaviour,
     ) -> Any:
         with self._room.for_call(caller.tenant):
             async with self._room.for_message(caller.tenant) as give_back:
-                message = await self._received(sent)
+                message = await self._received(sent, kind)
                 left = context.time_remaining()
                 within_s = None if left is None else max(0.0, left - _MARGIN_S)
                 return await behaviour(Call(request, caller, within_s=within_s, when_stored=give_back), message)
 
-    async def _received(self, sent: AsyncIterator[Any]) -> Any:
+    async def _received(self, sent: AsyncIterator[bytes], kind: type[Message]) -> Any:
         seconds = self._settings.body_timeout_s
         try:
             async with asyncio.timeout(seconds):
-                return await anext(sent)
+                data = await anext(sent)
         except TimeoutError:
             raise RequestTooSlow(f"The message did not come within {seconds:g} s.") from None
         except StopAsyncIteration:
             raise RequestCutOff() from None
-        except DecodeError:
-            raise RequestInvalid("The message is not one of the method's kind.") from None
+        return await asyncio.to_thread(read_message, data, kind, self._settings.max_json_bytes)
 
 
 async def _images(call: Call, message: Any) -> Message:
