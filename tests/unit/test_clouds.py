@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from ocrqueue.errors import ImageEmpty, OcrQueueError, RequestInvalid, RequestMediaType, RequestTooLarge, SourceInvalid
+from ocrqueue_gateway.clouds import json_files
 from ocrqueue_gateway.clouds.json_files import LONG, MOST_FILES, JsonWithFiles, json_with_files
 from ocrqueue_gateway.clouds.rules import CloudRules, load_cloud_rules
 from ocrqueue_gateway.settings import GatewaySettings
@@ -154,6 +155,25 @@ async def test_files_in_json_are_what_was_sent(
             assert len(text) <= LONG
             file.file.seek(0)
             assert file.file.read() == expected
+
+
+async def test_a_file_that_is_all_escapes_is_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(letters: bytes) -> bytes:
+        calls.append(len(letters))
+        return unescaped(letters)
+
+    unescaped = json_files._unescaped
+    monkeypatch.setattr(json_files, "_unescaped", counted)
+    for escape, letter in ((b"\\/", b"/"), (b"\\u0041", b"A")):
+        data = b'["' + escape * 100_000 + b'"]'
+        pieces = [data[at : at + 65_537] for at in range(0, len(data), 65_537)]
+        async for body in bodies(request_of(pieces)):
+            file = body.file(body.value[0]).file
+            file.seek(0)
+            assert file.read() == base64.b64decode(letter * 100_000)
+    assert len(calls) < 50, "one escape at a time takes a minute for each 20 MB"
 
 
 async def test_what_is_no_base64_or_too_large_is_refused() -> None:

@@ -35,6 +35,8 @@ _PIECE_BYTES: Final = 1024 * 1024
 _IN_MEMORY: Final = 4 * _PIECE_BYTES
 """Of all files of a body together; what is more goes to disk."""
 _MARK: Final = re.compile(rb'["\\]')
+_RUN: Final = re.compile(rb'(?:[^"\\]++|\\u[0-9A-Fa-f]{4}|\\[^u])*+', re.DOTALL)
+"""Letters and whole escapes: all at once, since some texts are nothing but escapes."""
 _NO_BASE64: Final = "A file in the body is not base64."
 
 
@@ -170,6 +172,9 @@ class _Splitter:
         return end
 
     def _in(self, data: bytes, at: int) -> int:
+        if self._long is not None and (run := _RUN.match(data, at)) and run.end() > at:
+            self._long.feed(_unescaped(run[0]))
+            return run.end()
         mark = _MARK.search(data, at)
         end = len(data) if mark is None else mark.start()
         self._letters(data[at:end])

@@ -28,7 +28,7 @@ async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles)
     Raises RequestInvalid, RequestTooLarge, SourceBucketNotAllowed, and what a submission raises.
     """
     check_scope(caller, "submit")
-    asked = requests.parsed(body.value, requests.DetectDocumentText).document
+    asked = (await asyncio.to_thread(requests.parsed, body.value, requests.DetectDocumentText)).document
     if (asked.content is None) == (asked.s3_object is None):
         raise RequestInvalid("Document has either Bytes or an S3Object.")
     image: str | HashedFile
@@ -49,7 +49,7 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
     """StartDocumentTextDetection. Raises RequestInvalid, SourceBucketNotAllowed, IdempotencyMismatch,
     RequestInProgress, and what a submission raises."""
     check_scope(caller, "submit")
-    asked = requests.parsed(body.value, requests.StartDocumentTextDetection)
+    asked = await asyncio.to_thread(requests.parsed, body.value, requests.StartDocumentTextDetection)
     if asked.kms_key is not None:
         raise RequestInvalid("There are no keys of KMS here: leave KMSKeyId out.", parameter="KMSKeyId")
     output = None if asked.output_config is None else output_of(request, caller, asked.output_config)
@@ -79,7 +79,7 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
 async def get(request: Request, caller: Caller, body: JsonWithFiles) -> Answer:
     """GetDocumentTextDetection. Raises RequestInvalid, JobUnknown, and what storage raises."""
     check_scope(caller, "read")
-    asked = requests.parsed(body.value, requests.GetDocumentTextDetection)
+    asked = await asyncio.to_thread(requests.parsed, body.value, requests.GetDocumentTextDetection)
     requests.check_job_id(asked.job_id)
     place = Place() if asked.next_token is None else place_of(asked.next_token, caller.tenant, asked.job_id)
     status = await owned(request, caller, asked.job_id)
