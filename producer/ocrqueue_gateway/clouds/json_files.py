@@ -84,8 +84,9 @@ async def json_with_files(
                 if len(held) >= _PIECE_BYTES:
                     taken, held = held, bytearray()
                     await asyncio.to_thread(splitter.feed, bytes(taken))
-            splitter.feed(bytes(held))
-        yield JsonWithFiles(_parsed(bytes(splitter.text)), splitter.files)
+            # a body that is all quotes takes a second: nobody else waits for it
+            await asyncio.to_thread(splitter.feed, bytes(held))
+        yield JsonWithFiles(await asyncio.to_thread(_parsed, bytes(splitter.text)), splitter.files)
 
 
 def _parsed(text: bytes) -> Any:
