@@ -511,3 +511,27 @@ def test_a_tenant_that_sends_nothing_holds_up_no_other(
             for call in calls:
                 call.cancel()
             may_end.set()
+
+
+def test_a_deleted_operation_stays_deleted_whoever_is_at_work_on_it(clouds: Clouds) -> None:
+    key = {"x-goog-api-key": clouds.key()}
+    asked = {
+        "requests": [
+            {
+                "image": {"content": base64.b64encode(png(text_picture("Hi"))).decode()},
+                "features": [{"type": "TEXT_DETECTION"}],
+            }
+        ],
+        "outputConfig": {"gcsDestination": {"uri": "gs://results/deleted/"}},
+    }
+    registry = clouds.queue.registry
+    with clouds.http() as http:
+        name = http.post("/v1/images:asyncBatchAnnotate", json=asked, headers=key).json()["name"]
+        kept = registry.keys.operation(clouds.tenant, f"google {name.rpartition('/')[2]}")
+        before = registry.client.get(kept)
+        assert isinstance(before, bytes)
+        assert http.delete(f"/v1/{name}", headers=key).status_code == 200
+        # a replica has read it before that, and writes what it has made of it
+        registry.client.set(kept, before)
+        assert http.get(f"/v1/{name}", headers=key).status_code == 404
+        assert http.delete(f"/v1/{name}", headers=key).status_code == 404
