@@ -126,6 +126,14 @@ def test_a_pdf_is_measured_in_inches_and_an_image_in_pixels() -> None:
     assert pixels["words"][0]["polygon"] == [10, 10, 60, 10, 60, 30, 10, 30]
 
 
+@pytest.mark.parametrize("size", [(float("inf"), 792.0), (612.0, float("nan")), (-612.0, 792.0), (0.0, 0.0)])
+def test_a_size_in_points_that_is_none_is_not_measured_by(size: tuple[float, float]) -> None:
+    page = page_of(1, [[[["word"]]]], width=850, height=1100, dpi=100.0, size_pt=size)
+    inches = shown(document_of(page, input=PDF))["pages"][0]
+    assert (inches["unit"], inches["width"], inches["height"]) == ("inch", 8.5, 11.0)
+    assert inches["words"][0]["polygon"] == [0.1, 0.1, 0.6, 0.1, 0.6, 0.3, 0.1, 0.3]
+
+
 @pytest.mark.parametrize(("rotation", "tilt", "angle"), [(0, 0, 0), (180, 0, 180), (270, 0, -90), (0, -2.5, -2.5)])
 def test_the_angle_is_of_the_text(rotation: int, tilt: float, angle: float) -> None:
     page = page_of(1, [[[["word"]]]], rotation=rotation, preparation=Preparation(steps=(), angle=tilt))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from ocrqueue.errors import ImageEmpty, OcrQueueError, RequestInvalid, RequestMediaType, RequestTooLarge, SourceInvalid
+from ocrqueue_gateway.clouds import json_files
 from ocrqueue_gateway.clouds.json_files import LONG, MOST_FILES, JsonWithFiles, json_with_files
 from ocrqueue_gateway.clouds.rules import CloudRules, load_cloud_rules
 from ocrqueue_gateway.settings import GatewaySettings
@@ -85,7 +86,11 @@ def test_buckets_and_topics_are_what_the_rules_say(tmp_path: Path) -> None:
         ("[[topic]]\narn = 'done'\nwebhook = 'https://example.org/'", "wrong topic 1"),
         ("[[topic]]\narn = 'arn:aws:sns:a:1:b'\nwebhook = 'ftp://example.org/'", "wrong topic 1"),
         ("[[bukcet]]\n", "may have lists"),
+        ("[[rule]]\npages = '9-1'", "wrong rule 1: fields.pages"),
+        ("[[rule]]\nlanguages = ['../x']", "wrong rule 1"),
+        ("[[rule]]\nengine = 'auto'\noptions = { psm = 6 }", "wrong rule 1"),
         ("rule = ", "is not TOML"),
+        ("rule = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_a_wrong_file_is_told_of(tmp_path: Path, text: str, said: str) -> None:
@@ -152,6 +157,25 @@ async def test_files_in_json_are_what_was_sent(
             assert file.file.read() == expected
 
 
+async def test_a_file_that_is_all_escapes_is_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(letters: bytes) -> bytes:
+        calls.append(len(letters))
+        return unescaped(letters)
+
+    unescaped = json_files._unescaped
+    monkeypatch.setattr(json_files, "_unescaped", counted)
+    for escape, letter in ((b"\\/", b"/"), (b"\\u0041", b"A")):
+        data = b'["' + escape * 100_000 + b'"]'
+        pieces = [data[at : at + 65_537] for at in range(0, len(data), 65_537)]
+        async for body in bodies(request_of(pieces)):
+            file = body.file(body.value[0]).file
+            file.seek(0)
+            assert file.read() == base64.b64decode(letter * 100_000)
+    assert len(calls) < 50, "one escape at a time takes a minute for each 20 MB"
+
+
 async def test_what_is_no_base64_or_too_large_is_refused() -> None:
     long = encoded(bytes(6000))
     assert await refusal(b'{"a": "' + long.encode()[:-1] + b'%"}') is RequestInvalid
@@ -163,6 +187,27 @@ async def test_what_is_no_base64_or_too_large_is_refused() -> None:
     assert await refusal(b'"' + long.encode() + b'"', max_body_bytes=5000) is RequestTooLarge
     assert await refusal(b"[" + b'"short",' * 1000 + b"0]", max_json_bytes=2000) is RequestTooLarge
     assert await refusal(b"[" * 100_000) is RequestInvalid
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"\\ud800": 1}',
+        b'["a\\udc00"]',
+        b'"\xed\xa0\x80"',
+        b'"\xff"',
+        b"[NaN]",
+        b"[-Infinity]",
+        '{"a": 1}'.encode("utf-16"),
+    ],
+)
+async def test_what_json_has_not_is_refused(body: bytes) -> None:
+    assert await refusal(body) is RequestInvalid
+
+
+async def test_a_mark_of_utf_8_is_not_looked_at() -> None:
+    async for body in bodies(request_of([b'\xef\xbb\xbf{"a": "\\ud83d\\ude00", "a": "\\u0000"}'])):
+        assert body.value == {"a": "\0"}
 
 
 async def test_a_short_file_is_read_too_and_an_empty_one_refused() -> None:

@@ -34,7 +34,7 @@ from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.clouds import google_vision
 from ocrqueue_gateway.clouds.google_vision.annotations import image_annotations, page_annotations
 from ocrqueue_gateway.clouds.google_vision.asking import check_features, pages_asked
-from ocrqueue_gateway.clouds.google_vision.messages import ImagesResponse, as_json, as_message
+from ocrqueue_gateway.clouds.google_vision.messages import ImagesRequest, ImagesResponse, as_json, as_message, parsed
 from ocrqueue_gateway.clouds.google_vision.statuses import HTTP, Code, code_of, code_of_image, details_of, rest_error
 from ocrqueue_gateway.settings import GatewaySettings
 
@@ -108,6 +108,20 @@ def test_places_in_a_file_are_fractions_of_its_page() -> None:
     assert corner == {"x": 0.7, "y": 0.2}
 
 
+@pytest.mark.parametrize("far", [1e12, -1e12, float("inf"), float("nan")])
+def test_what_lies_beyond_the_page_lies_on_its_edge(far: float) -> None:
+    page = page_of((word("a", (far, far, far, far)),), size_pt=(far, 50.0))
+    for made in (image_annotations(page, document_of(page)), page_annotations(page, document_of(page))):
+        answer = {"responses": [made]}
+        json.loads(as_json(answer, numbers=True), parse_constant=pytest.fail)
+        (response,) = as_message(answer, ImagesResponse).responses
+        (symbol,) = response.full_text_annotation.pages[0].blocks[0].paragraphs[0].words[0].symbols
+        for vertex in symbol.bounding_box.vertices:
+            assert (vertex.x, vertex.y) in {(0, 0), (100, 50)}
+        for vertex in symbol.bounding_box.normalized_vertices:
+            assert (vertex.x, vertex.y) in {(0, 0), (1, 1)}
+
+
 def test_a_page_without_words_has_no_annotations() -> None:
     empty = Page(number=1, width=10, height=10)
     assert image_annotations(empty, document_of(empty)) == page_annotations(empty, document_of(empty)) == {}
@@ -155,6 +169,12 @@ def test_every_error_has_a_body_of_google_s() -> None:
         assert told["message"].startswith(info.code)
         assert told["details"][1]["retryDelay"] == "3s"
         assert details_of(info)["reason"].replace("_", "").isalpha()
+
+
+@pytest.mark.parametrize("kind", [float("inf"), float("nan"), 10**400, [], {}, "SPACE"])
+def test_what_is_not_a_field_s_kind_is_refused(kind: Any) -> None:
+    with pytest.raises(OcrQueueError, match=r"^request\.invalid"):
+        parsed({"requests": [{"features": [{"type": kind}]}]}, ImagesRequest)
 
 
 def test_what_google_reads_beside_text_is_refused() -> None:

@@ -87,9 +87,9 @@ class QueueFull(OcrQueueError):
 class TenantLimited(QueueFull):
     """The tenant has reached a limit of its own.
 
-    `details`: tenant; limit: rate (jobs in a time), waiting (jobs that wait), pages_a_month or budget_a_month; used and
-    allowed of it; retry_after_s (when there should be room, in whole seconds); submitted (how many jobs of the call
-    were queued: always its first ones).
+    `details`: tenant; limit: rate (jobs in a time), waiting (jobs that wait), pages_a_month, budget_a_month, or calls
+    (by gRPC, under way at once); used and allowed of it; retry_after_s (when there should be room, in whole seconds);
+    submitted (how many jobs of the call were queued: always its first ones).
     """
 
     code = "tenant.limited"

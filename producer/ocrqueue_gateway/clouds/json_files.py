@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import codecs
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, Final, cast
 
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from ocrqueue.errors import ImageEmpty, RequestInvalid
@@ -33,6 +35,8 @@ _PIECE_BYTES: Final = 1024 * 1024
 _IN_MEMORY: Final = 4 * _PIECE_BYTES
 """Of all files of a body together; what is more goes to disk."""
 _MARK: Final = re.compile(rb'["\\]')
+_RUN: Final = re.compile(rb'(?:[^"\\]++|\\u[0-9A-Fa-f]{4}|\\[^u])*+', re.DOTALL)
+"""Letters and whole escapes: all at once, since some texts are nothing but escapes."""
 _NO_BASE64: Final = "A file in the body is not base64."
 
 
@@ -57,31 +61,40 @@ class JsonWithFiles:
 
 
 @asynccontextmanager
-async def json_with_files(request: Request, *media_types: str) -> AsyncIterator[JsonWithFiles]:
+async def json_with_files(
+    request: Request, *media_types: str, most_file: int | None = None
+) -> AsyncIterator[JsonWithFiles]:
     """Read a body, of these types or `application/json`; its files are kept until the end of the block.
+
+    `most_file`: bytes of all files together, where that is less than what any body may have.
 
     Raises RequestMediaType, RequestTooLarge, RequestCutOff, RequestInvalid, UploadNoRoom, ImageEmpty.
     """
     check_media_type(request, *(media_types or ("application/json",)))
     settings = request.app.state.settings
     with ExitStack() as stack:
-        splitter = _Splitter(stack, settings.max_json_bytes, settings.max_body_bytes)
+        most = settings.largest_body_bytes
+        if most_file is not None:
+            most = min(most, (most_file + 2) // 3 * 4 + settings.max_json_bytes)
+        splitter = _Splitter(stack, settings.max_json_bytes, min(settings.max_body_bytes, most_file or most))
         held = bytearray()
         with room_errors():
-            async for piece in read_pieces(request, settings.largest_body_bytes):
+            async for piece in read_pieces(request, most):
                 held += piece
                 if len(held) >= _PIECE_BYTES:
                     taken, held = held, bytearray()
                     await asyncio.to_thread(splitter.feed, bytes(taken))
-            splitter.feed(bytes(held))
-        yield JsonWithFiles(_parsed(bytes(splitter.text)), splitter.files)
+            # a body that is all quotes takes a second: nobody else waits for it
+            await asyncio.to_thread(splitter.feed, bytes(held))
+        yield JsonWithFiles(await asyncio.to_thread(_parsed, bytes(splitter.text)), splitter.files)
 
 
 def _parsed(text: bytes) -> Any:
+    """Strictly: half a surrogate pair is no text, as NaN is no number, and whoever is handed one stumbles over it."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise RequestInvalid("The body is not JSON.") from None
+        return from_json(text.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError:
+        raise RequestInvalid("The body is not JSON in UTF-8.") from None
 
 
 @dataclass
@@ -160,6 +173,9 @@ class _Splitter:
         return end
 
     def _in(self, data: bytes, at: int) -> int:
+        if self._long is not None and (run := _RUN.match(data, at)) and run.end() > at:
+            self._long.feed(_unescaped(run[0]))
+            return run.end()
         mark = _MARK.search(data, at)
         end = len(data) if mark is None else mark.start()
         self._letters(data[at:end])

@@ -44,9 +44,18 @@ async def remembered(
 
 
 async def forget(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> None:
-    """Its jobs are as they were."""
+    """Nobody is to be told of it any more, even if a replica that is at work on it remembers it anew meanwhile."""
     with broker_errors():
-        await queue.client.delete(_key(queue, caller, protocol, operation_id))
+        await queue.client.set(_forgotten(queue, caller, protocol, operation_id), b"", ex=queue.settings.record_ttl_s)
+
+
+async def is_forgotten(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> bool:
+    with broker_errors():
+        return bool(await queue.client.exists(_forgotten(queue, caller, protocol, operation_id)))
+
+
+def _forgotten(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> str:
+    return _key(queue, caller, protocol, f"{operation_id} forgotten")
 
 
 def _key(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> str:

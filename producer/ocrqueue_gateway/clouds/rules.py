@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
-from ocrqueue.job import TENANT, describe_validation_error
+from ocrqueue.job import TENANT, Job, describe_validation_error
+from ocrqueue.job.names import AUTO
 from ocrqueue.job.webhook_url import check_webhook_url
 from ocrqueue_gateway.jobs.request import JobOptions
 
@@ -47,6 +48,9 @@ class Rule(_OfTenant):
     @classmethod
     def _of_a_job(cls, value: dict[str, Any]) -> dict[str, Any]:
         asked = JobOptions.model_validate(value)
+        # what fits each field may still be no job: that is told now, and not to each client
+        engine = {} if value.get("compare") else {"engine": AUTO}
+        Job.model_validate({"image": "https://example.org/", **engine, **value})
         return {name: getattr(asked, name) for name in value}
 
 
@@ -132,7 +136,7 @@ def load_cloud_rules(path: Path | None) -> CloudRules:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _invalid(path, f"cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _invalid(path, "is not TOML in UTF-8") from None
     if unknown := sorted(set(told) - {"rule", "bucket", "topic"}):
         raise _invalid(path, f"has {unknown[0][:40]!r}, and may have lists `rule`, `bucket` and `topic` only")

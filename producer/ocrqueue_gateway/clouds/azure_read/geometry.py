@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Literal
 
 from ocrqueue.document import Page, Polygon
@@ -26,7 +27,7 @@ class Measure:
     def of(cls, page: Page, *, is_pdf: bool) -> Measure:
         if not is_pdf:
             return cls("pixel", page, 1.0, 1.0)
-        if page.size_pt is not None and page.width and page.height:
+        if page.size_pt is not None and page.width and page.height and all(0 < side < inf for side in page.size_pt):
             width, height = page.size_pt
             return cls("inch", page, width / _POINTS_PER_INCH / page.width, height / _POINTS_PER_INCH / page.height)
         inch = 1 / (page.dpi or _POINTS_PER_INCH)

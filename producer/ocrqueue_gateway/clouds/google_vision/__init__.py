@@ -8,6 +8,8 @@ calls.py         images and files that the client waits for
 operations.py    images and files that it asks for later
 output_files.py  what is stored in the client's bucket
 routes.py        REST
+wire.py          messages by gRPC, weighed and read
+room.py          calls by gRPC, and messages in memory: how many, and of one tenant
 grpc_serving.py  gRPC, on a port of its own
 
 Answers are built once, as plain dicts by the names of Google's fields: of these REST's JSON and gRPC's messages are

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ocrqueue.document import Document, Page, Paragraph, Polygon, Region, Word, box_of, mean_confidence, polygon_of
+from ocrqueue.document.formats.sanitise import clamp
 from ocrqueue.job.language_tags import tag_of
 
 Fields = dict[str, Any]
@@ -23,20 +24,26 @@ _LINE_BREAK: Final = 5
 _WRITTEN: Final = {_SPACE: " ", _EOL_SURE_SPACE: "\n", _LINE_BREAK: "\n"}
 _TEXT: Final = 1
 """Block.BlockType."""
+_LARGEST: Final = 2**31 - 1
+"""That a number in an answer may be."""
 _JOINERS: Final = frozenset("\u200c\u200d")
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """How places on the page are told: as whole pixels, or as fractions of these sides."""
+    """How places on the page are told: as whole pixels, or as fractions of its sides. What an engine sees beyond the
+    page's edge lies on the edge."""
 
-    sides: tuple[int, int] | None = None
+    page: Page
+    in_fractions: bool = False
 
     def bounds(self, polygon: Polygon) -> Fields:
-        if self.sides is None:
-            return {"vertices": [{"x": round(x), "y": round(y)} for x, y in polygon]}
-        width, height = (max(side, 1) for side in self.sides)
-        return {"normalized_vertices": [{"x": round(x / width, 6), "y": round(y / height, 6)} for x, y in polygon]}
+        width, height = self.page.width, self.page.height
+        places = [(clamp(x, width), clamp(y, height)) for x, y in polygon]
+        if not self.in_fractions:
+            return {"vertices": [{"x": round(x), "y": round(y)} for x, y in places]}
+        across, down = max(width, 1), max(height, 1)
+        return {"normalized_vertices": [{"x": round(x / across, 6), "y": round(y / down, 6)} for x, y in places]}
 
 
 def image_annotations(page: Page, document: Document) -> Fields:
@@ -44,9 +51,10 @@ def image_annotations(page: Page, document: Document) -> Fields:
     words = [word for word in page.words() if word.text]
     if not words:
         return {}
-    whole = _full_text(page, document, _Scale(), (page.width, page.height))
-    entities = [{"description": word.text, "bounding_poly": _Scale().bounds(word.polygon)} for word in words]
-    around = _Scale().bounds(polygon_of(box_of([word.polygon for word in words])))
+    scale = _Scale(page)
+    whole = _full_text(page, document, scale, (page.width, page.height))
+    entities = [{"description": word.text, "bounding_poly": scale.bounds(word.polygon)} for word in words]
+    around = scale.bounds(polygon_of(box_of([word.polygon for word in words])))
     first: Fields = {"description": whole["text"], "bounding_poly": around}
     if languages := _languages(page, document):
         first["locale"] = languages[0]
@@ -57,9 +65,9 @@ def page_annotations(page: Page, document: Document) -> Fields:
     """The same of a file's page: places are fractions of its sides, which are in points where it is a PDF's."""
     if not any(word.text for word in page.words()):
         return {}
-    sides = (page.width, page.height)
-    size = sides if page.size_pt is None else (round(page.size_pt[0]), round(page.size_pt[1]))
-    return {"full_text_annotation": _full_text(page, document, _Scale(sides), size)}
+    across, down = (page.width, page.height) if page.size_pt is None else page.size_pt
+    size = (round(clamp(across, _LARGEST)), round(clamp(down, _LARGEST)))
+    return {"full_text_annotation": _full_text(page, document, _Scale(page, in_fractions=True), size)}
 
 
 def _full_text(page: Page, document: Document, scale: _Scale, size: tuple[int, int]) -> Fields:

@@ -19,6 +19,7 @@ from ocrqueue_gateway.hardening.bodies import hashed
 
 MOST_PAGES: Final = 5
 """Of a file that the client waits for."""
+_MOST_HINTS: Final = 100
 _READ: Final = {5: "TEXT_DETECTION", 11: "DOCUMENT_TEXT_DETECTION"}
 """Feature.Type."""
 _OTHERS: Final = {
@@ -127,7 +128,9 @@ def check_features(features: Any) -> None:
 
 
 def languages_of(context: Any) -> tuple[str, ...]:
-    """Of an ImageContext, by their names here."""
+    """Of an ImageContext, by their names here. Raises RequestInvalid."""
+    if len(context.language_hints) > _MOST_HINTS:
+        raise RequestInvalid(f"{len(context.language_hints)} languageHints are given, and {_MOST_HINTS} are the most.")
     return tuple(dict.fromkeys(asked_name_of(hint[:40]) for hint in context.language_hints if hint))
 
 

@@ -23,21 +23,27 @@ from grpc_status import rpc_status
 from starlette.requests import Request
 
 from ocrqueue.core.api_keys import Scope
-from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestCutOff, RequestTooSlow, SettingsInvalid, error_info
+from ocrqueue.errors import (
+    ErrorInfo,
+    OcrQueueError,
+    RequestCutOff,
+    RequestTooSlow,
+    SettingsInvalid,
+    error_info,
+)
 from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.google_vision import calls, messages, operations
 from ocrqueue_gateway.clouds.google_vision.asking import Call
+from ocrqueue_gateway.clouds.google_vision.room import MOST_CALLS, Room
 from ocrqueue_gateway.clouds.google_vision.statuses import Code, code_of, details_of, message_of
+from ocrqueue_gateway.clouds.google_vision.wire import read_message
 from ocrqueue_gateway.problems import JobHasNoResult, retry_after_s
 from ocrqueue_gateway.settings import GatewaySettings
 
 _LOG = logging.getLogger("ocrqueue_gateway")
 _ANNOTATOR: Final = "google.cloud.vision.v1.ImageAnnotator"
 _OPERATIONS: Final = "google.longrunning.Operations"
-_MOST_CALLS: Final = 1000
-_MOST_TAKEN_IN: Final = 8
-"""Messages that are in memory at a time, until their images are stored; others wait for them."""
 _GRACE_S: Final = 5.0
 _MARGIN_S: Final = 0.5
 """For the answer to reach the client before its time is up."""
@@ -48,7 +54,7 @@ Behaviour = Callable[[Call, Any], Awaitable[Any]]
 async def serve_grpc(app: FastAPI, settings: GatewaySettings) -> grpc.aio.Server:
     """It listens; app.state.grpc_port is the port. Raises SettingsInvalid."""
     server = grpc.aio.server(
-        maximum_concurrent_rpcs=_MOST_CALLS,
+        maximum_concurrent_rpcs=MOST_CALLS,
         options=[
             ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
             ("grpc.max_metadata_size", settings.max_header_bytes),
@@ -89,7 +95,7 @@ class _Serving:
     def __init__(self, app: FastAPI, settings: GatewaySettings) -> None:
         self._app = app
         self._settings = settings
-        self._room = asyncio.Semaphore(_MOST_TAKEN_IN)
+        self._room = Room()
 
     def annotator(self) -> Any:
         google = messages
@@ -116,10 +122,10 @@ class _Serving:
     def _method(self, scope: Scope, kind: type[Message], behaviour: Behaviour) -> Any:
         find_caller = require(scope)
 
-        async def handle(sent: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> Any:
+        async def handle(sent: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Any:
             try:
                 request = _request(self._app, self._settings, context, kind.DESCRIPTOR.name)
-                answer = await self._answer(request, await find_caller(request), sent, context, behaviour)
+                answer = await self._answer(request, await find_caller(request), sent, context, kind, behaviour)
             except JobHasNoResult as failed:
                 answer = failed.info
             except Exception as error:
@@ -133,43 +139,35 @@ class _Serving:
 
         # to a client it is unary; so it is a stream of one message, which is read once the caller is known
         return grpc.stream_unary_rpc_method_handler(
-            handle, request_deserializer=kind.FromString, response_serializer=lambda answer: answer.SerializeToString()
+            handle, response_serializer=lambda answer: answer.SerializeToString()
         )
 
     async def _answer(
         self,
         request: Request,
         caller: Caller,
-        sent: AsyncIterator[Any],
+        sent: AsyncIterator[bytes],
         context: grpc.aio.ServicerContext,
+        kind: type[Message],
         behaviour: Behaviour,
     ) -> Any:
-        await self._room.acquire()
-        holds = True
+        with self._room.for_call(caller.tenant):
+            async with self._room.for_message(caller.tenant) as give_back:
+                message = await self._received(sent, kind)
+                left = context.time_remaining()
+                within_s = None if left is None else max(0.0, left - _MARGIN_S)
+                return await behaviour(Call(request, caller, within_s=within_s, when_stored=give_back), message)
 
-        def release() -> None:
-            nonlocal holds
-            if holds:
-                holds = False
-                self._room.release()
-
-        try:
-            message = await self._received(sent)
-            left = context.time_remaining()
-            within_s = None if left is None else max(0.0, left - _MARGIN_S)
-            return await behaviour(Call(request, caller, within_s=within_s, when_stored=release), message)
-        finally:
-            release()
-
-    async def _received(self, sent: AsyncIterator[Any]) -> Any:
+    async def _received(self, sent: AsyncIterator[bytes], kind: type[Message]) -> Any:
         seconds = self._settings.body_timeout_s
         try:
             async with asyncio.timeout(seconds):
-                return await anext(sent)
+                data = await anext(sent)
         except TimeoutError:
             raise RequestTooSlow(f"The message did not come within {seconds:g} s.") from None
         except StopAsyncIteration:
             raise RequestCutOff() from None
+        return await asyncio.to_thread(read_message, data, kind, self._settings.max_json_bytes)
 
 
 async def _images(call: Call, message: Any) -> Message:

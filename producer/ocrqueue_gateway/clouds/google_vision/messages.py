@@ -43,7 +43,7 @@ def parsed(value: Any, message: type[Message]) -> Any:
     """A request that came as JSON. Raises RequestInvalid."""
     try:
         return json_format.ParseDict(value, message(), max_recursion_depth=_MOST_DEEP)
-    except (json_format.ParseError, TypeError, ValueError, AttributeError) as error:
+    except (json_format.ParseError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = str(error)[:300]
     raise RequestInvalid(f"The body is no {message.DESCRIPTOR.name}: {said}")
 

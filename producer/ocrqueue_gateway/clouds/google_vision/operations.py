@@ -68,8 +68,6 @@ class LongRunning(BaseModel):
     state: State = "running"
     error: dict[str, JsonValue] | None = None
     """Fields of a Status, of one that has failed or was cancelled."""
-    deleted: bool = False
-    """Nobody is told of it any more."""
 
     @property
     def jobs(self) -> list[str]:
@@ -120,8 +118,8 @@ async def cancel(call: Call, name: str) -> None:
 async def delete(call: Call, name: str) -> None:
     """Nobody is told of it any more; what it stores is stored. Raises JobUnknown."""
     operation_id = name.rpartition("/")[2]
-    found = (await _remembered(call, operation_id)).model_copy(update={"deleted": True})
-    await operations.remember(_queue(call), call.caller, "google", operation_id, found)
+    await _remembered(call, operation_id)
+    await operations.forget(_queue(call), call.caller, "google", operation_id)
 
 
 def empty() -> Any:
@@ -204,7 +202,7 @@ async def _finish(call: Call, operation_id: str) -> None:
             if raised.retryable:
                 return
             error = status_of_image(raised.info)
-        # it may have been cancelled or deleted meanwhile
+        # it may have been cancelled meanwhile
         found = await operations.remembered(queue, call.caller, "google", operation_id, LongRunning)
         if found.state == "running":
             ended = found.at_end("done" if error is None else "failed", error)
@@ -255,7 +253,7 @@ def _packed(message: Any) -> Any:
 
 async def _remembered(call: Call, operation_id: str) -> LongRunning:
     found = await operations.remembered(_queue(call), call.caller, "google", operation_id, LongRunning)
-    if found.deleted:
+    if await operations.is_forgotten(_queue(call), call.caller, "google", operation_id):
         raise JobUnknown(f"No operation {operation_id[:80]}.")
     return found
 

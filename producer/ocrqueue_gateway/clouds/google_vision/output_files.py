@@ -67,8 +67,9 @@ def destination_of(call: Call, config: Any) -> Destination:
     bucket, key = made.file(1, 1)
     try:
         check_key(key)
-    except StorageDenied as error:
-        raise RequestInvalid(error.message) from None
+    except StorageDenied:
+        # without the place itself, which a rule keeps from clients
+        raise RequestInvalid("The name of the output's place has an empty part, or a NUL.") from None
     queue: AsyncOcrQueue = call.request.app.state.queue
     if queue.storage.owns(f"s3://{bucket}/{key}"):
         raise SourcePathNotAllowed("The output leads to where this installation keeps its own results.")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ocrqueue.document import Box, Page, Polygon, mean_confidence, polygon_of
+from ocrqueue.document.formats.sanitise import clamp
 
 Block = dict[str, Any]
 """As JSON."""
@@ -66,8 +67,8 @@ def _geometry(page: Page, polygon: Polygon, bbox: Box) -> dict[str, Any]:
     right, bottom = _ratio(bbox[2], page.width), _ratio(bbox[3], page.height)
     return {
         "BoundingBox": {
-            "Width": round(right - left, _DIGITS),
-            "Height": round(bottom - top, _DIGITS),
+            "Width": round(max(right - left, 0.0), _DIGITS),
+            "Height": round(max(bottom - top, 0.0), _DIGITS),
             "Left": left,
             "Top": top,
         },
@@ -77,7 +78,7 @@ def _geometry(page: Page, polygon: Polygon, bbox: Box) -> dict[str, Any]:
 
 def _ratio(pixels: float, whole: int) -> float:
     """Of the page's width or height; what an engine sees beyond its edge lies on the edge."""
-    return round(min(max(pixels / whole, 0.0), 1.0), _DIGITS) if whole else 0.0
+    return round(clamp(pixels, whole) / whole, _DIGITS) if whole else 0.0
 
 
 def _id(job_id: str, name: str) -> str:

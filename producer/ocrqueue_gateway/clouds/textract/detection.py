@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from starlette.requests import Request
 
@@ -20,11 +19,7 @@ from ocrqueue_gateway.clouds.textract import requests
 from ocrqueue_gateway.clouds.textract.answers import READ, Answer, answer_of, answer_with_all
 from ocrqueue_gateway.clouds.textract.output_files import output_of, store_later, stored
 from ocrqueue_gateway.clouds.textract.paging import Place, place_of, some_blocks, token_of
-from ocrqueue_gateway.hardening.body_limits import too_large
 from ocrqueue_gateway.jobs.idempotency import claimed, fingerprint_of
-
-LARGEST_BYTES: Final = 10 * 1024 * 1024
-"""Of a document in a request, as Textract has it."""
 
 
 async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles) -> Reading:
@@ -33,7 +28,7 @@ async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles)
     Raises RequestInvalid, RequestTooLarge, SourceBucketNotAllowed, and what a submission raises.
     """
     check_scope(caller, "submit")
-    asked = requests.parsed(body.value, requests.DetectDocumentText).document
+    asked = (await asyncio.to_thread(requests.parsed, body.value, requests.DetectDocumentText)).document
     if (asked.content is None) == (asked.s3_object is None):
         raise RequestInvalid("Document has either Bytes or an S3Object.")
     image: str | HashedFile
@@ -41,8 +36,6 @@ async def begin_detection(request: Request, caller: Caller, body: JsonWithFiles)
         image = _readable(request, caller, asked.s3_object)
     else:
         image = body.file(asked.content or "")
-        if image.file.seek(0, 2) > LARGEST_BYTES:
-            raise too_large(LARGEST_BYTES)
     return await begin(request, caller, "textract", image)
 
 
@@ -56,7 +49,7 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
     """StartDocumentTextDetection. Raises RequestInvalid, SourceBucketNotAllowed, IdempotencyMismatch,
     RequestInProgress, and what a submission raises."""
     check_scope(caller, "submit")
-    asked = requests.parsed(body.value, requests.StartDocumentTextDetection)
+    asked = await asyncio.to_thread(requests.parsed, body.value, requests.StartDocumentTextDetection)
     if asked.kms_key is not None:
         raise RequestInvalid("There are no keys of KMS here: leave KMSKeyId out.", parameter="KMSKeyId")
     output = None if asked.output_config is None else output_of(request, caller, asked.output_config)
@@ -86,7 +79,7 @@ async def start(request: Request, caller: Caller, body: JsonWithFiles) -> Answer
 async def get(request: Request, caller: Caller, body: JsonWithFiles) -> Answer:
     """GetDocumentTextDetection. Raises RequestInvalid, JobUnknown, and what storage raises."""
     check_scope(caller, "read")
-    asked = requests.parsed(body.value, requests.GetDocumentTextDetection)
+    asked = await asyncio.to_thread(requests.parsed, body.value, requests.GetDocumentTextDetection)
     requests.check_job_id(asked.job_id)
     place = Place() if asked.next_token is None else place_of(asked.next_token, caller.tenant, asked.job_id)
     status = await owned(request, caller, asked.job_id)

@@ -65,8 +65,9 @@ def output_of(request: Request, caller: Caller, config: OutputConfig) -> Output:
     bucket, key = _file(made, "job", 1)
     try:
         check_key(key)
-    except StorageDenied as error:
-        raise RequestInvalid(error.message) from None
+    except StorageDenied:
+        # without the place itself, which a rule keeps from clients
+        raise RequestInvalid("The name of the output's place has an empty part, or a NUL.") from None
     queue: AsyncOcrQueue = request.app.state.queue
     if queue.storage.owns(f"s3://{bucket}/{key}"):
         raise SourcePathNotAllowed("The output leads to where this installation keeps its own results.")

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import Message
 
-from ocrqueue.errors import RequestCutOff, RequestInvalid
+from ocrqueue.errors import ImageEmpty, RequestCutOff, RequestInvalid, RequestTooLarge
 from ocrqueue_gateway.access.authentication import caller_of
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.credentials import presented_key
@@ -21,6 +21,8 @@ from ocrqueue_gateway.clouds.json_files import JsonWithFiles, json_with_files
 from ocrqueue_gateway.clouds.textract.errors import MEDIA_TYPE
 
 SERVICE: Final = "textract"
+LARGEST_BYTES: Final = 10 * 1024 * 1024
+"""Of a document in a request, as Textract has it."""
 
 
 @asynccontextmanager
@@ -35,10 +37,13 @@ async def signed_body(request: Request) -> AsyncIterator[tuple[Caller, JsonWithF
         await _caller(sums, None)
     async with AsyncExitStack() as stack:
         try:
-            files = json_with_files(Request(request.scope, sums.receive), MEDIA_TYPE, "application/json")
+            coming = Request(request.scope, sums.receive)
+            # who has sent it is not known until all of it is here: no more is taken in than the service takes at all
+            files = json_with_files(coming, MEDIA_TYPE, "application/json", most_file=LARGEST_BYTES)
             body = await stack.enter_async_context(files)
-        except RequestInvalid:
-            # whether it is JSON is told to those only who have signed it
+        except (RequestInvalid, RequestTooLarge, ImageEmpty):
+            # what is wrong with it is told to those only who have signed it, once they have sent all of it
+            await sums.of_all()
             await _caller(sums, authorization)
             raise
         yield await _caller(sums, authorization), body

@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -472,3 +473,65 @@ def test_json_is_as_google_writes_it(clouds: Clouds) -> None:
     # the client's own types take it without a field that they do not know
     vision.BatchAnnotateImagesResponse.from_json(named.text, ignore_unknown_fields=False)
     vision.BatchAnnotateImagesResponse.from_json(numbered.text, ignore_unknown_fields=False)
+
+
+BATCH = "/google.cloud.vision.v1.ImageAnnotator/BatchAnnotateImages"
+
+
+def test_what_is_no_message_is_refused_as_that(clouds_with: Callable[..., AbstractContextManager[Clouds]]) -> None:
+    with clouds_with() as own, grpc.insecure_channel(own.grpc) as channel:
+        for data in (b"\xff\xff\xff", b"\x0a\x7f", b"no message"):
+            with pytest.raises(grpc.RpcError) as raised:
+                channel.unary_unary(BATCH)(data, metadata=[("x-goog-api-key", own.key())])
+            assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert raised.value.details().startswith("request.invalid")
+
+
+def test_a_tenant_that_sends_nothing_holds_up_no_other(
+    clouds_with: Callable[..., AbstractContextManager[Clouds]],
+) -> None:
+    asked = vision.BatchAnnotateImagesRequest(requests=[{"image": {"content": SIGN.read_bytes()}, "features": [TEXT]}])
+    message = vision.BatchAnnotateImagesRequest.serialize(asked)
+    may_end = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        may_end.wait()
+        yield from ()
+
+    # no message is waited for in vain while this goes on
+    with clouds_with(body_timeout_s=600) as own, grpc.insecure_channel(own.grpc) as channel:
+        silent = [("x-goog-api-key", own.key())]
+        calls = [channel.stream_unary(BATCH).future(silence(), metadata=silent) for _ in range(12)]
+        try:
+            other = [("x-goog-api-key", own.key("another"))]
+            answer = channel.unary_unary(BATCH)(message, metadata=other, timeout=60)
+            assert b"KINGFISHER" in answer
+            assert not any(call.done() for call in calls)
+        finally:
+            for call in calls:
+                call.cancel()
+            may_end.set()
+
+
+def test_a_deleted_operation_stays_deleted_whoever_is_at_work_on_it(clouds: Clouds) -> None:
+    key = {"x-goog-api-key": clouds.key()}
+    asked = {
+        "requests": [
+            {
+                "image": {"content": base64.b64encode(png(text_picture("Hi"))).decode()},
+                "features": [{"type": "TEXT_DETECTION"}],
+            }
+        ],
+        "outputConfig": {"gcsDestination": {"uri": "gs://results/deleted/"}},
+    }
+    registry = clouds.queue.registry
+    with clouds.http() as http:
+        name = http.post("/v1/images:asyncBatchAnnotate", json=asked, headers=key).json()["name"]
+        kept = registry.keys.operation(clouds.tenant, f"google {name.rpartition('/')[2]}")
+        before = registry.client.get(kept)
+        assert isinstance(before, bytes)
+        assert http.delete(f"/v1/{name}", headers=key).status_code == 200
+        # a replica has read it before that, and writes what it has made of it
+        registry.client.set(kept, before)
+        assert http.get(f"/v1/{name}", headers=key).status_code == 404
+        assert http.delete(f"/v1/{name}", headers=key).status_code == 404

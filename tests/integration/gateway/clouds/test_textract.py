@@ -246,6 +246,8 @@ def test_errors_are_the_clients_own(signing: SigningGateway, textract: Any) -> N
         textract.detect_document_text(Document={"Bytes": sample("street-sign.jpg")[:4000]})
     with pytest.raises(known.DocumentTooLargeException):
         textract.detect_document_text(Document={"Bytes": bytes(10 * 1024 * 1024 + 1)})
+    with pytest.raises(known.DocumentTooLargeException):
+        textract.detect_document_text(Document={"Bytes": bytes(40 * 1024 * 1024)})
     with pytest.raises(known.InvalidParameterException, match="either Bytes or an S3Object"):
         textract.detect_document_text(Document={})
     both = {"Bytes": b"x", "S3Object": {"Bucket": "scans", "Name": "x"}}
@@ -404,6 +406,21 @@ def test_wrong_signatures_count_as_wrong_keys_do_and_cost_their_owner_nothing(
             assert "ThrottlingException" in found[ALLOWED:]
             assert named(good, body + b" ") == "InvalidSignatureException"
             assert named(good) == "InvalidJobIdException"
+
+
+def test_who_has_not_signed_learns_nothing_of_the_body(signing: SigningGateway, tenant: str) -> None:
+    key = signing.key(tenant)
+    assert key.signing_secret is not None
+    forger = replace(key, signing_secret=key.signing_secret[::-1])
+    target = "Textract.DetectDocumentText"
+    # a gateway of its own, whose memory of addresses is its own too
+    with signing.another() as own, httpx.Client(trust_env=False, timeout=60) as http:
+        for text in (b" " * 6000, b"%" * 6000, b"A" * 20_000_000, b'"'):
+            body = b'{"Document": {"Bytes": "' + text + b'"}}'
+            told = http.post(own.url, content=body, headers=signed(own, key, body, target)).json()["__type"]
+            assert told in {"InvalidParameterException", "DocumentTooLargeException"}
+            answer = http.post(own.url, content=body, headers=signed(own, forger, body, target))
+            assert answer.json()["__type"] == "InvalidSignatureException"
 
 
 def test_a_gateway_without_a_secret_says_so(gateway: str, installation: Installation, signing: SigningGateway) -> None:
