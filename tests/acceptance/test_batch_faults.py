@@ -16,7 +16,7 @@ from PIL import Image
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
 from ocrqueue.settings import Settings, load_settings
-from tests.support.batches import batches_of, ends, running, states, submit_batch, told_of_batch
+from tests.support.batches import batches_of, ends, running, states, submit_batch, submitted_at_once, told_of_batch
 from tests.support.gates import PLUGINS, Gates, page, with_gated
 from tests.support.pictures import tiff
 from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
@@ -82,7 +82,8 @@ def two_pages() -> bytes:
 
 def gated_batch(queue: OcrQueue, gates: Gates, number: int) -> list[SubmittedJob]:
     """Images of WIDTHS, two in a call."""
-    return queue.submit_many([page(width) for width in WIDTHS[:number]], crops="none", **gates.batched(2))
+    pages = [page(width) for width in WIDTHS[:number]]
+    return submitted_at_once(queue, pages, crops="none", **gates.batched(2))
 
 
 def test_a_child_killed_over_a_batch_costs_nobody_more_than_one_attempt(
@@ -112,7 +113,7 @@ def test_children_that_are_idle_share_what_waits(installation: Installation, gat
     with worker(as_environment(settings), tmp_path, *two), OcrQueue(settings) as other:
         keys, client = other.registry.keys, other.registry.client
         wait_until(lambda: client.hget(keys.children(), "ocr.batched") == b"2", 60, "both are counted")
-        jobs = other.submit_many([page(width) for width in WIDTHS], crops="none", **gates.batched(6))
+        jobs = submitted_at_once(other, [page(width) for width in WIDTHS], crops="none", **gates.batched(6))
         wait_until(lambda: running(jobs) == [0, 1, 2, 3, 4], 60, "one has three, and the other two of the rest")
         gates.open(WIDTHS)
         assert states(ends(other, jobs)) == ["succeeded"] * 6

@@ -13,9 +13,17 @@ from tests.support.processes import Worker, wait_until
 def submit_batch(
     queue: OcrQueue, images: list[bytes], *, time_limit_s: int | None = None, crops: str = "none", **options: Any
 ) -> list[SubmittedJob]:
-    """Six at most are taken at once, as they are in their lane at once."""
-    fields = {"engine": BATCHED, "options": options, "crops": crops, "time_limit_s": time_limit_s}
-    return queue.submit_many(images, **fields)
+    """Six at most are taken at once."""
+    return submitted_at_once(queue, images, options=options, crops=crops, time_limit_s=time_limit_s)
+
+
+def submitted_at_once(queue: OcrQueue, images: list[bytes], **fields: Any) -> list[SubmittedJob]:
+    """None is taken before all are in their lane: on a busy machine the first ones would be sent before the others."""
+    queue.pause(engine=BATCHED)
+    try:
+        return queue.submit_many(images, **{"engine": BATCHED, **fields})
+    finally:
+        queue.resume(engine=BATCHED)
 
 
 def ends(queue: OcrQueue, jobs: list[SubmittedJob], seconds: float = 100) -> list[JobStatus]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import subprocess
 import sys
 import threading
@@ -36,7 +37,9 @@ def served(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(60)
-        assert not thread.is_alive(), "the gateway did not end"
+        if thread.is_alive():
+            faulthandler.dump_traceback()
+            raise AssertionError("the gateway did not end: its threads are in the test's output")
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class ClientOverrides(TypedDict, total=False):
     idempotency_ttl_s: int
     dead_letter_ttl_s: int
     cache_ttl_s: int
+    calibration: str
     intake_url: str | SecretStr
     default_engine: str
     default_languages: Sequence[str] | str
