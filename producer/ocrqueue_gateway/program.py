@@ -82,8 +82,6 @@ def serving(settings: GatewaySettings) -> dict[str, Any]:
         "ssl_certfile": settings.tls_certificate,
         "ssl_keyfile": settings.tls_key,
         "http": TimedProtocol,
-        # containers are killed after 30 s; what is still under way before is told to end
-        "timeout_graceful_shutdown": 25,
         "h11_max_incomplete_event_size": settings.max_header_bytes,
         "server_header": False,
         # it is the proxy's; and keys may be in a query, as some clients send them

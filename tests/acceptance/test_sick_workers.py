@@ -27,6 +27,7 @@ from ocrqueue.core import WorkerInfo
 from ocrqueue.core.check import check
 from ocrqueue.core.installation import workers_heard_of
 from ocrqueue.core.side_lanes import side_lanes
+from ocrqueue.errors import StorageUnavailable
 from ocrqueue.settings import Settings, load_settings, process_settings
 from ocrqueue_worker.cli.program import health
 from ocrqueue_worker.engines.tesseract.tessdata import tessdata_dir
@@ -227,7 +228,9 @@ class Load:
         image = png(text_picture("Hello 42"))
         while not self.stopped.wait(0.05):
             if sum(lane.waiting for lane in self.queue.queues()) < 10:
-                self.jobs += self.queue.submit_many([image] * 5, engine="tesseract", crops="none")
+                # the S3 server of the tests answers 500 now and then where many ask it at once
+                with suppress(StorageUnavailable):
+                    self.jobs += self.queue.submit_many([image] * 5, engine="tesseract", crops="none")
 
     def read_by(self) -> set[str]:
         """The workers that have begun any of the last jobs."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +21,24 @@ from ocrqueue_gateway.serving import Server
 from ocrqueue_gateway.settings import GatewaySettings
 from tests.support.processes import as_environment, environment, wait_until
 
+_MONOTONIC = time.monotonic
+
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """The base URL of the application."""
     options = serving(app.state.settings) | {"host": "127.0.0.1", "port": 0, "log_level": "warning"}
     server = Server(app, uvicorn.Config(app, **options))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), name="gateway")
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        # other tests of this process hold the clock still, or turn it: a timer that was set by theirs would never ring
+        loop.time = _MONOTONIC  # type: ignore[method-assign]
+        loops.append(loop)
+        await server.serve()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="gateway")
     thread.start()
     try:
         wait_until(lambda: server.started or not thread.is_alive(), 60, "the gateway listens")
@@ -38,8 +49,8 @@ def served(app: FastAPI) -> Iterator[str]:
         server.should_exit = True
         thread.join(60)
         if thread.is_alive():
-            faulthandler.dump_traceback()
-            raise AssertionError("the gateway did not end: its threads are in the test's output")
+            waiting = "\n".join(str(task) for task in asyncio.all_tasks(loops[0]))
+            raise AssertionError(f"the gateway did not end: {waiting}")
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def test_single_keys_can_be_switched_off(open_page: OpenPage, document: str) -> 
     page.keyboard.press("?")
     page.locator("#keys-on").uncheck()
     page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
     page.keyboard.press("n")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#word-text")).to_have_text("The")

@@ -124,6 +124,8 @@ def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit
             getSelection().setBaseAndExtent(first.firstChild, 0, first.firstChild, 7);
         }"""
     )
+    # what is selected is told to the page with its next frames
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.locator("#copy").click()
     expect(page.locator("#notices")).to_contain_text("2 words are in the clipboard")
 
