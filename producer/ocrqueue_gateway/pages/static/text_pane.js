@@ -152,7 +152,7 @@ export class TextPane {
 
   #selected() {
     const selection = getSelection();
-    if (this.setting || !this.page || !selection.rangeCount) return;
+    if (!this.page || !selection.rangeCount) return;
     const range = selection.getRangeAt(0);
     if (!this.element.contains(range.commonAncestorContainer)) return;
     if (selection.isCollapsed) {
@@ -161,6 +161,9 @@ export class TextPane {
     }
     const first = this.#wordIn(this.#textOf(range.startContainer, range.startOffset), this.#offset(range.startContainer, range.startOffset));
     const last = this.#wordIn(this.#textOf(range.endContainer, range.endOffset), Math.max(0, this.#offset(range.endContainer, range.endOffset) - 1));
+    const known = this.state.selection;
+    // the echo of one that was made elsewhere, and shown here
+    if (known && known.by !== "text" && known.first === first && known.last === last) return;
     if (first >= 0 && last >= first) this.state.select(first, last, "text");
   }
 
@@ -179,9 +182,7 @@ export class TextPane {
     const range = this.range(selection.first, selection.last);
     if (!range) return;
     // so that it can be copied as any other
-    this.setting = true;
     getSelection().setBaseAndExtent(range.startContainer, range.startOffset, range.endContainer, range.endOffset);
-    setTimeout(() => { this.setting = false; }, 50);
     this.reveal(selection.by === "keys" ? this.state.moving : selection.first);
   }
 }

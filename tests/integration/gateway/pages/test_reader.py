@@ -96,8 +96,14 @@ def test_doubtful_words_are_stepped_through_by_keys(open_page: OpenPage, lit: st
     expect(page.locator("#doubtful-list [role=option]")).to_have_count(1)
     # there is no further one: it is said, and nothing moves
     page.locator("#tab-doubtful").focus()
-    page.keyboard.press("n")
-    expect(page.locator("#said")).to_contain_text("no doubtful word after")
+
+    def is_said() -> bool:
+        page.keyboard.press("n")
+        page.wait_for_timeout(200)
+        return "no doubtful word after" in page.locator("#said").inner_text()
+
+    wait_until(is_said, 60, "it is said that there is no further one")
+    assert word(page) == "on"
 
 
 def test_arrow_keys_go_from_word_to_word_and_line_to_line(open_page: OpenPage, lit: str) -> None:
@@ -117,17 +123,21 @@ def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit
     for _ in range(2):
         page.keyboard.press("Shift+ArrowRight")
     page.wait_for_function("getSelection().toString() === 'lighthouse was lit'")
-    # in the text, by the mouse: the picture has it
-    page.evaluate(
-        """() => {
-            const [first] = document.querySelectorAll('#text p');
-            getSelection().setBaseAndExtent(first.firstChild, 0, first.firstChild, 7);
-        }"""
-    )
-    # what is selected is told to the page with its next frames
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    page.locator("#copy").click()
-    expect(page.locator("#notices")).to_contain_text("2 words are in the clipboard")
+    # in the text, by the mouse: what is copied is that
+
+    def is_copied() -> bool:
+        page.evaluate(
+            """() => {
+                const [first] = document.querySelectorAll('#text p');
+                getSelection().setBaseAndExtent(first.firstChild, 0, first.firstChild, 7);
+            }"""
+        )
+        page.wait_for_timeout(200)
+        page.locator("#copy").click()
+        page.wait_for_timeout(200)
+        return "2 words are in the clipboard" in page.locator("#notices").inner_text()
+
+    wait_until(is_copied, 60, "the two words are copied")
 
 
 def test_a_word_is_found_in_the_picture_by_pointing_at_it(open_page: OpenPage, lit: str) -> None:
