@@ -56,7 +56,7 @@ def run_python(
         env=environment(as_environment(installation.settings)) | variables,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
