@@ -434,6 +434,6 @@ def test_a_reader_that_goes_away_is_no_traceback(run: Run, system: LocalSystem, 
     assert closed.stdout is not None
     assert closed.stderr is not None
     closed.stdout.close()
-    assert closed.wait(30) == 141
+    assert closed.wait(100) == 141
     assert closed.stderr.read() == b""
     closed.stderr.close()

@@ -45,7 +45,7 @@ def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
     with worker(hasty, tmp_path, command=plain_celery(pool)) as running:
         wait_until(lambda: gates.reached(60), 60, "the job is at its page")
         running.process.send_signal(signal.SIGTERM)
-        running.process.wait(30)
+        running.process.wait(100)
     status = job.status()
     assert (status.state, status.error and status.error.code) == ("queued", "worker.stopping")
     assert not queue.engines()["gated"]

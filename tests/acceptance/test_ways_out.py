@@ -252,7 +252,7 @@ def test_what_was_taken_and_not_begun_goes_back_at_once_when_a_worker_stops(own_
     registry = own_place.queue.registry
     wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 1, 60, "it is in the worker's hand")
     own_place.worker.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 0, 30, "it waits again")
+    wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 0, 60, "it waits again")
     assert (job.status().state, job.status().attempts) == ("queued", 0)
     assert check(registry) == []
     os.kill(child, signal.SIGCONT)

@@ -44,7 +44,7 @@ def test_plain_celery_works_as_well(settings: Settings, queue: OcrQueue, tmp_pat
     job = queue.submit(HELLO)
     arguments = ("-A", "ocrqueue_worker.app", "worker", "-Q", "ocr.tesseract", "-c", "1")
     with worker(as_environment(settings), tmp_path, *arguments, command=("-m", "celery")):
-        assert job.result(timeout=30).text == "Hello 42"
+        assert job.result(timeout=100).text == "Hello 42"
 
 
 def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQue
         told = Messages(queue, reply_to)
         wait_until(lambda: told.count() == 1, 60, "its end is told")
         assert (hung.state, hung.error and hung.error.code) == ("failed", "engine.timeout")
-        assert queue.submit(HELLO, engine="null").wait(20).state == "succeeded"
+        assert queue.submit(HELLO, engine="null").wait(100).state == "succeeded"
         assert running.alive()
         assert running.children() != [child]
 
@@ -158,7 +158,7 @@ def test_a_worker_that_cannot_work_says_why_and_does_not_start(
         env=environment(settings_given),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         cwd=tmp_path,
         check=False,
     )

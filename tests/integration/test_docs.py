@@ -288,7 +288,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             assert queue.submit(HELLO, idempotency_key="one").result(timeout=100).text == "Hello 42"
             assert queue.submit(HELLO).wait(100).cached
             jobs += queue.submit_many([HELLO] * 3, engine="null", reply_to="finished-scans", tenant="acme")
-            assert len(list(queue.as_completed(jobs, timeout=30))) == 4
+            assert len(list(queue.as_completed(jobs, timeout=100))) == 4
             wait_until(lambda: admin.llen("acme:finished-scans") == 3, 60, "the replies were sent")
             queue.submit_many([HELLO] * 2, engine="null", batch="two", close_batch=True)
             assert queue.batch("two").wait(60).succeeded == len(list(queue.batch("two").results())) == 2

@@ -409,7 +409,7 @@ async def test_the_same_from_an_event_loop(installation: Installation) -> None:
         async def note(status: JobStatus) -> None:
             seen.append(status)
 
-        ended = [job.id async for job in queue.as_completed(jobs, timeout=30, on_progress=note)]
+        ended = [job.id async for job in queue.as_completed(jobs, timeout=100, on_progress=note)]
         assert sorted(ended) == sorted(job.id for job in jobs)
         assert {status.id for status in seen} == set(ended)
         with pytest.raises(JobUnknown):

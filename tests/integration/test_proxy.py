@@ -43,7 +43,7 @@ def echo_server() -> Iterator[tuple[int, list[bytes]]]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in threads:
-            thread.join(5)
+            thread.join(60)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_passes_both_ways_and_the_end_too(between: Proxy) -> None:
         assert answer == [data]
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
-    wait_until(lambda: between.connections == 0, 5, "the connection is forgotten")
+    wait_until(lambda: between.connections == 0, 60, "the connection is forgotten")
 
 
 def test_a_stall_holds_open_and_new_connections_and_lets_go(between: Proxy, server: tuple[int, list[bytes]]) -> None:
@@ -167,7 +167,7 @@ def test_unavailable_answers_every_request_as_s3_does(between: Proxy, server: tu
             early.recv(1)
     for method, body in (("GET", None), ("PUT", bytes(300_000)), ("HEAD", None)):
         request = urllib.request.Request(f"http://127.0.0.1:{between.port}/bucket/key", body, method=method)
-        with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=5):
+        with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=60):
             pass
         with refused.value as answer:
             assert answer.code == 503
@@ -214,7 +214,7 @@ def test_nothing_is_left_behind(mode: Mode, server: tuple[int, list[bytes]]) -> 
         if mode != "refuse":
             connected(between).close()
         port = between.port
-    wait_until(lambda: threading.active_count() <= before, 5, "its thread, and the server's, have ended")
+    wait_until(lambda: threading.active_count() <= before, 60, "its thread, and the server's, have ended")
     with socket.create_server(("127.0.0.1", port)):
         pass
 

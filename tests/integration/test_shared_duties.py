@@ -67,7 +67,7 @@ def test_the_worker_on_duty_reclaims_while_a_backlog_is_taken_in(
         wait_until(lambda: not registry.client.exists(registry.keys.foreign(LANE)), 60, "all is taken in")
     finally:
         duties.stop()
-    wait_until(lambda: moves[-1] == "reclaim" or moves.count("take_in") == 1200, 10, "the last round is over")
+    wait_until(lambda: moves[-1] == "reclaim" or moves.count("take_in") == 1200, 60, "the last round is over")
     assert moves.count("take_in") == 1200
     assert most_taken_in_a_row(moves) <= 500
     assert len(made) == 1, "what a router has read serves the next round too"
@@ -119,7 +119,7 @@ def test_the_lists_of_a_new_engine_are_looked_at_soon_after_its_first_worker(
         assert moves.count("reclaim") - before <= 5, "rounds"
     finally:
         duties.stop()
-    wait_until(lambda: registry.client.exists(registry.keys.record("job-0")), 10, "it is a job")
+    wait_until(lambda: registry.client.exists(registry.keys.record("job-0")), 60, "it is a job")
 
 
 def test_reconcile_removes_what_jobs_without_a_result_have_stored(registry: WorkerRegistry, settings: Settings) -> None:

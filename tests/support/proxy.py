@@ -117,7 +117,7 @@ class Proxy:
         self._do(self._close())
 
     def _do(self, what: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(what, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(what, self.loop).result(60)
 
     async def _set(self, mode: Mode) -> None:
         if mode in {"reset", "refuse", "unavailable"}:

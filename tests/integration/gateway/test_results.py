@@ -223,4 +223,4 @@ def test_a_page_is_there_as_soon_as_it_is_read(installation: Installation, read:
         assert job.pages_read() == (1,)
         assert job.page(1).text
         assert job.place() is None
-        assert [status.state for status in job.progress(timeout=10)] == ["succeeded"]
+        assert [status.state for status in job.progress(timeout=100)] == ["succeeded"]
