@@ -27,7 +27,7 @@ from ocrqueue.job import Job
 from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
 from ocrqueue.monitoring.installation_metrics import UP
 from ocrqueue.monitoring.metric import Metric
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings, WorkerSettings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.operating.metrics import METRICS as GATEWAY_METRICS
 from ocrqueue_gateway.settings import GatewaySettings
@@ -147,7 +147,8 @@ def metrics_of(declared: Iterable[Metric]) -> Callable[[], str]:
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
-        "settings": settings_of(Settings, "OCRQUEUE_", "##"),
+        "client-settings": settings_of(ClientSettings, "OCRQUEUE_", "###"),
+        "worker-settings": settings_of(WorkerSettings, "OCRQUEUE_", "###"),
         "gateway-settings": settings_of(GatewaySettings, "OCRQUEUE_GATEWAY_", "###"),
         "gateway-routes": routes,
         "errors": error_codes,

@@ -31,7 +31,7 @@ from ocrqueue.document.formats import render
 from ocrqueue.document.formats.overlay import draw_overlay
 from ocrqueue.document.formats.page_image import open_page
 from ocrqueue.local import LocalSystem
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.keras.fetching import fetch_model
 from ocrqueue_worker.geometry import polygon_iou
 
@@ -108,7 +108,7 @@ def fetch(model: str, console: Console) -> None:
     """Have the worker use the model, and bring its weights if they are not here."""
     os.environ["OCRQUEUE_KERAS_MODEL"] = model
     try:
-        for fetched in fetch_model(load_settings(keras_model=model)):
+        for fetched in fetch_model(load_worker_settings(keras_model=model)):
             console.print(f"{fetched.path}: {'was there' if fetched.was_there else 'fetched'}, sha256 is right")
     except OcrQueueError as error:
         raise SystemExit(str(error)) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.gates import PLUGINS, Gates
 from tests.support.processes import RedisServer, redis_server
 
@@ -31,10 +31,10 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def settings(redis: RedisServer, tmp_path: Path) -> Settings:
-    """Settings of an installation of its own, results in a folder."""
+def settings(redis: RedisServer, tmp_path: Path) -> WorkerSettings:
+    """WorkerSettings of an installation of its own, results in a folder."""
     (tmp_path / "storage").mkdir()
-    return load_settings(
+    return load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{tmp_path}/storage",

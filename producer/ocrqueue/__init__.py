@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocrqueue.errors import ErrorInfo, OcrQueueError
     from ocrqueue.job import Job
     from ocrqueue.operations.batches import AsyncBatch, Batch
-    from ocrqueue.settings import Settings
+    from ocrqueue.settings import ClientSettings
 
 # imported when first used: the command line shows its help without Redis, Celery and pydantic in memory
 _MODULES: Final = {
@@ -38,7 +38,7 @@ _MODULES: Final = {
     "OcrQueueError": "errors",
     "Page": "document",
     "Paragraph": "document",
-    "Settings": "settings",
+    "ClientSettings": "settings",
     "SubmittedJob": "client",
     "Word": "document",
 }
@@ -50,6 +50,7 @@ __all__ = [
     "Batch",
     "BatchStatus",
     "Block",
+    "ClientSettings",
     "Crop",
     "Document",
     "ErrorInfo",
@@ -60,7 +61,6 @@ __all__ = [
     "OcrQueueError",
     "Page",
     "Paragraph",
-    "Settings",
     "SubmittedJob",
     "Word",
 ]

@@ -47,7 +47,7 @@ from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
-from ocrqueue.settings import Settings, load_client_settings
+from ocrqueue.settings import ClientSettings, load_client_settings
 from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submitting.aio_sending import submit_in_order
@@ -168,7 +168,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: ClientSettings | None = None,
         *,
         s3_session: boto3.session.Session | None = None,
         **overrides: Unpack[ClientOverrides],

@@ -21,7 +21,7 @@ from ocrqueue.core.steps import run_steps
 from ocrqueue.errors import CleaningRefused
 from ocrqueue.job import JOB_ID
 from ocrqueue.job.references import INPUT_NAME
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import PROBE, RESULT, Storage, StoredObject
 
 LEAST_AGE_S: Final = 3600
@@ -170,12 +170,12 @@ class Cleaning:
                 raise CleaningRefused
 
 
-def results_life_s(settings: Settings) -> int:
+def results_life_s(settings: ClientSettings) -> int:
     """For how long a result may be asked for: by its job's record, or for the same image again."""
     return max(settings.record_ttl_s, settings.cache_ttl_s)
 
 
-def lifecycle_rules(settings: Settings) -> dict[str, Any]:
+def lifecycle_rules(settings: ClientSettings) -> dict[str, Any]:
     """Rules for the bucket by which it removes the same by itself, by age alone, as S3's API takes them.
 
     An image that is uploaded again is stored again once it is a day old, so that a job finds it fresher than that. The

@@ -37,7 +37,7 @@ from ocrqueue.operations.given_jobs import handles_given, ids_given
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
-from ocrqueue.settings import Settings, load_client_settings
+from ocrqueue.settings import ClientSettings, load_client_settings
 from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submitting.image_input import ImageInput
@@ -152,12 +152,12 @@ class OcrQueue(ManyJobs):
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        settings: ClientSettings | None = None,
         *,
         s3_session: boto3.session.Session | None = None,
         **overrides: Unpack[ClientOverrides],
     ) -> None:
-        """Settings come from OCRQUEUE_* unless given. `overrides` are fields of Settings, and override
+        """ClientSettings come from OCRQUEUE_* unless given. `overrides` are fields of ClientSettings, and override
         both. The client connects at first use. `s3_session` has the credentials for this client's bucket; without it
         they are the settings' `s3_access_key_id`, or those that the AWS SDK finds.
 

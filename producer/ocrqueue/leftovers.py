@@ -20,7 +20,7 @@ from ocrqueue.document import Document, stored_document
 from ocrqueue.errors import OcrQueueError, ResultUnreadable, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job import JOB_ID
 from ocrqueue.operations.deletion import remove_stored
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import Storage, open_storage
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _PAUSE_S: Final = 10.0
 class Tidying:
     """Removes in a thread of its own, which is there while there is something: slow storage holds up nothing else."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
         self._thread: threading.Thread | None = None
         self._not_before = 0.0

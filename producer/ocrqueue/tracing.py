@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from ocrqueue.errors import OcrQueueError, SettingsInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -61,7 +61,7 @@ def context_of(traceparent: str | None) -> Context | None:
     return TraceContextTextMapPropagator().extract({HEADER: traceparent})
 
 
-def check_tracing(settings: Settings) -> None:
+def check_tracing(settings: ClientSettings) -> None:
     """Raises SettingsInvalid where traces are wanted and cannot be made."""
     if settings.tracing == "off":
         return
@@ -74,7 +74,7 @@ def check_tracing(settings: Settings) -> None:
         ) from None
 
 
-def tracer(settings: Settings, service: str) -> Tracer | None:
+def tracer(settings: ClientSettings, service: str) -> Tracer | None:
     """This process's tracer; None if the settings want none. `service` names it if OTEL_SERVICE_NAME does not.
 
     Raises SettingsInvalid.
@@ -163,7 +163,7 @@ class _Identified(Protocol):
 
 
 @contextmanager
-def submission_span(settings: Settings, submitted: Sequence[_Identified]) -> Iterator[None]:
+def submission_span(settings: ClientSettings, submitted: Sequence[_Identified]) -> Iterator[None]:
     """Around a submission; `submitted` is filled meanwhile. Raises SettingsInvalid."""
     with span(tracer(settings, "ocrqueue"), "submit", "PRODUCER") as made:
         try:

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue_gateway.access.routes import router as usage
 from ocrqueue_gateway.batches.routes import router as batches
 from ocrqueue_gateway.bucket_events.routes import router as bucket_events
@@ -39,7 +39,7 @@ Errors are `application/problem+json` (RFC 9457), with a `code` for programs and
 """
 
 
-def create_app(settings: GatewaySettings | None = None, client_settings: Settings | None = None) -> FastAPI:
+def create_app(settings: GatewaySettings | None = None, client_settings: ClientSettings | None = None) -> FastAPI:
     """A gateway of its own; any number may run in one process. `client_settings`: of ocrqueue, else the environment's.
 
     Raises SettingsInvalid.

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue_gateway.clouds.background import working_in_background
 from ocrqueue_gateway.jobs.estimates import Estimates
 from ocrqueue_gateway.jobs.rendering import Renderer
@@ -36,7 +36,7 @@ async def serving_grpc(app: FastAPI) -> AsyncIterator[None]:
         await stop_grpc(server)
 
 
-def lifespan_of(client_settings: Settings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def lifespan_of(client_settings: ClientSettings | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """`client_settings`: of ocrqueue; None: of the environment."""
 
     @asynccontextmanager

@@ -13,7 +13,7 @@ import uvicorn
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import ClientSettings, load_client_settings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.hardening.timed_protocol import TimedProtocol
 from ocrqueue_gateway.serving import Server, listen, url_of, write_whole
@@ -38,7 +38,7 @@ def main(host: str | None, port: int | None, grpc_port: int | None, next_port: b
     """Serve ocrqueue by HTTP."""
     try:
         settings = load_gateway_settings(host=host, port=port, grpc_port=grpc_port)
-        client_settings = load_settings()
+        client_settings = load_client_settings()
         asyncio.run(_check(client_settings))
         app = create_app(settings, client_settings)
     except OcrQueueError as error:
@@ -70,7 +70,7 @@ def main(host: str | None, port: int | None, grpc_port: int | None, next_port: b
         Server(app, configuration, tell).run(sockets=[listener])
 
 
-async def _check(settings: Settings) -> None:
+async def _check(settings: ClientSettings) -> None:
     """Whether a client can be made of them; Redis may be away. Raises SettingsInvalid."""
     async with AsyncOcrQueue(settings):
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import from_outside
@@ -15,7 +15,7 @@ LANE = "ocr.gated"
 
 
 def test_an_engine_reads_in_the_order_in_which_jobs_came_to_it(
-    settings: Settings, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, tmp_path: Path, gates: Gates
 ) -> None:
     # jobs can go to the engine before it has workers
     routed = settings.model_copy(update={"auto_engines": ("gated",), "engines_on_demand": ("gated",)})

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.batches import batches_of, ends, running, states, submit_batch, submitted_at_once, told_of_batch
 from tests.support.gates import PLUGINS, Gates, page, with_gated
 from tests.support.pictures import tiff
@@ -27,12 +27,12 @@ WIDTHS = tuple(range(60, 66))
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return with_gated(settings)
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
@@ -50,7 +50,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("batches")
     (folder / "storage").mkdir()
     settings = with_gated(
-        load_settings(
+        load_worker_settings(
             redis_url=redis.url,
             key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{folder}/storage",
@@ -179,7 +179,7 @@ def test_a_batch_too_large_for_its_time_goes_on_in_another(installation: Install
 
 
 def test_a_worker_killed_whole_loses_its_batch_to_another(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 3}
     gates.open(WIDTHS[:2])
@@ -196,7 +196,7 @@ def test_a_worker_killed_whole_loses_its_batch_to_another(
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_stops_ends_what_runs_and_puts_the_rest_of_its_batch_back(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, monkeypatch: pytest.MonkeyPatch, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, monkeypatch: pytest.MonkeyPatch, gates: Gates
 ) -> None:
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     patient = as_environment(settings) | {"lost_after_s": 100, "shutdown_grace_s": 100}
@@ -219,7 +219,7 @@ def test_a_worker_that_stops_ends_what_runs_and_puts_the_rest_of_its_batch_back(
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_batch_that_outlasts_the_grace_goes_back_without_a_mark(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, monkeypatch: pytest.MonkeyPatch, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, monkeypatch: pytest.MonkeyPatch, gates: Gates
 ) -> None:
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100}

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ocrqueue import SubmittedJob
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.support.outside import from_outside
 from tests.support.pictures import text_picture, tiff
@@ -19,7 +19,7 @@ from tests.support.servers import Exchange, answer, http_server
 from tests.support.standstill import time_lost
 
 
-def test_cancelled_jobs_make_room_for_others(settings: Settings, tmp_path: Path) -> None:
+def test_cancelled_jobs_make_room_for_others(settings: WorkerSettings, tmp_path: Path) -> None:
     with from_outside(settings.model_copy(update={"max_queue_length": PerEngine(50)}), tmp_path) as outside:
         for job in outside.queue.submit_many([outside.stored_page()] * 50, engine="null"):
             assert job.cancel() == "cancelled"
@@ -28,7 +28,7 @@ def test_cancelled_jobs_make_room_for_others(settings: Settings, tmp_path: Path)
         assert behind.status().state == "queued"
 
 
-def test_a_job_asked_to_stop_is_not_tried_again(settings: Settings, tmp_path: Path) -> None:
+def test_a_job_asked_to_stop_is_not_tried_again(settings: WorkerSettings, tmp_path: Path) -> None:
     """Its attempt fails in a way that may pass, a moment after it was asked."""
     asked, may_answer = threading.Event(), threading.Event()
 
@@ -50,7 +50,7 @@ def test_a_job_asked_to_stop_is_not_tried_again(settings: Settings, tmp_path: Pa
         assert job.wait(60).state == "cancelled"
 
 
-def test_a_page_that_tesseract_reads_is_cancelled_within_two_seconds(settings: Settings, tmp_path: Path) -> None:
+def test_a_page_that_tesseract_reads_is_cancelled_within_two_seconds(settings: WorkerSettings, tmp_path: Path) -> None:
     """The quickest of a few: another program may have the processor for a moment."""
     took_s: list[float] = []
     with from_outside(settings, tmp_path) as outside, outside.worker("--engine", "tesseract", "-c", "1"):

@@ -12,7 +12,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.cleaning import Cleaning
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import as_environment, worker
@@ -22,11 +22,11 @@ pytest_plugins = ["tests.support.server_fixtures"]
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
 def test_cleaning_beside_jobs_at_work(
-    settings: Settings, tmp_path: Path, where: str, request: pytest.FixtureRequest
+    settings: WorkerSettings, tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
     """Of no age at all: only what records say keeps anything."""
     if where == "s3":
-        theirs: Settings = request.getfixturevalue("s3_settings")
+        theirs: WorkerSettings = request.getfixturevalue("s3_settings")
         settings = settings.model_copy(update={"storage": theirs.storage, "s3_endpoint": theirs.s3_endpoint})
     stop = threading.Event()
     rounds = [0]

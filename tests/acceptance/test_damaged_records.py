@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import Job, SubmittedJob
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import HASTY, Outside, from_outside
 from tests.support.processes import wait_until
 
 
 @pytest.fixture
-def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
     with from_outside(with_gated(settings.model_copy(update=HASTY)), tmp_path) as outside:
         yield outside
 

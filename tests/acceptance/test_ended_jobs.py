@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 
 from ocrqueue import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import celery_app
 from tests.support.outside import HASTY, Outside, from_outside
 from tests.support.pictures import png, text_picture
@@ -20,7 +20,7 @@ HELLO = png(text_picture("Hello 42"))
 
 
 @pytest.fixture
-def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
     with from_outside(settings.model_copy(update=HASTY), tmp_path) as outside:
         yield outside
 

@@ -20,7 +20,7 @@ from celery import Celery
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, NotReplicated
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.certificates import make_certificate
 from tests.support.load import Load, Polling
 from tests.support.pictures import png, text_picture
@@ -41,14 +41,14 @@ def servers(tmp_path: Path) -> Iterator[Replicated]:
 
 
 @pytest.fixture
-def settings(servers: Replicated, tmp_path: Path) -> Settings:
+def settings(servers: Replicated, tmp_path: Path) -> WorkerSettings:
     return with_storage(servers.url, tmp_path)
 
 
-def with_storage(url: str, folder: Path, **more: Any) -> Settings:
+def with_storage(url: str, folder: Path, **more: Any) -> WorkerSettings:
     (folder / "storage").mkdir()
     (folder / "hello.png").write_bytes(HELLO)
-    return load_settings(
+    return load_worker_settings(
         redis_url=url,
         storage=f"file://{folder}/storage",
         source_file_roots=str(folder),
@@ -59,7 +59,7 @@ def with_storage(url: str, folder: Path, **more: Any) -> Settings:
 
 
 @contextmanager
-def command(settings: Settings, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def command(settings: WorkerSettings, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Of the command line, for as long as the block."""
     with (folder / f"{arguments[0]}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -81,7 +81,7 @@ def command(settings: Settings, folder: Path, *arguments: str) -> Iterator[subpr
     "lose_primary", [Replicated.kill_primary, Replicated.ask_for_failover, Replicated.freeze_primary]
 )
 def test_under_load_all_go_on_with_the_next_primary_and_nothing_that_was_accepted_is_lost(
-    servers: Replicated, settings: Settings, tmp_path: Path, lose_primary: Callable[[Replicated], Node]
+    servers: Replicated, settings: WorkerSettings, tmp_path: Path, lose_primary: Callable[[Replicated], Node]
 ) -> None:
     settings = settings.model_copy(update={"submit_replicas": 1})
     load = Load(settings, (tmp_path / "hello.png").as_uri(), PATIENT_S)
@@ -112,7 +112,7 @@ def test_under_load_all_go_on_with_the_next_primary_and_nothing_that_was_accepte
 
 
 def test_without_replicas_what_they_had_not_is_unknown_and_may_be_submitted_again(
-    servers: Replicated, settings: Settings, tmp_path: Path
+    servers: Replicated, settings: WorkerSettings, tmp_path: Path
 ) -> None:
     image = (tmp_path / "hello.png").as_uri()
     asking = settings.model_copy(update={"submit_replicas": 1})
@@ -145,13 +145,13 @@ def test_without_replicas_what_they_had_not_is_unknown_and_may_be_submitted_agai
             assert check(queue.registry) == []
 
 
-async def submit_async(settings: Settings, jobs: list[Job]) -> None:
+async def submit_async(settings: WorkerSettings, jobs: list[Job]) -> None:
     async with AsyncOcrQueue(settings) as queue:
         await queue.submit_many(jobs)
 
 
 def test_who_asks_a_frozen_primary_does_not_go_on_with_it_when_it_wakes_up(
-    servers: Replicated, settings: Settings
+    servers: Replicated, settings: WorkerSettings
 ) -> None:
     """It knows nothing of what the next one was told, for some ten seconds until a Sentinel tells it."""
     with OcrQueue(settings) as queue:
@@ -274,6 +274,6 @@ def test_a_name_that_resolves_anew_is_followed_by_who_holds_connections_to_the_s
                 assert check(queue.registry) == []
 
 
-async def one_async(settings: Settings) -> str:
+async def one_async(settings: WorkerSettings) -> str:
     async with AsyncOcrQueue(settings) as queue:
         return (await (await queue.submit(HELLO, engine="null", cache=False)).wait(PATIENT_S)).state

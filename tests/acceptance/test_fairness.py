@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocrqueue import OcrQueue, SubmittedJob
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, worker
 
@@ -17,7 +17,7 @@ def started_order(queue: OcrQueue, jobs: Sequence[SubmittedJob]) -> list[str]:
     return [status.tenant for status in sorted(statuses, key=lambda status: str(status.started_at))]
 
 
-def test_a_neighbour_with_many_jobs_does_not_hold_up_one_with_few(settings: Settings, tmp_path: Path) -> None:
+def test_a_neighbour_with_many_jobs_does_not_hold_up_one_with_few(settings: WorkerSettings, tmp_path: Path) -> None:
     """They are served in turn, though the many came first."""
     with OcrQueue(settings) as queue:
         image = queue.storage.put("inputs/page.png", png(text_picture("Hello")), "image/png")
@@ -33,7 +33,7 @@ def test_a_neighbour_with_many_jobs_does_not_hold_up_one_with_few(settings: Sett
     assert last <= 2 * 20 + 2
 
 
-def test_weights_count_at_once(settings: Settings, tmp_path: Path) -> None:
+def test_weights_count_at_once(settings: WorkerSettings, tmp_path: Path) -> None:
     with OcrQueue(settings) as queue:
         image = queue.storage.put("inputs/page.png", png(text_picture("Hello")), "image/png")
         three = queue.submit_many([image] * 120, engine="null", tenant="three", crops="none")

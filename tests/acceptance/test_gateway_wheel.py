@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gateway_jobs import accepted
 from tests.support.processes import as_environment, environment, wait_until
 from tests.support.wheels import HEAVY, Environment, build_wheel, empty_environment, pinned
@@ -35,7 +35,7 @@ def test_it_brings_the_client_and_no_worker(installed: Environment) -> None:
     assert not names & (HEAVY | {"ocrqueue-worker", "structlog"})
 
 
-def test_it_serves(installed: Environment, settings: Settings, tmp_path: Path) -> None:
+def test_it_serves(installed: Environment, settings: WorkerSettings, tmp_path: Path) -> None:
     told = tmp_path / "url"
     command = [installed.python, *installed.program("ocrqueue-gateway"), "--port", "0", "--url-file", told]
     with subprocess.Popen(command, env=environment(as_environment(settings)), cwd=tmp_path) as process:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.lifecycle import liveness_check
 from tests.support.pictures import png, text_picture
 from tests.support.processes import RedisServer, Worker, as_environment, environment, redis_server, wait_until, worker
@@ -27,7 +27,7 @@ TOUCHED_EVERY_S = 5.0
 @dataclass(frozen=True)
 class Watched:
     worker: Worker
-    settings: Settings
+    settings: WorkerSettings
     redis: RedisServer
 
     @property
@@ -50,7 +50,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     (folder / "storage").mkdir()
     (folder / "health").write_text("of a worker before")
     with redis_server(folder) as redis:
-        settings = load_settings(
+        settings = load_worker_settings(
             redis_url=redis.url,
             storage=f"file://{folder}/storage",
             worker_heartbeat_s=1,

@@ -21,7 +21,7 @@ from PIL import Image
 from ocrqueue import Document, Job, JobStatus, OcrQueue
 from ocrqueue.document.formats.overlay import draw_overlay
 from ocrqueue.errors import LanguageUnsupported
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.keras.models import SHIPPED
 from tests.support.accuracy import overlap
 from tests.support.pictures import png, text_picture
@@ -33,7 +33,7 @@ PAGE = SAMPLES / "english-page.png"
 
 @dataclass
 class System:
-    settings: Settings
+    settings: WorkerSettings
     queue: OcrQueue
     keras: Worker
     tesseract: Worker
@@ -44,7 +44,7 @@ def system(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A worker of each engine. TensorFlow takes long to load: one worker for all tests here."""
     folder = tmp_path_factory.mktemp("keras")
     (folder / "storage").mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{folder}/storage",
@@ -147,7 +147,7 @@ def test_a_language_that_the_model_does_not_name_is_refused(system: System) -> N
     assert "eng" in status.error.message
 
 
-def refused(settings: Settings, **changes: object) -> str:
+def refused(settings: WorkerSettings, **changes: object) -> str:
     """What a worker that does not start says."""
     started = subprocess.run(
         [sys.executable, "-m", "ocrqueue_worker", "--engine", "keras"],
@@ -161,7 +161,7 @@ def refused(settings: Settings, **changes: object) -> str:
     return started.stderr
 
 
-def test_without_weights_a_worker_says_how_to_mount_them(settings: Settings, tmp_path: Path) -> None:
+def test_without_weights_a_worker_says_how_to_mount_them(settings: WorkerSettings, tmp_path: Path) -> None:
     said = refused(settings, keras_model="stock", keras_weights_dir=tmp_path)
     assert "engine.weights_missing" in said
     assert "ocrqueue-worker keras fetch stock" in said
@@ -173,13 +173,13 @@ def test_without_weights_a_worker_says_how_to_mount_them(settings: Settings, tmp
     assert "ocrqueue-worker keras fetch stock" in status.error.remedy
 
 
-def test_a_gpu_that_is_not_there_is_refused(settings: Settings) -> None:
+def test_a_gpu_that_is_not_there_is_refused(settings: WorkerSettings) -> None:
     said = refused(settings, keras_device="gpu:7")
     assert "engine.device_missing" in said
     assert "Traceback" not in said
 
 
-def test_corrupt_weights_are_never_read_with(settings: Settings, tmp_path: Path) -> None:
+def test_corrupt_weights_are_never_read_with(settings: WorkerSettings, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(SHIPPED / "small", model)
     damaged = bytearray((model / "recognizer.h5").read_bytes())
@@ -192,7 +192,7 @@ def test_corrupt_weights_are_never_read_with(settings: Settings, tmp_path: Path)
     assert "recognizer.h5" in status.error.message
 
 
-def failed(settings: Settings, folder: Path, **changes: object) -> JobStatus:
+def failed(settings: WorkerSettings, folder: Path, **changes: object) -> JobStatus:
     """A job on a worker of plain Celery, which starts whether its engine works or not."""
     arguments = ("-A", "ocrqueue_worker.app", "worker", "-Q", "ocr.keras,ocr.null", "-c", "1")
     environment = as_environment(settings) | {"worker_heartbeat_s": 0.5, "lost_after_s": 2} | changes

@@ -8,14 +8,14 @@ from pathlib import Path
 from ocrqueue import Job, OcrQueue
 from ocrqueue.job import engine_queues
 from ocrqueue.job.names import LANES
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 
 
-def test_a_flow_of_urgent_jobs_leaves_the_other_lanes_their_share(settings: Settings, tmp_path: Path) -> None:
+def test_a_flow_of_urgent_jobs_leaves_the_other_lanes_their_share(settings: WorkerSettings, tmp_path: Path) -> None:
     """Of 100 jobs with a share of 20: 20 low ones, a fifth of the other 80 normal ones, and the rest high ones."""
     shared = settings.model_copy(update={"low_lane_share": 20})
     with OcrQueue(shared) as queue:

@@ -9,7 +9,7 @@ import pytest
 
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import as_environment, wait_until, worker
 
@@ -18,13 +18,13 @@ DOCUMENT = tiff(PICTURE, PICTURE, PICTURE)
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     more = {"engines_on_demand": ("keras",), "retry_backoff_s": 300.0, "retry_backoff_max_s": 300.0}
     return settings.model_copy(update=more)
 
 
 @pytest.fixture
-def queue(settings: Settings, tmp_path: Path) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings, tmp_path: Path) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
             yield queue

@@ -18,7 +18,7 @@ from PIL import Image
 from ocrqueue import JobStatus, OcrQueue
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.brokers import celery_app
 from tests.support.gates import PLUGINS, Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
@@ -31,14 +31,14 @@ ARGUMENTS = ("--engine", "null", "-c", "1")
 
 @dataclass(frozen=True)
 class Place:
-    settings: Settings
+    settings: WorkerSettings
     queue: OcrQueue
     worker: Worker
 
 
-def new_settings(redis: RedisServer, folder: Path, **given: object) -> Settings:
+def new_settings(redis: RedisServer, folder: Path, **given: object) -> WorkerSettings:
     (folder / "storage").mkdir()
-    return load_settings(
+    return load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{folder}/storage",

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, wait_until, worker
 from tests.support.proxy import proxy
@@ -42,7 +42,7 @@ class SlowEngine(NullEngine):
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
 
@@ -64,7 +64,7 @@ def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_worker_is_ready_when_its_engine_is_and_a_killed_child_loads_again_once(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, loads: Path
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, loads: Path
 ) -> None:
     started = time.monotonic()
     environment = as_environment(settings) | {"engines": "tesseract,null,slow"}
@@ -89,7 +89,7 @@ def test_a_worker_is_ready_when_its_engine_is_and_a_killed_child_loads_again_onc
 
 @pytest.mark.parametrize("moment", ["children are started", "children load"])
 def test_a_worker_ends_when_it_is_told_to_while_it_loads(
-    settings: Settings, loads: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    settings: WorkerSettings, loads: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setenv("SLOW_ENGINE_S", "1000")
     told = subprocess.Popen(
@@ -109,7 +109,7 @@ def test_a_worker_ends_when_it_is_told_to_while_it_loads(
 
 
 def test_a_child_killed_before_the_worker_is_connected_is_replaced(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     url = urlsplit(settings.redis_url.get_secret_value())
     with proxy(url.port or 6379) as way, (tmp_path / "log").open("wb") as log:

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gates import with_gated
 from tests.support.outside import HASTY, Outside, from_outside
 from tests.support.processes import wait_until
@@ -23,7 +23,7 @@ LONG_PAUSES = {"retry_backoff_s": 1000, "retry_backoff_max_s": 1000}
 
 
 @pytest.fixture
-def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
     with from_outside(with_gated(settings.model_copy(update=HASTY)), tmp_path) as outside:
         yield outside
 
@@ -82,7 +82,7 @@ def test_jobs_that_wait_in_a_lane_without_workers_hide_no_lost_job(outside: Outs
 
 @pytest.mark.all
 @pytest.mark.usefixtures("gates")
-def test_with_the_usual_settings_a_lost_job_is_back_within_25_seconds(settings: Settings, tmp_path: Path) -> None:
+def test_with_the_usual_settings_a_lost_job_is_back_within_25_seconds(settings: WorkerSettings, tmp_path: Path) -> None:
     """A worker that reads in another lane looks after it."""
     usual = with_gated(settings.model_copy(update={"worker_heartbeat_s": 5.0}))
     with from_outside(usual, tmp_path) as outside, outside.worker("--engine", "gated", "-c", "1"):

@@ -12,7 +12,7 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.many_jobs import HALF, ManyJobs, filters, is_meant, killed_and_repeated, listed, load
 
 COUNT = 4000
@@ -22,13 +22,13 @@ EARLY = 200
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as made:
         yield made
 
 
 @pytest.fixture
-def many(settings: Settings) -> Iterator[ManyJobs]:
+def many(settings: WorkerSettings) -> Iterator[ManyJobs]:
     registry = WorkerRegistry(settings)
     made = ManyJobs(registry)
     made.submit(COUNT)
@@ -38,7 +38,7 @@ def many(settings: Settings) -> Iterator[ManyJobs]:
 
 
 def test_half_of_them_are_cancelled_replayed_and_deleted_though_each_command_is_killed(
-    many: ManyJobs, queue: OcrQueue, settings: Settings
+    many: ManyJobs, queue: OcrQueue, settings: WorkerSettings
 ) -> None:
     count, registry = COUNT // 2, many.registry
     with load(settings) as takes:

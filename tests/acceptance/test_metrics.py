@@ -20,7 +20,7 @@ from pydantic import JsonValue, SecretStr
 
 from ocrqueue import OcrQueue
 from ocrqueue.job import Job, engine_queues
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.metrics import by_label, check_with_promtool, scrape, served
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, free_port, wait_until, worker
@@ -33,13 +33,13 @@ PLAIN = ("-A", "ocrqueue_worker.app", "worker", "-Q", ",".join(engine_queues("nu
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
 
 
 def test_counters_equal_the_jobs_really_run_though_children_are_replaced(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     image = queue.storage.put("inputs/hello.png", HELLO, "image/png")
     kinds: list[dict[str, JsonValue]] = [{"words": 3}] * 7 + [{"fault": "error"}] * 3
@@ -107,7 +107,9 @@ def metrics_folder(pid: int) -> Path:
     return next(Path(line.split()[-1]).parent for line in maps if "/ocrqueue-metrics-" in line)
 
 
-def test_a_killed_child_and_a_busy_port_cost_no_metrics(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_a_killed_child_and_a_busy_port_cost_no_metrics(
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
+) -> None:
     port = free_port()
     given = as_environment(settings) | {"metrics_port": port, "metrics_host": "127.0.0.1"}
     # a job that lowers the soft limit has the hard one a second later
@@ -127,7 +129,7 @@ def test_a_killed_child_and_a_busy_port_cost_no_metrics(settings: Settings, queu
         assert found.total("ocrqueue_queue_wait_seconds_count") == 2
 
 
-def send_by_name(settings: Settings, engine: str) -> None:
+def send_by_name(settings: WorkerSettings, engine: str) -> None:
     with Celery("theirs", broker=settings.redis_url.get_secret_value(), set_as_current=False) as theirs:
         theirs.conf.broker_transport_options = {"global_keyprefix": settings.key_prefix}
         job = {"image": "s3://bucket/page.png", "engine": engine}
@@ -140,7 +142,7 @@ def fetch(url: str) -> bytes:
     return body
 
 
-def test_without_redis_a_scaler_is_told_nothing(settings: Settings) -> None:
+def test_without_redis_a_scaler_is_told_nothing(settings: WorkerSettings) -> None:
     port = free_port()
     gone = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{free_port()}/0")})
     with exporter(gone, port):
@@ -153,7 +155,7 @@ def test_without_redis_a_scaler_is_told_nothing(settings: Settings) -> None:
 
 
 @contextmanager
-def exporter(settings: Settings, port: int) -> Iterator[subprocess.Popen[str]]:
+def exporter(settings: WorkerSettings, port: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "ocrqueue.cli", "metrics", "--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command, env=environment(as_environment(settings)), stderr=subprocess.PIPE, text=True)
     try:
@@ -166,7 +168,7 @@ def exporter(settings: Settings, port: int) -> Iterator[subprocess.Popen[str]]:
             process.stderr.close()
 
 
-def test_one_exporter_tells_of_the_queues(settings: Settings, queue: OcrQueue) -> None:
+def test_one_exporter_tells_of_the_queues(settings: WorkerSettings, queue: OcrQueue) -> None:
     queue.submit_many([HELLO] * 3, engine="null", priority="high", tenant="acme")
     queue.submit_many([HELLO] * 8, engine="tesseract")
     for engine in ("tesseract", "auto"):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ocrqueue import OcrQueue
 from ocrqueue.cli.program import program
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.documentation import ROOT, blocks
 from tests.support.gates import page
 from tests.support.processes import as_environment, environment, wait_until, worker
@@ -25,12 +25,14 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in lines]
 
 
-def test_every_command_of_the_page_does_what_is_said(settings: Settings, s3_settings: Settings, tmp_path: Path) -> None:
+def test_every_command_of_the_page_does_what_is_said(
+    settings: WorkerSettings, s3_settings: WorkerSettings, tmp_path: Path
+) -> None:
     given = as_environment(settings) | {"storage": s3_settings.storage, "s3_endpoint": s3_settings.s3_endpoint}
     with (
         worker(given, tmp_path, "--engine", "null", "-c", "1", "-n", "first@here") as first,
         worker(given, tmp_path, "--engine", "null", "-c", "1", "-n", "second@here") as second,
-        OcrQueue(load_settings(**given)) as queue,
+        OcrQueue(load_worker_settings(**given)) as queue,
     ):
         wait_until(lambda: len(queue.workers()) == 2, 60, "both workers are there")
         read = queue.submit(page(60), engine="null", tag="invoices")

@@ -19,7 +19,7 @@ from PIL import Image
 from ocrqueue import AsyncOcrQueue, OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
 from ocrqueue.errors import JobNotFinished, PageNotFound
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.batches import log_lines
 from tests.support.gates import BATCHED, ENGINE, PLUGINS, Gates, with_gated
 from tests.support.gateways import gateway_of
@@ -40,12 +40,12 @@ class Installation:
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return with_gated(settings)
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
@@ -57,7 +57,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("parts")
     (folder / "storage").mkdir()
     settings = with_gated(
-        load_settings(
+        load_worker_settings(
             redis_url=redis.url,
             key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{folder}/storage",
@@ -231,7 +231,7 @@ def test_a_document_cancelled_midway_leaves_nothing(installation: Installation, 
 
 
 def test_a_closing_part_whose_worker_is_killed_is_closed_by_another(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     quick = as_environment(settings) | QUICK
     keys, client = queue.registry.keys, queue.registry.client
@@ -262,7 +262,7 @@ def test_a_closing_part_whose_worker_is_killed_is_closed_by_another(
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])
-def test_other_pools_read_in_parts_too(settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str) -> None:
+def test_other_pools_read_in_parts_too(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str) -> None:
     plain = ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "2", "-Q", "ocr.null")
     with worker(as_environment(settings), tmp_path, command=plain) as started:
         job = submit(queue, document_of(WIDTHS), engine="null", words=3, crops="objects")
@@ -273,7 +273,7 @@ def test_other_pools_read_in_parts_too(settings: Settings, queue: OcrQueue, tmp_
 
 
 def test_a_worker_that_is_told_to_stop_leaves_the_other_pages_to_others(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     patient = as_environment(settings) | {"lost_after_s": 100, "shutdown_grace_s": 100}
     with worker(patient, tmp_path, "--engine", ENGINE, "-c", "1") as stopped:

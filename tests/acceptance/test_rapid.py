@@ -15,7 +15,7 @@ from PIL import Image
 
 from ocrqueue import Document, OcrQueue
 from ocrqueue.errors import LanguageUnsupported
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.accuracy import score_words
 from tests.support.pictures import png, text_picture
 from tests.support.processes import RedisServer, Worker, as_environment, worker
@@ -33,7 +33,7 @@ class System:
 def system(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("rapid")
     (folder / "storage").mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{folder}/storage",

@@ -18,7 +18,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.local.reclaiming import Reclaiming
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages, celery_app
 from tests.support.gates import Gates, page
 from tests.support.pictures import png, text_picture
@@ -28,18 +28,20 @@ HELLO = png(text_picture("Hello 42"))
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
 
 
 @pytest.fixture
-def hasty(settings: Settings) -> Settings:
+def hasty(settings: WorkerSettings) -> WorkerSettings:
     return settings.model_copy(update={"worker_heartbeat_s": 0.1, "lost_after_s": 0.5})
 
 
-def run(settings: Settings, *arguments: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
+def run(
+    settings: WorkerSettings, *arguments: str, stdin: str = "", status: int = 0
+) -> subprocess.CompletedProcess[str]:
     ran = subprocess.run(
         [sys.executable, "-m", "ocrqueue.cli", *arguments],
         env=environment(as_environment(settings)),
@@ -53,7 +55,9 @@ def run(settings: Settings, *arguments: str, stdin: str = "", status: int = 0) -
     return ran
 
 
-def test_a_poison_job_is_listed_shown_replayed_and_dropped(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_a_poison_job_is_listed_shown_replayed_and_dropped(
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
+) -> None:
     assert "no dead letters" in run(settings, "dead", "list").stderr
     with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
         job = queue.submit(HELLO, engine="null", tag="the poison", options={"fault": "kill"})
@@ -84,7 +88,7 @@ def take(registry: WorkerRegistry) -> str:
     return part.hold.job_id
 
 
-def test_what_a_lost_worker_had_is_back_without_any_worker(hasty: Settings, queue: OcrQueue) -> None:
+def test_what_a_lost_worker_had_is_back_without_any_worker(hasty: WorkerSettings, queue: OcrQueue) -> None:
     assert "no lost job is due" in run(hasty, "reconcile").stderr
     job = queue.submit(HELLO, engine="null")
     with closing(WorkerRegistry(hasty)) as registry:
@@ -97,7 +101,7 @@ def test_what_a_lost_worker_had_is_back_without_any_worker(hasty: Settings, queu
     assert waiting == 1
 
 
-def test_what_foreign_apps_sent_is_taken_in_without_any_worker(settings: Settings, queue: OcrQueue) -> None:
+def test_what_foreign_apps_sent_is_taken_in_without_any_worker(settings: WorkerSettings, queue: OcrQueue) -> None:
     messages = Messages(queue, "ocr.null")
     job_id = messages.send({"image": "s3://bucket/page.png", "engine": "null"})
     assert "taken in" in run(settings, "reconcile").stdout
@@ -105,7 +109,7 @@ def test_what_foreign_apps_sent_is_taken_in_without_any_worker(settings: Setting
     assert queue.job(job_id).status().state == "queued"
 
 
-def test_the_loop_goes_on_until_it_is_told(hasty: Settings, queue: OcrQueue) -> None:
+def test_the_loop_goes_on_until_it_is_told(hasty: WorkerSettings, queue: OcrQueue) -> None:
     often = hasty.model_copy(update={"reconcile_interval_s": 0.1})
     loop = subprocess.Popen(
         [sys.executable, "-m", "ocrqueue.cli", "reconcile", "--loop", "--json"],
@@ -130,7 +134,7 @@ def test_the_loop_goes_on_until_it_is_told(hasty: Settings, queue: OcrQueue) -> 
         loop.communicate()
 
 
-def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(hasty: Settings, queue: OcrQueue) -> None:
+def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(hasty: WorkerSettings, queue: OcrQueue) -> None:
     job = queue.submit(HELLO, engine="null")
     with closing(WorkerRegistry(hasty)) as registry:
         take(registry)
@@ -143,7 +147,7 @@ def test_a_local_system_looks_for_lost_jobs_while_no_worker_does(hasty: Settings
 
 
 def test_who_sent_a_job_by_name_gets_the_summary_though_its_worker_was_killed(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     quick = {"worker_heartbeat_s": 0.3, "lost_after_s": 3}
     job = {"image": queue.storage.put("inputs/page.png", page(60), "image/png"), **gates.fields}

@@ -11,7 +11,7 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.errors import JobUnknown
 from ocrqueue.job import Job
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.gates import Gates, page
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, redis_server, wait_until, worker
@@ -21,7 +21,9 @@ HELLO = png(text_picture("Hello 42"))
 
 def installation(url: str, folder: Path) -> dict[str, object]:
     (folder / "storage").mkdir()
-    settings = load_settings(redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1)
+    settings = load_worker_settings(
+        redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1
+    )
     return as_environment(settings)
 
 
@@ -30,7 +32,7 @@ def test_with_an_append_only_file_jobs_run_on_and_the_queue_is_there_again(tmp_p
         settings = installation(server.url, tmp_path)
         with (
             worker(settings, tmp_path, "--engine", "null", "-c", "1") as running,
-            OcrQueue(load_settings(**settings)) as queue,
+            OcrQueue(load_worker_settings(**settings)) as queue,
         ):
             (child,) = running.running_children()
             job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
@@ -51,7 +53,7 @@ def test_without_persistence_what_waited_is_unknown_and_what_ran_has_its_result(
         settings = installation(server.url, tmp_path)
         with (
             worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
-            OcrQueue(load_settings(**settings)) as queue,
+            OcrQueue(load_worker_settings(**settings)) as queue,
         ):
             job, waiting = queue.submit(page(60), **gates.fields), queue.submit(page(60), **gates.fields)
             wait_until(lambda: gates.reached(60), 60, "the job is at its page")
@@ -72,7 +74,7 @@ def test_what_a_redis_that_has_lost_its_end_gives_out_again_is_not_read_again(tm
         settings = installation(server.url, tmp_path) | {"lost_after_s": 120}
         with (
             worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
-            OcrQueue(load_settings(**settings)) as queue,
+            OcrQueue(load_worker_settings(**settings)) as queue,
             server.client() as client,
         ):
             queue.submit(page(60), **gates.fields)
@@ -96,7 +98,7 @@ def test_a_result_that_redis_forgot_wholly_stands_and_is_found(tmp_path: Path, s
     (tmp_path / "hello.png").write_bytes(HELLO)
     with redis_server(tmp_path) as server:
         settings = installation(server.url, tmp_path) | {"source_file_roots": str(tmp_path)}
-        with OcrQueue(load_settings(**settings)) as queue:
+        with OcrQueue(load_worker_settings(**settings)) as queue:
             asked = Job(image=(tmp_path / "hello.png").as_uri(), engine="null")
             job = queue.submit(asked) if not snapshot else queue.submit(asked.image, engine="null")
             if snapshot:
@@ -127,7 +129,7 @@ def test_a_worker_that_is_stopped_while_redis_is_away_puts_its_job_back_when_it_
         # none would be taken from it for lost
         settings = installation(server.url, tmp_path) | {"lost_after_s": 120, "shutdown_grace_s": 1}
         with (
-            OcrQueue(load_settings(**settings)) as queue,
+            OcrQueue(load_worker_settings(**settings)) as queue,
             worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
         ):
             job = queue.submit(page(60), **gates.fields)

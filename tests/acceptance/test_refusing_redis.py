@@ -16,7 +16,7 @@ from ocrqueue.client import SubmittedJob
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import RedisServer, redis_server, wait_until, worker
 
@@ -67,7 +67,7 @@ def logs(folder: Path) -> str:
 def test_a_worker_that_connects_anew_meanwhile_goes_on(
     server: RedisServer, given: dict[str, object], tmp_path: Path, refusing: Refusal
 ) -> None:
-    with worker(given, tmp_path, *ONE_CHILD) as running, OcrQueue(load_settings(**given)) as queue:
+    with worker(given, tmp_path, *ONE_CHILD) as running, OcrQueue(load_worker_settings(**given)) as queue:
         children = running.running_children()
         with refusing(server):
             with server.client() as client:
@@ -88,7 +88,7 @@ def test_a_worker_that_starts_meanwhile_waits(
             wait_until(lambda: "Redis cannot do its work now" in logs(tmp_path), 60, "it is refused")
 
     refused: list[bool] = []
-    with OcrQueue(load_settings(**given)) as queue, ThreadPoolExecutor(1) as pool:
+    with OcrQueue(load_worker_settings(**given)) as queue, ThreadPoolExecutor(1) as pool:
         job = queue.submit(HELLO, engine="null")
         lifted = pool.submit(refuse_until_it_waits)
         wait_until(lambda: refused, 60, "Redis refuses")
@@ -100,7 +100,7 @@ def test_a_worker_that_starts_meanwhile_waits(
 def test_a_worker_that_starts_at_the_memory_limit_reads_what_waits(
     server: RedisServer, given: dict[str, object], tmp_path: Path
 ) -> None:
-    with OcrQueue(load_settings(**given)) as queue, server.client() as client:
+    with OcrQueue(load_worker_settings(**given)) as queue, server.client() as client:
         job = queue.submit(HELLO, engine="null")
         client.config_set("maxmemory", 1_000_000)
         assert client.info("memory")["used_memory"] > 1_000_000
@@ -130,7 +130,7 @@ def jobs_of_all_kinds(queue: OcrQueue) -> dict[str, list[SubmittedJob]]:
 def test_at_the_memory_limit_all_that_frees_memory_works_and_is_noted(
     server: RedisServer, given: dict[str, object], tmp_path: Path
 ) -> None:
-    settings = load_settings(**given)
+    settings = load_worker_settings(**given)
     with worker(given, tmp_path, *ONE_CHILD, "-n", "drained@here") as running, OcrQueue(settings) as queue:
         made = jobs_of_all_kinds(queue)
         with server.client() as client:
@@ -156,7 +156,7 @@ def test_at_the_memory_limit_the_asyncio_client_does_the_same(
     server: RedisServer, given: dict[str, object], tmp_path: Path
 ) -> None:
     async def free() -> None:
-        async with AsyncOcrQueue(load_settings(**given)) as queue:
+        async with AsyncOcrQueue(load_worker_settings(**given)) as queue:
             assert (await queue.cancel_many(tag="waiting")).jobs == 3
             assert (await queue.delete_many(tag="read")).jobs == 3
             await queue.clean()
@@ -165,7 +165,7 @@ def test_at_the_memory_limit_the_asyncio_client_does_the_same(
 
     with (
         worker(given, tmp_path, *ONE_CHILD, "-n", "drained@here") as running,
-        OcrQueue(load_settings(**given)) as queue,
+        OcrQueue(load_worker_settings(**given)) as queue,
         server.client() as client,
     ):
         jobs_of_all_kinds(queue)
@@ -177,7 +177,7 @@ def test_at_the_memory_limit_the_asyncio_client_does_the_same(
 def test_at_the_memory_limit_a_worker_still_rings_and_notes_what_it_has_left(
     server: RedisServer, given: dict[str, object]
 ) -> None:
-    with OcrQueue(load_settings(**given)) as queue, server.client() as client:
+    with OcrQueue(load_worker_settings(**given)) as queue, server.client() as client:
         job = queue.submit(HELLO, engine="null")
         job.cancel()
         client.config_set("maxmemory", 1_000_000)

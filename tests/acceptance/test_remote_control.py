@@ -11,7 +11,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import celery_app, wait_for_remote_control
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, wait_until, worker
@@ -21,14 +21,14 @@ NODE = "mine@here"
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
 
 
 @pytest.fixture
-def running(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
+def running(settings: WorkerSettings, tmp_path: Path) -> Iterator[Worker]:
     command = ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-c", "1", "-Q", "ocr.null", "-n", NODE)
     with worker(as_environment(settings), tmp_path, command=command) as started:
         with celery_app(settings) as theirs:
@@ -36,7 +36,7 @@ def running(settings: Settings, tmp_path: Path) -> Iterator[Worker]:
         yield started
 
 
-def celery(settings: Settings, *arguments: str, within_s: float = 100) -> subprocess.CompletedProcess[str]:
+def celery(settings: WorkerSettings, *arguments: str, within_s: float = 100) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "celery", "-A", "ocrqueue_worker.app", *arguments],
         env=environment(as_environment(settings)),
@@ -47,7 +47,7 @@ def celery(settings: Settings, *arguments: str, within_s: float = 100) -> subpro
     )
 
 
-def ask(settings: Settings, *arguments: str) -> str:
+def ask(settings: WorkerSettings, *arguments: str) -> str:
     """The answer of the one worker: it is named, so that nobody waits for others."""
     asked = celery(settings, *arguments, "-d", NODE, "-t", "60")
     return asked.stdout + asked.stderr
@@ -58,7 +58,7 @@ def works(queue: OcrQueue, **fields: object) -> None:
     assert job.wait(60).state == "succeeded"
 
 
-def test_the_workers_own_app_asks_and_ends_a_worker(settings: Settings, queue: OcrQueue, running: Worker) -> None:
+def test_the_workers_own_app_asks_and_ends_a_worker(settings: WorkerSettings, queue: OcrQueue, running: Worker) -> None:
     assert "pong" in ask(settings, "inspect", "ping")
     assert f"{NODE}: OK" in ask(settings, "inspect", "active")
     works(queue)
@@ -68,7 +68,7 @@ def test_the_workers_own_app_asks_and_ends_a_worker(settings: Settings, queue: O
 
 
 def test_a_queue_that_is_no_lane_is_refused_and_the_worker_goes_on(
-    settings: Settings, queue: OcrQueue, running: Worker
+    settings: WorkerSettings, queue: OcrQueue, running: Worker
 ) -> None:
     for name in ("scans", "ocr.", "ocr.null.normal", "ocr", "celery"):
         assert "no lane of an engine" in ask(settings, "control", "add_consumer", name)
@@ -80,7 +80,7 @@ def test_a_queue_that_is_no_lane_is_refused_and_the_worker_goes_on(
 
 
 def test_lanes_and_children_that_it_was_given_or_lost_are_announced(
-    settings: Settings, queue: OcrQueue, running: Worker
+    settings: WorkerSettings, queue: OcrQueue, running: Worker
 ) -> None:
     def announced() -> tuple[tuple[str, ...], int]:
         (worker,) = queue.workers()
@@ -97,7 +97,7 @@ def test_lanes_and_children_that_it_was_given_or_lost_are_announced(
 
 
 def test_a_lane_of_an_engine_that_it_was_not_started_for_is_refused(
-    settings: Settings, queue: OcrQueue, running: Worker
+    settings: WorkerSettings, queue: OcrQueue, running: Worker
 ) -> None:
     assert "not started for tesseract, but for null" in ask(settings, "control", "add_consumer", "ocr.tesseract")
     (worker,) = queue.workers()
@@ -105,7 +105,7 @@ def test_a_lane_of_an_engine_that_it_was_not_started_for_is_refused(
 
 
 def test_a_rate_limit_is_no_command_and_holds_no_part_back(
-    settings: Settings, queue: OcrQueue, running: Worker
+    settings: WorkerSettings, queue: OcrQueue, running: Worker
 ) -> None:
     with celery_app(settings) as theirs:
         answers = theirs.control.rate_limit("ocrqueue.recognize", "1/h", reply=True, timeout=60, destination=[NODE])
@@ -115,7 +115,7 @@ def test_a_rate_limit_is_no_command_and_holds_no_part_back(
 
 
 @pytest.mark.parametrize("queues", ["scans", "ocr.null,scans", "ocr.null.normal"])
-def test_a_worker_for_a_queue_that_is_no_lane_does_not_start(settings: Settings, queues: str) -> None:
+def test_a_worker_for_a_queue_that_is_no_lane_does_not_start(settings: WorkerSettings, queues: str) -> None:
     refused = celery(settings, "worker", "-P", "solo", "-Q", queues)
     assert refused.returncode == 2
     last = refused.stderr.splitlines()[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import from_outside
@@ -17,7 +17,7 @@ from tests.support.processes import redis_server, wait_until
 
 
 def test_a_job_that_ends_at_the_memory_limit_is_told_to_its_reply_queue(
-    settings: Settings, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, tmp_path: Path, gates: Gates
 ) -> None:
     with (
         redis_server(tmp_path) as server,
@@ -35,7 +35,7 @@ def test_a_job_that_ends_at_the_memory_limit_is_told_to_its_reply_queue(
 
 
 def test_the_end_of_a_batch_is_told_once_though_its_worker_is_killed(
-    settings: Settings, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, tmp_path: Path, gates: Gates
 ) -> None:
     numbers = range(60, 64)
     with from_outside(with_gated(settings), tmp_path) as outside:

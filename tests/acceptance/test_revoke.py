@@ -11,7 +11,7 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 
 from ocrqueue.core.celery_messages import TASK
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages, celery_app, wait_for_remote_control
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import HASTY, Outside, from_outside
@@ -22,7 +22,7 @@ LIMIT_S = 2.0
 
 
 @pytest.fixture
-def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
     with from_outside(with_gated(settings), tmp_path) as outside:
         yield outside
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ocrqueue import OcrQueue, SubmittedJob
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, wait_until, worker
 
@@ -27,7 +27,7 @@ def ended(logs: list[Path]) -> Iterator[str]:
                 yield entry["job_id"]
 
 
-def test_a_rolling_restart_under_load(settings: Settings, tmp_path: Path) -> None:
+def test_a_rolling_restart_under_load(settings: WorkerSettings, tmp_path: Path) -> None:
     environment, arguments = as_environment(settings), ("--engine", "tesseract", "-c", "1")
     submitted: list[SubmittedJob] = []
     enough = threading.Event()

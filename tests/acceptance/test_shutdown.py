@@ -10,7 +10,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, wait_until, worker
@@ -20,12 +20,12 @@ POOLS = ("prefork", "threads", "solo")
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return with_gated(settings)
 
 
 @pytest.fixture
-def queue(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OcrQueue]:
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     with OcrQueue(settings) as queue:
         yield queue
@@ -38,7 +38,7 @@ def plain_celery(pool: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
 ) -> None:
     hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100}
     job = queue.submit(page(60), **gates.fields)
@@ -57,7 +57,7 @@ def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_job_that_ends_within_the_grace_does(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
 ) -> None:
     patient = as_environment(settings) | {"shutdown_grace_s": 100}
     job = queue.submit(page(60), **gates.fields)
@@ -72,7 +72,9 @@ def test_a_job_that_ends_within_the_grace_does(
 
 
 @pytest.mark.usefixtures("gates")
-def test_a_solo_worker_gives_signs_of_life_while_it_reads(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_a_solo_worker_gives_signs_of_life_while_it_reads(
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
+) -> None:
     quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2}
     job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
     with worker(quick, tmp_path, command=plain_celery("solo")), worker(quick, tmp_path, "--engine", "null", "-c", "1"):

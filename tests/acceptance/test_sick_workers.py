@@ -28,7 +28,7 @@ from ocrqueue.core.check import check
 from ocrqueue.core.installation import workers_heard_of
 from ocrqueue.core.side_lanes import side_lanes
 from ocrqueue.errors import StorageUnavailable
-from ocrqueue.settings import Settings, load_settings, process_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings, process_settings
 from ocrqueue_worker.cli.program import health
 from ocrqueue_worker.engines.tesseract.tessdata import tessdata_dir
 from tests.support.pictures import png, text_picture
@@ -60,7 +60,7 @@ class Place:
     folder: Path
     redis: RedisServer
     s3: Guarded
-    settings: Settings
+    settings: WorkerSettings
     queue: OcrQueue
     user: Mapping[str, str]
     names: Iterator[int] = field(default_factory=lambda: iter(range(1000)))
@@ -189,7 +189,7 @@ def place(guarded: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             patch.delenv(name)
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
-        settings = load_settings(
+        settings = load_worker_settings(
             redis_url=redis.url,
             storage=f"s3://{bucket}",
             s3_endpoint=guarded.endpoint,
@@ -304,7 +304,7 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
 
         write_credentials(wrong, place.user)
         place.s3.client("s3").create_bucket(Bucket=absent)
-        shutil.copy(tessdata_dir(load_settings()) / "eng.traineddata", packs)
+        shutil.copy(tessdata_dir(load_worker_settings()) / "eng.traineddata", packs)
         limit_files(disk.running, resource.RLIM_INFINITY)
         for each in (secret, bucket, language, disk):
             each.check_is_well()
@@ -402,7 +402,7 @@ def test_a_lone_worker_that_cannot_do_an_engines_jobs_says_what_becomes_of_them(
 
 
 def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another: Place, tmp_path: Path) -> None:
-    packs, all_packs = tmp_path / "packs", tessdata_dir(load_settings())
+    packs, all_packs = tmp_path / "packs", tessdata_dir(load_worker_settings())
     packs.mkdir()
     shutil.copy(all_packs / "eng.traineddata", packs)
     right = another.credentials(tmp_path / "right")
@@ -442,7 +442,7 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
 def test_a_language_waits_for_the_one_worker_that_has_it_while_that_is_stopped(another: Place, tmp_path: Path) -> None:
     packs, file = tmp_path / "packs", tmp_path / "wrong"
     packs.mkdir()
-    shutil.copy(tessdata_dir(load_settings()) / "eng.traineddata", packs)
+    shutil.copy(tessdata_dir(load_worker_settings()) / "eng.traineddata", packs)
     right = another.credentials(tmp_path / "right")
     wrong = another.credentials(file, secret_access_key="not-the-secret")
     with together(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import HASTY, Outside, from_outside
 from tests.support.processes import wait_until
@@ -20,7 +20,7 @@ LONG_S = 2 + 2 * HASTY["lost_after_s"]
 
 
 @pytest.fixture
-def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
     with from_outside(with_gated(settings.model_copy(update=HASTY)), tmp_path) as outside:
         yield outside
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import SubmittedJob
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import Outside, from_outside
 from tests.support.processes import as_environment, wait_until, worker
@@ -19,7 +19,7 @@ POOLS = ("prefork", "threads", "solo")
 
 
 @pytest.fixture
-def outside(settings: Settings, tmp_path: Path) -> Iterator[Outside]:
+def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
     with from_outside(with_gated(settings), tmp_path) as outside:
         yield outside
 

@@ -18,7 +18,7 @@ from ocrqueue import Document, Job, OcrQueue
 from ocrqueue.core import live_workers
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.job import CropMode
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.gates import Gates, page
 from tests.support.pictures import png
 from tests.support.processes import RedisServer, as_environment, wait_until, worker
@@ -79,7 +79,7 @@ def running(
     server = urlsplit(s3_endpoint)
     assert server.hostname is not None
     assert server.port is not None
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
@@ -198,7 +198,7 @@ def test_what_waits_behind_a_result_that_takes_long_to_store_goes_back(
     assert server.hostname is not None
     assert server.port is not None
     with proxy(server.port, server.hostname) as between:
-        settings = load_settings(
+        settings = load_worker_settings(
             redis_url=redis.url,
             key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
             storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",

@@ -10,7 +10,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.gates import BATCHED, Gates, with_gated
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, wait_until, worker
@@ -19,19 +19,19 @@ HELLO = png(text_picture("Hello 42"))
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return with_gated(settings)
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
 
 
 @pytest.fixture
-def running(settings: Settings, tmp_path: Path, gates: Gates) -> Iterator[Worker]:
+def running(settings: WorkerSettings, tmp_path: Path, gates: Gates) -> Iterator[Worker]:
     arguments = ("--engine", "null", "--engine", BATCHED, "-c", "1")
     with worker(as_environment(settings), tmp_path, *arguments) as started:
         yield started

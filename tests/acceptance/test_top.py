@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import RedisServer, as_environment, environment, redis_server, worker
 
@@ -25,7 +25,7 @@ HELLO = png(text_picture("Hello 42"))
 TOP = (sys.executable, "-m", "ocrqueue.cli", "top")
 
 
-def test_one_frame_tells_of_the_last_minutes(settings: Settings, tmp_path: Path) -> None:
+def test_one_frame_tells_of_the_last_minutes(settings: WorkerSettings, tmp_path: Path) -> None:
     given = as_environment(settings)
     with OcrQueue(settings) as queue, worker(given, tmp_path, "--engine", "null", "-c", "1", "-n", "null@here"):
         jobs = queue.submit_many([HELLO] * 3, engine="null", options={"delay_s": 0.4}, crops="none")
@@ -46,7 +46,7 @@ def test_one_frame_tells_of_the_last_minutes(settings: Settings, tmp_path: Path)
     assert ["2", "engine.failed", "null"] in words
 
 
-def test_a_frame_as_a_picture_says_the_same_and_asks_no_other_server(settings: Settings, tmp_path: Path) -> None:
+def test_a_frame_as_a_picture_says_the_same_and_asks_no_other_server(settings: WorkerSettings, tmp_path: Path) -> None:
     with OcrQueue(settings) as queue:
         queue.submit(HELLO, engine="vision")
     drawn = tmp_path / "top.svg"
@@ -57,7 +57,7 @@ def test_a_frame_as_a_picture_says_the_same_and_asks_no_other_server(settings: S
     assert "url(http" not in drawn.read_text(encoding="utf-8").replace(" ", "").replace('"', "")
 
 
-def once(settings: Settings) -> str:
+def once(settings: WorkerSettings) -> str:
     return subprocess.run(
         [*TOP, "--once"], env=environment(as_environment(settings)), check=True, capture_output=True, text=True
     ).stdout
@@ -66,10 +66,10 @@ def once(settings: Settings) -> str:
 def test_it_lives_in_a_terminal_and_outlives_redis(tmp_path: Path) -> None:
     """80 x 24, until q."""
     with redis_server(tmp_path) as redis:
-        live_and_outlive(redis, load_settings(redis_url=redis.url, redis_timeout_s=0.5))
+        live_and_outlive(redis, load_worker_settings(redis_url=redis.url, redis_timeout_s=0.5))
 
 
-def live_and_outlive(redis: RedisServer, settings: Settings) -> None:
+def live_and_outlive(redis: RedisServer, settings: WorkerSettings) -> None:
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     before = termios.tcgetattr(terminal)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.gates import PLUGINS
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, as_environment, environment, wait_until, worker
@@ -59,7 +59,7 @@ class Place:
 def place(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("tracing")
     (folder / "storage").mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url, key_prefix="traced:", storage=f"file://{folder}/storage", worker_heartbeat_s=1
     )
     given = as_environment(settings) | {"tracing": "otlp", "retry_backoff_s": 0.1, "retry_limit": 1}
@@ -126,7 +126,7 @@ def test_jobs_that_are_read_together_share_a_trace(place: Place) -> None:
 
 
 def test_without_a_collector_jobs_are_done_all_the_same(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: WorkerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     given = as_environment(settings) | {"tracing": "otlp"}

@@ -21,7 +21,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.client import SubmittedJob
 from ocrqueue.core import Registry
 from ocrqueue.core.billing import billed_pages
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.vision.rate_limit import Pace
 from tests.support.google_vision.answers import SAMPLES, fingerprint
 from tests.support.google_vision.server import THROTTLED, GoogleVision, google_vision
@@ -32,7 +32,7 @@ from tests.support.servers import answer, http_server
 
 @dataclass
 class System:
-    settings: Settings
+    settings: WorkerSettings
     vision: GoogleVision
     queue: OcrQueue
     folder: Path
@@ -57,7 +57,7 @@ def stack() -> Iterator[ExitStack]:
 def start(stack: ExitStack, redis: RedisServer, folder: Path, **settings: Any) -> System:
     (folder / "storage").mkdir()
     vision = stack.enter_context(google_vision())
-    made = load_settings(
+    made = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{folder}/storage",

@@ -14,7 +14,7 @@ import pytest
 
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.brokers import celery_app, wait_for_remote_control
 from tests.support.gates import PLUGINS, Gates, page, with_gated
 from tests.support.pictures import png, text_picture
@@ -78,7 +78,7 @@ Delivery.begin, Delivery.end = begun, ended
 class Place:
     queue: OcrQueue
     worker: Worker
-    settings: Settings
+    settings: WorkerSettings
 
     def settled(self) -> None:
         assert check(self.queue.registry) == []
@@ -101,7 +101,7 @@ def started(redis: RedisServer, folder: Path, pool: str) -> Iterator[Place]:
     for name in ("met", "storage"):
         (folder / name).mkdir()
     settings = with_gated(
-        load_settings(
+        load_worker_settings(
             redis_url=redis.url, key_prefix=f"test-{uuid.uuid4().hex[:8]}:", storage=f"file://{folder}/storage"
         )
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, worker
 from tests.support.traces import collector
@@ -58,7 +58,7 @@ def test_it_brings_no_worker_no_engine_and_no_heavy_library(bare: Environment, w
     assert not (bare.folder / "bin/ocrqueue-worker").exists()
 
 
-def test_it_submits_a_job_and_polls_it(bare: Environment, settings: Settings, tmp_path: Path) -> None:
+def test_it_submits_a_job_and_polls_it(bare: Environment, settings: WorkerSettings, tmp_path: Path) -> None:
     picture = tmp_path / "hello.png"
     picture.write_bytes(png(text_picture("Hello 42")))
     given = as_environment(settings)
@@ -96,7 +96,7 @@ def test_what_another_package_brings_is_asked_for_by_name(
 
 
 def test_metrics_need_the_extra_metrics_and_no_more(
-    bare: Environment, wheel: Path, settings: Settings, tmp_path: Path
+    bare: Environment, wheel: Path, settings: WorkerSettings, tmp_path: Path
 ) -> None:
     made = with_extra(bare, wheel, "metrics", tmp_path)
     ran = made.run("ocrqueue", "metrics", "--once", cwd=tmp_path, env=environment(as_environment(settings)))
@@ -104,7 +104,7 @@ def test_metrics_need_the_extra_metrics_and_no_more(
 
 
 def test_traces_need_the_extra_tracing_and_no_more(
-    bare: Environment, wheel: Path, settings: Settings, tmp_path: Path
+    bare: Environment, wheel: Path, settings: WorkerSettings, tmp_path: Path
 ) -> None:
     made = with_extra(bare, wheel, "tracing", tmp_path)
     with collector() as taken:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages, celery_app, wait_for_remote_control
 from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
@@ -29,25 +29,25 @@ GATED = ("--engine", "gated", "-c", "1")
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return with_gated(settings)
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
 
 
-def test_plain_celery_works_as_well(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_plain_celery_works_as_well(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path) -> None:
     job = queue.submit(HELLO)
     arguments = ("-A", "ocrqueue_worker.app", "worker", "-Q", "ocr.tesseract", "-c", "1")
     with worker(as_environment(settings), tmp_path, *arguments, command=("-m", "celery")):
         assert job.result(timeout=100).text == "Hello 42"
 
 
-def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Path) -> None:
+def test_children_know_how_many_share_the_cores(settings: WorkerSettings, tmp_path: Path) -> None:
     with (
         worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "3"),
         celery_app(settings) as app,
@@ -58,7 +58,7 @@ def test_children_know_how_many_share_the_cores(settings: Settings, tmp_path: Pa
     assert configured["worker_concurrency"] == 3
 
 
-def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_limits_end_the_job_and_not_the_worker(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path) -> None:
     limits = {"soft_time_limit_s": 2, "hard_time_limit_s": 6}
     arguments = ("--engine", "null", "--concurrency", "1")
     with worker(as_environment(settings) | limits, tmp_path, *arguments) as running:
@@ -78,7 +78,7 @@ def test_limits_end_the_job_and_not_the_worker(settings: Settings, queue: OcrQue
 
 
 def test_pages_left_when_time_is_up_fail_and_the_others_stay(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     limits = {"soft_time_limit_s": 4, "hard_time_limit_s": 12}
     image = tiff(*(Image.new("L", (width, 40), 255) for width in range(61, 65)))
@@ -91,7 +91,7 @@ def test_pages_left_when_time_is_up_fail_and_the_others_stay(
         assert codes == [None, None, "engine.timeout", "engine.timeout"]
 
 
-def test_sigterm_lets_what_runs_finish(settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
+def test_sigterm_lets_what_runs_finish(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
     patient = as_environment(settings) | {"shutdown_grace_s": 100}
     with worker(patient, tmp_path, *GATED) as running:
         job = queue.submit(PAGE, **gates.fields)
@@ -112,7 +112,7 @@ def test_sigterm_lets_what_runs_finish(settings: Settings, queue: OcrQueue, tmp_
 
 
 def test_a_killed_child_is_replaced_and_its_job_finished(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     with worker(as_environment(settings), tmp_path, *GATED) as running:
         job = queue.submit(PAGE, **gates.fields)
@@ -128,7 +128,7 @@ def test_a_killed_child_is_replaced_and_its_job_finished(
         assert running.alive()
 
 
-def test_two_workers_share_a_queue(settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
+def test_two_workers_share_a_queue(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
     with worker(as_environment(settings), tmp_path, *GATED), worker(as_environment(settings), tmp_path, *GATED):
         jobs = queue.submit_many([PAGE] * 10, **gates.fields)
 
@@ -168,7 +168,7 @@ def test_a_worker_that_cannot_work_says_why_and_does_not_start(
 
 
 def test_a_message_in_another_engines_list_becomes_a_job_of_the_engine_that_it_names(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     job = {"image": queue.storage.put("inputs/hello.png", HELLO, "image/png"), "engine": "null"}
     with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
@@ -180,7 +180,7 @@ def test_a_message_in_another_engines_list_becomes_a_job_of_the_engine_that_it_n
 
 
 def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     defaults = {name: value for name, value in as_environment(settings).items() if name != "worker_heartbeat_s"}
     with worker(defaults, tmp_path, *GATED), worker(defaults, tmp_path, *GATED):
@@ -200,7 +200,7 @@ def test_a_worker_killed_whole_loses_its_job_to_another_within_seconds(
         assert [status.worker] == list(pids)
 
 
-def test_a_long_job_is_kept_alive_by_its_worker(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_a_long_job_is_kept_alive_by_its_worker(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path) -> None:
     quick = as_environment(settings) | {"worker_heartbeat_s": 0.3, "lost_after_s": 2}
     arguments = ("--engine", "null", "-c", "1")
     with worker(quick, tmp_path, *arguments), worker(quick, tmp_path, *arguments):
@@ -209,7 +209,7 @@ def test_a_long_job_is_kept_alive_by_its_worker(settings: Settings, queue: OcrQu
 
 
 def test_a_cancelled_job_deep_in_a_call_is_stopped_within_two_seconds(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     """The quickest of a few: another program may have the processor for a moment."""
     took_s: list[float] = []
@@ -234,7 +234,7 @@ def has_gone(started: Worker, child: int) -> bool:
 
 
 def test_a_job_that_outlasts_the_grace_goes_back_without_a_mark(
-    settings: Settings, queue: OcrQueue, tmp_path: Path, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     hasty = as_environment(settings) | {"shutdown_grace_s": 1}
     job = queue.submit(PAGE, **gates.fields)

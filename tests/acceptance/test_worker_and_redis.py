@@ -12,7 +12,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.broker import transport
 from tests.support.commands import asked, scripts_counted
 from tests.support.gates import Gates, page, with_gated
@@ -32,14 +32,14 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def settings(server: RedisServer, tmp_path: Path) -> Settings:
+def settings(server: RedisServer, tmp_path: Path) -> WorkerSettings:
     """With the usual pauses."""
     (tmp_path / "storage").mkdir()
-    return with_gated(load_settings(redis_url=server.url, storage=f"file://{tmp_path}/storage"))
+    return with_gated(load_worker_settings(redis_url=server.url, storage=f"file://{tmp_path}/storage"))
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
@@ -51,7 +51,7 @@ those of the job before may still come. One script more for each job would be 20
 
 
 def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     keys, client = queue.registry.keys, queue.registry.client
     # heartbeats and shared duties are not of the jobs
@@ -73,7 +73,9 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
             assert count() <= 3 * 200 + 1 + IN_VAIN
 
 
-def test_an_idle_worker_does_not_get_up_for_what_is_paused(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_an_idle_worker_does_not_get_up_for_what_is_paused(
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
+) -> None:
     keys, client = queue.registry.keys, queue.registry.client
     calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
     client.set(f"{keys.root}duty", "somebody else", ex=500)
@@ -91,7 +93,7 @@ def test_an_idle_worker_does_not_get_up_for_what_is_paused(settings: Settings, q
 
 
 def test_an_idle_worker_asks_redis_little(
-    settings: Settings, queue: OcrQueue, server: RedisServer, tmp_path: Path
+    settings: WorkerSettings, queue: OcrQueue, server: RedisServer, tmp_path: Path
 ) -> None:
     keys = queue.registry.keys
     with ExitStack() as stack:
@@ -110,7 +112,9 @@ def test_an_idle_worker_asks_redis_little(
         assert found.total() <= 2 * 30, found
 
 
-def test_an_idle_worker_is_woken_and_does_not_only_look(settings: Settings, queue: OcrQueue, tmp_path: Path) -> None:
+def test_an_idle_worker_is_woken_and_does_not_only_look(
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
+) -> None:
     with worker(as_environment(settings), tmp_path, *NULL):
         waits = []
         for _ in range(15):
@@ -121,7 +125,7 @@ def test_an_idle_worker_is_woken_and_does_not_only_look(settings: Settings, queu
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_a_worker_outlives_a_failover(
-    settings: Settings, queue: OcrQueue, server: RedisServer, tmp_path: Path, gates: Gates, pool: str
+    settings: WorkerSettings, queue: OcrQueue, server: RedisServer, tmp_path: Path, gates: Gates, pool: str
 ) -> None:
     """What Redis says then: UNBLOCKED to who listens, READONLY to who writes."""
     quick = as_environment(settings) | {"worker_heartbeat_s": 0.5, "lost_after_s": 20}
@@ -149,7 +153,7 @@ def test_a_worker_outlives_a_failover(
 
 
 def test_connections_that_come_and_go_leave_no_files_behind(
-    settings: Settings, queue: OcrQueue, tmp_path: Path
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
     client = queue.registry.client
     with worker(as_environment(settings), tmp_path, *NULL) as running:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.google_vision.server import google_vision
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, wait_until, worker
@@ -44,7 +44,7 @@ def with_extra(bare: Environment, wheels: tuple[Path, Path], extra: str, pins: s
     return made
 
 
-def text_read(made: Environment, engine: str, settings: Settings, folder: Path, **more: object) -> str:
+def text_read(made: Environment, engine: str, settings: WorkerSettings, folder: Path, **more: object) -> str:
     """The text of a page with `Hello 42`, as a worker from the environment reads it."""
     given = as_environment(settings) | more
     start = worker(
@@ -59,7 +59,7 @@ def text_read(made: Environment, engine: str, settings: Settings, folder: Path, 
         return queue.submit(HELLO, engine=engine, cache=False).result(timeout=300).text
 
 
-def test_without_an_extra_the_null_engine_reads(bare: Environment, settings: Settings, tmp_path: Path) -> None:
+def test_without_an_extra_the_null_engine_reads(bare: Environment, settings: WorkerSettings, tmp_path: Path) -> None:
     assert not bare.installed() & HEAVY
     assert text_read(bare, "null", settings, tmp_path)
 
@@ -87,7 +87,7 @@ def test_an_extra_alone_reads_a_page(
     variables: dict[str, object],
     bare: Environment,
     wheels: tuple[Path, Path],
-    settings: Settings,
+    settings: WorkerSettings,
     tmp_path: Path,
 ) -> None:
     made = with_extra(bare, wheels, extra, pins, tmp_path)
@@ -95,7 +95,7 @@ def test_an_extra_alone_reads_a_page(
 
 
 def test_the_extra_vision_alone_reads_a_page(
-    bare: Environment, wheels: tuple[Path, Path], settings: Settings, tmp_path: Path
+    bare: Environment, wheels: tuple[Path, Path], settings: WorkerSettings, tmp_path: Path
 ) -> None:
     """By both protocols, of which each needs packages of its own."""
     made = with_extra(bare, wheels, "vision", "images/vision", tmp_path)
@@ -107,7 +107,11 @@ def test_the_extra_vision_alone_reads_a_page(
 
 
 def test_the_extra_tracing_alone_sends_traces(
-    bare: Environment, wheels: tuple[Path, Path], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare: Environment,
+    wheels: tuple[Path, Path],
+    settings: WorkerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = with_extra(bare, wheels, "tracing", "dev", tmp_path)
     with ExitStack() as stack:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.tesseract.tessdata import tessdata_dir
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.stage import CORES, file_stage, image_files, images_option, system_worker
@@ -86,7 +86,7 @@ def _tesserocr(language: str, files: Sequence[Path]) -> list[str]:
     import tesserocr
 
     texts = []
-    with tesserocr.PyTessBaseAPI(f"{tessdata_dir(load_settings())}/", language) as api:
+    with tesserocr.PyTessBaseAPI(f"{tessdata_dir(load_worker_settings())}/", language) as api:
         for path in files:
             with Image.open(path) as image:
                 api.SetImage(image)

@@ -29,7 +29,7 @@ from ocrqueue.calibration import (
 )
 from ocrqueue.calibration.diagram import Series, reliability_diagram
 from ocrqueue.document import EngineInfo, InputInfo, Page
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.calibration import calibrated_line, calibrated_page
 from tests.benchmarks import fallback_trade as trade
 from tests.benchmarks.accuracy import true_text
@@ -62,7 +62,7 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
     from ocrqueue_worker.engines.tesseract import TesseractEngine, TesseractOptions
     from ocrqueue_worker.images.decoding import open_image
 
-    settings = load_settings(rapid_threads=1)
+    settings = load_worker_settings(rapid_threads=1)
     tesseract, rapid = TesseractEngine(settings), RapidEngine(settings)
     tesseract.load()
     rapid.load()
@@ -128,7 +128,7 @@ def trade_of(share: int, picture: Path | None, readings: Path) -> None:
     rows = Rows(samples)
     whole_pages = trade.table(samples, trade.cuts(range(40, 91), [trade.OFF]))
     with_lines = trade.table(samples, trade.cuts([trade.OFF, *range(40, 81, 5)], range(40, 101, 2)))
-    kept, kept_whole = _kept_cut(), trade.Cut(load_settings().fallback_page_below.of("tesseract"))
+    kept, kept_whole = _kept_cut(), trade.Cut(load_worker_settings().fallback_page_below.of("tesseract"))
     rows.add("Tesseract alone", "", rows.of(trade.Cut(trade.OFF)))
     for page in (60, 65, 70, 75, 80, 85):
         rows.add(f"{page} %", "-", rows.of(trade.Cut(page)))
@@ -183,7 +183,7 @@ def reliability(folder: Path, readings: Path, diagram: Path | None) -> None:
 
 def _kept_cut() -> trade.Cut:
     """Of the default settings."""
-    settings = load_settings()
+    settings = load_worker_settings()
     return trade.Cut(settings.fallback_lines_page_below.of("tesseract"), settings.fallback_line_below.of("tesseract"))
 
 

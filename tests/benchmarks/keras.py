@@ -162,11 +162,11 @@ def confidence(picture: Path) -> None:
 
 
 def _engine(runtime: str, threads: int, model: str) -> Any:
-    from ocrqueue.settings import load_settings
+    from ocrqueue.settings import load_worker_settings
     from ocrqueue_worker.engines.keras import KerasEngine
 
     engine = KerasEngine(
-        load_settings(keras_runtime=runtime, keras_device="cpu", keras_threads=threads, keras_model=model)
+        load_worker_settings(keras_runtime=runtime, keras_device="cpu", keras_threads=threads, keras_model=model)
     )
     engine.load()
     return engine

@@ -16,7 +16,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.job_filter import Wanted
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.many_jobs import (
     HALF,
     Interrupted,
@@ -44,7 +44,7 @@ def many(count: int) -> None:
     """
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server:
         (Path(folder) / "storage").mkdir()
-        settings = load_settings(redis_url=server.url, storage=f"file://{folder}/storage", max_queue_length=0)
+        settings = load_worker_settings(redis_url=server.url, storage=f"file://{folder}/storage", max_queue_length=0)
         with OcrQueue(settings) as queue:
             registry, console = WorkerRegistry(settings), Console(width=140)
             jobs, empty = ManyJobs(registry), _memory(registry)
@@ -110,7 +110,7 @@ def _named(wanted: Wanted) -> str:
 
 
 def _beside_load(
-    table: Table, settings: Settings, registry: WorkerRegistry, name: str, act: Callable[[], Interrupted]
+    table: Table, settings: WorkerSettings, registry: WorkerRegistry, name: str, act: Callable[[], Interrupted]
 ) -> None:
     client = registry.client
     client.config_set("slowlog-log-slower-than", _SLOW_US)

@@ -21,7 +21,7 @@ from ocrqueue.core import Hold, Outcome, Used, WorkerRegistry
 from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import redis_server
 
 _LANES = [("ocr.null.high", 1), ("ocr.null", 1), ("ocr.null.low", 1)]
@@ -34,7 +34,7 @@ _LANES = [("ocr.null.high", 1), ("ocr.null", 1), ("ocr.null.low", 1)]
 def moves(count: int, clients: int, together: int) -> None:
     """Jobs a second by the scripts alone: how far Redis's own limit is, as far as it can be driven here."""
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server:
-        settings = load_settings(redis_url=server.url, storage=f"file://{folder}", max_queue_length=0)
+        settings = load_worker_settings(redis_url=server.url, storage=f"file://{folder}", max_queue_length=0)
         registry = WorkerRegistry(settings)
         for _ in registry.submit(Job(image="s3://bucket/scans/0001.png", engine="null") for _ in range(count)):
             pass
@@ -54,7 +54,7 @@ def moves(count: int, clients: int, together: int) -> None:
     Console(width=100).print(table)
 
 
-def _drive(settings: Settings, together: int) -> int:
+def _drive(settings: WorkerSettings, together: int) -> int:
     """TAKE, BEGIN and FINISH, so many of each in a round trip, until nothing waits. Returns how many have ended."""
     registry = WorkerRegistry(settings)
     for move in ("take", "begin", "finish"):

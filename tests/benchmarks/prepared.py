@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ocrqueue.document import Page
 from ocrqueue.job import Prepare
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.discovery import make_engine
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
@@ -44,7 +44,7 @@ def prepared(folder: Path, name: str, language: str, most: int, seed: int, kinds
     and with none each page is read in turns. Seconds are those of processors, whatever else the machine does.
     """
     files = list(islice((path for path in image_files(folder) if path.with_suffix(".csv").is_file()), most))
-    engine = make_engine(name, load_settings())
+    engine = make_engine(name, load_worker_settings())
     engine.load()
     true = [true_text(path.with_suffix(".csv")) for path in files]
     images = [Image.open(path).convert("RGB") for path in files]

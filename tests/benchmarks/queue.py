@@ -16,7 +16,7 @@ from rich.table import Table
 from ocrqueue.core import Outcome, WorkerRegistry, queues
 from ocrqueue.job import Job
 from ocrqueue.monitoring.snapshot import read_installation
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.processes import redis_server
 
 _BLOCKS = 10
@@ -30,7 +30,9 @@ _LANES = [("ocr.null.high", 1), ("ocr.null", 1), ("ocr.null.low", 1)]
 def queue(count: int, tenants: int) -> None:
     """Submit very many jobs with no worker up, then time TAKE, BEGIN, FINISH, RECLAIM, and what people look at."""
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server:
-        registry = WorkerRegistry(load_settings(redis_url=server.url, storage=f"file://{folder}", max_queue_length=0))
+        registry = WorkerRegistry(
+            load_worker_settings(redis_url=server.url, storage=f"file://{folder}", max_queue_length=0)
+        )
         empty = _memory(registry)
         rates = list(_submit(registry, count, tenants))
         waiting = _memory(registry)

@@ -49,14 +49,14 @@ def accuracy_of_rapid(folder: Path, truth: Literal["txt", "csv"]) -> None:
 @click.option("--images", default=60, show_default=True)
 def memory(images: int) -> None:
     """Resident memory while pages of as many sizes are read one after the other."""
-    from ocrqueue.settings import load_settings
+    from ocrqueue.settings import load_worker_settings
     from ocrqueue_worker.engines.engine import Reading
     from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
     from ocrqueue_worker.images.page import PageImage
     from ocrqueue_worker.limits.heap import return_freed_memory
     from tests.support.page_makers import made_page
 
-    engine, random = RapidEngine(load_settings()), Random(1)
+    engine, random = RapidEngine(load_worker_settings()), Random(1)
     engine.load()
     resident: list[float] = []
     for _ in range(images):

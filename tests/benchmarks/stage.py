@@ -14,7 +14,7 @@ from urllib.parse import quote
 import click
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue.submitting.submission import upload
 from tests.support.processes import RedisServer, as_environment, redis_server, worker
@@ -44,7 +44,7 @@ s3_option = click.option(
 @dataclass(frozen=True)
 class Stage:
     redis: RedisServer
-    settings: Settings
+    settings: WorkerSettings
     folder: Path
 
 
@@ -85,8 +85,8 @@ def s3_stage(endpoint: str | None, **settings: object) -> Iterator[Stage]:
                 s3_client(made).delete_bucket(Bucket=made.storage.removeprefix("s3://"))
 
 
-def _settings(redis: RedisServer, storage: str, more: dict[str, object]) -> Settings:
-    return load_settings(redis_url=redis.url, storage=storage, log_level="warning", **more)
+def _settings(redis: RedisServer, storage: str, more: dict[str, object]) -> WorkerSettings:
+    return load_worker_settings(redis_url=redis.url, storage=storage, log_level="warning", **more)
 
 
 def clear(queue: OcrQueue) -> None:

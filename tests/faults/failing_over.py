@@ -16,7 +16,7 @@ from typing import Final
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.core.keys import Keys
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.faults.checks import Broken
 from tests.faults.installation import QUICK
 from tests.support.load import UNKNOWN, Load
@@ -75,12 +75,12 @@ class FailingOver:
     def counted(self) -> Counter[str]:
         return Counter([*self.careful.told.values(), *self.careless.told.values()])
 
-    def _settings(self, servers: Replicated) -> Settings:
+    def _settings(self, servers: Replicated) -> WorkerSettings:
         places = {"redis_url": servers.url, "storage": f"file://{self.folder}/storage"}
         # an answer has longer than in the rehearsal: there is no promise of how soon an app is told in here
-        return load_settings(**QUICK | {"source_file_roots": str(self.folder), "redis_timeout_s": 5} | places)
+        return load_worker_settings(**QUICK | {"source_file_roots": str(self.folder), "redis_timeout_s": 5} | places)
 
-    def _load(self, settings: Settings) -> Load:
+    def _load(self, settings: WorkerSettings) -> Load:
         return Load(settings, (self.folder / "hello.png").as_uri(), _PATIENT_S)
 
     def _fail_over(self, servers: Replicated, lose: Callable[[Replicated], Node], cut_s: float) -> None:

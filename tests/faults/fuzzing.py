@@ -19,7 +19,7 @@ from typing import Final
 from unittest.mock import patch
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.faults.corpus import image_case
 from tests.faults.feeding import Feeding
 from tests.faults.fuzzing_report import FuzzingReport
@@ -89,10 +89,10 @@ def _are_the_same(before: dict[int, list[int]], after: dict[int, list[int]], *, 
     return before.keys() == after.keys() and new <= replaced and all(map(len, after.values()))
 
 
-def _settings(redis_url: str, folder: Path) -> Settings:
+def _settings(redis_url: str, folder: Path) -> WorkerSettings:
     """No retries and short limits, so that nothing is waited for."""
     (folder / "storage").mkdir(parents=True)
-    return load_settings(
+    return load_worker_settings(
         redis_url=redis_url,
         key_prefix="fuzzed:",
         storage=f"file://{folder}/storage",

@@ -12,7 +12,7 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.faults.services import Supervisor, WorkerService
 from tests.support.processes import RedisServer, as_environment, redis_server, wait_until
 from tests.support.proxy import Proxy, proxy
@@ -39,7 +39,7 @@ QUICK: Final[dict[str, object]] = {
     "s3_attempts": 2,
     "upload_threads": 2,
 }
-"""Settings in the proportions of the defaults, for things to happen in seconds rather than minutes."""
+"""WorkerSettings in the proportions of the defaults, for things to happen in seconds rather than minutes."""
 
 _ARGUMENTS: Final = (*(part for engine in ENGINES for part in ("--engine", engine)), "--concurrency", "1")
 _BUCKET: Final = "faults"
@@ -102,7 +102,7 @@ def installation(
         server = urlsplit(endpoint)
         s3 = stack.enter_context(proxy(server.port or 80, server.hostname or "127.0.0.1"))
         producers_redis = stack.enter_context(proxy(redis.port))
-        direct = load_settings(**QUICK | (settings or {}) | _places(redis, redis.port, endpoint))
+        direct = load_worker_settings(**QUICK | (settings or {}) | _places(redis, redis.port, endpoint))
         services = []
         for number in range(1, workers + 1):
             way = stack.enter_context(proxy(redis.port))
@@ -126,7 +126,7 @@ def installation(
 
 
 def _places(redis: RedisServer, redis_port: int, s3_endpoint: str) -> dict[str, object]:
-    settings = Settings.model_validate(
+    settings = WorkerSettings.model_validate(
         {
             "redis_url": f"redis://:{redis.password}@127.0.0.1:{redis_port}/0",
             "storage": f"s3://{_BUCKET}",
@@ -136,5 +136,7 @@ def _places(redis: RedisServer, redis_port: int, s3_endpoint: str) -> dict[str, 
     return {name: getattr(settings, name) for name in ("redis_url", "storage", "s3_endpoint")}
 
 
-def _service(name: str, settings: Settings, more: Mapping[str, object], folder: Path, way: Proxy) -> WorkerService:
+def _service(
+    name: str, settings: WorkerSettings, more: Mapping[str, object], folder: Path, way: Proxy
+) -> WorkerService:
     return WorkerService(name, as_environment(settings) | more, _ARGUMENTS, folder, way)

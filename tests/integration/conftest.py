@@ -12,13 +12,13 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import RedisServer, Worker, as_environment, worker
 
 
 @dataclass(frozen=True)
 class Installation:
-    settings: Settings
+    settings: WorkerSettings
     worker: Worker
     queue: OcrQueue
     file_root: Path
@@ -30,7 +30,7 @@ def installation(
     redis: RedisServer, s3_endpoint: str, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     folder, root = tmp_path_factory.mktemp("installation"), tmp_path_factory.mktemp("scans")
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
@@ -56,7 +56,7 @@ def queue(installation: Installation) -> OcrQueue:
 
 
 @pytest.fixture
-def registry(settings: Settings) -> Iterator[WorkerRegistry]:
+def registry(settings: WorkerSettings) -> Iterator[WorkerRegistry]:
     """Of an installation of its own, whose keys agree with each other at the end."""
     made = WorkerRegistry(settings)
     yield made

@@ -30,7 +30,7 @@ from ocrqueue.errors import (
     WorkerDiskFull,
 )
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import FileStorage, open_storage
 from ocrqueue.storage.s3_client import forget_s3_clients, s3_client
 from ocrqueue_worker.access import look as look_module
@@ -84,7 +84,7 @@ def patience() -> Iterator[None]:
 
 
 class Looking:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.engine, self.troubles, self.verdict = Reads(settings), Troubles(), Verdict()
         self.offers = Offers(["reads"], lambda _: self.engine, settings)
         self.look = Look(settings, self.offers, self.troubles, self.verdict)
@@ -102,7 +102,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def looking(folder: Path) -> Looking:
-    return Looking(load_settings(storage=folder.as_uri()))
+    return Looking(load_worker_settings(storage=folder.as_uri()))
 
 
 def test_a_look_leaves_nothing_and_finds_nothing_where_nothing_is_wrong(looking: Looking, folder: Path) -> None:
@@ -141,7 +141,7 @@ def test_storage_that_does_not_answer_is_a_trouble_in_time(looking: Looking, mon
 
 def test_storage_that_returns_something_else_is_broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FileStorage, "get", lambda *_: b"another's")
-    found = probes.probe_storage(open_storage(load_settings(storage=folder.as_uri())))
+    found = probes.probe_storage(open_storage(load_worker_settings(storage=folder.as_uri())))
     assert isinstance(found, StorageUnavailable)
     assert list(folder.rglob("*")) == [folder / "results"]
 
@@ -195,8 +195,8 @@ def test_credentials_for_sources_are_looked_at_where_the_operator_names_buckets(
     forget_s3_clients()
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "none"))
     given: dict[str, Any] = {"storage": folder.as_uri(), "s3_endpoint": s3_endpoint}
-    assert Looking(load_settings(**given, source_buckets="scans")).found() == ["source.credentials"]
-    looking = Looking(load_settings(**given))
+    assert Looking(load_worker_settings(**given, source_buckets="scans")).found() == ["source.credentials"]
+    looking = Looking(load_worker_settings(**given))
     assert looking.found() == looking.found("s3://scans") == [], "what one job asks for stops no worker"
     forget_s3_clients()
 
@@ -234,7 +234,7 @@ def test_whoever_asks_has_an_answer_by_the_credentials_as_they_are_now(
     given: dict[str, Any] = {"storage": f"s3://scans-{kind}"}
     if kind == "source":
         given = {"storage": folder.as_uri(), "source_buckets": f"scans-{kind}"}
-    looking = Looking(load_settings(**given, s3_endpoint=guarded.endpoint, s3_attempts=1))
+    looking = Looking(load_worker_settings(**given, s3_endpoint=guarded.endpoint, s3_attempts=1))
     assert looking.found() == []
     write(credentials, {**user, "aws_secret_access_key": "badly rotated"})
     assert looking.found() == [], "nobody asks"
@@ -253,7 +253,7 @@ def test_who_was_denied_reads_the_credentials_anew(credentials: Path) -> None:
 
     write(credentials, {"aws_access_key_id": "old", "aws_secret_access_key": "x"})
     with http_server(serve) as server:
-        storage = open_storage(load_settings(storage="s3://scans", s3_endpoint=server.url(""), s3_attempts=1))
+        storage = open_storage(load_worker_settings(storage="s3://scans", s3_endpoint=server.url(""), s3_attempts=1))
         with pytest.raises(StorageDenied):
             storage.put("inputs/a", b"a", "text/plain")
         write(credentials, {"aws_access_key_id": "new", "aws_secret_access_key": "x"})
@@ -262,7 +262,7 @@ def test_who_was_denied_reads_the_credentials_anew(credentials: Path) -> None:
 
 def test_credentials_are_read_anew_for_the_next_job_once_their_file_has_changed(credentials: Path) -> None:
     own = Credentials()
-    settings = load_settings(storage="s3://scans")
+    settings = load_worker_settings(storage="s3://scans")
     assert not own.renew(), "there is none"
     write(credentials, {"aws_access_key_id": "old", "aws_secret_access_key": "x"})
     assert own.renew()

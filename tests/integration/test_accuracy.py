@@ -14,7 +14,7 @@ from PIL import Image
 
 from ocrqueue import OcrQueue
 from ocrqueue.document import Document, Page, Polygon, Word
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract.engine import TesseractEngine
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
@@ -51,7 +51,7 @@ def samples(
     """All samples, read by a worker with the one or the other way of calling Tesseract."""
     folder = tmp_path_factory.mktemp("accuracy")
     (folder / "storage").mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{folder}/storage",
@@ -123,7 +123,7 @@ def test_korean_words_are_whole_and_spaced(samples: dict[str, Sample]) -> None:
 @pytest.mark.parametrize("backend", ["tesserocr", "pytesseract"])
 def test_grey_saved_as_color_reads_as_grey(backend: str) -> None:
     """The worker hands Tesseract such pages as grey, which must change nothing but the time."""
-    engine = TesseractEngine(Settings(tesseract_backend=backend))
+    engine = TesseractEngine(WorkerSettings(tesseract_backend=backend))
     with Image.open(SAMPLES / "receipt.jpg") as image:
         grey = image.convert("L")
     pages = [PageImage(1, grey), PageImage(1, grey.convert("RGB"))]

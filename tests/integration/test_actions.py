@@ -10,7 +10,7 @@ from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.actions import ActionStatus
 from ocrqueue.errors import ActionsFull, ActionUnknown, EngineFailed, FilterMissing, JobDeleted
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.moves import begun, job, submit, take
 
 JOBS = 60
@@ -21,7 +21,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def own(settings: Settings) -> Iterator[OcrQueue]:
+def own(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as made:
         yield made
 
@@ -192,7 +192,7 @@ def test_what_a_version_to_come_has_asked_for_is_told_in_plain_words(
     registry.client.hset(registry.keys.action(asked.id), field, before)
 
 
-async def test_the_asyncio_client_does_the_same(registry: WorkerRegistry, settings: Settings) -> None:
+async def test_the_asyncio_client_does_the_same(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     submit(registry, job(tag="x"), job(tag="y"))
     async with AsyncOcrQueue(settings) as queue:
         asked = await queue.actions.ask("cancel", tag="x")

@@ -22,7 +22,7 @@ from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, QueueInfo, WorkerRegistry
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import queue_name
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.faults.messages_envelopes import envelope
 from tests.support.moves import taken_in
@@ -33,12 +33,12 @@ LANES = ("high", "normal", "low")
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return settings.model_copy(update={"max_queue_length": PerEngine(3, {"null": 10})})
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
 
@@ -92,7 +92,7 @@ def test_a_full_queue_refuses_whatever_the_lane_and_nothing_is_written(queue: Oc
     assert queue.submit(IMAGE, idempotency_key="order 4711").id in messages(queue), "the key was not taken"
 
 
-def test_every_engine_has_a_limit_of_its_own_and_none_may_be_set(settings: Settings, queue: OcrQueue) -> None:
+def test_every_engine_has_a_limit_of_its_own_and_none_may_be_set(settings: WorkerSettings, queue: OcrQueue) -> None:
     queue.submit_many([IMAGE] * 3)
     assert len(queue.submit_many([IMAGE] * 10, engine="null")) == 10
     with pytest.raises(QueueFull):
@@ -150,7 +150,7 @@ def submit_what_fits(queue: OcrQueue, jobs: list[Job]) -> tuple[list[str], Seque
         return [job.id for job in full.submitted], full.unsubmitted
 
 
-def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: Settings) -> None:
+def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: WorkerSettings) -> None:
     """Submitters and takers at once: of each call its first jobs are queued, and never more wait than may."""
     settings = settings.model_copy(update={"max_queue_length": PerEngine(50)})
     done = threading.Event()
@@ -284,7 +284,7 @@ def numbered(number: int, ahead: list[int], taken: list[str]) -> Iterator[str]:
         yield f"{IMAGE}?{position}"
 
 
-def test_whoever_waits_gets_in_and_in_order(settings: Settings, busy_worker: list[str]) -> None:
+def test_whoever_waits_gets_in_and_in_order(settings: WorkerSettings, busy_worker: list[str]) -> None:
     ahead: list[int] = []
     with OcrQueue(settings.model_copy(update={"max_queue_length": PerEngine(200)})) as queue:
         submitted = [job.id for job in queue.submit_many(numbered(720, ahead, busy_worker), wait_for_room=200)]
@@ -294,7 +294,9 @@ def test_whoever_waits_gets_in_and_in_order(settings: Settings, busy_worker: lis
     assert max(ahead) <= 200 + 500, "no more was taken from the images than the queue holds and is sent at once"
 
 
-async def test_whoever_waits_in_an_event_loop_gets_in_and_in_order(settings: Settings, busy_worker: list[str]) -> None:
+async def test_whoever_waits_in_an_event_loop_gets_in_and_in_order(
+    settings: WorkerSettings, busy_worker: list[str]
+) -> None:
     ahead: list[int] = []
     async with AsyncOcrQueue(settings.model_copy(update={"max_queue_length": PerEngine(200)})) as queue:
         submitted = [job.id for job in await queue.submit_many(numbered(600, ahead, busy_worker), wait_for_room=None)]
@@ -306,7 +308,7 @@ async def test_whoever_waits_in_an_event_loop_gets_in_and_in_order(settings: Set
 
 
 @pytest.fixture
-def lone_queue(settings: Settings, tmp_path: Path) -> Iterator[OcrQueue]:
+def lone_queue(settings: WorkerSettings, tmp_path: Path) -> Iterator[OcrQueue]:
     """On a Redis that nobody else talks to."""
     with (
         redis_server(tmp_path) as server,
@@ -342,7 +344,7 @@ def test_the_wait_ends_in_time_and_asks_seldom_and_little(lone_queue: OcrQueue) 
     assert (len(at_once.unsubmitted), len(patient.unsubmitted)) == (398, 400)
 
 
-async def test_asyncio_is_refused_alike(settings: Settings) -> None:
+async def test_asyncio_is_refused_alike(settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as queue:
         with pytest.raises(QueueFull) as refused:
             await queue.submit_many([IMAGE] * 5)
@@ -355,14 +357,14 @@ async def test_asyncio_is_refused_alike(settings: Settings) -> None:
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-def run(settings: Settings, *arguments: str, stdin: str = "", status: int = 0) -> Result:
+def run(settings: WorkerSettings, *arguments: str, stdin: str = "", status: int = 0) -> Result:
     variables: dict[str, str | None] = {**environment(as_environment(settings))}
     result = CliRunner(env=variables).invoke(program, arguments, input=stdin, prog_name="ocrqueue")
     assert result.exit_code == status, (result.stdout, result.stderr, result.exc_info)
     return result
 
 
-def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: Settings, queue: OcrQueue) -> None:
+def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: WorkerSettings, queue: OcrQueue) -> None:
     names = "".join(f"{IMAGE}?{number}\n" for number in range(5))
     done = run(settings, "submit", "-", stdin=names, status=8)
     assert done.stdout.split() == messages(queue)
@@ -378,7 +380,7 @@ def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: Settin
     assert (row[1], row[7]) == ("3", "s")
 
 
-def test_the_command_waits_for_room(settings: Settings, queue: OcrQueue, busy_worker: list[str]) -> None:
+def test_the_command_waits_for_room(settings: WorkerSettings, queue: OcrQueue, busy_worker: list[str]) -> None:
     names = "".join(f"{IMAGE}?{number}\n" for number in range(8))
     done = run(settings, "submit", "-", "--wait-for-room", "inf", stdin=names)
     wait_until(lambda: len(busy_worker) == 8, 60, "all are taken")

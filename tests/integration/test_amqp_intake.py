@@ -27,7 +27,7 @@ from ocrqueue.core.amqp_intake import AmqpIntake
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import BrokerUnavailable, IntakeDenied, IntakeUnavailable, NotReplicated, SettingsInvalid
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.moves import LANE, LANES, all_parts, job, submit, succeeded, take
 from tests.support.processes import as_environment, environment, free_port, wait_until
 from tests.support.rabbitmq import RabbitServer, rabbitmq_server
@@ -53,7 +53,7 @@ def rabbit(server: RabbitServer) -> Iterator[RabbitServer]:
 
 
 @contextmanager
-def celery_app(rabbit: RabbitServer, settings: Settings) -> Iterator[Celery]:
+def celery_app(rabbit: RabbitServer, settings: WorkerSettings) -> Iterator[Celery]:
     """An app that has RabbitMQ as its broker, and hears of results by Redis."""
     with Celery(
         "theirs", broker=rabbit.url, backend=settings.redis_url.get_secret_value(), set_as_current=False
@@ -340,7 +340,7 @@ def test_the_command(rabbit: RabbitServer, registry: WorkerRegistry) -> None:
 
 
 @contextmanager
-def intake_process(rabbit: RabbitServer, settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def intake_process(rabbit: RabbitServer, settings: WorkerSettings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "ocrqueue.cli", "intake", rabbit.url],
@@ -358,7 +358,7 @@ def intake_process(rabbit: RabbitServer, settings: Settings, log: Path) -> Itera
 class Reading:
     """Ends every job that comes, in a thread, as workers would; counts how often each has begun."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.begun: Counter[str] = Counter()
         self._settings = settings
         self._stop = threading.Event()

@@ -20,14 +20,14 @@ from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.api_keys import signing_secret
 from ocrqueue.core.check import check
 from ocrqueue.errors import KeyExpired, KeyInvalid, KeyRateExceeded, KeyRequestInvalid, KeyUnknown
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import as_environment, environment
 
 OWN_SECRET = "not a secret: 32 letters or more of it"
 
 
 @pytest.fixture
-def queue(registry: WorkerRegistry, settings: Settings) -> Iterator[OcrQueue]:
+def queue(registry: WorkerRegistry, settings: WorkerSettings) -> Iterator[OcrQueue]:
     """The registry sees to it that the keys agree at the end."""
     with OcrQueue(settings) as queue:
         yield queue
@@ -72,7 +72,7 @@ def test_what_is_no_key_is_refused(queue: OcrQueue) -> None:
     assert listed.used_at is None, "a wrong one is no use of it"
 
 
-def test_a_key_is_worth_nothing_once_it_is_revoked_or_has_expired(queue: OcrQueue, settings: Settings) -> None:
+def test_a_key_is_worth_nothing_once_it_is_revoked_or_has_expired(queue: OcrQueue, settings: WorkerSettings) -> None:
     key, lasting = queue.api_keys.create(rate="5/s"), queue.api_keys.create()
     with OcrQueue(settings) as replica:
         replica.api_keys.authenticate(key.text)
@@ -96,7 +96,7 @@ def test_a_key_is_worth_nothing_once_it_is_revoked_or_has_expired(queue: OcrQueu
     assert [entry.action for entry in queue.audit()] == ["key made", "key revoked", "key made", "key made"]
 
 
-def test_a_rate_is_the_keys_own_and_of_all_replicas_together(queue: OcrQueue, settings: Settings) -> None:
+def test_a_rate_is_the_keys_own_and_of_all_replicas_together(queue: OcrQueue, settings: WorkerSettings) -> None:
     key, other = queue.api_keys.create(rate="4/h"), queue.api_keys.create()
     with OcrQueue(settings) as replica:
         for each in (queue, replica) * 2:
@@ -109,7 +109,7 @@ def test_a_rate_is_the_keys_own_and_of_all_replicas_together(queue: OcrQueue, se
         queue.api_keys.authenticate(other.text)
 
 
-def test_who_signs_has_a_secret_that_is_nowhere(settings: Settings, registry: WorkerRegistry) -> None:
+def test_who_signs_has_a_secret_that_is_nowhere(settings: WorkerSettings, registry: WorkerRegistry) -> None:
     with OcrQueue(settings) as queue:
         assert queue.api_keys.create().signing_secret is None
     with OcrQueue(settings.model_copy(update={"gateway_secret": SecretStr(OWN_SECRET)})) as queue:
@@ -143,7 +143,7 @@ def test_what_no_key_can_have_is_refused(queue: OcrQueue) -> None:
     assert queue.api_keys.list() == []
 
 
-def test_the_asyncio_client_does_the_same(settings: Settings, registry: WorkerRegistry) -> None:
+def test_the_asyncio_client_does_the_same(settings: WorkerSettings, registry: WorkerRegistry) -> None:
     async def main() -> None:
         async with AsyncOcrQueue(settings) as queue:
             made = await queue.api_keys.create(tenant="a")
@@ -157,7 +157,7 @@ def test_the_asyncio_client_does_the_same(settings: Settings, registry: WorkerRe
     asyncio.run(main())
 
 
-def test_the_command_makes_lists_and_revokes(settings: Settings, queue: OcrQueue) -> None:
+def test_the_command_makes_lists_and_revokes(settings: WorkerSettings, queue: OcrQueue) -> None:
     signing = settings.model_copy(update={"gateway_secret": SecretStr(OWN_SECRET)})
 
     def run(*arguments: str) -> Result:

@@ -19,7 +19,7 @@ from ocrqueue.document import Block, Document, EngineInfo, Line, Page, Paragraph
 from ocrqueue.errors import EngineTimeout, OcrQueueError, ResultUnreadable, StorageUnavailable, WorkerDiskFull
 from ocrqueue.job import CropMode, Job
 from ocrqueue.leftovers import tidy
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
@@ -40,7 +40,7 @@ class ShiftingEngine(Engine[EngineOptions]):
     name = "shifting"
     cacheable = False
 
-    def __init__(self, settings: Settings, shift: int, pages: int) -> None:
+    def __init__(self, settings: WorkerSettings, shift: int, pages: int) -> None:
         super().__init__(settings)
         self.shift = shift
         self.pages = pages
@@ -83,11 +83,11 @@ PAGES = [gradient(number) for number in (1, 2)]
 
 
 @pytest.fixture(params=["s3", "file"])
-def storage_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+def storage_settings(request: pytest.FixtureRequest, settings: WorkerSettings) -> WorkerSettings:
     """One installation, its results on a server or in a folder."""
     if request.param == "file":
         return settings
-    on_s3: Settings = request.getfixturevalue("s3_settings")
+    on_s3: WorkerSettings = request.getfixturevalue("s3_settings")
     return settings.model_copy(update={"storage": on_s3.storage, "s3_endpoint": on_s3.s3_endpoint})
 
 
@@ -121,7 +121,7 @@ class Pausing:
 
 @dataclass
 class Installation:
-    settings: Settings
+    settings: WorkerSettings
     registry: WorkerRegistry
     hold: Hold = field(init=False)
     """Of the job that was submitted last, as its first attempt has it."""
@@ -168,7 +168,7 @@ class Installation:
 
 
 @pytest.fixture
-def installation(storage_settings: Settings) -> Iterator[Installation]:
+def installation(storage_settings: WorkerSettings) -> Iterator[Installation]:
     registry = WorkerRegistry(storage_settings)
     yield Installation(storage_settings, registry)
     registry.close()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.batches import batches_of, ends, states, submit_batch, told_of_batch
 from tests.support.gates import BATCHED, PLUGINS, Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
@@ -30,7 +30,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("batches")
     (folder / "storage").mkdir()
     settings = with_gated(
-        load_settings(
+        load_worker_settings(
             redis_url=redis.url,
             key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{folder}/storage",

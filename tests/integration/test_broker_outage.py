@@ -21,7 +21,7 @@ from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import (
     RedisServer,
     as_environment,
@@ -48,13 +48,13 @@ def between(redis: RedisServer) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def through(settings: Settings, redis: RedisServer, between: Proxy) -> Settings:
+def through(settings: WorkerSettings, redis: RedisServer, between: Proxy) -> WorkerSettings:
     """The settings of the test, but for the way to Redis."""
     return with_url(settings, redis.url.replace(f":{redis.port}/", f":{between.port}/"))
 
 
-def with_url(settings: Settings, url: str) -> Settings:
-    return settings.model_copy(update={"redis_url": load_settings(redis_url=url).redis_url})
+def with_url(settings: WorkerSettings, url: str) -> WorkerSettings:
+    return settings.model_copy(update={"redis_url": load_worker_settings(redis_url=url).redis_url})
 
 
 def whole_jobs(queue: OcrQueue) -> int:
@@ -89,7 +89,7 @@ def timed(call: Callable[[], object]) -> tuple[float, object]:
     return time.monotonic() - started, value
 
 
-async def ask_asyncio(settings: Settings, known: str, about_to_ask: threading.Barrier) -> Answers:
+async def ask_asyncio(settings: WorkerSettings, known: str, about_to_ask: threading.Barrier) -> Answers:
     async def timed(call: Callable[[], object]) -> tuple[float, object]:
         started = time.monotonic()
         try:
@@ -122,7 +122,7 @@ async def ask_asyncio(settings: Settings, known: str, about_to_ask: threading.Ba
         }
 
 
-def ask_everything(settings: Settings, known: str, lose_redis: Callable[[], object]) -> Answers:
+def ask_everything(settings: WorkerSettings, known: str, lose_redis: Callable[[], object]) -> Answers:
     """Every call at once, when Redis has just been lost: with open connections, with none, and in the middle."""
     about_to_ask = threading.Barrier(2)
     with (
@@ -160,7 +160,7 @@ def check_told_in_time(answers: Answers) -> None:
 
 @pytest.mark.parametrize("mode", ["refuse", "reset"])
 def test_an_app_is_told_of_a_redis_that_is_away(
-    through: Settings, settings: Settings, between: Proxy, mode: Mode
+    through: WorkerSettings, settings: WorkerSettings, between: Proxy, mode: Mode
 ) -> None:
     with OcrQueue(settings) as queue:
         known = queue.submit(IMAGE)
@@ -240,7 +240,7 @@ def loading_redis(server: RedisServer) -> Iterator[None]:
         process.wait()
 
 
-async def async_submit(settings: Settings) -> None:
+async def async_submit(settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as queue:
         await queue.submit(IMAGE)
 
@@ -249,7 +249,7 @@ async def async_submit(settings: Settings) -> None:
 
 
 def test_a_submission_whose_answer_was_lost_can_be_repeated(
-    through: Settings, settings: Settings, between: Proxy
+    through: WorkerSettings, settings: WorkerSettings, between: Proxy
 ) -> None:
     impatient = through.model_copy(update={"redis_timeout_s": 1.5})
     job = Job(image=IMAGE)
@@ -287,7 +287,7 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
 
 @pytest.mark.parametrize("cut_at", [0, 5_000, 100_000])
 def test_a_connection_cut_in_a_submission_leaves_nothing_or_is_mended(
-    through: Settings, settings: Settings, between: Proxy, cut_at: int
+    through: WorkerSettings, settings: WorkerSettings, between: Proxy, cut_at: int
 ) -> None:
     jobs = [Job(image=f"{IMAGE}?{number}") for number in range(500)]
     with OcrQueue(through) as queue, OcrQueue(settings) as direct:
@@ -341,7 +341,7 @@ def test_a_redis_that_is_too_old_is_named_as_such() -> None:
         raise redis.ResponseError(said)
 
 
-def test_a_database_that_is_not_there_is_told_at_once(redis: RedisServer, settings: Settings) -> None:
+def test_a_database_that_is_not_there_is_told_at_once(redis: RedisServer, settings: WorkerSettings) -> None:
     elsewhere = with_url(settings, redis.url.removesuffix("/0") + "/99")
 
     async def awaited() -> list[BaseException | object]:

@@ -15,7 +15,7 @@ from ocrqueue import Document, OcrQueue
 from ocrqueue.calibration import Calibration, Table, read_table
 from ocrqueue.cli.program import program
 from ocrqueue.errors import CalibrationInvalid
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.calibration import chosen_table
 from ocrqueue_worker.cli.program import worker_arguments
 from tests.support.pictures import png, text_picture
@@ -39,12 +39,12 @@ Ask = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def settings(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> WorkerSettings:
     folder = tmp_path_factory.mktemp("calibration")
     storage, table = folder / "storage", folder / "own.json"
     storage.mkdir()
     table.write_text(Table(calibrations=(OWN,)).to_json())
-    return load_settings(
+    return load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"calibration-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{storage}",
@@ -54,7 +54,7 @@ def settings(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Se
 
 
 @pytest.fixture(scope="module")
-def queue(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcrQueue]:
     arguments = ("--engine", "tesseract", "--engine", "null", "--concurrency", "1")
     folder = tmp_path_factory.mktemp("worker")
     with worker(as_environment(settings), folder, *arguments), OcrQueue(settings) as connected:
@@ -157,6 +157,6 @@ def test_too_little_is_refused_and_writes_nothing(ask: Ask, labelled: Path, tmp_
 def test_a_worker_with_a_bad_table_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     table = tmp_path / "bad.json"
     table.write_text("{}")
-    monkeypatch.setattr("ocrqueue.settings.process_settings", lambda: load_settings(calibration=str(table)))
+    monkeypatch.setattr("ocrqueue.settings.process_settings", lambda: load_worker_settings(calibration=str(table)))
     with pytest.raises(CalibrationInvalid, match=r"bad\.json is no table"):
         worker_arguments(("null",), 1, None, None)

@@ -25,7 +25,7 @@ from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.removal import removal
 from ocrqueue.errors import CleaningRefused, StorageUnavailable
 from ocrqueue.job.references import input_name
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import PROBE, FileStorage, Storage, StoredObject, open_storage
 from ocrqueue.storage.s3_client import s3_client
 from tests.support.documentation import ROOT, block_after
@@ -38,15 +38,15 @@ DAY_S = 86_400
 
 
 @pytest.fixture(params=["file", "s3"])
-def settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+def settings(request: pytest.FixtureRequest, settings: WorkerSettings) -> WorkerSettings:
     if request.param == "s3":
-        theirs: Settings = request.getfixturevalue("s3_settings")
+        theirs: WorkerSettings = request.getfixturevalue("s3_settings")
         return settings.model_copy(update={"storage": theirs.storage, "s3_endpoint": theirs.s3_endpoint})
     return settings
 
 
 @pytest.fixture
-def storage(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+def storage(settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     """One whose objects are as old as their keys say: below `old` 30 days, and all others new."""
     opened = open_storage(settings)
     plain = type(opened).stored
@@ -228,7 +228,7 @@ def test_a_redis_that_has_never_had_a_job_is_not_believed(registry: WorkerRegist
 
 
 @pytest.mark.parametrize("settings", ["file"], indirect=True)
-def test_no_image_is_removed_from_under_a_job(settings: Settings, registry: WorkerRegistry) -> None:
+def test_no_image_is_removed_from_under_a_job(settings: WorkerSettings, registry: WorkerRegistry) -> None:
     """The same image again and again, each time of the only job there is, beside one who cleans without a pause."""
     removed, stop = [0], threading.Event()
 
@@ -268,7 +268,7 @@ def test_what_killed_writers_have_left_goes_with_the_rest(registry: WorkerRegist
     assert not folder.exists()
 
 
-def run(settings: Settings, *arguments: str) -> Result:
+def run(settings: WorkerSettings, *arguments: str) -> Result:
     result = CliRunner().invoke(program, ["clean", *arguments], env=environment(as_environment(settings)))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
@@ -299,7 +299,7 @@ def test_apps_clean_too(registry: WorkerRegistry, storage: Storage, face: str) -
 
 
 @pytest.mark.parametrize("settings", ["file"], indirect=True)
-def test_the_command(settings: Settings, registry: WorkerRegistry, tmp_path: Path) -> None:
+def test_the_command(settings: WorkerSettings, registry: WorkerRegistry, tmp_path: Path) -> None:
     storage = open_storage(settings)
     for name in ("month", "hours"):
         store(storage, name)
@@ -327,7 +327,7 @@ def test_the_command(settings: Settings, registry: WorkerRegistry, tmp_path: Pat
 
 
 @pytest.mark.parametrize("settings", ["s3"], indirect=True)
-def test_an_s3_server_takes_the_rules(settings: Settings) -> None:
+def test_an_s3_server_takes_the_rules(settings: WorkerSettings) -> None:
     printed = json.loads(run(settings, "--lifecycle").stdout)
     assert printed == lifecycle_rules(settings)
     bucket, _, prefix = settings.storage.removeprefix("s3://").partition("/")
@@ -342,11 +342,11 @@ def test_an_s3_server_takes_the_rules(settings: Settings) -> None:
 
 def test_the_rules_in_the_docs_are_those_of_the_defaults() -> None:
     documented = json.loads(block_after(ROOT / "docs/storage.md", "--lifecycle-configuration", "json"))
-    assert documented == lifecycle_rules(load_settings(storage="s3://scans/ocr"))
+    assert documented == lifecycle_rules(load_worker_settings(storage="s3://scans/ocr"))
 
 
 def test_the_rules_of_a_bucket_without_prefix() -> None:
-    rules = lifecycle_rules(load_settings(storage="s3://scans", record_ttl_s=100, cache_ttl_s=0))
+    rules = lifecycle_rules(load_worker_settings(storage="s3://scans", record_ttl_s=100, cache_ttl_s=0))
     assert [rule["Filter"]["Prefix"] for rule in rules["Rules"]] == ["results/", "inputs/"]
     assert rules["Rules"][0]["Expiration"] == {"Days": 1}
 

@@ -13,7 +13,7 @@ from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import as_environment
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
@@ -21,7 +21,7 @@ Ask = Callable[..., Result]
 
 
 @pytest.fixture
-def registry(settings: Settings) -> Iterator[WorkerRegistry]:
+def registry(settings: WorkerSettings) -> Iterator[WorkerRegistry]:
     made = WorkerRegistry(settings)
     yield made
     assert check(made) == []
@@ -29,7 +29,7 @@ def registry(settings: Settings) -> Iterator[WorkerRegistry]:
 
 
 @pytest.fixture
-def ask(settings: Settings) -> Ask:
+def ask(settings: WorkerSettings) -> Ask:
     """`ocrqueue ARGUMENTS` of the installation that `registry` has."""
     given = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(settings).items()}
 
@@ -129,7 +129,7 @@ def test_a_batch_is_filled_shown_closed_and_cancelled(ask: Ask, registry: Worker
 
 
 def test_queues_shows_tenants_that_wait_and_messages_not_taken_in(
-    ask: Ask, registry: WorkerRegistry, settings: Settings
+    ask: Ask, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:
     list(registry.submit([job(tenant=f"t{number}") for number in range(12)]))
     send(settings, {"image": "s3://bucket/page.png", "engine": "null"}, "ocr.null")
@@ -146,7 +146,7 @@ def test_queues_shows_tenants_that_wait_and_messages_not_taken_in(
 
 
 def test_reconcile_takes_in_what_came_by_name_where_no_worker_is_up(
-    ask: Ask, registry: WorkerRegistry, settings: Settings
+    ask: Ask, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:
     known = send(settings, {"image": "s3://bucket/page.png", "engine": "null"}, "ocr.null")
     routed = send(settings, {"image": "s3://bucket/page.png", "engine": "auto", "languages": ["kor"]}, "ocr.auto.high")
@@ -181,7 +181,7 @@ def test_an_id_of_which_only_the_end_is_remembered_is_told_so(ask: Ask, registry
         assert "error: job.ended: " in ask(command, job_id, status=3).stderr
 
 
-def send(settings: Settings, given: dict[str, object], queue: str, **options: object) -> str:
+def send(settings: WorkerSettings, given: dict[str, object], queue: str, **options: object) -> str:
     """As a foreign app does; the id."""
     with Celery("theirs", broker=settings.redis_url.get_secret_value(), set_as_current=False) as theirs:
         theirs.conf.broker_transport_options = {"global_keyprefix": settings.key_prefix}

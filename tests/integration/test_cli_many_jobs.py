@@ -11,7 +11,7 @@ import pytest
 from ocrqueue import OcrQueue
 from ocrqueue.core import Outcome, State, WorkerRegistry
 from ocrqueue.errors import EngineFailed, ImageEmpty, StorageUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.integration.test_cli import Ask, invoke
 from tests.support.moves import begun, job, submit
 from tests.support.processes import as_environment
@@ -20,13 +20,13 @@ pytest_plugins = ["tests.support.server_fixtures"]
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as made:
         yield made
 
 
 @pytest.fixture
-def ask(settings: Settings) -> Ask:
+def ask(settings: WorkerSettings) -> Ask:
     """`ocrqueue ARGUMENTS` of the installation that `registry` has."""
     given = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(settings).items()}
     return lambda *arguments, status=0, **environment: invoke(*arguments, status=status, **(given | environment))
@@ -61,7 +61,7 @@ def test_a_variable_that_is_not_set_means_no_job(
     ],
 )
 def test_a_key_that_others_have_written_is_told_of_and_check_names_it(
-    ask: Ask, settings: Settings, key: str, kind: str
+    ask: Ask, settings: WorkerSettings, key: str, kind: str
 ) -> None:
     with closing(WorkerRegistry(settings)) as registry:
         registry.client.lpush(registry.keys.root + key, "theirs")
@@ -71,7 +71,7 @@ def test_a_key_that_others_have_written_is_told_of_and_check_names_it(
         assert ask("check").stdout == ""
 
 
-def test_a_command_that_meets_a_key_of_others_says_so(ask: Ask, settings: Settings) -> None:
+def test_a_command_that_meets_a_key_of_others_says_so(ask: Ask, settings: WorkerSettings) -> None:
     with closing(WorkerRegistry(settings)) as registry:
         registry.client.lpush(registry.keys.turns(), "theirs")
         for command in (["pause", "--tenant", "x"], ["resume", "--all"], ["queues"], ["cancel", "--all"], ["tenants"]):

@@ -17,7 +17,7 @@ from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.errors import DeletionPending, EngineFailed, JobDeleted, JobUnknown, StorageUnavailable
 from ocrqueue.leftovers import tidy
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage, open_storage
 from tests.integration.conftest import Installation
 from tests.support.moves import begun, job, reclaimed, submit, succeeded
@@ -30,14 +30,14 @@ CLOCK_MS = 120_000
 
 
 @pytest.fixture
-def own(settings: Settings) -> Iterator[OcrQueue]:
+def own(settings: WorkerSettings) -> Iterator[OcrQueue]:
     """Of the same installation as `registry`, which has no worker."""
     with OcrQueue(settings) as made:
         yield made
 
 
 @pytest.fixture
-def storage(settings: Settings) -> Storage:
+def storage(settings: WorkerSettings) -> Storage:
     return open_storage(settings)
 
 
@@ -201,7 +201,9 @@ def test_what_somebody_else_claims_is_told_of_and_not_called_gone(
     assert mentions_in_storage(storage, first) == set()
 
 
-def test_what_runs_beside_each_other_counts_what_each_has_done(registry: WorkerRegistry, settings: Settings) -> None:
+def test_what_runs_beside_each_other_counts_what_each_has_done(
+    registry: WorkerRegistry, settings: WorkerSettings
+) -> None:
     submit(registry, *(job(tag="x") for _ in range(300)))
 
     def act(name: str) -> int:
@@ -233,7 +235,7 @@ def test_what_is_deleted_again_was_deleted_before(registry: WorkerRegistry, own:
 
 
 def test_reconcile_in_a_loop_removes_what_deleted_jobs_have_left(
-    registry: WorkerRegistry, settings: Settings, storage: Storage, tmp_path: Path
+    registry: WorkerRegistry, settings: WorkerSettings, storage: Storage, tmp_path: Path
 ) -> None:
     (job_id,) = stored_jobs(registry, storage, 1)
     registry.run("delete", registry.arguments.delete([(job_id, None)], ""))

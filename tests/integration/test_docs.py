@@ -26,7 +26,7 @@ from ocrqueue.core.tenants import set_weights, tenants
 from ocrqueue.errors import BrokerUnavailable, EngineFailed, JobMalformed, JobUnknown, QueueFull, error_classes
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.routing import Router, read_engines
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.webhooks.endpoints import endpoints, remove_endpoint, set_endpoint
 from ocrqueue.webhooks.notices import failed_notices, notices_of
 from tests.integration.conftest import Installation
@@ -206,7 +206,7 @@ def test_the_example_of_an_engine_reads(
     with http_server(routes) as server:
         monkeypatch.setenv("REMOTE_OCR_URL", server.url("/"))
         arguments = ("--engine", "remote", "--concurrency", "1")
-        with worker(settings, tmp_path, *arguments), OcrQueue(load_settings(**settings)) as queue:
+        with worker(settings, tmp_path, *arguments), OcrQueue(load_worker_settings(**settings)) as queue:
             document = queue.submit(HELLO, engine="remote", options={"least_score": 0.5}).result(timeout=100)
             assert document.text == "Hello\nagain"
             assert [word.confidence for word in document.words()] == [0.9, 0.8]
@@ -282,7 +282,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
     for_worker = {**for_app, "redis_url": url("ocr-worker", "WORKER-PASSWORD")}
     admin = redis.Redis(port=guarded_redis, password="ADMIN")
     arguments = ("--engine", "null", "--engine", "tesseract", "--concurrency", "1")
-    with OcrQueue(load_settings(**for_app)) as queue:
+    with OcrQueue(load_worker_settings(**for_app)) as queue:
         jobs = [queue.submit(HELLO, engine="null")]  # nobody has been before it
         with worker(for_worker, tmp_path, *arguments):
             assert queue.submit(HELLO, idempotency_key="one").result(timeout=100).text == "Hello 42"
@@ -300,15 +300,15 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             interrupted = queue.submit(HELLO, engine="null", options={"delay_s": 15})
             wait_until(lambda: interrupted.status().state == "running", 60, "it runs")
         assert interrupted.status().state == "queued", "it is back in its lane"
-        with OcrQueue(load_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):
+        with OcrQueue(load_worker_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):
             limited.submit("s3://b/k", engine="null")
         set_weights(queue.registry, {"acme": 3})
         assert [tenant.weight for tenant in tenants(queue.registry) if tenant.name == "acme"] == [3]
         assert queue.submit(HELLO, engine="null", reply_to="finished-scans").cancel() == "cancelled"
-        send_webhooks(queue, load_settings(**for_app | {"redis_url": url("ocr-sender", "SENDER-PASSWORD")}))
+        send_webhooks(queue, load_worker_settings(**for_app | {"redis_url": url("ocr-sender", "SENDER-PASSWORD")}))
         read_installation(queue.registry)
         pause_and_resume(queue)
-        reconcile(WorkerRegistry(load_settings(**for_worker)), queue)
+        reconcile(WorkerRegistry(load_worker_settings(**for_worker)), queue)
         dead, *_ = queue.dead_letters.ids()
         queue.dead_letters.replay(dead)
         work_with_many_jobs(queue, dead)
@@ -333,14 +333,14 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     client.execute_command(*command)
     with (
-        OcrQueue(load_settings(**{**for_app, "key_prefix": "other:"})) as other,
+        OcrQueue(load_worker_settings(**{**for_app, "key_prefix": "other:"})) as other,
         pytest.raises(BrokerUnavailable, match="does not permit"),
     ):
         other.submit("s3://b/k", engine="null")
     admin.close()
 
 
-def send_webhooks(queue: OcrQueue, sender: Settings) -> None:
+def send_webhooks(queue: OcrQueue, sender: WorkerSettings) -> None:
     assert set_endpoint(queue.registry, "", "http://127.0.0.1:9/") is not None
     job = queue.submit(HELLO, engine="null")
     job.cancel()

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ocrqueue import OcrQueue
 from ocrqueue.errors import EngineUnavailable
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.cli.program import main
 from ocrqueue_worker.engine_contract.findings import Finding
 from ocrqueue_worker.engine_contract.running import CHECKS, NAMES, Question, findings_of_child, run_checks
@@ -40,7 +40,7 @@ def broken_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def found(engine: str, name: str, seconds: float = 60.0) -> Finding:
     """What one check finds."""
-    question = Question(engine, load_settings(), seconds=seconds)
+    question = Question(engine, load_worker_settings(), seconds=seconds)
     check = next(check for check in CHECKS if check.name == name)
     (finding,) = findings_of_child(question, [check], loaded=not check.before_load)
     return finding
@@ -69,11 +69,11 @@ def test_an_engine_that_keeps_its_promises_is_right() -> None:
     ],
 )
 def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, told: str) -> None:
-    first, *others = run_checks(Question(engine, load_settings()))
+    first, *others = run_checks(Question(engine, load_worker_settings()))
     assert first.told == (told,)
     assert {finding.verdict for finding in others} == {"left out"}
     with pytest.raises(EngineUnavailable, match="is not complete") as raised:
-        discovery.make_engine(engine, load_settings())
+        discovery.make_engine(engine, load_worker_settings())
     assert f"engine check {engine}" in raised.value.info.remedy
 
 
@@ -138,7 +138,7 @@ def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
     arguments = ("--concurrency", "1", *(f"--engine={name}" for name in engines))
     with (
         worker({**settings, "engines": ",".join(engines)}, tmp_path, *arguments, variables=path) as running,
-        OcrQueue(load_settings(**settings, engines=",".join(engines))) as queue,
+        OcrQueue(load_worker_settings(**settings, engines=",".join(engines))) as queue,
     ):
         status = queue.submit(SAMPLE, engine="boxless", cache=False).wait(100)
         assert status.error is not None

@@ -17,7 +17,7 @@ from ocrqueue.core import QueueInfo, celery_messages
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.errors import JobNotFailed, JobUnknown
 from ocrqueue.routing import EngineStatus
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from tests.unit.test_document import document, word
 
@@ -47,7 +47,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
     return found
 
 
-async def test_messages_and_uploads(threads: Threads, settings: Settings) -> None:
+async def test_messages_and_uploads(threads: Threads, settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as queue:
         await queue.submit_many([b"GIF8 no picture"])
     assert {"submit", "open_storage"} <= set(threads)
@@ -55,7 +55,7 @@ async def test_messages_and_uploads(threads: Threads, settings: Settings) -> Non
 
 
 @pytest.mark.parametrize("action", ["cancel", "cancel_many", "delete", "close"])
-async def test_the_import_of_celery(threads: Threads, settings: Settings, action: str) -> None:
+async def test_the_import_of_celery(threads: Threads, settings: WorkerSettings, action: str) -> None:
     async with AsyncOcrQueue(settings) as queue:
         job = await queue.submit("s3://b/a.png", batch="b")
         match action:
@@ -71,7 +71,7 @@ async def test_the_import_of_celery(threads: Threads, settings: Settings, action
     assert threading.get_ident() not in threads["Celery"]
 
 
-async def test_documents(threads: Threads, settings: Settings) -> None:
+async def test_documents(threads: Threads, settings: WorkerSettings) -> None:
     stored = document([word(1, "a", 0.5)])
     uri = open_storage(settings).put("results/j/result.json", stored.model_dump_json().encode(), "application/json")
     now = datetime.now(UTC)
@@ -82,7 +82,7 @@ async def test_documents(threads: Threads, settings: Settings) -> None:
     assert not [name for name, where in threads.items() if threading.get_ident() in where]
 
 
-async def test_both_clients_tell_the_same(settings: Settings) -> None:
+async def test_both_clients_tell_the_same(settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as queue:
         job = await queue.submit("s3://b/a.png")
 

@@ -9,7 +9,7 @@ import sys
 _MEMORY_PROBE = """
 import json, resource, sys, time
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.images.decoding import open_image
 from tests.support.hostile_images import HOSTILE, encoded, gif_with_frames
 from PIL import Image
@@ -17,7 +17,7 @@ from PIL import Image
 def grown(data):
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
-        with open_image(data, load_settings()) as image:
+        with open_image(data, load_worker_settings()) as image:
             for number in range(1, image.page_count + 1):
                 image.page(number)
     except OcrQueueError:
@@ -47,12 +47,12 @@ def test_decoders_say_nothing_on_standard_error() -> None:
     program = """
 from tests.faults.corpus import image_case
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.images.decoding import open_image
 for case in (image_case(1, number) for number in range(900)):
     if case.kind.startswith("tiff"):
         try:
-            with open_image(case.data, load_settings()) as image:
+            with open_image(case.data, load_worker_settings()) as image:
                 for number in range(1, image.page_count + 1):
                     image.page(number)
         except OcrQueueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import as_environment, environment
 
 
@@ -14,7 +14,7 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 
-def test_submitting_and_reading_a_status_need_no_celery(settings: Settings) -> None:
+def test_submitting_and_reading_a_status_need_no_celery(settings: WorkerSettings) -> None:
     code = (
         "import sys; from ocrqueue import OcrQueue; queue = OcrQueue(); print(queue.submit(b'GIF8').status().state);"
         "print(sorted({'celery', 'kombu', 'boto3', 'PIL', 'rich'} & set(sys.modules)))"
@@ -55,10 +55,10 @@ print({"opentelemetry.sdk.trace", "opentelemetry.exporter", "prometheus_client"}
 def test_looking_for_a_model_of_keras_imports_nothing_heavy() -> None:
     code = """
 import sys
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.keras.models import find_model
 try:
-    find_model(load_settings(keras_model="stock"))
+    find_model(load_worker_settings(keras_model="stock"))
 except Exception:
     pass
 print({name.partition(".")[0] for name in sys.modules} & {"numpy", "cv2", "tensorflow", "keras_ocr", "onnxruntime"})
@@ -70,9 +70,9 @@ print({name.partition(".")[0] for name in sys.modules} & {"numpy", "cv2", "tenso
 def test_importing_the_engine_rapid_imports_no_library_of_it() -> None:
     program = """
 import sys
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.rapid import RapidEngine
-RapidEngine(load_settings()).check()
+RapidEngine(load_worker_settings()).check()
 print({"rapidocr", "onnxruntime", "cv2", "numpy"} & set(sys.modules))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -82,9 +82,9 @@ print({"rapidocr", "onnxruntime", "cv2", "numpy"} & set(sys.modules))
 def test_the_engine_vision_is_light_until_it_is_loaded() -> None:
     """The parent of prefork children imports it, and `ocrqueue config` on machines without Google's library."""
     code = (
-        "import sys; from ocrqueue.settings import load_settings;"
+        "import sys; from ocrqueue.settings import load_worker_settings;"
         "from ocrqueue_worker.engines.vision import VisionEngine;"
-        "engine = VisionEngine(load_settings()); engine.languages(); engine.info(()); engine.parse_options({});"
+        "engine = VisionEngine(load_worker_settings()); engine.languages(); engine.info(()); engine.parse_options({});"
         "sys.exit(any(name == 'google' or name.startswith(('google.', 'grpc', 'numpy')) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -97,14 +97,14 @@ import sys, threading
 sys.setswitchinterval(1e-6)
 from ocrqueue import Document, OcrQueue
 from ocrqueue.core.records import JobStatus
-from ocrqueue.settings import Settings
-assert not Document.__pydantic_complete__ and not Settings.__pydantic_complete__, "an import builds them"
+from ocrqueue.settings import WorkerSettings
+assert not Document.__pydantic_complete__ and not WorkerSettings.__pydantic_complete__, "an import builds them"
 start, built = threading.Barrier(12), []
 def build(model):
     start.wait()
     model.model_json_schema()
     built.append(model)
-threads = [threading.Thread(target=build, args=(model,)) for model in (Document, Settings, JobStatus) * 4]
+threads = [threading.Thread(target=build, args=(model,)) for model in (Document, WorkerSettings, JobStatus) * 4]
 for thread in threads:
     thread.start()
 for thread in threads:

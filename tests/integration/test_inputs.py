@@ -20,7 +20,7 @@ from ocrqueue.core.removal import removal
 from ocrqueue.errors import EngineFailed
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.submitting import submission
 from ocrqueue.submitting.image_input import HashedFile
 from tests.support.moves import begun, job, submit, succeeded
@@ -31,7 +31,7 @@ IMAGE = f"s3://bucket/prefix/inputs/{NAME}"
 DAY_MS = 86_400_000
 
 
-def test_a_file_with_its_sum_is_uploaded_once(settings: Settings, tmp_path: Path) -> None:
+def test_a_file_with_its_sum_is_uploaded_once(settings: WorkerSettings, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(data := b"\x89PNG" + bytes(5_000_000))
     with OcrQueue(settings) as queue, path.open("rb") as file:
@@ -184,7 +184,7 @@ def test_who_begins_while_an_earlier_result_is_removed_is_told(registry: WorkerR
 
 @pytest.mark.parametrize("face", ["sync", "async"])
 def test_an_upload_waits_until_the_image_is_removed_and_stores_it_anew(
-    settings: Settings, registry: WorkerRegistry, face: str
+    settings: WorkerSettings, registry: WorkerRegistry, face: str
 ) -> None:
     data = b"\x89PNG of a kind"
     name = f"{hashlib.sha256(data).hexdigest()}.png"
@@ -208,14 +208,14 @@ def test_an_upload_waits_until_the_image_is_removed_and_stores_it_anew(
         assert queue.registry.client.zrange(registry.keys.input(name), 0, -1) == [submitted[0].encode()]
 
 
-async def in_loop(settings: Settings, data: bytes) -> str:
+async def in_loop(settings: WorkerSettings, data: bytes) -> str:
     async with AsyncOcrQueue(settings) as queue:
         return (await queue.submit(data)).id
 
 
 @pytest.mark.parametrize(("age_s", "stored_anew"), [(3600, False), (90_000, True)])
 def test_an_image_that_was_stored_long_ago_is_stored_anew(
-    settings: Settings, registry: WorkerRegistry, tmp_path: Path, age_s: int, stored_anew: bool
+    settings: WorkerSettings, registry: WorkerRegistry, tmp_path: Path, age_s: int, stored_anew: bool
 ) -> None:
     with OcrQueue(settings) as queue:
         first = queue.submit(b"BM picture")
@@ -238,7 +238,7 @@ def test_a_thousand_jobs_of_one_image_cost_what_one_does(registry: WorkerRegistr
 
 
 @pytest.mark.parametrize("fault", ["no member", "member too many", "member at its end"])
-def test_check_finds_what_does_not_agree(settings: Settings, fault: str) -> None:
+def test_check_finds_what_does_not_agree(settings: WorkerSettings, fault: str) -> None:
     with closing(WorkerRegistry(settings)) as registry:
         given = job(image=IMAGE)
         submit(registry, given)
@@ -252,7 +252,7 @@ def test_check_finds_what_does_not_agree(settings: Settings, fault: str) -> None
         assert len(check(registry)) == 1
 
 
-def test_who_uploads_without_a_job_is_told_of_no_removal(settings: Settings) -> None:
+def test_who_uploads_without_a_job_is_told_of_no_removal(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         uri = submission.upload(b"GIF8", queue.storage)
         assert input_name(uri) is not None

@@ -17,7 +17,7 @@ from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobEnded
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.faults.messages import message_case
 from tests.faults.messages_envelopes import envelope
 from tests.support.moves import (
@@ -231,7 +231,7 @@ def test_an_id_that_has_ended_or_waits_is_not_a_second_job(registry: WorkerRegis
     assert take(registry) == Taken()
 
 
-def test_several_who_take_in_at_once_take_each_once(settings: Settings, registry: WorkerRegistry) -> None:
+def test_several_who_take_in_at_once_take_each_once(settings: WorkerSettings, registry: WorkerRegistry) -> None:
     for number in range(200):
         push(registry, call(f"job-{number}"))
     for _ in range(20):

@@ -30,7 +30,7 @@ from ocrqueue.errors import (
     JobWaitTimeout,
 )
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.faults.messages_envelopes import envelope
 from tests.support.moves import begun, end_lease, hold_of, job, reclaimed, submit, succeeded, take, taken_in
 from tests.support.processes import wait_until
@@ -40,7 +40,7 @@ NAME = "case-7"
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as made:
         yield made
 
@@ -274,7 +274,7 @@ def test_waiting_ends_with_the_last_job(registry: WorkerRegistry, queue: OcrQueu
     assert batch.wait(0, until_closed=True).closed
 
 
-def test_waiting_outlasts_an_outage_as_far_as_is_asked(registry: WorkerRegistry, settings: Settings) -> None:
+def test_waiting_outlasts_an_outage_as_far_as_is_asked(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     refusal = BrokerUnavailable("refused")
     refusal.may_pass = False
     for patient_s, timeout, outage, outlasts in (
@@ -491,7 +491,7 @@ def test_a_side_lane_and_a_pause_move_no_count(registry: WorkerRegistry, queue: 
     assert counts(queue) == {"queued": 2}
 
 
-def test_the_same_for_asyncio(registry: WorkerRegistry, settings: Settings) -> None:
+def test_the_same_for_asyncio(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     async def steps() -> None:
         async with AsyncOcrQueue(settings) as queue:
             sent = await queue.submit_many([PAGE] * 3, engine="null", batch=NAME, tenant="acme", close_batch=True)

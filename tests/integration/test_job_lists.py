@@ -23,7 +23,7 @@ from ocrqueue.core.side_lanes import for_languages
 from ocrqueue.core.steps import run_steps
 from ocrqueue.errors import CursorInvalid, EngineFailed, FilterMissing, ImageEmpty, LanguageMissing
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.moves import LANE, LANES, begun, end_lease, hold_of, job, reclaimed, submit, succeeded, take
 from tests.support.processes import as_environment, environment, wait_until
 
@@ -34,7 +34,7 @@ CODES = (EngineFailed, ImageEmpty, LanguageMissing)
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as made:
         yield made
 
@@ -335,7 +335,7 @@ def test_an_action_that_is_interrupted_says_so_and_is_finished_by_the_same_call(
 
 @pytest.mark.parametrize("action", ["cancel", "dead replay", "delete"])
 def test_an_action_that_is_killed_is_finished_by_the_same_command(
-    registry: WorkerRegistry, settings: Settings, action: str
+    registry: WorkerRegistry, settings: WorkerSettings, action: str
 ) -> None:
     count = 3000
     made, others = [job(tag="x") for _ in range(count)], [job(tag="y") for _ in range(20)]
@@ -486,7 +486,7 @@ def test_pages_that_were_read_push_no_failure_out_of_the_history(registry: Worke
 # --- asyncio ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_for_asyncio(registry: WorkerRegistry, settings: Settings) -> None:
+def test_the_same_for_asyncio(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     made = [job(tag="x") for _ in range(30)]
     submit(registry, *made)
     fail(registry, made[0], ImageEmpty)

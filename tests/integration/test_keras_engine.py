@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ocrqueue.document import Page, Word
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.keras import KerasEngine
 from ocrqueue_worker.engines.keras.options import KerasOptions
@@ -39,7 +39,7 @@ def engine(request: pytest.FixtureRequest) -> KerasEngine:
 
 
 def loaded(runtime: str) -> KerasEngine:
-    made = KerasEngine(load_settings(keras_runtime=runtime, keras_device="cpu"))
+    made = KerasEngine(load_worker_settings(keras_runtime=runtime, keras_device="cpu"))
     made.load()
     return made
 

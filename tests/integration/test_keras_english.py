@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ocrqueue.document import Page, Word
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsMissing
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.keras import KerasEngine
 from ocrqueue_worker.engines.keras.fetching import fetch_model
@@ -31,9 +31,9 @@ FONT = "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"
 
 
 @pytest.fixture(scope="module")
-def settings() -> Settings:
+def settings() -> WorkerSettings:
     """With the weights, which stay beside the packages for the next run."""
-    found = load_settings(
+    found = load_worker_settings(
         keras_model="english", keras_weights_dir=Path(sys.prefix) / "keras-weights", keras_device="cpu"
     )
     try:
@@ -45,7 +45,7 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="module")
-def engine(settings: Settings) -> Iterator[KerasEngine]:
+def engine(settings: WorkerSettings) -> Iterator[KerasEngine]:
     made = KerasEngine(settings)
     made.check()
     made.load()
@@ -99,7 +99,7 @@ def test_a_page_without_words_is_a_page(engine: KerasEngine) -> None:
     assert [page.text for page in results if isinstance(page, Page)] == ["", ""]
 
 
-def test_weights_of_another_network_are_refused(settings: Settings) -> None:
+def test_weights_of_another_network_are_refused(settings: WorkerSettings) -> None:
     from ocrqueue_worker.engines.keras.tensorflow_networks import keras_networks
 
     model = find_model(settings)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ocrqueue.errors import EngineWeightsCorrupt, WorkerDiskFull
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.cli import main
 from ocrqueue_worker.engines.keras import fetching
 from ocrqueue_worker.engines.keras.fetching import fetch_model
@@ -84,7 +84,7 @@ def test_files_come_from_their_urls_through_redirects(
         for name in ("detector.h5", "recognizer.h5", "detector.onnx", "recognizer.onnx")
     ]
     for runtime in ("tensorflow", "onnx"):
-        verify(find_model(load_settings(keras_model="mine", keras_runtime=runtime)))
+        verify(find_model(load_worker_settings(keras_model="mine", keras_runtime=runtime)))
     assert all((weights / name).stat().st_mode & 0o444 == 0o444 for name in names(weights))
 
 
@@ -97,7 +97,7 @@ def test_a_mirror_takes_the_place_of_the_urls(kind: str, tmp_path: Path, weights
         fetch("--from", mirror)
         assert all(("?token=hush" in seen.target) == (kind == "URL with a query") for seen in server.exchanges)
     assert names(weights) == ["detector.h5", "recognizer.h5"]
-    verify(find_model(load_settings(keras_model="mine")))
+    verify(find_model(load_worker_settings(keras_model="mine")))
 
 
 def test_what_is_there_and_right_is_left_alone(tmp_path: Path, weights: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_wrong_file_is_replaced_once_the_right_one_is_there(weights: Path) -> 
     with http_server(WHOLE) as server:
         fetch("--from", server.url("/mirror"))
         assert [exchange.target for exchange in server.exchanges] == ["/mirror/recognizer.h5"]
-    verify(find_model(load_settings(keras_model="mine")))
+    verify(find_model(load_worker_settings(keras_model="mine")))
 
 
 def test_a_wrong_file_beside_the_manifest_is_not_hidden(tmp_path: Path, weights: Path) -> None:
@@ -136,7 +136,11 @@ def test_a_model_without_urls_has_nothing_to_fetch(tmp_path: Path) -> None:
 def test_progress_is_told_by_file(weights: Path) -> None:
     seen: list[tuple[str, int, int | None]] = []
     with http_server(WHOLE) as server:
-        list(fetch_model(load_settings(keras_model="mine"), server.url("/mirror"), lambda *told: seen.append(told)))
+        list(
+            fetch_model(
+                load_worker_settings(keras_model="mine"), server.url("/mirror"), lambda *told: seen.append(told)
+            )
+        )
     for name in ("detector.h5", "recognizer.h5"):
         size = len(CONTENTS[name])
         assert [told[1:] for told in seen if told[0] == name] == [(0, size), (size, size)]
@@ -201,7 +205,7 @@ def test_an_answer_without_end_does_not_fill_the_disk(weights: Path, monkeypatch
         http_server(endless(b"HTTP/1.1 200 OK\r\n\r\n")) as server,
         pytest.raises(EngineWeightsCorrupt, match="more than 1000000 bytes"),
     ):
-        list(fetch_model(load_settings(keras_model="mine"), server.url("/mirror")))
+        list(fetch_model(load_worker_settings(keras_model="mine"), server.url("/mirror")))
     assert names(weights) == []
 
 
@@ -211,7 +215,7 @@ def test_a_full_disk_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: P
     resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
     try:
         with pytest.raises(WorkerDiskFull, match=r"detector\.h5 cannot be written: File too large"):
-            list(fetch_model(load_settings(keras_model="mine"), "mirror"))
+            list(fetch_model(load_worker_settings(keras_model="mine"), "mirror"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert names(weights) == []

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ocrqueue.errors import EngineDeviceMissing, EngineModelInvalid, EngineOutOfMemory, EngineUnavailable
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.keras import exporting
 from ocrqueue_worker.engines.keras.devices import CPU, Device
 from ocrqueue_worker.engines.keras.exporting import export_model
@@ -72,7 +72,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     parts["recognizer"] |= {"alphabet": "abc", "build": BUILD}
     manifest = {"name": "made", "version": "1", "licence": "Apache-2.0", "languages": ["eng"], **parts}
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    return find_model(load_settings(keras_model=str(folder)))
+    return find_model(load_worker_settings(keras_model=str(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def exported(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Model:
     parity = export_model(model, folder)
     assert 0 < parity.detector < 1e-5
     assert 0 < parity.recognizer < 1e-5
-    return find_model(load_settings(keras_model=str(folder), keras_runtime="onnx"))
+    return find_model(load_worker_settings(keras_model=str(folder), keras_runtime="onnx"))
 
 
 def pictures(*shape: int) -> Pictures:
@@ -193,7 +193,7 @@ def test_weights_that_compute_no_numbers_are_refused(model: Model, tmp_path: Pat
         weights["conv_cls.8/conv_cls.8/bias:0"][:] = np.nan
     broken = Model(model.manifest, tmp_path, "tensorflow", path, model.recognizer)
     with pytest.raises(EngineModelInvalid, match="does not compute text and link maps"):
-        make_networks(broken, load_settings(), CPU)
+        make_networks(broken, load_worker_settings(), CPU)
 
 
 def test_a_gpu_that_only_the_driver_sees_names_the_package(model: Model, exported: Model) -> None:
@@ -232,12 +232,12 @@ def test_onnx_needs_no_tensorflow(exported: Model) -> None:
     """And loads within the time that TensorFlow alone takes to be imported."""
     script = """
 import sys
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.loading import make_networks
 from ocrqueue_worker.engines.keras.manifest import RecognizerBuild
 from ocrqueue_worker.engines.keras.models import find_model
-settings = load_settings(keras_model=sys.argv[1], keras_runtime="onnx")
+settings = load_worker_settings(keras_model=sys.argv[1], keras_runtime="onnx")
 networks = make_networks(find_model(settings), settings, CPU)
 heavy = {"tensorflow", "keras_ocr", "tf_keras", "imgaug", "scipy"} & set(sys.modules)
 print(networks.device, sorted(heavy))
@@ -253,7 +253,7 @@ def test_an_exported_model_is_whole(model: Model, exported: Model) -> None:
         "detector.h5", "detector.onnx", "manifest.json", "recognizer.h5", "recognizer.onnx"
     ]  # fmt: skip
     assert list(exported.folder.parent.iterdir()) == [exported.folder]
-    assert find_model(load_settings(keras_model=str(exported.folder))).manifest == exported.manifest
+    assert find_model(load_worker_settings(keras_model=str(exported.folder))).manifest == exported.manifest
     for part in ("detector", "recognizer"):
         assert (exported.folder / f"{part}.h5").read_bytes() == (model.folder / f"{part}.h5").read_bytes()
     for file, path in exported.files:

@@ -14,14 +14,14 @@ from ocrqueue.document import Document, EngineInfo, InputInfo
 from ocrqueue.errors import EngineFailed, StorageDenied, StorageUnavailable
 from ocrqueue.job import Job, new_job_id
 from ocrqueue.leftovers import Tidying, tidy
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage, open_storage
 from tests.support.moves import begun, hold_of, job, submit
 from tests.support.processes import wait_until
 
 
 @pytest.fixture
-def storage(settings: Settings) -> Storage:
+def storage(settings: WorkerSettings) -> Storage:
     return open_storage(settings)
 
 

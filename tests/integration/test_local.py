@@ -16,7 +16,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.errors import LocalSystemFailed
 from ocrqueue.local import LocalSystem, parent_watchdog
 from ocrqueue.local.child_process import Child, log_tail, start_child
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import need_program, wait_until
 
@@ -73,7 +73,7 @@ def test_a_drained_worker_ends_alone_and_the_last_one_ends_all(tmp_path: Path) -
         try:
             wait_until(lambda: "ready: " in log.read_text(), 120, "it is ready")
             variables = dict(line.split()[1].split("=", 1) for line in (tmp_path / "data/env").read_text().splitlines())
-            settings = load_settings(
+            settings = load_worker_settings(
                 redis_url=variables["OCRQUEUE_REDIS_URL"].strip("'"), storage=variables["OCRQUEUE_STORAGE"].strip("'")
             )
             with OcrQueue(settings) as queue:

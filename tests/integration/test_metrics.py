@@ -14,7 +14,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from ocrqueue.core import Registry
 from ocrqueue.monitoring.exporter import collector_registry
 from ocrqueue.monitoring.installation_metrics import METRICS as INSTALLATION_METRICS
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.lifecycle.metrics_server import GAUGES
 from ocrqueue_worker.telemetry import metrics
 from ocrqueue_worker.telemetry.metrics_files import CountedByProcesses
@@ -28,11 +28,11 @@ from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 from ocrqueue.core import Outcome, Start
 from ocrqueue.job.route import Route, Step
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.telemetry import metrics
 
 folder = Path(sys.argv[1])
-settings = load_settings(engine_page_cost="0,vision=150")
+settings = load_worker_settings(engine_page_cost="0,vision=150")
 metrics.job_ended(Job(image="s3://b/k"), Outcome(job_id="1", state="failed"), 1)  # counts nothing yet
 metrics.start(folder, settings, {"null", "vision"}, ["null"])
 
@@ -131,7 +131,7 @@ def test_every_declared_metric_is_served_and_named_well(counted: Scrape) -> None
 
 
 def test_without_redis_there_is_up_and_nothing_else() -> None:
-    registry = Registry(load_settings(redis_url="redis://127.0.0.1:1/0", redis_timeout_s=0.3))
+    registry = Registry(load_worker_settings(redis_url="redis://127.0.0.1:1/0", redis_timeout_s=0.3))
     text = generate_latest(collector_registry(registry)).decode()
     registry.close()
     assert Scrape(text).names() == {"ocrqueue_up"}
@@ -170,11 +170,11 @@ def test_a_full_disk_turns_counting_off_and_ends_nothing(tmp_path: Path) -> None
     code = """
 import errno, os, sys
 from pathlib import Path
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.telemetry import metrics
 def full(*_): raise OSError(errno.ENOSPC, "No space left on device")
 os.posix_fallocate = full
-metrics.start(Path(sys.argv[1]), load_settings(), {"null"}, ["null"])
+metrics.start(Path(sys.argv[1]), load_worker_settings(), {"null"}, ["null"])
 metrics.engine_loaded("null", 1.0)
 metrics.child_started()
 """

@@ -9,7 +9,7 @@ import pytest
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.errors import EngineFailed, FilterInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.moves import begun, hold_of, job, submit, succeeded
 
 _DAY = 1440
@@ -25,7 +25,7 @@ def end_some(registry: WorkerRegistry) -> None:
         registry.finish(hold, each, failure if number == 2 else succeeded(hold))
 
 
-def test_what_ended_is_counted_by_the_minute(registry: WorkerRegistry, settings: Settings) -> None:
+def test_what_ended_is_counted_by_the_minute(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     end_some(registry)
     seconds, _ = registry.client.time()
     then = registry.keys.minute(seconds // 60 - 90)
@@ -45,18 +45,18 @@ def test_what_ended_is_counted_by_the_minute(registry: WorkerRegistry, settings:
     assert left_s == -2 or left_s > 24 * 3600
 
 
-async def counted(settings: Settings) -> object:
+async def counted(settings: WorkerSettings) -> object:
     async with AsyncOcrQueue(settings) as queue:
         return await queue.minute_counts(_DAY, step=_DAY)
 
 
 @pytest.mark.parametrize(("minutes", "step"), [(0, 1), (_DAY + 1, 1), (10, 0), (10, 11)])
-def test_what_is_no_time_is_refused(settings: Settings, minutes: int, step: int) -> None:
+def test_what_is_no_time_is_refused(settings: WorkerSettings, minutes: int, step: int) -> None:
     with OcrQueue(settings) as queue, pytest.raises(FilterInvalid):
         queue.minute_counts(minutes, step=step)
 
 
-def test_pages_of_a_document_that_was_split_count(registry: WorkerRegistry, settings: Settings) -> None:
+def test_pages_of_a_document_that_was_split_count(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     given = job(image="s3://bucket/letter.pdf")
     submit(registry, given)
     opening = begun(registry)
@@ -68,7 +68,7 @@ def test_pages_of_a_document_that_was_split_count(registry: WorkerRegistry, sett
         assert (sum(counts.pages), sum(counts.ended)) == (1, 0)
 
 
-def test_what_workers_have_in_hand(registry: WorkerRegistry, settings: Settings) -> None:
+def test_what_workers_have_in_hand(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     one, other = job(tenant="acme"), job()
     submit(registry, one, other)
     with OcrQueue(settings) as queue:
@@ -87,7 +87,7 @@ def test_what_workers_have_in_hand(registry: WorkerRegistry, settings: Settings)
         assert (counts.running, counts.delayed, counts.succeeded, counts.dead) == (2, 0, 0, 0)
 
 
-def test_how_many_jobs_are_in_which_state(registry: WorkerRegistry, settings: Settings) -> None:
+def test_how_many_jobs_are_in_which_state(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     end_some(registry)
     registry.cancel(*submit(registry, job()))
     with OcrQueue(settings) as queue:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import as_environment, environment
 
 BLOCKED = """
@@ -39,7 +39,7 @@ main()
 """
 
 
-def run(settings: Settings, script: str, *arguments: str) -> str:
+def run(settings: WorkerSettings, script: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED + script, *arguments],
         env=environment(as_environment(settings)),
@@ -52,10 +52,10 @@ def run(settings: Settings, script: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_both_clients_submit(settings: Settings) -> None:
+def test_both_clients_submit(settings: WorkerSettings) -> None:
     assert run(settings, SUBMITS).split() == ["1", "cancelled", "queued"]
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("submit", "s3://b/a.png"), ("queues",), ("config",)])
-def test_the_command_runs(settings: Settings, arguments: tuple[str, ...]) -> None:
+def test_the_command_runs(settings: WorkerSettings, arguments: tuple[str, ...]) -> None:
     assert run(settings, COMMAND, *arguments)

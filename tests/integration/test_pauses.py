@@ -13,7 +13,7 @@ from ocrqueue.core.installation import queues
 from ocrqueue.core.pauses import PauseKind, pause, pauses, resume
 from ocrqueue.core.tenants import set_weights, tenants
 from ocrqueue.errors import EngineUnknown, PauseInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.moves import (
     LANE,
     LANES,
@@ -252,7 +252,7 @@ def test_check_sees_a_paused_tenant_that_has_a_turn(registry: WorkerRegistry) ->
     registry.client.zrem(registry.keys.lane(LANE), "acme")
 
 
-def test_auto_leaves_a_paused_engine_out_unless_all_are(settings: Settings) -> None:
+def test_auto_leaves_a_paused_engine_out_unless_all_are(settings: WorkerSettings) -> None:
     with OcrQueue(settings.model_copy(update={"auto_engines": ("null", "tesseract")})) as queue:
         queue.pause(engine="null")
         assert queue.submit("s3://bucket/page.png", engine="auto").status().engine == "tesseract"
@@ -262,7 +262,7 @@ def test_auto_leaves_a_paused_engine_out_unless_all_are(settings: Settings) -> N
         assert {status.name for status in queue.engine_statuses() if status.paused} == {"null", "tesseract"}
 
 
-async def test_the_clients_pause_and_resume(settings: Settings) -> None:
+async def test_the_clients_pause_and_resume(settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as theirs:
         with OcrQueue(settings) as queue:
             assert await theirs.pause(tenant="acme", reason="unpaid")

@@ -16,7 +16,7 @@ from ocrqueue.document import Page
 from ocrqueue.document.formats.page_image import open_page
 from ocrqueue.errors import ImageUnsupported, OcrQueueError, PdfPageDamaged
 from ocrqueue.job import ExistingText
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pdf import process
 from ocrqueue_worker.pdf.document import PdfReading, PdfSource, open_pdf
@@ -26,8 +26,8 @@ from tests.faults.corpus_pictures import codings, good_picture
 from tests.support.hostile_pdfs import HOSTILE_PDFS, paper, second_page_missing, word_page
 from tests.support.pdfs import A4, HELVETICA, PdfPage, image_object, pdf_of, scan, stream_object, text_at
 
-SETTINGS = load_settings(pdf_page_timeout_s=20)
-IMPATIENT = load_settings(pdf_page_timeout_s=2)
+SETTINGS = load_worker_settings(pdf_page_timeout_s=20)
+IMPATIENT = load_worker_settings(pdf_page_timeout_s=2)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,7 +37,7 @@ def _none_is_left() -> Iterator[None]:
         process._idle.pop().end()
 
 
-def pages(data: bytes, settings: Settings = SETTINGS, dpi: int = 72) -> list[PageImage]:
+def pages(data: bytes, settings: WorkerSettings = SETTINGS, dpi: int = 72) -> list[PageImage]:
     with open_pdf(data, settings, PdfReading(dpi=dpi)) as pdf:
         return [pdf.page(number) for number in range(1, pdf.page_count + 1)]
 
@@ -112,7 +112,7 @@ def test_what_is_more_than_a_scan_is_drawn(page_of: object, request: pytest.Fixt
 
 
 def test_a_large_page_is_drawn_smaller_and_that_is_said() -> None:
-    with open_pdf(pdf_of(PdfPage(size=(2000, 1000))), load_settings(image_max_pixels=500_000)) as pdf:
+    with open_pdf(pdf_of(PdfPage(size=(2000, 1000))), load_worker_settings(image_max_pixels=500_000)) as pdf:
         found = pdf.page(1)
         assert warnings_of(pdf) == ["pdf.dpi_lowered"]
     assert found.image.size == (1000, 500)
@@ -167,7 +167,7 @@ def test_memory_has_a_limit() -> None:
 def test_malformed_pdfs_end_in_their_pages_or_in_errors_and_cost_no_other() -> None:
     """Each mutation once; `./run faults` goes on without end. Which process reads them does not matter to the next."""
     chance, codes = Random(1), Counter[str]()
-    quick = load_settings(pdf_page_timeout_s=1, image_max_pixels=1_000_000)
+    quick = load_worker_settings(pdf_page_timeout_s=1, image_max_pixels=1_000_000)
     for mutate in {**PDF, **ANY_FORMAT}.values():
         data = mutate(chance, good_picture("pdf", chance.choice(codings("pdf"))))
         try:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrqueue import OcrQueue
 from ocrqueue.document import Page, Preparation, box_of
 from ocrqueue.job import Prepare
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
@@ -48,7 +48,7 @@ def sheet(letters: int = 30) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def engine() -> TesseractEngine:
-    return TesseractEngine(load_settings())
+    return TesseractEngine(load_worker_settings())
 
 
 def read(engine: TesseractEngine, image: Image.Image, prepare: Prepare = "auto", **options: object) -> Page:
@@ -173,7 +173,7 @@ class InTiles(TesseractEngine):
 def test_words_of_a_page_that_is_read_in_tiles_are_where_they_are(lies: bool) -> None:
     """Each of them once, its box as its ink is."""
     image, words = made_page(Random(3), (2600, 640) if lies else (640, 2600))
-    page = read(InTiles(load_settings()), image, "none")
+    page = read(InTiles(load_worker_settings()), image, "none")
     assert page.preparation is not None
     assert page.preparation.tiles > 3
     found = [word for word in page.words() if len(word.text) > 2]
@@ -216,7 +216,7 @@ def test_what_was_asked_for_is_done_and_no_more(engine: TesseractEngine, upright
     assert f1(read(engine, turned, ("deskew",)), upright) < 0.3
     given = read(engine, turned, rotate=180)
     assert (given.preparation, given.rotation) == (None, 180)
-    assert not TesseractEngine(load_settings()).may_prepare(TesseractOptions(psm=0))
+    assert not TesseractEngine(load_worker_settings()).may_prepare(TesseractOptions(psm=0))
 
 
 def test_a_page_with_nothing_on_it_has_no_words(engine: TesseractEngine) -> None:

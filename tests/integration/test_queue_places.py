@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 IMAGE = "s3://scans/letter.pdf"
 
@@ -16,7 +16,7 @@ def ahead_of(queue: OcrQueue, job_id: str) -> int:
     return place.ahead
 
 
-def test_others_have_their_turns_and_higher_lanes_come_first(settings: Settings) -> None:
+def test_others_have_their_turns_and_higher_lanes_come_first(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         ours = [queue.submit(IMAGE, engine="null", tenant="a").id for _ in range(3)]
         assert [ahead_of(queue, job_id) for job_id in ours] == [0, 1, 2]
@@ -30,7 +30,7 @@ def test_others_have_their_turns_and_higher_lanes_come_first(settings: Settings)
         assert [ahead_of(queue, job_id) for job_id in ours] == [2, 4, 5]
 
 
-async def test_how_long_it_takes_is_known_once_jobs_end(settings: Settings) -> None:
+async def test_how_long_it_takes_is_known_once_jobs_end(settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as queue:
         jobs = [await queue.submit(IMAGE, engine="null") for _ in range(5)]
         place = await jobs[4].place()

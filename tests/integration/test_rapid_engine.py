@@ -18,7 +18,7 @@ from PIL import Image
 
 from ocrqueue.document import Line, Page, polygon_of
 from ocrqueue.errors import EngineOutOfMemory, EngineTimeout, OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
@@ -37,7 +37,7 @@ HEAD = (100, 40, 500, 340)
 @pytest.fixture(scope="module")
 def engine() -> RapidEngine:
     """Loaded where there is no network, and nothing is written beside the models."""
-    made = RapidEngine(load_settings())
+    made = RapidEngine(load_worker_settings())
     folder = made.models.detector.parent
     before = sorted(folder.iterdir())
     with pytest.MonkeyPatch.context() as patch:
@@ -240,7 +240,7 @@ def test_time_that_runs_out_ends_between_two_steps(engine: RapidEngine) -> None:
 def test_nothing_is_printed_and_errors_reach_the_log(
     engine: RapidEngine, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    RapidEngine(load_settings()).load()
+    RapidEngine(load_worker_settings()).load()
     read(engine, sample("street-sign.jpg"))
     logging.getLogger("RapidOCR").warning("of RapidOCR")
     assert caplog.messages == ["of RapidOCR"]

@@ -15,7 +15,7 @@ from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim, reclaim_pat
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import SourceUnavailable
 from ocrqueue.job import Job, new_job_id
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.moves import (
     LANE,
     all_parts,
@@ -48,7 +48,7 @@ def test_what_waits_or_is_held_is_left_alone(registry: WorkerRegistry) -> None:
 
 @pytest.mark.parametrize(("interval_s", "lost_after_s", "pause_s"), [(5, 60, 5), (5, 8, 2), (600, 15, 3.75)])
 def test_no_setting_lets_rounds_come_too_late_to_reclaim(
-    settings: Settings, interval_s: float, lost_after_s: float, pause_s: float
+    settings: WorkerSettings, interval_s: float, lost_after_s: float, pause_s: float
 ) -> None:
     """Who comes later than half a lease grants leases instead."""
     update = {"reconcile_interval_s": interval_s, "lost_after_s": lost_after_s}
@@ -88,7 +88,7 @@ def test_what_was_lost_goes_before_what_came_later_and_in_its_order(registry: Wo
     assert all_parts(registry) == [one.id for one in jobs]
 
 
-def test_many_who_reclaim_at_once_do_it_once(registry: WorkerRegistry, settings: Settings) -> None:
+def test_many_who_reclaim_at_once_do_it_once(registry: WorkerRegistry, settings: WorkerSettings) -> None:
     jobs = submitted(registry, 250)
     end_lease(registry, *(hold.hold for _ in range(250) for hold in take(registry).parts))
 
@@ -114,7 +114,7 @@ def test_after_a_standstill_workers_may_first_say_that_they_live(registry: Worke
     assert reclaim(registry).requeued == (silent.part,)
 
 
-def test_who_asks_for_a_round_that_counts_waits_for_it(settings: Settings) -> None:
+def test_who_asks_for_a_round_that_counts_waits_for_it(settings: WorkerSettings) -> None:
     quick = settings.model_copy(update={"lost_after_s": 0.4, "worker_heartbeat_s": 0.1})
     with closing(WorkerRegistry(quick)) as registry:
         (given,) = submitted(registry, 1)

@@ -14,7 +14,7 @@ from celery import Celery
 from ocrqueue import OcrQueue
 from ocrqueue.core.pools import async_connection_pool, connection_pool
 from ocrqueue.errors import BrokerUnavailable, SettingsInvalid
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.certificates import make_certificate
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, free_port, need_program, wait_until, worker
@@ -65,7 +65,7 @@ def answers(client: redis.Redis) -> bool:
 def test_a_job_goes_all_the_way_over_tls(tls_url: str, tmp_path: Path) -> None:
     (tmp_path / "storage").mkdir()
     (tmp_path / "hello.png").write_bytes(HELLO)
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=tls_url,
         storage=f"file://{tmp_path}/storage",
         source_file_roots=str(tmp_path),
@@ -85,13 +85,13 @@ def test_a_job_goes_all_the_way_over_tls(tls_url: str, tmp_path: Path) -> None:
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(tls_url: str) -> None:
-    with OcrQueue(load_settings(redis_url=tls_url.partition("?")[0])) as queue, pytest.raises(BrokerUnavailable):
+    with OcrQueue(load_worker_settings(redis_url=tls_url.partition("?")[0])) as queue, pytest.raises(BrokerUnavailable):
         queue.job("x").status()
 
 
 def test_a_wrong_password_is_refused(tls_url: str) -> None:
     with (
-        OcrQueue(load_settings(redis_url=tls_url.replace("s3cret", "guess"))) as queue,
+        OcrQueue(load_worker_settings(redis_url=tls_url.replace("s3cret", "guess"))) as queue,
         pytest.raises(BrokerUnavailable, match="user or password"),
     ):
         queue.job("x").status()
@@ -110,7 +110,7 @@ def test_a_wrong_password_is_refused(tls_url: str) -> None:
 def test_certificates_are_checked_unless_the_url_says_otherwise(
     url: str, requirement: ssl.VerifyMode, authority: str | None
 ) -> None:
-    settings = load_settings(redis_url=url)
+    settings = load_worker_settings(redis_url=url)
     pools = [connection_pool(settings), async_connection_pool(settings)]
     pools += [
         each.connection_pool
@@ -125,4 +125,4 @@ def test_certificates_are_checked_unless_the_url_says_otherwise(
 
 def test_a_requirement_that_is_none_is_refused() -> None:
     with pytest.raises(SettingsInvalid, match="has a wrong value"):
-        connection_pool(load_settings(redis_url="rediss://h?ssl_cert_reqs=nonsense")).make_connection()
+        connection_pool(load_worker_settings(redis_url="rediss://h?ssl_cert_reqs=nonsense")).make_connection()

@@ -36,7 +36,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.support.moves import LANE, all_parts, begun, hold_of, job, reclaimed, submit, succeeded, take
 from tests.support.processes import free_port, wait_until
@@ -224,7 +224,7 @@ def test_every_tenant_has_idempotency_keys_of_its_own(registry: WorkerRegistry) 
     assert submit(registry, *again) == [one.id for one in jobs]
 
 
-def test_a_cancelled_job_makes_room_at_once(settings: Settings) -> None:
+def test_a_cancelled_job_makes_room_at_once(settings: WorkerSettings) -> None:
     limited = settings.model_copy(update={"max_queue_length": PerEngine(2)})
     with closing(WorkerRegistry(limited)) as registry:
         first, second, third = job(), job(priority="low"), job(priority="high")
@@ -407,11 +407,11 @@ def test_a_key_prefix_is_before_every_key(registry: WorkerRegistry, given: Job) 
 
 
 @pytest.mark.parametrize("what", ["nothing listens", "wrong password"])
-def test_a_broker_that_refuses_is_an_error_within_seconds(settings: Settings, what: str) -> None:
+def test_a_broker_that_refuses_is_an_error_within_seconds(settings: WorkerSettings, what: str) -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     if what == "wrong password":
         url = settings.redis_url.get_secret_value().replace("secret-of-the-tests", "guess")
-    with closing(Registry(load_settings(redis_url=url))) as refused:
+    with closing(Registry(load_worker_settings(redis_url=url))) as refused:
         with pytest.raises(BrokerUnavailable) as error:
             list(refused.submit([Job(image="s3://b/k")]))
         assert "guess" not in str(error.value)

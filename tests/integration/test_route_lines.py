@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, JobStatus, OcrQueue
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, as_environment, worker
 
@@ -25,7 +25,7 @@ def queue(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("lines")
     storage = folder / "storage"
     storage.mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"lines-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{storage}",

@@ -15,7 +15,7 @@ from ocrqueue import Document, JobStatus, OcrQueue
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.core.check import check
 from ocrqueue.errors import JobMalformed
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.brokers import Messages, celery_app
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
@@ -27,8 +27,8 @@ UNSURE, SURE = {"confidence": 0.3, "words": 4}, {"confidence": 0.95, "words": 4}
 
 
 @pytest.fixture(scope="module")
-def routed_settings(redis: RedisServer, s3_endpoint: str, s3_bucket: str) -> Settings:
-    return load_settings(
+def routed_settings(redis: RedisServer, s3_endpoint: str, s3_bucket: str) -> WorkerSettings:
+    return load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"routes-{uuid.uuid4().hex[:8]}:",
         storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
@@ -47,14 +47,14 @@ def routed_settings(redis: RedisServer, s3_endpoint: str, s3_bucket: str) -> Set
 
 
 @pytest.fixture(scope="module")
-def started(routed_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def started(routed_settings: WorkerSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     arguments = ("--engine", "tesseract", "--engine", "null", "--concurrency", "1")
     with worker(as_environment(routed_settings), tmp_path_factory.mktemp("routes"), *arguments) as at_work:
         yield at_work
 
 
 @pytest.fixture
-def queue(routed_settings: Settings, started: Worker) -> Iterator[OcrQueue]:
+def queue(routed_settings: WorkerSettings, started: Worker) -> Iterator[OcrQueue]:
     with OcrQueue(routed_settings) as connected:
         yield connected
         assert check(connected.registry) == []
@@ -287,7 +287,9 @@ def test_an_earlier_reading_is_an_engines_turn(queue: OcrQueue) -> None:
 
 
 @pytest.mark.parametrize("queue_name", ["ocr.auto", "ocr.tesseract", "ocr.null"])
-def test_a_job_by_name_is_routed_by_the_worker(queue: OcrQueue, routed_settings: Settings, queue_name: str) -> None:
+def test_a_job_by_name_is_routed_by_the_worker(
+    queue: OcrQueue, routed_settings: WorkerSettings, queue_name: str
+) -> None:
     image = queue.storage.put(f"inputs/{uuid.uuid4().hex}.png", HELLO, "image/png")
     with celery_app(routed_settings) as app:
         job = {"image": image, "engine": "auto", "options": {"null": UNSURE}}

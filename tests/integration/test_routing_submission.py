@@ -22,7 +22,7 @@ from ocrqueue.job import queue_name
 from ocrqueue.job.names import LANES
 from ocrqueue.job.route import Step
 from ocrqueue.routing import make_route, read_engines
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.faults.messages_envelopes import envelope
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment
@@ -32,12 +32,12 @@ HELLO = png(text_picture("Hello 42"))
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(settings: WorkerSettings) -> WorkerSettings:
     return settings.model_copy(update={"auto_engines": ("tesseract", "rapid", "keras")})
 
 
 @pytest.fixture
-def queue(settings: Settings) -> Iterator[OcrQueue]:
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
 
@@ -68,7 +68,7 @@ def waiting(queue: OcrQueue, engine: str) -> list[dict[str, Any]]:
     return [json.loads(client.hget(keys.record(part.decode()), "job")) for lane in lanes for part in lane]
 
 
-def ocrqueue(settings: Settings, *arguments: str, **changes: object) -> Result:
+def ocrqueue(settings: WorkerSettings, *arguments: str, **changes: object) -> Result:
     variables = environment(as_environment(settings) | changes)
     names = {name: value for name, value in variables.items() if name.startswith("OCRQUEUE_")}
     return CliRunner().invoke(program, list(arguments), env=names)
@@ -91,7 +91,7 @@ def test_korean_for_keras_is_refused_and_nothing_is_written(queue: OcrQueue, tmp
     assert queue.submit(IMAGE, engine="keras").status().queue == "ocr.keras"
 
 
-async def test_the_same_for_asyncio(settings: Settings, queue: OcrQueue) -> None:
+async def test_the_same_for_asyncio(settings: WorkerSettings, queue: OcrQueue) -> None:
     announce(queue, "keras", "eng", fixed=True)
     async with AsyncOcrQueue(settings) as concurrent:
         with pytest.raises(LanguageUnsupported, match="keras reads eng, and not 'kor'"):
@@ -145,7 +145,7 @@ def test_korean_never_reaches_keras_though_only_its_worker_is_alive(queue: OcrQu
     assert waiting(queue, "keras") == []
 
 
-def test_auto_as_the_default_engine_and_without_one_for_a_comparison(settings: Settings) -> None:
+def test_auto_as_the_default_engine_and_without_one_for_a_comparison(settings: WorkerSettings) -> None:
     with OcrQueue(settings.model_copy(update={"default_engine": "auto"})) as queue:
         assert queue.submit(IMAGE).status().engine == "tesseract"
         status = queue.submit(IMAGE, compare=["rapid", "tesseract"]).status()
@@ -155,7 +155,7 @@ def test_auto_as_the_default_engine_and_without_one_for_a_comparison(settings: S
             queue.submit(IMAGE, engine="rapid", fallback=["rapid"])
 
 
-def test_the_shortest_queue_counts_what_waits_and_what_was_just_submitted(settings: Settings) -> None:
+def test_the_shortest_queue_counts_what_waits_and_what_was_just_submitted(settings: WorkerSettings) -> None:
     shortest = settings.model_copy(update={"auto_policy": "shortest", "auto_engines": ("tesseract", "rapid")})
     with OcrQueue(shortest) as queue:
         queue.submit_many([IMAGE] * 20, engine="tesseract")
@@ -192,7 +192,7 @@ def test_a_worker_makes_the_route_of_a_job_sent_by_name(queue: OcrQueue) -> None
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def test_the_queues_of_auto_are_shown_while_something_waits_there(settings: Settings, queue: OcrQueue) -> None:
+def test_the_queues_of_auto_are_shown_while_something_waits_there(settings: WorkerSettings, queue: OcrQueue) -> None:
     assert not [lane for lane in queue.queues() if lane.engine == "auto"]
     job = Job(image=IMAGE, engine="auto", priority="low")
     message = envelope(job.id, kwargs={"job": job.to_message()})
@@ -206,7 +206,7 @@ def test_the_queues_of_auto_are_shown_while_something_waits_there(settings: Sett
     assert "auto" not in {status.name for status in queue.engine_statuses()}
 
 
-def test_submit_takes_engines_and_options_for_each(settings: Settings, queue: OcrQueue) -> None:
+def test_submit_takes_engines_and_options_for_each(settings: WorkerSettings, queue: OcrQueue) -> None:
     def routed(*arguments: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         done = ocrqueue(settings, "submit", IMAGE, *arguments)
         assert done.exit_code == 0, done.output
@@ -231,7 +231,7 @@ def test_submit_takes_engines_and_options_for_each(settings: Settings, queue: Oc
     assert json.loads(refused.stdout)["error"]["code"] == "language.unsupported"
 
 
-def test_status_shows_the_route_and_how_each_engine_fared(settings: Settings, queue: OcrQueue) -> None:
+def test_status_shows_the_route_and_how_each_engine_fared(settings: WorkerSettings, queue: OcrQueue) -> None:
     job = make_route(Job(image=IMAGE, engine="tesseract", fallback=("rapid", "vision")), settings, {})
     assert job.route is not None
     step = Step(engine="tesseract", pages=3, pages_sent_on=1, lines_sent_on=4, mean_confidence=0.71, seconds=2.5)
@@ -254,7 +254,7 @@ def test_status_shows_the_route_and_how_each_engine_fared(settings: Settings, qu
     assert as_json["route"]["trail"][0]["mean_confidence"] == 0.71
 
 
-def test_engines_show_workers_queues_pace_and_cost(settings: Settings, queue: OcrQueue) -> None:
+def test_engines_show_workers_queues_pace_and_cost(settings: WorkerSettings, queue: OcrQueue) -> None:
     announce(queue, "tesseract", *(f"lang{number}" for number in range(120)))
     announce(queue, "vision")
     queue.submit_many([IMAGE] * 3, engine="vision", priority="low")

@@ -22,7 +22,7 @@ from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.core.pools import async_connection_pool
 from ocrqueue.errors import BrokerUnavailable, JobWaitTimeout, NotReplicated, QueueFull
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import RedisServer, as_environment, environment, redis_server, wait_until
 from tests.support.proxy import proxy
 from tests.support.sentinels import NAME, Replicated, replicated_redis
@@ -37,21 +37,21 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
 
 
 @pytest.fixture
-def replicated(servers: Replicated, settings: Settings) -> Settings:
+def replicated(servers: Replicated, settings: WorkerSettings) -> WorkerSettings:
     """The settings of the test, but for the way to Redis."""
     return with_url(settings, servers.url)
 
 
-def with_url(settings: Settings, url: str, **more: object) -> Settings:
-    return settings.model_copy(update={"redis_url": load_settings(redis_url=url).redis_url, **more})
+def with_url(settings: WorkerSettings, url: str, **more: object) -> WorkerSettings:
+    return settings.model_copy(update={"redis_url": load_worker_settings(redis_url=url).redis_url, **more})
 
 
-async def submit_async(settings: Settings, *jobs: Job) -> list[str]:
+async def submit_async(settings: WorkerSettings, *jobs: Job) -> list[str]:
     async with AsyncOcrQueue(settings) as queue:
         return [job.id for job in await queue.submit_many(jobs)]
 
 
-def test_replicas_have_a_job_when_its_submission_returns(servers: Replicated, replicated: Settings) -> None:
+def test_replicas_have_a_job_when_its_submission_returns(servers: Replicated, replicated: WorkerSettings) -> None:
     waiting = replicated.model_copy(update={"submit_replicas": 1})
     with OcrQueue(waiting) as queue, servers.replica().client() as replica, servers.primary().client() as primary:
         replica.select(1)
@@ -66,7 +66,9 @@ def test_replicas_have_a_job_when_its_submission_returns(servers: Replicated, re
         assert check(queue.registry) == []
 
 
-def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(servers: Replicated, replicated: Settings) -> None:
+def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(
+    servers: Replicated, replicated: WorkerSettings
+) -> None:
     """As after a failover, where all connections of an app are made anew together."""
 
     async def ask() -> None:
@@ -98,7 +100,9 @@ def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(servers: Re
     ],
     ids=["their password", "the name", "nobody there"],
 )
-def test_sentinels_that_name_no_primary_are_told_of_as_such(servers: Replicated, replicated: Settings, change) -> None:  # type: ignore[no-untyped-def]  # a function of a URL
+def test_sentinels_that_name_no_primary_are_told_of_as_such(
+    servers: Replicated, replicated: WorkerSettings, change
+) -> None:  # type: ignore[no-untyped-def]  # a function of a URL
     wrong = with_url(replicated, change(servers.url))
     with OcrQueue(wrong) as queue, pytest.raises(BrokerUnavailable, match="No Sentinel names a primary") as error:
         queue.submit(IMAGE)
@@ -107,13 +111,13 @@ def test_sentinels_that_name_no_primary_are_told_of_as_such(servers: Replicated,
         asyncio.run(submit_async(wrong, Job(image=IMAGE)))
 
 
-def test_servers_that_refuse_the_password_are_told_of_as_such(servers: Replicated, replicated: Settings) -> None:
+def test_servers_that_refuse_the_password_are_told_of_as_such(servers: Replicated, replicated: WorkerSettings) -> None:
     wrong = with_url(replicated, servers.url.replace("//ocr:secret", "//ocr:other"))
     with OcrQueue(wrong) as queue, pytest.raises(BrokerUnavailable, match="refuses the user or password"):
         queue.submit(IMAGE)
 
 
-def test_sentinels_that_are_silent_cost_time_and_no_error(servers: Replicated, replicated: Settings) -> None:
+def test_sentinels_that_are_silent_cost_time_and_no_error(servers: Replicated, replicated: WorkerSettings) -> None:
     with proxy(servers.sentinels[0].port) as silent:
         silent.set("stall")
         there = f"127.0.0.1:{servers.sentinels[0].port}"
@@ -129,7 +133,7 @@ def test_sentinels_that_are_silent_cost_time_and_no_error(servers: Replicated, r
         assert asyncio.run(submit_async(through, Job(image=IMAGE)))
 
 
-def test_where_all_are_silent_an_app_is_told_so_in_time(servers: Replicated, replicated: Settings) -> None:
+def test_where_all_are_silent_an_app_is_told_so_in_time(servers: Replicated, replicated: WorkerSettings) -> None:
     with proxy(servers.sentinels[0].port) as silent:
         silent.set("stall")
         hosts = ",".join([f"127.0.0.1:{silent.port}"] * 3)
@@ -140,7 +144,7 @@ def test_where_all_are_silent_an_app_is_told_so_in_time(servers: Replicated, rep
             assert time.monotonic() - begun < 5
 
 
-def test_where_no_replica_has_them_the_jobs_are_queued_and_the_app_is_told(settings: Settings) -> None:
+def test_where_no_replica_has_them_the_jobs_are_queued_and_the_app_is_told(settings: WorkerSettings) -> None:
     asking = settings.model_copy(update={"submit_replicas": 2, "submit_replicas_timeout_s": 0.05})
     with OcrQueue(asking) as queue:
         jobs = [Job(image=IMAGE) for _ in range(501)]
@@ -159,9 +163,9 @@ def test_where_no_replica_has_them_the_jobs_are_queued_and_the_app_is_told(setti
         assert check(queue.registry) == []
 
 
-def test_where_the_queue_is_full_too_both_are_told(settings: Settings) -> None:
+def test_where_the_queue_is_full_too_both_are_told(settings: WorkerSettings) -> None:
     more = {"submit_replicas": 1, "submit_replicas_timeout_s": 0.05, "max_queue_length": 3}
-    asking = load_settings(**{**as_environment(settings), **more})
+    asking = load_worker_settings(**{**as_environment(settings), **more})
     with OcrQueue(asking) as queue:
         with pytest.raises(QueueFull) as full:
             queue.submit_many([IMAGE] * 5)
@@ -174,7 +178,7 @@ def test_where_the_queue_is_full_too_both_are_told(settings: Settings) -> None:
         assert full.value.not_replicated is None
 
 
-def test_the_command_line_prints_the_ids_and_says_so_by_its_status(settings: Settings, tmp_path: Path) -> None:
+def test_the_command_line_prints_the_ids_and_says_so_by_its_status(settings: WorkerSettings, tmp_path: Path) -> None:
     given = {**as_environment(settings), "submit_replicas": 1, "submit_replicas_timeout_s": 0.05}
     told = subprocess.run(
         [sys.executable, "-m", "ocrqueue.cli", "submit", "--json", IMAGE, IMAGE],
@@ -203,14 +207,14 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-async def wait_async(settings: Settings, job_id: str, timeout: float | None) -> str:
+async def wait_async(settings: WorkerSettings, job_id: str, timeout: float | None) -> str:
     async with AsyncOcrQueue(settings) as queue:
         return (await queue.job(job_id).wait(timeout)).state
 
 
 def test_who_waits_bears_an_outage_for_as_long_as_the_setting_says(server: RedisServer) -> None:
-    bearing = load_settings(redis_url=server.url, redis_failover_s=60, redis_timeout_s=1)
-    impatient = load_settings(redis_url=server.url, redis_failover_s=1, redis_timeout_s=1)
+    bearing = load_worker_settings(redis_url=server.url, redis_failover_s=60, redis_timeout_s=1)
+    impatient = load_worker_settings(redis_url=server.url, redis_failover_s=1, redis_timeout_s=1)
     with OcrQueue(bearing) as queue, OcrQueue(impatient) as other:
 
         async def wait_through_an_outage() -> list[object]:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from ocrqueue.cli.program import program
 from ocrqueue.core import EngineOffer, Outcome, WorkerInfo, WorkerRegistry
 from ocrqueue.routing import Router
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from tests.faults.messages_envelopes import envelope
@@ -122,7 +122,9 @@ def test_the_lists_of_a_new_engine_are_looked_at_soon_after_its_first_worker(
     wait_until(lambda: registry.client.exists(registry.keys.record("job-0")), 60, "it is a job")
 
 
-def test_reconcile_removes_what_jobs_without_a_result_have_stored(registry: WorkerRegistry, settings: Settings) -> None:
+def test_reconcile_removes_what_jobs_without_a_result_have_stored(
+    registry: WorkerRegistry, settings: WorkerSettings
+) -> None:
     storage, given = open_storage(settings), job()
     submit(registry, given)
     hold = begun(registry)

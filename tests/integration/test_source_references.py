@@ -24,7 +24,7 @@ from ocrqueue.errors import (
     StorageCredentials,
     StorageDenied,
 )
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import FileStorage, Storage, open_storage
 from ocrqueue.storage.s3 import S3Storage
 from ocrqueue.storage.s3_client import s3_client
@@ -62,9 +62,9 @@ KEYS = [
 """18 that people have."""
 
 
-def web(**overrides: object) -> Settings:
+def web(**overrides: object) -> WorkerSettings:
     values: dict[str, object] = {"source_allowed_networks": ("127.0.0.1/32",), "source_connect_timeout_s": 20}
-    return load_settings(**(values | overrides))
+    return load_worker_settings(**(values | overrides))
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def storage(tmp_path: Path) -> Storage:
 
 
 @pytest.fixture
-def keyed(s3_settings: Settings) -> tuple[Settings, Storage, str]:
+def keyed(s3_settings: WorkerSettings) -> tuple[WorkerSettings, Storage, str]:
     storage = open_storage(s3_settings)
     assert isinstance(storage, S3Storage)
     return s3_settings, storage, storage.bucket
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_every_key_is_reached_as_it_is_spelled(keyed: tuple[Settings, Storage, str], key: str) -> None:
+def test_every_key_is_reached_as_it_is_spelled(keyed: tuple[WorkerSettings, Storage, str], key: str) -> None:
     settings, storage, bucket = keyed
     client, content = s3_client(settings), uuid.uuid4().bytes
     client.put_object(Bucket=bucket, Key=key, Body=content)
@@ -95,7 +95,9 @@ def test_every_key_is_reached_as_it_is_spelled(keyed: tuple[Settings, Storage, s
         client.delete_object(Bucket=bucket, Key=key)
 
 
-def test_a_key_spelled_as_in_a_url_is_reached_where_none_is_spelled_so(keyed: tuple[Settings, Storage, str]) -> None:
+def test_a_key_spelled_as_in_a_url_is_reached_where_none_is_spelled_so(
+    keyed: tuple[WorkerSettings, Storage, str],
+) -> None:
     settings, storage, bucket = keyed
     client = s3_client(settings)
     client.put_object(Bucket=bucket, Key="my scan ä.png", Body=b"decoded")
@@ -211,7 +213,7 @@ def test_other_codings_are_named(storage: Storage, encoding: str) -> None:
     assert encoding in caught.value.message
 
 
-def test_objects_that_are_stored_compressed(keyed: tuple[Settings, Storage, str]) -> None:
+def test_objects_that_are_stored_compressed(keyed: tuple[WorkerSettings, Storage, str]) -> None:
     settings, storage, bucket = keyed
     client = s3_client(settings)
     for encoding, body in (("gzip", gzip.compress(PICTURE)), ("aws-chunked", PICTURE), ("gzip", PICTURE)):
@@ -362,12 +364,12 @@ def test_storage_too_says_whose_fault_it_is() -> None:
 
 
 @pytest.fixture
-def without_retries(redis: RedisServer, tmp_path: Path) -> Iterator[Callable[[str], Settings]]:
+def without_retries(redis: RedisServer, tmp_path: Path) -> Iterator[Callable[[str], WorkerSettings]]:
     """Of an installation that gives up at the first failure, its images on the S3 server at the endpoint given."""
     (tmp_path / "storage").mkdir()
 
-    def settings(endpoint: str) -> Settings:
-        return load_settings(
+    def settings(endpoint: str) -> WorkerSettings:
+        return load_worker_settings(
             redis_url=redis.url,
             key_prefix=f"own-{uuid.uuid4().hex[:8]}:",
             storage=f"file://{tmp_path / 'storage'}",
@@ -382,7 +384,9 @@ def without_retries(redis: RedisServer, tmp_path: Path) -> Iterator[Callable[[st
 
 
 @pytest.mark.usefixtures("with_keys")
-def test_no_job_dies_of_the_workers_credentials(without_retries: Callable[[str], Settings], tmp_path: Path) -> None:
+def test_no_job_dies_of_the_workers_credentials(
+    without_retries: Callable[[str], WorkerSettings], tmp_path: Path
+) -> None:
     """However long they are bad; a denial that is the job's own ends it at once."""
     expired = threading.Event()
 

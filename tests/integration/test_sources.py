@@ -32,7 +32,7 @@ from ocrqueue.errors import (
     SourceTooManyRedirects,
     SourceUnavailable,
 )
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import FileStorage, Storage, open_storage
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_worker.sources import fetch
@@ -62,14 +62,14 @@ def storage(tmp_path: Path) -> Storage:
     return opened
 
 
-def web(**overrides: object) -> Settings:
-    """Settings under which the servers on 127.0.0.1 may be reached, and no other private address."""
+def web(**overrides: object) -> WorkerSettings:
+    """WorkerSettings under which the servers on 127.0.0.1 may be reached, and no other private address."""
     values: dict[str, object] = {
         "source_allowed_networks": ("127.0.0.1/32",),
         "source_connect_timeout_s": 20,
         "source_timeout_s": 60,
     }
-    return load_settings(**(values | overrides))
+    return load_worker_settings(**(values | overrides))
 
 
 @contextmanager
@@ -396,9 +396,9 @@ def test_the_list_of_hosts_holds_for_every_hop(storage: Storage) -> None:
 def test_this_machine_is_out_of_reach_however_it_is_written(host: str, storage: Storage) -> None:
     with http_server(answer(200, b"inner"), host="0.0.0.0") as server:
         with pytest.raises(SourceAddressNotAllowed):
-            fetch(server.url("/", host=host), load_settings(), storage)
+            fetch(server.url("/", host=host), load_worker_settings(), storage)
         assert not server.exchanges
-        open_settings = load_settings(source_allow_private_addresses=True)
+        open_settings = load_worker_settings(source_allow_private_addresses=True)
         assert fetch(server.url("/", host=host), open_settings, storage) == b"inner"
 
 
@@ -507,19 +507,19 @@ def test_https_to_a_server_that_speaks_http(storage: Storage) -> None:
 
 
 @pytest.fixture
-def bucket(s3_settings: Settings) -> tuple[Settings, Storage, str]:
-    """Settings, their storage, and the URI of an object in it."""
+def bucket(s3_settings: WorkerSettings) -> tuple[WorkerSettings, Storage, str]:
+    """WorkerSettings, their storage, and the URI of an object in it."""
     storage = open_storage(s3_settings)
     return s3_settings, storage, storage.put("inputs/ä#1?%20.png", b"0123456789" * 20_000, "image/png")
 
 
-def test_an_object_is_fetched(bucket: tuple[Settings, Storage, str]) -> None:
+def test_an_object_is_fetched(bucket: tuple[WorkerSettings, Storage, str]) -> None:
     settings, storage, uri = bucket
     assert fetch(uri, settings, storage) == b"0123456789" * 20_000
     assert fetch(storage.put("empty", b"", "image/png"), settings, storage) == b""
 
 
-def test_missing_objects_and_buckets_are_told_apart(bucket: tuple[Settings, Storage, str]) -> None:
+def test_missing_objects_and_buckets_are_told_apart(bucket: tuple[WorkerSettings, Storage, str]) -> None:
     settings, storage, _ = bucket
     with pytest.raises(SourceNotFound, match="inputs/none"):
         fetch(storage.uri("inputs/none"), settings, storage)
@@ -528,7 +528,7 @@ def test_missing_objects_and_buckets_are_told_apart(bucket: tuple[Settings, Stor
         fetch(f"s3://{missing}/a.png", settings, storage)
 
 
-def test_objects_are_cut_off_at_the_limit(bucket: tuple[Settings, Storage, str]) -> None:
+def test_objects_are_cut_off_at_the_limit(bucket: tuple[WorkerSettings, Storage, str]) -> None:
     settings, storage, _ = bucket
     uri = storage.put("big", bytes(200_000), "image/png")
     assert len(fetch(uri, settings.model_copy(update={"source_max_bytes": 200_000}), storage)) == 200_000
@@ -536,7 +536,7 @@ def test_objects_are_cut_off_at_the_limit(bucket: tuple[Settings, Storage, str])
         fetch(uri, settings.model_copy(update={"source_max_bytes": 199_999}), storage)
 
 
-def test_the_list_of_buckets(bucket: tuple[Settings, Storage, str]) -> None:
+def test_the_list_of_buckets(bucket: tuple[WorkerSettings, Storage, str]) -> None:
     settings, storage, _ = bucket
     other = f"other-{uuid.uuid4().hex[:8]}"
     client = s3_client(settings)
@@ -559,7 +559,7 @@ def test_the_list_of_buckets(bucket: tuple[Settings, Storage, str]) -> None:
 
 
 def test_objects_that_the_credentials_may_not_read(
-    bucket: tuple[Settings, Storage, str], monkeypatch: pytest.MonkeyPatch
+    bucket: tuple[WorkerSettings, Storage, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if S3_ENDPOINT_VARIABLE not in os.environ:
         pytest.skip("moto takes any credentials")
@@ -640,15 +640,15 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def files(root: Path, **overrides: object) -> Settings:
-    return load_settings(source_file_roots=(str(root),), **overrides)
+def files(root: Path, **overrides: object) -> WorkerSettings:
+    return load_worker_settings(source_file_roots=(str(root),), **overrides)
 
 
 def test_files_below_the_roots_and_in_the_storage_are_read(root: Path, storage: Storage) -> None:
     assert fetch(f"file://{root}/a%20b%25.png", files(root), storage) == b"scan"
     assert fetch(f"file://localhost{root}/a%20b%25.png", files(root), storage) == b"scan"
     uploaded = storage.put("inputs/0.png", b"uploaded", "image/png")
-    assert fetch(uploaded, load_settings(source_schemes=("https",)), storage) == b"uploaded"
+    assert fetch(uploaded, load_worker_settings(source_schemes=("https",)), storage) == b"uploaded"
 
 
 def test_files_elsewhere_are_refused_there_or_not(root: Path, tmp_path: Path, storage: Storage) -> None:
@@ -667,7 +667,7 @@ def test_files_elsewhere_are_refused_there_or_not(root: Path, tmp_path: Path, st
         with pytest.raises(SourcePathNotAllowed):
             fetch(uri, files(root), storage)
         with pytest.raises(SourcePathNotAllowed):
-            fetch(uri, load_settings(), storage)
+            fetch(uri, load_worker_settings(), storage)
 
 
 def test_symlinks_may_not_lead_out_of_the_roots(root: Path, tmp_path: Path, storage: Storage) -> None:

@@ -27,7 +27,7 @@ from ocrqueue.errors import (
     StorageNotFound,
     StorageUnavailable,
 )
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import FileStorage, Storage, open_storage
 from ocrqueue.storage.s3_client import s3_client
 from tests.support.servers import (
@@ -55,7 +55,7 @@ ODD_KEYS = [
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "s3":
         return open_storage(request.getfixturevalue("s3_settings"))
-    opened = open_storage(load_settings(storage=f"file://{tmp_path}/of%20results"))
+    opened = open_storage(load_worker_settings(storage=f"file://{tmp_path}/of%20results"))
     opened.ensure()
     return opened
 
@@ -195,7 +195,7 @@ def test_a_folder_has_no_presigned_urls(tmp_path: Path) -> None:
         storage.presigned_get("file:///etc/passwd", 60)
 
 
-def test_a_bucket_has_presigned_urls(s3_settings: Settings) -> None:
+def test_a_bucket_has_presigned_urls(s3_settings: WorkerSettings) -> None:
     storage = open_storage(s3_settings)
     put = storage.presigned_put("inputs/a", 60, 5)
     assert put is not None
@@ -360,7 +360,7 @@ def test_check_and_ensure(storage: Storage) -> None:
 # --- s3:// -----------------------------------------------------------------------------------------------------
 
 
-def test_the_content_type_is_kept(s3_settings: Settings) -> None:
+def test_the_content_type_is_kept(s3_settings: WorkerSettings) -> None:
     storage = open_storage(s3_settings)
     storage.put("a.png", b"x", "image/png")
     bucket, _, folder = s3_settings.storage.removeprefix("s3://").partition("/")
@@ -368,7 +368,7 @@ def test_the_content_type_is_kept(s3_settings: Settings) -> None:
 
 
 def test_a_bucket_without_prefix(s3_endpoint: str, s3_bucket: str) -> None:
-    storage = open_storage(load_settings(storage=f"s3://{s3_bucket}", s3_endpoint=s3_endpoint))
+    storage = open_storage(load_worker_settings(storage=f"s3://{s3_bucket}", s3_endpoint=s3_endpoint))
     assert storage.put("top", b"x", "text/plain") == f"s3://{s3_bucket}/top"
     assert storage.put("own/b", b"x", "text/plain") == f"s3://{s3_bucket}/own/b"
     assert storage.get("own/b") == b"x"
@@ -378,7 +378,7 @@ def test_a_bucket_without_prefix(s3_endpoint: str, s3_bucket: str) -> None:
 
 
 @pytest.mark.slow
-def test_more_objects_than_one_page_of_the_listing_holds(s3_settings: Settings) -> None:
+def test_more_objects_than_one_page_of_the_listing_holds(s3_settings: WorkerSettings) -> None:
     storage = open_storage(s3_settings)
     keys = {f"many/{number:04d}" for number in range(1010)}
     storage.put_many(((key, b"", "text/plain") for key in keys), threads=8)
@@ -389,7 +389,7 @@ def test_more_objects_than_one_page_of_the_listing_holds(s3_settings: Settings) 
 
 def test_a_missing_bucket_is_named_with_the_remedy(s3_endpoint: str) -> None:
     name = f"missing-{uuid.uuid4().hex[:8]}"
-    storage = open_storage(load_settings(storage=f"s3://{name}/x", s3_endpoint=s3_endpoint))
+    storage = open_storage(load_worker_settings(storage=f"s3://{name}/x", s3_endpoint=s3_endpoint))
     for attempt in (
         storage.check,
         lambda: storage.put("a", b"x", "text/plain"),
@@ -403,7 +403,7 @@ def test_a_missing_bucket_is_named_with_the_remedy(s3_endpoint: str) -> None:
 
     storage.ensure()
     storage.check()
-    s3_client(load_settings(s3_endpoint=s3_endpoint)).delete_bucket(Bucket=name)
+    s3_client(load_worker_settings(s3_endpoint=s3_endpoint)).delete_bucket(Bucket=name)
 
 
 @pytest.fixture
@@ -417,7 +417,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def failing(server: HttpServer, **overrides: object) -> Storage:
     values = {"s3_endpoint": server.url(""), "s3_attempts": 1, "s3_timeout_s": 1, "storage": "s3://bucket"}
-    return open_storage(load_settings(**(values | overrides)))
+    return open_storage(load_worker_settings(**(values | overrides)))
 
 
 @pytest.mark.parametrize(
@@ -582,7 +582,7 @@ def test_no_credentials_at_all(credentials: None, monkeypatch: pytest.MonkeyPatc
     assert not server.exchanges
 
 
-def test_wrong_credentials_at_a_real_server(s3_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_credentials_at_a_real_server(s3_settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     if S3_ENDPOINT_VARIABLE not in os.environ:
         pytest.skip("moto takes any credentials")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -595,43 +595,45 @@ def test_wrong_credentials_at_a_real_server(s3_settings: Settings, monkeypatch: 
 
 @pytest.mark.usefixtures("credentials")
 def test_an_endpoint_that_is_no_url_and_a_profile_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = open_storage(load_settings(storage="s3://bucket", s3_endpoint="not a url with very-secret"))
+    storage = open_storage(load_worker_settings(storage="s3://bucket", s3_endpoint="not a url with very-secret"))
     with pytest.raises(SettingsInvalid, match="OCRQUEUE_S3_ENDPOINT") as caught:
         storage.get("a")
     assert "secret" not in str(caught.value)
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
     with pytest.raises(SettingsInvalid, match="ProfileNotFound"):
-        open_storage(load_settings(storage="s3://bucket", s3_timeout_s=3)).get("a")
+        open_storage(load_worker_settings(storage="s3://bucket", s3_timeout_s=3)).get("a")
 
 
 @pytest.mark.usefixtures("credentials")
 def test_how_the_client_is_set_up_on_and_off_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    on_aws = s3_client(load_settings(s3_region="eu-central-1", upload_threads=3)).meta
+    on_aws = s3_client(load_worker_settings(s3_region="eu-central-1", upload_threads=3)).meta
     assert on_aws.endpoint_url == "https://s3.eu-central-1.amazonaws.com"
     assert on_aws.config.request_checksum_calculation == "when_supported"
     assert on_aws.config.s3["addressing_style"] == "auto"
     assert on_aws.config.max_pool_connections == 5
 
-    in_vpc = s3_client(load_settings(s3_endpoint="https://bucket.vpce-1.s3.eu-central-1.vpce.amazonaws.com")).meta
+    in_vpc = s3_client(
+        load_worker_settings(s3_endpoint="https://bucket.vpce-1.s3.eu-central-1.vpce.amazonaws.com")
+    ).meta
     assert in_vpc.config.request_checksum_calculation == "when_supported"
 
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://storage.example:9000")
-    elsewhere = s3_client(load_settings(s3_attempts=7)).meta
+    elsewhere = s3_client(load_worker_settings(s3_attempts=7)).meta
     assert elsewhere.endpoint_url == "http://storage.example:9000"
     assert elsewhere.region_name == "us-east-1"
     assert elsewhere.config.request_checksum_calculation == "when_required"
     assert elsewhere.config.response_checksum_validation == "when_required"
     assert elsewhere.config.s3["addressing_style"] == "path"
     assert elsewhere.config.retries["total_max_attempts"] == 7
-    assert s3_client(load_settings(s3_addressing="virtual")).meta.config.s3["addressing_style"] == "virtual"
+    assert s3_client(load_worker_settings(s3_addressing="virtual")).meta.config.s3["addressing_style"] == "virtual"
 
 
 @pytest.mark.usefixtures("credentials")
 def test_one_client_for_a_process_and_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load_settings(s3_endpoint="http://storage.example:9001")
+    settings = load_worker_settings(s3_endpoint="http://storage.example:9001")
     first = s3_client(settings)
     monkeypatch.setattr(boto3.session, "Session", None)  # a second client could not be made
-    assert s3_client(load_settings(s3_endpoint="http://storage.example:9001")) is first
+    assert s3_client(load_worker_settings(s3_endpoint="http://storage.example:9001")) is first
     monkeypatch.undo()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert s3_client(settings) is not first
@@ -878,4 +880,4 @@ def test_a_key_that_is_a_folder_or_too_long(tmp_path: Path) -> None:
 @pytest.mark.parametrize("storage_uri", ["file:///a?b", "file:///a%00b", "file:///a#b"])
 def test_a_storage_uri_that_names_no_folder(storage_uri: str) -> None:
     with pytest.raises(SettingsInvalid, match="OCRQUEUE_STORAGE"):
-        open_storage(load_settings(storage=storage_uri))
+        open_storage(load_worker_settings(storage=storage_uri))

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue, SubmittedJob
 from ocrqueue.errors import JobMalformed, SourceNotFound
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import FileStorage, file_uri_path
 from ocrqueue_worker.pipeline.fetching import source_of
 from tests.support.processes import as_environment, environment, wait_until
@@ -29,7 +29,7 @@ SubmitMany = Callable[..., Any]
 
 
 @pytest.fixture(params=["threads", "asyncio"])
-def submit_many(request: pytest.FixtureRequest, settings: Settings) -> SubmitMany:
+def submit_many(request: pytest.FixtureRequest, settings: WorkerSettings) -> SubmitMany:
     def blocking(images: Iterable[Any], **fields: Any) -> Any:
         with OcrQueue(settings) as queue:
             return queue.submit_many(images, **fields)
@@ -58,7 +58,9 @@ def test_a_path_is_not_a_list_of_its_letters(submit_many: SubmitMany) -> None:
         submit_many(b"GIF8")
 
 
-def test_an_error_midway_names_what_is_queued_and_what_is_not(submit_many: SubmitMany, settings: Settings) -> None:
+def test_an_error_midway_names_what_is_queued_and_what_is_not(
+    submit_many: SubmitMany, settings: WorkerSettings
+) -> None:
     with pytest.raises(SourceNotFound) as missing:
         submit_many([*[IMAGE] * 700, "/nowhere.png", IMAGE])
     handles = missing.value.submitted
@@ -67,7 +69,7 @@ def test_an_error_midway_names_what_is_queued_and_what_is_not(submit_many: Submi
     assert missing.value.unsubmitted[0] == "/nowhere.png"
 
 
-def test_images_after_a_bad_one_are_not_queued(submit_many: SubmitMany, settings: Settings) -> None:
+def test_images_after_a_bad_one_are_not_queued(submit_many: SubmitMany, settings: WorkerSettings) -> None:
     with pytest.raises(SourceNotFound) as missing:
         submit_many([b"GIF8 a", "/nowhere.png", b"GIF8 b"], tag="t")
     assert len(missing.value.submitted) == 1
@@ -88,17 +90,17 @@ def test_an_exception_of_the_iterable_has_a_note(submit_many: SubmitMany) -> Non
     assert broken.value.__notes__ == ["The first 700 images were queued."]
 
 
-def states(settings: Settings, handles: Iterable[Any]) -> set[str]:
+def states(settings: WorkerSettings, handles: Iterable[Any]) -> set[str]:
     with OcrQueue(settings) as queue:
         return {status.state for status in queue.registry.statuses([job.id for job in handles]) if status}
 
 
-def waiting(settings: Settings) -> int:
+def waiting(settings: WorkerSettings) -> int:
     with OcrQueue(settings) as queue:
         return len(queue.jobs(state="queued").jobs)
 
 
-def test_few_images_do_not_wait_for_500(submit_many: SubmitMany, settings: Settings) -> None:
+def test_few_images_do_not_wait_for_500(submit_many: SubmitMany, settings: WorkerSettings) -> None:
     def images() -> Iterable[str]:
         for number in range(1, 4):
             yield IMAGE
@@ -108,7 +110,7 @@ def test_few_images_do_not_wait_for_500(submit_many: SubmitMany, settings: Setti
 
 
 def test_uploads_go_side_by_side_and_not_all_at_once(
-    submit_many: SubmitMany, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    submit_many: SubmitMany, settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put, lock, now, most = FileStorage.put, threading.Lock(), 0, 0
     two = threading.Barrier(2)
@@ -134,7 +136,7 @@ def test_uploads_go_side_by_side_and_not_all_at_once(
     assert read == [b"GIF8 %d" % number for number in range(40)]
 
 
-def test_an_iterator_yields_handles_as_they_are_queued(settings: Settings) -> None:
+def test_an_iterator_yields_handles_as_they_are_queued(settings: WorkerSettings) -> None:
     taken = 0
 
     def images() -> Iterable[str]:
@@ -155,7 +157,7 @@ def test_an_iterator_yields_handles_as_they_are_queued(settings: Settings) -> No
         assert len(rest) == 1999
 
 
-async def test_an_async_iterable_is_awaited(settings: Settings) -> None:
+async def test_an_async_iterable_is_awaited(settings: WorkerSettings) -> None:
     async def images() -> AsyncIterator[str]:
         for number in range(1, 4):
             yield IMAGE
@@ -169,7 +171,7 @@ async def test_an_async_iterable_is_awaited(settings: Settings) -> None:
             await queue.submit_many(images(), id="j")
 
 
-def test_the_command_prints_ids_while_stdin_is_open(settings: Settings) -> None:
+def test_the_command_prints_ids_while_stdin_is_open(settings: WorkerSettings) -> None:
     command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-"]
     with subprocess.Popen(
         command,
@@ -194,7 +196,7 @@ def test_the_command_prints_ids_while_stdin_is_open(settings: Settings) -> None:
         ]
 
 
-def test_the_name_of_a_file_is_kept(submit_many: SubmitMany, settings: Settings, tmp_path: Path) -> None:
+def test_the_name_of_a_file_is_kept(submit_many: SubmitMany, settings: WorkerSettings, tmp_path: Path) -> None:
     scan = tmp_path / "invoice 7.png"
     scan.write_bytes(b"GIF8")
     ids = [job.id for job in (*submit_many([str(scan), scan, b"GIF8"]), *submit_many([scan], name="mine"))]
@@ -206,7 +208,7 @@ def test_the_name_of_a_file_is_kept(submit_many: SubmitMany, settings: Settings,
     assert source_of(job, "", 4).name == "invoice 7.png"
 
 
-def test_what_was_stored_long_ago_is_stored_anew(submit_many: SubmitMany, settings: Settings) -> None:
+def test_what_was_stored_long_ago_is_stored_anew(submit_many: SubmitMany, settings: WorkerSettings) -> None:
     (first,) = submit_many([b"GIF8"])
     with OcrQueue(settings) as queue:
         stored = Path(file_uri_path(image_of(queue, first)))
@@ -223,7 +225,7 @@ def image_of(queue: OcrQueue, handle: Any) -> str:
     return job.image
 
 
-def test_pictures_arrays_and_files_are_uploaded(submit_many: SubmitMany, settings: Settings) -> None:
+def test_pictures_arrays_and_files_are_uploaded(submit_many: SubmitMany, settings: WorkerSettings) -> None:
     pixels = np.arange(35, dtype=np.uint8).reshape(5, 7)
     handles = submit_many([Image.fromarray(pixels), pixels, io.BytesIO(b"GIF8")])
     with OcrQueue(settings) as queue:

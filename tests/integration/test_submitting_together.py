@@ -13,14 +13,14 @@ from ocrqueue import AsyncOcrQueue
 from ocrqueue.aio import AsyncSubmittedJob, status_when_queued
 from ocrqueue.errors import BatchClosed, BrokerUnavailable, QueueFull
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import redis_server
 
 IMAGE = "s3://bucket/page.png"
 
 
 @pytest.fixture
-async def queue(settings: Settings) -> AsyncIterator[AsyncOcrQueue]:
+async def queue(settings: WorkerSettings) -> AsyncIterator[AsyncOcrQueue]:
     """One that has looked at the engines just now."""
     async with AsyncOcrQueue(settings.model_copy(update={"max_queue_length": settings.max_queue_length})) as made:
         await made.submit(IMAGE, engine="null", tag="first")
@@ -69,8 +69,10 @@ async def test_one_idempotency_key_is_one_job(queue: AsyncOcrQueue) -> None:
     assert sum(status_when_queued(job) is not None for job in jobs) == 1
 
 
-async def test_where_a_queue_is_full_each_is_told_so_and_others_go_on(settings: Settings) -> None:
-    limited = load_settings(**settings.model_dump(exclude={"max_queue_length"}), max_queue_length="6,tesseract=100")
+async def test_where_a_queue_is_full_each_is_told_so_and_others_go_on(settings: WorkerSettings) -> None:
+    limited = load_worker_settings(
+        **settings.model_dump(exclude={"max_queue_length"}), max_queue_length="6,tesseract=100"
+    )
     async with AsyncOcrQueue(limited) as queue:
         await queue.submit(IMAGE, engine="null")
         given: list[dict[str, Any]] = [{"engine": "null"}] * 8 + [{"engine": "tesseract"}] * 8
@@ -105,7 +107,7 @@ async def test_who_has_gone_is_not_sent(queue: AsyncOcrQueue) -> None:
 
 async def test_each_is_told_that_redis_is_away(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
-        own = load_settings(redis_url=server.url, storage=f"file://{tmp_path}", redis_timeout_s=1)
+        own = load_worker_settings(redis_url=server.url, storage=f"file://{tmp_path}", redis_timeout_s=1)
         async with AsyncOcrQueue(own) as queue:
             await queue.submit(IMAGE, engine="null")
             server.kill()

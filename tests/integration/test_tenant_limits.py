@@ -19,14 +19,14 @@ from ocrqueue.core.check import check
 from ocrqueue.core.script_arguments import Used
 from ocrqueue.errors import FilterInvalid, TenantLimited, TenantLimitInvalid
 from ocrqueue.job.route import Route, Step
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import as_environment, environment
 
 IMAGE = "s3://bucket/page.png"
 
 
 @pytest.fixture
-def queue(registry: WorkerRegistry, settings: Settings) -> Iterator[OcrQueue]:
+def queue(registry: WorkerRegistry, settings: WorkerSettings) -> Iterator[OcrQueue]:
     """The registry sees to it that the keys agree at the end."""
     with OcrQueue(settings) as queue:
         yield queue
@@ -169,7 +169,7 @@ def test_a_budget_stops_what_costs_money_and_nothing_else(queue: OcrQueue, regis
 
 
 def test_limits_hold_for_the_asyncio_client_and_come_and_go_while_jobs_are_at_work(
-    queue: OcrQueue, registry: WorkerRegistry, settings: Settings
+    queue: OcrQueue, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:
     import asyncio
 
@@ -240,7 +240,7 @@ def test_an_engine_that_sends_a_job_on_is_paid_too_and_the_job_is_one(
 
 
 def test_the_command_sets_and_shows_limits_and_usage(
-    queue: OcrQueue, registry: WorkerRegistry, settings: Settings
+    queue: OcrQueue, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:
     variables = environment(as_environment(settings))
 

@@ -19,7 +19,7 @@ from ocrqueue.errors import (
     OptionInvalid,
     OptionUnknown,
 )
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.discovery import engine_class, engine_names, make_engine
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
@@ -38,7 +38,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 @pytest.fixture(scope="module", params=["tesserocr", "pytesseract"])
 def engine(request: pytest.FixtureRequest) -> Any:
     need_program("tesseract")
-    engine = TesseractEngine(load_settings(tesseract_backend=request.param))
+    engine = TesseractEngine(load_worker_settings(tesseract_backend=request.param))
     engine.load()
     yield engine
     engine.close()
@@ -67,7 +67,7 @@ def test_both_backends_give_the_same_document(sample: str) -> None:
     image = Image.open(SAMPLES / sample).convert("L")
     language = "kor" if "korean" in sample else "eng"
     pages = [
-        read(TesseractEngine(load_settings(tesseract_backend=backend)), image, language)
+        read(TesseractEngine(load_worker_settings(tesseract_backend=backend)), image, language)
         for backend in ("tesserocr", "pytesseract")
     ]
     assert structure(pages[0]) == structure(pages[1])
@@ -260,8 +260,8 @@ def test_a_missing_pack_names_its_debian_package(engine: TesseractEngine) -> Non
 
 
 def test_warm_apis_are_bounded() -> None:
-    backend = InProcessTesseract(tessdata_dir(load_settings()), warm_apis=2)
-    engine = TesseractEngine(load_settings())
+    backend = InProcessTesseract(tessdata_dir(load_worker_settings()), warm_apis=2)
+    engine = TesseractEngine(load_worker_settings())
     engine.__dict__["_backend"] = backend
     for languages in (("eng",), ("kor",), ("kor", "eng"), ("eng",)):
         read(engine, text_picture("Hello"), *languages)
@@ -273,11 +273,11 @@ def test_warm_apis_are_bounded() -> None:
 
 def test_no_packs_at_all_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="apt-get install tesseract-ocr"):
-        TesseractEngine(load_settings(tessdata_dir=tmp_path / "absent"))
+        TesseractEngine(load_worker_settings(tessdata_dir=tmp_path / "absent"))
 
 
 def test_a_named_folder_may_get_its_packs_later(tmp_path: Path) -> None:
-    engine = TesseractEngine(load_settings(tessdata_dir=tmp_path))
+    engine = TesseractEngine(load_worker_settings(tessdata_dir=tmp_path))
     with pytest.raises(LanguageMissing, match="apt-get install tesseract-ocr-eng"):
         engine.check_any_language()
     (tmp_path / "eng.traineddata").write_bytes(b"")
@@ -302,4 +302,4 @@ def test_engines_are_found_by_entry_point() -> None:
     assert {"tesseract", "null"} <= set(engine_names())
     assert engine_class("tesseract") is TesseractEngine
     with pytest.raises(OcrQueueError, match=r"engine\.unknown"):
-        make_engine("clairvoyance", load_settings())
+        make_engine("clairvoyance", load_worker_settings())

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ocrqueue.document import Page
 from ocrqueue.errors import EngineOutOfMemory, OcrQueueError, WorkerDiskFull
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
 from ocrqueue_worker.engines.tesseract.pytesseract_backend import _is_cut_off
@@ -47,7 +47,7 @@ LINES = lines()
 @pytest.fixture(scope="module")
 def pytesseract_engine() -> Iterator[TesseractEngine]:
     need_program("tesseract")
-    engine = TesseractEngine(load_settings(tesseract_backend="pytesseract"))
+    engine = TesseractEngine(load_worker_settings(tesseract_backend="pytesseract"))
     engine.load()
     yield engine
     engine.close()
@@ -172,7 +172,7 @@ def test_a_page_over_the_memory_limit_fails_and_the_next_is_read(mib: int) -> No
 
 
 def read_over_the_limit(mib: int) -> None:
-    engine = TesseractEngine(load_settings(tesseract_backend="tesserocr"))
+    engine = TesseractEngine(load_worker_settings(tesseract_backend="tesserocr"))
     engine.load()
     page = Image.new("RGB", (3000, 3000), "white")
     page.paste(LINES, (100, 100))

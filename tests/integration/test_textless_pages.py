@@ -11,7 +11,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.document import Block, Line, Page, Paragraph, Word, polygon_of
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.discovery import make_engine
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
@@ -24,7 +24,7 @@ from tests.support.textless_pages import TEXTLESS
 
 @pytest.fixture(scope="module", params=["tesseract", "rapid"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine[Any]]:
-    made: Engine[Any] = make_engine(request.param, load_settings())
+    made: Engine[Any] = make_engine(request.param, load_worker_settings())
     made.load()
     yield made
     made.close()
@@ -44,7 +44,7 @@ def test_no_word_is_invented_with_confidence(engine: Engine[Any], name: str) -> 
 def test_nor_where_engines_are_chosen(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("textless")
     (folder / "storage").mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix=f"textless-{uuid.uuid4().hex[:8]}:",
         storage=f"file://{folder}/storage",

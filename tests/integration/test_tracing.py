@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from ocrqueue.job import Job
 from ocrqueue.core.script_arguments import ScriptArguments
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue.tracing import current_traceparent, span, tracer
 taken = InMemorySpanExporter()
 provider = TracerProvider()
@@ -24,11 +24,11 @@ provider.add_span_processor(SimpleSpanProcessor(taken))
 trace.set_tracer_provider(provider)
 job = Job(image="s3://bucket/key")
 with trace.get_tracer("app").start_as_current_span("page of the app"):
-    with span(tracer(load_settings(), "ocrqueue"), "submit"):
+    with span(tracer(load_worker_settings(), "ocrqueue"), "submit"):
         off = current_traceparent()
-    (entry,) = json.loads(ScriptArguments(load_settings()).submit([job])[2])
+    (entry,) = json.loads(ScriptArguments(load_worker_settings()).submit([job])[2])
     try:
-        with span(tracer(load_settings(tracing="otlp"), "ocrqueue"), "submit", "PRODUCER"):
+        with span(tracer(load_worker_settings(tracing="otlp"), "ocrqueue"), "submit", "PRODUCER"):
             on = current_traceparent()
             raise ValueError("s3://secret")
     except ValueError:
@@ -55,11 +55,11 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
 import sys
 sys.modules["opentelemetry.sdk.trace"] = None
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue.tracing import check_tracing
-check_tracing(load_settings())
+check_tracing(load_worker_settings())
 try:
-    check_tracing(load_settings(tracing="otlp"))
+    check_tracing(load_worker_settings(tracing="otlp"))
 except SettingsInvalid as error:
     print(error)
 """

@@ -14,7 +14,7 @@ from kombu.transport.virtual import Message
 
 from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.broker import transport
 from ocrqueue_worker.broker.finishing import Finishing
 from ocrqueue_worker.broker.hand import Hand
@@ -42,7 +42,7 @@ def heard() -> list[Message]:
 
 @pytest.fixture
 def channel(
-    settings: Settings, hand: Hand, heard: list[Message], monkeypatch: pytest.MonkeyPatch
+    settings: WorkerSettings, hand: Hand, heard: list[Message], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[transport.Channel]:
     """A worker's, which consumes two lanes."""
     monkeypatch.setattr(transport, "process_settings", lambda: settings)

@@ -10,7 +10,7 @@ import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import open_storage
 from tests.support.servers import s3_server
 
@@ -28,7 +28,7 @@ def key_of(queue: OcrQueue | AsyncOcrQueue) -> str:
     return str(storage._client._request_signer._credentials.access_key)
 
 
-def test_two_clients_with_different_accounts_and_servers(settings: Settings, s3_endpoint: str) -> None:
+def test_two_clients_with_different_accounts_and_servers(settings: WorkerSettings, s3_endpoint: str) -> None:
     with (
         s3_server() as other_endpoint,
         OcrQueue(settings, storage=BUCKET, s3_endpoint=s3_endpoint, **account(1)) as first,
@@ -44,7 +44,7 @@ def test_two_clients_with_different_accounts_and_servers(settings: Settings, s3_
         assert set(first.storage.list("inputs")).isdisjoint(second.storage.list("inputs"))
 
 
-def test_a_session_comes_before_the_settings(settings: Settings, s3_endpoint: str) -> None:
+def test_a_session_comes_before_the_settings(settings: WorkerSettings, s3_endpoint: str) -> None:
     session = boto3.session.Session("key-3", "secret-3", region_name="us-east-1")
     own = {"storage": BUCKET, "s3_endpoint": s3_endpoint, **account(1)}
     with OcrQueue(settings, s3_session=session, **own) as queue:
@@ -60,7 +60,7 @@ def test_a_session_comes_before_the_settings(settings: Settings, s3_endpoint: st
 
 
 def test_secrets_of_an_account_are_not_shown() -> None:
-    settings = load_settings(storage=BUCKET, s3_session_token="token-1", **account(1))
+    settings = load_worker_settings(storage=BUCKET, s3_session_token="token-1", **account(1))
     shown = {name: value for name, value in settings.masked().items() if name in {*account(1), "s3_session_token"}}
     assert set(shown.values()) == {"***"}
     assert "secret-1" not in repr(settings)
@@ -70,4 +70,4 @@ def test_secrets_of_an_account_are_not_shown() -> None:
 @pytest.mark.parametrize("half", ["s3_access_key_id", "s3_secret_access_key", "s3_session_token"])
 def test_half_an_account_is_refused(half: str) -> None:
     with pytest.raises(SettingsInvalid, match="go"):
-        load_settings(**{half: "secret-1"})
+        load_worker_settings(**{half: "secret-1"})

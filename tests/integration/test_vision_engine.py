@@ -19,7 +19,7 @@ from ocrqueue.core import Registry
 from ocrqueue.core.billing import billed_pages
 from ocrqueue.document import Page
 from ocrqueue.errors import OcrQueueError, SourceAccessDenied
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions, request_batching
@@ -41,7 +41,7 @@ def vision(request: pytest.FixtureRequest) -> Iterator[GoogleVision]:
 
 
 @pytest.fixture
-def engine_of(settings: Settings, vision: GoogleVision) -> Iterator[Callable[..., VisionEngine]]:
+def engine_of(settings: WorkerSettings, vision: GoogleVision) -> Iterator[Callable[..., VisionEngine]]:
     """Engines of one installation, each as in a worker of its own."""
     with ExitStack() as stack:
 
@@ -123,7 +123,7 @@ def test_options_reach_google(engine_of: Callable[..., VisionEngine], vision: Go
 
 @both_transports
 def test_one_image_of_sixteen_that_google_refuses_fails_by_itself(
-    engine_of: Callable[..., VisionEngine], vision: GoogleVision, settings: Settings
+    engine_of: Callable[..., VisionEngine], vision: GoogleVision, settings: WorkerSettings
 ) -> None:
     pages = [picture(number, size=(100 + number, 40)) for number in range(16)]
 
@@ -203,7 +203,7 @@ def test_a_request_that_google_does_not_answer_is_sent_again(
     assert len(vision.asked) == 2
 
 
-def test_a_server_that_is_not_there_is_unreachable(settings: Settings) -> None:
+def test_a_server_that_is_not_there_is_unreachable(settings: WorkerSettings) -> None:
     engine = VisionEngine(settings.model_copy(update={"vision_endpoint": "http://127.0.0.1:9"}))
     error = read_one(engine, picture(1), seconds=1.5)
     engine.close()
@@ -212,7 +212,7 @@ def test_a_server_that_is_not_there_is_unreachable(settings: Settings) -> None:
 
 
 def test_the_month_ends_with_its_budget(
-    engine_of: Callable[..., VisionEngine], vision: GoogleVision, settings: Settings
+    engine_of: Callable[..., VisionEngine], vision: GoogleVision, settings: WorkerSettings
 ) -> None:
     engine = engine_of(vision_images_per_month=3, vision_requests_per_minute=60_000)
     pages = [picture(number) for number in range(5)]
@@ -290,7 +290,7 @@ def storage(exchange: Exchange) -> None:
 
 def test_objects_are_fetched_within_the_same_limits_as_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "storage").mkdir()
-    settings = load_settings(
+    settings = load_worker_settings(
         storage=f"file://{tmp_path}/storage",
         source_max_bytes=2000,
         source_connect_timeout_s=0.5,
@@ -321,7 +321,7 @@ def test_objects_are_fetched_within_the_same_limits_as_others(tmp_path: Path, mo
 
 def test_who_was_denied_by_google_reads_the_credentials_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "storage").mkdir()
-    settings = load_settings(storage=f"file://{tmp_path}/storage")
+    settings = load_worker_settings(storage=f"file://{tmp_path}/storage")
     read: list[AnonymousCredentials] = []
 
     def default(**_: object) -> tuple[AnonymousCredentials, str]:

@@ -16,7 +16,7 @@ from ocrqueue.core import Registry
 from ocrqueue.core.billing import billed_by_month, billed_pages
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.scripts import expand
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.vision.rate_limit import Admission, Pace, RateLimit
 from tests.support.processes import RedisServer, wait_until
 
@@ -113,7 +113,7 @@ def test_a_month_never_gets_more_images_than_its_budget(limit_of: Callable[..., 
 
 
 def test_images_that_were_not_read_go_back_to_the_month_once(
-    limit_of: Callable[..., RateLimit], settings: Settings, redis: RedisServer
+    limit_of: Callable[..., RateLimit], settings: WorkerSettings, redis: RedisServer
 ) -> None:
     registry = Registry(settings)
     limit = RateLimit(redis.client(), registry.keys, "vision", ENDLESS)
@@ -130,7 +130,7 @@ def test_images_that_were_not_read_go_back_to_the_month_once(
 
 
 def test_an_admission_asked_for_twice_counts_once(
-    settings: Settings, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    settings: WorkerSettings, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the answer of the first is lost, and redis-py sends the script again."""
     registry = Registry(settings)

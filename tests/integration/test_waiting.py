@@ -25,7 +25,7 @@ from ocrqueue.errors import (
     JobUnknown,
     JobWaitTimeout,
 )
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.waiting.watch import Watch
 from tests.support.processes import redis_server, wait_until
 
@@ -50,7 +50,7 @@ def counted(queue: OcrQueue) -> Iterator[Callable[[], int]]:
     yield lambda: connections(queue) - before
 
 
-def test_500_threads_wait_through_few_connections(settings: Settings) -> None:
+def test_500_threads_wait_through_few_connections(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue, OcrQueue(settings) as other, counted(other) as more:
         jobs = queue.submit_many([IMAGE] * MANY)
         woken: list[str] = []
@@ -76,7 +76,7 @@ def test_500_threads_wait_through_few_connections(settings: Settings) -> None:
         assert len(woken) == MANY
 
 
-async def test_500_tasks_wait_through_few_connections(settings: Settings) -> None:
+async def test_500_tasks_wait_through_few_connections(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as other, counted(other) as more:
         async with AsyncOcrQueue(settings) as queue:
             jobs = await queue.submit_many([IMAGE] * MANY)
@@ -96,7 +96,7 @@ async def test_500_tasks_wait_through_few_connections(settings: Settings) -> Non
             assert len(woken) == MANY
 
 
-def test_an_exhausted_pool_is_told_as_such(settings: Settings) -> None:
+def test_an_exhausted_pool_is_told_as_such(settings: WorkerSettings) -> None:
     with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue:
         pool = queue.registry.client.connection_pool
         held = [pool.get_connection() for _ in range(4)]
@@ -108,7 +108,7 @@ def test_an_exhausted_pool_is_told_as_such(settings: Settings) -> None:
             queue.job("any").status()
 
 
-async def test_with_asyncio_a_call_waits_for_a_connection(settings: Settings) -> None:
+async def test_with_asyncio_a_call_waits_for_a_connection(settings: WorkerSettings) -> None:
     few = settings.model_copy(update={"redis_max_connections": 4})
     async with AsyncOcrQueue(few) as queue:
         answers = await asyncio.gather(*(queue.statuses(["any"]) for _ in range(100)))
@@ -122,7 +122,7 @@ async def test_with_asyncio_a_call_waits_for_a_connection(settings: Settings) ->
         assert await queue.statuses(["any"]) == [None]
 
 
-def test_a_wait_outlasts_a_moment_without_connections(settings: Settings) -> None:
+def test_a_wait_outlasts_a_moment_without_connections(settings: WorkerSettings) -> None:
     with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue, OcrQueue(settings) as other:
         job = queue.submit(IMAGE)
         pool = queue.registry.client.connection_pool
@@ -137,7 +137,7 @@ def test_a_wait_outlasts_a_moment_without_connections(settings: Settings) -> Non
         assert not waiting.is_alive()
 
 
-def test_a_timeout_is_kept_while_events_arrive(settings: Settings, registry: WorkerRegistry) -> None:
+def test_a_timeout_is_kept_while_events_arrive(settings: WorkerSettings, registry: WorkerRegistry) -> None:
     """Of a job that another tells of all the time."""
     with OcrQueue(settings) as queue:
         job = queue.submit(IMAGE)
@@ -162,7 +162,7 @@ def test_a_timeout_is_kept_while_events_arrive(settings: Settings, registry: Wor
         assert late.value.job_ids == (job.id,)
 
 
-def test_ids_without_a_record_are_told_after_the_others(settings: Settings) -> None:
+def test_ids_without_a_record_are_told_after_the_others(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         jobs = queue.submit_many([IMAGE] * 3)
         end(queue, [job.id for job in jobs])
@@ -174,7 +174,7 @@ def test_ids_without_a_record_are_told_after_the_others(settings: Settings) -> N
         assert unknown.value.job_ids == ("gone-1", "gone-2")
 
 
-async def test_so_it_is_in_an_event_loop(settings: Settings) -> None:
+async def test_so_it_is_in_an_event_loop(settings: WorkerSettings) -> None:
     async with AsyncOcrQueue(settings) as queue:
         job = await queue.submit(IMAGE)
 
@@ -214,7 +214,7 @@ def test_a_wait_goes_on_through_a_restart_within_its_timeout(tmp_path: Path) -> 
         assert sorted(map(str, found)) == ["1", "cancelled"]
 
 
-def test_what_waiting_does_not_cure_is_told_at_once(settings: Settings) -> None:
+def test_what_waiting_does_not_cure_is_told_at_once(settings: WorkerSettings) -> None:
     url = settings.redis_url.get_secret_value().replace("://:", "://nobody:")
     with (
         OcrQueue(settings.model_copy(update={"redis_url": SecretStr(url)})) as queue,
@@ -223,7 +223,7 @@ def test_what_waiting_does_not_cure_is_told_at_once(settings: Settings) -> None:
         queue.job("any").wait(120)
 
 
-def test_a_caller_who_is_busy_is_not_sent_more_than_it_can_take(settings: Settings) -> None:
+def test_a_caller_who_is_busy_is_not_sent_more_than_it_can_take(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         jobs = queue.submit_many([IMAGE] * 5000)
         end(queue, [job.id for job in jobs])
@@ -235,7 +235,7 @@ def test_a_caller_who_is_busy_is_not_sent_more_than_it_can_take(settings: Settin
         assert len(list(iterator)) == 4999
 
 
-def test_a_closed_watch_is_forgotten(settings: Settings) -> None:
+def test_a_closed_watch_is_forgotten(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         job = queue.submit(IMAGE)
         for _ in range(3):
@@ -246,14 +246,14 @@ def test_a_closed_watch_is_forgotten(settings: Settings) -> None:
         wait_until(lambda: queue._subscriber._thread is None, 60, "the thread has ended")
 
 
-def test_a_job_that_is_named_twice_is_told_once(settings: Settings) -> None:
+def test_a_job_that_is_named_twice_is_told_once(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         job = queue.submit(IMAGE)
         job.cancel()
         assert [status.state for _, status in queue.watch([job, job], 60)] == ["cancelled"]
 
 
-def test_a_first_look_is_taken_however_short_the_timeout(settings: Settings) -> None:
+def test_a_first_look_is_taken_however_short_the_timeout(settings: WorkerSettings) -> None:
     watch = Watch(settings, ["a", "b"], 0, progress=True)
     assert watch.next() is None
     watch.settle("a", None)
@@ -263,7 +263,7 @@ def test_a_first_look_is_taken_however_short_the_timeout(settings: Settings) -> 
         watch.next()
 
 
-def test_result_waits_by_default(settings: Settings) -> None:
+def test_result_waits_by_default(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue, ThreadPoolExecutor(2) as threads:
         job = queue.submit(IMAGE)
         with pytest.raises(JobNotFinished):
@@ -285,7 +285,7 @@ def test_result_waits_by_default(settings: Settings) -> None:
                 each.result(60)
 
 
-def test_handles_of_one_id_are_equal(settings: Settings) -> None:
+def test_handles_of_one_id_are_equal(settings: WorkerSettings) -> None:
     queue, other = OcrQueue(settings), AsyncOcrQueue(settings)
     assert queue.job("a") == queue.job("a")
     assert queue.job("a") != queue.job("b")
@@ -295,7 +295,7 @@ def test_handles_of_one_id_are_equal(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("timeout", [1e300, float("inf"), 1e12])
-def test_a_timeout_of_any_length_can_be_waited_for(settings: Settings, timeout: float) -> None:
+def test_a_timeout_of_any_length_can_be_waited_for(settings: WorkerSettings, timeout: float) -> None:
     """Threads cannot sleep for as long as a float can tell."""
     with OcrQueue(settings) as queue, ThreadPoolExecutor(2) as threads:
         job = queue.submit(IMAGE)
@@ -312,7 +312,7 @@ def test_a_timeout_of_any_length_can_be_waited_for(settings: Settings, timeout: 
             job.wait(float("nan"))
 
 
-async def test_what_is_asked_of_the_installation_takes_no_connection_each_time(settings: Settings) -> None:
+async def test_what_is_asked_of_the_installation_takes_no_connection_each_time(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as other:
 
         def opened() -> int:
@@ -328,7 +328,7 @@ async def test_what_is_asked_of_the_installation_takes_no_connection_each_time(s
             assert opened() - before <= 1
 
 
-async def test_what_is_no_number_of_seconds_is_refused(settings: Settings) -> None:
+async def test_what_is_no_number_of_seconds_is_refused(settings: WorkerSettings) -> None:
     """Compared with a clock, NaN is never reached."""
     with OcrQueue(settings) as queue:
         job = queue.submit(IMAGE, batch="b")
@@ -348,7 +348,7 @@ async def test_what_is_no_number_of_seconds_is_refused(settings: Settings) -> No
         assert len(queue.jobs().jobs) == 1
 
 
-def test_pages_outlast_a_moment_without_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_outlast_a_moment_without_redis(settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     fields, outages = Registry.fields, [BrokerUnavailable("gone"), BrokerUnavailable("gone")]
     told = threading.Event()
 
@@ -369,7 +369,7 @@ def test_pages_outlast_a_moment_without_redis(settings: Settings, monkeypatch: p
 
 
 def test_what_waiting_for_pages_does_not_cure_is_told_at_once(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = BrokerUnavailable("not permitted")
     refused.may_pass = False

@@ -25,7 +25,7 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job, new_job_id
 from ocrqueue.local.webhook_sending import WebhookSending, can_send
 from ocrqueue.monitoring.snapshot import read_installation
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.webhooks import posting
 from ocrqueue.webhooks.endpoints import (
     enable_url,
@@ -58,8 +58,8 @@ from tests.support.webhooks import (
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return load_settings(settings, webhook_allowed_networks="127.0.0.1/32")
+def settings(settings: WorkerSettings) -> WorkerSettings:
+    return load_worker_settings(settings, webhook_allowed_networks="127.0.0.1/32")
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_a_certificate_is_checked_for_the_host_by_its_name(
 ) -> None:
     """Although the connection goes to an address."""
     secret_of(registry)
-    settings = load_settings(registry.settings, webhook_allowed_networks="127.0.0.1/32,::1/128")
+    settings = load_worker_settings(registry.settings, webhook_allowed_networks="127.0.0.1/32,::1/128")
     authority, context = certificate(["localhost"], tmp_path)
     with http_server({"/": answer(200)}, tls=context) as server:
         by_name, by_address = server.url("/", "localhost"), server.url("/")
@@ -330,14 +330,14 @@ def test_without_a_secret_nothing_is_sent(registry: WorkerRegistry, receiver: Ht
 
 def test_a_receiver_that_hangs_has_failed_after_its_time(registry: WorkerRegistry, receiver: HttpServer) -> None:
     secret_of(registry)
-    settings = load_settings(registry.settings, webhook_timeout_s=0.2)
+    settings = load_worker_settings(registry.settings, webhook_timeout_s=0.2)
     (job_id,) = ended(registry, job(webhook=receiver.url("/hangs")))
     assert send_due(settings) == {"retry": 1}
     (notice,) = notices_of(registry, job_id)
     assert notice.log[0].error == "no answer within 0.2 s"
 
 
-def test_a_dead_host_does_not_hold_up_a_live_one(settings: Settings, receiver: HttpServer) -> None:
+def test_a_dead_host_does_not_hold_up_a_live_one(settings: WorkerSettings, receiver: HttpServer) -> None:
     """10,000 wait for a host that hangs, and 100 for one that answers."""
     # one of its own: to check all of these keys in the end would take as long as the test
     registry = WorkerRegistry(settings)
@@ -457,7 +457,7 @@ def test_what_a_host_has_had_no_time_for_is_given_up(registry: WorkerRegistry, r
 
 def test_a_host_that_is_not_allowed_is_not_asked(registry: WorkerRegistry, receiver: HttpServer) -> None:
     secret_of(registry)
-    strict = load_settings(registry.settings, webhook_hosts="*.example.org", webhook_schemes="https")
+    strict = load_worker_settings(registry.settings, webhook_hosts="*.example.org", webhook_schemes="https")
     (job_id,) = ended(registry, job(webhook=receiver.url("/")))
     send_due(strict)
     (notice,) = notices_of(registry, job_id)

@@ -10,12 +10,12 @@ from celery import Celery
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.celery_messages import TASK
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import wait_until
 
 
 @contextmanager
-def celery_app(settings: Settings) -> Iterator[Celery]:
+def celery_app(settings: WorkerSettings) -> Iterator[Celery]:
     """One that knows nothing of ocrqueue but what docs/celery.md says."""
     redis_url = settings.redis_url.get_secret_value()
     prefix = {"global_keyprefix": settings.key_prefix}

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png
 
 PLUGINS: Final = Path(__file__).with_name("plugins")
@@ -52,8 +52,8 @@ class Gates:
         return (self.folder / "worker stops").exists()
 
 
-def with_gated(settings: Settings) -> Settings:
-    """Settings under which `gated` can be submitted to before a worker is up."""
+def with_gated(settings: WorkerSettings) -> WorkerSettings:
+    """WorkerSettings under which `gated` can be submitted to before a worker is up."""
     return settings.model_copy(update={"engines": (*settings.engines, ENGINE, BATCHED)})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.program import serving
 from ocrqueue_gateway.serving import Server
@@ -54,14 +54,16 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def gateway_of(settings: Settings, **given: object) -> Iterator[str]:
+def gateway_of(settings: WorkerSettings, **given: object) -> Iterator[str]:
     """The base URL of a gateway for this installation; `given`: of GatewaySettings."""
     with served(create_app(GatewaySettings.model_validate(given), settings)) as url:
         yield url
 
 
 @contextmanager
-def gateway_process(settings: Settings, folder: Path, **given: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def gateway_process(
+    settings: WorkerSettings, folder: Path, **given: object
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The same as a process of its own, which an operator would start; and its base URL."""
     told = folder / "gateway-url"
     variables = {f"gateway_{name}": value for name, value in given.items()}

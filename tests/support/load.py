@@ -14,7 +14,7 @@ from typing import Final
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, NotReplicated
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 UNKNOWN: Final = "unknown"
 _MOST_WAITING: Final = 200
@@ -28,7 +28,7 @@ _PAUSE_S: Final = 0.2
 class Load:
     """From a thread and from an event loop, by half."""
 
-    settings: Settings
+    settings: WorkerSettings
     image: str
     patient_s: float
     """In which every job that was accepted is to end."""
@@ -117,7 +117,7 @@ class Load:
 class Polling:
     """Many who ask again and again what has become of a job, in threads and in an event loop."""
 
-    settings: Settings
+    settings: WorkerSettings
     job_id: str
     wrong: list[str] = field(default_factory=list)
     """What they were told but the job's state, or that Redis does not answer."""

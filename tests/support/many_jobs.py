@@ -20,7 +20,7 @@ from ocrqueue.core import JobStatus, Outcome, WorkerRegistry
 from ocrqueue.core.job_filter import Wanted
 from ocrqueue.errors import EngineFailed, LanguageMissing
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.processes import as_environment, environment
 
 TAGS: Final = tuple(f"tag{number}" for number in range(10))
@@ -162,7 +162,7 @@ class Interrupted:
         return 0 < self.by_then < self.jobs
 
 
-def killed_and_repeated(registry: WorkerRegistry, settings: Settings, after: int, *arguments: str) -> Interrupted:
+def killed_and_repeated(registry: WorkerRegistry, settings: WorkerSettings, after: int, *arguments: str) -> Interrupted:
     """`ocrqueue ARGUMENTS` is killed once it has changed so many jobs, and given again."""
     command = [sys.executable, "-m", "ocrqueue.cli", *arguments]
     environ, before = environment(as_environment(settings)), jobs_changed(registry)
@@ -182,7 +182,7 @@ def jobs_changed(registry: WorkerRegistry) -> int:
 
 
 @contextmanager
-def load(settings: Settings) -> Iterator[list[float]]:
+def load(settings: WorkerSettings) -> Iterator[list[float]]:
     """Jobs of a lane of their own are submitted and worked on; after the block the list has how long each TAKE took, in
     seconds, sorted."""
     spawned = multiprocessing.get_context("spawn")
@@ -198,7 +198,7 @@ def load(settings: Settings) -> Iterator[list[float]]:
         process.join()
 
 
-def _load(settings: Settings, stop: Any, told: Any) -> None:
+def _load(settings: WorkerSettings, stop: Any, told: Any) -> None:
     registry, seconds = WorkerRegistry(settings), []
     for number in itertools.count():
         given = Job(image="s3://bucket/load.png", engine="rapid", tag="load")

@@ -12,17 +12,17 @@ from click.testing import CliRunner
 
 from ocrqueue import OcrQueue
 from ocrqueue.cli.program import program
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import Worker, as_environment, environment, worker
 
 HASTY = {"worker_heartbeat_s": 0.2, "lost_after_s": 1}
-"""Settings under which the jobs of a lost worker are soon back."""
+"""WorkerSettings under which the jobs of a lost worker are soon back."""
 
 
 @dataclass(frozen=True)
 class Outside:
-    settings: Settings
+    settings: WorkerSettings
     queue: OcrQueue
     client: redis.Redis
     folder: Path
@@ -57,7 +57,7 @@ class Outside:
 
 
 @contextmanager
-def from_outside(settings: Settings, folder: Path) -> Iterator[Outside]:
+def from_outside(settings: WorkerSettings, folder: Path) -> Iterator[Outside]:
     """At its end `ocrqueue check` must have nothing to say."""
     with OcrQueue(settings) as queue, redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
         outside = Outside(settings, queue, client, folder)

@@ -23,7 +23,7 @@ import redis
 from pydantic import SecretStr
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 
 
 def _candidate_ports() -> Iterator[int]:
@@ -189,7 +189,7 @@ def worker(
         )
     started = Worker(process, log)
     try:
-        with OcrQueue(load_settings(**settings)) as queue:
+        with OcrQueue(load_worker_settings(**settings)) as queue:
             wait_until(
                 lambda: not started.alive() or _announced(queue, process.pid),
                 up_within_s,
@@ -211,10 +211,10 @@ def _announced(queue: OcrQueue, pid: int) -> bool:
     return any(worker.pid == pid for workers in queue.engines().values() for worker in workers)
 
 
-def as_environment(settings: Settings) -> dict[str, object]:
+def as_environment(settings: WorkerSettings) -> dict[str, object]:
     """The settings that differ from the defaults, as `environment` and `worker` take them."""
     values: dict[str, object] = {}
-    for name, field in Settings.model_fields.items():
+    for name, field in WorkerSettings.model_fields.items():
         value = getattr(settings, name)
         if value != field.default:
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value

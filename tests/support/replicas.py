@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.documentation import ROOT
 from tests.support.processes import as_environment, environment, free_port, need_program, wait_until
 
@@ -41,7 +41,7 @@ class Replica:
 
 
 @contextmanager
-def replica(settings: Settings, folder: Path, name: str = "gateway", **given: object) -> Iterator[Replica]:
+def replica(settings: WorkerSettings, folder: Path, name: str = "gateway", **given: object) -> Iterator[Replica]:
     """`given`: OCRQUEUE_GATEWAY_* in lower case and without that. It is told to end with the block."""
     url_file, log = folder / f"{name}.url", folder / f"{name}.log"
     url_file.unlink(missing_ok=True)

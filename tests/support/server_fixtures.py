@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import open_storage
 from ocrqueue.storage.s3_client import s3_client
 from tests.support.servers import s3_environment, s3_server
@@ -32,7 +32,7 @@ def s3_endpoint() -> Iterator[str]:
 def s3_bucket(s3_endpoint: str) -> Iterator[str]:
     """A new bucket, deleted at the end with all in it."""
     bucket = f"ocrqueue-{uuid.uuid4().hex[:12]}"
-    settings = load_settings(storage=f"s3://{bucket}", s3_endpoint=s3_endpoint)
+    settings = load_worker_settings(storage=f"s3://{bucket}", s3_endpoint=s3_endpoint)
     storage, client = open_storage(settings), s3_client(settings)
     storage.ensure()
     yield bucket
@@ -42,6 +42,6 @@ def s3_bucket(s3_endpoint: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def s3_settings(s3_endpoint: str, s3_bucket: str) -> Settings:
-    """Settings whose storage is a prefix of its own in the bucket."""
-    return load_settings(storage=f"s3://{s3_bucket}/test-{uuid.uuid4().hex[:8]}/prefix", s3_endpoint=s3_endpoint)
+def s3_settings(s3_endpoint: str, s3_bucket: str) -> WorkerSettings:
+    """WorkerSettings whose storage is a prefix of its own in the bucket."""
+    return load_worker_settings(storage=f"s3://{s3_bucket}/test-{uuid.uuid4().hex[:8]}/prefix", s3_endpoint=s3_endpoint)

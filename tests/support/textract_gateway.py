@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.api_keys import NewApiKey
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage.s3_client import s3_client
 from tests.support.gateways import gateway_of
 
@@ -48,7 +48,7 @@ class SigningGateway:
 
     url: str
     queue: OcrQueue
-    settings: Settings
+    settings: WorkerSettings
     bucket: str
     rules: Path
 
@@ -79,10 +79,10 @@ class SigningGateway:
 
 
 @contextmanager
-def signing_gateway(settings: Settings, bucket: str, folder: Path) -> Iterator[SigningGateway]:
+def signing_gateway(settings: WorkerSettings, bucket: str, folder: Path) -> Iterator[SigningGateway]:
     """Over an installation whose storage is in the bucket. `folder`: for the file of rules."""
     rules = folder / "clouds.toml"
     rules.write_text(RULES.format(bucket=bucket, topic=TOPIC, webhook=WEBHOOK))
-    with_secret = Settings.model_validate({**settings.model_dump(), "gateway_secret": SECRET})
+    with_secret = WorkerSettings.model_validate({**settings.model_dump(), "gateway_secret": SECRET})
     with OcrQueue(with_secret) as queue, SigningGateway("", queue, with_secret, bucket, rules).another() as made:
         yield made

@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.scripts import load_script
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.webhooks.notices import SCRIPTS
 from ocrqueue.webhooks.sender import Sender
 from tests.support.servers import Exchange, Handler
@@ -39,7 +39,7 @@ def in_turn(handlers: Sequence[Handler]) -> Handler:
     return handle
 
 
-def send_due(settings: Settings, at_once: int = 200) -> Mapping[str, int]:
+def send_due(settings: WorkerSettings, at_once: int = 200) -> Mapping[str, int]:
     """Send what is due at this moment; how many attempts became what."""
     sender = Sender(settings, at_once)
     asyncio.run(sender.run(until_empty=True))
@@ -47,7 +47,7 @@ def send_due(settings: Settings, at_once: int = 200) -> Mapping[str, int]:
 
 
 @contextmanager
-def sending(settings: Settings, before_end: Callable[[], object] = lambda: None) -> Iterator[None]:
+def sending(settings: WorkerSettings, before_end: Callable[[], object] = lambda: None) -> Iterator[None]:
     """A sender beside the test. `before_end`: called once it claims nothing more."""
     sender = Sender(settings)
     thread = threading.Thread(target=lambda: asyncio.run(sender.run()))

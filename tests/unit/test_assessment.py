@@ -9,7 +9,7 @@ import pytest
 
 from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word, box_of
 from ocrqueue.errors import EngineFailed
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.routes.assessment import Thresholds, assess, mean_of, thresholds, uncertain_lines
 from ocrqueue_worker.routes.comparison import compared
 from ocrqueue_worker.routes.merging import settled, with_lines, without_crops
@@ -62,7 +62,7 @@ def test_lines_without_confidence_stay_and_so_do_all_where_lines_do_not_go_on() 
 
 
 def test_the_settings_say_percent_by_engine() -> None:
-    settings = load_settings(
+    settings = load_worker_settings(
         fallback_page_below="10,tesseract=60",
         fallback_lines_page_below=50,
         fallback_low_word=20,

@@ -27,7 +27,7 @@ from ocrqueue.document import Word
 from ocrqueue.errors import BrokerUnavailable, SourceInvalid, error_classes
 from ocrqueue.job import Job
 from ocrqueue.job.route import Route
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.unit.test_document import document, word
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
@@ -225,7 +225,7 @@ def test_config_shows_what_differs_and_masks_passwords() -> None:
     }
     everything = invoke("config", "--json", **environment)
     values = json.loads(everything.stdout)
-    assert set(values) == set(Settings.model_fields)
+    assert set(values) == set(WorkerSettings.model_fields)
     assert values["retry_limit"] == {"value": "9", "default": "8", "changed": True}
     assert values["redis_url"]["value"] == "redis://me:***@host/3"
     assert {name for name, setting in values.items() if setting["changed"]} == {"retry_limit", "redis_url"}

@@ -12,8 +12,7 @@ import pytest
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import Job
-from ocrqueue.settings import SettingIgnored, Settings, load_settings
-from ocrqueue.settings.model import _OF_WORKERS_ALONE
+from ocrqueue.settings import ClientSettings, SettingIgnored, load_worker_settings
 from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.submitting.submission import JobFields
 
@@ -25,12 +24,12 @@ def test_a_mistyped_setting_is_refused(client: Callable[..., Any]) -> None:
     with pytest.raises(SettingsInvalid, match=r"redis_ulr.*redis_url"):
         client(redis_ulr="redis://elsewhere")
     with pytest.raises(SettingsInvalid, match="no setting 'tenant_wieghts_of_all'"):
-        client(load_settings(), tenant_wieghts_of_all=1)
+        client(load_worker_settings(), tenant_wieghts_of_all=1)
 
 
 @BOTH
 def test_overrides_count_beside_settings(client: Callable[..., Any]) -> None:
-    given = load_settings(redis_url="redis://first", key_prefix="mine:", record_ttl_s=100)
+    given = load_worker_settings(redis_url="redis://first", key_prefix="mine:", record_ttl_s=100)
     made = client(given, redis_url="redis://second").settings
     assert made.redis_url.get_secret_value() == "redis://second"
     assert (made.key_prefix, made.record_ttl_s) == ("mine:", 100)
@@ -49,7 +48,7 @@ def test_fields_of_a_job_are_typed(client: type, name: str) -> None:
 @BOTH
 def test_settings_are_typed(client: type) -> None:
     assert signature(client).parameters["overrides"].annotation == "Unpack[ClientOverrides]"
-    assert set(ClientOverrides.__annotations__) == set(Settings.model_fields) - _OF_WORKERS_ALONE
+    assert set(ClientOverrides.__annotations__) == set(ClientSettings.model_fields)
 
 
 @BOTH
@@ -59,10 +58,10 @@ def test_a_wrong_setting_of_workers_does_not_stop_an_app(
     monkeypatch.setenv("OCRQUEUE_VISION_TIMEOUT_S", "soon")
     monkeypatch.setenv("OCRQUEUE_KEY_PREFIX", "mine:")
     with pytest.raises(SettingsInvalid, match="vision_timeout_s"):
-        load_settings()
-    assert (client().settings.key_prefix, client().settings.vision_timeout_s) == ("mine:", 60.0)
-    with pytest.raises(SettingsInvalid, match="vision_timeout_s"):
-        client(vision_timeout_s="soon")
+        load_worker_settings()
+    assert client().settings.key_prefix == "mine:"
+    with pytest.raises(SettingsInvalid, match=r"vision_timeout_s is a setting of workers.*OCRQUEUE_VISION_TIMEOUT_S"):
+        client(vision_timeout_s=1.0)
     monkeypatch.setenv("OCRQUEUE_REDIS_TIMEOUT_S", "soon")
     with pytest.raises(SettingsInvalid, match="redis_timeout_s"):
         client()

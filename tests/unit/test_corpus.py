@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.images.decoding import SourceImage, open_image
 from tests.faults.corpus import BY_FORMAT, image_case
 from tests.faults.corpus_bytes import ANY_FORMAT
@@ -18,7 +18,7 @@ from tests.faults.corpus_pictures import FORMATS, codings, good_picture
 from tests.faults.fuzzing import main
 from tests.faults.messages import message_case
 
-SETTINGS = load_settings()
+SETTINGS = load_worker_settings()
 
 
 def errors(data: bytes) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue.errors import ImageCorrupt, ImageTruncated, OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.images.decoding import open_image
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.png_completeness import png_data_is_short
@@ -30,7 +30,7 @@ from tests.support.hostile_images import (
     tiff_directory_offsets,
 )
 
-SETTINGS = load_settings()
+SETTINGS = load_worker_settings()
 
 
 def read(data: bytes) -> list[PageImage]:

@@ -13,7 +13,7 @@ from ocrqueue.job import Job
 from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.wanted import PATH
 from ocrqueue.routing.policy import make_route
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated
 
@@ -46,12 +46,12 @@ def option(arguments: list[str], name: str) -> str:
 
 
 @pytest.fixture
-def cluster_settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+def cluster_settings(monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
     """The settings that pods have."""
     [settings] = documents(KUBERNETES / "base" / "settings.yaml")
     for name, value in settings["data"].items():
         monkeypatch.setenv(name, value)
-    return load_settings()
+    return load_worker_settings()
 
 
 def worker_spec() -> Manifest:
@@ -198,13 +198,13 @@ def test_manifests_fit_the_schemas_of_kubernetes() -> None:
     assert {"Deployment", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "ScaledObject"} <= set(kinds)
 
 
-def test_a_pod_ends_after_its_jobs(cluster_settings: Settings) -> None:
+def test_a_pod_ends_after_its_jobs(cluster_settings: WorkerSettings) -> None:
     grace, limit = cluster_settings.shutdown_grace_s, cluster_settings.hard_time_limit_s.default
     assert grace >= limit
     assert worker_spec()["terminationGracePeriodSeconds"] >= grace + 10
 
 
-def test_probes_wait_for_an_engine_and_see_a_stopped_one_within_a_minute(cluster_settings: Settings) -> None:
+def test_probes_wait_for_an_engine_and_see_a_stopped_one_within_a_minute(cluster_settings: WorkerSettings) -> None:
     [container] = worker_spec()["containers"]
     startup, liveness = container["startupProbe"], container["livenessProbe"]
     assert startup["failureThreshold"] * startup["periodSeconds"] >= cluster_settings.engine_load_timeout_s
@@ -217,7 +217,7 @@ def test_probes_wait_for_an_engine_and_see_a_stopped_one_within_a_minute(cluster
 
 
 @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "vision"])
-def test_a_pods_memory_holds_what_its_children_may_take(engine: str, cluster_settings: Settings) -> None:
+def test_a_pods_memory_holds_what_its_children_may_take(engine: str, cluster_settings: WorkerSettings) -> None:
     container = container_of(engine)
     name = option(container["args"], "--engine")
     child = cluster_settings.max_memory_per_child_mib.of(name) + cluster_settings.job_memory_limit_mib.of(name)
@@ -226,7 +226,9 @@ def test_a_pods_memory_holds_what_its_children_may_take(engine: str, cluster_set
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_autoscaling_looks_at_every_lane_and_waits_for_jobs_that_run(engine: str, cluster_settings: Settings) -> None:
+def test_autoscaling_looks_at_every_lane_and_waits_for_jobs_that_run(
+    engine: str, cluster_settings: WorkerSettings
+) -> None:
     [scaled] = documents(KUBERNETES / "engines" / engine / "scaling.yaml")
     triggers = scaled["spec"]["triggers"]
     name = option(container_of(engine)["args"], "--engine")
@@ -274,14 +276,14 @@ def test_somebody_takes_in_what_came_by_name_while_no_worker_is_up() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_job_for_auto_goes_to_an_engine_of_the_overlay_while_none_has_a_pod(
-    overlay: str, cluster_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    overlay: str, cluster_settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [kustomization] = documents(KUBERNETES / "overlays" / overlay / "kustomization.yaml")
     for patch in kustomization["patches"]:
         assert patch["target"]["kind"] == "ConfigMap"
         for operation in yaml.safe_load(patch["patch"]):
             monkeypatch.setenv(operation["path"].removeprefix("/data/"), operation["value"])
-    settings = load_settings()
+    settings = load_worker_settings()
     always, engines = set(), set()
     for folder in (Path(resource).name for resource in kustomization["resources"] if "engines" in resource):
         [scaled] = documents(KUBERNETES / "engines" / folder / "scaling.yaml")

@@ -17,7 +17,7 @@ from ocrqueue.cli.program import COMMANDS, program
 from ocrqueue.core import Outcome
 from ocrqueue.document import Document
 from ocrqueue.errors import error_classes
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_gateway.program import main as gateway_program
 from ocrqueue_gateway.settings import GatewaySettings
 from ocrqueue_worker.app import celery_settings
@@ -35,7 +35,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relativ
 
 def test_every_setting_and_error_is_documented() -> None:
     settings, errors = ((DOCS / name).read_text(encoding="utf-8") for name in ("settings.md", "errors.md"))
-    assert [name for name in Settings.model_fields if f"| `OCRQUEUE_{name.upper()}` |" not in settings] == []
+    assert [name for name in WorkerSettings.model_fields if f"| `OCRQUEUE_{name.upper()}` |" not in settings] == []
     assert [code for code in error_classes() if f"| `{code}` |" not in errors] == []
 
 
@@ -52,7 +52,7 @@ def test_every_link_resolves(page: Path) -> None:
 
 @each_page
 def test_every_variable_exists(page: Path) -> None:
-    known = {f"OCRQUEUE_{name.upper()}" for name in Settings.model_fields} | {"OCRQUEUE_TEST_S3_ENDPOINT"}
+    known = {f"OCRQUEUE_{name.upper()}" for name in WorkerSettings.model_fields} | {"OCRQUEUE_TEST_S3_ENDPOINT"}
     known |= {f"OCRQUEUE_GATEWAY_{name.upper()}" for name in GatewaySettings.model_fields}
     named = set(re.findall(r"\bOCRQUEUE_[A-Z0-9_]+(?:\*|\b)", page.read_text(encoding="utf-8")))
     families = {name for name in named if name.endswith("_*")}
@@ -180,7 +180,7 @@ def test_the_example_of_a_summary_is_one() -> None:
 
 def test_every_setting_of_celery_is_explained() -> None:
     explained = set(code_spans(DOCS / "workers.md"))
-    settings = celery_settings(load_settings())
+    settings = celery_settings(load_worker_settings())
     assert set(settings) | set(settings["broker_transport_options"]) <= explained
 
 

@@ -21,7 +21,7 @@ from ocrqueue.errors import (
     ImageTruncated,
     OcrQueueError,
 )
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.images.decoding import open_image
 from ocrqueue_worker.images.page import PageImage
 from tests.support.hostile_images import (
@@ -44,12 +44,12 @@ from tests.support.hostile_images import (
     tiny_png,
 )
 
-SETTINGS = load_settings()
+SETTINGS = load_worker_settings()
 GOOD = [name for name, (_, code) in HOSTILE.items() if code is None]
 BAD = [name for name, (_, code) in HOSTILE.items() if code is not None and name not in PARTIAL]
 
 
-def read(data: bytes, settings: Settings = SETTINGS) -> list[PageImage]:
+def read(data: bytes, settings: WorkerSettings = SETTINGS) -> list[PageImage]:
     with open_image(data, settings) as image:
         return [image.page(number) for number in range(1, image.page_count + 1)]
 
@@ -59,8 +59,8 @@ def read_one(data: bytes) -> PageImage:
     return page
 
 
-def limits(**values: int) -> Settings:
-    return load_settings(**values)
+def limits(**values: int) -> WorkerSettings:
+    return load_worker_settings(**values)
 
 
 def unlike(image: Image.Image, expected: Image.Image) -> float:

@@ -21,7 +21,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsCorrupt, EngineWeightsMissing
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.cli import main
 from ocrqueue_worker.engines.keras.manifest import (
     Accuracy,
@@ -49,8 +49,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def settings_of(model: Path | str, **others: Any) -> Settings:
-    return load_settings(keras_model=str(model), **others)
+def settings_of(model: Path | str, **others: Any) -> WorkerSettings:
+    return load_worker_settings(keras_model=str(model), **others)
 
 
 def keras(*arguments: str, status: int = 0, **environment: str) -> Result:

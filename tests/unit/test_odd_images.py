@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps, ImageStat
 
 from ocrqueue.errors import ImageCorrupt, ImageNotRecognised, ImageTooLarge, ImageTruncated, ImageUnsupported
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.images import codecs, heif
 from ocrqueue_worker.images.decoding import open_image
 from ocrqueue_worker.images.page import PageImage
@@ -31,11 +31,11 @@ from tests.support.hostile_images import (
     png_with_chunk,
 )
 
-SETTINGS = load_settings()
+SETTINGS = load_worker_settings()
 HEIC = (Path(__file__).parents[1] / "support" / "word.heic").read_bytes()
 
 
-def read(data: bytes, settings: Settings = SETTINGS, *, truncated: bool = False) -> tuple[PageImage, list[str]]:
+def read(data: bytes, settings: WorkerSettings = SETTINGS, *, truncated: bool = False) -> tuple[PageImage, list[str]]:
     """The first page, and the codes of the warnings."""
     with open_image(data, settings, read_truncated=truncated) as image:
         page = image.page(1)
@@ -457,7 +457,7 @@ def test_a_coding_of_imagecodecs_is_read_where_it_is_installed(coding: str) -> N
     assert unlike(page.image, picture()) < 3
     assert warnings == []
     with pytest.raises(ImageTooLarge):
-        read(data, load_settings(image_max_pixels=320 * 96 - 1))
+        read(data, load_worker_settings(image_max_pixels=320 * 96 - 1))
     for share in (0.3, 0.7):
         with pytest.raises((ImageTruncated, ImageCorrupt)):
             read(data[: int(len(data) * (share if "frames" not in coding else share / 2))])
@@ -544,7 +544,7 @@ def test_a_file_of_nothing_but_a_thumbnail_is_read() -> None:
 
 def test_thumbnails_do_not_count_against_the_limit_of_pages() -> None:
     data = with_tag(multi_page_tiff(), 0, 254, 1)
-    assert open_image(data, load_settings(image_max_pages=2)).page_count == 2
+    assert open_image(data, load_worker_settings(image_max_pages=2)).page_count == 2
 
 
 # --- pixels that are not square ----------------------------------------------------------------------------------
@@ -571,7 +571,7 @@ def test_fax_pixels_of_a_page_that_lies_on_its_side() -> None:
 
 def test_a_page_that_would_be_too_large_is_made_square_by_shrinking() -> None:
     data = encoded(Image.new("L", (1000, 900), 255), "TIFF", dpi=(204, 98))
-    page, _ = read(data, load_settings(image_max_pixels=1_000_000))
+    page, _ = read(data, load_worker_settings(image_max_pixels=1_000_000))
     assert page.image.size == (480, 900)
     assert page.file_size == (1000, 900)
 
@@ -613,7 +613,7 @@ def test_a_bare_jpeg_2000_codestream_and_16_bits() -> None:
 def test_more_formats_have_the_same_limits(kind: str) -> None:
     data = encoded(picture(), kind)
     with pytest.raises(ImageTooLarge):
-        open_image(data, load_settings(image_max_pixels=320 * 96 - 1))
+        open_image(data, load_worker_settings(image_max_pixels=320 * 96 - 1))
     with pytest.raises((ImageTruncated, ImageCorrupt)):
         read(data[: len(data) * 2 // 3])
 
@@ -624,7 +624,7 @@ def test_heic_is_read_where_its_package_is_installed() -> None:
     assert unlike(page.image, picture()) < 5
     assert warnings == []
     with pytest.raises(ImageTooLarge):
-        open_image(HEIC, load_settings(image_max_pixels=1000))
+        open_image(HEIC, load_worker_settings(image_max_pixels=1000))
     with pytest.raises((ImageTruncated, ImageCorrupt)):
         read(HEIC[: len(HEIC) * 2 // 3])
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ocrqueue.document import Crop, EngineInfo, Page
 from ocrqueue.errors import EngineFailed, EngineOutOfMemory, ErrorInfo
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.garbage import Garbage, garbage
@@ -31,7 +31,7 @@ def page_image(number: int) -> PageImage:
 
 
 def good_page(number: int, words: int = 12) -> Page:
-    engine = NullEngine(load_settings())
+    engine = NullEngine(load_worker_settings())
     reading = Reading(("eng",), engine.parse_options({"words": words, "confidence": 0.5}))
     (page,) = engine.recognize([page_image(number)], reading)
     assert isinstance(page, Page)
@@ -44,7 +44,7 @@ class Astray(Engine[EngineOptions]):
     name = "astray"
 
     def __init__(self, results: Callable[[list[Page]], Any]) -> None:
-        super().__init__(load_settings())
+        super().__init__(load_worker_settings())
         self.results = results
 
     def info(self, languages: Sequence[str]) -> EngineInfo:

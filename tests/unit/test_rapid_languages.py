@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ocrqueue.errors import LanguageUnsupported
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.rapid import RapidEngine
 from ocrqueue_worker.engines.rapid.languages import IDEOGRAPHIC, LANGUAGES, LATIN
 from ocrqueue_worker.engines.rapid.models import find_models
@@ -76,7 +76,7 @@ def test_what_cannot_be_written_is_not_named(characters: list[str]) -> None:
 
 
 def test_other_languages_are_refused() -> None:
-    engine = RapidEngine(load_settings())
+    engine = RapidEngine(load_worker_settings())
     engine.check_languages(["eng", "deu", "jpn"])
     assert engine.fixed_languages
     assert engine.languages() == LANGUAGES

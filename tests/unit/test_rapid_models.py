@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.errors import EngineUnavailable, EngineWeightsMissing, OptionInvalid
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.rapid import RapidEngine, models
 from ocrqueue_worker.engines.rapid.models import find_models
 
@@ -20,7 +20,7 @@ WORKER = Path(models.__file__).parents[2]
 def test_the_models_of_the_wheel_are_found_and_named() -> None:
     found = find_models()
     assert found.recognizer.parent.parent.name == "rapidocr"
-    engine = RapidEngine(load_settings())
+    engine = RapidEngine(load_worker_settings())
     engine.check()
     assert engine.info(()).model == found.identity
     assert found.identity.startswith("PP-OCRv6 small ")
@@ -42,13 +42,13 @@ def test_a_wheel_without_models_is_an_error_with_a_remedy(monkeypatch: pytest.Mo
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(models, "find_spec", lambda name: spec)
     with pytest.raises(EngineWeightsMissing, match=r"lacks ch_ppocr_mobile_v2\.0_cls_mobile\.onnx, PP-OCRv6_rec_small"):
-        RapidEngine(load_settings())
+        RapidEngine(load_worker_settings())
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "find_spec", lambda name: None)
     with pytest.raises(EngineUnavailable, match=r"ocrqueue-worker\[rapid\]"):
-        RapidEngine(load_settings())
+        RapidEngine(load_worker_settings())
 
 
 def test_it_is_a_plug_in_like_any_other() -> None:
@@ -65,4 +65,4 @@ def test_it_is_a_plug_in_like_any_other() -> None:
 )
 def test_options_out_of_range_are_refused(options: dict[str, float | str]) -> None:
     with pytest.raises(OptionInvalid):
-        RapidEngine(load_settings()).parse_options(options)
+        RapidEngine(load_worker_settings()).parse_options(options)

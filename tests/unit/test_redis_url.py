@@ -11,7 +11,7 @@ import redis.asyncio
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.core.pools import async_connection_pool, connection_pool
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue.settings.redis_url import Sentinels, place_of, sentinels_of
 from ocrqueue_worker.app import celery_settings
 
@@ -38,7 +38,7 @@ def test_what_it_names(url: str, expected: Sentinels | None) -> None:
 
 @pytest.mark.parametrize("make", [connection_pool, async_connection_pool])
 def test_servers_and_sentinels_have_credentials_of_their_own_and_are_both_encrypted(make: object) -> None:
-    pool = make(load_settings(redis_url=WHOLE, redis_timeout_s=3))  # type: ignore[operator]
+    pool = make(load_worker_settings(redis_url=WHOLE, redis_timeout_s=3))  # type: ignore[operator]
     of_servers = pool.connection_kwargs
     assert (of_servers["username"], of_servers["password"], of_servers["db"]) == ("app", "p@/ss", 3)
     assert issubclass(pool.connection_class, ENCRYPTED)
@@ -69,7 +69,7 @@ def test_servers_and_sentinels_have_credentials_of_their_own_and_are_both_encryp
 )
 def test_what_cannot_work_is_refused_without_a_word_of_it(url: str, complaint: str) -> None:
     with pytest.raises(SettingsInvalid, match=complaint) as error:
-        load_settings(redis_url=url)
+        load_worker_settings(redis_url=url)
     assert "redis_url" in str(error.value)
     assert "hunter2" not in str(error.value)
 
@@ -90,7 +90,7 @@ def test_what_may_be_shown(url: str, place: str) -> None:
 @pytest.mark.parametrize("hosts", ["h1", "h1:1,h2", "[::1]:1,[::2]", "h1,[::1]"])
 def test_no_password_is_shown(hosts: str) -> None:
     url = f"sentinels://app:hunter2@{hosts}/jobs?sentinel_password=hunter2"
-    settings = load_settings(redis_url=url)
+    settings = load_worker_settings(redis_url=url)
     for shown in (str(settings), str(settings.masked()), str(celery_settings(settings)), repr(sentinels_of(url))):
         assert "hunter2" not in shown
 
@@ -104,20 +104,20 @@ def test_no_password_is_shown(hosts: str) -> None:
     ],
 )
 def test_celery_knows_where_its_broker_is_and_no_more(url: str, shown: str) -> None:
-    assert celery_settings(load_settings(redis_url=url))["broker_url"] == shown
+    assert celery_settings(load_worker_settings(redis_url=url))["broker_url"] == shown
 
 
 def test_who_waits_bears_an_outage_where_a_failover_is_to_be_expected() -> None:
-    assert load_settings(redis_url="redis://h").longest_outage_s == 0
-    assert load_settings(redis_url="sentinel://h/jobs").longest_outage_s == 60
-    assert load_settings(redis_url="sentinel://h/jobs", redis_failover_s=7).longest_outage_s == 7
-    assert load_settings(redis_url="redis://h", redis_failover_s=7).longest_outage_s == 7
+    assert load_worker_settings(redis_url="redis://h").longest_outage_s == 0
+    assert load_worker_settings(redis_url="sentinel://h/jobs").longest_outage_s == 60
+    assert load_worker_settings(redis_url="sentinel://h/jobs", redis_failover_s=7).longest_outage_s == 7
+    assert load_worker_settings(redis_url="redis://h", redis_failover_s=7).longest_outage_s == 7
 
 
 def test_replicas_are_waited_for_within_the_time_of_one_answer() -> None:
-    assert load_settings(submit_replicas_timeout_s=9).submit_replicas == 0
+    assert load_worker_settings(submit_replicas_timeout_s=9).submit_replicas == 0
     with pytest.raises(SettingsInvalid, match=r"submit_replicas_timeout_s \(1.5\) must be at most a quarter"):
-        load_settings(submit_replicas=1, submit_replicas_timeout_s=1.5)
+        load_worker_settings(submit_replicas=1, submit_replicas_timeout_s=1.5)
 
 
 @pytest.mark.parametrize("make", [OcrQueue, AsyncOcrQueue])
@@ -144,11 +144,11 @@ def test_an_option_that_cannot_work_is_refused_before_the_first_call(make: Calla
 @pytest.mark.parametrize("path", ["jobs", "0/1", "-1", "hunter2/0", "\u0663"])
 def test_what_is_no_database_is_not_taken_for_the_first_one(path: str) -> None:
     with pytest.raises(SettingsInvalid, match="number of a database") as refused:
-        load_settings(redis_url=f"redis://:hunter2@h/{path}")
+        load_worker_settings(redis_url=f"redis://:hunter2@h/{path}")
     assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("end", ["", "/", "/0", "/15/", "?db=3", "/0?client_name=mine&retry_on_timeout=1"])
 def test_a_url_that_works_is_taken(end: str) -> None:
     for pool in (connection_pool, async_connection_pool):
-        pool(load_settings(redis_url=f"redis://h{end}"))
+        pool(load_worker_settings(redis_url=f"redis://h{end}"))

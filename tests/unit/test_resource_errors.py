@@ -13,7 +13,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pytesseract.pytesseract import save
 
 from ocrqueue.errors import EngineOutOfMemory, OcrQueueError, StorageUnavailable, WorkerDiskFull
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.engines.null.faults import FAULTS
 from ocrqueue_worker.limits.memory_limit import data_limit, job_memory_limit
@@ -132,7 +132,7 @@ def test_the_setting_for_the_engine_by_name_goes_before_the_engines_own() -> Non
         job_memory_limit_mib = 0
 
     def limits(setting: object) -> list[int]:
-        settings = load_settings(job_memory_limit_mib=setting)
+        settings = load_worker_settings(job_memory_limit_mib=setting)
         return [engine(settings).memory_limit_mib() for engine in (NullEngine, Hungry, Free)]
 
     assert limits(512) == [512, 9000, 0]
@@ -143,6 +143,6 @@ def test_the_setting_for_the_engine_by_name_goes_before_the_engines_own() -> Non
 
 
 def test_where_jobs_share_a_process_there_is_no_limit() -> None:
-    settings = load_settings(job_memory_limit_mib=1)
+    settings = load_worker_settings(job_memory_limit_mib=1)
     with job_memory_limit(NullEngine(settings).memory_limit_mib()):
         assert len(bytearray(32 << 20)) == 32 << 20

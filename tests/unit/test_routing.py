@@ -23,11 +23,11 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job, parse_job
 from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing import EnginesNow, EngineStatus, Router, check_languages, make_route
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import wait_until
 
 IMAGE = "s3://bucket/page.png"
-SETTINGS = load_settings(auto_engines="tesseract,rapid,keras")
+SETTINGS = load_worker_settings(auto_engines="tesseract,rapid,keras")
 
 
 def engine(name: str, *languages: str, fixed: bool = False, workers: int = 1, **measured: Any) -> EngineStatus:
@@ -49,7 +49,7 @@ KERAS = engine("keras", "eng", fixed=True)
 ALL = now(TESSERACT, RAPID, KERAS)
 
 
-def routed(installation: EnginesNow, settings: Settings = SETTINGS, **fields: Any) -> Route:
+def routed(installation: EnginesNow, settings: WorkerSettings = SETTINGS, **fields: Any) -> Route:
     job = make_route(Job(image=IMAGE, **{"engine": "auto", **fields}), settings, installation)
     assert job.route is not None
     assert job.engine == job.route.engine == job.route.engines[0]
@@ -82,7 +82,7 @@ def test_what_reads_no_korean_gets_none_and_the_reason_says_so() -> None:
 def test_korean_never_reaches_keras(
     installation: EnginesNow, policy: Any, order: str, languages: tuple[str, ...]
 ) -> None:
-    settings = load_settings(auto_engines=order, auto_policy=policy)
+    settings = load_worker_settings(auto_engines=order, auto_policy=policy)
     if order == "keras":
         with pytest.raises(LanguageUnsupported, match="keras reads eng only") as refused:
             routed(installation, settings, languages=languages)
@@ -103,7 +103,7 @@ def test_who_lacks_a_pack_is_passed_over_only_where_another_has_it() -> None:
     assert route.engines == ("rapid",)
     assert "tesseract left out: reads eng only" in route.reason
     assert routed(now(lacking), languages=("kor",)).engines == ("tesseract",), "who has no worker may lack it too"
-    alone = load_settings(auto_engines="tesseract")
+    alone = load_worker_settings(auto_engines="tesseract")
     assert routed(now(lacking), alone, languages=("kor",)).engines == ("tesseract",), "a pack can be added"
 
 
@@ -120,18 +120,18 @@ def test_who_has_no_worker_is_passed_over_only_where_another_has_one() -> None:
 def test_several_workers_of_an_engine_need_not_read_the_same() -> None:
     english, korean = engine("tesseract", "eng"), engine("tesseract", "kor")
     both = english.model_copy(update={"workers": english.workers + korean.workers})
-    alone = load_settings(auto_engines="tesseract,rapid")
+    alone = load_worker_settings(auto_engines="tesseract,rapid")
     assert routed(now(both, RAPID), alone, languages=("kor",)).engines == ("tesseract", "rapid")
     assert routed(now(both, RAPID), alone, languages=("eng", "kor")).engines == ("rapid",)
 
 
 def test_an_engine_that_does_not_care_reads_all() -> None:
-    settings = load_settings(auto_engines="null")
+    settings = load_worker_settings(auto_engines="null")
     assert routed(now(engine("null", fixed=True)), settings, languages=("kor",)).engines == ("null",)
 
 
 def test_an_engine_that_nobody_knows_is_left_out() -> None:
-    settings = load_settings(auto_engines="mine,tesseract")
+    settings = load_worker_settings(auto_engines="mine,tesseract")
     route = routed(now(TESSERACT), settings)
     assert route.engines == ("tesseract",)
     assert "mine left out: not known here" in route.reason
@@ -141,8 +141,8 @@ def test_an_engine_that_nobody_knows_is_left_out() -> None:
 # --- policies ---------------------------------------------------------------------------------------------------------
 
 
-def shortest(**settings: Any) -> Settings:
-    return load_settings(auto_engines="tesseract,rapid", auto_policy="shortest", **settings)
+def shortest(**settings: Any) -> WorkerSettings:
+    return load_worker_settings(auto_engines="tesseract,rapid", auto_policy="shortest", **settings)
 
 
 def busy(name: str, waiting: dict[str, int], per_minute: float | None) -> EngineStatus:
@@ -178,7 +178,7 @@ def test_the_shortest_queue_is_told_with_its_length() -> None:
 
 
 def test_the_cheapest() -> None:
-    settings = load_settings(
+    settings = load_worker_settings(
         auto_engines="vision,rapid,tesseract", auto_policy="cheapest", engine_page_cost="10,vision=150"
     )
     route = routed(now(engine("vision"), RAPID, TESSERACT), settings)
@@ -259,11 +259,15 @@ def test_a_route_stays_within_its_limits_whatever_there_is() -> None:
     names = [f"engine{number}" for number in range(12)]
     languages = [f"lang{number}" for number in range(150)]
     engines = now(*(engine(name, "x" * 2000, *languages, fixed=number % 2 == 1) for number, name in enumerate(names)))
-    settings = load_settings(auto_engines=",".join(names))
+    settings = load_worker_settings(auto_engines=",".join(names))
     route = routed(engines, settings, languages=("lang3",))
     assert len(route.engines) == MOST_ENGINES
     with pytest.raises(LanguageUnsupported) as refused:
-        routed(now(engine(names[0], *languages, fixed=True)), load_settings(auto_engines=names[0]), languages=("kor",))
+        routed(
+            now(engine(names[0], *languages, fixed=True)),
+            load_worker_settings(auto_engines=names[0]),
+            languages=("kor",),
+        )
     assert "lang5 and 144 more" in refused.value.message
     assert len(refused.value.message) < 300
     reason = routed({**engines, names[0]: engine(names[0], "kor")}, settings, languages=("kor",)).reason
@@ -273,7 +277,7 @@ def test_a_route_stays_within_its_limits_whatever_there_is() -> None:
 # --- languages --------------------------------------------------------------------------------------------------------
 
 
-def refusal(installation: EnginesNow, settings: Settings = SETTINGS, **fields: Any) -> OcrQueueError | None:
+def refusal(installation: EnginesNow, settings: WorkerSettings = SETTINGS, **fields: Any) -> OcrQueueError | None:
     try:
         check_languages(Job(image=IMAGE, **fields), installation, settings)
     except LanguageUnsupported as error:
@@ -296,10 +300,10 @@ def test_without_a_worker_the_setting_counts() -> None:
     assert (
         error.message == "keras reads eng by OCRQUEUE_ENGINE_LANGUAGES, as no worker of it is up to ask, and not 'kor'."
     )
-    own = load_settings(engine_languages=" keras = eng + kor , other=fra")
+    own = load_worker_settings(engine_languages=" keras = eng + kor , other=fra")
     assert refusal(now(), own, engine="keras", languages=("kor",)) is None
     assert refusal(now(), own, engine="other", languages=("eng",))
-    assert refusal(now(), load_settings(engine_languages=""), engine="keras", languages=("kor",)) is None
+    assert refusal(now(), load_worker_settings(engine_languages=""), engine="keras", languages=("kor",)) is None
     assert refusal(now(), engine="tesseract", languages=("kor",)) is None
 
 
@@ -310,13 +314,13 @@ def test_a_pack_that_is_missing_is_the_workers_to_tell() -> None:
 @pytest.mark.parametrize("setting", ["keras", "keras=", "=eng", "Keras=eng", "keras=+", "k eras=eng"])
 def test_a_setting_that_cannot_be_understood_is_named(setting: str) -> None:
     with pytest.raises(SettingsInvalid, match="engine_languages"):
-        refusal(now(), load_settings(engine_languages=setting), engine="keras")
+        refusal(now(), load_worker_settings(engine_languages=setting), engine="keras")
 
 
 @pytest.mark.parametrize("setting", ["", "auto", "tesseract,auto", "tesseract,tesseract", "Tesseract"])
 def test_auto_needs_engines(setting: str) -> None:
     with pytest.raises(SettingsInvalid, match="auto_engines"):
-        routed(ALL, load_settings(auto_engines=setting))
+        routed(ALL, load_worker_settings(auto_engines=setting))
 
 
 # --- the router -------------------------------------------------------------------------------------------------------
@@ -324,7 +328,7 @@ def test_auto_needs_engines(setting: str) -> None:
 
 def test_nothing_is_refused_by_what_was_read_earlier() -> None:
     states = [now(), now(KERAS), now(engine("keras", "kor", fixed=True)), now(KERAS)]
-    router = Router(load_settings(engine_languages="keras=eng"), lambda: states.pop(0))
+    router = Router(load_worker_settings(engine_languages="keras=eng"), lambda: states.pop(0))
     router.prepare(Job(image=IMAGE, engine="tesseract"))
     with pytest.raises(LanguageUnsupported, match="keras reads eng, and"):
         router.prepare(Job(image=IMAGE, engine="keras", languages=("kor",)))
@@ -351,7 +355,7 @@ class Asked:
 
 def test_threads_share_a_router() -> None:
     redis = Asked(dict)
-    router = Router(load_settings(auto_policy="shortest"), redis)
+    router = Router(load_worker_settings(auto_policy="shortest"), redis)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(router.prepare, Job(image="s3://b/k"))
         assert redis.begun.wait(60)
@@ -400,7 +404,7 @@ def test_no_job_is_refused_by_what_was_asked_for_before_it_came() -> None:
     """Another thread asks at the moment, and its answer may be of a time when the engine was not there."""
     states = [now(KERAS), now(engine("keras", "kor", fixed=True))]
     redis = Asked(lambda: states.pop(0))
-    router = Router(load_settings(engine_languages="keras=eng"), redis)
+    router = Router(load_worker_settings(engine_languages="keras=eng"), redis)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(router.prepare, Job(image=IMAGE, engine="keras", languages=("kor",)))
         assert redis.begun.wait(60)

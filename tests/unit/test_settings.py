@@ -1,4 +1,4 @@
-"""Settings: from the environment, checked together, shown without secrets."""
+"""WorkerSettings: from the environment, checked together, shown without secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import Settings, load_settings, mask_password
+from ocrqueue.settings import WorkerSettings, load_worker_settings, mask_password
 from ocrqueue.settings.per_engine import PerEngine
 
 
@@ -15,7 +15,7 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCRQUEUE_SOURCE_HOSTS", "example.org, *.example.net")
     monkeypatch.setenv("OCRQUEUE_STORAGE", "s3://bucket/prefix/")
     monkeypatch.setenv("OCRQUEUE_TESSDATA_DIR", "/opt/tessdata")
-    settings = load_settings()
+    settings = load_worker_settings()
     assert settings.source_hosts == ("example.org", "*.example.net")
     assert settings.storage == "s3://bucket/prefix"
     assert settings.tessdata_dir == Path("/opt/tessdata")
@@ -46,7 +46,7 @@ def test_the_environment_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(SettingsInvalid) as error:
-        load_settings(**{name: value})
+        load_worker_settings(**{name: value})
     assert name in str(error.value)
 
 
@@ -55,12 +55,12 @@ def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: object) -
 )
 def test_a_secret_is_not_in_the_refusal(url: str) -> None:
     with pytest.raises(SettingsInvalid, match="redis_url") as error:
-        load_settings(redis_url=url)
+        load_worker_settings(redis_url=url)
     assert "hunter2" not in str(error.value)
 
 
 def test_what_is_no_url_is_masked_as_a_whole() -> None:
-    assert load_settings(s3_endpoint="http://key:hunter2@[").masked()["s3_endpoint"] == "***"
+    assert load_worker_settings(s3_endpoint="http://key:hunter2@[").masked()["s3_endpoint"] == "***"
 
 
 def test_secrets_can_be_files_and_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,62 +69,62 @@ def test_secrets_can_be_files_and_the_environment_comes_first(tmp_path: Path, mo
     (tmp_path / "other").write_text("not a setting")
     monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("OCRQUEUE_KEY_PREFIX", "environment:")
-    settings = load_settings()
+    settings = load_worker_settings()
     assert settings.redis_url.get_secret_value() == "redis://:hunter2@redis/0"
     assert settings.key_prefix == "environment:"
-    assert load_settings(key_prefix="argument:").key_prefix == "argument:"
+    assert load_worker_settings(key_prefix="argument:").key_prefix == "argument:"
 
 
 def test_a_file_of_settings_that_is_not_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_bytes("OCRQUEUE_KEY_PREFIX=\u00e9".encode("utf-16"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsInvalid, match="UTF-8"):
-        load_settings()
+        load_worker_settings()
 
 
 def test_a_folder_of_secrets_that_is_not_there_holds_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path / "nowhere"))
-    assert load_settings().redis_url == Settings.model_fields["redis_url"].default
+    assert load_worker_settings().redis_url == WorkerSettings.model_fields["redis_url"].default
 
 
 def test_a_secret_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ocrqueue_redis_url").write_bytes(b"redis://:hunter2\xff@h")
     monkeypatch.setenv("OCRQUEUE_SECRETS_DIR", str(tmp_path))
     with pytest.raises(SettingsInvalid, match=r"redis_url.*UnicodeDecodeError") as error:
-        load_settings()
+        load_worker_settings()
     assert "hunter2" not in str(error.value)
 
 
 def test_limits_must_be_in_order() -> None:
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(300\) must be below hard_time_limit_s \(300\)"):
-        load_settings(soft_time_limit_s=300)
+        load_worker_settings(soft_time_limit_s=300)
     with pytest.raises(SettingsInvalid, match=r"soft_time_limit_s \(240\) of keras must be below .* \(100\)"):
-        load_settings(hard_time_limit_s="300,keras=100")
+        load_worker_settings(hard_time_limit_s="300,keras=100")
     with pytest.raises(SettingsInvalid, match=r"record_ttl_s \(900\) must not be above ended_ttl_s \(899\)"):
-        load_settings(record_ttl_s=900, ended_ttl_s=899)
+        load_worker_settings(record_ttl_s=900, ended_ttl_s=899)
     with pytest.raises(SettingsInvalid, match=r"lost_after_s \(5\.0\) must be at least twice worker_heartbeat_s"):
-        load_settings(lost_after_s=5, worker_heartbeat_s=3)
+        load_worker_settings(lost_after_s=5, worker_heartbeat_s=3)
 
 
 def test_a_number_can_differ_by_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCRQUEUE_SOFT_TIME_LIMIT_S", "100, keras=200")
-    limit = load_settings().soft_time_limit_s
+    limit = load_worker_settings().soft_time_limit_s
     assert (limit.of("tesseract"), limit.of("keras"), str(limit)) == (100, 200, "100,keras=200")
-    assert load_settings(soft_time_limit_s=7).soft_time_limit_s == PerEngine(7)
+    assert load_worker_settings(soft_time_limit_s=7).soft_time_limit_s == PerEngine(7)
 
 
 @pytest.mark.parametrize("value", ["", "keras=1", "1,2", "1,keras", "1;keras=2", "-1", "1.5", None, True])
 def test_what_is_no_number_by_engine_is_refused(value: object) -> None:
     with pytest.raises(SettingsInvalid, match="soft_time_limit_s"):
-        load_settings(soft_time_limit_s=value)
+        load_worker_settings(soft_time_limit_s=value)
 
 
 def test_masked_settings_hold_every_field_and_no_password() -> None:
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url="rediss://user:hunter2@host:6380/1?password=hunter2", s3_endpoint="http://key:hunter2@s3:9000"
     )
     masked = settings.masked()
-    assert set(masked) == set(Settings.model_fields)
+    assert set(masked) == set(WorkerSettings.model_fields)
     assert "hunter2" not in str(masked)
     assert masked["redis_url"] == "rediss://user:***@host:6380/1?***"
     assert "hunter2" not in repr(settings.redis_url)
@@ -135,5 +135,5 @@ def test_mask_leaves_urls_without_secrets_alone() -> None:
 
 
 def test_every_field_is_described_with_a_unit_where_it_has_one() -> None:
-    for name, field in Settings.model_fields.items():
+    for name, field in WorkerSettings.model_fields.items():
         assert field.description, name

@@ -19,7 +19,7 @@ from ocrqueue.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.sources.addresses import address_policy, permitted_addresses
 from ocrqueue_worker.sources.deadline import Deadline
 from ocrqueue_worker.sources.http import check_host, parse_url
@@ -95,12 +95,12 @@ def test_single_networks_can_be_permitted() -> None:
 
 def test_the_policy_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCRQUEUE_SOURCE_ALLOWED_NETWORKS", "10.1.0.0/16, ::1/128")
-    policy = address_policy(load_settings())
+    policy = address_policy(load_worker_settings())
     assert policy == AddressPolicy(allowed=(ip_network("10.1.0.0/16"), ip_network("::1/128")))
-    assert address_policy(load_settings(source_allow_private_addresses=True)).allow_private
+    assert address_policy(load_worker_settings(source_allow_private_addresses=True)).allow_private
     for wrong in ("10.1.0.1/16", "example.org", "10.0.0.0/33"):
         with pytest.raises(SettingsInvalid, match="source_allowed_networks"):
-            load_settings(source_allowed_networks=(wrong,))
+            load_worker_settings(source_allowed_networks=(wrong,))
 
 
 def resolving_to(*addresses: str) -> object:
@@ -208,11 +208,11 @@ def test_what_is_not_a_url(uri: str) -> None:
     ],
 )
 def test_the_list_of_hosts(host: str, allowed: bool) -> None:
-    settings = load_settings(source_hosts=("images.example.org", "*.Example.net", "münchen.de"))
+    settings = load_worker_settings(source_hosts=("images.example.org", "*.Example.net", "münchen.de"))
     url = httpx.URL(f"https://{host}:8443/x")
     if allowed:
         check_host(url, settings)
     else:
         with pytest.raises(SourceHostNotAllowed):
             check_host(url, settings)
-    check_host(url, load_settings())
+    check_host(url, load_worker_settings())

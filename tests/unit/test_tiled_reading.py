@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from ocrqueue.document import EngineInfo, Page, Word, polygon_of
 from ocrqueue.errors import EngineFailed, OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout import inferred_blocks
@@ -27,7 +27,7 @@ class FindsBars(Engine[EngineOptions]):
     fails_at: int | None = None
 
     def __init__(self) -> None:
-        super().__init__(load_settings())
+        super().__init__(load_worker_settings())
         self.sizes: list[tuple[int, int]] = []
 
     def info(self, languages: Sequence[str]) -> EngineInfo:

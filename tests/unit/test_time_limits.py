@@ -7,7 +7,7 @@ import pytest
 from ocrqueue.core.script_arguments import job_json
 from ocrqueue.errors import JobMalformed
 from ocrqueue.job import Job, parse_job
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.limits.time_limits import TimeLimits, group_time_limits, time_limits
 
 
@@ -26,12 +26,12 @@ from ocrqueue_worker.limits.time_limits import TimeLimits, group_time_limits, ti
 def test_a_job_can_lower_its_engines_limit_and_not_raise_it(
     engine: str, wanted_s: int | None, expected: TimeLimits
 ) -> None:
-    settings = load_settings(soft_time_limit_s="240,keras=600", hard_time_limit_s="300,keras=640")
+    settings = load_worker_settings(soft_time_limit_s="240,keras=600", hard_time_limit_s="300,keras=640")
     assert time_limits(settings, Job(image="s3://b/k", engine=engine, time_limit_s=wanted_s)) == expected
 
 
 def test_a_group_has_the_time_of_one_of_its_jobs() -> None:
-    settings = load_settings()
+    settings = load_worker_settings()
     jobs = [Job(image="s3://b/k", time_limit_s=limit) for limit in (None, 30, 20)]
     assert group_time_limits(settings, jobs) == TimeLimits(20, 80)
     assert group_time_limits(settings, jobs[:1]) == TimeLimits(240, 300)
@@ -39,7 +39,7 @@ def test_a_group_has_the_time_of_one_of_its_jobs() -> None:
 
 
 def test_what_cannot_be_read_has_limits_too() -> None:
-    assert time_limits(load_settings(), None) == TimeLimits(240, 300)
+    assert time_limits(load_worker_settings(), None) == TimeLimits(240, 300)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 86_401, 1.5, "soon", [3]])

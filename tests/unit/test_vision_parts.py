@@ -11,7 +11,7 @@ from PIL import Image
 
 from ocrqueue.errors import EngineAccessDenied, EngineImageRefused, LanguageUnsupported, OptionUnknown, SettingsInvalid
 from ocrqueue.job import Job
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions
 from ocrqueue_worker.engines.vision.api_client import check_service
 from ocrqueue_worker.engines.vision.encoding import LIMITS, SizeLimits, encode
@@ -36,7 +36,7 @@ def test_what_google_detects_has_its_name_here() -> None:
 
 
 def test_a_language_that_google_does_not_read_is_refused() -> None:
-    engine = VisionEngine(load_settings())
+    engine = VisionEngine(load_worker_settings())
     engine.check_languages(("eng", "kor"))
     assert engine.fixed_languages
     with pytest.raises(LanguageUnsupported, match="tlh"):
@@ -44,7 +44,7 @@ def test_a_language_that_google_does_not_read_is_refused() -> None:
 
 
 def test_options_are_googles() -> None:
-    engine = VisionEngine(load_settings())
+    engine = VisionEngine(load_worker_settings())
     assert engine.parse_options({}) == VisionOptions(feature="document_text_detection", model="builtin/stable")
     with pytest.raises(OptionUnknown):
         engine.parse_options({"psm": 6})
@@ -97,12 +97,12 @@ def test_a_worker_without_credentials_refuses_to_start(tmp_path: Path, monkeypat
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with pytest.raises(EngineAccessDenied, match="GOOGLE_APPLICATION_CREDENTIALS"):
-        check_service(load_settings())
+        check_service(load_worker_settings())
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     with pytest.raises(EngineAccessDenied) as denied:
-        check_service(load_settings(vision_endpoint="eu-vision.googleapis.com"))
+        check_service(load_worker_settings(vision_endpoint="eu-vision.googleapis.com"))
     assert str(tmp_path) not in str(denied.value)
-    check_service(load_settings(vision_endpoint="http://127.0.0.1:1"))
+    check_service(load_worker_settings(vision_endpoint="http://127.0.0.1:1"))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_worker_without_credentials_refuses_to_start(tmp_path: Path, monkeypat
 )
 def test_an_endpoint_that_is_none_is_said_at_the_start(endpoint: str) -> None:
     with pytest.raises(SettingsInvalid, match="OCRQUEUE_VISION_ENDPOINT"):
-        check_service(load_settings(vision_endpoint=endpoint))
+        check_service(load_worker_settings(vision_endpoint=endpoint))
 
 
 def test_a_regional_endpoint_is_the_one_that_is_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -118,7 +118,9 @@ def test_a_regional_endpoint_is_the_one_that_is_called(monkeypatch: pytest.Monke
 
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path)))
     for transport in ("grpc", "rest"):
-        client = make_client(load_settings(vision_endpoint="eu-vision.googleapis.com", vision_transport=transport))
+        client = make_client(
+            load_worker_settings(vision_endpoint="eu-vision.googleapis.com", vision_transport=transport)
+        )
         assert client.api_endpoint == "eu-vision.googleapis.com"
         assert client.transport.kind == transport
         client.transport.close()

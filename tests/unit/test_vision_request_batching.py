@@ -14,7 +14,7 @@ from google.cloud.vision import AnnotateImageRequest, AnnotateImageResponse, Ima
 from google.rpc.status_pb2 import Status
 
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.vision import request_batching
 from ocrqueue_worker.engines.vision.engine import _gather_s
 from ocrqueue_worker.engines.vision.rate_limit import Admission, Pace, RateLimit
@@ -113,8 +113,8 @@ def test_concurrent_calls_share_requests_and_each_gets_its_own_answer() -> None:
 
 @pytest.mark.parametrize(("requests_per_minute", "wait_s"), [(1800, 0.05), (60, 1.13), (6, 5)])
 def test_where_requests_are_scarce_they_are_filled_for_longer(requests_per_minute: int, wait_s: float) -> None:
-    assert _gather_s(load_settings(), Pace.of(requests_per_minute)) == pytest.approx(wait_s, rel=0.01)
-    assert _gather_s(load_settings(vision_gather_s=2), Pace.of(requests_per_minute)) == 2
+    assert _gather_s(load_worker_settings(), Pace.of(requests_per_minute)) == pytest.approx(wait_s, rel=0.01)
+    assert _gather_s(load_worker_settings(vision_gather_s=2), Pace.of(requests_per_minute)) == 2
 
 
 def test_a_lone_call_is_not_held_longer_than_it_was_set() -> None:

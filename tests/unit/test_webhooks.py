@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 from ocrqueue.core import Outcome
 from ocrqueue.errors import SourceUnavailable
 from ocrqueue.job.webhook_url import check_webhook_url
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from ocrqueue.webhooks.hosts import check_host
 from ocrqueue.webhooks.message import body_of, signed_headers
 from ocrqueue.webhooks.notices import log_line, parse_notice
@@ -64,7 +64,7 @@ def test_what_parsers_could_read_differently_is_refused(url: str) -> None:
 
 
 def test_hosts_and_schemes_can_be_named() -> None:
-    settings = load_settings(webhook_hosts="hooks.example.org,*.example.com", webhook_schemes="https")
+    settings = load_worker_settings(webhook_hosts="hooks.example.org,*.example.com", webhook_schemes="https")
     for url in ("https://hooks.example.org/", "https://a.b.example.com:1/", "https://HOOKS.example.org./x"):
         check_host(url, settings)
     for url in ("http://hooks.example.org/", "https://example.com/", "https://hooks.example.org.evil.example/"):

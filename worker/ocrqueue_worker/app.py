@@ -22,7 +22,7 @@ from celery.signals import (
 
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import queue_name
-from ocrqueue.settings import Settings, process_settings
+from ocrqueue.settings import WorkerSettings, process_settings
 from ocrqueue.settings.redis_url import place_of, sentinels_of
 from ocrqueue.storage import open_storage
 from ocrqueue.tracing import check_tracing, send_last_spans
@@ -57,7 +57,7 @@ def broker_shown(redis_url: str) -> str:
     return f"{'sentinel' if sentinels_of(redis_url) else 'redis'}://{hosts.partition(',')[0]}/{path}"
 
 
-def celery_settings(settings: Settings) -> dict[str, Any]:
+def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
     """Celery's configuration. Why each is as it is: docs/workers.md."""
     return {
         # for Celery to show: the transport makes its connections by itself
@@ -92,7 +92,7 @@ def celery_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: WorkerSettings) -> Celery:
     """A Celery app with the task and the worker's announcement."""
     made = Celery("ocrqueue_worker")
     made.conf.update(celery_settings(settings))

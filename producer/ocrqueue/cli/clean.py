@@ -13,7 +13,7 @@ from ocrqueue.cleaning import LEAST_AGE_S, Amount, Cleaned, Cleaning, lifecycle_
 from ocrqueue.cli.durations import Duration
 from ocrqueue.cli.output import json_option, print_json, say
 from ocrqueue.core import Registry
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import ClientSettings, load_client_settings
 from ocrqueue.storage import open_storage
 
 _EVERY_S: Final = 5.0
@@ -37,7 +37,7 @@ def clean(dry_run: bool, older_than: int | None, lifecycle: bool, as_json: bool)
     hour. Jobs may run meanwhile, and several may clean at once. If it is interrupted, start it again. Run it by a
     timer, about once a day, with credentials that may delete results/ and inputs/. With --json, one object.
     """
-    settings = load_settings()
+    settings = load_client_settings()
     if lifecycle:
         _print_rules(settings)
         return
@@ -58,7 +58,7 @@ def clean(dry_run: bool, older_than: int | None, lifecycle: bool, as_json: bool)
         click.echo(line)
 
 
-def _print_rules(settings: Settings) -> None:
+def _print_rules(settings: ClientSettings) -> None:
     if not settings.storage.startswith("s3://"):
         raise click.UsageError("--lifecycle is for S3: OCRQUEUE_STORAGE names a folder. Run `ocrqueue clean` there.")
     print_json(lifecycle_rules(settings))

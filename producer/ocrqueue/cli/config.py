@@ -6,7 +6,7 @@ import click
 from rich.text import Text
 
 from ocrqueue.cli.output import json_option, one_line, print_json, print_table
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 
 _PREFIX = "OCRQUEUE_"
 
@@ -20,9 +20,9 @@ def config(changed: bool, as_json: bool) -> None:
     They come from OCRQUEUE_* variables, then from .env in this folder. Passwords are masked; `*` marks values that
     differ from the default. With --json, one object: name -> value, default and changed.
     """
-    settings = load_settings()
+    settings = load_worker_settings()
     values = settings.masked()
-    defaults = Settings.model_construct().masked()
+    defaults = WorkerSettings.model_construct().masked()
     differs = {name for name in values if getattr(settings, name) != _default(name)}
     shown = [name for name in values if name in differs or not changed]
     if as_json:
@@ -45,4 +45,4 @@ def config(changed: bool, as_json: bool) -> None:
 
 
 def _default(name: str) -> object:
-    return Settings.model_fields[name].get_default(call_default_factory=True)
+    return WorkerSettings.model_fields[name].get_default(call_default_factory=True)

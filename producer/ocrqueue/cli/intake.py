@@ -17,7 +17,7 @@ from ocrqueue.cli.output import json_option, print_json, say
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.amqp_intake import AmqpIntake
 from ocrqueue.routing import Router, read_engines
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_client_settings
 
 _EVERY_S: Final = 10.0
 
@@ -36,7 +36,7 @@ def intake(url: str, queues: tuple[str, ...], once: bool, as_json: bool) -> None
     through outages of either side; any number may run beside each other. With --json, one object for each report.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    settings = load_settings()
+    settings = load_client_settings()
     url = url or settings.intake_url.get_secret_value()
     if not url:
         raise click.UsageError("Give the URL of a RabbitMQ, or set OCRQUEUE_INTAKE_URL.")

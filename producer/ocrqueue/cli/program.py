@@ -145,7 +145,7 @@ def _fault_of_redis(error: Exception) -> OcrQueueError | None:
 def program() -> None:
     """Read the text of images through a queue of OCR workers.
 
-    Settings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts
+    ClientSettings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts
     everything needed on this machine.
     """
 

@@ -19,7 +19,7 @@ from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.leftovers import Tidying, tidy
 from ocrqueue.routing import Router, read_engines
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_client_settings
 from ocrqueue.storage import open_storage
 
 
@@ -35,7 +35,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
     OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do no harm. With --json, one object a
     round: ids, and what became of how many messages.
     """
-    settings = load_settings()
+    settings = load_client_settings()
     with closing(WorkerRegistry(settings)) as registry:
         router, tidying = Router(settings, lambda: read_engines(registry)), Tidying(settings)
 

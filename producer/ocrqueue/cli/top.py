@@ -22,7 +22,7 @@ from ocrqueue.cli.top_frame import frame
 from ocrqueue.client import OcrQueue
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.monitoring.snapshot import read_installation
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.settings.redis_url import place_of
 
 
@@ -78,7 +78,7 @@ def _watch(queue: OcrQueue, place: str, target: Console, interval: float) -> Non
         return
 
 
-def _place(settings: Settings) -> str:
+def _place(settings: ClientSettings) -> str:
     """Where the installation is, without user and password."""
     where = place_of(settings.redis_url.get_secret_value()).removesuffix("/0")
     return f"{where} {settings.key_prefix}".rstrip()

@@ -16,7 +16,7 @@ from ocrqueue.cli.output import json_option, one_line, print_json
 from ocrqueue.cli.submit import job_fields
 from ocrqueue.client import OcrQueue
 from ocrqueue.job.names import Priority
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.submitting.submission import JobFields
 from ocrqueue.watching import BucketPlace, Ended, FolderPlace, Place, Watcher
 
@@ -82,7 +82,9 @@ def watch(context: click.Context, /, place: str, once: bool, as_json: bool, **gi
     context.exit(ExitStatus.FAILED if once and failures else ExitStatus.OK)
 
 
-def _place(settings: Settings, place: str, *, move: str | None, move_failed: str | None, recursive: bool) -> Place:
+def _place(
+    settings: ClientSettings, place: str, *, move: str | None, move_failed: str | None, recursive: bool
+) -> Place:
     if place.startswith(_BUCKET):
         done = move or f"{place.rstrip('/')}/done/"
         return BucketPlace(settings, place, done, move_failed or _beside(done, place))

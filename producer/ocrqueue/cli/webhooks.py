@@ -18,7 +18,7 @@ from ocrqueue.client import OcrQueue
 from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.errors import WebhookOff, WebhooksExtraMissing, WebhookUnknown
 from ocrqueue.job import TENANT
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_client_settings
 from ocrqueue.webhooks import endpoints, notices
 from ocrqueue.webhooks.secrets import Kind, StoredSecret
 
@@ -160,7 +160,7 @@ def send(once: bool, at_once: int, as_json: bool) -> None:
         raise WebhooksExtraMissing(f"{error}.") from None
 
     async def run() -> dict[str, int]:
-        sender = Sender(load_settings(), at_once)
+        sender = Sender(load_client_settings(), at_once)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signal_number, sender.stop)
         await sender.run(until_empty=once)

@@ -14,7 +14,7 @@ from redis.sentinel import MasterNotFoundError as NoPrimary
 
 from ocrqueue.core.pools import async_connection_pool, connection_pool
 from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _UNABLE: Final = {
     "MISCONF": "It cannot save its data: look at its log, and at the space on its disk.",
@@ -25,7 +25,7 @@ _UNABLE: Final = {
 """What Redis says when the fault is its own, and what to do."""
 
 
-def connect(settings: Settings, on_connect: Callable[[Any], None] | None = None) -> redis.Redis:
+def connect(settings: ClientSettings, on_connect: Callable[[Any], None] | None = None) -> redis.Redis:
     """A client with a pool of its own; connects at the first command.
 
     `on_connect`: what each new connection does first; it is to call the connection's own `on_connect`.
@@ -33,7 +33,7 @@ def connect(settings: Settings, on_connect: Callable[[Any], None] | None = None)
     return redis.Redis.from_pool(connection_pool(settings, redis_connect_func=on_connect))
 
 
-def connect_async(settings: Settings) -> redis.asyncio.Redis:
+def connect_async(settings: ClientSettings) -> redis.asyncio.Redis:
     """The same for asyncio."""
     return redis.asyncio.Redis.from_pool(async_connection_pool(settings))
 

@@ -16,7 +16,7 @@ from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo, JobPoison, error_from_info
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 FINISHED_TASK: Final = "ocrqueue.finished"
 """Sent to a job's `reply_to` queue with the summary, once the job has ended."""
@@ -33,7 +33,7 @@ Ending = dict[str, Any]
 """See scripts/shared/ending.lua."""
 
 
-def ending(outcome: Outcome, settings: Settings, *, reply_to: str | None = None, by_name: bool = False) -> Ending:
+def ending(outcome: Outcome, settings: ClientSettings, *, reply_to: str | None = None, by_name: bool = False) -> Ending:
     """The ending of this job. `by_name`: an AsyncResult may wait for it."""
     failure = outcome.error if outcome.state == "failed" else None
     made: Ending = {
@@ -54,17 +54,17 @@ def ending(outcome: Outcome, settings: Settings, *, reply_to: str | None = None,
     return made
 
 
-def template(outcome: Outcome, settings: Settings) -> Ending:
+def template(outcome: Outcome, settings: ClientSettings) -> Ending:
     """The ending of any job: its record decides what is used."""
     made = ending(outcome, settings, reply_to="@REPLY@", by_name=True)
     return {**made, "is_template": True}
 
 
-def cancelled(settings: Settings) -> Ending:
+def cancelled(settings: ClientSettings) -> Ending:
     return template(Outcome(job_id=_ID, state="cancelled"), settings)
 
 
-def policy(settings: Settings) -> str:
+def policy(settings: ClientSettings) -> str:
     """What LOST and RECLAIM go by, as JSON."""
     poison = JobPoison(f"Delivered {settings.delivery_cap} times, and each time the worker was lost.").info
     never_begun = JobPoison(f"Taken {TAKE_CAP} times, and each time the worker was lost before it began.").info
@@ -83,7 +83,7 @@ def policy(settings: Settings) -> str:
     )
 
 
-def _failure(error: ErrorInfo, settings: Settings) -> Ending:
+def _failure(error: ErrorInfo, settings: ClientSettings) -> Ending:
     outcome = Outcome(job_id=_ID, state="failed", error=error)
     return {**template(outcome, settings), "error": error.model_dump_json(exclude_defaults=True)}
 

@@ -18,7 +18,7 @@ from ocrqueue.core.side_lanes import MOST_AT_ONCE, lane_of, side_lanes
 from ocrqueue.errors import WorkerUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _MISSED_HEARTBEATS: Final = 4
 _MOST_TENANTS: Final = 100
@@ -97,13 +97,13 @@ def live_workers(registry: Registry) -> list[WorkerInfo]:
     return parse_live_workers(stored, seconds, registry.settings)
 
 
-def parse_live_workers(stored: Mapping[bytes, bytes], now_s: float, settings: Settings) -> list[WorkerInfo]:
+def parse_live_workers(stored: Mapping[bytes, bytes], now_s: float, settings: ClientSettings) -> list[WorkerInfo]:
     """The workers whose last heartbeat is recent, from the hash as Redis returns it; `now_s` is by Redis's clock."""
     live = (worker for worker in _announced(stored) if is_live(worker, now_s, settings))
     return sorted(live, key=lambda worker: worker.name)
 
 
-def is_live(worker: WorkerInfo, now_s: float, settings: Settings) -> bool:
+def is_live(worker: WorkerInfo, now_s: float, settings: ClientSettings) -> bool:
     """Whether its last heartbeat is recent; `now_s` is by Redis's clock."""
     return worker.seen_at >= now_s - settings.worker_heartbeat_s * _MISSED_HEARTBEATS
 
@@ -155,7 +155,7 @@ def known_engines(registry: Registry) -> dict[str, list[WorkerInfo]]:
     return workers_by_engine(live_workers(registry), registry.settings)
 
 
-def workers_by_engine(workers: Iterable[WorkerInfo], settings: Settings) -> dict[str, list[WorkerInfo]]:
+def workers_by_engine(workers: Iterable[WorkerInfo], settings: ClientSettings) -> dict[str, list[WorkerInfo]]:
     """The same for workers that are known already."""
     engines: dict[str, list[WorkerInfo]] = {name: [] for name in settings.engines if name != AUTO}
     for worker in workers:

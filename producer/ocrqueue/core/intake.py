@@ -25,7 +25,7 @@ from ocrqueue.core.worker_registry import WorkerRegistry
 from ocrqueue.errors import BatchClosed, BrokerUnavailable, InternalError, NotReplicated, OcrQueueError
 from ocrqueue.job import Job, engine_queues, is_lane
 from ocrqueue.job.names import AUTO
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class TakenIn:
     """Others wait: the next round is due at once."""
 
 
-def foreign_lists(workers: Iterable[WorkerInfo], settings: Settings) -> list[str]:
+def foreign_lists(workers: Iterable[WorkerInfo], settings: ClientSettings) -> list[str]:
     """Every list that a foreign app can have pushed a job to, where these are the live workers."""
     engines = [*workers_by_engine(workers, settings), AUTO]
     return [name for engine in engines for queue in engine_queues(engine) for name in lists_of(queue)]

@@ -26,7 +26,7 @@ from redis.retry import Retry
 from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.settings.redis_url import sentinels_of
 
 Answer = TypeVar("Answer")
@@ -44,7 +44,7 @@ class _Budget:
     Each connection has a copy of its own, and one call at a time.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         self._seconds = settings.redis_timeout_s * (1 - _ONE_ATTEMPT)
         self._depth = 0
         self._last_start = 0.0
@@ -63,7 +63,7 @@ class _Budget:
 
 
 class _RetryInTime(Retry):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         super().__init__(_backoff(), _RETRIES)
         self.update_supported_errors(_NO_PRIMARY)
         self._budget = _Budget(settings)
@@ -80,7 +80,7 @@ class _RetryInTime(Retry):
 
 
 class _AsyncRetryInTime(AsyncRetry):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         super().__init__(_backoff(), _RETRIES)
         self.update_supported_errors(_NO_PRIMARY)
         self._budget = _Budget(settings)
@@ -100,7 +100,7 @@ def _backoff() -> ExponentialWithJitterBackoff:
     return ExponentialWithJitterBackoff(base=0.1, cap=0.2)
 
 
-def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
+def connection_pool(settings: ClientSettings, **options: Any) -> redis.ConnectionPool:
     """Connects at the first command. `options` of its connections stand in for the usual ones."""
     url = settings.redis_url.get_secret_value()
     given = {**_limits(settings), "retry": _RetryInTime(settings), **options}
@@ -113,7 +113,7 @@ def connection_pool(settings: Settings, **options: Any) -> redis.ConnectionPool:
     return pool
 
 
-def async_connection_pool(settings: Settings) -> redis.asyncio.ConnectionPool:
+def async_connection_pool(settings: ClientSettings) -> redis.asyncio.ConnectionPool:
     """The same for asyncio, where callers wait for a connection."""
     url = settings.redis_url.get_secret_value()
     given = {**_limits(settings), "retry": _AsyncRetryInTime(settings)}
@@ -148,7 +148,7 @@ def _url_errors() -> Iterator[None]:
         ) from None
 
 
-def _limits(settings: Settings) -> dict[str, Any]:
+def _limits(settings: ClientSettings) -> dict[str, Any]:
     return {
         "socket_connect_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,
         "socket_timeout": settings.redis_timeout_s * _ONE_ATTEMPT,

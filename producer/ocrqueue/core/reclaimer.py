@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from ocrqueue.core.worker_registry import Reclaimed, WorkerRegistry
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _AT_ONCE: Final = 100
 """Parts of each kind in one step, so that no step holds Redis up for long."""
@@ -50,6 +50,6 @@ def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:
     return found
 
 
-def pause_between_rounds_s(settings: Settings) -> float:
+def pause_between_rounds_s(settings: ClientSettings) -> float:
     """The setting `reconcile_interval_s`, or less: who comes later than half a lease grants leases instead."""
     return min(settings.reconcile_interval_s, settings.lost_after_s / 4)

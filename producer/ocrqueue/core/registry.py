@@ -17,7 +17,7 @@ from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import JobDeleted, JobEnded, JobUnknown
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 MOVES: Final = (
     "submit",
@@ -63,7 +63,7 @@ MOVES: Final = (
 class Registry:
     """What apps and operators ask of it. Every call raises BrokerUnavailable if Redis does not answer."""
 
-    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+    def __init__(self, settings: ClientSettings, client: redis.Redis | None = None) -> None:
         self.settings = settings
         self.arguments = ScriptArguments(settings)
         self.keys = self.arguments.keys

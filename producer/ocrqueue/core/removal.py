@@ -16,7 +16,7 @@ from typing import Final
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 MOST_AT_ONCE: Final = 100
 """Images and jobs in one claim, so that none holds Redis up for long."""
@@ -93,5 +93,5 @@ def needed_inputs(registry: Registry, names: Sequence[str]) -> set[str]:
     return {name for name, referring in zip(names, found, strict=True) if referring}
 
 
-def _longest_request_s(settings: Settings) -> float:
+def _longest_request_s(settings: ClientSettings) -> float:
     return settings.s3_timeout_s * settings.s3_attempts + _SPARE_S

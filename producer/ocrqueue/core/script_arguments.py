@@ -14,7 +14,7 @@ from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.tracing import current_traceparent
 
 PIPELINE: Final = 500
@@ -71,7 +71,7 @@ def job_json(job: Job) -> str:
 class ScriptArguments:
     """What each script is given under these settings."""
 
-    settings: Settings
+    settings: ClientSettings
     keys: Keys = field(init=False)
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _BELL_MS: Final = 60_000
 """A ring for a worker that is gone by then is nobody's."""
@@ -124,7 +124,7 @@ class Reclaimed:
 class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
 
-    def __init__(self, settings: Settings, client: redis.Redis | None = None) -> None:
+    def __init__(self, settings: ClientSettings, client: redis.Redis | None = None) -> None:
         super().__init__(settings, client or connect(settings, noting_replication(Keys(settings.key_prefix))))
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:

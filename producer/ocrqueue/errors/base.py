@@ -29,7 +29,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
-_COPIED: Final = frozenset({"job_ids", "may_pass", "names"})
+_COPIED: Final = frozenset({"job_ids", "may_pass"})
 """Attributes of some errors that go along into another process. Handles of jobs stay: they have a connection."""
 
 
@@ -73,8 +73,6 @@ class SettingsInvalid(OcrQueueError):
 
     code = "settings.invalid"
     remedy = "Correct the OCRQUEUE_* variable that the message names; docs/settings.md lists them all."
-    names: Sequence[str] = ()
-    """The names of settings with a wrong value; empty if several settings do not fit together."""
 
 
 class QueuedJob(Protocol):

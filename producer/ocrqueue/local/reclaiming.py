@@ -8,13 +8,13 @@ from contextlib import closing, suppress
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 
 class Reclaiming:
     """As workers do in turn; unlike them it is there while none of them is."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reclaiming", daemon=True)

@@ -14,7 +14,7 @@ from typing import Final
 from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.errors import BrokerUnavailable, LocalSystemFailed
 from ocrqueue.local.child_process import Child, log_tail, start_child
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_client_settings
 
 HOST: Final = "127.0.0.1"
 _START_S: Final = 60.0
@@ -68,7 +68,7 @@ def start_redis(folder: Path, log: Path) -> RedisServer:
 
 
 def _wait_until_it_answers(server: RedisServer) -> None:
-    client = connect(load_settings(redis_url=server.url, redis_timeout_s=1.0))
+    client = connect(load_client_settings(redis_url=server.url, redis_timeout_s=1.0))
     deadline = time.monotonic() + _START_S
     try:
         while True:

@@ -22,7 +22,7 @@ from ocrqueue.local.child_process import Child, start_child
 from ocrqueue.local.reclaiming import Reclaiming
 from ocrqueue.local.redis_server import HOST, RedisServer, start_redis, write_private
 from ocrqueue.local.webhook_sending import WebhookSending, can_send
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 
 _LIVE_S: Final = 120.0
 """An engine may have a large model to load."""
@@ -110,10 +110,10 @@ class LocalSystem:
         return {**os.environ, **self.variables}
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> WorkerSettings:
         """For an OcrQueue in this process."""
         fields = {name.removeprefix("OCRQUEUE_").lower(): value for name, value in self.variables.items()}
-        return load_settings(**fields)
+        return load_worker_settings(**fields)
 
     def exports(self) -> list[str]:
         """`variables` as lines for a shell."""
@@ -176,7 +176,7 @@ class LocalSystem:
 
     @property
     def _grace_s(self) -> float:
-        return load_settings().shutdown_grace_s + _AFTER_GRACE_S
+        return load_worker_settings().shutdown_grace_s + _AFTER_GRACE_S
 
     def _children(self) -> list[Child]:
         return [*self._but_redis(), *([self.redis.child] if self.redis else [])]

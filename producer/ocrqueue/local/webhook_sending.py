@@ -7,7 +7,7 @@ import threading
 from importlib.util import find_spec
 from typing import Final
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _NEEDED: Final = ("httpx", "standardwebhooks", "cryptography")
 
@@ -20,7 +20,7 @@ def can_send() -> bool:
 class WebhookSending:
     """As `ocrqueue webhooks send` does."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         # what it needs is an extra, and takes a while to import
         from ocrqueue.webhooks.sender import Sender
 

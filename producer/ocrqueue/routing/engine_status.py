@@ -16,7 +16,7 @@ from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.rates import per_minute
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 
 class EngineStatus(BaseModel):
@@ -99,7 +99,7 @@ def _cost(registry: Registry, engine: str) -> dict[str, float]:
     return {"pages_billed": pages, "cost": pages * price / 100_000}
 
 
-def engines_to_measure(settings: Settings) -> tuple[str, ...]:
+def engines_to_measure(settings: ClientSettings) -> tuple[str, ...]:
     """Those whose queues and pace a choice depends on."""
     return settings.auto_engines if settings.auto_policy == "shortest" else ()
 
@@ -114,7 +114,7 @@ def ask(pipeline: Any, keys: Keys, engines: Sequence[str]) -> None:
         pipeline.hgetall(keys.ended(engine))
 
 
-def understand(answers: Sequence[Any], settings: Settings, engines: Sequence[str]) -> EnginesNow:
+def understand(answers: Sequence[Any], settings: ClientSettings, engines: Sequence[str]) -> EnginesNow:
     """`engines` are those that were asked for; the others come without queues and pace."""
     (seconds, microseconds), stored, turns, *measured = answers
     now_s = seconds + microseconds / 1e6

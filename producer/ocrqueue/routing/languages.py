@@ -12,7 +12,7 @@ from ocrqueue.errors import LanguageUnsupported, SettingsInvalid
 from ocrqueue.job import Job
 from ocrqueue.job.names import ENGINE_NAME
 from ocrqueue.routing.engine_status import EnginesNow
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _SHOWN: Final = 6
 _ENGINE: Final = re.compile(ENGINE_NAME)
@@ -37,7 +37,7 @@ class Abilities:
         return f"reads {shortened(self.languages)} only"
 
 
-def abilities(engine: str, languages: Sequence[str], installation: EnginesNow, settings: Settings) -> Abilities:
+def abilities(engine: str, languages: Sequence[str], installation: EnginesNow, settings: ClientSettings) -> Abilities:
     """By what the engine's live workers announce; without any, by the setting engine_languages.
 
     Raises SettingsInvalid.
@@ -56,7 +56,7 @@ def abilities(engine: str, languages: Sequence[str], installation: EnginesNow, s
     return Abilities("never" if any(offer.fixed_languages for offer in offers) else "not now", known, missing)
 
 
-def check_languages(job: Job, installation: EnginesNow, settings: Settings) -> None:
+def check_languages(job: Job, installation: EnginesNow, settings: ClientSettings) -> None:
     """Raises LanguageUnsupported where the job's engine can never read all of its languages, SettingsInvalid."""
     found = abilities(job.engine, job.languages, installation, settings)
     if found.reads == "never":

@@ -14,13 +14,13 @@ from ocrqueue.job.names import AUTO, ENGINE_NAME
 from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing.engine_status import EnginesNow, EngineStatus
 from ocrqueue.routing.languages import abilities, unsupported
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _LONGEST_REASON: Final = 1000
 _ENGINE: Final = re.compile(ENGINE_NAME)
 
 
-def make_route(job: Job, settings: Settings, installation: EnginesNow) -> Job:
+def make_route(job: Job, settings: ClientSettings, installation: EnginesNow) -> Job:
     """The job with its `route`, and `engine` the first of it; unchanged where it does not want one.
 
     auto: of the engines in auto_engines those that read all the languages, less those that are paused or without a live
@@ -41,7 +41,7 @@ def make_route(job: Job, settings: Settings, installation: EnginesNow) -> Job:
     return job.model_copy(update={"engine": route.engine, "route": route})
 
 
-def check_known(engine: str, settings: Settings, installation: EnginesNow) -> None:
+def check_known(engine: str, settings: ClientSettings, installation: EnginesNow) -> None:
     """Raises EngineUnknown where neither a setting nor a live worker names it."""
     if not _is_known(engine, settings, installation):
         known = {*settings.engines, *(name for name, status in installation.items() if status.workers)}
@@ -53,7 +53,7 @@ def unknown_engine(engine: str, known: Iterable[str]) -> EngineUnknown:
     return EngineUnknown(f"No engine {engine!r}; known: {', '.join(sorted({*known} - {AUTO}))}.")
 
 
-def _is_known(engine: str, settings: Settings, installation: EnginesNow) -> bool:
+def _is_known(engine: str, settings: ClientSettings, installation: EnginesNow) -> bool:
     return engine in settings.engines or bool(_status(engine, installation).workers)
 
 
@@ -77,7 +77,7 @@ class _Candidates:
         return "; ".join(parts)[:_LONGEST_REASON]
 
 
-def _comparison(job: Job, settings: Settings, installation: EnginesNow) -> Route:
+def _comparison(job: Job, settings: ClientSettings, installation: EnginesNow) -> Route:
     for engine in job.compare:
         check_known(engine, settings, installation)
         found = abilities(engine, job.languages, installation, settings)
@@ -87,7 +87,7 @@ def _comparison(job: Job, settings: Settings, installation: EnginesNow) -> Route
     return Route(asked=job.engine, mode="compare", engines=job.compare, reason=reason)
 
 
-def _chain(job: Job, settings: Settings, installation: EnginesNow) -> Route:
+def _chain(job: Job, settings: ClientSettings, installation: EnginesNow) -> Route:
     check_known(job.engine, settings, installation)
     first = abilities(job.engine, job.languages, installation, settings)
     if first.reads == "never":
@@ -97,7 +97,7 @@ def _chain(job: Job, settings: Settings, installation: EnginesNow) -> Route:
     return Route(asked=job.engine, engines=engines, reason=rest.reason(f"{', then '.join(engines)}, as asked"))
 
 
-def _readers(engines: Sequence[str], job: Job, settings: Settings, installation: EnginesNow) -> _Candidates:
+def _readers(engines: Sequence[str], job: Job, settings: ClientSettings, installation: EnginesNow) -> _Candidates:
     """Of the fallback that the job asks for."""
     found = _Candidates(list(engines))
     for engine in engines:
@@ -108,7 +108,7 @@ def _readers(engines: Sequence[str], job: Job, settings: Settings, installation:
     return found
 
 
-def _choice(job: Job, settings: Settings, installation: EnginesNow) -> Route:
+def _choice(job: Job, settings: ClientSettings, installation: EnginesNow) -> Route:
     candidates = _candidates(job, settings, installation)
     first, why = _first(candidates.able, job, settings, installation)
     following = candidates.able[candidates.able.index(first) + 1 :]
@@ -121,7 +121,7 @@ def _choice(job: Job, settings: Settings, installation: EnginesNow) -> Route:
     return Route(asked=AUTO, engines=engines, reason=candidates.reason(why))
 
 
-def _candidates(job: Job, settings: Settings, installation: EnginesNow) -> _Candidates:
+def _candidates(job: Job, settings: ClientSettings, installation: EnginesNow) -> _Candidates:
     """Those of auto_engines that can have the job, in this order; one at least. Raises LanguageUnsupported."""
     found = _Candidates(_auto_engines(settings))
     abilities_of = {
@@ -159,7 +159,7 @@ def _leave_out_paused(found: _Candidates, installation: EnginesNow) -> None:
             found.leave_out(engine, "paused")
 
 
-def _auto_engines(settings: Settings) -> list[str]:
+def _auto_engines(settings: ClientSettings) -> list[str]:
     engines = settings.auto_engines
     if not engines or len(set(engines)) != len(engines):
         raise SettingsInvalid("auto_engines must name at least one engine, and each only once.")
@@ -169,7 +169,7 @@ def _auto_engines(settings: Settings) -> list[str]:
     return list(engines)
 
 
-def _first(able: list[str], job: Job, settings: Settings, installation: EnginesNow) -> tuple[str, str]:
+def _first(able: list[str], job: Job, settings: ClientSettings, installation: EnginesNow) -> tuple[str, str]:
     """The one that is asked first, and why. Where the policy makes no difference, the order does."""
     languages = "+".join(job.languages)[:80]
     if len(able) == 1:

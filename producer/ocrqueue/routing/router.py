@@ -17,7 +17,7 @@ from ocrqueue.job.names import Priority
 from ocrqueue.routing.engine_status import EnginesNow
 from ocrqueue.routing.languages import check_languages
 from ocrqueue.routing.policy import check_known, make_route
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _FRESH_S: Final = 2.0
 _MEANWHILE_S: Final = 1.0
@@ -43,7 +43,7 @@ class Router:
     share what one of them reads, too, so that a Redis that is silent costs each of them one timeout.
     """
 
-    def __init__(self, settings: Settings, read: Callable[[], EnginesNow]) -> None:
+    def __init__(self, settings: ClientSettings, read: Callable[[], EnginesNow]) -> None:
         """`read` asks Redis; see `read_engines`."""
         self._settings = settings
         self._read = read
@@ -112,7 +112,7 @@ class Router:
             raise copy(error) from error  # each caller notes in its own what became of its jobs
 
 
-def _prepared(job: Job, settings: Settings, known: _Known) -> Job:
+def _prepared(job: Job, settings: ClientSettings, known: _Known) -> Job:
     if job.wants_route:
         by_queue = settings.auto_policy == "shortest"
         job = make_route(job, settings, _with_added(known) if by_queue else known.installation)

@@ -12,7 +12,7 @@ from ocrqueue.settings.per_engine import PerEngine
 
 
 class ClientOverrides(TypedDict, total=False):
-    """Fields of Settings but those that only workers have; docs/settings.md says what each does."""
+    """Fields of ClientSettings; docs/settings.md says what each does."""
 
     secrets_dir: str | Path | None
     redis_url: str | SecretStr
@@ -39,12 +39,7 @@ class ClientOverrides(TypedDict, total=False):
     auto_policy: Literal["order", "shortest", "cheapest"]
     engine_languages: str
     engine_page_cost: int | str | PerEngine
-    fallback_page_below: int | str | PerEngine
-    fallback_lines_page_below: int | str | PerEngine
     fallback_low_word: int | str | PerEngine
-    fallback_low_share: int | str | PerEngine
-    fallback_lines: bool
-    fallback_line_below: int | str | PerEngine
     storage: str
     s3_endpoint: str | None
     s3_region: str | None
@@ -55,24 +50,14 @@ class ClientOverrides(TypedDict, total=False):
     s3_timeout_s: float
     s3_attempts: int
     upload_threads: int
-    split_from_pages: int | str | PerEngine
-    pdf_max_pages: int
-    pdf_max_objects: int
+    source_max_bytes: int
+    image_max_pixels: int
     pdf_page_timeout_s: float
-    low_lane_share: int
     delivery_cap: int
-    retry_limit: int
-    retry_backoff_s: float
-    retry_backoff_max_s: float
-    soft_time_limit_s: int | str | PerEngine
-    hard_time_limit_s: int | str | PerEngine
     shutdown_grace_s: int
     lost_after_s: float
     reconcile_interval_s: float
     worker_heartbeat_s: float
-    max_memory_per_child_mib: int | str | PerEngine
-    max_jobs_per_child: int | str | PerEngine
-    job_memory_limit_mib: int | str | PerEngine
     webhook_schemes: Sequence[str] | str
     webhook_hosts: Sequence[str] | str
     webhook_allow_private_addresses: bool

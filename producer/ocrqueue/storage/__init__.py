@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage.base import PROBE, RESULT, Storage, StoredObject
 from ocrqueue.storage.files import FileStorage, file_uri_path
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PROBE", "RESULT", "FileStorage", "Storage", "StoredObject", "file_uri_path", "open_storage"]
 
 
-def open_storage(settings: Settings, s3_session: boto3.session.Session | None = None) -> Storage:
+def open_storage(settings: ClientSettings, s3_session: boto3.session.Session | None = None) -> Storage:
     """The storage that OCRQUEUE_STORAGE names; nothing is connected yet (see check()). Raises SettingsInvalid.
 
     `s3_session`: where it is a bucket, an app's own session instead of the settings' credentials.

@@ -17,7 +17,7 @@ from ocrqueue.errors import (
     StorageNotFound,
     StorageUnavailable,
 )
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, is_off_aws, s3_client, s3_failure
 
@@ -34,7 +34,7 @@ _MOST_AT_ONCE: Final = 1000
 class S3Storage(Storage):
     """Objects below `prefix` (empty, or ending in `/`) of `bucket`."""
 
-    def __init__(self, settings: Settings, session: boto3.session.Session | None = None) -> None:
+    def __init__(self, settings: ClientSettings, session: boto3.session.Session | None = None) -> None:
         """`session`: of an app that has credentials of its own."""
         self._settings = settings
         self._session = session

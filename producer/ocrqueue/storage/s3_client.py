@@ -17,7 +17,7 @@ from botocore.config import Config
 from urllib3.exceptions import HTTPError
 
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,7 +41,7 @@ class S3Failure:
     """The server's header."""
 
 
-def s3_client(settings: Settings, session: boto3.session.Session | None = None) -> S3Client:
+def s3_client(settings: ClientSettings, session: boto3.session.Session | None = None) -> S3Client:
     """The client of this process for these settings; thread-safe. Raises SettingsInvalid.
 
     `session`: an app's own, with its credentials; else those of the settings count, and then what the AWS SDK finds.

@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from ocrqueue.errors import JobMalformed
 from ocrqueue.job import CropMode, ExistingText, Job, PreparationStep, describe_validation_error
 from ocrqueue.job.names import OutputFormat, Priority
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import Storage
 from ocrqueue.submitting.image_input import HashedFile, ImageInput, content_of, is_single, name_of
 
@@ -90,7 +90,7 @@ class Draft:
     """Reads what is to be uploaded. None: the job has its reference."""
 
 
-def begin_job(image: ImageInput, settings: Settings, prepare: Callable[[Job], Job], fields: JobFields) -> Draft:
+def begin_job(image: ImageInput, settings: ClientSettings, prepare: Callable[[Job], Job], fields: JobFields) -> Draft:
     """The job for `image`, with `fields` of Job and the settings' defaults, as `prepare` makes it ready.
 
     Raises JobMalformed, and what `prepare` raises: a bad job uploads nothing.

@@ -17,7 +17,7 @@ from redis.asyncio.client import PubSub
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
 from ocrqueue.errors import BrokerUnavailable, ClientClosed
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.waiting.subscriber import LINGER_S
 from ocrqueue.waiting.watch import Watch, Watches
 
@@ -27,7 +27,7 @@ Statuses = Callable[[list[str]], Awaitable[list[JobStatus | None]]]
 class AsyncSubscriber:
     """The subscription of one client, in one event loop."""
 
-    def __init__(self, settings: Settings, client: redis.asyncio.Redis, statuses: Statuses) -> None:
+    def __init__(self, settings: ClientSettings, client: redis.asyncio.Redis, statuses: Statuses) -> None:
         self._settings = settings
         self._client = client
         self._statuses = statuses

@@ -20,7 +20,7 @@ from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, JobStatus
 from ocrqueue.core.timeouts import check_seconds, shown_seconds
 from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted, JobUnknown, JobWaitTimeout
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 _PAUSE_S: Final = (0.2, 0.6)
 """In an outage, until Redis is asked again: at random, so that not all who wait ask at once."""
@@ -39,7 +39,7 @@ _NAMED: Final = 5
 class Watch:
     """The jobs that one caller waits for, and what was read of them and is still to be handed out."""
 
-    def __init__(self, settings: Settings, job_ids: Iterable[str], timeout: float | None, progress: bool) -> None:
+    def __init__(self, settings: ClientSettings, job_ids: Iterable[str], timeout: float | None, progress: bool) -> None:
         """`timeout` in seconds, None: without limit. `progress`: steps before the end count as a change too."""
         check_seconds("timeout", timeout)
         self.open = dict.fromkeys(job_ids)

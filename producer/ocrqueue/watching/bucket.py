@@ -17,7 +17,7 @@ from ocrqueue.errors import (
     StorageUnavailable,
 )
 from ocrqueue.job.references import split_s3_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage.s3_client import S3_ERRORS, s3_client, s3_failure
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.watching.places import Found, reason
@@ -38,7 +38,7 @@ class BucketPlace:
 
     settles = False
 
-    def __init__(self, settings: Settings, uri: str, done: str, failed: str) -> None:
+    def __init__(self, settings: ClientSettings, uri: str, done: str, failed: str) -> None:
         """All three are s3://bucket/prefix/. Raises SourceInvalid."""
         self._settings = settings
         self._bucket, self._prefix = _split(uri)

@@ -13,7 +13,7 @@ from ocrqueue.core.registry import Registry
 from ocrqueue.errors import WebhookInvalid, WebhookUnknown
 from ocrqueue.job.references import redact_uri
 from ocrqueue.job.webhook_url import check_webhook_url
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.webhooks.hosts import check_host
 from ocrqueue.webhooks.secrets import Kind, StoredSecret, dump, new_secret, parse
 
@@ -36,7 +36,7 @@ class Endpoint(BaseModel):
     """Notices that are to be told, to URLs of its jobs' own too."""
 
 
-def checked_url(url: str, settings: Settings) -> str:
+def checked_url(url: str, settings: ClientSettings) -> str:
     """Raises WebhookInvalid."""
     try:
         check_host(check_webhook_url(url), settings)

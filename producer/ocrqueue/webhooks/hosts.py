@@ -6,10 +6,10 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from ocrqueue.addresses import AddressPolicy
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 
 
-def check_host(url: str, settings: Settings) -> None:
+def check_host(url: str, settings: ClientSettings) -> None:
     """`url`: one that check_webhook_url() has seen. Raises ValueError where the settings rule it out."""
     parts = urlsplit(url)
     if parts.scheme not in settings.webhook_schemes:
@@ -24,7 +24,7 @@ def _matches(host: str, entry: str) -> bool:
     return host.endswith(wanted[1:]) and host != wanted[1:] if wanted.startswith("*.") else host == wanted
 
 
-def webhook_policy(settings: Settings) -> AddressPolicy:
+def webhook_policy(settings: ClientSettings) -> AddressPolicy:
     return AddressPolicy(
         allow_private=settings.webhook_allow_private_addresses,
         allowed=tuple(ip_network(network) for network in settings.webhook_allowed_networks),

@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from ocrqueue.addresses import AddressPolicy
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.webhooks.hosts import check_host, webhook_policy
 
 _REDIRECTS: Final = range(300, 400)
@@ -90,7 +90,7 @@ def _resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-async def post(url: str, headers: Mapping[str, str], body: str, settings: Settings, resolver: Executor) -> Answer:
+async def post(url: str, headers: Mapping[str, str], body: str, settings: ClientSettings, resolver: Executor) -> Answer:
     """Never raises for anything that the receiver, its name server or its network does."""
     began = time.monotonic()
     try:

@@ -16,7 +16,7 @@ from ocrqueue.core.connection import broker_errors, connect_async
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.webhooks.message import body_of, signed_headers
 from ocrqueue.webhooks.notices import SCRIPTS, log_line
 from ocrqueue.webhooks.posting import Answer, post
@@ -62,7 +62,7 @@ class Claimed:
 class Sender:
     """One of any number that work beside each other."""
 
-    def __init__(self, settings: Settings, at_once: int = AT_ONCE) -> None:
+    def __init__(self, settings: ClientSettings, at_once: int = AT_ONCE) -> None:
         self.became: dict[str, int] = {}
         """How many attempts became what."""
         self._settings, self._at_once = settings, at_once

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from ocrqueue.errors import KeyForbidden
 from ocrqueue.job.names import AUTO
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue_gateway.access.caller import Caller
 
 
 def check_engines(
     caller: Caller,
-    settings: Settings,
+    settings: ClientSettings,
     *,
     engine: str | None,
     fallback: Iterable[str] | None = (),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 
 from ocrqueue.errors import ErrorInfo, JobMalformed, OcrQueueError, RequestInvalid, RequestTooLarge
 from ocrqueue.job import Job, describe_validation_error
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import Storage
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.engines import check_engines
@@ -54,7 +54,7 @@ class Line:
 class Lines:
     """Of one batch, as they are read from a file; for one thread at a time."""
 
-    settings: Settings
+    settings: ClientSettings
     limits: GatewaySettings
     storage: Storage
     caller: Caller

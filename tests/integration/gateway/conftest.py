@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import PATIENT_S
@@ -34,7 +34,7 @@ def http(gateway: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def idle(settings: Settings) -> Iterator[httpx.Client]:
+def idle(settings: WorkerSettings) -> Iterator[httpx.Client]:
     """Speaks to the gateway of an installation of its own, with a folder as its storage and no worker."""
     with (
         gateway_of(patient(settings)) as url,
@@ -43,7 +43,7 @@ def idle(settings: Settings) -> Iterator[httpx.Client]:
         yield client
 
 
-def patient(settings: Settings) -> Settings:
+def patient(settings: WorkerSettings) -> WorkerSettings:
     """What a busy machine answers late is not an outage."""
     return settings.model_copy(update={"redis_timeout_s": float(PATIENT_S)})
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.support.gateway_jobs import problem_of
 from tests.support.gateways import gateway_of
@@ -93,7 +93,7 @@ def test_a_batch_without_jobs_is_none(idle: httpx.Client, content: bytes) -> Non
     assert answer.json()["code"] in ("image.empty", "request.invalid", "job.malformed")
 
 
-def test_limits_of_a_batch(settings: Settings) -> None:
+def test_limits_of_a_batch(settings: WorkerSettings) -> None:
     limits = {"max_batch_jobs": 3, "max_batch_bytes": 10_000, "max_json_bytes": 1024, "max_body_bytes": 1}
     with gateway_of(settings, **limits) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
 
@@ -108,7 +108,7 @@ def test_limits_of_a_batch(settings: Settings) -> None:
         assert code(lines_of(*(line(str(number)) for number in range(3)))) is None
 
 
-def test_what_a_full_queue_does_not_take_is_told(settings: Settings) -> None:
+def test_what_a_full_queue_does_not_take_is_told(settings: WorkerSettings) -> None:
     full = settings.model_copy(update={"max_queue_length": PerEngine(2)})
     with gateway_of(full) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         told = sent(http, lines_of(*(line(str(number)) for number in range(5))))

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.documentation import ROOT
 from tests.support.gateways import gateway_of
 from tests.support.processes import as_environment, wait_until, worker
@@ -107,7 +107,7 @@ def test_a_topic_that_is_not_named_is_refused(http: httpx.Client) -> None:
 def test_a_full_queue_has_the_bucket_send_again(registry: WorkerRegistry, tmp_path: Path) -> None:
     rules = tmp_path / "rules.toml"
     rules.write_text(RULES)
-    settings = load_settings(registry.settings, max_queue_length=1)
+    settings = load_worker_settings(registry.settings, max_queue_length=1)
     message = records("a.png", "b.png")
     with gateway_of(settings, bucket_rules=rules) as url:
         answer = httpx.post(f"{url}/v1/events/s3", json=message, timeout=60)
@@ -182,12 +182,12 @@ def ceph() -> Ceph:
     return made
 
 
-def test_ceph_pushes_and_the_text_is_there(ceph: Ceph, settings: Settings, tmp_path: Path) -> None:
+def test_ceph_pushes_and_the_text_is_there(ceph: Ceph, settings: WorkerSettings, tmp_path: Path) -> None:
     bucket = f"scans-{uuid.uuid4().hex[:8]}"
     ceph.s3.create_bucket(Bucket=bucket)
     rules = tmp_path / "rules.toml"
     rules.write_text(f'[[rule]]\nbucket = "{bucket}"\nprefix = "in box/"\nengine = "null"\n')
-    settings = load_settings(
+    settings = load_worker_settings(
         settings,
         storage=f"s3://{bucket}/results",
         s3_endpoint=CEPH,

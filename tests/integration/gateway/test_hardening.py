@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.hardening.host_check import host_of, is_allowed
 from ocrqueue_gateway.hardening.timed_protocol import TimedProtocol
 from tests.support.gateway_jobs import problem_of, submitted
@@ -35,7 +35,7 @@ def test_a_request_keeps_its_id_if_that_is_plain(idle: httpx.Client) -> None:
 
 
 @pytest.fixture
-def strict(settings: Settings) -> Iterator[httpx.Client]:
+def strict(settings: WorkerSettings) -> Iterator[httpx.Client]:
     given = {
         "allowed_hosts": "ocr.example.org,*.example.net",
         "cors_origins": "https://app.example.org",

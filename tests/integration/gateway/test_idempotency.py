@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.integration.gateway.test_uploads import head
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import accepted, problem_of
@@ -65,7 +65,7 @@ def test_a_key_that_is_none(idle: httpx.Client, key: str | bytes) -> None:
     problem_of(answer, 422, "request.invalid")
 
 
-def test_while_the_first_is_in_progress(idle: httpx.Client, settings: Settings) -> None:
+def test_while_the_first_is_in_progress(idle: httpx.Client, settings: WorkerSettings) -> None:
     headers = {"idempotency-key": "order-3", "content-type": "image/jpeg"}
     with OcrQueue(settings) as queue:
         claim = queue.registry.keys.claim("", "job", "order-3")
@@ -89,7 +89,7 @@ def test_of_many_at_once_one_makes_the_job(idle: httpx.Client) -> None:
     assert {answer.json()["id"] for answer in answers if answer.status_code == 202} == set(jobs_of(idle))
 
 
-def test_a_request_that_was_killed_after_its_job_was_queued(idle: httpx.Client, settings: Settings) -> None:
+def test_a_request_that_was_killed_after_its_job_was_queued(idle: httpx.Client, settings: WorkerSettings) -> None:
     headers = {"idempotency-key": "order-5"}
     job_id = accepted(idle.post("/v1/jobs", json={"image": ELSEWHERE}, headers=headers))
     with OcrQueue(settings) as queue:

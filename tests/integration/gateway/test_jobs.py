@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.integration.conftest import Installation
 from tests.support.gateway_jobs import ended, problem_of, submitted
@@ -31,7 +31,7 @@ def test_a_reference_is_read(http: httpx.Client, sign: str) -> None:
     assert result.json()["job_id"] == job_id
 
 
-def test_fields_may_be_query_parameters(idle: httpx.Client, settings: Settings) -> None:
+def test_fields_may_be_query_parameters(idle: httpx.Client, settings: WorkerSettings) -> None:
     given = {
         "engine": "null",
         "languages": "eng+kor",
@@ -177,7 +177,7 @@ def test_a_list_that_cannot_be(idle: httpx.Client, query: str) -> None:
     assert answer.json()["code"] in ("request.invalid", "filter.invalid", "cursor.invalid")
 
 
-def test_a_full_queue_says_when_to_come_back(settings: Settings) -> None:
+def test_a_full_queue_says_when_to_come_back(settings: WorkerSettings) -> None:
     full = settings.model_copy(update={"max_queue_length": PerEngine(1)})
     with gateway_of(full) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         submitted(http, image=ELSEWHERE, engine="null")
@@ -187,7 +187,7 @@ def test_a_full_queue_says_when_to_come_back(settings: Settings) -> None:
         assert answer.headers["retry-after"] == str(problem["details"]["retry_after_s"])
 
 
-def test_without_redis_there_is_a_503(settings: Settings) -> None:
+def test_without_redis_there_is_a_503(settings: WorkerSettings) -> None:
     gone = settings.model_copy(update={"redis_url": SecretStr(f"redis://:hidden@127.0.0.1:{free_port()}/0")})
     with gateway_of(gone) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         for answer in (http.get("/v1/jobs/a"), http.post("/v1/jobs", json={"image": ELSEWHERE, "engine": "null"})):
@@ -195,7 +195,7 @@ def test_without_redis_there_is_a_503(settings: Settings) -> None:
             assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_the_retry_comes_with_the_pace_of_the_queue(idle: httpx.Client, settings: Settings) -> None:
+def test_the_retry_comes_with_the_pace_of_the_queue(idle: httpx.Client, settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
         now = int(queue.registry.client.time()[0]) // 10  # type: ignore[index]  # redis-py's type is for both clients
         queue.registry.client.hset(queue.registry.keys.ended("null"), mapping={str(now - 5): 6})

@@ -11,7 +11,7 @@ import pytest
 
 from ocrqueue import OcrQueue
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.access import failures
 from ocrqueue_gateway.access.failures import ALLOWED
 from ocrqueue_gateway.settings import load_gateway_settings
@@ -47,7 +47,7 @@ class Shared:
 @pytest.fixture(scope="module")
 def shared(installation: Installation) -> Iterator[Shared]:
     apart = {"key_prefix": f"keys-{uuid.uuid4().hex[:8]}:"}
-    settings: Settings = installation.settings.model_copy(update=apart)
+    settings: WorkerSettings = installation.settings.model_copy(update=apart)
     with (
         OcrQueue(settings) as queue,
         gateway_of(settings, host="0.0.0.0") as first,

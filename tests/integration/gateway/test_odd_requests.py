@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.settings import GatewaySettings
 from tests.support.gateway_jobs import problem_of
@@ -25,7 +25,7 @@ FROM_ELSEWHERE = {"x-forwarded-for": "192.0.2.1"}
 
 
 @pytest.fixture
-def failing(settings: Settings) -> Iterator[httpx.Client]:
+def failing(settings: WorkerSettings) -> Iterator[httpx.Client]:
     """A gateway with a route that nobody has thought through."""
     app = create_app(GatewaySettings.model_validate({"cors_origins": "https://app.example.org"}), settings)
 

@@ -14,7 +14,7 @@ from ocrqueue.core import EngineOffer, Outcome, WorkerInfo, WorkerRegistry
 from ocrqueue.core.records import Trouble
 from ocrqueue.core.tenants import set_weights
 from ocrqueue.errors import EngineFailed, LanguageMissing
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.webhooks.endpoints import set_endpoint
 from tests.integration.gateway.conftest import patient
 from tests.integration.gateway.test_operating import done
@@ -23,7 +23,7 @@ from tests.support.moves import LANES, begun, job, submit, succeeded
 
 
 @pytest.fixture
-def guarded(settings: Settings) -> Iterator[httpx.Client]:
+def guarded(settings: WorkerSettings) -> Iterator[httpx.Client]:
     """Speaks to a gateway that asks for keys, of an installation without workers; it has none yet."""
     with (
         gateway_of(patient(settings), host="0.0.0.0") as url,
@@ -61,7 +61,7 @@ def announce(registry: WorkerRegistry, holder: str, name: str = "worker@host") -
     registry.heartbeat(holder, info.model_dump_json(), [])
 
 
-def key_for(settings: Settings, *, tenant: str = "", scopes: tuple[str, ...]) -> str:
+def key_for(settings: WorkerSettings, *, tenant: str = "", scopes: tuple[str, ...]) -> str:
     with OcrQueue(settings) as queue:
         return f"Bearer {queue.api_keys.create(tenant=tenant, scopes=scopes).text}"
 
@@ -102,7 +102,9 @@ def test_what_has_not_failed_is_not_replayed(idle: httpx.Client, registry: Worke
     assert idle.get("/v1/jobs/nonesuch/history").status_code == 404
 
 
-def test_a_tenant_hears_nothing_of_workers(guarded: httpx.Client, registry: WorkerRegistry, settings: Settings) -> None:
+def test_a_tenant_hears_nothing_of_workers(
+    guarded: httpx.Client, registry: WorkerRegistry, settings: WorkerSettings
+) -> None:
     mine, others = failed(registry, tenant="acme"), failed(registry, tenant="other")
     guarded.headers["authorization"] = key_for(settings, tenant="acme", scopes=("read", "cancel"))
     told = guarded.get(f"/v1/jobs/{mine}/history").json()
@@ -142,7 +144,7 @@ def test_jobs_by_the_code_of_their_error(idle: httpx.Client, registry: WorkerReg
     assert idle.get("/v1/jobs", params={"code": "image.empty"}).json()["jobs"] == []
 
 
-def test_jobs_by_their_ids(guarded: httpx.Client, registry: WorkerRegistry, settings: Settings) -> None:
+def test_jobs_by_their_ids(guarded: httpx.Client, registry: WorkerRegistry, settings: WorkerSettings) -> None:
     mine, others = submit(registry, job(tenant="acme"), job(tenant="other"))
     asked = {"id": [others, "nonesuch", mine], "state": "failed"}
     found = [
@@ -214,7 +216,7 @@ def test_the_overview_is_told_live(idle: httpx.Client, registry: WorkerRegistry)
 
 
 def test_a_key_that_is_revoked_ends_its_stream(
-    guarded: httpx.Client, registry: WorkerRegistry, settings: Settings
+    guarded: httpx.Client, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:
     guarded.headers["authorization"] = key_for(settings, scopes=("admin",))
     with guarded.stream("GET", "/v1/overview/events") as stream, OcrQueue(settings) as queue:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.support.certificates import make_certificate
 from tests.support.documentation import ROOT
 from tests.support.processes import free_port, need_program, wait_until
@@ -30,7 +30,7 @@ IN_FLIGHT = "ocrqueue_gateway_requests_in_flight"
 
 
 @pytest.fixture
-def idle(settings: Settings) -> Iterator[OcrQueue]:
+def idle(settings: WorkerSettings) -> Iterator[OcrQueue]:
     """Of an installation without workers."""
     with OcrQueue(settings) as queue:
         queue.storage.ensure()
@@ -38,7 +38,7 @@ def idle(settings: Settings) -> Iterator[OcrQueue]:
 
 
 @contextmanager
-def two(settings: Settings, folder: Path) -> Iterator[tuple[list[Replica], str]]:
+def two(settings: WorkerSettings, folder: Path) -> Iterator[tuple[list[Replica], str]]:
     with ExitStack() as stack:
         both = [stack.enter_context(replica(settings, folder, name)) for name in ("one", "other")]
         yield both, stack.enter_context(nginx([each.port for each in both], folder / "nginx"))
@@ -66,7 +66,7 @@ def waiting(url: str, jobs: list[str], key: str) -> Iterator[Told]:
 
 
 def test_all_who_wait_are_told_in_time_and_a_replica_that_ends_loses_nobody(
-    idle: OcrQueue, settings: Settings, tmp_path: Path
+    idle: OcrQueue, settings: WorkerSettings, tmp_path: Path
 ) -> None:
     need_program("nginx")
     # what a proxy brings is from anywhere: no key, no answer
@@ -101,7 +101,7 @@ def test_all_who_wait_are_told_in_time_and_a_replica_that_ends_loses_nobody(
 
 
 def test_who_waits_at_a_replica_that_ends_is_answered_with_what_is_known(
-    idle: OcrQueue, settings: Settings, tmp_path: Path
+    idle: OcrQueue, settings: WorkerSettings, tmp_path: Path
 ) -> None:
     job = idle.submit("s3://b/page.png", engine="null").id
     with replica(settings, tmp_path) as own, httpx.Client(base_url=own.url, timeout=120, trust_env=False) as http:
@@ -119,7 +119,7 @@ def test_who_waits_at_a_replica_that_ends_is_answered_with_what_is_known(
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_the_images_check_of_health_finds_a_replica_that_is_ready(
-    idle: OcrQueue, settings: Settings, tmp_path: Path, tls: bool
+    idle: OcrQueue, settings: WorkerSettings, tmp_path: Path, tls: bool
 ) -> None:
     given: dict[str, object] = {}
     verify: bool | ssl.SSLContext = True
@@ -151,7 +151,7 @@ def check_of_health(variables: dict[str, str]) -> int:
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_named(
-    settings: Settings, tmp_path: Path, given: dict[str, str], said: str
+    settings: WorkerSettings, tmp_path: Path, given: dict[str, str], said: str
 ) -> None:
     made = make_certificate(tmp_path)
     names = {"folder": str(tmp_path), "key": str(made.key), "authority": str(made.authority)}

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import accepted, ended, problem_of, submitted
@@ -30,7 +30,7 @@ JPEG = {"content-type": "image/jpeg"}
 NULL = {"engine": "null", "crops": "none"}
 
 
-def stored(settings: Settings) -> list[Path]:
+def stored(settings: WorkerSettings) -> list[Path]:
     folder = Path(settings.storage.removeprefix("file://"))
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -91,7 +91,9 @@ FILE = 'content-disposition: form-data; name="file"; filename="a"\r\n\r\nbytes'
         ({"content": b"", "headers": JPEG}, "image.empty"),
     ],
 )
-def test_a_form_that_is_none(idle: httpx.Client, settings: Settings, request_: dict[str, object], code: str) -> None:
+def test_a_form_that_is_none(
+    idle: httpx.Client, settings: WorkerSettings, request_: dict[str, object], code: str
+) -> None:
     problem_of(idle.post("/v1/jobs", **request_), 422, code)  # type: ignore[arg-type]  # see form()
     assert stored(settings) == []
 
@@ -106,7 +108,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def small(settings: Settings, room: Path) -> Iterator[httpx.Client]:
+def small(settings: WorkerSettings, room: Path) -> Iterator[httpx.Client]:
     """A gateway that takes 3 MB, and does not wait for a body longer than a moment."""
     with (
         gateway_of(settings, max_body_bytes=3_000_000, max_batch_bytes=1024, body_timeout_s=0.5) as url,
@@ -115,7 +117,7 @@ def small(settings: Settings, room: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_file_that_is_too_large(small: httpx.Client, settings: Settings, room: Path) -> None:
+def test_a_file_that_is_too_large(small: httpx.Client, settings: WorkerSettings, room: Path) -> None:
     problem_of(small.post("/v1/jobs", content=b"x" * 3_000_001, headers=JPEG), 413, "request.too_large")
     problem_of(small.post("/v1/jobs", content=iter([b"x" * 1_000_000] * 4), headers=JPEG), 413, "request.too_large")
     problem_of(small.post("/v1/jobs", files={"file": b"x" * 3_000_001}), 413, "request.too_large")
@@ -141,7 +143,7 @@ def head(client: httpx.Client, *headers: str) -> socket.socket:
     ids=["body", "form"],
 )
 def test_a_cut_upload_leaves_nothing(
-    small: httpx.Client, settings: Settings, room: Path, kind: str, begin: bytes
+    small: httpx.Client, settings: WorkerSettings, room: Path, kind: str, begin: bytes
 ) -> None:
     with head(small, f"content-type: {kind}", "content-length: 2900000") as connection:
         connection.sendall(begin + b"x" * 2_500_000)
@@ -150,7 +152,7 @@ def test_a_cut_upload_leaves_nothing(
     assert stored(settings) == []
 
 
-def test_an_upload_that_stands_still_is_cut_off(small: httpx.Client, settings: Settings, room: Path) -> None:
+def test_an_upload_that_stands_still_is_cut_off(small: httpx.Client, settings: WorkerSettings, room: Path) -> None:
     with head(small, "content-type: image/jpeg", "content-length: 1000000") as connection:
         connection.sendall(b"x" * 1000)
         answer = connection.makefile("rb").read().decode()
@@ -175,7 +177,7 @@ def test_an_upload_that_trickles_is_cut_off(small: httpx.Client) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_large_upload_takes_little_memory(settings: Settings, tmp_path: Path) -> None:
+def test_a_large_upload_takes_little_memory(settings: WorkerSettings, tmp_path: Path) -> None:
     from tests.support.gateways import gateway_process
 
     size = 100 * 1024 * 1024
@@ -226,7 +228,7 @@ def test_a_folder_has_no_presigned_urls(idle: httpx.Client) -> None:
     problem_of(idle.post("/v1/uploads", json={"size_bytes": 4_000_000_000}), 413, "request.too_large")
 
 
-def test_without_storage_nothing_is_queued(settings: Settings, tmp_path: Path) -> None:
+def test_without_storage_nothing_is_queued(settings: WorkerSettings, tmp_path: Path) -> None:
     (tmp_path / "storage").rmdir()
     with (
         gateway_of(settings) as url,

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.settings import GatewaySettings
 from tests.support.gateway_jobs import accepted, problem_of, submitted
@@ -54,7 +54,7 @@ def test_a_poll_of_a_job_that_is_deleted(idle: httpx.Client) -> None:
     assert answer.status_code == 410 or answer.json()["state"] == "cancelled"
 
 
-def test_many_polls_cost_two_connections(idle: httpx.Client, settings: Settings) -> None:
+def test_many_polls_cost_two_connections(idle: httpx.Client, settings: WorkerSettings) -> None:
     job_id = submitted(idle, image=ELSEWHERE, engine="null")
     count = 200
     with (
@@ -143,7 +143,7 @@ def test_events_of_nobodys_job(idle: httpx.Client) -> None:
     problem_of(idle.get("/v1/jobs/nobody/events"), 404, "job.unknown")
 
 
-def test_nobody_is_kept_waiting_by_a_replica_that_ends(settings: Settings) -> None:
+def test_nobody_is_kept_waiting_by_a_replica_that_ends(settings: WorkerSettings) -> None:
     app = create_app(GatewaySettings(), settings)
     began = time.monotonic()
     with ThreadPoolExecutor(1) as pool, ExitStack() as after:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ocrqueue.errors import OcrQueueError, SettingsInvalid, StorageUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.access.offers import Offers
 from ocrqueue_worker.access.probes import (
@@ -30,7 +30,7 @@ _STORAGE, _SOURCES, _TEMPORARY = "storage", "sources", "temporary files"
 class Look:
     """The look of one worker. Its main process makes it, and one thread uses it."""
 
-    def __init__(self, settings: Settings, offers: Offers, troubles: Troubles, verdict: Verdict) -> None:
+    def __init__(self, settings: WorkerSettings, offers: Offers, troubles: Troubles, verdict: Verdict) -> None:
         self.offers = offers
         self._settings = settings
         self._troubles, self._verdict = troubles, verdict

@@ -7,7 +7,7 @@ from typing import Any
 
 from ocrqueue.core import EngineOffer
 from ocrqueue.errors import LanguageMissing, OcrQueueError
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.access.troubles import Troubles
 from ocrqueue_worker.engines.asking import asking, info_of
 from ocrqueue_worker.engines.engine import Engine
@@ -19,7 +19,7 @@ MakeEngine = Callable[[str], Engine[Any]]
 class Offers:
     """The offers of one worker."""
 
-    def __init__(self, names: Sequence[str], make: MakeEngine, settings: Settings) -> None:
+    def __init__(self, names: Sequence[str], make: MakeEngine, settings: WorkerSettings) -> None:
         self._names = names
         self._make = make
         self._settings = settings

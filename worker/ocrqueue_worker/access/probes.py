@@ -10,7 +10,7 @@ from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import OcrQueueError, StorageUnavailable, WorkerDiskFull
 from ocrqueue.job.references import split_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import PROBE, Storage
 from ocrqueue_worker.limits.resource_errors import exhaustion
 from ocrqueue_worker.sources.credentials import check_credentials
@@ -45,7 +45,7 @@ def probe_storage(storage: Storage) -> OcrQueueError | None:
     return None
 
 
-def probe_source(source: str, settings: Settings) -> OcrQueueError | None:
+def probe_source(source: str, settings: WorkerSettings) -> OcrQueueError | None:
     """Whether the server of a bucket, `s3://bucket` or `gs://bucket`, knows this worker's credentials.
 
     That they may not read there is another matter, and of the job that asks for it.
@@ -57,7 +57,7 @@ def probe_source(source: str, settings: Settings) -> OcrQueueError | None:
     return None
 
 
-def sources_of(settings: Settings) -> list[str]:
+def sources_of(settings: WorkerSettings) -> list[str]:
     """The buckets that the settings name as sources, one of a kind."""
     return [f"s3://{settings.source_buckets[0]}"] if settings.source_buckets and "s3" in settings.source_schemes else []
 

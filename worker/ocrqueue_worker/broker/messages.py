@@ -12,7 +12,7 @@ from ocrqueue.core import Hold, Taken, TakenPart
 from ocrqueue.core.celery_messages import TASK, call_message
 from ocrqueue.core.records import stored_job
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.limits.time_limits import group_time_limits
 
 _MARGIN_S: Final = 60.0
@@ -60,7 +60,7 @@ class PartMessage(BaseModel):
         return stored_job(self.hold.job_id, self.job)
 
 
-def part_message(taken: Taken, settings: Settings) -> tuple[dict[str, Any], tuple[Hold, ...], float]:
+def part_message(taken: Taken, settings: WorkerSettings) -> tuple[dict[str, Any], tuple[Hold, ...], float]:
     """The message, what is in it, and for how many seconds it can take at most."""
     parts = [PartMessage.of(part) for part in taken.parts]
     task_id = parts[0].part if len(parts) == 1 else f"batch-{uuid.uuid4()}"

@@ -28,7 +28,7 @@ from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.job import is_lane
-from ocrqueue.settings import Settings, process_settings
+from ocrqueue.settings import WorkerSettings, process_settings
 from ocrqueue_worker.access.others import OtherReaders
 from ocrqueue_worker.access.troubles import TROUBLES
 from ocrqueue_worker.broker.beside import SIDE_LANES
@@ -114,7 +114,7 @@ class Channel(redis.Channel):
     """Set by the app, which knows the engines."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._settings: Settings = process_settings()
+        self._settings: WorkerSettings = process_settings()
         # kombu asks for a PING right away, which a Redis that cannot save refuses too
         with broker_errors():
             super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # kombu has no types

@@ -11,7 +11,7 @@ from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
 from ocrqueue.cli.inputs import parse_options
 from ocrqueue.cli.output import json_option, prepare_streams, print_table, say, say_error
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 
 _STYLES: Final = {"right": "green", "wrong": "bold red", "advice": "yellow", "left out": "dim"}
 
@@ -50,7 +50,7 @@ def check(
 
     question = Question(
         engine=name,
-        settings=load_settings(),
+        settings=load_worker_settings(),
         options=parse_options(options),
         languages=tuple((languages or "").split("+")) if languages else (),
         seconds=seconds,

@@ -14,7 +14,7 @@ import click
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
 from ocrqueue.cli.output import console, prepare_streams, print_fields, print_table, say, say_error
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 
 if TYPE_CHECKING:
     from ocrqueue_worker.engines.keras.fetching import Progress
@@ -49,8 +49,8 @@ def keras() -> None:
 _model_argument = click.argument("model", required=False)
 
 
-def _settings(model: str | None, **overrides: Any) -> Settings:
-    return load_settings(**overrides, **({"keras_model": model} if model else {}))
+def _settings(model: str | None, **overrides: Any) -> WorkerSettings:
+    return load_worker_settings(**overrides, **({"keras_model": model} if model else {}))
 
 
 @keras.command("list")

@@ -12,7 +12,7 @@ from ocrqueue.errors import OcrQueueError, how_to_install
 from ocrqueue.settings.unknown import show_warnings_by
 
 if TYPE_CHECKING:
-    from ocrqueue.settings import Settings
+    from ocrqueue.settings import WorkerSettings
     from ocrqueue_worker.engines.engine import Engine
 
 
@@ -91,7 +91,7 @@ def main(
     """Work for one engine or several, until SIGTERM or Ctrl-C.
 
     SIGTERM lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds and puts the rest back on the queue.
-    Settings: OCRQUEUE_* (docs/settings.md).
+    WorkerSettings: OCRQUEUE_* (docs/settings.md).
     """
     if ctx.invoked_subcommand:
         return
@@ -157,7 +157,7 @@ def _usual_concurrency(engines: list[Engine[Any]]) -> int:
     return min(stated, default=usable_cores())
 
 
-def _memory_per_child_mib(engines: list[Engine[Any]], settings: Settings) -> int:
+def _memory_per_child_mib(engines: list[Engine[Any]], settings: WorkerSettings) -> int:
     """What suits the engine that takes most; 0: no limit."""
     setting = settings.max_memory_per_child_mib
     limits = [

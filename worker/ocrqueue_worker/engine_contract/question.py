@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engine_contract.findings import Complaint
 from ocrqueue_worker.engines.engine import Engine, Reading
 
@@ -19,7 +19,7 @@ class Question:
     """`options` are those that the engine cannot do without; `languages` empty: one that it says it reads, or eng."""
 
     engine: str
-    settings: Settings
+    settings: WorkerSettings
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     seconds: float = 120.0

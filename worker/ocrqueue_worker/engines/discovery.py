@@ -8,7 +8,7 @@ from typing import Any
 
 from ocrqueue.errors import EngineUnavailable, EngineUnknown
 from ocrqueue.job.names import AUTO
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.asking import asking, author_remedy, fault
 from ocrqueue_worker.engines.declaration import declaration_complaints
 from ocrqueue_worker.engines.engine import Engine
@@ -46,7 +46,7 @@ def engine_class(name: str) -> type[Engine[Any]]:
     return cls
 
 
-def make_engine(name: str, settings: Settings) -> Engine[Any]:
+def make_engine(name: str, settings: WorkerSettings) -> Engine[Any]:
     """The engine, not yet loaded. Raises EngineUnknown, EngineUnavailable."""
     cls = engine_class(name)
     if (complaint := next(declaration_complaints(cls, name), None)) is not None:

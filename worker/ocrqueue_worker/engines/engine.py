@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from ocrqueue.document import EngineInfo, Line, Page
 from ocrqueue.errors import OcrQueueError, OptionInvalid, OptionUnknown
 from ocrqueue.job import describe_validation_error
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.images.page import PageImage
 
 
@@ -81,7 +81,7 @@ class Engine(ABC, Generic[Options]):
     reference_schemes: ClassVar[tuple[str, ...]] = ()
     """Schemes of the references that recognize_reference() takes, such as "gs"."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         """Cheap: no model, no heavy import. Raises EngineUnavailable where the engine cannot run here."""
         self.settings = settings
 

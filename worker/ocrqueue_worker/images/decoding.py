@@ -26,7 +26,7 @@ from ocrqueue.errors import (
     ImageUnsupported,
     error_from_info,
 )
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.images.damage import TOLERATED, Damage, grey_at_the_end, without_missing_rows
 from ocrqueue_worker.images.decoder_failures import told_as_errors
 from ocrqueue_worker.images.decompression_bombs import flood
@@ -61,7 +61,7 @@ _PILLOW_NAMES: Final[dict[FormatName, str]] = {"PNM": "PPM"}
 _TIFF_PHOTOMETRIC: Final = 262
 
 
-def open_image(data: bytes, settings: Settings, *, read_truncated: bool = False) -> SourceImage:
+def open_image(data: bytes, settings: WorkerSettings, *, read_truncated: bool = False) -> SourceImage:
     """The pages in `data`, told by its content: PNG, JPEG, TIFF, WebP, GIF, BMP, HEIF, AVIF, JPEG 2000,
     JPEG XL, PNM or PCX.
 
@@ -91,7 +91,7 @@ class SourceImage:
     first, of a HEIF with several the main one.
     """
 
-    def __init__(self, kind: FormatName, data: bytes, settings: Settings, read_truncated: bool = False) -> None:
+    def __init__(self, kind: FormatName, data: bytes, settings: WorkerSettings, read_truncated: bool = False) -> None:
         self.format = kind
         self.is_protected = False
         self.page_count = 1

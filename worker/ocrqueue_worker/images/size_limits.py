@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ocrqueue.errors import ImageCorrupt, ImageTooLarge, ImageTooManyPages, ImageTooSmall, ImageTruncated
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.images.formats import FormatName, ends_early
 
 
-def check_page_count(count: int, settings: Settings, kind: FormatName, data: bytes) -> None:
+def check_page_count(count: int, settings: WorkerSettings, kind: FormatName, data: bytes) -> None:
     """Raises ImageTooManyPages; ImageTruncated or ImageCorrupt where there is none."""
     most = settings.image_max_pages
     if count > most:
@@ -17,7 +17,7 @@ def check_page_count(count: int, settings: Settings, kind: FormatName, data: byt
         raise error(f"The {kind} file holds no picture.", format=kind)
 
 
-def check_size(size: tuple[int, int], settings: Settings, page: int | None) -> None:
+def check_size(size: tuple[int, int], settings: WorkerSettings, page: int | None) -> None:
     """Raises ImageTooLarge, ImageTooSmall, and ImageCorrupt for a width or height of 0."""
     width, height = size
     most, least = settings.image_max_pixels, settings.image_min_side_px

@@ -21,7 +21,7 @@ from celery import bootsteps
 from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import BrokerUnavailable, WorkerLost
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.lifecycle.readiness import Readiness
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
@@ -57,7 +57,7 @@ class CancelWatch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has 
 
     terminate = stop
 
-    def _listen(self, settings: Settings) -> None:
+    def _listen(self, settings: WorkerSettings) -> None:
         with closing(WorkerRegistry(settings)) as registry:
             while not self._stopped.is_set():
                 try:
@@ -77,7 +77,7 @@ class CancelWatch(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has 
                     if (hold := Hold(part, token)) in HAND.holds():
                         CANCEL_REQUESTS.note(hold)
 
-    def _stop_overdue(self, _: Settings) -> None:
+    def _stop_overdue(self, _: WorkerSettings) -> None:
         while not self._stopped.is_set():
             CANCEL_REQUESTS.asked.wait(_LISTEN_S)
             CANCEL_REQUESTS.asked.clear()

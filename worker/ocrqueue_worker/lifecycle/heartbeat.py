@@ -19,7 +19,7 @@ from ocrqueue.core.installation import dismiss_worker
 from ocrqueue.core.side_lanes import may_take
 from ocrqueue.core.worker_registry import Pulse
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.access.troubles import TROUBLES
 from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.hand import HAND
@@ -90,7 +90,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
 
     terminate = stop
 
-    def _repeat(self, beat: _Beat, settings: Settings) -> None:
+    def _repeat(self, beat: _Beat, settings: WorkerSettings) -> None:
         with closing(WorkerRegistry(settings)) as registry:
             self._begun.wait()
             while not self._stopped.is_set():

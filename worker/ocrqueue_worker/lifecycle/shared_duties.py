@@ -22,7 +22,7 @@ from ocrqueue.core.side_lanes import MOST_AT_ONCE, may_take, side_lanes
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.leftovers import Tidying
 from ocrqueue.routing import Router, read_engines
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ _MOST_READMITTED: Final = 1000
 class SharedDuties:
     """Off duty until told otherwise."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._ours, self._stopped, self._now = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 _SHARE_OF_SOFT_LIMIT: Final = 0.95
 _SHARE_WITH_OUTPUTS: Final = 0.98
@@ -33,7 +33,7 @@ class TimeLimits:
         return self.soft_s * _SHARE_WITH_OUTPUTS
 
 
-def time_limits(settings: Settings, job: Job | None) -> TimeLimits:
+def time_limits(settings: WorkerSettings, job: Job | None) -> TimeLimits:
     """The limits of a job; None stands for one that cannot be read.
 
     A job can lower its engine's soft limit and not raise it. The hard one stays as far above it as it is.
@@ -44,7 +44,7 @@ def time_limits(settings: Settings, job: Job | None) -> TimeLimits:
     return TimeLimits(own_s, own_s + hard_s - soft_s)
 
 
-def group_time_limits(settings: Settings, jobs: Sequence[Job]) -> TimeLimits:
+def group_time_limits(settings: WorkerSettings, jobs: Sequence[Job]) -> TimeLimits:
     """The limits of jobs that came in one message: together they have the time of one of them, that with the least."""
     if not jobs:
         return time_limits(settings, None)

@@ -33,7 +33,7 @@ from ocrqueue.errors import (
     PdfTooManyPages,
 )
 from ocrqueue.job import ExistingText
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.images.alike_colors import told_apart
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.warnings import warning
@@ -80,7 +80,7 @@ class PdfReading:
 
 
 def open_pdf(
-    data: bytes | BinaryIO, settings: Settings, reading: PdfReading | None = None, last: bytes | None = None
+    data: bytes | BinaryIO, settings: WorkerSettings, reading: PdfReading | None = None, last: bytes | None = None
 ) -> PdfSource:
     """`data` may be an open file, which is the caller's to close; then `last` are its last bytes.
 
@@ -98,7 +98,7 @@ class PdfSource:
     format: Final = "PDF"
     truncated: Final[Mapping[int, ErrorInfo]] = {}
 
-    def __init__(self, file: int, last: bytes, settings: Settings, reading: PdfReading) -> None:
+    def __init__(self, file: int, last: bytes, settings: WorkerSettings, reading: PdfReading) -> None:
         """`file`: a descriptor, closed with this."""
         self._settings = settings
         self._reading = reading

@@ -16,7 +16,7 @@ from ocrqueue.core.records import is_readable
 from ocrqueue.document import Timings
 from ocrqueue.errors import BrokerUnavailable, JobCancelled, JobMalformed
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.telemetry.tracing import step_span, step_taken
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 class Workplace:
     """What a worker child has at hand for every job."""
 
-    settings: Settings
+    settings: WorkerSettings
     registry: WorkerRegistry
     storage: Storage
     engine: Callable[[str], Engine[Any]]

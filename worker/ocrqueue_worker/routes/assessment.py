@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ocrqueue.document import Page, PageReading, Verdict, Word
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.routes.parts import has_doubtful_part
 
 
@@ -26,7 +26,7 @@ class Thresholds:
     """None: lines do not go on by themselves."""
 
 
-def thresholds(settings: Settings, engine: str, *, by_lines: bool) -> Thresholds:
+def thresholds(settings: WorkerSettings, engine: str, *, by_lines: bool) -> Thresholds:
     """Those of `engine`; `by_lines`: the engine after it reads single lines."""
     by_lines = by_lines and settings.fallback_lines
     page_below = settings.fallback_lines_page_below if by_lines else settings.fallback_page_below

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ocrqueue.errors import SourceInvalid, SourceSchemeNotAllowed
 from ocrqueue.job.references import split_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage
 from ocrqueue_worker.sources.deadline import Deadline
 
 __all__ = ["fetch"]
 
 
-def fetch(uri: str, settings: Settings, storage: Storage) -> bytes:
+def fetch(uri: str, settings: WorkerSettings, storage: Storage) -> bytes:
     """The bytes behind an s3://, gs://, http(s):// or file:// reference, source_max_bytes at most, perhaps none.
 
     Objects in `storage` may be read whatever the lists of schemes, buckets and folders say: the workers hold them

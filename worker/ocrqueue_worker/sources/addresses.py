@@ -7,11 +7,11 @@ from ipaddress import ip_address, ip_network
 
 from ocrqueue.addresses import AddressPolicy
 from ocrqueue.errors import SourceAddressNotAllowed, SourceInvalid, SourceUnavailable
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.sources.deadline import Deadline
 
 
-def address_policy(settings: Settings) -> AddressPolicy:
+def address_policy(settings: WorkerSettings) -> AddressPolicy:
     return AddressPolicy(
         allow_private=settings.source_allow_private_addresses,
         allowed=tuple(ip_network(network) for network in settings.source_allowed_networks),

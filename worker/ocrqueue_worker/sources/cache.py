@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 
 import structlog
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class SourceCache:
     most_bytes: int
 
     @classmethod
-    def of(cls, settings: Settings) -> SourceCache | None:
+    def of(cls, settings: WorkerSettings) -> SourceCache | None:
         """None where there is to be none, or its folder is not this user's alone."""
         if settings.source_cache_mib == 0:
             return None

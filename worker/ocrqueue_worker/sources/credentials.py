@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ocrqueue.job.references import split_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 _FILES: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
@@ -18,7 +18,7 @@ _FILES: Final = {
 """Variables that name a file of credentials, and the file where they do not."""
 
 
-def check_credentials(source: str, settings: Settings) -> None:
+def check_credentials(source: str, settings: WorkerSettings) -> None:
     """`source`: s3://bucket or gs://bucket. Raises SourceCredentials where they are not."""
     parts = split_uri(source)
     if parts.scheme == "s3":

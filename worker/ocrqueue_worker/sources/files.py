@@ -18,7 +18,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.job.references import redact_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import FileStorage, Storage, file_uri_path
 from ocrqueue_worker.sources.deadline import Deadline
 
@@ -36,7 +36,7 @@ _ERRORS: Final[dict[int, type[OcrQueueError]]] = {
 _LEAST_AT_ONCE: Final = 64 * 1024
 
 
-def fetch_file(uri: str, settings: Settings, storage: Storage, deadline: Deadline) -> bytes:
+def fetch_file(uri: str, settings: WorkerSettings, storage: Storage, deadline: Deadline) -> bytes:
     """The file's bytes. Raises as fetch() does."""
     path = file_uri_path(uri)
     own = [str(storage.root)] if isinstance(storage, FileStorage) else []

@@ -29,7 +29,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.job.references import split_gs_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.sources.content_coding import body, is_packed
 from ocrqueue_worker.sources.deadline import Deadline
 from ocrqueue_worker.sources.retry_after import retry_after
@@ -44,7 +44,7 @@ _SCOPES: Final = ("https://www.googleapis.com/auth/devstorage.read_only",)
 _HOST: Final = "https://storage.googleapis.com"
 
 
-def check_gs(uri: str, settings: Settings) -> tuple[str, str]:
+def check_gs(uri: str, settings: WorkerSettings) -> tuple[str, str]:
     """Bucket and object. Raises SourceInvalid, SourceSchemeNotAllowed, SourceBucketNotAllowed."""
     if "gs" not in settings.source_schemes:
         raise SourceSchemeNotAllowed("References of scheme 'gs' are not allowed here.")
@@ -56,7 +56,7 @@ def check_gs(uri: str, settings: Settings) -> tuple[str, str]:
     return bucket, key
 
 
-def fetch_gs(uri: str, settings: Settings, deadline: Deadline) -> bytes:
+def fetch_gs(uri: str, settings: WorkerSettings, deadline: Deadline) -> bytes:
     """The object's bytes. Raises as fetch() does."""
     bucket, key = check_gs(uri, settings)
     # the library's timeouts bound the silence of the server and of the one for credentials, not the whole
@@ -76,7 +76,7 @@ def _is_name(key: str) -> bool:
     return bool(key) and not {".", ".."} & set(key.split("/")) and len(key.encode()) <= _KEY_BYTES
 
 
-def _read(bucket: str, key: str, settings: Settings, deadline: Deadline) -> bytes:
+def _read(bucket: str, key: str, settings: WorkerSettings, deadline: Deadline) -> bytes:
     try:
         from google.auth.exceptions import GoogleAuthError
         from requests import RequestException, Timeout
@@ -143,7 +143,7 @@ def forget_gs_credentials() -> None:
     _credentials.cache_clear()
 
 
-def check_gs_credentials(settings: Settings) -> None:
+def check_gs_credentials(settings: WorkerSettings) -> None:
     """Raises SourceCredentials where Google's token server does not take the credentials that this worker was given.
 
     A worker that was given none has nothing that could be broken: the jobs' references are.
@@ -190,7 +190,7 @@ def _start(response: Response) -> str:
     return str(response.raw.read(2048, decode_content=False), "utf-8", "replace")
 
 
-def _body(response: Response, settings: Settings, deadline: Deadline, shown: str) -> bytes:
+def _body(response: Response, settings: WorkerSettings, deadline: Deadline, shown: str) -> bytes:
     length = response.headers.get("content-length", "")
     _check_size(int(length) if length.isdecimal() else 0, settings)
     packed = is_packed(response.headers.get("content-encoding", ""), shown)
@@ -203,7 +203,7 @@ def _chunks(response: Response, deadline: Deadline) -> Iterator[bytes]:
         yield chunk
 
 
-def _check_size(size: int, settings: Settings) -> None:
+def _check_size(size: int, settings: WorkerSettings) -> None:
     if size > settings.source_max_bytes:
         raise SourceTooLarge(f"The object is larger than {settings.source_max_bytes} bytes.")
 

@@ -25,7 +25,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.job.references import redact_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.sources.addresses import address_policy
 from ocrqueue_worker.sources.content_coding import body, is_packed
 from ocrqueue_worker.sources.deadline import Deadline
@@ -45,7 +45,7 @@ _ERRORS: Final[dict[int, type[OcrQueueError]]] = {
 }
 
 
-def fetch_http(uri: str, settings: Settings, deadline: Deadline) -> bytes:
+def fetch_http(uri: str, settings: WorkerSettings, deadline: Deadline) -> bytes:
     """The body behind the reference, after its redirects. Raises as fetch() does.
 
     Each fetch has connections of its own, without cookies, proxies or credentials: what one reference's host does
@@ -93,7 +93,7 @@ def request_target(uri: str, url: httpx.URL) -> bytes:
     return path.encode() if path.startswith("/") else f"/{path}".encode()
 
 
-def check_host(url: httpx.URL, settings: Settings) -> None:
+def check_host(url: httpx.URL, settings: WorkerSettings) -> None:
     """Raises SourceHostNotAllowed unless the host is on the list, or there is none."""
     names = {url.host.rstrip("."), url.raw_host.decode("ascii").rstrip(".")}
     if settings.source_hosts and not any(_matches(name, entry) for entry in settings.source_hosts for name in names):
@@ -106,7 +106,7 @@ def _matches(host: str, entry: str) -> bool:
 
 
 def _get(
-    pool: httpcore.ConnectionPool, url: httpx.URL, target: bytes, settings: Settings, deadline: Deadline
+    pool: httpcore.ConnectionPool, url: httpx.URL, target: bytes, settings: WorkerSettings, deadline: Deadline
 ) -> bytes | str:
     """The body, or where the host redirects to."""
     silence = settings.source_connect_timeout_s
@@ -140,7 +140,7 @@ def _get(
         raise SourceUnavailable(f"{_shown(url)} cut off its answer ({type(error).__name__}).") from None
 
 
-def _redirect(url: httpx.URL, headers: httpx.Headers, settings: Settings) -> str:
+def _redirect(url: httpx.URL, headers: httpx.Headers, settings: WorkerSettings) -> str:
     try:
         location = headers["location"]
         target = url.join(location)
@@ -152,7 +152,7 @@ def _redirect(url: httpx.URL, headers: httpx.Headers, settings: Settings) -> str
     return location if _TARGET.fullmatch(location) and location.isascii() else str(target)
 
 
-def _check_answer(url: httpx.URL, status: int, headers: httpx.Headers, settings: Settings) -> None:
+def _check_answer(url: httpx.URL, status: int, headers: httpx.Headers, settings: WorkerSettings) -> None:
     if not 200 <= status < 300 or status == 206:
         cls = _ERRORS.get(status, SourceUnavailable if status >= 500 else SourceHttpError)
         asked = retry_after(headers.get("retry-after")) if cls is SourceUnavailable else {}
@@ -160,7 +160,7 @@ def _check_answer(url: httpx.URL, status: int, headers: httpx.Headers, settings:
     _check_size(int(headers.get("content-length", "0")), settings)  # h11 has checked that it is a number
 
 
-def _check_size(size: int, settings: Settings) -> None:
+def _check_size(size: int, settings: WorkerSettings) -> None:
     if size > settings.source_max_bytes:
         raise SourceTooLarge(f"The file is larger than {settings.source_max_bytes} bytes.")
 

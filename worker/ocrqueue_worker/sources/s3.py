@@ -21,7 +21,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.job.references import split_s3_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage
 from ocrqueue.storage.s3 import S3Storage
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, s3_client, s3_failure
@@ -38,7 +38,7 @@ _CHUNK: Final = 64 * 1024
 _NO_OBJECT: Final = "ocrqueue-probe"
 
 
-def fetch_s3(uri: str, settings: Settings, storage: Storage, deadline: Deadline) -> bytes:
+def fetch_s3(uri: str, settings: WorkerSettings, storage: Storage, deadline: Deadline) -> bytes:
     """The object's bytes. Raises as fetch() does."""
     bucket, key = split_s3_uri(uri)
     if not _BUCKET.fullmatch(bucket) or not is_key(key):
@@ -75,7 +75,7 @@ def is_key(key: str) -> bool:
     return bool(key) and not {".", ".."} & set(key.split("/")) and size <= _KEY_BYTES and "\0" not in key
 
 
-def check_s3_credentials(bucket: str, settings: Settings) -> None:
+def check_s3_credentials(bucket: str, settings: WorkerSettings) -> None:
     """Raises SourceCredentials where the server does not know these credentials.
 
     They are read again. Asks for an object that is not there: an answer that this may not be told is an answer to
@@ -90,7 +90,7 @@ def check_s3_credentials(bucket: str, settings: Settings) -> None:
             raise _source_error(failure, bucket, _NO_OBJECT) from None
 
 
-def _read(bucket: str, key: str, settings: Settings, deadline: Deadline) -> bytes:
+def _read(bucket: str, key: str, settings: WorkerSettings, deadline: Deadline) -> bytes:
     try:
         answer = s3_client(settings).get_object(Bucket=bucket, Key=key)
         stream, shown = answer["Body"], f"s3://{bucket}/{key[:200]}"
@@ -110,7 +110,7 @@ def _chunks(stream: StreamingBody, deadline: Deadline) -> Iterator[bytes]:
         yield chunk
 
 
-def _check_size(size: int, settings: Settings) -> None:
+def _check_size(size: int, settings: WorkerSettings) -> None:
     if size > settings.source_max_bytes:
         raise SourceTooLarge(f"The object is larger than {settings.source_max_bytes} bytes.")
 

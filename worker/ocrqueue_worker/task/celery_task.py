@@ -20,7 +20,7 @@ from ocrqueue.core import Outcome, Start, WorkerRegistry
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import OcrQueueError, StorageDenied, StorageUnavailable
 from ocrqueue.job import Job, engine_queues
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.messages import PartMessage
@@ -65,7 +65,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     ignore_result = True
     max_retries = None
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
         self.registry = WorkerRegistry(settings)
         self.children_loaded = ChildrenLoaded()

@@ -25,7 +25,7 @@ from ocrqueue.errors import (
     WorkerStopping,
 )
 from ocrqueue.job import Job
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.finishing import FINISHING
 from ocrqueue_worker.broker.hand import HAND
@@ -68,7 +68,7 @@ class Delivery:
     """Whether it is a closing part that came with the end of the last page, and has what is left of that one's time."""
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> WorkerSettings:
         return self.workplace.settings
 
     @property

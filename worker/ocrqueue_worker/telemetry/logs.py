@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from celery.worker.consumer import consumer
 
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 # Celery logs the whole body of a message that it cannot take, and a presigned URL could be in it: its lines, without
 _WITHOUT_BODY: Final = {
@@ -29,7 +29,7 @@ def without_body(record: logging.LogRecord) -> bool:
     return True
 
 
-def configure_logging(settings: Settings) -> None:
+def configure_logging(settings: WorkerSettings) -> None:
     """Send structlog's and the standard library's records (Celery's, botocore's) to stderr in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

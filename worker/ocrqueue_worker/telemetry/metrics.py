@@ -21,7 +21,7 @@ from ocrqueue.core import Outcome, Start
 from ocrqueue.errors import ErrorInfo, error_classes
 from ocrqueue.job import Job
 from ocrqueue.monitoring.metric import Metric
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.settings.per_engine import PerEngine
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class _Counting:
 _counting: _Counting | None = None
 
 
-def start(folder: Path, settings: Settings, engines: Iterable[str], own: Iterable[str]) -> None:
+def start(folder: Path, settings: WorkerSettings, engines: Iterable[str], own: Iterable[str]) -> None:
     """Count from now on, into files in `folder`, one set a process: prometheus_client's multiprocess mode.
 
     In the worker's main process, before it forks. `engines`: those that there may be jobs for; `own`: those of them

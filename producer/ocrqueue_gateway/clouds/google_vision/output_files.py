@@ -15,7 +15,7 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Document
 from ocrqueue.errors import ErrorInfo, RequestInvalid, SourceBucketNotAllowed, SourcePathNotAllowed, StorageDenied
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.storage.base import check_key
 from ocrqueue_gateway.clouds.google_vision.annotations import Fields
@@ -96,7 +96,7 @@ async def write_file(queue: AsyncOcrQueue, status: JobStatus | ErrorInfo, given:
 
 
 def _put_pages(
-    settings: Settings,
+    settings: ClientSettings,
     document: Document,
     numbers: Sequence[int],
     named: tuple[int, int],
@@ -108,12 +108,12 @@ def _put_pages(
     _put(settings, to, named, {"input_config": given, "responses": responses})
 
 
-def _put(settings: Settings, to: Destination, named: tuple[int, int], answer: Fields) -> None:
+def _put(settings: ClientSettings, to: Destination, named: tuple[int, int], answer: Fields) -> None:
     bucket, key = to.file(*named)
     _storage(settings, bucket).put(key, as_json(answer, numbers=False), "application/json")
 
 
-def _storage(settings: Settings, bucket: str) -> Storage:
+def _storage(settings: ClientSettings, bucket: str) -> Storage:
     return open_storage(settings.model_copy(update={"storage": f"s3://{bucket}"}))
 
 

@@ -27,7 +27,7 @@ from ocrqueue.errors import (
     SourcePathNotAllowed,
     StorageDenied,
 )
-from ocrqueue.settings import Settings
+from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import open_storage
 from ocrqueue.storage.base import check_key
 from ocrqueue_gateway.access.caller import Caller
@@ -122,7 +122,7 @@ async def _store(queue: AsyncOcrQueue, caller: Caller, job_id: str) -> None:
     await remember(queue, caller, "textract", job_id, output.model_copy(update=done))
 
 
-def _put_all(settings: Settings, status: JobStatus, document: Document, output: Output) -> None:
+def _put_all(settings: ClientSettings, status: JobStatus, document: Document, output: Output) -> None:
     bucket, _ = _file(output, status.id, 1)
     storage = open_storage(settings.model_copy(update={"storage": f"s3://{bucket}"}))
     place: Place | None = Place()

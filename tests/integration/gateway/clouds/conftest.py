@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from ocrqueue import OcrQueue
 from ocrqueue.core.api_keys import SCOPES
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.settings import GatewaySettings
@@ -97,7 +97,7 @@ def clouds_with(
     rules = tmp_path_factory.mktemp("rules") / "clouds.toml"
     rules.write_text(RULES.replace("BUCKET", s3_bucket))
     buckets = open_storage(installation.settings.model_copy(update={"storage": f"s3://{s3_bucket}/clouds"}))
-    client: Settings = patient(installation.settings)
+    client: WorkerSettings = patient(installation.settings)
 
     @contextmanager
     def make(certificate: Certificate | None = None, **given: object) -> Iterator[Clouds]:

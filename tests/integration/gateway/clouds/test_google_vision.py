@@ -28,7 +28,7 @@ from google.cloud.vision_v1.services.image_annotator.transports import ImageAnno
 from PIL import Image
 
 from ocrqueue.document import Document, Page
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.vision import VisionEngine, VisionOptions
 from ocrqueue_worker.images.page import PageImage
@@ -386,7 +386,7 @@ def plain_client(at: Clouds, transport: Transport) -> vision.ImageAnnotatorClien
 
 @pytest.mark.parametrize(("transport", "sample"), [("rest", "two-columns.png"), ("grpc", "korean-page.png")])
 def test_this_project_s_own_engine_reads_from_its_own_gateway(
-    clouds_with: Callable[..., Any], settings: Settings, transport: Transport, sample: str
+    clouds_with: Callable[..., Any], settings: WorkerSettings, transport: Transport, sample: str
 ) -> None:
     """Document in is Document out: text, boxes within 1 px, confidence to 3 digits."""
     with clouds_with() as own, Image.open(ROOT / "samples" / sample) as image:

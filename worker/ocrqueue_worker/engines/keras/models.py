@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsCorrupt, EngineWeightsMissing
 from ocrqueue.job import describe_validation_error
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
 
 Runtime = Literal["tensorflow", "onnx"]
@@ -63,7 +63,7 @@ def shipped_models() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}")))
 
 
-def find_model(settings: Settings) -> Model:
+def find_model(settings: WorkerSettings) -> Model:
     """The model that the settings name, for the runtime that they name. Never fetches anything.
 
     Raises EngineModelInvalid, EngineWeightsMissing.
@@ -117,7 +117,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise EngineModelInvalid(f"{path}: {describe_validation_error(error)}") from None
 
 
-def locate(file: ModelFile, folder: Path, settings: Settings) -> Path | None:
+def locate(file: ModelFile, folder: Path, settings: WorkerSettings) -> Path | None:
     """Where a file of the model in `folder` lies; None if it is nowhere. Raises EngineWeightsMissing."""
     beside = folder / file.file
     if not file.is_remote or _is_file(beside):
@@ -126,7 +126,7 @@ def locate(file: ModelFile, folder: Path, settings: Settings) -> Path | None:
     return fetched if _is_file(fetched) else None
 
 
-def weights_dir(settings: Settings) -> Path:
+def weights_dir(settings: WorkerSettings) -> Path:
     """Where `keras fetch` puts files: keras-ocr's own cache, unless another folder is set.
 
     As `keras_ocr.tools.get_default_cache_dir`, so that what keras-ocr has fetched serves here, and the reverse.
@@ -174,7 +174,9 @@ def corrupt(file: ModelFile, place: str, found: str) -> EngineWeightsCorrupt:
     )
 
 
-def _missing(manifest: Manifest, files: list[ModelFile], folder: Path, settings: Settings) -> EngineWeightsMissing:
+def _missing(
+    manifest: Manifest, files: list[ModelFile], folder: Path, settings: WorkerSettings
+) -> EngineWeightsMissing:
     names = " and ".join(file.file for file in files)
     if not all(file.is_remote for file in files):
         return EngineWeightsMissing(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ocrqueue.document import EngineInfo, Line, Page, Word, mean_confidence
 from ocrqueue.errors import EngineTimeout, LanguageUnsupported, OcrQueueError
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.rapid.languages import LANGUAGES
@@ -53,7 +53,7 @@ class RapidEngine(Engine[RapidOptions]):
     fixed_languages = True
     reads_lines = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         """Raises EngineUnavailable, EngineWeightsMissing."""
         super().__init__(settings)
         self.models = find_models()

@@ -12,7 +12,7 @@ from PIL.Image import Image
 
 from ocrqueue.document import Block, EngineInfo, Page, Polygon, Word
 from ocrqueue.errors import EngineTimeout, EngineUnavailable, OcrQueueError
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.tesseract.backend import Backend, Call, Orientation, Output
 from ocrqueue_worker.engines.tesseract.options import TesseractOptions
@@ -48,7 +48,7 @@ class TesseractEngine(Engine[TesseractOptions]):
     name = "tesseract"
     options_model = TesseractOptions
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(settings)
         self._tessdata = tessdata_dir(settings)
 
@@ -154,7 +154,7 @@ class TesseractEngine(Engine[TesseractOptions]):
         self._backend.close()
 
 
-def make_backend(settings: Settings) -> Backend:
+def make_backend(settings: WorkerSettings) -> Backend:
     """The backend that the settings name; auto: tesserocr if it is installed. Raises EngineUnavailable."""
     if settings.tesseract_backend in ("auto", "tesserocr"):
         try:

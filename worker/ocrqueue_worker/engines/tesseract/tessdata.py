@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ocrqueue.errors import EngineUnavailable, LanguageMissing
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 
 _USUAL: Final = (
     "/usr/share/tesseract-ocr/5/tessdata",
@@ -20,7 +20,7 @@ _USUAL: Final = (
 _SUFFIX: Final = ".traineddata"
 
 
-def tessdata_dir(settings: Settings) -> Path:
+def tessdata_dir(settings: WorkerSettings) -> Path:
     """The folder of the packs; one that is named may have none yet. Raises EngineUnavailable."""
     named = [settings.tessdata_dir, os.environ.get("TESSDATA_PREFIX")]
     places = [Path(place) for place in named if place] or [Path(place) for place in _USUAL]

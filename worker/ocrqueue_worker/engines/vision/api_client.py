@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocrqueue.errors import EngineUnavailable, SettingsInvalid, SourceInvalid
 from ocrqueue.job.references import split_uri
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.vision.error_mapping import error_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SCOPES = ("https://www.googleapis.com/auth/cloud-vision",)
 
 
-def check_service(settings: Settings) -> None:
+def check_service(settings: WorkerSettings) -> None:
     """Raises EngineUnavailable, SettingsInvalid, EngineAccessDenied; asks no server of Google's for anything but that.
 
     Does not start gRPC, so that it may be called before a fork.
@@ -34,7 +34,7 @@ def check_service(settings: Settings) -> None:
             raise error_of(error) from None
 
 
-def make_client(settings: Settings) -> ImageAnnotatorClient:
+def make_client(settings: WorkerSettings) -> ImageAnnotatorClient:
     """Raises as check_service()."""
     try:
         from google.cloud.vision import ImageAnnotatorClient
@@ -60,7 +60,7 @@ def annotate(
     return list(client.batch_annotate_images(requests=list(requests), retry=None, timeout=timeout_s).responses)
 
 
-def _unencrypted(settings: Settings) -> str | None:
+def _unencrypted(settings: WorkerSettings) -> str | None:
     """host:port of a test's server, which wants no credentials. Raises SettingsInvalid."""
     endpoint = settings.vision_endpoint or ""
     if "/" not in endpoint:

@@ -10,7 +10,7 @@ from ocrqueue.core.connection import connect
 from ocrqueue.core.keys import Keys
 from ocrqueue.document import EngineInfo, Page
 from ocrqueue.errors import OcrQueueError
-from ocrqueue.settings import Settings
+from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.vision.annotations import Frame, page_of
 from ocrqueue_worker.engines.vision.api_client import annotate, check_service, make_client
@@ -49,7 +49,7 @@ class VisionEngine(Engine[VisionOptions]):
     fixed_languages = True
     reference_schemes = ("gs",)
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(settings)
         self._loading = threading.Lock()
         self._limits = LIMITS[settings.vision_transport]
@@ -166,7 +166,7 @@ class VisionEngine(Engine[VisionOptions]):
         return page_of(_message(answer), frame, reading.options.symbols)
 
 
-def _gather_s(settings: Settings, pace: Pace) -> float:
+def _gather_s(settings: WorkerSettings, pace: Pace) -> float:
     """Where requests are scarce, one that is not full costs more than a moment's wait."""
     if settings.vision_gather_s is not None:
         return settings.vision_gather_s
