@@ -30,8 +30,8 @@ from ocrqueue_gateway.pictures.pyramid import tile_name
 _AT_A_TIME_S: Final = 0.4
 """A search of a long document is answered in parts, so that what is found is seen at once."""
 _MOST_HITS: Final = 1000
-_KEPT: Final = {"cache-control": "private, max-age=600"}
-"""Pictures; the browser forgets them a while after the job was deleted."""
+_KEPT: Final = {"cache-control": "private, max-age=600", "vary": "cookie, authorization"}
+"""Pictures; the browser forgets them a while after the job was deleted, and shows them to no other session."""
 
 Look = Callable[[dict[str, Any]], bool]
 """At a page, as `words.columns` tells it: whether that is enough."""
