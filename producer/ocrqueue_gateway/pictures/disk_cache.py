@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -21,19 +21,30 @@ class DiskCache:
         self._sizes: OrderedDict[str, int] = OrderedDict()
         """Name -> bytes; those used of late at the end."""
         self._made: dict[str, asyncio.Task[Path]] = {}
+        self._asking: Counter[str] = Counter()
+        """How many wait for what is being made."""
         self._number = 0
 
     async def file(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
-        """The file of this name. Where it is not there `make` writes it, once for all who ask meanwhile; it goes on if
-        they leave. Raises what `make` raises."""
+        """The file of this name. Where it is not there `make` writes it, once for all who ask meanwhile; it is given up
+        when all have left. Raises what `make` raises."""
         if name in self._sizes:
-            self._sizes.move_to_end(name)
-            return self._path(name)
+            if self._path(name).exists():
+                self._sizes.move_to_end(name)
+                return self._path(name)
+            del self._sizes[name]  # somebody has cleared the folder for temporary files
         made = self._made.get(name)
-        if made is None:
+        if made is None or made.cancelling():
             made = self._made[name] = asyncio.create_task(self._make(name, make))
             made.add_done_callback(lambda done: self._done(name, done))
-        return await asyncio.shield(made)
+        self._asking[name] += 1
+        try:
+            return await asyncio.shield(made)
+        finally:
+            self._asking[name] -= 1
+            if not self._asking[name]:
+                del self._asking[name]
+                made.cancel()  # does nothing to what is done
 
     def forget(self, name: str) -> None:
         if self._sizes.pop(name, None) is not None:
@@ -49,7 +60,7 @@ class DiskCache:
     @property
     def _folder(self) -> Path:
         """Made when it is needed: not every replica has a disk to write to."""
-        if self._made_folder is None:
+        if self._made_folder is None or not self._made_folder.is_dir():
             self._made_folder = Path(tempfile.mkdtemp(prefix="ocrqueue-pictures-"))
         return self._made_folder
 
@@ -83,6 +94,7 @@ class DiskCache:
             used -= size
 
     def _done(self, name: str, done: asyncio.Task[Path]) -> None:
-        self._made.pop(name, None)
+        if self._made.get(name) is done:
+            del self._made[name]
         if not done.cancelled():
             done.exception()  # who asked was told; nobody may be there any more
