@@ -73,7 +73,10 @@ class DiskCache:
 
     async def _make(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
         self._number += 1
-        unfinished = self._folder / f"{self._number}.part"
+        try:
+            unfinished = self._folder / f"{self._number}.part"
+        except OSError:  # full, or none that may be written to
+            raise UploadNoRoom() from None
         try:
             await make(unfinished)
             size = unfinished.stat().st_size

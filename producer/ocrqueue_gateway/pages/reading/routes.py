@@ -24,7 +24,6 @@ from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.pages.reading.documents import documents_of
 from ocrqueue_gateway.pages.reading.leaving import while_there
 from ocrqueue_gateway.pages.reading.searching import Hit, folded, has_doubtful, hits
-from ocrqueue_gateway.pages.reading.words import size_of
 from ocrqueue_gateway.pictures.pictures import Pictures, Source
 from ocrqueue_gateway.pictures.pyramid import tile_name
 from ocrqueue_gateway.problems import JobHasNoResult
@@ -192,11 +191,10 @@ async def _size(request: Request, status: JobStatus, number: int, asked: str | N
     if asked is None:
         return None
     try:
-        told = await documents_of(request).page(request.app.state.queue, status, number)
+        known = await documents_of(request).size(request.app.state.queue, status, number)
     except (OcrQueueError, JobHasNoResult):
         return None
     width, _, height = asked.partition("x")
-    known = size_of(told)
     return known if known == (int(width), int(height)) else None
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, sign_in
+from tests.integration.gateway.pages.conftest import OpenPage, Site, sign_in, site_of
 from tests.support.gateway_jobs import problem_of
 from tests.support.processes import wait_until
 
@@ -266,3 +266,16 @@ def test_no_link_leads_elsewhere_after_signing_in(site: Site, client: httpx.Clie
     answer = client.post("/sign-in", data={"key": site.key(tenant="readers"), "next": address}, headers=OWN)
     assert answer.headers["location"] == "/"
     assert 'value="/"' in client.get("/sign-in", params={"next": address}).text
+
+
+def test_on_ones_own_machine_a_session_that_has_ended_is_no_hindrance(site: Site) -> None:
+    made = site.queue.api_keys.create(tenant="readers")
+    with (
+        site_of(site.queue.settings, site.queue) as local,
+        httpx.Client(base_url=local.url, trust_env=False, timeout=60) as client,
+    ):
+        _signed_in(client, made.text)
+        assert "Sign out" in client.get("/").text
+        site.queue.api_keys.revoke(made.key.id)
+        assert client.get("/").status_code == 200
+        assert client.get("/v1/overview").status_code == 200
