@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from ocrqueue.errors import ErrorInfo
+from ocrqueue.errors import ErrorInfo, RequestNotFound
 from ocrqueue_gateway.pages.rendering import error_page
 
 _FOR_PROGRAMS: Final = ("/v1/", "/reader/", "/static/", "/csp-reports", "/healthz", "/readyz", "/metrics")
@@ -27,6 +27,8 @@ def is_of_a_person(scope: Scope) -> bool:
 
 def tell_a_person(scope: Scope, info: ErrorInfo, status: int, headers: Mapping[str, str]) -> Response:
     """As an ErrorForm."""
+    if info.code == RequestNotFound.code:  # whose remedy is for programs
+        info = info.model_copy(update={"remedy": "Check the address."})
     made = error_page(Request(scope), None, info, status)
     for name, value in headers.items():
         made.headers.setdefault(name, value)

@@ -34,7 +34,9 @@ def page_of(answer: httpx.Response, status: int, code: str) -> None:
 
 
 def test_an_address_that_leads_nowhere_is_told_by_a_page(client: httpx.Client) -> None:
-    page_of(client.get("/nothing", headers=PERSON), 404, "request.not_found")
+    answer = client.get("/nothing", headers=PERSON)
+    page_of(answer, 404, "request.not_found")
+    assert "Check the address." in answer.text
     page_of(client.get("/%3Cscript%3Ealert(1)", headers=PERSON), 404, "request.not_found")
     page_of(client.get("/sign-out", headers=PERSON), 405, "request.method_not_allowed")
     problem_of(client.get("/nothing"), 404, "request.not_found")

@@ -233,6 +233,42 @@ def test_nothing_is_changed_for_another_sites_page(site: Site, client: httpx.Cli
             problem_of(answer, 401, "key.missing")
 
 
+@pytest.mark.parametrize(("method", "path"), CHANGING)
+def test_a_key_that_may_only_read_changes_nothing(site: Site, client: httpx.Client, method: str, path: str) -> None:
+    _signed_in(client, site.key(scopes=("read",)))
+    path = path.format(job="01a2044a-3e16-70e1-81e9-41923328665c")
+    body = {"action": "cancel", "all_jobs": True, "image": "https://example.org/x.png", "engine": "null"}
+    problem_of(client.request(method, path, json=body, headers=OWN), 403, "key.forbidden")
+
+
+def test_a_session_knows_nothing_of_another_tenants_job(site: Site, client: httpx.Client) -> None:
+    job = site.queue.submit("https://example.org/secret-name.png", engine="keras", tenant="readers").id
+    _signed_in(client, site.key(tenant="strangers", scopes=("submit", "read", "cancel", "admin")))
+    parts = (
+        "",
+        "/history",
+        "/result",
+        "/result?format=pdf",
+        "/outputs/pdf",
+        "/pages",
+        "/pages/1",
+        "/overlay",
+        "/events",
+    )
+    for part in (*parts, "/crops/p001-w0001"):
+        problem_of(client.get(f"/v1/jobs/{job}{part}", headers=OWN), 404, "job.unknown")
+    for part in ("", "/pages/1", "/find?text=x", "/pages/1/picture", "/pages/1/tiles/0/0/0", "/pages/1/thumbnail"):
+        problem_of(client.get(f"/reader/jobs/{job}{part}", headers=OWN), 404, "job.unknown")
+    for method, part in (("DELETE", ""), ("DELETE", "?purge=true"), ("POST", "/replay")):
+        problem_of(client.request(method, f"/v1/jobs/{job}{part}", headers=OWN), 404, "job.unknown")
+    assert client.get(f"/v1/jobs?id={job}&tenant=readers", headers=OWN).json()["jobs"] == []
+    asked = {"action": "cancel", "filter": {"ids": [job]}, "dry_run": True}
+    action = client.post("/v1/actions", json=asked, headers=OWN).json()["id"]
+    wait_until(lambda: client.get(f"/v1/actions/{action}").json()["state"] == "done", 60, "it is counted")
+    assert client.get(f"/v1/actions/{action}").json()["matched"] == 0
+    site.queue.delete(job)
+
+
 def test_what_is_for_operators_is_for_nobody_else(site: Site, client: httpx.Client) -> None:
     _signed_in(client, site.key(tenant="readers", scopes=("submit", "read", "cancel", "admin")))
     for path in ("", "/jobs", "/workers", "/dead", "/jobs/01a2044a-3e16-70e1-81e9-41923328665c"):
