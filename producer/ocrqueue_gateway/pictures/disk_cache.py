@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ocrqueue.errors import UploadNoRoom
+from ocrqueue_gateway.pictures.folders import OwnFolder
 
 
 class DiskCache:
@@ -17,7 +16,7 @@ class DiskCache:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._made_folder: Path | None = None
+        self._own: OwnFolder | None = None
         self._sizes: OrderedDict[str, int] = OrderedDict()
         """Name -> bytes; those used of late at the end."""
         self._made: dict[str, asyncio.Task[Path]] = {}
@@ -54,15 +53,19 @@ class DiskCache:
         for task in list(self._made.values()):
             task.cancel()
         await asyncio.gather(*self._made.values(), return_exceptions=True)
-        if self._made_folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._made_folder, ignore_errors=True)
+        if self._own is not None:
+            await asyncio.to_thread(self._own.remove)
+            self._own = None
 
     @property
     def _folder(self) -> Path:
         """Made when it is needed: not every replica has a disk to write to."""
-        if self._made_folder is None or not self._made_folder.is_dir():
-            self._made_folder = Path(tempfile.mkdtemp(prefix="ocrqueue-pictures-"))
-        return self._made_folder
+        if self._own is None or not self._own.path.is_dir():
+            if self._own is not None:
+                self._own.remove()
+                self._own = None
+            self._own = OwnFolder.make()
+        return self._own.path
 
     @property
     def used_bytes(self) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pikepdf
@@ -20,6 +22,7 @@ from ocrqueue_gateway.pictures.task import Task
 from tests.integration.gateway.pages.conftest import Site, site_of
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import problem_of
+from tests.support.processes import wait_until
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -285,3 +288,19 @@ def test_pictures_are_kept_for_one_session_alone(site: Site, client: httpx.Clien
         headers = client.get(f"/reader/jobs/{job}/pages/1/{route}").headers
         assert headers["cache-control"].startswith("private")
         assert "cookie" in headers["vary"]
+
+
+def test_a_picture_is_given_up_when_its_reader_has_left(site: Site) -> None:
+    job = read(site, png((8_600, 8_600)))
+    cache = site.app.state.pictures._cache
+    at = urlsplit(site.url)
+    with socket.create_connection((at.hostname, at.port)) as connection:
+        key = site.key(tenant="readers")
+        asked = f"GET /reader/jobs/{job}/pages/1/picture HTTP/1.1\r\nHost: {at.netloc}\r\n"
+        asked += f"Authorization: Bearer {key}\r\n\r\n"
+        connection.sendall(asked.encode())
+        wait_until(lambda: any(name.endswith("-1-x") for name in dict(cache._made)), 60, "it is being drawn")
+        [name] = [name for name in dict(cache._made) if name.endswith("-1-x")]
+    wait_until(lambda: not cache._made, 60, "it is given up")
+    assert name not in cache._sizes
+    assert not list(cache._folder.glob("*.part"))
