@@ -26,10 +26,11 @@ from ocrqueue_gateway.openapi import describe, operation_id
 from ocrqueue_gateway.operating.actions import router as actions
 from ocrqueue_gateway.operating.probes import add_probes
 from ocrqueue_gateway.operating.routes import router as operating
+from ocrqueue_gateway.pages.errors import is_of_a_person, tell_a_person
 from ocrqueue_gateway.pages.operate import router as operate_pages
 from ocrqueue_gateway.pages.routes import router as pages
 from ocrqueue_gateway.pages.security_policy import Reports
-from ocrqueue_gateway.problems import add_problem_handlers
+from ocrqueue_gateway.problems import add_problem_handlers, answer_errors
 from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
 
 PREFIX: Final = "/v1"
@@ -74,6 +75,7 @@ def create_app(settings: GatewaySettings | None = None, client_settings: ClientS
     add_textract(app)
     app.include_router(pages)
     app.include_router(operate_pages)
+    answer_errors(app, is_of_a_person, tell_a_person)
     app.state.csp_reports = Reports()
     add_probes(app, PREFIX)
     describe(app)

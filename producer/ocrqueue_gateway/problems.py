@@ -165,8 +165,8 @@ def problem_response(
     )
 
 
-ErrorForm = Callable[[ErrorInfo, int, Mapping[str, str]], Response]
-"""A response that tells of an error, by its HTTP status and with these headers."""
+ErrorForm = Callable[[Scope, ErrorInfo, int, Mapping[str, str]], Response]
+"""A response to a request that tells of an error, by its HTTP status and with these headers."""
 
 
 def answer_errors(app: FastAPI, speaks: Callable[[Scope], bool], form: ErrorForm) -> None:
@@ -186,7 +186,7 @@ def error_response(
     for speaks, form in _forms_of(scope["app"]):
         if speaks(scope):
             more = {name: value for name, value in made.headers.items() if name not in _OF_CONTENT}
-            return form(info, made.status_code, more)
+            return form(scope, info, made.status_code, more)
     return made
 
 

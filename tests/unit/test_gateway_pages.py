@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.pages import catalogue, static_files
 from ocrqueue_gateway.pages.rendering import _FOLDER as TEMPLATES
+from ocrqueue_gateway.pages.rendering import _templates
 from ocrqueue_gateway.pages.security_policy import POLICY
 from ocrqueue_gateway.pages.session import _own_address
 
@@ -110,3 +114,32 @@ def test_the_way_back_is_a_page_of_ours(address: str) -> None:
 )
 def test_no_other_way_back_is_taken(address: str) -> None:
     assert _own_address(address) == "/"
+
+
+HOSTILE = "\"'><img src=x onerror=alert(1)></script><script>alert(1)</script>{{7*7}}\u202e\x00"
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.name)
+def test_no_value_becomes_markup_in_a_template(template: Path) -> None:
+    caller = Caller(HOSTILE, HOSTILE, frozenset(("read",)), None, has_session=True)
+    shown = _templates().get_template(template.relative_to(TEMPLATES).as_posix())
+    texts = dict.fromkeys(catalogue.texts("en"), HOSTILE)
+    text = shown.render(
+        t=lambda name, **_: f"{name} {HOSTILE}",
+        texts=texts,
+        language="en",
+        languages={"en": HOSTILE},
+        theme="auto",
+        themes=("auto",),
+        caller=caller,
+        path=HOSTILE,
+        back=HOSTILE,
+        scopes=[HOSTILE],
+        error=SimpleNamespace(code=HOSTILE, message=HOSTILE, remedy=HOSTILE, retryable=True),
+        job=SimpleNamespace(id=HOSTILE, name=HOSTILE, state=HOSTILE),
+    )
+    assert "<img src=x" not in text
+    assert "<script>" not in text
+    assert not re.search(r"""=(?:"[^"]*"|'[^']*')[^\s>/]""", re.sub(r"<!--.*?-->|>[^<]*<", "><", text)), (
+        "an attribute is left"
+    )

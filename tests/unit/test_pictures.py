@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from ocrqueue.document import Page
 from ocrqueue.errors import PageNotFound, UploadNoRoom
+from ocrqueue_gateway.pages.reading.words import columns, size_of
 from ocrqueue_gateway.pictures.archive import Archive, ArchiveWriter
 from ocrqueue_gateway.pictures.disk_cache import DiskCache
+from ocrqueue_gateway.pictures.folders import OwnFolder
 from ocrqueue_gateway.pictures.opening import pages_of
 from ocrqueue_gateway.pictures.pyramid import THUMBNAIL, TILE, levels, thumbnail, tile_name, write_tiles
 from tests.support.documentation import ROOT
@@ -129,4 +134,80 @@ async def test_what_fails_or_is_too_large_leaves_nothing() -> None:
         await cache.file("b", large)
     assert cache.used_bytes == 0
     assert list(cache._folder.iterdir()) == []
+    await cache.close()
+
+
+async def test_what_nobody_waits_for_any_more_is_given_up() -> None:
+    cache, begun, given_up = DiskCache(1000), asyncio.Event(), asyncio.Event()
+
+    async def make(_: Path) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    asking = [asyncio.create_task(cache.file("a", make)) for _ in range(2)]
+    await begun.wait()
+    asking[0].cancel()
+    await asyncio.gather(asking[0], return_exceptions=True)
+    assert not given_up.is_set()
+    asking[1].cancel()
+    await given_up.wait()
+
+    async def makes(path: Path) -> None:
+        path.write_bytes(b"x")
+
+    # who asks at that very moment gets it
+    assert (await cache.file("a", makes)).read_bytes() == b"x"
+    await cache.close()
+
+
+async def test_a_folder_that_somebody_clears_is_filled_again() -> None:
+    cache = DiskCache(1000)
+
+    async def make(path: Path) -> None:
+        path.write_bytes(b"x")
+
+    shutil.rmtree((await cache.file("a", make)).parent)
+    assert (await cache.file("a", make)).read_bytes() == b"x"
+    assert cache.used_bytes == 1
+    await cache.close()
+
+
+def test_the_size_of_a_page_is_told_at_the_beginning() -> None:
+    page = Page(number=3, width=700, height=900, blocks=())
+    assert size_of(columns(page, "null")) == (700, 900)
+    assert size_of(b'{"number":1,"text":["\\"width\\":7"]') is None
+
+
+def test_what_a_killed_replica_has_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, others = tmp_path / "ocrqueue-gateway-pictures-left", tmp_path / "other"
+    elsewhere = tmp_path / "ocrqueue-gateway-pictures-link"
+    for folder in (left, others):
+        folder.mkdir()
+        (folder / "1.part").write_bytes(b"x")
+    elsewhere.symlink_to(others)
+    alive = OwnFolder.make()
+    assert not left.exists()
+    assert OwnFolder.make().path != alive.path
+    assert alive.path.is_dir()
+    assert (others / "1.part").exists()
+    alive.remove()
+    assert not alive.path.exists()
+
+
+async def test_without_a_folder_to_write_to_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "is not there"))
+    cache = DiskCache(1000)
+
+    async def make(path: Path) -> None:
+        path.write_bytes(b"x")
+
+    with pytest.raises(UploadNoRoom):
+        await cache.file("a", make)
     await cache.close()

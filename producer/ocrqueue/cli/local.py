@@ -90,7 +90,7 @@ def _announce(system: LocalSystem, data: Path, as_json: bool) -> None:
     else:
         say(f"ready: {', '.join(system.engines)}; logs are in {data / 'logs'}; Ctrl-C ends it all")
         if system.url is not None:
-            say(f"HTTP: {system.url}")
+            say(f"HTTP, and pages for a browser: {system.url}")
         say(f"in another terminal: . {data / 'env'}; ocrqueue submit --format text FILE")
         say(f"{data / 'env'} sets:")
         for line in system.exports():

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.api_keys import ApiKey, Scope
-from ocrqueue.errors import KeyAttemptsExceeded, KeyForbidden, KeyInvalid, KeyMissing
+from ocrqueue.errors import KeyAttemptsExceeded, KeyExpired, KeyForbidden, KeyInvalid, KeyMissing
 from ocrqueue_gateway.access import sessions
 from ocrqueue_gateway.access.anonymous import may_come_without_key
 from ocrqueue_gateway.access.caller import ANYBODY, Caller
@@ -80,8 +80,12 @@ async def _identified(request: Request, key: str | None) -> Caller:
         )
     if (key_id := await sessions.key_id_of(request)) is not None:
         queue: AsyncOcrQueue = request.app.state.queue
-        # the session's token was found right
-        return replace(caller_with(await queue.api_keys.authenticate_signed(key_id)), has_session=True)
+        try:
+            # the session's token was found right
+            return replace(caller_with(await queue.api_keys.authenticate_signed(key_id)), has_session=True)
+        except (KeyInvalid, KeyExpired):
+            if not may_come_without_key(request.app.state.settings, request):
+                raise
     if may_come_without_key(request.app.state.settings, request):
         return ANYBODY
     raise KeyMissing()

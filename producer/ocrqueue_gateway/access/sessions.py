@@ -22,7 +22,8 @@ from ocrqueue.core.connection import broker_errors
 
 COOKIE: Final = "ocrqueue_session"
 _COOKIE_OF_TLS: Final = f"__Host-{COOKIE}"
-"""Browsers take it over TLS only, and from no other host of the domain."""
+"""Browsers take it over TLS only, and from no other host of the domain. Over TLS no other one counts: whoever writes
+to the browser without TLS cannot lead a person into a session of theirs."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST: Final = 100
 
@@ -38,7 +39,7 @@ async def begin(request: Request, response: Response, key_id: str) -> None:
         await queue.client.set(queue.arguments.keys.session(_sum(token)), key_id, ex=ttl_s)
     secure = is_by_tls(request)
     response.set_cookie(
-        _COOKIE_OF_TLS if secure else COOKIE,
+        _name(request),
         token,
         max_age=ttl_s,
         path="/",
@@ -50,21 +51,20 @@ async def begin(request: Request, response: Response, key_id: str) -> None:
 
 async def end(request: Request, response: Response) -> None:
     """The browser's session, if it has one, is worth nothing from now on. Raises BrokerUnavailable."""
-    token = _token(request)
-    if token is None:
-        return
-    queue: AsyncOcrQueue = request.app.state.queue
-    with broker_errors():
-        await queue.client.delete(queue.arguments.keys.session(_sum(token)))
-    for name in (COOKIE, _COOKIE_OF_TLS):
-        if name in request.cookies:
-            response.delete_cookie(name, path="/", secure=name != COOKIE, httponly=True, samesite="strict")
+    there = [name for name in (COOKIE, _COOKIE_OF_TLS) if name in request.cookies]
+    tokens = [token for name in there if (token := _token(request, name)) is not None]
+    if tokens:
+        queue: AsyncOcrQueue = request.app.state.queue
+        with broker_errors():
+            await queue.client.delete(*[queue.arguments.keys.session(_sum(token)) for token in tokens])
+    for name in there:
+        response.delete_cookie(name, path="/", secure=name != COOKIE, httponly=True, samesite="strict")
 
 
 async def key_id_of(request: Request) -> str | None:
     """The id of the key that the request's session stands for; None: it has none, or none that counts here. Raises
     BrokerUnavailable."""
-    token = _token(request)
+    token = _token(request, _name(request))
     if token is None or not is_of_own_page(request):
         return None
     queue: AsyncOcrQueue = request.app.state.queue
@@ -93,11 +93,17 @@ def is_of_own_page(request: Request) -> bool:
 def is_by_tls(request: Request) -> bool:
     """Whether the browser speaks TLS, to us or to the proxy before us. Who claims it wrongly gets a cookie that it
     does not send back."""
-    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+    # of several proxies the first has met the browser
+    by_proxy = request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return request.url.scheme == "https" or by_proxy == "https"
 
 
-def _token(request: Request) -> str | None:
-    token = request.cookies.get(_COOKIE_OF_TLS) or request.cookies.get(COOKIE)
+def _name(request: Request) -> str:
+    return _COOKIE_OF_TLS if is_by_tls(request) else COOKIE
+
+
+def _token(request: Request, name: str) -> str | None:
+    token = request.cookies.get(name)
     return token if token and len(token) <= _LONGEST else None
 
 

@@ -13,30 +13,39 @@ from starlette.requests import Request
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.queue_places import QueuePlace
-from ocrqueue.errors import OcrQueueError
+from ocrqueue.errors import KeyInvalid, OcrQueueError
+from ocrqueue_gateway.access.authentication import is_still_good
+from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.problems import problem_of
 
 _PLACE_S: Final = 2.0
 """Between two looks at the place of a job that waits."""
+_KEY_S: Final = 5.0
+"""Between two looks at the caller's key."""
 _PING_S: Final = 15
 
 
-def event_stream(request: Request, status: JobStatus) -> EventSourceResponse:
-    """It ends with the job. A client that comes again, with Last-Event-ID or not, begins with the job as it is."""
-    return EventSourceResponse(_events(request, status), ping=_PING_S)
+def event_stream(request: Request, status: JobStatus, caller: Caller) -> EventSourceResponse:
+    """It ends with the job, or with the caller's key.
+
+    A client that comes again, with Last-Event-ID or not, begins with the job as it is."""
+    return EventSourceResponse(_events(request, status, caller), ping=_PING_S)
 
 
-async def _events(request: Request, status: JobStatus) -> AsyncIterator[ServerSentEvent]:
+async def _events(request: Request, status: JobStatus, caller: Caller) -> AsyncIterator[ServerSentEvent]:
     queue: AsyncOcrQueue = request.app.state.queue
     ending = asyncio.ensure_future(request.app.state.ending.wait())
     place: QueuePlace | None = None
+    revoked = asyncio.ensure_future(_until_revoked(request, caller))
     async with aclosing(queue.progress(status.id, None)) as steps:
         coming = asyncio.ensure_future(anext(steps))
         try:
             while True:
                 pause_s = _PLACE_S if status.state == "queued" else None
-                await asyncio.wait([coming, ending], timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([coming, ending, revoked], timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+                if revoked.done():
+                    revoked.result()
                 if coming.done():
                     status = coming.result()
                     place = await queue.place(status.id) if status.state == "queued" else None
@@ -55,10 +64,17 @@ async def _events(request: Request, status: JobStatus) -> AsyncIterator[ServerSe
         except StopAsyncIteration:
             return
         finally:
-            for task in (coming, ending):
+            for task in (coming, ending, revoked):
                 task.cancel()
                 with suppress(asyncio.CancelledError, StopAsyncIteration, OcrQueueError):
                     await task
+
+
+async def _until_revoked(request: Request, caller: Caller) -> None:
+    """Raises KeyInvalid once the caller's key is worth nothing, and BrokerUnavailable."""
+    while await is_still_good(request, caller):
+        await asyncio.sleep(_KEY_S)
+    raise KeyInvalid()
 
 
 def _event(name: str, status: JobStatus, place: QueuePlace | None) -> ServerSentEvent:

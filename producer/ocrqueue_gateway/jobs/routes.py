@@ -238,4 +238,4 @@ async def events(
     last_event_id: Annotated[str | None, Header(max_length=200, description="Of a client that comes again.")] = None,
 ) -> Response:
     """Server-sent events: `state` at each step, `place` in the queue, and `end`; then the stream ends."""
-    return event_stream(request, await owned(request, caller, job_id))
+    return event_stream(request, await owned(request, caller, job_id), caller)

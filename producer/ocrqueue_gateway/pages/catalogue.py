@@ -35,8 +35,9 @@ def language_for(chosen: str | None, accepted: str) -> str:
     wishes: list[tuple[float, int, str]] = []
     for number, part in enumerate(accepted[:500].split(",")):
         found = _WISH.fullmatch(part.strip())
-        if found and found[1].lower() in LANGUAGES:
-            wishes.append((-float(found[2] or 1), number, found[1].lower()))
+        weight = float(found[2] or 1) if found else 0.0  # 0: not that one
+        if found and weight and found[1].lower() in LANGUAGES:
+            wishes.append((-weight, number, found[1].lower()))
     return min(wishes)[2] if wishes else _DEFAULT
 
 

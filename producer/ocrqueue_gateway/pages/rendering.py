@@ -65,9 +65,9 @@ def page(request: Request, template: str, caller: Caller | None, *, status: int 
     return HTMLResponse(content, status, headers={**HEADERS, "vary": "cookie, accept-language"})
 
 
-def error_page(request: Request, caller: Caller | None, info: ErrorInfo) -> Response:
-    """The error as a person is told of it."""
-    return page(request, "error.html", caller, status=status_of(info.code), error=info)
+def error_page(request: Request, caller: Caller | None, info: ErrorInfo, status: int | None = None) -> Response:
+    """The error as a person is told of it. `caller`: None where it is not known, as in an outage."""
+    return page(request, "error.html", caller, status=status_of(info.code) if status is None else status, error=info)
 
 
 def language_of(request: Request) -> str:

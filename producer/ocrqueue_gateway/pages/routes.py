@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocrqueue.errors import JobDeleted, JobEnded, JobUnknown
+from ocrqueue.errors import JobDeleted, JobEnded, JobUnknown, KeyForbidden
 from ocrqueue.job import JOB_ID
+from ocrqueue_gateway.access.authentication import check_scope
 from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.pages import security_policy, session, static_files
 from ocrqueue_gateway.pages.reading.routes import router as reading
@@ -40,7 +41,8 @@ async def viewer(request: Request, job_id: Annotated[str, Path(pattern=JOB_ID)])
     if caller is None:
         return to_sign_in(request)
     try:
+        check_scope(caller, "read")
         status = await owned(request, caller, job_id)
-    except (JobUnknown, JobEnded, JobDeleted) as error:
+    except (JobUnknown, JobEnded, JobDeleted, KeyForbidden) as error:
         return error_page(request, caller, error.info)
     return page(request, "viewer.html", caller, job=status)

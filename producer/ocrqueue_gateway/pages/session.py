@@ -79,7 +79,10 @@ async def sign_out(request: Request) -> Response:
 def _check_own(request: Request) -> None:
     """No other page signs somebody in or out. Raises KeyForbidden."""
     if not sessions.is_of_own_page(request):
-        raise KeyForbidden("The form is of another site's page.", remedy="Open the sign-in page of this gateway.")
+        raise KeyForbidden(
+            "The form is of another site's page.",
+            remedy="Open the sign-in page of this gateway. A proxy before it has to hand on the header Host.",
+        )
 
 
 async def _form(request: Request) -> dict[str, str]:

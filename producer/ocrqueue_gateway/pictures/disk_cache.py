@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from ocrqueue.errors import UploadNoRoom
+from ocrqueue_gateway.pictures.folders import OwnFolder
 
 
 class DiskCache:
@@ -17,23 +16,34 @@ class DiskCache:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._made_folder: Path | None = None
+        self._own: OwnFolder | None = None
         self._sizes: OrderedDict[str, int] = OrderedDict()
         """Name -> bytes; those used of late at the end."""
         self._made: dict[str, asyncio.Task[Path]] = {}
+        self._asking: Counter[str] = Counter()
+        """How many wait for what is being made."""
         self._number = 0
 
     async def file(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
-        """The file of this name. Where it is not there `make` writes it, once for all who ask meanwhile; it goes on if
-        they leave. Raises what `make` raises."""
+        """The file of this name. Where it is not there `make` writes it, once for all who ask meanwhile; it is given up
+        when all have left. Raises what `make` raises."""
         if name in self._sizes:
-            self._sizes.move_to_end(name)
-            return self._path(name)
+            if self._path(name).exists():
+                self._sizes.move_to_end(name)
+                return self._path(name)
+            del self._sizes[name]  # somebody has cleared the folder for temporary files
         made = self._made.get(name)
-        if made is None:
+        if made is None or made.cancelling():
             made = self._made[name] = asyncio.create_task(self._make(name, make))
             made.add_done_callback(lambda done: self._done(name, done))
-        return await asyncio.shield(made)
+        self._asking[name] += 1
+        try:
+            return await asyncio.shield(made)
+        finally:
+            self._asking[name] -= 1
+            if not self._asking[name]:
+                del self._asking[name]
+                made.cancel()  # does nothing to what is done
 
     def forget(self, name: str) -> None:
         if self._sizes.pop(name, None) is not None:
@@ -43,15 +53,19 @@ class DiskCache:
         for task in list(self._made.values()):
             task.cancel()
         await asyncio.gather(*self._made.values(), return_exceptions=True)
-        if self._made_folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._made_folder, ignore_errors=True)
+        if self._own is not None:
+            await asyncio.to_thread(self._own.remove)
+            self._own = None
 
     @property
     def _folder(self) -> Path:
         """Made when it is needed: not every replica has a disk to write to."""
-        if self._made_folder is None:
-            self._made_folder = Path(tempfile.mkdtemp(prefix="ocrqueue-pictures-"))
-        return self._made_folder
+        if self._own is None or not self._own.path.is_dir():
+            if self._own is not None:
+                self._own.remove()
+                self._own = None
+            self._own = OwnFolder.make()
+        return self._own.path
 
     @property
     def used_bytes(self) -> int:
@@ -62,7 +76,10 @@ class DiskCache:
 
     async def _make(self, name: str, make: Callable[[Path], Awaitable[None]]) -> Path:
         self._number += 1
-        unfinished = self._folder / f"{self._number}.part"
+        try:
+            unfinished = self._folder / f"{self._number}.part"
+        except OSError:  # full, or none that may be written to
+            raise UploadNoRoom() from None
         try:
             await make(unfinished)
             size = unfinished.stat().st_size
@@ -83,6 +100,7 @@ class DiskCache:
             used -= size
 
     def _done(self, name: str, done: asyncio.Task[Path]) -> None:
-        self._made.pop(name, None)
+        if self._made.get(name) is done:
+            del self._made[name]
         if not done.cancelled():
             done.exception()  # who asked was told; nobody may be there any more

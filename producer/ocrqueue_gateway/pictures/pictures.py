@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +29,9 @@ THUMBNAILS: Final = 16
 """Pages whose small pictures are made together: opening the file takes the most time."""
 _MOST_OPEN: Final = 64
 _MOST_SOURCES: Final = 1000
+_TRIES: Final = 3
+"""Where a file is pushed out by others' between its making and its reading."""
+_NO_ROOM: Final = "More is looked at than OCRQUEUE_GATEWAY_PICTURES_BYTES has room for."
 
 
 @dataclass(frozen=True)
@@ -95,50 +98,89 @@ class Pictures:
             remedy="Send the file instead of a reference to it, or submit with outputs=pdf.",
         )
 
-    async def page(self, source: Source, number: int, size: tuple[int, int] | None) -> Archive:
-        """All tiles of a page. `size`: of the page's pixels, as its words have it. Raises PictureUnavailable,
-        UploadNoRoom, and what storage raises."""
-        asked = f"{source.name}-{number}-" + ("x" if size is None else f"{size[0]}x{size[1]}")
-        return await self._archive(asked, source, "tiles", (source.number(number),), size)
+    async def page(self, source: Source, number: int, size: tuple[int, int] | None) -> Mapping[str, Any]:
+        """What is to be known of the tiles of a page. `size`: of the page's pixels, as its words have it. Raises
+        PictureUnavailable, UploadNoRoom, and what storage raises."""
+        return (await self._archive(*_tiles(source, number, size))).about
+
+    async def tile(self, source: Source, number: int, size: tuple[int, int] | None, name: str) -> bytes:
+        """Raises as page()."""
+        found = await self._picture(name, *_tiles(source, number, size))
+        if found is None:
+            raise PictureUnavailable("The picture has no such tile.")
+        return found
 
     async def thumbnail(self, source: Source, number: int) -> bytes:
         """Raises as page()."""
         at = source.number(number)
         first = (at - 1) // THUMBNAILS * THUMBNAILS + 1
         pages = tuple(range(first, first + THUMBNAILS))
-        archive = await self._archive(f"{source.name}-s{first}", source, "thumbnails", pages, None)
-        found = await asyncio.to_thread(archive.read, str(at))
+        found = await self._picture(str(at), f"{source.name}-s{first}", source, "thumbnails", pages, None)
         if found is None:
             raise PictureUnavailable("This page cannot be drawn.")
         return found
+
+    async def _picture(self, picture: str, *archive: Any) -> bytes | None:
+        for _ in range(_TRIES):
+            found = await self._archive(*archive)
+            with suppress(FileNotFoundError):
+                return await asyncio.to_thread(found.read, picture)
+        raise UploadNoRoom(_NO_ROOM)
 
     async def _archive(
         self, name: str, source: Source, kind: str, pages: tuple[int, ...], size: tuple[int, int] | None
     ) -> Archive:
         make = partial(self._make, source=source, asked={"kind": kind, "pages": pages, "size": size})
-        path = await self._cache.file(name, make)
-        found = self._open.get(path)
-        if found is None or not path.exists():
-            found = await asyncio.to_thread(Archive.open, path)
-            if len(self._open) >= _MOST_OPEN:
-                self._open.clear()
-            self._open[path] = found
-        return found
+        for _ in range(_TRIES):
+            path = await self._cache.file(name, make)
+            # while nobody waits it stays: what is made for others may then push it out
+            if (found := self._open.get(path)) is not None:
+                return found
+            with suppress(FileNotFoundError):
+                found = await self._opened(name, path)
+                if len(self._open) >= _MOST_OPEN:
+                    self._open.clear()
+                self._open[path] = found
+                return found
+        raise UploadNoRoom(_NO_ROOM)
+
+    async def _opened(self, name: str, path: Path) -> Archive:
+        """Raises FileNotFoundError; PictureUnavailable where the process has not written what it was to."""
+        try:
+            return await asyncio.to_thread(Archive.open, path)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            self._cache.forget(name)
+            raise PictureUnavailable() from None
 
     async def _make(self, target: Path, source: Source, asked: dict[str, Any]) -> None:
         settings = self._queue.settings
         async with self._room:
-            file = await self._cache.file(source.name, partial(self._fetch, source=source))
+            # a name of its own: what is made for others meanwhile may push the file out
+            own = target.with_suffix(".source")
+            await self._hold(source, own)
             seconds = settings.pdf_page_timeout_s
             task = Task(
-                source=str(file),
+                source=str(own),
                 target=str(target),
                 max_pixels=settings.image_max_pixels,
                 max_bytes=self._cache.most_bytes,
                 cpu_s=max(1, round(seconds)),
                 **asked,
             )
-            await self._processes.carry_out(task, 2 * seconds)
+            try:
+                await self._processes.carry_out(task, 2 * seconds)
+            finally:
+                own.unlink(missing_ok=True)
+            if not target.exists():
+                raise PictureUnavailable()
+
+    async def _hold(self, source: Source, link: Path) -> None:
+        for _ in range(_TRIES):
+            file = await self._cache.file(source.name, partial(self._fetch, source=source))
+            with suppress(FileNotFoundError):
+                link.hardlink_to(file)
+                return
+        raise UploadNoRoom(_NO_ROOM)
 
     async def _fetch(self, target: Path, source: Source) -> None:
         try:
@@ -161,3 +203,11 @@ class Pictures:
                 file.write(piece)
         if source.sha256 is not None and digest.hexdigest() != source.sha256:
             raise PictureUnavailable("The file in storage is no longer the one that was read.")
+
+
+def _tiles(
+    source: Source, number: int, size: tuple[int, int] | None
+) -> tuple[str, Source, str, tuple[int], tuple[int, int] | None]:
+    """Arguments of Pictures._archive."""
+    name = f"{source.name}-{number}-" + ("x" if size is None else f"{size[0]}x{size[1]}")
+    return name, source, "tiles", (source.number(number),), size

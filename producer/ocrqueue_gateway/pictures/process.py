@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from ocrqueue.errors import OcrQueueError, PictureUnavailable, error_classes
 from ocrqueue_gateway.pictures.task import Task
@@ -29,13 +30,13 @@ class Processes:
         process = await self._taken()
         try:
             async with asyncio.timeout(timeout_s):
-                said, _ = await process.communicate(task.model_dump_json().encode())
+                said = await _said(process, task.model_dump_json().encode())
         except TimeoutError:
             raise PictureUnavailable("The page takes too long to draw.") from None
         finally:
             await _end(process)
         if said:
-            raise _told(said[:_MOST_SAID])
+            raise _told(said)
         if process.returncode:
             raise PictureUnavailable("The page cannot be drawn within the limits of memory, time and disk.")
 
@@ -65,13 +66,31 @@ async def _started() -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
         env={name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)},
     )
 
 
+async def _said(process: asyncio.subprocess.Process, task: bytes) -> bytes:
+    """What it says, until it ends. What has got hold of it by a hostile file says no more than it may."""
+    stdin, stdout = cast("asyncio.StreamWriter", process.stdin), cast("asyncio.StreamReader", process.stdout)
+    with suppress(ConnectionError):
+        stdin.write(task)
+        await stdin.drain()
+    stdin.close()
+    said = b""
+    while piece := await stdout.read(_MOST_SAID):
+        said += piece
+        if len(said) > _MOST_SAID:
+            raise PictureUnavailable()
+    await process.wait()
+    return said
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
+    # with what it may have started, which would keep its output open
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     await process.communicate()
 
 

@@ -227,3 +227,19 @@ def test_a_key_that_is_revoked_ends_its_stream(
         told = list(found)
     assert told[-1][0] == "error"
     assert told[-1][1]["code"] == "key.invalid"
+
+
+def test_a_key_that_is_revoked_ends_the_stream_of_a_job_that_waits(
+    guarded: httpx.Client, registry: WorkerRegistry, settings: Settings
+) -> None:
+    given = job(engine="nobody")
+    submit(registry, given)
+    guarded.headers["authorization"] = key_for(settings, scopes=("read", "admin"))
+    with guarded.stream("GET", f"/v1/jobs/{given.id}/events") as stream, OcrQueue(settings) as queue:
+        found = events(stream.iter_lines())
+        assert next(found)[0] == "state"
+        [key] = queue.api_keys.list()
+        queue.api_keys.revoke(key.id)
+        told = list(found)
+    assert told[-1][0] == "error"
+    assert told[-1][1]["code"] == "key.invalid"

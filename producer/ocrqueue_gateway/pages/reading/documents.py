@@ -13,9 +13,10 @@ from ocrqueue.core import JobStatus
 from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.document import Document
 from ocrqueue_gateway.jobs.results import check_result
-from ocrqueue_gateway.pages.reading.words import columns
+from ocrqueue_gateway.pages.reading.words import columns, size_of
 
 _MOST_BYTES: Final = 48 * 1024 * 1024
+_MOST_SIZES: Final = 10_000
 _MOST_WORDS: Final = 50_000
 """Of documents that are kept as a whole: some kilobytes each."""
 
@@ -31,6 +32,7 @@ class Documents:
         self._bytes = 0
         self._documents: OrderedDict[Known, tuple[Document, int]] = OrderedDict()
         """And how many words of it are in memory."""
+        self._sizes: dict[tuple[str, int, int], tuple[int, int] | None] = {}
         self._reading: dict[Known, asyncio.Task[Document]] = {}
 
     async def document(self, queue: AsyncOcrQueue, status: JobStatus) -> Document:
@@ -68,6 +70,16 @@ class Documents:
         made = await asyncio.to_thread(_columns, document, number)
         self._keep(known, made)
         return made
+
+    async def size(self, queue: AsyncOcrQueue, status: JobStatus, number: int) -> tuple[int, int] | None:
+        """Of a page, in the pixels that its words have: each of its tiles asks for it. Raises as page()."""
+        known = (status.id, status.attempts, number)
+        if known not in self._sizes:
+            found = size_of(await self.page(queue, status, number))
+            if len(self._sizes) >= _MOST_SIZES:
+                self._sizes.clear()
+            self._sizes[known] = found
+        return self._sizes[known]
 
     def _keep(self, known: tuple[Known, int], made: bytes) -> None:
         if known not in self._pages:

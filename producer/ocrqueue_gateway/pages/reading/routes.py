@@ -22,16 +22,17 @@ from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import owned
 from ocrqueue_gateway.pages.reading.documents import documents_of
+from ocrqueue_gateway.pages.reading.leaving import while_there
 from ocrqueue_gateway.pages.reading.searching import Hit, folded, has_doubtful, hits
-from ocrqueue_gateway.pictures.archive import Archive
 from ocrqueue_gateway.pictures.pictures import Pictures, Source
 from ocrqueue_gateway.pictures.pyramid import tile_name
+from ocrqueue_gateway.problems import JobHasNoResult
 
 _AT_A_TIME_S: Final = 0.4
 """A search of a long document is answered in parts, so that what is found is seen at once."""
 _MOST_HITS: Final = 1000
-_KEPT: Final = {"cache-control": "private, max-age=600"}
-"""Pictures; the browser forgets them a while after the job was deleted."""
+_KEPT: Final = {"cache-control": "private, max-age=600", "vary": "cookie, authorization"}
+"""Pictures; the browser forgets them a while after the job was deleted, and shows them to no other session."""
 
 Look = Callable[[dict[str, Any]], bool]
 """At a page, as `words.columns` tells it: whether that is enough."""
@@ -138,12 +139,14 @@ async def picture(
 ) -> Response:
     """The picture's size, and into what tiles it is cut; or why there is none."""
     _, status = await _job(request, caller, job_id)
+    pictures: Pictures = request.app.state.pictures
     try:
-        archive = await _archive(request, status, number, size)
+        source, drawn = await _source(request, status), await _size(request, status, number, size)
+        about = await while_there(request, pictures.page(source, number, drawn))
     except OcrQueueError as error:
         # no picture is no failure of the page, whose words are there
         return JSONResponse({"problem": error.info.model_dump(mode="json")})
-    return JSONResponse(archive.about)
+    return JSONResponse(about)
 
 
 @router.get("/jobs/{job_id}/pages/{number}/tiles/{level}/{column}/{row}")
@@ -159,10 +162,9 @@ async def tile(
 ) -> Response:
     """A JPEG."""
     _, status = await _job(request, caller, job_id)
-    archive = await _archive(request, status, number, size)
-    found = await asyncio.to_thread(archive.read, tile_name(level, column, row))
-    if found is None:
-        raise PictureUnavailable("The picture has no such tile.")
+    pictures: Pictures = request.app.state.pictures
+    source, drawn = await _source(request, status), await _size(request, status, number, size)
+    found = await while_there(request, pictures.tile(source, number, drawn, tile_name(level, column, row)))
     return Response(found, media_type="image/jpeg", headers=_KEPT)
 
 
@@ -172,7 +174,7 @@ async def thumbnail(request: Request, caller: Reading, job_id: JobId, number: Nu
     _, status = await _job(request, caller, job_id)
     pictures: Pictures = request.app.state.pictures
     try:
-        found = await pictures.thumbnail(await _source(request, status), number)
+        found = await while_there(request, pictures.thumbnail(await _source(request, status), number))
     except PictureUnavailable:
         return Response(status_code=204)
     return Response(found, media_type="image/jpeg", headers=_KEPT)
@@ -183,10 +185,17 @@ async def _job(request: Request, caller: Caller, job_id: str) -> tuple[AsyncOcrQ
     return request.app.state.queue, await owned(request, caller, job_id)
 
 
-async def _archive(request: Request, status: JobStatus, number: int, size: str | None) -> Archive:
-    pictures: Pictures = request.app.state.pictures
-    width, _, height = (size or "").partition("x")
-    return await pictures.page(await _source(request, status), number, (int(width), int(height)) if size else None)
+async def _size(request: Request, status: JobStatus, number: int, asked: str | None) -> tuple[int, int] | None:
+    """In which the page is drawn: as its words have it. Any other size counts for nothing, or one page could be asked
+    for in thousands."""
+    if asked is None:
+        return None
+    try:
+        known = await documents_of(request).size(request.app.state.queue, status, number)
+    except (OcrQueueError, JobHasNoResult):
+        return None
+    width, _, height = asked.partition("x")
+    return known if known == (int(width), int(height)) else None
 
 
 async def _source(request: Request, status: JobStatus) -> Source:

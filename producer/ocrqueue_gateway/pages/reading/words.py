@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ocrqueue.document.formats.sanitise import pixel_box
 
 LINE, PARAGRAPH, BLOCK = 0, 1, 2
 NO_CONFIDENCE: Final = -1
+_SIZE: Final = re.compile(rb'\{"number":\d+,"width":(\d+),"height":(\d+),')
 _LONGEST: Final = 10_000
 """Letters of a word; there is no such word, and a browser need not lay it out."""
 
@@ -58,6 +60,12 @@ def columns(page: Page, engine: str) -> bytes:
 def percent(confidence: float | None) -> int:
     """Whole percents, rounded down: a word of 79.6 is below 80."""
     return NO_CONFIDENCE if confidence is None else math.floor(100 * confidence + 1e-9)
+
+
+def size_of(told: bytes) -> tuple[int, int] | None:
+    """The page's width and height, of what `columns` has told; None: it has none."""
+    found = _SIZE.match(told)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _with_ends(page: Page) -> Iterator[tuple[Word, int | None]]:

@@ -4,7 +4,7 @@ import { t } from "./texts.js";
 
 /** An answer that is a problem (RFC 9457), or none at all. */
 export class Problem extends Error {
-  constructor(told, status) {
+  constructor(told, status = told.status) {
     super(told.detail ?? told.title ?? `HTTP ${status}`);
     Object.assign(this, { status, code: told.code, detail: told.detail, remedy: told.remedy, retryable: told.retryable });
   }

@@ -17,8 +17,13 @@ export function notice(kind, text, ...more) {
   return shown;
 }
 
-/** What the gateway has answered in place of what was asked for. */
+/** What the gateway has answered in place of what was asked for; while it is shown, the same is not shown again. */
 export function problem(error) {
-  notice("problem", h("span", {}, h("strong", {}, outside(error.detail ?? error.message)), " ", outside(error.remedy ?? "", 300)),
+  const key = `${error.code ?? ""} ${error.detail ?? error.message}`;
+  const same = [...find("notices").children].find((each) => each.dataset.problem === key);
+  if (same) return same;
+  const shown = notice("problem", h("span", {}, h("strong", {}, outside(error.detail ?? error.message)), " ", outside(error.remedy ?? "", 300)),
     error.code ? h("code", {}, error.code) : null);
+  shown.dataset.problem = key;
+  return shown;
 }

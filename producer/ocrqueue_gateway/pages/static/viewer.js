@@ -116,7 +116,6 @@ function follow() {
       say(t(`state.${job.state}`));
       if (job.state === "succeeded" || job.state === "partial") refresh();
     },
-    error: (told) => problem(new Problem(told, told.status)),
   });
 }
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pikepdf
@@ -12,11 +16,13 @@ import pytest
 from PIL import Image
 
 from ocrqueue.errors import PictureUnavailable
+from ocrqueue_gateway.pictures.archive import Archive
 from ocrqueue_gateway.pictures.process import Processes
 from ocrqueue_gateway.pictures.task import Task
-from tests.integration.gateway.pages.conftest import Site
+from tests.integration.gateway.pages.conftest import Site, site_of
 from tests.support.documentation import ROOT
 from tests.support.gateway_jobs import problem_of
+from tests.support.processes import wait_until
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -155,3 +161,146 @@ def test_a_long_document_is_searched_in_parts(site: Site, client: httpx.Client) 
     assert 60 in found
     assert client.get(f"/reader/jobs/{job}/doubtful?below=60&from=59&step=-1").json() == {"page": 60, "next": None}
     assert client.get(f"/reader/jobs/{job}/doubtful?below=50&from=59&step=1").json() == {"page": None, "next": None}
+
+
+async def test_a_process_that_is_killed_or_says_too_much_is_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").write_bytes(png((60, 40)))
+    programs = {
+        "kill": "import os; os.kill(os.getpid(), 9)",
+        "chatter": "while True: print('x' * 100_000)",
+        # what it leaves behind keeps its output open
+        "heir": "import os, time; os.fork() or time.sleep(600)",
+        "deaf": "import sys; sys.stdin.close()",
+        "lie": "print('[1, 2]')",
+        "secrets": "import json, os; print(json.dumps({'code': 'x', 'message': ' '.join(os.environ)}))",
+    }
+    monkeypatch.setenv("OCRQUEUE_REDIS_URL", "redis://:secret@localhost")
+    for name, program in programs.items():
+        interpreter = tmp_path / name
+        interpreter.write_text(f"#!{sys.executable}\n{program}\n")
+        interpreter.chmod(0o755)
+        processes = Processes()
+        with monkeypatch.context() as changed:
+            changed.setattr(sys, "executable", str(interpreter))
+            if name == "deaf":  # nothing is said, and nothing is made: the archive is found not to be there
+                await processes.carry_out(task(tmp_path, "tiles"), 120)
+            else:
+                with pytest.raises(PictureUnavailable) as caught:
+                    await processes.carry_out(task(tmp_path, "tiles"), 5 if name == "heir" else 120)
+                assert "OCRQUEUE" not in str(caught.value)
+            await processes.close()
+
+
+def animated() -> bytes:
+    written = BytesIO()
+    frames = [Image.new("L", (400, 300), shade) for shade in range(0, 250, 5)]
+    frames[0].save(written, "GIF", save_all=True, append_images=frames[1:])
+    return written.getvalue()
+
+
+def truncated() -> bytes:
+    return (ROOT / "samples/receipt.jpg").read_bytes()[:20_000]
+
+
+def damaged_tiff() -> bytes:
+    data = bytearray((ROOT / "samples/contract.tif").read_bytes())
+    data[len(data) // 2 :] = b"\xff" * (len(data) - len(data) // 2)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("make", [animated, truncated, damaged_tiff], ids=["animated", "truncated", "damaged"])
+async def test_an_odd_file_has_a_picture_or_a_reason(make: Callable[[], bytes], tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(make())
+    processes = Processes()
+    await processes.carry_out(task(tmp_path, "thumbnails"), 120)
+    small = Archive.open(tmp_path / "target")
+    assert small.places or small.about["failed"] == [1]
+    if small.places:
+        await processes.carry_out(task(tmp_path, "tiles"), 120)
+        assert Archive.open(tmp_path / "target").read("0/0/0")
+    else:
+        with pytest.raises(PictureUnavailable, match="cannot be drawn: "):
+            await processes.carry_out(task(tmp_path, "tiles"), 120)
+    await processes.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        ("0/0/0", 200),
+        ("0/-1/0", 404),
+        (f"0/0/{10**9}", 404),
+        (f"{10**4000}/0/0", 404),
+        ("NaN/0/0", 422),
+        ("1e3/0/0", 422),
+        ("0/0/0?size=999999x999999", 200),
+        ("0/0/0?size=1x1", 200),
+        ("0/0/0?size=-1x1", 422),
+    ],
+)
+def test_places_of_tiles_are_looked_up_and_nothing_else(
+    site: Site, client: httpx.Client, place: str, status: int
+) -> None:
+    job = read(site, png((60, 40)))
+    assert client.get(f"/reader/jobs/{job}/pages/1/tiles/{place}").status_code == status
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1000000000", "x"])
+def test_pages_that_cannot_be_are_none(site: Site, client: httpx.Client, number: str) -> None:
+    job = read(site, png((60, 40)))
+    for route in ("picture", "thumbnail", "tiles/0/0/0"):
+        problem_of(client.get(f"/reader/jobs/{job}/pages/{number}/{route}"), 422, "request.invalid")
+
+
+def test_a_page_is_drawn_in_its_own_size_whatever_is_asked_for(site: Site, client: httpx.Client) -> None:
+    job = read(site, (ROOT / "samples/letter.pdf").read_bytes())
+    page = client.get(f"/reader/jobs/{job}/pages/1").json()
+    own = f"{page['width']}x{page['height']}"
+    at = f"/reader/jobs/{job}/pages/1/picture"
+    assert abs(client.get(f"{at}?size={own}").json()["width"] - page["width"]) <= 1
+    others = {client.get(f"{at}?size={side}x{side}").json()["width"] for side in range(100, 400, 100)}
+    assert others == {client.get(at).json()["width"]}
+
+
+def test_where_there_is_room_for_few_pictures_each_is_there_or_says_why(site: Site) -> None:
+    jobs = [read(site, (ROOT / "samples" / name).read_bytes()) for name in ("english-page.png", "receipt.jpg")]
+    paths = [f"/reader/jobs/{job}/pages/1/{what}" for job in jobs for what in ("tiles/0/0/0", "thumbnail")]
+    with (
+        site_of(site.queue.settings, site.queue, host="0.0.0.0", pictures_bytes=600_000) as small,
+        httpx.Client(base_url=small.url, trust_env=False, timeout=120) as client,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        client.headers["authorization"] = f"Bearer {site.key(tenant='readers')}"
+        answers = list(pool.map(client.get, paths * 6))
+        cache = small.app.state.pictures._cache
+        assert cache.used_bytes <= 600_000
+        left = sum(path.stat().st_size for path in cache._folder.iterdir())
+    assert left == cache.used_bytes
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert 200 in {answer.status_code for answer in answers}
+
+
+def test_pictures_are_kept_for_one_session_alone(site: Site, client: httpx.Client) -> None:
+    job = read(site, png((60, 40)))
+    for route in ("tiles/0/0/0", "thumbnail"):
+        headers = client.get(f"/reader/jobs/{job}/pages/1/{route}").headers
+        assert headers["cache-control"].startswith("private")
+        assert "cookie" in headers["vary"]
+
+
+def test_a_picture_is_given_up_when_its_reader_has_left(site: Site) -> None:
+    job = read(site, png((8_600, 8_600)))
+    cache = site.app.state.pictures._cache
+    at = urlsplit(site.url)
+    with socket.create_connection((at.hostname, at.port)) as connection:
+        key = site.key(tenant="readers")
+        asked = f"GET /reader/jobs/{job}/pages/1/picture HTTP/1.1\r\nHost: {at.netloc}\r\n"
+        asked += f"Authorization: Bearer {key}\r\n\r\n"
+        connection.sendall(asked.encode())
+        wait_until(lambda: any(name.endswith("-1-x") for name in dict(cache._made)), 60, "it is being drawn")
+        [name] = [name for name in dict(cache._made) if name.endswith("-1-x")]
+    wait_until(lambda: not cache._made, 60, "it is given up")
+    assert name not in cache._sizes
+    assert not list(cache._folder.glob("*.part"))

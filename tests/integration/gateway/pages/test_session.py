@@ -8,8 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, sign_in
+from tests.integration.gateway.pages.conftest import OpenPage, Site, sign_in, site_of
 from tests.support.gateway_jobs import problem_of
+from tests.support.processes import wait_until
 
 pytest_plugins = ["tests.support.server_fixtures"]
 OWN = {"sec-fetch-site": "same-origin"}
@@ -153,3 +154,164 @@ def test_files_of_the_pages_are_kept_for_ever_under_their_sum(client: httpx.Clie
     assert client.get(f"/static/other/{at.partition('/')[2]}").headers["cache-control"] == "no-store"
     problem_of(client.get("/static/x/../../app.py"), 404, "request.not_found")
     problem_of(client.get("/static/x/%2e%2e/routes.py"), 404, "request.not_found")
+
+
+@pytest.mark.parametrize("forwarded", ["https", "HTTPS", "https, http", "https ,https"])
+def test_a_proxy_that_speaks_tls_is_heard(site: Site, client: httpx.Client, forwarded: str) -> None:
+    cookie = _signed_in(client, site.key(tenant="readers"), **{"x-forwarded-proto": forwarded}).headers["set-cookie"]
+    assert cookie.startswith("__Host-ocrqueue_session=")
+    assert "Secure" in cookie
+
+
+def test_over_tls_a_cookie_that_came_without_it_counts_for_nothing(site: Site, client: httpx.Client) -> None:
+    # which somebody between may have written, to lead a person into a session of theirs
+    _signed_in(client, site.key(tenant="strangers"))
+    assert client.get("/v1/jobs").status_code == 200
+    problem_of(client.get("/v1/jobs", headers={"x-forwarded-proto": "https"}), 401, "key.missing")
+
+
+def test_signing_in_ends_the_session_before_and_gives_a_new_one(site: Site, client: httpx.Client) -> None:
+    client.cookies.set("ocrqueue_session", "chosen-by-somebody-else")
+    answer = _signed_in(client, site.key(tenant="readers"))
+    assert "chosen-by-somebody-else" not in answer.headers["set-cookie"]
+    client.cookies.clear()
+    _signed_in(client, site.key(tenant="readers"))
+    before = dict(client.cookies)
+    _signed_in(client, site.key(tenant="readers"))
+    assert dict(client.cookies) != before
+    client.cookies.clear()
+    client.cookies.update(before)
+    problem_of(client.get("/v1/jobs"), 401, "key.missing")
+
+
+@pytest.mark.parametrize("cookie", ["", "x" * 8000, "a b", '"', "../../keys", "'; drop", "ocrq_" + "x" * 60])
+def test_a_cookie_that_is_none_is_no_session(client: httpx.Client, cookie: str) -> None:
+    headers = {"cookie": f"ocrqueue_session={cookie}".encode()}
+    problem_of(client.get("/v1/jobs", headers=headers), 401, "key.missing")
+    assert client.get("/", headers=headers).headers["location"] == "/sign-in"
+
+
+def test_a_key_that_expires_ends_the_session(site: Site, client: httpx.Client) -> None:
+    made = site.queue.api_keys.create(tenant="readers", expires_in_s=2)
+    _signed_in(client, made.text)
+
+    def has_ended() -> bool:
+        return client.get("/v1/jobs").status_code == 401
+
+    wait_until(has_ended, 60, "the key has expired")
+    problem_of(client.get("/v1/jobs"), 401, "key.expired")
+    assert client.get("/").headers["location"] == "/sign-in"
+
+
+CHANGING = [
+    ("POST", "/v1/jobs"),
+    ("POST", "/v1/batches"),
+    ("POST", "/v1/uploads"),
+    ("POST", "/v1/actions"),
+    ("POST", "/v1/jobs/{job}/replay"),
+    ("DELETE", "/v1/jobs/{job}"),
+    ("POST", "/v1/queues/tesseract/pause"),
+    ("POST", "/v1/queues/tesseract/resume"),
+    ("POST", "/v1/tenants/acme/pause"),
+    ("POST", "/v1/tenants/acme/resume"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGING)
+def test_nothing_is_changed_for_another_sites_page(site: Site, client: httpx.Client, method: str, path: str) -> None:
+    _signed_in(client, site.key(scopes=("submit", "read", "cancel", "admin")))
+    path = path.format(job="01a2044a-3e16-70e1-81e9-41923328665c")
+    elsewhere = [
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "null"},
+        {},
+        {"origin": f"{site.url}0"},
+    ]
+    for headers in elsewhere:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            answer = client.request(method, path, content=b'{"a": 1}', headers={**headers, "content-type": kind})
+            problem_of(answer, 401, "key.missing")
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGING)
+def test_a_key_that_may_only_read_changes_nothing(site: Site, client: httpx.Client, method: str, path: str) -> None:
+    _signed_in(client, site.key(scopes=("read",)))
+    path = path.format(job="01a2044a-3e16-70e1-81e9-41923328665c")
+    body = {"action": "cancel", "all_jobs": True, "image": "https://example.org/x.png", "engine": "null"}
+    problem_of(client.request(method, path, json=body, headers=OWN), 403, "key.forbidden")
+
+
+def test_a_session_knows_nothing_of_another_tenants_job(site: Site, client: httpx.Client) -> None:
+    job = site.queue.submit("https://example.org/secret-name.png", engine="keras", tenant="readers").id
+    _signed_in(client, site.key(tenant="strangers", scopes=("submit", "read", "cancel", "admin")))
+    parts = (
+        "",
+        "/history",
+        "/result",
+        "/result?format=pdf",
+        "/outputs/pdf",
+        "/pages",
+        "/pages/1",
+        "/overlay",
+        "/events",
+    )
+    for part in (*parts, "/crops/p001-w0001"):
+        problem_of(client.get(f"/v1/jobs/{job}{part}", headers=OWN), 404, "job.unknown")
+    for part in ("", "/pages/1", "/find?text=x", "/pages/1/picture", "/pages/1/tiles/0/0/0", "/pages/1/thumbnail"):
+        problem_of(client.get(f"/reader/jobs/{job}{part}", headers=OWN), 404, "job.unknown")
+    for method, part in (("DELETE", ""), ("DELETE", "?purge=true"), ("POST", "/replay")):
+        problem_of(client.request(method, f"/v1/jobs/{job}{part}", headers=OWN), 404, "job.unknown")
+    assert client.get(f"/v1/jobs?id={job}&tenant=readers", headers=OWN).json()["jobs"] == []
+    asked = {"action": "cancel", "filter": {"ids": [job]}, "dry_run": True}
+    action = client.post("/v1/actions", json=asked, headers=OWN).json()["id"]
+    wait_until(lambda: client.get(f"/v1/actions/{action}").json()["state"] == "done", 60, "it is counted")
+    assert client.get(f"/v1/actions/{action}").json()["matched"] == 0
+    site.queue.delete(job)
+
+
+def test_what_is_for_operators_is_for_nobody_else(site: Site, client: httpx.Client) -> None:
+    _signed_in(client, site.key(tenant="readers", scopes=("submit", "read", "cancel", "admin")))
+    for path in ("", "/jobs", "/workers", "/dead", "/jobs/01a2044a-3e16-70e1-81e9-41923328665c"):
+        answer = client.get(f"/operate{path}", headers=OWN)
+        assert answer.status_code == 403
+        assert "key.forbidden" in answer.text
+    for path in ("overview", "overview/events", "workers", "tenants", "counts", "pauses", "audit"):
+        problem_of(client.get(f"/v1/{path}", headers=OWN), 403, "key.forbidden")
+
+
+def test_a_key_that_may_not_read_opens_no_document(site: Site, client: httpx.Client) -> None:
+    job = site.queue.submit(b"no picture", engine="null", name="secret name", tenant="readers")
+    _signed_in(client, site.key(tenant="readers", scopes=("submit",)))
+    answer = client.get(f"/jobs/{job.id}", headers=OWN)
+    assert answer.status_code == 403
+    assert "secret name" not in answer.text
+    _signed_in(client, site.key(tenant="strangers"))
+    answer = client.get(f"/jobs/{job.id}", headers=OWN)
+    assert answer.status_code == 404
+    assert "secret name" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("//evil.example", "/\\evil.example", "/%2fevil.example", "/%5cevil.example", "https://evil.example", "evil"),
+        *("javascript:x", "/\t/evil", "/%09/evil", "/%0d%0aset-cookie:a=b", "/sign-in", "/" + "x" * 500, "\\\\evil"),
+    ],
+)
+def test_no_link_leads_elsewhere_after_signing_in(site: Site, client: httpx.Client, address: str) -> None:
+    answer = client.post("/sign-in", data={"key": site.key(tenant="readers"), "next": address}, headers=OWN)
+    assert answer.headers["location"] == "/"
+    assert 'value="/"' in client.get("/sign-in", params={"next": address}).text
+
+
+def test_on_ones_own_machine_a_session_that_has_ended_is_no_hindrance(site: Site) -> None:
+    made = site.queue.api_keys.create(tenant="readers")
+    with (
+        site_of(site.queue.settings, site.queue) as local,
+        httpx.Client(base_url=local.url, trust_env=False, timeout=60) as client,
+    ):
+        _signed_in(client, made.text)
+        assert "Sign out" in client.get("/").text
+        site.queue.api_keys.revoke(made.key.id)
+        assert client.get("/").status_code == 200
+        assert client.get("/v1/overview").status_code == 200

@@ -1,9 +1,7 @@
 // What the operator's pages have in common: what the reader may do, live overviews, rows that are changed in place.
 
-import { signIn } from "../api.js";
 import { find, h } from "../elements.js";
 import { events, liveButton } from "../live.js";
-import { problem } from "../notices.js";
 import { language, t } from "../texts.js";
 
 const scopes = new Set(find("live").dataset.scopes.split(" "));
@@ -14,20 +12,9 @@ export const mayReplay = scopes.has("cancel") && scopes.has("submit");
 
 find("live").append(liveButton());
 
-/** `handle` gets the overview now and whenever it has changed. An outage is told of once. */
+/** `handle` gets the overview now and whenever it has changed. */
 export function followOverview(handle) {
-  let isTold = false;
-  events("/v1/overview/events", {
-    overview: (told) => {
-      isTold = false;
-      handle(told);
-    },
-    error: (told) => {
-      if (told.code?.startsWith("key.")) signIn();
-      else if (!isTold) problem(told);
-      isTold = true;
-    },
-  });
+  events("/v1/overview/events", { overview: handle });
 }
 
 /** Leaves alone what is the same: nobody's selection or reading is disturbed. */
