@@ -230,7 +230,7 @@ def test_a_key_that_is_revoked_ends_its_stream(
 
 
 def test_a_key_that_is_revoked_ends_the_stream_of_a_job_that_waits(
-    guarded: httpx.Client, registry: WorkerRegistry, settings: Settings
+    guarded: httpx.Client, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:
     given = job(engine="nobody")
     submit(registry, given)

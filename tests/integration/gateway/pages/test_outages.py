@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from ocrqueue import OcrQueue
-from ocrqueue.settings import Settings, load_settings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.integration.gateway.pages.conftest import Site, reader_ready, sign_in, site_of
 from tests.support.processes import RedisServer, redis_server
 
@@ -26,7 +26,7 @@ class Alone:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
     with redis_server(tmp_path_factory.mktemp("redis"), append_only=True) as redis:
-        settings: Settings = load_settings(
+        settings: WorkerSettings = load_worker_settings(
             redis_url=redis.url, storage=f"file://{tmp_path_factory.mktemp('storage')}", redis_timeout_s=5.0
         )
         with OcrQueue(settings) as queue, site_of(settings, queue, host="0.0.0.0") as site:
