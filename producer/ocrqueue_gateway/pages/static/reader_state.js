@@ -12,7 +12,7 @@ export class ReaderState extends EventTarget {
     super();
     Object.assign(this, {
       id, job: null, about: null, page: null, number: null, word: -1, hover: -1, selection: null, below: DOUBTFUL_BELOW,
-      found: [], foundAt: -1, compared: null, pages: new Map(), failure: null,
+      found: [], foundAt: -1, compared: null, pages: new Map(), failure: null, opening: null, stepping: Promise.resolve(),
     });
   }
 
@@ -36,7 +36,12 @@ export class ReaderState extends EventTarget {
   placeOf(number) { return this.numbers.indexOf(number); }
 
   /** Look at a page; `word`: the id or number of a word on it, or "first" or "last" doubtful one. */
-  async open(number, word = null) {
+  open(number, word = null) {
+    this.opening = this.#open(number, word);
+    return this.opening;
+  }
+
+  async #open(number, word) {
     if (!this.numbers.includes(number)) return;
     const changed = number !== this.number;
     this.number = number;
@@ -144,8 +149,16 @@ export class ReaderState extends EventTarget {
     return page.indexOf(word);
   }
 
-  /** The next (1) or previous (-1) doubtful word, on this page or another. False: there is none. */
-  async stepDoubtful(step) {
+  /** The next (1) or previous (-1) doubtful word, on this page or another. False: there is none. Steps follow each other:
+   * one that is asked for while the page of the one before is on its way goes on from there. */
+  stepDoubtful(step) {
+    const stepped = this.stepping.then(() => this.#stepDoubtful(step));
+    this.stepping = stepped.catch(() => {});
+    return stepped;
+  }
+
+  async #stepDoubtful(step) {
+    await this.opening;
     const { page } = this;
     if (!page) return false;
     for (let index = this.word < 0 && step > 0 ? 0 : this.word + step; index >= 0 && index < page.count; index += step) {

@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import Settings
@@ -156,6 +156,17 @@ def reader_ready(page: Page) -> None:
     """Its modules have run, and the page that is looked at is there."""
     page.wait_for_selector("html[data-ready]", state="attached")
     expect(page.locator("#picture-waits:not([hidden])")).to_have_count(0)
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Go on by the tabulator until the focus is there, which is seen."""
+    target.first.wait_for(state="attached")
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        if target.first.evaluate("each => each === document.activeElement"):
+            assert target.first.evaluate("each => each.matches(':focus-visible')")
+            return
+    raise AssertionError(f"the tabulator does not come to {target}")
 
 
 def within_its_window(page: Page) -> None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.errors import EngineFailed
 from ocrqueue.settings import load_settings
-from tests.integration.gateway.pages.conftest import SIZES, Site, listen, sign_in, site_of, violations
+from tests.integration.gateway.pages.conftest import SIZES, Site, listen, sign_in, site_of, tab_to, violations
 from tests.support.busy_installation import finish, job, make_busy
 from tests.support.processes import RedisServer, wait_until
 
@@ -80,15 +80,6 @@ def failed(operated: Operated, count: int, **fields: object) -> list[str]:
 
 def states(operated: Operated, ids: list[str]) -> set[str]:
     return {status.state if status else "gone" for status in operated.site.queue.statuses(ids)}
-
-
-def tab_to(page: Page, target: Locator) -> None:
-    """By the keyboard alone."""
-    for _ in range(150):
-        if target.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"no Tab leads to {target}")
 
 
 def test_500_jobs_are_cancelled_by_a_filter(operated: Operated, open_page: Callable[..., Page]) -> None:
