@@ -4,6 +4,7 @@ import { ask, json } from "./api.js";
 import { PageWords } from "./page_words.js";
 
 const KEPT_PAGES = 6;
+const HURRY_MS = 120;
 export const DOUBTFUL_BELOW = 80;
 
 /** Events: job, about, page, picture, word, hover, selection, found, threshold, compare. */
@@ -12,7 +13,7 @@ export class ReaderState extends EventTarget {
     super();
     Object.assign(this, {
       id, job: null, about: null, page: null, number: null, word: -1, hover: -1, selection: null, below: DOUBTFUL_BELOW,
-      found: [], foundAt: -1, compared: null, pages: new Map(), failure: null, opening: null, stepping: Promise.resolve(),
+      found: [], foundAt: -1, compared: null, pages: new Map(), failure: null, opening: null, stepping: Promise.resolve(), turnedAt: -Infinity,
     });
   }
 
@@ -49,6 +50,7 @@ export class ReaderState extends EventTarget {
       Object.assign(this, { page: null, word: -1, hover: -1, selection: null, failure: null });
       this.tell("page");
     }
+    if (changed && await this.#passedOver(number)) return;
     if (!this.page && this.isRead(number)) {
       let page = null;
       try {
@@ -66,6 +68,15 @@ export class ReaderState extends EventTarget {
     if (!this.page || word === null) return;
     const index = typeof word === "string" ? this.#named(word) : word;
     if (index >= 0 && index < this.page.count) this.goTo(index);
+  }
+
+  /** Whether a page is only leafed over: where one follows the other at once, only the one that is stopped at is asked for. */
+  async #passedOver(number) {
+    const now = performance.now();
+    const hurried = now - this.turnedAt < HURRY_MS;
+    this.turnedAt = now;
+    if (hurried) await new Promise((resolve) => { setTimeout(resolve, HURRY_MS); });
+    return this.number !== number;
   }
 
   async words(number) {

@@ -28,6 +28,7 @@ from ocrqueue_gateway.settings import GatewaySettings
 from tests.integration.conftest import Installation
 from tests.integration.gateway.conftest import patient
 from tests.support.gateways import served
+from tests.support.processes import wait_until
 
 WITHIN_MS = 60_000
 """A busy machine answers late."""
@@ -169,9 +170,14 @@ def tab_to(page: Page, target: Locator) -> None:
     raise AssertionError(f"the tabulator does not come to {target}")
 
 
+def seen_in(page: Page, expression: str) -> None:
+    """Wait until it is true. Playwright's own wait has the page evaluate a text, which its policy forbids."""
+    wait_until(lambda: page.evaluate(expression), WITHIN_MS / 1000, expression)
+
+
 def within_its_window(page: Page) -> None:
     """It is no wider; what is drawn anew when the window or the letters change has time for that."""
-    page.wait_for_function("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    seen_in(page, "document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 @pytest.fixture

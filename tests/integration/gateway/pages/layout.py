@@ -1,4 +1,4 @@
-"""What of a page's texts is cut off or lies on another: for pages whose letters are as large as somebody needs them."""
+"""Whether a page is wider than its window, and what of its texts is cut off or lies on another."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ _LOOK = """() => {
         }
         return area;
     };
+    const {scrollWidth: wide, clientWidth: room} = document.documentElement;
+    if (wide > room) found.push(`${wide} pixels on a screen of ${room}`);
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const node = walker.currentNode, parent = node.parentElement;

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready
+from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready, seen_in
 from tests.support.documentation import ROOT
 from tests.support.processes import wait_until
 from tests.support.servers import answer, http_server
@@ -174,7 +174,7 @@ def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit
     expect(page.locator("#word-text")).to_have_text("lighthouse")
     for _ in range(2):
         page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function("getSelection().toString() === 'lighthouse was lit'")
+    seen_in(page, "getSelection().toString() === 'lighthouse was lit'")
     # in the text, by the mouse: what is copied is that
     page.evaluate(
         """() => new Promise((told) => {
