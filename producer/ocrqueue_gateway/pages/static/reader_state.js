@@ -5,6 +5,7 @@ import { PageWords } from "./page_words.js";
 
 const KEPT_PAGES = 6;
 const HURRY_MS = 120;
+const AHEAD_MS = 400;
 export const DOUBTFUL_BELOW = 80;
 
 /** Events: job, about, page, picture, word, hover, selection, found, threshold, compare. */
@@ -64,6 +65,7 @@ export class ReaderState extends EventTarget {
       if (this.number !== number) return; // another one was asked for meanwhile
       this.page = page;
       this.tell("page");
+      this.#fetchNext(number);
     }
     if (!this.page || word === null) return;
     const index = typeof word === "string" ? this.#named(word) : word;
@@ -77,6 +79,15 @@ export class ReaderState extends EventTarget {
     this.turnedAt = now;
     if (hurried) await new Promise((resolve) => { setTimeout(resolve, HURRY_MS); });
     return this.number !== number;
+  }
+
+  /** Who stays on a page has the next one at hand. */
+  #fetchNext(number) {
+    setTimeout(() => {
+      const next = this.numbers[this.placeOf(number) + 1];
+      // what is wrong with it is told when it is looked at
+      if (this.number === number && next !== undefined && this.isRead(next)) this.words(next).catch(() => {});
+    }, AHEAD_MS);
   }
 
   async words(number) {

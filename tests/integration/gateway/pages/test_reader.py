@@ -190,7 +190,7 @@ def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit
 def test_a_word_is_found_in_the_picture_by_pointing_at_it(open_page: OpenPage, lit: str) -> None:
     page = open_page(f"/jobs/{lit}")
     reader_ready(page)
-    area = page.locator("#picture").bounding_box()
+    area, card = page.locator("#picture").bounding_box(), page.locator(".word-card").bounding_box()
     assert area is not None
     # from top to bottom, again and again: the picture may not be there yet
     heights = cycle(range(20, int(area["height"]) - 20, 12))
@@ -203,6 +203,8 @@ def test_a_word_is_found_in_the_picture_by_pointing_at_it(open_page: OpenPage, l
     wait_until(point, 120, "a word is pointed at")
     assert word(page) in {"lighthouse", "14", "time"}
     expect(page.locator("#word-crop")).to_be_visible()
+    # what is told of a word moves nothing
+    assert page.locator(".word-card").bounding_box() == card
 
 
 def test_two_engines_side_by_side(open_page: OpenPage, compared: str) -> None:
