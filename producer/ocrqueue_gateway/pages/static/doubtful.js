@@ -1,6 +1,7 @@
 // The page's doubtful words as a list, and the threshold below which a word is one.
 
-import { find, h, say } from "./elements.js";
+import { find, h } from "./elements.js";
+import { notice, problem } from "./notices.js";
 import { OptionList } from "./option_list.js";
 import { BANDS, bandOf } from "./picture.js";
 import { number, percent, t } from "./texts.js";
@@ -21,7 +22,18 @@ export class Doubtful {
   }
 
   async step(step) {
-    if (!await this.state.stepDoubtful(step)) say(t(step > 0 ? "viewer.doubtful.last" : "viewer.doubtful.first"));
+    try {
+      if (!await this.state.stepDoubtful(step)) this.#tell(t(step > 0 ? "viewer.doubtful.last" : "viewer.doubtful.first"));
+    } catch (error) {
+      if (error.code === "job.not_finished") this.#tell(t("viewer.doubtful.not_yet"));
+      else problem(error);
+    }
+  }
+
+  /** One notice, however often a key is pressed. */
+  #tell(text) {
+    this.told?.remove();
+    this.told = notice("done", text);
   }
 
   #collect() {

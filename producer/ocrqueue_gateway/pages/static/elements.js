@@ -33,10 +33,16 @@ export const outside = (text, most = 200) => h("bdi", {}, short(text, most));
 
 export const find = (id) => document.getElementById(id);
 
-/** Say something to those who hear the page. */
-export function say(text) {
-  const region = find("said");
-  region.textContent = "";
-  // a region that gets the same text again is heard only if it was empty between
-  requestAnimationFrame(() => { region.textContent = text; });
+let saying = null;
+
+/** Say something to those who hear the page, `after` so many milliseconds if nothing else was said by then: what is said
+ * last is what is heard. */
+export function say(text, after = 0) {
+  clearTimeout(saying);
+  saying = setTimeout(() => {
+    const region = find("said");
+    region.textContent = "";
+    // a region that gets the same text again is heard only if it was empty between
+    saying = setTimeout(() => { region.textContent = text; }, 20);
+  }, after);
 }

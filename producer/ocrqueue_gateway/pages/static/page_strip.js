@@ -5,6 +5,7 @@ import { OptionList } from "./option_list.js";
 import { t } from "./texts.js";
 
 const ROW_PX = 168;
+const STILL_MS = 120;
 
 export class PageStrip {
   constructor(state) {
@@ -30,7 +31,9 @@ export class PageStrip {
     const { about, id } = this.state;
     const isRead = this.state.isRead(number);
     const failed = about.failed?.[number];
-    const image = h("img", { alt: "", loading: "lazy", decoding: "async", width: 120, height: 132, src: `/reader/jobs/${id}/pages/${number}/thumbnail` });
+    const image = h("img", { alt: "", decoding: "async", width: 120, height: 132 });
+    // the gateway draws each: none that is only scrolled past is asked for
+    setTimeout(() => { if (row.isConnected) image.src = `/reader/jobs/${id}/pages/${number}/thumbnail`; }, STILL_MS);
     image.addEventListener("load", () => image.classList.add("loaded"));
     const name = failed ? t("viewer.strip.failed", { n: number }) : isRead ? t("viewer.strip.page", { n: number }) : t("viewer.strip.waiting", { n: number });
     row.setAttribute("aria-label", name);

@@ -4,6 +4,8 @@ import { ask, json } from "./api.js";
 import { PageWords } from "./page_words.js";
 
 const KEPT_PAGES = 6;
+const HURRY_MS = 120;
+const AHEAD_MS = 400;
 export const DOUBTFUL_BELOW = 80;
 
 /** Events: job, about, page, picture, word, hover, selection, found, threshold, compare. */
@@ -12,7 +14,7 @@ export class ReaderState extends EventTarget {
     super();
     Object.assign(this, {
       id, job: null, about: null, page: null, number: null, word: -1, hover: -1, selection: null, below: DOUBTFUL_BELOW,
-      found: [], foundAt: -1, compared: null, pages: new Map(), failure: null,
+      found: [], foundAt: -1, compared: null, pages: new Map(), failure: null, opening: null, stepping: Promise.resolve(), turnedAt: -Infinity,
     });
   }
 
@@ -36,7 +38,12 @@ export class ReaderState extends EventTarget {
   placeOf(number) { return this.numbers.indexOf(number); }
 
   /** Look at a page; `word`: the id or number of a word on it, or "first" or "last" doubtful one. */
-  async open(number, word = null) {
+  open(number, word = null) {
+    this.opening = this.#open(number, word);
+    return this.opening;
+  }
+
+  async #open(number, word) {
     if (!this.numbers.includes(number)) return;
     const changed = number !== this.number;
     this.number = number;
@@ -44,6 +51,7 @@ export class ReaderState extends EventTarget {
       Object.assign(this, { page: null, word: -1, hover: -1, selection: null, failure: null });
       this.tell("page");
     }
+    if (changed && await this.#passedOver(number)) return;
     if (!this.page && this.isRead(number)) {
       let page = null;
       try {
@@ -57,10 +65,29 @@ export class ReaderState extends EventTarget {
       if (this.number !== number) return; // another one was asked for meanwhile
       this.page = page;
       this.tell("page");
+      this.#fetchNext(number);
     }
     if (!this.page || word === null) return;
     const index = typeof word === "string" ? this.#named(word) : word;
     if (index >= 0 && index < this.page.count) this.goTo(index);
+  }
+
+  /** Whether a page is only leafed over: where one follows the other at once, only the one that is stopped at is asked for. */
+  async #passedOver(number) {
+    const now = performance.now();
+    const hurried = now - this.turnedAt < HURRY_MS;
+    this.turnedAt = now;
+    if (hurried) await new Promise((resolve) => { setTimeout(resolve, HURRY_MS); });
+    return this.number !== number;
+  }
+
+  /** Who stays on a page has the next one at hand. */
+  #fetchNext(number) {
+    setTimeout(() => {
+      const next = this.numbers[this.placeOf(number) + 1];
+      // what is wrong with it is told when it is looked at
+      if (this.number === number && next !== undefined && this.isRead(next)) this.words(next).catch(() => {});
+    }, AHEAD_MS);
   }
 
   async words(number) {
@@ -144,8 +171,16 @@ export class ReaderState extends EventTarget {
     return page.indexOf(word);
   }
 
-  /** The next (1) or previous (-1) doubtful word, on this page or another. False: there is none. */
-  async stepDoubtful(step) {
+  /** The next (1) or previous (-1) doubtful word, on this page or another. False: there is none. Steps follow each other:
+   * one that is asked for while the page of the one before is on its way goes on from there. */
+  stepDoubtful(step) {
+    const stepped = this.stepping.then(() => this.#stepDoubtful(step));
+    this.stepping = stepped.catch(() => {});
+    return stepped;
+  }
+
+  async #stepDoubtful(step) {
+    await this.opening;
     const { page } = this;
     if (!page) return false;
     for (let index = this.word < 0 && step > 0 ? 0 : this.word + step; index >= 0 && index < page.count; index += step) {

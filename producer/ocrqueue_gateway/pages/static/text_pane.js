@@ -29,10 +29,10 @@ export class TextPane {
 
   #fill() {
     const { element, state } = this;
+    if (state.page === this.page) return;
     this.watcher.disconnect();
     this.inSight.clear();
     for (const each of Object.values(highlights)) each.clear();
-    if (state.page === this.page) return;
     this.page = state.page;
     this.nodes = [];
     const made = document.createDocumentFragment();

@@ -17,6 +17,7 @@ import { TextPane } from "./text_pane.js";
 import { duration, number, percent, t } from "./texts.js";
 import { WordCard } from "./word_card.js";
 
+const PAUSE_MS = 150;
 const ENDED = new Set(["succeeded", "partial", "failed", "cancelled"]);
 const root = find("reader");
 const state = new ReaderState(root.dataset.job);
@@ -163,16 +164,15 @@ picture.onProblem = (told) => {
 
 state.on("about page", showPage);
 state.on("about", showFormats);
-let told = null;
+let addressed = null;
 state.on("word", () => {
-  clearTimeout(told);
-  told = setTimeout(() => {
-    showAddress();
-    const { page, word } = state;
-    if (!page || word < 0) return;
-    const confidence = page.confidence[word];
-    say(`${short(page.shown(word), 60)}, ${confidence < 0 ? t("viewer.word.no_confidence") : percent(confidence / 100)}`);
-  }, 150);
+  // a browser takes only so many addresses in a while, and who hears the words wants the one that is stopped at
+  clearTimeout(addressed);
+  addressed = setTimeout(showAddress, PAUSE_MS);
+  const { page, word } = state;
+  if (!page || word < 0) return;
+  const confidence = page.confidence[word];
+  say(`${short(page.shown(word), 60)}, ${confidence < 0 ? t("viewer.word.no_confidence") : percent(confidence / 100)}`, PAUSE_MS);
 });
 
 // --- what is done with it ----------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ export class WordCard {
   constructor(state, picture) {
     Object.assign(this, { state, picture, crop: find("word-crop"), facts: find("word-facts"), text: find("word-text"), shown: null });
     this.images = new Map();
+    // it grows with what a word has to tell, and stays as high: the picture above would jump under the pointer
+    const card = this.text.closest(".word-card");
+    new ResizeObserver(() => { if (card.offsetHeight > parseFloat(card.style.minHeight || 0)) card.style.minHeight = `${card.offsetHeight}px`; }).observe(card);
     state.on("word hover page", () => this.#later());
     // whose crops could not be cut before
     state.on("picture", () => { this.shown = null; this.#later(); });

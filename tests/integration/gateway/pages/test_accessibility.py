@@ -1,11 +1,11 @@
-"""Every page by axe-core, light and dark, on a desktop and a phone; by keyboard alone; with large text."""
+"""Every page by axe-core, light and dark, on a desktop and a phone."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready, violations, within_its_window
+from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready, violations
 from tests.integration.gateway.pages.test_reader import LINES
 from tests.support.told_documents import Told, told_document
 
@@ -58,50 +58,6 @@ def test_axe_finds_nothing_elsewhere(open_page: OpenPage, document: str, theme: 
     check(open_page("/sign-in", key=None, theme=theme, size=size))
 
 
-def test_by_keyboard_alone(open_page: OpenPage, document: str) -> None:
-    page = open_page("/")
-    reader_ready(page)
-    expect(page.locator(f"#jobs tr[data-id='{document}']")).to_be_visible()
-    tab_to(page, f"a[href='/jobs/{document}']")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/jobs/*")
-    reader_ready(page)
-    page.keyboard.press("n")
-    expect(page.locator("#word-text")).to_have_text("was")
-    page.keyboard.press("/")
-    page.keyboard.type("since")
-    expect(page.locator("#find-count")).to_have_text("One place")
-    page.keyboard.press("Enter")
-    expect(page.locator("#word-text")).to_have_text("since")
-    tab_to(page, "#find-list")
-    page.keyboard.press("Home")
-    page.keyboard.press("d")
-    expect(page.locator("#tab-compare")).to_have_attribute("aria-selected", "true")
-    tab_to(page, "#tab-compare")
-    page.keyboard.press("ArrowLeft")
-    expect(page.locator("#panel-find")).to_be_visible()
-    page.keyboard.press("?")
-    expect(page.locator("#help")).to_be_visible()
-    page.keyboard.press("Escape")
-    tab_to(page, "#downloads summary")
-    page.keyboard.press("Enter")
-    tab_to(page, "#formats a[href$='format=text']")
-    with page.expect_download():
-        page.keyboard.press("Enter")
-    page.keyboard.press("Escape")
-    expect(page.locator("#formats")).to_be_hidden()
-
-
-def tab_to(page: Page, selector: str) -> None:
-    """Go on by the tabulator until the focus is there, which is seen."""
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            assert page.evaluate("document.activeElement.matches(':focus-visible')")
-            return
-    raise AssertionError(f"the tabulator does not come to {selector}")
-
-
 def test_single_keys_can_be_switched_off(open_page: OpenPage, document: str) -> None:
     page = open_page(f"/jobs/{document}")
     reader_ready(page)
@@ -112,16 +68,3 @@ def test_single_keys_can_be_switched_off(open_page: OpenPage, document: str) -> 
     page.keyboard.press("n")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#word-text")).to_have_text("The")
-
-
-@pytest.mark.parametrize("size", ["phone", "desktop", "4k"])
-def test_nothing_is_wider_than_the_window_not_even_with_large_text(
-    open_page: OpenPage, document: str, size: str
-) -> None:
-    for path in ("/", f"/jobs/{document}"):
-        page = open_page(path, size=size)
-        reader_ready(page)
-        for scale in ("100%", "200%"):
-            page.evaluate("scale => { document.documentElement.style.fontSize = scale; }", scale)
-            page.wait_for_timeout(100)
-            within_its_window(page)

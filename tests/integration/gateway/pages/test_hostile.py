@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from json import dumps
 from random import Random
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready, within_its_window
+from tests.support.odd_texts import CONTROL, DIRECTION, odd_text
 from tests.support.told_documents import Told, told_document
 
 pytest_plugins = ["tests.support.server_fixtures"]
@@ -29,7 +31,6 @@ HOSTILE = (
     "'\"`; DROP TABLE words; --",
     "\U0001f468\u200d\U0001f469\u200d\U0001f467",
 )
-ALPHABET = "<>&'\"`/\\={}()[];:%$#ab \u202e\u200f\u0000\u001b\u0301\u2028\u3042\ud55c\U0001f600"
 
 
 def harmless(page: Page) -> None:
@@ -78,16 +79,40 @@ def test_random_texts_stay_text(open_page: OpenPage, site: Site, seed: int) -> N
     random = Random(seed)
 
     def text() -> str:
-        return "".join(random.choice(ALPHABET) for _ in range(random.randint(1, 40)))
+        return odd_text(random, 10_000)
 
-    lines = [[Told(text(), random.random(), {"rapid": text()}) for _ in range(6)] for _ in range(20)]
-    job = told_document(site.queue, lines, name=text().replace("\0", "")[:100] or "x")
+    lines = [[Told(text(), random.random(), {"rapid": text()}) for _ in range(6)] for _ in range(25)]
+    job = told_document(site.queue, lines, name="at random.png")
     page = open_page(f"/jobs/{job}")
     reader_ready(page)
     expect(page.locator("#doubtful-count")).not_to_be_empty()
     page.locator("#tab-compare").click()
     for key in ("d", "n", "ArrowDown", "n", "p"):
         page.keyboard.press(key)
+    harmless(page)
+    for tab in ("doubtful", "text"):
+        page.locator(f"#tab-{tab}").click()
+        harmless(page)
+
+
+def test_random_names_of_dropped_files_stay_text(open_page: OpenPage, site: Site) -> None:
+    random = Random(4)
+    names = [odd_text(random, 250).replace("\0", "") + ".png" for _ in range(40)] + ["\ud800 half a pair\udc00.png"]
+    page = open_page("/", key=site.key(tenant="odd-names"))
+    reader_ready(page)
+    page.locator("#engine").select_option("null")
+    page.evaluate(
+        """(names) => {
+            const data = new DataTransfer();
+            for (const name of names) data.items.add(new File(['no picture'], JSON.parse(name)));
+            document.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}));
+        }""",
+        [dumps(name) for name in names],
+    )
+    # each is a job with a name, or it is said why it is none
+    expect(page.locator("#jobs tr[data-id]")).to_have_count(len(names))
+    assert not set(page.locator("#jobs").inner_text()) & set(DIRECTION + CONTROL)
+    assert not set("".join(page.locator("#jobs a").evaluate_all("all => all.map(each => each.title)"))) & set(DIRECTION)
     harmless(page)
 
 

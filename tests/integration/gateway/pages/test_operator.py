@@ -11,13 +11,22 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.errors import EngineFailed
-from ocrqueue.settings import load_worker_settings
-from tests.integration.gateway.pages.conftest import SIZES, Site, listen, sign_in, site_of, violations
+from ocrqueue.settings import load_settings
+from tests.integration.gateway.pages.conftest import (
+    SIZES,
+    Site,
+    listen,
+    sign_in,
+    site_of,
+    tab_to,
+    violations,
+)
+from tests.integration.gateway.pages.layout import cut_or_overlapping, enlarge
 from tests.support.busy_installation import finish, job, make_busy
 from tests.support.processes import RedisServer, wait_until
 
@@ -80,15 +89,6 @@ def failed(operated: Operated, count: int, **fields: object) -> list[str]:
 
 def states(operated: Operated, ids: list[str]) -> set[str]:
     return {status.state if status else "gone" for status in operated.site.queue.statuses(ids)}
-
-
-def tab_to(page: Page, target: Locator) -> None:
-    """By the keyboard alone."""
-    for _ in range(150):
-        if target.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"no Tab leads to {target}")
 
 
 def test_500_jobs_are_cancelled_by_a_filter(operated: Operated, open_page: Callable[..., Page]) -> None:
@@ -158,8 +158,8 @@ def test_a_queue_is_paused_and_goes_on(operated: Operated, open_page: Callable[.
     assert operated.site.queue.pauses() == []
 
 
-def test_all_of_it_by_keyboard_alone(operated: Operated, open_page: Callable[..., Page]) -> None:
-    ids, dead = submitted(operated, 4, tag="keys"), failed(operated, 2, tag="dead keys")
+def test_jobs_are_cancelled_by_keyboard_alone(operated: Operated, open_page: Callable[..., Page]) -> None:
+    ids = submitted(operated, 4, tag="keys")
     page = open_page("/jobs?tag=keys")
     expect(page.locator("#row-3")).to_be_visible()
     tab_to(page, page.locator("#list"))
@@ -182,6 +182,36 @@ def test_all_of_it_by_keyboard_alone(operated: Operated, open_page: Callable[...
         *["cancelled"] * 2,
         *["queued"] * 2,
     ]
+    # by a filter: the others of them
+    page.goto(f"{operated.site.url}/operate/jobs")
+    tab_to(page, page.get_by_label("Tag"))
+    page.keyboard.type("keys")
+    expect(page.locator("#about")).to_have_text("All that match:")
+    expect(page.locator("#loaded")).to_have_text("4 jobs")
+    tab_to(page, page.get_by_role("button", name="Cancel"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Cancel 2 jobs")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("2 jobs were cancelled.")
+    page.keyboard.press("Escape")
+    assert states(operated, ids) == {"cancelled"}
+
+
+def test_dead_letters_are_replayed_by_keyboard_alone(operated: Operated, open_page: Callable[..., Page]) -> None:
+    dead = failed(operated, 2, tag="dead keys")
+    page = open_page("/dead")
+    code = page.locator(".group").filter(has=page.locator("code", has_text="engine.failed"))
+    tab_to(page, code.get_by_role("button", name=re.compile("^Retry all")))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name=re.compile(r"^Retry \d+ jobs"))).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("jobs are queued again.")
+    page.keyboard.press("Escape")
+    assert states(operated, dead) == {"queued"}
+    # one, by its id
+    dead = failed(operated, 1, tag="dead keys")
+    page.goto(f"{operated.site.url}/operate/jobs")
+    page.locator("#row-0").wait_for()
     page.keyboard.press("/")
     expect(page.locator("#find")).to_be_focused()
     page.keyboard.type(f"https://ocr.example.org/jobs/{dead[0]}")
@@ -192,7 +222,11 @@ def test_all_of_it_by_keyboard_alone(operated: Operated, open_page: Callable[...
     tab_to(page, retry)
     page.keyboard.press("Enter")
     expect(page.locator(".job-head .state")).to_have_text("Queued")
-    page.goto(f"{operated.site.url}/operate")
+    operated.site.queue.cancel_many(tag="dead keys")
+
+
+def test_a_queue_is_paused_by_keyboard_alone(operated: Operated, open_page: Callable[..., Page]) -> None:
+    page = open_page()
     pause = page.get_by_role("button", name="Pause keras", exact=True)
     pause.wait_for()
     tab_to(page, pause)
@@ -209,8 +243,6 @@ def test_all_of_it_by_keyboard_alone(operated: Operated, open_page: Callable[...
     page.keyboard.press("Home")
     assert chart.get_attribute("aria-valuenow") == "0"
     assert "not failed" in (chart.get_attribute("aria-valuetext") or "")
-    operated.site.queue.cancel_many(tag="keys")
-    operated.site.queue.cancel_many(tag="dead keys")
 
 
 def test_a_jobs_history(operated: Operated, open_page: Callable[..., Page]) -> None:
@@ -358,15 +390,17 @@ def test_axe_finds_nothing_and_no_page_is_wider_than_the_screen(
         found += [f"{path}: {each}" for each in violations(page)]
         for name, (width, height) in SIZES.items():
             page.set_viewport_size({"width": width, "height": height})
-            wide, room = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-            found += [f"{path}: {wide} pixels on a screen of {room} ({name})"] if wide > room else []
+            for scale in (100, 200):
+                enlarge(page, scale)
+                found += [f"{path}, {name} at {scale} %: {each}" for each in cut_or_overlapping(page)]
+        enlarge(page, 100)
         page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{operated.site.url}/operate/jobs")
     page.locator("#row-0 .tick").click()
     page.locator("[data-action=delete]").click()
     expect(page.get_by_role("dialog").locator("button.main")).to_be_enabled()
     found += violations(page)
-    assert found == []
+    assert found == [], "\n".join(found)
 
 
 @pytest.mark.all

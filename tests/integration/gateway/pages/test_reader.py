@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from collections.abc import Mapping
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
@@ -12,9 +14,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready
+from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready, seen_in
 from tests.support.documentation import ROOT
 from tests.support.processes import wait_until
+from tests.support.servers import answer, http_server
 from tests.support.told_documents import Told, told_document
 
 pytest_plugins = ["tests.support.server_fixtures"]
@@ -33,12 +36,34 @@ def lit(site: Site) -> str:
 
 
 @pytest.fixture(scope="module")
+def several(site: Site) -> str:
+    """A job of three pages with two doubtful words each."""
+    pages = [Image.new("1", (300, 200), 1) for _ in range(3)]
+    written = BytesIO()
+    pages[0].save(written, "TIFF", save_all=True, append_images=pages[1:])
+    options = {"words": 2, "confidence": 0.5}
+    job = site.queue.submit(written.getvalue(), engine="null", options=options, tenant="readers", crops="none")
+    job.wait(120)
+    return job.id
+
+
+@pytest.fixture(scope="module")
 def compared(site: Site) -> str:
     lines = [
         [Told("Total", others={"rapid": "Total"}), Told("17.50", others={"rapid": "17.60"})],
         [Told("Thank", others={"rapid": "Thank"}), Told("you", others={"rapid": None})],
     ]
     return told_document(site.queue, lines, name="compared.png")
+
+
+def press_at_once(page: Page, keys: str) -> None:
+    """Faster than the page can follow."""
+    page.evaluate(
+        """(keys) => {
+            for (const key of keys) document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+        }""",
+        keys,
+    )
 
 
 def word(page: Page) -> str:
@@ -94,16 +119,43 @@ def test_doubtful_words_are_stepped_through_by_keys(open_page: OpenPage, lit: st
     page.keyboard.press("2")
     page.locator("#threshold").fill("50")
     expect(page.locator("#doubtful-list [role=option]")).to_have_count(1)
-    # there is no further one: it is said, and nothing moves
-    page.locator("#tab-doubtful").focus()
-
-    def is_said() -> bool:
-        page.keyboard.press("n")
-        page.wait_for_timeout(200)
-        return "no doubtful word after" in page.locator("#said").inner_text()
-
-    wait_until(is_said, 60, "it is said that there is no further one")
+    # the slider has the focus, and letters do there what they do elsewhere; there is no further one, and nothing moves
+    expect(page.locator("#threshold")).to_be_focused()
+    page.keyboard.press("n")
+    expect(page.locator("#notices")).to_contain_text("no doubtful word after")
     assert word(page) == "on"
+    page.keyboard.press("p")
+    expect(page.locator("#word-text")).to_have_text("was")
+    # its own keys are the slider's
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#threshold-value")).to_have_text("51%")
+    assert word(page) == "was"
+
+
+def test_keys_that_come_faster_than_pages_are_followed_in_turn(open_page: OpenPage, several: str) -> None:
+    page = open_page(f"/jobs/{several}")
+    reader_ready(page)
+    expect(page.locator("#doubtful-count")).to_have_text("2")
+    # two words a page: the second of the third page, then back to the first of it
+    press_at_once(page, "nnnnnnp")
+    expect(page.locator("#page-number")).to_have_value("3")
+    expect(page.locator("#word-facts")).to_contain_text("word 1 of 2")
+    expect(page).to_have_url(re.compile("page=3&word=p003-w0001"))
+
+
+def test_what_is_said_last_is_heard(open_page: OpenPage, lit: str) -> None:
+    page = open_page(f"/jobs/{lit}")
+    reader_ready(page)
+    page.evaluate(
+        """() => {
+            window.heard = [];
+            const said = document.getElementById("said");
+            new MutationObserver(() => window.heard.push(said.textContent)).observe(said, {childList: true});
+        }"""
+    )
+    press_at_once(page, "nnn")
+    expect(page.locator("#said")).to_have_text("time, 62%")
+    assert page.evaluate("window.heard.filter(text => text)") == ["time, 62%"]
 
 
 def test_arrow_keys_go_from_word_to_word_and_line_to_line(open_page: OpenPage, lit: str) -> None:
@@ -122,28 +174,23 @@ def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit
     expect(page.locator("#word-text")).to_have_text("lighthouse")
     for _ in range(2):
         page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function("getSelection().toString() === 'lighthouse was lit'")
+    seen_in(page, "getSelection().toString() === 'lighthouse was lit'")
     # in the text, by the mouse: what is copied is that
-
-    def is_copied() -> bool:
-        page.evaluate(
-            """() => {
-                const [first] = document.querySelectorAll('#text p');
-                getSelection().setBaseAndExtent(first.firstChild, 0, first.firstChild, 7);
-            }"""
-        )
-        page.wait_for_timeout(200)
-        page.locator("#copy").click()
-        page.wait_for_timeout(200)
-        return "2 words are in the clipboard" in page.locator("#notices").inner_text()
-
-    wait_until(is_copied, 60, "the two words are copied")
+    page.evaluate(
+        """() => new Promise((told) => {
+            const [first] = document.querySelectorAll('#text p');
+            document.addEventListener('selectionchange', () => setTimeout(told), {once: true});
+            getSelection().setBaseAndExtent(first.firstChild, 0, first.firstChild, 7);
+        })"""
+    )
+    page.locator("#copy").click()
+    expect(page.locator("#notices")).to_contain_text("2 words are in the clipboard")
 
 
 def test_a_word_is_found_in_the_picture_by_pointing_at_it(open_page: OpenPage, lit: str) -> None:
     page = open_page(f"/jobs/{lit}")
     reader_ready(page)
-    area = page.locator("#picture").bounding_box()
+    area, card = page.locator("#picture").bounding_box(), page.locator(".word-card").bounding_box()
     assert area is not None
     # from top to bottom, again and again: the picture may not be there yet
     heights = cycle(range(20, int(area["height"]) - 20, 12))
@@ -156,6 +203,8 @@ def test_a_word_is_found_in_the_picture_by_pointing_at_it(open_page: OpenPage, l
     wait_until(point, 120, "a word is pointed at")
     assert word(page) in {"lighthouse", "14", "time"}
     expect(page.locator("#word-crop")).to_be_visible()
+    # what is told of a word moves nothing
+    assert page.locator(".word-card").bounding_box() == card
 
 
 def test_two_engines_side_by_side(open_page: OpenPage, compared: str) -> None:
@@ -279,6 +328,80 @@ def test_a_screenshot_is_pasted(open_page: OpenPage, site: Site) -> None:
     )
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#state")).to_have_text("Read")
+
+
+def drop(page: Page, files: Mapping[str, bytes]) -> None:
+    """As a hand does it: over the page, and let go."""
+    data = page.evaluate_handle(
+        """(files) => {
+            const data = new DataTransfer();
+            for (const [name, text] of files) {
+                data.items.add(new File([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], name));
+            }
+            return data;
+        }""",
+        [[name, b64encode(content).decode()] for name, content in files.items()],
+    )
+    zone = page.locator("#drop-zone")
+    page.dispatch_event("main", "dragenter", {"dataTransfer": data})
+    page.dispatch_event("main", "dragover", {"dataTransfer": data})
+    expect(zone).to_have_class(re.compile("over"))
+    page.dispatch_event("main", "drop", {"dataTransfer": data})
+    expect(zone).not_to_have_class(re.compile("over"))
+
+
+def test_a_file_is_dropped_anywhere_on_the_page(open_page: OpenPage) -> None:
+    page = open_page("/")
+    reader_ready(page)
+    page.locator("#engine").select_option("null")
+    drop(page, {"Anna's letter.pdf": LETTER.read_bytes()})
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#state")).to_have_text("Read")
+    expect(page.locator("h1")).to_have_text("Anna's letter.pdf")
+    expect(page.locator("#strip [role=option]")).to_have_count(2)
+
+
+def test_what_is_dropped_but_no_file_is_left_alone(open_page: OpenPage) -> None:
+    page = open_page("/")
+    reader_ready(page)
+    taken = page.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            data.setData('text/plain', 'a text');
+            const event = new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true});
+            return !document.querySelector('#url').dispatchEvent(event);
+        }"""
+    )
+    assert taken is False
+
+
+def test_an_address_is_read(open_page: OpenPage) -> None:
+    sign = (ROOT / "samples/street-sign.jpg").read_bytes()
+    with http_server({"/sign.jpg": answer(200, sign, content_type="image/jpeg")}) as server:
+        page = open_page("/")
+        reader_ready(page)
+        page.locator("#engine").select_option("null")
+        field = page.locator("#url")
+        page.get_by_role("button", name="Read it").click()
+        expect(field).to_be_focused()
+        # what is no address is not sent
+        field.fill("not an address")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.querySelector('#url').validity.valid") is False
+        field.fill(server.url("/sign.jpg"))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/jobs/*")
+        expect(page.locator("#state")).to_have_text("Read")
+    # its picture is that of the searchable PDF, which the page has asked for
+    expect(page.locator("#picture-problem")).to_be_hidden()
+
+
+def test_an_address_that_may_not_be_read_says_so(open_page: OpenPage) -> None:
+    page = open_page("/")
+    reader_ready(page)
+    page.locator("#url").fill("https://169.254.169.254/latest/meta-data")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notices .problem, #failure").first).to_be_visible()
 
 
 def test_a_job_that_failed_says_what_helps(open_page: OpenPage, site: Site) -> None:
