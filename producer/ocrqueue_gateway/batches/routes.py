@@ -154,7 +154,7 @@ async def results(
     """What was read, as JSON Lines in the order of submission; jobs that have not ended have their state only."""
     found = _batch(request, caller, batch_id)
     await found.status()
-    lines = result_lines(request.app.state.queue, found, include)
+    lines = result_lines(request.app.state.queue, found, caller, include)
     return StreamingResponse(lines, media_type="application/x-ndjson")
 
 
