@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ocrqueue.document.formats.files import KINDS
+from ocrqueue_gateway.jobs.idempotency import KEY_PATTERN
 from ocrqueue_gateway.jobs.request import JobOptions
 from ocrqueue_gateway.problems import responses
 
@@ -75,7 +76,7 @@ SUBMISSION: Final[dict[str, Any]] = {
                 "in": "header",
                 "required": False,
                 "description": "A request that is sent again with the same key makes no second job.",
-                "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+                "schema": {"type": "string", "pattern": KEY_PATTERN},
                 "example": "order-4711",
             },
             {
