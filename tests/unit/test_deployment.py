@@ -14,6 +14,7 @@ from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.wanted import PATH
 from ocrqueue.routing.policy import make_route
 from ocrqueue.settings import Settings, load_settings
+from ocrqueue_gateway.settings import GatewaySettings
 from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated
 
@@ -142,6 +143,15 @@ def test_who_has_no_key_reaches_a_gateway_of_compose_from_this_machine_alone(com
     service = compose["services"]["gateway"]
     assert "profiles" not in service
     assert service["ports"][0].startswith("${BIND_ADDRESS:-127.0.0.1}:")
+
+
+def test_grpc_is_published_where_the_gateway_listens_for_it(compose: Manifest) -> None:
+    [more] = documents(DOCKER / "compose.grpc.yaml")
+    [(name, service)] = more["services"].items()
+    port = service["environment"]["OCRQUEUE_GATEWAY_GRPC_PORT"]
+    assert compose["services"][name]["image"] == "ocrqueue/gateway"
+    assert service["ports"] == [f"${{BIND_ADDRESS:-127.0.0.1}}:${{GATEWAY_GRPC_PORT:-{port}}}:{port}"]
+    assert GatewaySettings(grpc_port=port).grpc_port != int(image_port())
 
 
 def test_a_pod_of_the_gateway_is_asked_where_it_listens_and_ends_after_its_requests() -> None:
