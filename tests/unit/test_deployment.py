@@ -131,6 +131,10 @@ def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manif
     [found] = gateways["dns_sd_configs"]
     assert found["names"] == ["gateway"]
     assert str(found["port"]) == compose["services"]["gateway"]["ports"][0].rpartition(":")[2] == image_port()
+    # docker/check waits for all of them, and for no other
+    awaited = re.findall(r"Counter\(.*?\) == (\{.*?\})", (DOCKER / "check").read_text(), re.DOTALL)
+    named = {each["job_name"] for each in scrapes["scrape_configs"]}
+    assert [set(yaml.safe_load(each)) for each in awaited if "ocrqueue" in each] == [named]
 
 
 def image_port() -> str:
