@@ -25,11 +25,14 @@ from ocrqueue.errors import (
     RequestMethodNotAllowed,
     RequestNotFound,
     error_classes,
+    error_for_clients,
     error_info,
 )
 from ocrqueue_gateway.settings import GatewaySettings
 
 MEDIA_TYPE: Final = "application/problem+json"
+OPERATOR: Final = "ocrqueue_operator"
+"""In the scope of a request: whether its caller runs the installation, and is told all of an error."""
 
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -165,6 +168,11 @@ def problem_response(
     )
 
 
+def told_to(scope: Scope, info: ErrorInfo) -> ErrorInfo:
+    """The error as the request's caller is told of it; who has no right key is no operator."""
+    return info if scope.get(OPERATOR) else error_for_clients(info)
+
+
 ErrorForm = Callable[[Scope, ErrorInfo, int, Mapping[str, str]], Response]
 """A response to a request that tells of an error, by its HTTP status and with these headers."""
 
@@ -182,6 +190,7 @@ def error_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem, or what the request's own protocol has in its place."""
+    info = told_to(scope, info)
     made = problem_response(info, settings, status, headers)
     for speaks, form in _forms_of(scope["app"]):
         if speaks(scope):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, documents, validated
+from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, Manifest, documents, validated
 
 
 @pytest.mark.parametrize("dockerfile", ["Dockerfile", "stand-ins/Dockerfile"])
@@ -35,16 +35,39 @@ def test_secrets_are_made_once_and_compose_finds_them(tmp_path: Path) -> None:
     assert made == {path.name: path.read_text() for path in tmp_path.iterdir() if path.name != "make"}
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_an_overlay_is_whole(overlay: str) -> None:
+def kustomized(folder: Path) -> list[Manifest]:
     """Of kubectl's own making, where it is installed: what `kubectl apply -k` would send."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is not installed")
-    command = [kubectl, "kustomize", KUBERNETES / "overlays" / overlay]
-    manifests = list(
-        yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout)
-    )
+    command = [kubectl, "kustomize", folder]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    return list(yaml.safe_load_all(made.stdout))
+
+
+def test_an_overlay_may_have_the_gateways_port_for_grpc(tmp_path: Path) -> None:
+    at = Path(os.path.relpath(KUBERNETES, tmp_path))
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [str(at / "overlays/cpu")],
+        "components": [str(at / "gateway/grpc")],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    found = {each["kind"]: each for each in kustomized(tmp_path) if each["metadata"]["name"] == "gateway"}
+    for manifest in found.values():
+        validated(manifest)
+    [container] = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {"name": "OCRQUEUE_GATEWAY_GRPC_PORT", "value": str(ports["grpc"])} in container["env"]
+    assert {port["targetPort"] for port in found["Service"]["spec"]["ports"]} == ports.keys()
+    [ingress] = found["NetworkPolicy"]["spec"]["ingress"]
+    assert [port["port"] for port in ingress["ports"]] == list(ports.values())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_is_whole(overlay: str) -> None:
+    manifests = kustomized(KUBERNETES / "overlays" / overlay)
     for manifest in manifests:
         validated(manifest)
         assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "ocrqueue"

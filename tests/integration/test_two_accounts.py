@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 import boto3
@@ -12,7 +13,7 @@ from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import open_storage
-from tests.support.servers import s3_server
+from tests.support.servers import S3_ENDPOINT_VARIABLE, s3_server
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -29,6 +30,8 @@ def key_of(queue: OcrQueue | AsyncOcrQueue) -> str:
 
 
 def test_two_clients_with_different_accounts_and_servers(settings: WorkerSettings, s3_endpoint: str) -> None:
+    if S3_ENDPOINT_VARIABLE in os.environ:
+        pytest.skip("the accounts are made up, and only moto takes any")
     with (
         s3_server() as other_endpoint,
         OcrQueue(settings, storage=BUCKET, s3_endpoint=s3_endpoint, **account(1)) as first,

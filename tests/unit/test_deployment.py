@@ -14,6 +14,7 @@ from ocrqueue.job.names import LANES
 from ocrqueue.monitoring.wanted import PATH
 from ocrqueue.routing.policy import make_route
 from ocrqueue.settings import WorkerSettings, load_worker_settings
+from ocrqueue_gateway.settings import GatewaySettings
 from ocrqueue_worker.lifecycle.liveness_check import SILENT_AFTER_S
 from tests.support.manifests import DOCKER, KUBERNETES, OVERLAYS, ROOT, Manifest, documents, validated
 
@@ -130,6 +131,10 @@ def test_prometheus_asks_every_worker_of_compose_where_it_answers(compose: Manif
     [found] = gateways["dns_sd_configs"]
     assert found["names"] == ["gateway"]
     assert str(found["port"]) == compose["services"]["gateway"]["ports"][0].rpartition(":")[2] == image_port()
+    # docker/check waits for all of them, and for no other
+    awaited = re.findall(r"Counter\(.*?\) == (\{.*?\})", (DOCKER / "check").read_text(), re.DOTALL)
+    named = {each["job_name"] for each in scrapes["scrape_configs"]}
+    assert [set(yaml.safe_load(each)) for each in awaited if "ocrqueue" in each] == [named]
 
 
 def image_port() -> str:
@@ -142,6 +147,15 @@ def test_who_has_no_key_reaches_a_gateway_of_compose_from_this_machine_alone(com
     service = compose["services"]["gateway"]
     assert "profiles" not in service
     assert service["ports"][0].startswith("${BIND_ADDRESS:-127.0.0.1}:")
+
+
+def test_grpc_is_published_where_the_gateway_listens_for_it(compose: Manifest) -> None:
+    [more] = documents(DOCKER / "compose.grpc.yaml")
+    [(name, service)] = more["services"].items()
+    port = service["environment"]["OCRQUEUE_GATEWAY_GRPC_PORT"]
+    assert compose["services"][name]["image"] == "ocrqueue/gateway"
+    assert service["ports"] == [f"${{BIND_ADDRESS:-127.0.0.1}}:${{GATEWAY_GRPC_PORT:-{port}}}:{port}"]
+    assert GatewaySettings(grpc_port=port).grpc_port != int(image_port())
 
 
 def test_a_pod_of_the_gateway_is_asked_where_it_listens_and_ends_after_its_requests() -> None:

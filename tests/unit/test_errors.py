@@ -18,7 +18,11 @@ from ocrqueue.errors import (
     JobWaitTimeout,
     LanguageMissing,
     OcrQueueError,
+    SourceNotFound,
+    StorageNotFound,
+    StorageUnavailable,
     error_classes,
+    error_for_clients,
     error_from_info,
     error_info,
 )
@@ -118,3 +122,20 @@ def test_what_an_error_says_of_jobs_travels_with_it(travelled: Callable[[Any], A
     late.job_ids, outage.may_pass = ("a", "b"), False
     assert (travelled(late).job_ids, travelled(outage).may_pass) == (("a", "b"), False)
     assert travelled(JobUnknown("Oh.")).job_ids == ()
+
+
+def test_clients_hear_nothing_of_the_installations_own_places() -> None:
+    named = StorageUnavailable("s3://own/results: EndpointConnectionError.", remedy="Look at own.", retry_after_s=7)
+    told = error_for_clients(named.info)
+    assert (told.code, told.retryable, told.details) == ("storage.unavailable", True, {"retry_after_s": 7})
+    assert "own/" not in told.message + told.remedy
+    assert "OCRQUEUE_" not in told.message + told.remedy
+    gone = error_for_clients(StorageNotFound("s3://own/results/a does not exist.").info)
+    assert gone.remedy == StorageNotFound.remedy
+    newer = ErrorInfo(code="storage.frozen", message="s3://own/results is frozen.", remedy="Thaw it.", retryable=True)
+    assert error_for_clients(newer).message == "storage.frozen"
+
+
+def test_what_is_the_clients_own_is_told_as_it_is() -> None:
+    for error in (JobUnknown("No job x."), SourceNotFound("s3://yours/a does not exist.")):
+        assert error_for_clients(error.info) is error.info

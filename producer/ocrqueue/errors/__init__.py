@@ -119,7 +119,7 @@ from ocrqueue.errors.pdf import (
     PdfPasswordWrong,
     PdfTooManyPages,
 )
-from ocrqueue.errors.public_form import error_info
+from ocrqueue.errors.public_form import error_for_clients, error_info
 from ocrqueue.errors.requests import (
     IdempotencyMismatch,
     PictureUnavailable,
@@ -314,6 +314,7 @@ __all__ = [
     "WorkerStopping",
     "WorkerUnknown",
     "error_classes",
+    "error_for_clients",
     "error_from_info",
     "error_info",
     "how_to_install",

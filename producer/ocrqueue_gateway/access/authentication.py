@@ -18,6 +18,7 @@ from ocrqueue_gateway.access.anonymous import may_come_without_key
 from ocrqueue_gateway.access.caller import ANYBODY, Caller
 from ocrqueue_gateway.access.credentials import WAYS, presented_key
 from ocrqueue_gateway.access.failures import FailedAttempts
+from ocrqueue_gateway.problems import OPERATOR
 
 _CALLER: Final = "ocrqueue_caller"
 
@@ -67,6 +68,7 @@ async def caller_of(request: Request, find: FindKey) -> Caller:
     if known is None:
         known = await _identified(request, find(request))
         request.scope[_CALLER] = known
+        request.scope[OPERATOR] = known.is_operator
     return known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ocrqueue.core.api_keys import SCOPES, Scope
+from ocrqueue.errors import ErrorInfo, error_for_clients
 
 __all__ = ["ANYBODY", "Caller", "Scope"]
 
@@ -29,6 +30,10 @@ class Caller:
     def sees(self, tenant: str) -> bool:
         """Whether jobs of this tenant are the caller's to know of."""
         return self.is_operator or tenant == self.tenant
+
+    def told(self, error: ErrorInfo | None) -> ErrorInfo | None:
+        """An error as the caller is told of it: to a tenant, nothing of the installation's own buckets and hosts."""
+        return error if error is None or self.is_operator else error_for_clients(error)
 
 
 ANYBODY = Caller(tenant="", key_id=None, scopes=frozenset(SCOPES), engines=None)

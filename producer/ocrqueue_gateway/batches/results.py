@@ -16,6 +16,7 @@ from ocrqueue.document import MOST_INLINE, Document, document_for_app
 from ocrqueue.document.formats import written_pieces
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.operations.batches import AsyncBatch
+from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.jobs.rendering import in_thread
 
 Include = Literal["document", "text", "none"]
@@ -23,12 +24,14 @@ _AHEAD: Final = 8
 """Results that are read from storage at a time."""
 
 
-async def result_lines(queue: AsyncOcrQueue, batch: AsyncBatch, include: Include) -> AsyncIterator[bytes]:
+async def result_lines(
+    queue: AsyncOcrQueue, batch: AsyncBatch, caller: Caller, include: Include
+) -> AsyncIterator[bytes]:
     """Also of jobs that have not ended: their state tells."""
     coming: deque[asyncio.Task[_Line]] = deque()
     try:
         async for status in batch.jobs():
-            coming.append(asyncio.create_task(asyncio.to_thread(_line, queue, status, include)))
+            coming.append(asyncio.create_task(asyncio.to_thread(_line, queue, status, caller, include)))
             if len(coming) >= _AHEAD:
                 async for piece in _pieces(await coming.popleft()):
                     yield piece
@@ -59,10 +62,10 @@ async def _pieces(line: _Line) -> AsyncIterator[bytes]:
     yield b"}\n"
 
 
-def _line(queue: AsyncOcrQueue, status: JobStatus, include: Include) -> _Line:
+def _line(queue: AsyncOcrQueue, status: JobStatus, caller: Caller, include: Include) -> _Line:
     told: dict[str, object] = {"custom_id": status.name, "id": status.id, "state": status.state}
-    if status.error is not None:
-        told["error"] = status.error.model_dump(mode="json")
+    if (error := caller.told(status.error)) is not None:
+        told["error"] = error.model_dump(mode="json")
     if include == "none" or status.state not in WITH_RESULT or status.result is None:
         return _Line(_written(told))
     try:
@@ -73,8 +76,9 @@ def _line(queue: AsyncOcrQueue, status: JobStatus, include: Include) -> _Line:
             return _Line(_written(told), document_for_app(stored).bind(queue.storage))
         # as it is stored
         return _Line(_written(told)[:-2] + b',"document":' + stored.replace(b"\n", b" ") + b"}\n")
-    except OcrQueueError as error:
-        return _Line(_written({**told, "error": error.info.model_dump(mode="json")}))
+    except OcrQueueError as failed:
+        info = caller.told(failed.info) or failed.info
+        return _Line(_written({**told, "error": info.model_dump(mode="json")}))
 
 
 def _written(told: dict[str, object]) -> bytes:

@@ -21,7 +21,7 @@ from ocrqueue_gateway.batches.results import Include, result_lines
 from ocrqueue_gateway.batches.submitting import submit_all
 from ocrqueue_gateway.batches.view import BatchCancelled, BatchSubmitted, BatchView, LineError, LinesTold
 from ocrqueue_gateway.hardening.bodies import check_media_type, spooled
-from ocrqueue_gateway.jobs.idempotency import claimed, key_of
+from ocrqueue_gateway.jobs.idempotency import KEY_PATTERN, claimed, key_of
 from ocrqueue_gateway.problems import responses
 from ocrqueue_gateway.settings import GatewaySettings
 
@@ -57,7 +57,7 @@ Reading = Annotated[Caller, Depends(require("read"))]
                 "in": "header",
                 "required": False,
                 "description": "The same lines with the same key make no second batch, and go on with one cut short.",
-                "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+                "schema": {"type": "string", "pattern": KEY_PATTERN},
             }
         ],
         "requestBody": {
@@ -154,7 +154,7 @@ async def results(
     """What was read, as JSON Lines in the order of submission; jobs that have not ended have their state only."""
     found = _batch(request, caller, batch_id)
     await found.status()
-    lines = result_lines(request.app.state.queue, found, include)
+    lines = result_lines(request.app.state.queue, found, caller, include)
     return StreamingResponse(lines, media_type="application/x-ndjson")
 
 

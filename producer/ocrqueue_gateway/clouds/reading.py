@@ -19,7 +19,15 @@ from ocrqueue.core import JobStatus
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.document import Document
-from ocrqueue.errors import JobEnded, JobUnknown, JobWaitTimeout, OcrQueueError, StorageNotFound, StorageUnavailable
+from ocrqueue.errors import (
+    JobEnded,
+    JobUnknown,
+    JobWaitTimeout,
+    OcrQueueError,
+    StorageNotFound,
+    StorageUnavailable,
+    error_for_clients,
+)
 from ocrqueue.job.model import new_job_id
 from ocrqueue.job.names import AUTO
 from ocrqueue.submitting.image_input import HashedFile
@@ -196,7 +204,7 @@ async def _submitted(request: Request, image: str | HashedFile, fields: JobField
 async def _late(request: Request, status: JobStatus) -> JobWaitTimeout:
     lane = (status.engine, status.queue, status.tenant)
     seconds = await request.app.state.estimates.retry_after_s(request.app.state.queue, lane, status.id)
-    why = f" It was tried, and failed: {status.error.message}" if status.error is not None else ""
+    why = f" It was tried, and failed: {error_for_clients(status.error).message}" if status.error is not None else ""
     return JobWaitTimeout(
         f"What was read is not there yet: job {status.id} is {status.state}.{why}",
         remedy="Send the same request again: it finds this job.",

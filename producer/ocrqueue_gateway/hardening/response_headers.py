@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_SAID: Final = (
+SAID: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
@@ -22,7 +22,7 @@ _SAID: Final = (
     ),
 )
 """Where a route says something else, that counts."""
-_SAID_BY_HTTPS: Final = (*_SAID, (b"strict-transport-security", b"max-age=31536000"))
+SAID_BY_HTTPS: Final = (*SAID, (b"strict-transport-security", b"max-age=31536000"))
 
 
 @dataclass
@@ -48,7 +48,7 @@ class ResponseHeaders:
                     given.append((b"x-amzn-requestid", request_id.encode()))
                 names = {name for name, _ in given}
                 more = [
-                    pair for pair in (_SAID_BY_HTTPS if scope["scheme"] == "https" else _SAID) if pair[0] not in names
+                    pair for pair in (SAID_BY_HTTPS if scope["scheme"] == "https" else SAID) if pair[0] not in names
                 ]
                 message = {**message, "headers": [*given, (b"x-request-id", request_id.encode()), *more]}
             await send(message)

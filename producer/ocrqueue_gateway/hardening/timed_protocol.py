@@ -1,11 +1,25 @@
-"""uvicorn's HTTP with two more limits: how long headers may take to come, and how long a client may read nothing."""
+"""uvicorn's HTTP with two more limits: how long headers may take to come, and how long a client may read nothing.
+
+What is no HTTP is told so by a problem, as every other error is.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+import sys
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
 
+import h11
+import uuid_utils
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ocrqueue.errors import OcrQueueError, RequestHeadersTooLarge, RequestInvalid
+from ocrqueue_gateway.hardening.response_headers import SAID, SAID_BY_HTTPS
+from ocrqueue_gateway.problems import problem_response
+
+_CAN_ANSWER: Final = (h11.IDLE, h11.SEND_RESPONSE)
+"""States of a connection on which no answer has begun."""
 
 
 class TimedProtocol(H11Protocol):
@@ -27,6 +41,30 @@ class TimedProtocol(H11Protocol):
             self._stop_waiting_for_headers()
         elif self._headers_due is None and self.timeout_keep_alive_task is None:
             self._headers_due = self.loop.call_later(self.headers_timeout_s, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """Whatever is wrong with what has come; of what is to come nothing can be understood."""
+        # the one that is being handled by whoever calls this
+        wrong = sys.exception()
+        if self.conn.our_state in _CAN_ANSWER:
+            self.transport.write(self._problem(getattr(wrong, "error_status_hint", HTTPStatus.BAD_REQUEST), msg))
+        self.transport.close()
+
+    def _problem(self, status: int, message: str) -> bytes:
+        error: OcrQueueError = RequestInvalid(message, remedy="Send HTTP/1.1, each request whole before the next one.")
+        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            error = RequestHeadersTooLarge()
+        app: Any = self.config.app
+        answer = problem_response(error.info, app.state.settings, status)
+        headers = {
+            **dict(SAID_BY_HTTPS if self.scheme == "https" else SAID),
+            **dict(answer.raw_headers),
+            b"x-request-id": str(uuid_utils.uuid7()).encode(),
+            b"connection": b"close",
+        }
+        begin = h11.Response(status_code=status, headers=list(headers.items()), reason=HTTPStatus(status).phrase)
+        pieces = (begin, h11.Data(data=bytes(answer.body)), h11.EndOfMessage())
+        return b"".join(self.conn.send(piece) or b"" for piece in pieces)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

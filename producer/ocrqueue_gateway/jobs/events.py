@@ -17,7 +17,7 @@ from ocrqueue.errors import KeyInvalid, OcrQueueError
 from ocrqueue_gateway.access.authentication import is_still_good
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.jobs.view import JobView
-from ocrqueue_gateway.problems import problem_of
+from ocrqueue_gateway.problems import problem_of, told_to
 
 _PLACE_S: Final = 2.0
 """Between two looks at the place of a job that waits."""
@@ -26,14 +26,14 @@ _KEY_S: Final = 5.0
 _PING_S: Final = 15
 
 
-def event_stream(request: Request, status: JobStatus, caller: Caller) -> EventSourceResponse:
+def event_stream(request: Request, caller: Caller, status: JobStatus) -> EventSourceResponse:
     """It ends with the job, or with the caller's key.
 
     A client that comes again, with Last-Event-ID or not, begins with the job as it is."""
-    return EventSourceResponse(_events(request, status, caller), ping=_PING_S)
+    return EventSourceResponse(_events(request, caller, status), ping=_PING_S)
 
 
-async def _events(request: Request, status: JobStatus, caller: Caller) -> AsyncIterator[ServerSentEvent]:
+async def _events(request: Request, caller: Caller, status: JobStatus) -> AsyncIterator[ServerSentEvent]:
     queue: AsyncOcrQueue = request.app.state.queue
     ending = asyncio.ensure_future(request.app.state.ending.wait())
     place: QueuePlace | None = None
@@ -49,7 +49,7 @@ async def _events(request: Request, status: JobStatus, caller: Caller) -> AsyncI
                 if coming.done():
                     status = coming.result()
                     place = await queue.place(status.id) if status.state == "queued" else None
-                    yield _event("end" if status.finished else "state", status, place)
+                    yield _event("end" if status.finished else "state", status, caller, place)
                     if status.finished:
                         return
                     coming = asyncio.ensure_future(anext(steps))
@@ -57,9 +57,9 @@ async def _events(request: Request, status: JobStatus, caller: Caller) -> AsyncI
                     return
                 elif (found := await queue.place(status.id)) != place:
                     place = found
-                    yield _event("place", status, place)
+                    yield _event("place", status, caller, place)
         except OcrQueueError as error:
-            problem = problem_of(error.info, request.app.state.settings.errors_url)
+            problem = problem_of(told_to(request.scope, error.info), request.app.state.settings.errors_url)
             yield ServerSentEvent(problem.model_dump_json(exclude_none=True), event="error")
         except StopAsyncIteration:
             return
@@ -77,6 +77,6 @@ async def _until_revoked(request: Request, caller: Caller) -> None:
     raise KeyInvalid()
 
 
-def _event(name: str, status: JobStatus, place: QueuePlace | None) -> ServerSentEvent:
+def _event(name: str, status: JobStatus, caller: Caller, place: QueuePlace | None) -> ServerSentEvent:
     seen = f"{status.attempts}.{status.pages_done}.{status.state}"
-    return ServerSentEvent(JobView.of(status, place).model_dump_json(), event=name, id=seen)
+    return ServerSentEvent(JobView.of(status, caller, place).model_dump_json(), event=name, id=seen)

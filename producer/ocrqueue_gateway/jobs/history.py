@@ -15,7 +15,7 @@ from ocrqueue.errors import ErrorInfo
 from ocrqueue.job.route import Step
 from ocrqueue.webhooks.notices import Notice, aio_notices_of
 from ocrqueue_gateway.access.caller import Caller
-from ocrqueue_gateway.jobs.view import JobView
+from ocrqueue_gateway.jobs.view import JobView, trail_for
 
 
 class View(BaseModel):
@@ -39,7 +39,9 @@ class AttemptView(View):
 
     @classmethod
     def of(cls, attempt: Attempt, caller: Caller) -> Self:
-        told = attempt.model_copy(update={} if caller.is_operator else {"worker": None})
+        told = attempt.model_copy(
+            update={} if caller.is_operator else {"worker": None, "error": caller.told(attempt.error)}
+        )
         return cls(**{name: getattr(told, name) for name in cls.model_fields})
 
 
@@ -55,8 +57,9 @@ class EndView(View):
     error: ErrorInfo | None
 
     @classmethod
-    def of(cls, outcome: Outcome) -> Self:
-        return cls(**{name: getattr(outcome, name) for name in cls.model_fields})
+    def of(cls, outcome: Outcome, caller: Caller) -> Self:
+        own = {name: getattr(outcome, name) for name in cls.model_fields}
+        return cls(**own | {"error": caller.told(outcome.error), "trail": trail_for(caller, outcome.trail)})
 
 
 class DeliveryAttempt(View):
@@ -105,12 +108,12 @@ async def history_of(queue: AsyncOcrQueue, status: JobStatus, caller: Caller) ->
     attempts = await queue.job(status.id).history()
     notices = await aio_notices_of(queue.client, queue.arguments.keys, status.id)
     return HistoryView(
-        job=JobView.of(status, place),
+        job=JobView.of(status, caller, place),
         queue=status.queue,
         engines=status.route.engines if status.route else (status.engine,),
         engines_reason=status.route.reason if status.route else None,
         worker=status.worker if caller.is_operator else None,
         attempts=tuple(AttemptView.of(attempt, caller) for attempt in attempts),
-        ends=tuple(map(EndView.of, status.history)),
+        ends=tuple(EndView.of(outcome, caller) for outcome in status.history),
         deliveries=tuple(map(DeliveryView.of, notices)),
     )

@@ -21,7 +21,9 @@ from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core.connection import broker_errors
 from ocrqueue.errors import IdempotencyMismatch, RequestInProgress, RequestInvalid
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+KEY_PATTERN: Final = '^(?:"([!#-~]{1,255})"|([!#-~]{1,255}))$'
+"""Of the header: visible ASCII, in quotes or not. https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header
+has it in quotes, and few clients have."""
 _HELD_MS: Final = 60_000
 _PENDING: Final = b"pending "
 
@@ -57,10 +59,10 @@ def key_of(header: str | None) -> str | None:
     """Raises RequestInvalid."""
     if header is None:
         return None
-    key = header.strip().strip('"')
-    if not _KEY.fullmatch(key):
-        raise RequestInvalid("The Idempotency-Key is to be 1 to 255 visible ASCII characters.")
-    return key
+    found = re.fullmatch(KEY_PATTERN, header.strip())
+    if found is None:
+        raise RequestInvalid("The Idempotency-Key is to be 1 to 255 visible ASCII characters, and may be in quotes.")
+    return found[1] or found[2]
 
 
 def fingerprint_of(*parts: Any) -> str:

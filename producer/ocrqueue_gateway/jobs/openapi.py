@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ocrqueue.document.formats.files import KINDS
+from ocrqueue_gateway.jobs.idempotency import KEY_PATTERN
 from ocrqueue_gateway.jobs.request import JobOptions
 from ocrqueue_gateway.problems import responses
 
@@ -75,15 +76,15 @@ SUBMISSION: Final[dict[str, Any]] = {
                 "in": "header",
                 "required": False,
                 "description": "A request that is sent again with the same key makes no second job.",
-                "schema": {"type": "string", "pattern": "^[!#-~]{1,255}$"},
+                "schema": {"type": "string", "pattern": KEY_PATTERN},
                 "example": "order-4711",
             },
             {
                 "name": "Prefer",
                 "in": "header",
                 "required": False,
-                "description": "`wait=30` or `respond-async` (RFC 7240).",
-                "schema": {"type": "string", "pattern": "^(respond-async|wait=[0-9]{1,2})$"},
+                "description": "`wait=30` or `respond-async`; all else is passed over (RFC 7240).",
+                "schema": {"type": "string"},
                 "example": "wait=30",
             },
             *_PARAMETERS,

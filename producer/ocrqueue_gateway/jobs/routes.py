@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import StringConstraints
 from starlette.responses import JSONResponse
 
 from ocrqueue.aio import AsyncOcrQueue
@@ -20,6 +18,7 @@ from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import may_replay, owned, tenant_filter
 from ocrqueue_gateway.jobs.events import event_stream
 from ocrqueue_gateway.jobs.history import HistoryView, history_of
+from ocrqueue_gateway.jobs.moments import Moment
 from ocrqueue_gateway.jobs.openapi import EVENTS, FILES, PAGE, PNG, RESULTS, SUBMISSION
 from ocrqueue_gateway.jobs.results import check_result, crop_of, document_of, output_response, result_response
 from ocrqueue_gateway.jobs.submitting import submit as submit_received
@@ -28,13 +27,6 @@ from ocrqueue_gateway.jobs.waiting import wait_for_end
 from ocrqueue_gateway.problems import responses
 
 router = APIRouter(tags=["jobs"])
-
-
-def with_date(value: object) -> object:
-    """A number is no time: whether it is of seconds or of milliseconds, nobody knows."""
-    if not re.match(r"\d{4}-\d\d-\d\d", str(value)):
-        raise ValueError("not a time as RFC 3339 has it")
-    return value
 
 
 JobId = Annotated[str, Path(pattern=JOB_ID, description="As POST /v1/jobs has returned it.")]
@@ -54,7 +46,6 @@ OfTenant = Annotated[
         description="For operators: whose; `-`: of jobs that name none; absent: all. Else it says nothing.",
     ),
 ]
-Moment = Annotated[datetime, BeforeValidator(with_date)]
 _COMMON: Final = (401, 403, 429, 503)
 _OF_ONE: Final = (404, 410, 422, *_COMMON)
 
@@ -96,13 +87,13 @@ async def jobs(  # noqa: PLR0913, PLR0917  # each is a parameter of the query
     if id:
         named = await queue.statuses(id)
         seen = [status for status in named if status is not None and caller.sees(status.tenant)]
-        return JobList(jobs=tuple(map(JobView.of, seen)))
+        return JobList(jobs=tuple(JobView.of(status, caller) for status in seen))
     whose = tenant_filter(caller, tenant)
     wanted: dict[str, Any] = {"tag": tag, "batch": batch, "code": code, "since": since, "tenant": whose}
     if state:
         wanted["state"] = state
     page = await queue.jobs(limit=limit, after=cursor, **wanted)
-    return JobList(jobs=tuple(JobView.of(status) for status in page.jobs), next=page.next)
+    return JobList(jobs=tuple(JobView.of(status, caller) for status in page.jobs), next=page.next)
 
 
 @router.get("/jobs/{job_id}", responses=responses(*_OF_ONE))
@@ -111,7 +102,7 @@ async def job(request: Request, caller: Reading, job_id: JobId, wait: Wait = 0) 
     status = await owned(request, caller, job_id)
     status = await wait_for_end(request, status, min(wait, request.app.state.settings.max_wait_s))
     place = await request.app.state.queue.place(job_id) if status.state == "queued" else None
-    return JobView.of(status, place)
+    return JobView.of(status, caller, place)
 
 
 @router.get("/jobs/{job_id}/history", responses=responses(*_OF_ONE))
@@ -128,7 +119,7 @@ async def replay(request: Request, caller: Cancelling, job_id: JobId) -> JobView
     await owned(request, caller, job_id)
     queue: AsyncOcrQueue = request.app.state.queue
     await queue.replay(job_id)
-    return JobView.of(await queue.status(job_id))
+    return JobView.of(await queue.status(job_id), caller)
 
 
 @router.delete(
@@ -154,7 +145,7 @@ async def cancel(
         return Response(status_code=204)  # type: ignore[return-value]  # FastAPI hands it on as it is
     if not purge:
         await queue.cancel(job_id)
-    view = JobView.of(await queue.status(job_id))
+    view = JobView.of(await queue.status(job_id), caller)
     if view.state == "running":
         return JSONResponse(view.model_dump(mode="json"), 202)  # type: ignore[return-value]  # the same
     return view
@@ -238,4 +229,4 @@ async def events(
     last_event_id: Annotated[str | None, Header(max_length=200, description="Of a client that comes again.")] = None,
 ) -> Response:
     """Server-sent events: `state` at each step, `place` in the queue, and `end`; then the stream ends."""
-    return event_stream(request, await owned(request, caller, job_id), caller)
+    return event_stream(request, caller, await owned(request, caller, job_id))

@@ -58,7 +58,7 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
     lane = (status.engine, status.queue, status.tenant)
     retry_after_s = await request.app.state.estimates.retry_after_s(queue, lane, job_id)
     more = {"retry-after": str(retry_after_s), **told}
-    return Response(JobView.of(status).model_dump_json(), 202, _headers(status, more), "application/json")
+    return Response(JobView.of(status, caller).model_dump_json(), 202, _headers(status, more), "application/json")
 
 
 def _headers(status: JobStatus, more: Mapping[str, str]) -> dict[str, str]:

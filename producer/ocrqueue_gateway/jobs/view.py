@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Self
 
@@ -13,6 +14,7 @@ from ocrqueue.core.records import State
 from ocrqueue.document import Timings
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job.route import Step
+from ocrqueue_gateway.access.caller import Caller
 
 _EXAMPLE_ID: Final = "0198c0de-0000-7000-8000-000000000001"
 
@@ -83,8 +85,10 @@ class JobView(BaseModel):
     links: JobLinks
 
     @classmethod
-    def of(cls, status: JobStatus, place: QueuePlace | None = None) -> Self:
+    def of(cls, status: JobStatus, caller: Caller, place: QueuePlace | None = None) -> Self:
+        """As this caller is told of it."""
         own = {name: getattr(status, name) for name in cls.model_fields if name not in ("links", "place")}
+        own |= {"error": caller.told(status.error), "trail": trail_for(caller, status.trail)}
         return cls(**own, place=place, links=links_of(status.id))
 
 
@@ -104,6 +108,11 @@ class PagesView(BaseModel):
 
     read: tuple[int, ...] = Field(description="Numbers of pages: GET /v1/jobs/{id}/pages/{n} has each.")
     pages: int | None = Field(default=None, description="How many there will be, once that is known.")
+
+
+def trail_for(caller: Caller, trail: Sequence[Step]) -> tuple[Step, ...]:
+    """To a tenant without where in storage each engine's own Document is."""
+    return tuple(trail if caller.is_operator else (step.model_copy(update={"result": None}) for step in trail))
 
 
 def links_of(job_id: str) -> JobLinks:

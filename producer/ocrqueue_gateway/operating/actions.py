@@ -19,6 +19,7 @@ from ocrqueue_gateway.access.authentication import require
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.access.ownership import may_replay
 from ocrqueue_gateway.hardening.json_bodies import described, json_body
+from ocrqueue_gateway.jobs.moments import Moment
 from ocrqueue_gateway.operating.carrying_out import wake
 from ocrqueue_gateway.problems import responses
 
@@ -41,7 +42,7 @@ class ActionFilter(BaseModel):
     tag: str | None = Field(default=None, min_length=1, max_length=256)
     batch: str | None = Field(default=None, min_length=1, max_length=256)
     code: str | None = Field(default=None, min_length=1, max_length=256, description="The error's, of failed jobs.")
-    since: datetime | None = Field(default=None, description="Submitted, or ended, since then.")
+    since: Moment | None = Field(default=None, description="Submitted, or ended, since then.")
     ids: list[JobName] | None = Field(
         default=None, min_length=1, max_length=MOST_IDS, description="One of these; unknown ones are left out."
     )
@@ -102,8 +103,9 @@ class ActionView(BaseModel):
     ended_at: datetime | None = None
 
     @classmethod
-    def of(cls, status: ActionStatus) -> Self:
-        return cls(**{name: getattr(status, name) for name in cls.model_fields})
+    def of(cls, status: ActionStatus, caller: Caller) -> Self:
+        own = {name: getattr(status, name) for name in cls.model_fields}
+        return cls(**own | {"error": caller.told(status.error)})
 
 
 def who(caller: Caller) -> str:
@@ -147,7 +149,7 @@ async def ask(
         asked.action, who=who(caller), owner=owner, all_jobs=all_jobs, dry_run=asked.dry_run, **wanted
     )
     wake(request.app)
-    view = ActionView.of(status)
+    view = ActionView.of(status, caller)
     headers = {"location": f"/v1/actions/{view.id}", "retry-after": "1"}
     return JSONResponse(view.model_dump(mode="json"), 202, headers=headers)
 
@@ -159,4 +161,4 @@ async def action(request: Request, caller: Reading, action_id: ActionId) -> Acti
     status = await queue.actions.status(action_id)
     if not caller.is_operator and status.owner != caller.tenant:
         raise ActionUnknown(f"No action {action_id}.")
-    return ActionView.of(status)
+    return ActionView.of(status, caller)

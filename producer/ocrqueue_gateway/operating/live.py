@@ -15,7 +15,7 @@ from ocrqueue.errors import KeyInvalid, OcrQueueError
 from ocrqueue_gateway.access.authentication import is_still_good
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.operating.overview import OverviewView
-from ocrqueue_gateway.problems import problem_of
+from ocrqueue_gateway.problems import problem_of, told_to
 
 _LOOK_S: Final = 2.0
 _PING_S: Final = 15
@@ -70,7 +70,7 @@ async def _events(request: Request, caller: Caller) -> AsyncIterator[ServerSentE
                 raise KeyInvalid()
             overview = await latest.get()
         except OcrQueueError as error:
-            problem = problem_of(error.info, request.app.state.settings.errors_url)
+            problem = problem_of(told_to(request.scope, error.info), request.app.state.settings.errors_url)
             yield ServerSentEvent(problem.model_dump_json(exclude_none=True), event="error", retry=_COME_AGAIN_MS)
             return
         text = overview.model_dump_json(exclude=_NO_NEWS)

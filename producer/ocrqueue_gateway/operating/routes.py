@@ -135,7 +135,7 @@ async def dead(
     tenant = tenant_filter(caller, None)
     page = await queue.dead_letters.page(limit=limit, after=cursor, code=code, tenant=tenant)
     counts = await queue.dead_letters.by_code(code=code, tenant=tenant)
-    return DeadView(jobs=tuple(map(JobView.of, page.jobs)), next=page.next, by_code=counts)
+    return DeadView(jobs=tuple(JobView.of(status, caller) for status in page.jobs), next=page.next, by_code=counts)
 
 
 @router.get("/pauses", responses=responses(*_COMMON))

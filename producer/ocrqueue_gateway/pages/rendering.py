@@ -16,7 +16,7 @@ from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.pages import catalogue
 from ocrqueue_gateway.pages.security_policy import HEADERS
 from ocrqueue_gateway.pages.static_files import address, modules
-from ocrqueue_gateway.problems import status_of
+from ocrqueue_gateway.problems import status_of, told_to
 
 LANGUAGE_COOKIE: Final = "ocrqueue_language"
 THEME_COOKIE: Final = "ocrqueue_theme"
@@ -67,7 +67,8 @@ def page(request: Request, template: str, caller: Caller | None, *, status: int 
 
 def error_page(request: Request, caller: Caller | None, info: ErrorInfo, status: int | None = None) -> Response:
     """The error as a person is told of it. `caller`: None where it is not known, as in an outage."""
-    return page(request, "error.html", caller, status=status_of(info.code) if status is None else status, error=info)
+    told = told_to(request.scope, info)
+    return page(request, "error.html", caller, status=status_of(info.code) if status is None else status, error=told)
 
 
 def language_of(request: Request) -> str:

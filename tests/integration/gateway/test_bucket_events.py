@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.support.documentation import ROOT
 from tests.support.gateways import gateway_of
 from tests.support.processes import as_environment, wait_until, worker
 from tests.support.servers import S3_ENDPOINT_VARIABLE, s3_environment
+from tests.support.standstill import time_lost
 
 RULES = """
 [[rule]]
@@ -199,11 +201,24 @@ def test_ceph_pushes_and_the_text_is_there(ceph: Ceph, settings: WorkerSettings,
         gateway_of(settings, host="0.0.0.0", bucket_rules=rules) as url,
         OcrQueue(settings) as queue,
     ):
-        key = queue.api_keys.create(tenant="acme", scopes=("submit",)).text
+        key = queue.api_keys.create(tenant="acme", scopes=("submit", "read")).text
         ceph.push(bucket, f"{url}/v1/events/s3?key={key}")
         name = "in box/a+b%20c ü.jpg"
         ceph.s3.put_object(Bucket=bucket, Key=name, Body=(ROOT / "samples/street-sign.jpg").read_bytes())
         wait_until(lambda: queue.jobs().jobs, 60, "the event has come")
         (status,) = queue.jobs().jobs
+        asked_at = time.time()
         assert (status.image, status.tenant) == (f"s3://{bucket}/{name}", "acme")
-        assert queue.job(status.id).result(timeout=60).pages
+        with time_lost() as lost_s:
+            answer = httpx.get(
+                f"{url}/v1/jobs/{status.id}/result",
+                params={"format": "text", "wait": 60},
+                headers={"authorization": f"Bearer {key}"},
+                timeout=120,
+                trust_env=False,
+            )
+            there_at = time.time()
+        assert (answer.status_code, bool(answer.text.strip())) == (200, True)
+        finished_at = queue.status(status.id).finished_at
+        assert finished_at is not None
+        assert there_at - max(asked_at, finished_at.timestamp()) - lost_s() < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -130,9 +131,41 @@ def send_without_end(connection: socket.socket, data: bytes) -> None:
         connection.sendall(data)
 
 
-def test_garbage_is_answered_with_400(idle: httpx.Client) -> None:
-    for garbage in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"GET /nothing HTTP/9.9\r\n\r\n"):
-        with connected(idle) as connection:
-            connection.sendall(garbage + b"\r\n" * 4)
-            # HTTP/9.9 is taken for what is known of HTTP
-            assert b" 400 " in (answer := connection.recv(10_000)) or b" 405 " in answer
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the other side closes: an answer may come in several pieces."""
+    answer = b""
+    while piece := connection.recv(10_000):
+        answer += piece
+    return answer
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnone\r\n",
+    ],
+)
+def test_garbage_is_answered_with_400(idle: httpx.Client, garbage: bytes) -> None:
+    with connected(idle) as connection:
+        connection.sendall(garbage + b"\r\n" * 4)
+        head, _, body = all_of(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"\r\ncontent-type: application/problem+json\r\n" in head
+    assert b"\r\nx-content-type-options: nosniff\r\n" in head
+    assert b"\r\nconnection: close" in head.lower()
+    problem = json.loads(body)
+    assert (problem["code"], problem["status"]) == ("request.invalid", 400)
+    assert problem["remedy"]
+
+
+def test_what_follows_a_request_and_is_none_is_answered_after_it(idle: httpx.Client) -> None:
+    with connected(idle) as connection:
+        # HTTP/9.9 is taken for what is known of HTTP
+        connection.sendall(b"GET /nothing HTTP/9.9\r\n\r\n" + b"\r\n" * 4)
+        answers = all_of(connection)
+    first, second = answers.index(b"HTTP/1.1 404 "), answers.index(b"HTTP/1.1 400 ")
+    assert first < second
+    assert answers.count(b'"code":"request.invalid"') == 1

@@ -58,7 +58,14 @@ def test_a_key_whose_request_has_failed_is_free(idle: httpx.Client) -> None:
     accepted(idle.post("/v1/jobs", json={"image": ELSEWHERE}, headers=headers))
 
 
-@pytest.mark.parametrize("key", ["", "a b", "x" * 256, b"\xe4"])
+def test_a_key_may_be_in_quotes(idle: httpx.Client) -> None:
+    first, again = (
+        idle.post("/v1/jobs", json={"image": ELSEWHERE}, headers={"idempotency-key": key}) for key in ("q-1", '"q-1"')
+    )
+    assert accepted(first) == accepted(again)
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, b"\xe4", '"half', '""', 'a"b'])
 def test_a_key_that_is_none(idle: httpx.Client, key: str | bytes) -> None:
     headers = {b"idempotency-key": key if isinstance(key, bytes) else key.encode()}
     answer = idle.post("/v1/jobs", json={"image": ELSEWHERE}, headers=headers)

@@ -73,6 +73,8 @@ def tried(gateway: str, folder: Path, *options: str) -> int:
     (folder / "schemathesis.toml").write_text(CONFIG)
     command = [need_program("schemathesis"), "--config-file", str(folder / "schemathesis.toml"), "run"]
     command += [f"{gateway}/v1/openapi.json", "--checks", "all", "--request-timeout", "60", "--no-color", *options]
+    # in its place stands purged_jobs_are_gone
+    command += ["--exclude-checks", "use_after_free"]
     # it never ends
     command += ["--exclude-path", "/v1/overview/events"]
     path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ocrqueue.document import Document, Page
-from ocrqueue.errors import ErrorInfo
+from ocrqueue.errors import ErrorInfo, error_for_clients
 from ocrqueue_gateway.clouds.azure_read import models
 from ocrqueue_gateway.clouds.azure_read.content import PAGE_BREAKS, PageContent, content_of
 from ocrqueue_gateway.clouds.azure_read.geometry import Measure, angle
@@ -136,4 +136,5 @@ def _of_the_file(document: Document, of_pages: Sequence[ErrorInfo]) -> Iterator[
 
 
 def _warned(error: ErrorInfo, target: str | None = None) -> models.Warned:
+    error = error_for_clients(error)
     return models.Warned(code=error.code, message=f"{error.message} {error.remedy}".strip(), target=target)

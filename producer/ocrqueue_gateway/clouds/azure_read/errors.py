@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from starlette.responses import Response
 
-from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestInvalid, RequestUnsupported
+from ocrqueue.errors import ErrorInfo, OcrQueueError, RequestInvalid, RequestUnsupported, error_for_clients
 from ocrqueue_gateway.clouds.azure_read.models import Error, ErrorResponse, InnerError
 
 Inner = Literal[
@@ -133,6 +133,7 @@ def error_of(info: ErrorInfo, status: int) -> Error:
 
 def failure_of(info: ErrorInfo) -> Error:
     """Why a job has failed."""
+    info = error_for_clients(info)
     inner = _inner(info)
     if inner == "OutboundAccessForbidden":
         return error_of(info, 403)

@@ -29,6 +29,7 @@ from ocrqueue.errors import (
     RequestCutOff,
     RequestTooSlow,
     SettingsInvalid,
+    error_for_clients,
     error_info,
 )
 from ocrqueue_gateway.access.authentication import require
@@ -230,6 +231,7 @@ def _peer(peer: str) -> tuple[str, int] | None:
 
 
 def _status(info: ErrorInfo) -> Any:
+    info = error_for_clients(info)
     code = code_of(info)
     status = Status(code=int(code), message=message_of(info))
     _add(status, ErrorDetail(**details_of(info)))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
-from ocrqueue.errors import ErrorInfo
+from ocrqueue.errors import ErrorInfo, error_for_clients
 from ocrqueue_gateway.problems import status_of
 
 DOMAIN: Final = "ocrqueue"
@@ -108,7 +108,7 @@ def code_of_image(info: ErrorInfo) -> Code:
 
 def status_of_image(info: ErrorInfo) -> dict[str, Any]:
     """Fields of a Status, as an answer about several images has it of one."""
-    return {"code": int(code_of_image(info)), "message": message_of(info)}
+    return {"code": int(code_of_image(info)), "message": message_of(error_for_clients(info))}
 
 
 def message_of(info: ErrorInfo) -> str:

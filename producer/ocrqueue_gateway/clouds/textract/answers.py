@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Document
+from ocrqueue.errors import error_for_clients
 from ocrqueue_gateway.clouds.textract.blocks import Block, blocks_of
 from ocrqueue_gateway.clouds.textract.errors import text_of
 
@@ -42,7 +43,7 @@ def _read(document: Document, blocks: Sequence[Block]) -> Answer:
 
 
 def _why(status: JobStatus) -> str:
-    return text_of(status.error) if status.error is not None else f"The job was {status.state}."
+    return text_of(error_for_clients(status.error)) if status.error is not None else f"The job was {status.state}."
 
 
 def _warnings(document: Document) -> list[Answer]:

@@ -26,7 +26,7 @@ from ocrqueue_gateway.pages.reading.leaving import while_there
 from ocrqueue_gateway.pages.reading.searching import Hit, folded, has_doubtful, hits
 from ocrqueue_gateway.pictures.pictures import Pictures, Source
 from ocrqueue_gateway.pictures.pyramid import tile_name
-from ocrqueue_gateway.problems import JobHasNoResult
+from ocrqueue_gateway.problems import JobHasNoResult, told_to
 
 _AT_A_TIME_S: Final = 0.4
 """A search of a long document is answered in parts, so that what is found is seen at once."""
@@ -145,7 +145,7 @@ async def picture(
         about = await while_there(request, pictures.page(source, number, drawn))
     except OcrQueueError as error:
         # no picture is no failure of the page, whose words are there
-        return JSONResponse({"problem": error.info.model_dump(mode="json")})
+        return JSONResponse({"problem": told_to(request.scope, error.info).model_dump(mode="json")})
     return JSONResponse(about)
 
 

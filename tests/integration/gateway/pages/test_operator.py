@@ -16,7 +16,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.errors import EngineFailed
-from ocrqueue.settings import load_settings
+from ocrqueue.settings import load_worker_settings
 from tests.integration.gateway.pages.conftest import (
     SIZES,
     Site,
