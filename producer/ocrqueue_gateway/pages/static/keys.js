@@ -7,8 +7,8 @@ import { t } from "./texts.js";
 const OFF = "ocrqueue.keys.off";
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", PageUp: "Page ↑", PageDown: "Page ↓" };
 const ARROWS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]);
-/** In these a letter is something that is filled in. */
-const FILLED_IN = "input:not([type=checkbox], [type=range]), textarea, select, dialog, details[open]";
+/** In these a letter is something that is filled in. A dialog that has just closed keeps the focus until the next frame. */
+const FILLED_IN = "input:not([type=checkbox], [type=range]), textarea, select, dialog[open], details[open]";
 /** What moves a slider stays its own. */
 const SLIDES = new Set([...ARROWS, "PageUp", "PageDown", "Home", "End"]);
 

@@ -161,6 +161,11 @@ def reader_ready(page: Page) -> None:
     expect(page.locator("#picture-waits:not([hidden])")).to_have_count(0)
 
 
+def choose_files(page: Page, *paths: Path) -> None:
+    """Whenever the page asks for files. To be called well before: the browser is told of it in its own time."""
+    page.on("filechooser", lambda chooser: chooser.set_files(paths))
+
+
 def tab_to(page: Page, target: Locator) -> None:
     """Go on by the tabulator until the focus is there, which is seen."""
     target.first.wait_for(state="attached")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, reader_ready, seen_in
+from tests.integration.gateway.pages.conftest import OpenPage, Site, choose_files, reader_ready, seen_in
 from tests.support.documentation import ROOT
 from tests.support.processes import wait_until
 from tests.support.servers import answer, http_server
@@ -73,11 +73,10 @@ def word(page: Page) -> str:
 
 def test_a_pdf_is_dropped_read_searched_and_taken_along(open_page: OpenPage, tmp_path: Path) -> None:
     page = open_page("/")
+    choose_files(page, LETTER)
     reader_ready(page)
     page.locator("#engine").select_option("tesseract")
-    with page.expect_file_chooser() as chooser:
-        page.locator("#drop-zone").click()
-    chooser.value.set_files(LETTER)
+    page.locator("#drop-zone").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#state")).to_have_text("Read")
     expect(page.locator("#text")).to_contain_text("The Lighthouse Trust of Eastwater")
