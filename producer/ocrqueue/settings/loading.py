@@ -44,8 +44,9 @@ def process_settings() -> WorkerSettings:
 
 
 def _load(kind: type[AnySettings], base: ClientSettings | None, overrides: dict[str, Any]) -> AnySettings:
-    for name in overrides.keys() - kind.model_fields.keys():
-        raise _no_setting(name)
+    unknown = [name for name in overrides if name not in kind.model_fields]
+    if unknown:
+        raise _no_setting(unknown[0])
     if base is not None:
         if not overrides and isinstance(base, kind):
             return base

@@ -127,9 +127,14 @@ export class ReaderState extends EventTarget {
     this.tell("selection");
   }
 
-  /** Move by words (`line` false) or lines; `extend` selects what is passed over. */
+  /** Move by words (`line` false) or lines; `extend` selects what is passed over. While the page is on its way it waits. */
   move(step, line, extend) {
-    if (!this.page || !this.page.count) return;
+    if (this.page) this.#move(step, line, extend);
+    else this.opening?.then(() => { if (this.page) this.#move(step, line, extend); });
+  }
+
+  #move(step, line, extend) {
+    if (!this.page.count) return;
     if (this.word < 0) { this.goTo(0); return; }
     const from = this.selection && extend ? this.#moving() : this.word;
     const to = line ? this.page.beside(from, step) : from + step;
