@@ -85,7 +85,7 @@ class Cleaning:
             self._clean()
             return self.done
         arguments, asked = self.registry.arguments, {"older_than_s": self.results_older_than_s}
-        begin = begin_run(arguments, "clean", asked, self.who or who_asks(), int(self._now_s * 1000))
+        begin = begin_run(arguments, "clean", asked, self.who or who_asks(), int(self._now_s * 1_000_000))
         how: Literal["done", "interrupted"] = "interrupted"
         run = run_steps(self.registry, begin)
         try:

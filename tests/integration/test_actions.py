@@ -150,6 +150,14 @@ def test_what_cannot_be_asked_for_is_an_error(
     assert [line.ended for line in own.audit()] == ["interrupted", None, None]
 
 
+def test_the_audit_is_in_the_order_of_time(own: OcrQueue) -> None:
+    """However many begin in one millisecond."""
+    tags = [str(number) for number in range(50)]
+    for tag in tags:
+        own.actions.ask("cancel", tag=tag)
+    assert [line.filter["tag"] for line in own.audit()] == tags[::-1]
+
+
 def test_an_action_that_nobody_survives_is_given_up(
     registry: WorkerRegistry, own: OcrQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

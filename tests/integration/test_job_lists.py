@@ -382,7 +382,7 @@ def test_jobs_that_came_after_the_beginning_are_not_meant(registry: WorkerRegist
 
 def test_the_audit_keeps_the_last_thousand(registry: WorkerRegistry, queue: OcrQueue) -> None:
     key = registry.keys.audit()
-    old = {f"{number:015d}-{suffix}": "{}" for number in range(1500) for suffix in ("x", "x:jobs", "x:ended")}
+    old = {f"{number:016d}-{suffix}": "{}" for number in range(1500) for suffix in ("x", "x:jobs", "x:ended")}
     registry.client.hset(key, mapping=old)
     queue.cancel_many(tag="x")
     assert registry.client.hlen(key) <= 3 * 1001

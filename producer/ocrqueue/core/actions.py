@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from ocrqueue.core.audit import begin_run, counted, end_run, redis_ms
+from ocrqueue.core.audit import begin_run, counted, end_run, name_of_run, redis_us
 from ocrqueue.core.bulk import Bulk, BulkResult
 from ocrqueue.core.job_filter import JobFilter
 from ocrqueue.core.script_arguments import ScriptArguments
@@ -97,20 +97,20 @@ def ask(
     """Have it done. Jobs that are submitted from now on are not its. Raises FilterMissing, ActionsFull."""
     if not wanted.names_any and not all_jobs:
         raise FilterMissing(f"To {action} jobs, say which.")
-    now_ms = yield from redis_ms()
+    now_us = yield from redis_us()
     message = wanted.to_message()
     # the audit tells how many were named
     noted = message if wanted.ids is None else {**message, "ids": len(wanted.ids)}
     if dry_run:
-        action_id = f"{now_ms:015d}-{uuid.uuid4().hex[:8]}"
+        action_id = name_of_run(now_us)
     else:
-        action_id = yield from begin_run(arguments, action, noted, who, now_ms)
+        action_id = yield from begin_run(arguments, action, noted, who, now_us)
     fields: dict[str, str | int] = {
         "action": action,
         "filter": json.dumps(message, separators=(",", ":")),
         "who": who,
         "dry_run": int(dry_run),
-        "created_at": now_ms,
+        "created_at": now_us // 1000,
     }
     if owner is not None:
         fields["owner"] = owner

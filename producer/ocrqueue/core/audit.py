@@ -59,10 +59,10 @@ def who_asks() -> str:
 
 
 def begin_run(
-    arguments: ScriptArguments, action: Action | Noted, filter_: Mapping[str, Any], who: str, now_ms: int
+    arguments: ScriptArguments, action: Action | Noted, filter_: Mapping[str, Any], who: str, now_us: int
 ) -> Steps[str]:
     """Note what is about to be done; returns the name under which its steps count."""
-    run = f"{now_ms:015d}-{secrets.token_hex(4)}"
+    run = name_of_run(now_us)
     what = {_short(name): _short(value) for name, value in filter_.items()}
     told = json.dumps({"who": _short(who), "action": action, "filter": what}, separators=(",", ":"))
     fields = yield Move("note_action", arguments.note_action({run: told}))
@@ -79,17 +79,22 @@ def begin_run(
 def note_action(arguments: ScriptArguments, action: Noted, filter_: Mapping[str, Any], who: str | None) -> Steps[None]:
     """Add a line for an action that is already done. The action stands even if Redis is gone before it has the line."""
     try:
-        now_ms = yield from redis_ms()
-        run = yield from begin_run(arguments, action, filter_, who or who_asks(), now_ms)
+        now_us = yield from redis_us()
+        run = yield from begin_run(arguments, action, filter_, who or who_asks(), now_us)
         yield from end_run(arguments, run, "done")
     except BrokerUnavailable:
         return
 
 
-def redis_ms() -> Steps[int]:
-    """By Redis's clock."""
+def redis_us() -> Steps[int]:
+    """Microseconds, by Redis's clock."""
     ((seconds, microseconds),) = yield Commands([("TIME",)])
-    return int(seconds) * 1000 + int(microseconds) // 1000
+    return int(seconds) * 1_000_000 + int(microseconds)
+
+
+def name_of_run(now_us: int) -> str:
+    """Names are in the order of time: what one caller does after another thing comes after it."""
+    return f"{now_us:016d}-{secrets.token_hex(4)}"
 
 
 def end_run(arguments: ScriptArguments, run: str, how: Literal["done", "interrupted"], jobs: int = 0) -> Steps[None]:
@@ -128,7 +133,7 @@ def audit(keys: Keys, limit: int) -> Steps[list[AuditEntry]]:
 
 def _entry(run: str, fields: Mapping[str, str]) -> AuditEntry | None:
     try:
-        at = datetime.fromtimestamp(int(run.partition("-")[0]) / 1000, UTC)
+        at = datetime.fromtimestamp(int(run.partition("-")[0]) / 1_000_000, UTC)
         told = {**json.loads(fields[run]), "at": at, "jobs": fields.get(f"{run}:jobs", 0)}
         return AuditEntry.model_validate({**told, "ended": fields.get(f"{run}:ended")})
     except (ValueError, TypeError, ValidationError):

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from ocrqueue.core.audit import Action, begin_run, counted, end_run, forget_run, redis_ms
+from ocrqueue.core.audit import Action, begin_run, counted, end_run, forget_run, redis_us
 from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_filter import AT_WORK, JobFilter
 from ocrqueue.core.job_lists import IN_HAND, FoundJob, Group, Place, find, find_named, groups
@@ -104,11 +104,11 @@ class Bulk:
         meant = wanted.only(_STATES[self.action])
         if meant is None:
             return BulkResult(self.action, 0, dry_run=dry_run)
-        now_ms = yield from redis_ms()
+        now_us = yield from redis_us()
         if dry_run:
-            return BulkResult(self.action, (yield from self.count(wanted, now_ms)), dry_run=True)
-        run = yield from begin_run(self.arguments, self.action, wanted.to_message(), self.who, now_ms)
-        return (yield from self.go_on(wanted, run, now_ms))
+            return BulkResult(self.action, (yield from self.count(wanted, now_us // 1000)), dry_run=True)
+        run = yield from begin_run(self.arguments, self.action, wanted.to_message(), self.who, now_us)
+        return (yield from self.go_on(wanted, run, now_us // 1000))
 
     def count(self, wanted: JobFilter, until_ms: int) -> Steps[int]:
         """How many jobs that were submitted until then it would change."""
@@ -137,9 +137,9 @@ class Bulk:
 
     def delete_ids(self, job_ids: Sequence[str]) -> Steps[NamedResult]:
         """Of a deletion: these very jobs."""
-        now_ms = yield from redis_ms()
+        now_us = yield from redis_us()
         yield Call(prepare_messages)
-        run = yield from begin_run(self.arguments, self.action, {"ids": len(job_ids)}, self.who, now_ms)
+        run = yield from begin_run(self.arguments, self.action, {"ids": len(job_ids)}, self.who, now_us)
         removal = StoredRemoval(self.arguments.keys, self.remove_stored)
         found: dict[str, str] = {}
         yield from self._audited(run, self._delete_named(run, list(dict.fromkeys(job_ids)), found, removal))

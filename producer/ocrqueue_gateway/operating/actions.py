@@ -27,7 +27,7 @@ router = APIRouter(tags=["operating"])
 
 Cancelling = Annotated[Caller, Depends(require("cancel"))]
 Reading = Annotated[Caller, Depends(require("read"))]
-ActionId = Annotated[str, Path(pattern=r"^\d{15}-[0-9a-f]{8}$", description="As POST /v1/actions has returned it.")]
+ActionId = Annotated[str, Path(pattern=r"^\d{16}-[0-9a-f]{8}$", description="As POST /v1/actions has returned it.")]
 _COMMON: Final = (401, 403, 429, 503)
 JobName = Annotated[str, StringConstraints(pattern=JOB_ID)]
 Known = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled"]
@@ -75,7 +75,7 @@ class ActionView(BaseModel):
         frozen=True,
         json_schema_extra={
             "example": {
-                "id": "001795984044436-72fe132d",
+                "id": "1795984044436117-72fe132d",
                 "action": "cancel",
                 "filter": {"tag": "invoices"},
                 "dry_run": False,

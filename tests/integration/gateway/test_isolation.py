@@ -57,7 +57,7 @@ HARMLESS: Final = set(JobOptions.model_fields) | {
 UNKNOWN: Final = {
     "job_id": "01a2042b-0000-7000-8000-000000000000",
     "batch_id": "no-such-batch",
-    "action_id": "001795984044436-00000000",
+    "action_id": "1795984044436117-00000000",
 }
 """What has never been, in place of what is B's: both are to be answered the same."""
 

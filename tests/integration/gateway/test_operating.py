@@ -127,7 +127,7 @@ def test_an_action_that_cannot_be_is_a_problem(http: httpx.Client) -> None:
     ):
         answer = http.post("/v1/actions", json=asked)
         assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
-    unknown = http.get("/v1/actions/001795984044436-72fe132d")
+    unknown = http.get("/v1/actions/1795984044436117-72fe132d")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "action.unknown")
 
 
