@@ -44,7 +44,7 @@ def described(model: type[BaseModel], *, required: bool = True) -> dict[str, Any
 
 def _parsed(text: bytes, model: type[Model]) -> Model:
     try:
-        return model.model_validate_json(text)
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False, include_url=False))
         complaints = describe_validation_error(error) if is_json else "The body is not JSON."

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+_TIME: Final = TypeAdapter(datetime)
 
 
-def _with_date(value: object) -> object:
+def _parsed(value: object) -> object:
     """A number is no time: whether it is of seconds or of milliseconds, nobody knows."""
-    if value is not None and not re.match(r"\d{4}-\d\d-\d\d", str(value)):
-        raise ValueError("not a time as RFC 3339 has it")
-    return value
+    if value is None:
+        return None
+    try:
+        if re.match(r"\d{4}-\d\d-\d\d", str(value)):
+            return _TIME.validate_python(value)
+    except ValidationError:
+        pass
+    raise ValueError("not a time as RFC 3339 has it")
 
 
-Moment = Annotated[datetime, BeforeValidator(_with_date)]
+Moment = Annotated[datetime, BeforeValidator(_parsed)]
 """As RFC 3339 has it."""

@@ -57,7 +57,7 @@ JobRequest: Final[type[BaseModel]] = create_model(
 def parse_json(text: bytes | str, model: type[BaseModel]) -> BaseModel:
     """Raises RequestInvalid for what is no JSON, JobMalformed for all else that is wrong."""
     try:
-        return model.model_validate_json(text)
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False, include_url=False))
         complaints = describe_validation_error(error)

@@ -68,6 +68,47 @@ def test_models_have_examples(described: dict[str, Any]) -> None:
     assert tuple(parameter["schema"]["enum"]) == OUTPUTS
 
 
+WRONG = (True, 3, 3.5, "3", "true")
+
+
+def kinds_of(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
+    """The types of JSON that it allows; none: it does not say."""
+    if "$ref" in schema:
+        return kinds_of(schemas[schema["$ref"].rsplit("/", 1)[1]], schemas)
+    if "anyOf" in schema:
+        return {kind for each in schema["anyOf"] for kind in kinds_of(each, schemas)}
+    told = schema.get("type", [])
+    return {told} if isinstance(told, str) else set(told)
+
+
+def is_of(value: object, kinds: set[str]) -> bool:
+    of = {bool: {"boolean"}, int: {"integer", "number"}, float: {"number"}, str: {"string"}}
+    return not kinds or bool(kinds & of[type(value)])
+
+
+def test_values_of_another_type_are_refused(gateway: str, described: dict[str, Any]) -> None:
+    schemas, count = described["components"]["schemas"], 0
+    with httpx.Client(base_url=gateway, trust_env=False, timeout=60) as client:
+        for method, path, schema in bodies(described):
+            for name, of_field in schema.get("properties", {}).items():
+                for value in (each for each in WRONG if not is_of(each, kinds_of(of_field, schemas))):
+                    asked = {**schema.get("example", {"image": "https://example.org/a.png"}), name: value}
+                    answer = client.request(method, re.sub(r"\{\w+\}", "x", path), json=asked)
+                    assert answer.status_code in {400, 422}, (method, path, name, value, answer.text)
+                    count += 1
+    assert count > 50
+
+
+def bodies(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and schema of each body that is a JSON object."""
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            if "$ref" in content.get("schema", {}):
+                name = content["schema"]["$ref"].rsplit("/", 1)[1]
+                yield method, path, described["components"]["schemas"][name]
+
+
 def tried(gateway: str, folder: Path, *options: str) -> int:
     """How many requests schemathesis has sent, which finds no fault with any."""
     (folder / "schemathesis.toml").write_text(CONFIG)

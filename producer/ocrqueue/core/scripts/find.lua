@@ -93,6 +93,20 @@ if options.since_ms or options.until_ms then fields[#fields + 1] = 'queued_at' e
 if options.since_ms then fields[#fields + 1] = 'finished_at' end
 if is_of_places then fields[#fields + 1] = 'parts' end
 
+-- What may rule a job out and is not said by its place in this list. One field is found sooner than all of them.
+local deciding
+for _, name in ipairs(state_of_list and {} or {'tag', 'tenant', 'batch'}) do
+  local kind = string.match(list, '^by_(%a+):')
+  local is_said = kind == name or kind == 'batch' and name == 'tenant'
+  if (options[name] or '') ~= '' and not is_said then deciding = name end
+end
+
+-- Whether a look at one field of its record already rules the job out.
+local function is_of_others(id)
+  local value = deciding and redis.pcall('HGET', root .. 'job:' .. id, deciding)
+  return type(value) == 'string' and value ~= options[deciding]
+end
+
 local function look_at(id)
   local own, values = {}, redis.pcall('HMGET', root .. 'job:' .. id, unpack(fields))
   for number, name in ipairs(fields) do own[name] = values[number] end
@@ -124,14 +138,17 @@ local found, last, looked_at = {}, nil, 0
 for _, entry in ipairs(redis.call(unpack(command))) do
   last = entry
   if not is_ruled_out(entry) then
-    local id = names_in(entry)
-    local own = look_at(id)
+    -- only a list by state has names beside the id
+    local id = state_of_list and names_in(entry) or entry
     looked_at = looked_at + 1
-    if not own.state then
-      forgotten[#forgotten + 1] = entry
-    elseif is_asked_for(own) then
-      for _, value in ipairs({id, redis.call('ZSCORE', key, entry), entry, own.state, own.cancel or ''}) do
-        found[#found + 1] = value
+    if not is_of_others(id) then
+      local own = look_at(id)
+      if not own.state then
+        forgotten[#forgotten + 1] = entry
+      elseif is_asked_for(own) then
+        for _, value in ipairs({id, redis.call('ZSCORE', key, entry), entry, own.state, own.cancel or ''}) do
+          found[#found + 1] = value
+        end
       end
     end
     if #found == 5 * options.most or looked_at == options.look_at then break end
