@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pikepdf
@@ -49,7 +48,7 @@ def sign_in_and_send(page: Page, site: Site) -> None:
     expect(page.locator("#files")).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs/*")
-    expect(page.locator("#state")).to_have_text(re.compile("^Read"))
+    expect(page.locator("#state")).to_have_text("Succeeded")
     reader_ready(page)
 
 

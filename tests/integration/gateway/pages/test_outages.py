@@ -56,7 +56,7 @@ def test_pages_say_that_redis_is_away_and_go_on_once_it_is_back(
     job = waiting(alone)
     reader, operator = open_page(f"/jobs/{job}"), open_page("/operate")
     reader_ready(reader)
-    expect(reader.locator("#state")).to_have_text("Waiting")
+    expect(reader.locator("#state")).to_have_text("Queued")
     expect(operator.locator(".tile dd").first).to_have_text("1")
     alone.redis.kill()
     for page in (reader, operator):
@@ -107,3 +107,30 @@ def test_nobody_listens_where_nobody_looks(alone: Alone, open_page: Callable[[st
         page.evaluate(turn, True)
     with page.expect_request("**/overview/events"):
         page.evaluate(turn, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [("/", "home.js"), ("/", "frame.css"), ("/operate", "overview.js"), ("/operate/jobs", "job_list.js")],
+)
+def test_a_page_of_which_a_part_did_not_load_says_so(
+    alone: Alone, open_page: Callable[[str], Page], path: str, part: str
+) -> None:
+    page = open_page("/")
+    expect(page.locator(".broken")).to_be_hidden()
+    page.route(f"**/{part}", lambda route: route.fulfill(status=503))
+    page.goto(f"{alone.site.url}{path}")
+    expect(page.get_by_role("alert").filter(has_text="a part of it did not load")).to_be_visible()
+    page.unroute(f"**/{part}")
+    page.get_by_role("link", name="Load it again").click()
+    page.wait_for_load_state("load")
+    expect(page.locator(".broken")).to_be_hidden()
+
+
+def test_without_scripts_a_page_says_that_it_needs_them(
+    alone: Alone, open_context: Callable[..., BrowserContext]
+) -> None:
+    page = open_context(java_script_enabled=False).new_page()
+    page.goto(f"{alone.site.url}/sign-in")
+    expect(page.locator(".no-script")).to_be_visible()
+    expect(page.locator("p.broken:not(.no-script)")).to_be_hidden()

@@ -78,7 +78,7 @@ def test_a_pdf_is_dropped_read_searched_and_taken_along(open_page: OpenPage, tmp
     page.locator("#engine").select_option("tesseract")
     page.locator("#drop-zone").click()
     page.wait_for_url("**/jobs/*")
-    expect(page.locator("#state")).to_have_text("Read")
+    expect(page.locator("#state")).to_have_text("Succeeded")
     expect(page.locator("#text")).to_contain_text("The Lighthouse Trust of Eastwater")
     expect(page.locator("#strip [role=option]")).to_have_count(2)
     page.keyboard.press("]")
@@ -277,7 +277,7 @@ def test_pages_appear_as_they_are_read_and_it_can_be_stopped(open_page: OpenPage
     options = {"split": True, "delay_s": 1, "words": 5, "confidence": 0.5}
     job = site.queue.submit(written.getvalue(), engine="null", options=options, tenant="readers", crops="none")
     page = open_page(f"/jobs/{job.id}")
-    expect(page.locator("#state")).to_have_text("Being read")
+    expect(page.locator("#state")).to_have_text("Running")
     expect(page.locator("#progress-text")).to_have_text(re.compile(r"\d+ of 200 pages read"))
     expect(page.locator("#text")).not_to_be_empty()
     first = page.locator("#strip [role=option]").first
@@ -329,7 +329,7 @@ def test_a_screenshot_is_pasted(open_page: OpenPage, site: Site) -> None:
         }"""
     )
     page.wait_for_url("**/jobs/*")
-    expect(page.locator("#state")).to_have_text("Read")
+    expect(page.locator("#state")).to_have_text("Succeeded")
 
 
 def drop(page: Page, files: Mapping[str, bytes]) -> None:
@@ -358,7 +358,7 @@ def test_a_file_is_dropped_anywhere_on_the_page(open_page: OpenPage) -> None:
     page.locator("#engine").select_option("null")
     drop(page, {"Anna's letter.pdf": LETTER.read_bytes()})
     page.wait_for_url("**/jobs/*")
-    expect(page.locator("#state")).to_have_text("Read")
+    expect(page.locator("#state")).to_have_text("Succeeded")
     expect(page.locator("h1")).to_have_text("Anna's letter.pdf")
     expect(page.locator("#strip [role=option]")).to_have_count(2)
 
@@ -393,7 +393,7 @@ def test_an_address_is_read(open_page: OpenPage) -> None:
         field.fill(server.url("/sign.jpg"))
         page.keyboard.press("Enter")
         page.wait_for_url("**/jobs/*")
-        expect(page.locator("#state")).to_have_text("Read")
+        expect(page.locator("#state")).to_have_text("Succeeded")
     # its picture is that of the searchable PDF, which the page has asked for
     expect(page.locator("#picture-problem")).to_be_hidden()
 
@@ -419,7 +419,7 @@ def test_the_interface_is_korean_where_the_reader_is(open_page: OpenPage, lit: s
     page = open_page(f"/jobs/{lit}", language="ko-KR")
     reader_ready(page)
     expect(page.locator("html")).to_have_attribute("lang", "ko")
-    expect(page.locator("#state")).to_have_text("읽음")
+    expect(page.locator("#state")).to_have_text("성공")
     page.locator("#settings summary").click()
     page.locator("#language").select_option("en")
-    expect(page.locator("#state")).to_have_text("Read")
+    expect(page.locator("#state")).to_have_text("Succeeded")

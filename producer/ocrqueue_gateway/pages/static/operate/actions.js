@@ -31,7 +31,7 @@ function inWords(filter) {
   const { ids, ...rest } = filter;
   const told = ids ? [t("operate.action.ids", { n: ids.length })] : [];
   for (const [name, value] of Object.entries(rest)) {
-    if (name === "state") told.push([value].flat().map((state) => t(`operate.state.${state}`)).join(" / "));
+    if (name === "state") told.push([value].flat().map((state) => t(`state.${state}`)).join(" / "));
     else if (name === "since") told.push(t("operate.action.since", { value: new Date(value).toLocaleString(language) }));
     else told.push(`${t(`operate.${name}`)}: ${value}`);
   }

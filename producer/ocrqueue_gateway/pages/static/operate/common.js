@@ -62,7 +62,7 @@ export function openDialog(title, ...content) {
 }
 
 /** How a job's state is shown. */
-export const stateElement = (state) => h(`span.state.${state}`, {}, t(`operate.state.${state}`));
+export const stateElement = (state) => h(`span.state.${state}`, {}, t(`state.${state}`));
 
 /** The tenant's name; jobs that name none have no tenant. */
 export const tenantName = (name) => name || t("operate.no_tenant");
