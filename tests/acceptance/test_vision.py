@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.vision.rate_limit import Pace
 from tests.support.google_vision.answers import SAMPLES, fingerprint
 from tests.support.google_vision.server import THROTTLED, GoogleVision, google_vision
+from tests.support.pdfs import PdfPage, pdf_of, text_at
 from tests.support.pictures import png
 from tests.support.processes import RedisServer, as_environment, environment, wait_until, worker
 from tests.support.servers import answer, http_server
@@ -122,6 +124,26 @@ def test_208_images_under_60_requests_a_minute_with_throttling(
     assert refused.error.code == "engine.image_refused"
     assert [asked.images for asked in system.vision.asked[before:]] == [16]
     assert system.billed() == 223
+
+
+@pytest.mark.all
+def test_each_of_500_pages_is_billed_once_though_google_throttles_at_random(
+    stack: ExitStack, redis: RedisServer, tmp_path: Path
+) -> None:
+    system = start(stack, redis, tmp_path, vision_requests_per_minute=6000)
+    chance = random.Random(500)
+    system.vision.refuses = lambda number: THROTTLED if chance.random() < 0.2 else None
+    pages = (PdfPage(text_at(20, 40, f"Page {number}"), size=(200, 80)) for number in range(500))
+    for number in (1, 2):
+        stack.enter_context(worker(as_environment(system.settings), tmp_path, "--engine", "vision", "-n", f"w{number}"))
+    job = system.queue.submit(pdf_of(*pages), engine="vision", crops="none", dpi=72)
+    assert job.wait(500).state == "succeeded"
+    document = job.result()
+    assert [page.number for page in document.pages] == list(range(1, 501))
+    assert len({next(page.words()).text for page in document.pages}) == 500, "each page has its own text"
+    assert any(asked.refused for asked in system.vision.asked)
+    assert sum(asked.images for asked in system.vision.answered) == 500
+    assert system.billed() == 500
 
 
 def test_two_workers_stay_under_one_limit_and_one_hands_over(

@@ -24,6 +24,7 @@ from tests.benchmarks.queue import queue
 from tests.benchmarks.rapid import rapid
 from tests.benchmarks.reading import reading
 from tests.benchmarks.scale import scale
+from tests.benchmarks.scanned import scanned
 from tests.benchmarks.tesseract import tesseract
 
 
@@ -50,6 +51,7 @@ main.add_command(gateway)
 main.add_command(documents)
 main.add_command(clouds)
 main.add_command(reading)
+main.add_command(scanned)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

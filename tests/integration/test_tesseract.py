@@ -23,7 +23,7 @@ from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.discovery import engine_class, engine_names, make_engine
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.tesseract import TesseractEngine
-from ocrqueue_worker.engines.tesseract.backend import Output
+from ocrqueue_worker.engines.tesseract.backend import Call, Output
 from ocrqueue_worker.engines.tesseract.tessdata import debian_package, require_pack, tessdata_dir
 from ocrqueue_worker.engines.tesseract.tesserocr_backend import InProcessTesseract
 from ocrqueue_worker.engines.tesseract.tsv import parse_output
@@ -100,6 +100,34 @@ def test_korean_words_are_whole_and_spaced_as_printed(engine: TesseractEngine) -
     words = [word.text for word in page.words()]
     assert len(words) == pytest.approx(len(true), abs=3)
     assert len(set(words) & set(true)) >= 0.95 * len(set(true))
+
+
+@pytest.mark.parametrize(
+    ("dpi", "size_pt", "asked", "said"),
+    [
+        (200.0, (595.0, 842.0), {}, 200),
+        (200.0, (595.0, 842.0), {"dpi": 300}, 300),
+        (72.0, (595.0, 842.0), {}, None),  # of a scan whose page has a size that somebody made up
+        (600.0, (595.0, 842.0), {}, None),
+        (200.0, None, {}, None),  # as a file of a picture states it
+    ],
+)
+def test_tesseract_is_told_the_resolution_of_a_pdf_alone(
+    dpi: float, size_pt: tuple[float, float] | None, asked: dict[str, Any], said: int | None
+) -> None:
+    engine, calls = TesseractEngine(load_worker_settings()), []
+    read_as_ever = engine._backend.read
+
+    def noted(image: Image.Image, call: Call) -> Output:
+        calls.append(call)
+        return read_as_ever(image, call)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine._backend, "read", noted)
+        reading = Reading(("eng",), engine.parse_options(asked), time.monotonic() + 600)
+        engine.recognize([PageImage(1, text_picture("Total 12.80"), dpi, size_pt=size_pt)], reading)
+    engine.close()
+    assert calls[0].dpi == said
 
 
 def test_two_languages_at_once(engine: TesseractEngine) -> None:

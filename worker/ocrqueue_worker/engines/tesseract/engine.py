@@ -38,6 +38,7 @@ _ONE_BLOCK: Final = 6
 _ONE_LINE: Final = 7
 _SNIPPET_PX: Final = 150
 """A page that is no larger may hold a single letter."""
+_USUAL_DPI: Final = (150, 300)
 
 Rotation = Literal[0, 90, 180, 270]
 
@@ -131,6 +132,7 @@ class TesseractEngine(Engine[TesseractOptions]):
         image = upright(page.image, rotation)
         options = reading.options
         call = _call(reading.languages, options, _time_left(reading))
+        call = replace(call, dpi=call.dpi or _certain_dpi(page))
 
         def place(polygon: Polygon) -> Polygon:
             return to_original(polygon, rotation, page.image.width, page.image.height)
@@ -176,6 +178,16 @@ def make_backend(settings: WorkerSettings) -> Backend:
     return SubprocessTesseract(tessdata_dir(settings))
 
 
+def _certain_dpi(page: PageImage) -> int | None:
+    """Of a page of a PDF, which was drawn at this resolution, or is a scan of a usual one.
+
+    What files state is often wrong, and a wrong one costs many words: without it Tesseract goes by the size of letters.
+    """
+    if page.size_pt is None or page.dpi is None or not _USUAL_DPI[0] <= page.dpi <= _USUAL_DPI[1]:
+        return None
+    return round(page.dpi)
+
+
 def _call(
     languages: tuple[str, ...],
     options: TesseractOptions,
@@ -188,7 +200,7 @@ def _call(
         languages=languages,
         oem=options.oem,
         psm=mode,
-        dpi=options.dpi,  # what files state is often wrong; Tesseract goes by the size of the letters without it
+        dpi=options.dpi,
         whitelist=options.whitelist,
         blacklist=options.blacklist,
         timeout_s=timeout_s,

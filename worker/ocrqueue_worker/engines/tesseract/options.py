@@ -25,7 +25,9 @@ class TesseractOptions(EngineOptions):
         "3: automatic. 4: one column. 6: one block. 7: one line. 8: one word. 11: sparse text. 13: raw line.",
     )
     dpi: Annotated[int, Field(ge=70, le=2400)] | None = Field(
-        default=None, description="Resolution in dots per inch; absent: estimated from the size of the letters."
+        default=None,
+        description="Resolution in dots per inch; absent: that of a PDF page, if it is 150 to 300, else estimated from "
+        "the size of the letters.",
     )
     whitelist: Characters = Field(default="", description="Only these characters are read.")
     blacklist: Characters = Field(default="", description="These characters are not read.")
