@@ -16,6 +16,10 @@ from typing import Any, Final
 
 import click
 
+from tests.benchmarks.accuracy import true_text
+from tests.benchmarks.stage import image_files, images_option
+from tests.support.accuracy import score_words
+
 SIZES: Final = ((320, 240), (640, 480), (800, 600), (1024, 768), (1240, 1754), (480, 1600))
 """Width and height of the pages in pixels, before keras-ocr's Pipeline doubles them."""
 TRADES: Final = ((2.0, 2048), (1.5, 2048), (1.0, 2048), (2.0, 1280), (1.0, 1024), (1.0, 800))
@@ -103,6 +107,49 @@ def trade(model: str) -> None:
                     right += best.text.casefold() == word["text"].casefold()
         mean_s = sum(seconds) / len(seconds)
         print(f"| {scale:g} | {max_size} | {mean_s:.2f} | {found / total:.1%} | {right / found:.1%} |", flush=True)
+
+
+@keras.command("accuracy")
+@images_option
+@click.option("--truth", type=click.Choice(["txt", "csv"]), default="csv", show_default=True)
+@click.option("--model", default="english", show_default=True)
+@click.option("--scale", default=1.0, show_default=True)
+@click.option("--easyocr", help="A Python that has EasyOCR, to read the same images with it and the model's weights.")
+def accuracy_of_keras(folder: Path, truth: str, model: str, scale: float, easyocr: str | None) -> None:
+    """Micro-F1 of words, case folded, and CPU seconds a page on one thread."""
+    from PIL import Image
+
+    files = [path for path in image_files(folder) if path.with_suffix(f".{truth}").is_file()]
+    engine = _engine("tensorflow", 1, model)
+    texts = []
+    begin = time.process_time()
+    for path in files:
+        with Image.open(path) as opened:
+            texts.append(_read(engine, [opened.convert("RGB")], scale=scale)[0].text)
+    cpu_s = {"ocrqueue": time.process_time() - begin}
+    read = {"ocrqueue": texts}
+    if easyocr:
+        weights = str(engine.model.recognizer.parent)
+        command = [easyocr, "-c", _EASYOCR, weights, *map(str, files)]
+        told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        read["EasyOCR"], cpu_s["EasyOCR"] = told["texts"], told["cpu_s"]
+    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
+    print(f"{len(files)} images\n\n| | F1 | precision | recall | CPU s a page |\n| --- | --- | --- | --- | --- |")
+    for name, found in read.items():
+        score = score_words(zip(true, found, strict=True), fold_case=True)
+        shares = f"{score.f1:.4f} | {score.precision:.4f} | {score.recall:.4f}"
+        print(f"| {name} | {shares} | {cpu_s[name] / len(files):.1f} |")
+
+
+_EASYOCR: Final = """
+import json, sys, time
+import easyocr, torch
+torch.set_num_threads(1)
+reader = easyocr.Reader(["en"], False, sys.argv[1], download_enabled=False, verbose=False, quantize=False)
+begin = time.process_time()
+texts = ["\\n".join(reader.readtext(path, detail=0)) for path in sys.argv[2:]]
+print(json.dumps({"texts": texts, "cpu_s": time.process_time() - begin}))
+"""
 
 
 @keras.command()

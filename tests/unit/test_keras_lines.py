@@ -7,7 +7,8 @@ import pytest
 
 from ocrqueue_worker.engines.keras import line_crops
 from ocrqueue_worker.engines.keras.line_crops import batched, crop_piece, find_pieces, padded, stretched
-from ocrqueue_worker.engines.keras.line_words import STRIDE, line_words
+from ocrqueue_worker.engines.keras.line_spaces import STRIDE
+from ocrqueue_worker.engines.keras.line_words import line_words
 
 ALPHABET = "ab1. "
 BLANK = len(ALPHABET)
@@ -111,6 +112,29 @@ def test_words_are_what_stands_between_spaces_at_their_ink() -> None:
     assert [word.text for word in words] == ["ab", "1.b"]
     assert [(word.left, word.right) for word in words] == [(10, 22), (34, 55)]
     assert all(0.5 < word.confidence <= 1 for word in words)
+
+
+def test_a_space_without_paper_is_none() -> None:
+    path = "--1.-" + " " + "-1---"
+    (word,) = line_words(probabilities(path), crop_with_ink(STRIDE * len(path), (8, 20), (23, 40)), ALPHABET)
+    assert word.text == "1.1"
+    assert word.confidence > 0.5
+
+
+def test_a_point_has_more_paper_around_it_than_a_letter() -> None:
+    spans = (8, 18), (25, 40)  # 7 of 32 rows
+    number, letters = "--1.-" + " " + "-1---", "--1a-" + " " + "-b---"
+    crop = crop_with_ink(STRIDE * len(number), *spans)
+    assert [word.text for word in line_words(probabilities(number), crop, ALPHABET)] == ["1.1"]
+    assert [word.text for word in line_words(probabilities(letters), crop, ALPHABET)] == ["1a", "b"]
+
+
+def test_wide_paper_is_a_space_that_nobody_read() -> None:
+    path = "--ab-----a--"
+    wide = line_words(probabilities(path), crop_with_ink(STRIDE * len(path), (8, 18), (33, 44)), ALPHABET)
+    narrow = line_words(probabilities(path), crop_with_ink(STRIDE * len(path), (8, 22), (33, 44)), ALPHABET)
+    assert [word.text for word in wide] == ["ab", "a"]
+    assert [word.text for word in narrow] == ["aba"]
 
 
 def test_an_uncertain_word_is_less_certain_than_its_neighbour() -> None:

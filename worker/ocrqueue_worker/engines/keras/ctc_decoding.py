@@ -25,15 +25,15 @@ def decode(probabilities: Floats, alphabet: str) -> list[tuple[str, float | None
     """
     if not len(probabilities):
         return []
-    labels, lengths = _greedy(probabilities)
-    confidences = np.nan_to_num(_label_probabilities(probabilities, labels, lengths)).clip(0, 1)
+    labels, lengths = greedy(probabilities)
+    confidences = np.nan_to_num(label_probabilities(probabilities, labels, lengths)).clip(0, 1)
     return [
         ("".join(alphabet[label] for label in row[:length]), round(confidence, 4) if length else None)
         for row, length, confidence in zip(labels.tolist(), lengths.tolist(), confidences.tolist(), strict=True)
     ]
 
 
-def _greedy(probabilities: Floats) -> tuple[Labels, Labels]:
+def greedy(probabilities: Floats) -> tuple[Labels, Labels]:
     """The labels, n x longest text with blanks behind, and how many each word has."""
     blank = probabilities.shape[2] - 1
     best = probabilities.argmax(axis=2)
@@ -48,7 +48,7 @@ def _greedy(probabilities: Floats) -> tuple[Labels, Labels]:
     return labels, lengths
 
 
-def _label_probabilities(probabilities: Floats, labels: Labels, lengths: Labels) -> NDArray[np.float64]:
+def label_probabilities(probabilities: Floats, labels: Labels, lengths: Labels) -> NDArray[np.float64]:
     """n: the probability of each word's labels over all alignments: the CTC forward recursion, all words at once.
 
     A state is a label or one of the blanks around them, as in the paper's figure 3; from one label to the next the
