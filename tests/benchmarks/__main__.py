@@ -25,6 +25,7 @@ from tests.benchmarks.rapid import rapid
 from tests.benchmarks.reading import reading
 from tests.benchmarks.scale import scale
 from tests.benchmarks.scanned import scanned
+from tests.benchmarks.spread import spread
 from tests.benchmarks.tesseract import tesseract
 
 
@@ -52,6 +53,7 @@ main.add_command(documents)
 main.add_command(clouds)
 main.add_command(reading)
 main.add_command(scanned)
+main.add_command(spread)
 
 if __name__ == "__main__":
     # a benchmark that is stopped stops its servers

@@ -86,7 +86,7 @@ def s3_stage(endpoint: str | None, **settings: object) -> Iterator[Stage]:
 
 
 def _settings(redis: RedisServer, storage: str, more: dict[str, object]) -> WorkerSettings:
-    return load_worker_settings(redis_url=redis.url, storage=storage, log_level="warning", **more)
+    return load_worker_settings(**{"redis_url": redis.url, "storage": storage, "log_level": "warning", **more})
 
 
 def clear(queue: OcrQueue) -> None:
