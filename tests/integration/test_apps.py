@@ -62,7 +62,6 @@ async def test_fastapi() -> None:
 
 
 def test_django(installation: Installation) -> None:
-    pytest.importorskip("django")
     from django.conf import settings
     from django.core.files.uploadedfile import SimpleUploadedFile
     from django.test import RequestFactory
@@ -130,6 +129,5 @@ async def test_the_bar_serves_each_wait_of_both_clients(
 
 
 def test_pandas(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("pandas")
     module_of("pandas, and a notebook")
     assert capsys.readouterr().out == "True True\n"
