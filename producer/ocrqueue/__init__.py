@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ocrqueue.job import Job
     from ocrqueue.operations.batches import AsyncBatch, Batch
     from ocrqueue.settings import ClientSettings
+    from ocrqueue.waiting.progress import job_progress
 
 # imported when first used: the command line shows its help without Redis, Celery and pydantic in memory
 _MODULES: Final = {
@@ -41,6 +42,7 @@ _MODULES: Final = {
     "ClientSettings": "settings",
     "SubmittedJob": "client",
     "Word": "document",
+    "job_progress": "waiting.progress",
 }
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "Paragraph",
     "SubmittedJob",
     "Word",
+    "job_progress",
 ]
 
 

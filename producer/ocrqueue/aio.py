@@ -34,7 +34,7 @@ from ocrqueue.core.records import WITH_RESULT, parse_record
 from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
-from ocrqueue.core.steps import Call, Commands, Move, Request, Sleep, Steps
+from ocrqueue.core.steps import Await, Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.core.tenants import tenants as core_tenants
 from ocrqueue.document import Document, Page, document_for_app
@@ -85,7 +85,8 @@ _MOVES: Final = (
 """One script each."""
 
 Answer = TypeVar("Answer")
-AsyncProgressCallback = Callable[[JobStatus], Awaitable[None]]
+AsyncProgressCallback = Callable[[JobStatus], Awaitable[None] | None]
+"""A plain function, or one that is awaited."""
 
 
 class AsyncSubmittedJob:
@@ -237,6 +238,8 @@ class AsyncOcrQueue(AsyncManyJobs):
                 return await asyncio.sleep(seconds)
             case Call(function):
                 return await asyncio.to_thread(function)
+            case Await(awaitable):
+                return await awaitable
 
     async def submit(
         self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
@@ -548,8 +551,8 @@ class AsyncOcrQueue(AsyncManyJobs):
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
         async with aclosing(self._subscriber.read(watch)) as read:
             async for status in read:
-                if on_progress is not None:
-                    await on_progress(status)
+                if on_progress is not None and (told := on_progress(status)) is not None:
+                    await told
                 if status.finished:
                     yield handles[status.id], status
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.text import Text
 
+from ocrqueue import AsyncOcrQueue, BatchStatus, JobStatus, job_progress
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after
 from tests.support.pictures import png, text_picture
@@ -60,7 +62,6 @@ async def test_fastapi() -> None:
 
 
 def test_django(installation: Installation) -> None:
-    pytest.importorskip("django")
     from django.conf import settings
     from django.core.files.uploadedfile import SimpleUploadedFile
     from django.test import RequestFactory
@@ -85,7 +86,48 @@ def test_a_script_with_a_progress_bar(capsys: pytest.CaptureFixture[str]) -> Non
     assert sorted(capsys.readouterr().out.splitlines()) == ["a.png succeeded", "receipt.png succeeded"]
 
 
+async def test_the_bar_serves_each_wait_of_both_clients(
+    installation: Installation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with job_progress(3) as on_progress:
+        assert on_progress is None, "stderr is no terminal"
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with job_progress(3, shown=False) as on_progress:
+        assert on_progress is None
+    assert capsys.readouterr().err == ""
+
+    def drawn(count: int) -> bool:
+        return f"{count}/{count} jobs" in Text.from_ansi(capsys.readouterr().err).plain
+
+    queue = installation.queue
+    jobs = queue.submit_many([HELLO] * 3, crops="none", batch="bar")
+    with job_progress(len(jobs)) as on_progress:
+        assert len(list(queue.as_completed(jobs, 60, on_progress))) == 3
+    assert drawn(3)
+    with job_progress(1) as on_progress:
+        jobs[0].wait(60, on_progress)
+    assert drawn(1)
+    with job_progress(0) as on_progress:
+        queue.batch("bar").wait(60, on_progress)
+    assert drawn(3)
+    told: list[str] = []
+
+    async def tell(status: JobStatus | BatchStatus) -> None:
+        told.append(type(status).__name__)
+
+    async with AsyncOcrQueue(installation.settings) as other:
+        with job_progress(len(jobs)) as on_progress:
+            handles = [other.job(job.id) for job in jobs]
+            assert len([job async for job in other.as_completed(handles, 60, on_progress)]) == 3
+        assert drawn(3)
+        with job_progress(0) as on_progress:
+            await other.batch("bar").wait(60, on_progress)
+        assert drawn(3)
+        await handles[0].wait(60, tell)
+        await other.batch("bar").wait(60, tell)
+    assert told == ["JobStatus", "BatchStatus"]
+
+
 def test_pandas(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("pandas")
     module_of("pandas, and a notebook")
     assert capsys.readouterr().out == "True True\n"

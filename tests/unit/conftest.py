@@ -8,6 +8,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# how long examples take to make says how busy the machine is
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 FORBIDDEN = frozenset(
     {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.bind", "socket.connect"}
@@ -24,8 +29,10 @@ class Guard:
 
     running = False
 
-    def __call__(self, event: str, _: tuple[object, ...]) -> None:
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
         # an audit hook stays until the process ends, and sees other tests too where all run in one
+        if event == "time.sleep" and arguments == (0,):
+            return  # Python 3.13 reports it, 3.11 does not
         if self.running and event in FORBIDDEN and threading.current_thread() is threading.main_thread():
             raise AssertionError(f"{event} in a unit test: such a test belongs in tests/integration")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -138,6 +139,21 @@ def test_all_wheels_have_one_version_and_go_together() -> None:
             if requirement.name == "ocrqueue":
                 assert str(requirement.specifier) == f"=={version}"
         assert "ocrqueue" in declared(name)
+
+
+def pythons(project: str) -> set[str]:
+    """Those that the wheel's classifiers name."""
+    with (PROJECTS[project] / "pyproject.toml").open("rb") as file:
+        classifiers = tomllib.load(file)["project"]["classifiers"]
+    found = (each.removeprefix("Programming Language :: Python :: ") for each in classifiers)
+    return {each for each in found if re.fullmatch(r"3\.\d+", each)}
+
+
+def test_each_wheel_names_the_pythons_that_it_is_tested_on() -> None:
+    (loop,) = re.findall(r"for version in ([\d. ]+);", (ROOT / "run").read_text(encoding="utf-8"))
+    (pinned,) = re.findall(r"with Python (\S+)", (ROOT / "requirements/dev.txt").read_text(encoding="utf-8"))
+    assert {pinned, "3.12", "3.13"} == pythons("ocrqueue") <= set(loop.split())
+    assert pythons("ocrqueue-worker") == pythons("ocrqueue-gateway") == {pinned}
 
 
 def test_each_wheel_has_the_licence_of_the_whole() -> None:

@@ -155,7 +155,7 @@ def test_the_json_schemas_hold_for_what_is_sent() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        ("langauges", ["eng"], "langauges is not known, but languages is."),
+        ("langauges", ["eng"], "langauges is not known (did you mean languages?)."),
         ("zzz", 1, "zzz is not known."),
         ("languages", [7], "languages.0 must be text."),
         ("languages", [], "languages must not be empty."),

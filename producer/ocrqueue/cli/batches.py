@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import click
 
 from ocrqueue.cli.durations import SECONDS
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.output import json_option, moment, print_fields, print_json, say
-from ocrqueue.cli.progress import progress_bar
 from ocrqueue.client import OcrQueue
 from ocrqueue.core.batches import BatchStatus
 from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.errors import FilterInvalid
+from ocrqueue.waiting.progress import job_progress
 
 
 @click.command()
@@ -56,7 +53,7 @@ def batch(
             say(f"{jobs} job{'' if jobs == 1 else 's'} cancelled or asked to stop")
             status = found.status()
         if waits:
-            with _progress(status, shown=not as_json) as on_progress:
+            with job_progress(status.jobs, shown=not as_json) as on_progress:
                 status = found.wait(timeout, on_progress)
     if as_json:
         print_json(status.model_dump(mode="json"))
@@ -78,14 +75,3 @@ def _show(status: BatchStatus) -> None:
             ("its end", moment(status.ended_at)),
         ]
     )
-
-
-@contextmanager
-def _progress(status: BatchStatus, *, shown: bool) -> Iterator[Callable[[BatchStatus], None] | None]:
-    bar = progress_bar("jobs  {task.fields[running]} running") if shown else None
-    if bar is None:
-        yield None
-        return
-    with bar:
-        task = bar.add_task("reading", total=status.jobs, completed=status.ended, running=status.running)
-        yield lambda now: bar.update(task, total=now.jobs, completed=now.ended, running=now.running)

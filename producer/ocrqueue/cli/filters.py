@@ -11,10 +11,10 @@ from typing import Any, Final, cast, get_args
 import click
 
 from ocrqueue.cli.output import moment, print_json, say, say_error
-from ocrqueue.cli.progress import progress_bar
 from ocrqueue.core import State
 from ocrqueue.core.bulk import BulkResult, NamedResult
 from ocrqueue.core.job_filter import NO_NAME, Wanted
+from ocrqueue.waiting.progress import progress_bar
 
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -151,12 +151,12 @@ def _jobs(count: int) -> str:
 
 @contextmanager
 def _progress(action: Act, asked: Wanted, *, all_jobs: bool) -> Iterator[Callable[[int], None] | None]:
-    bar = progress_bar("jobs")
+    bar = progress_bar()
     if bar is None:
         yield None
         return
     with bar:
-        task = bar.add_task("counting", total=None)
+        task = bar.add_task("counting", total=None, counted="jobs")
         total = action(**asked, all_jobs=all_jobs, dry_run=True).jobs
         bar.update(task, description="working", total=total)
         yield lambda done: bar.update(task, completed=done)

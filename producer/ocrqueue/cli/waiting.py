@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ocrqueue.cli.output import say
-from ocrqueue.cli.progress import job_progress
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.errors import JobWaitTimeout, OcrQueueError
+from ocrqueue.waiting.progress import job_progress
 
 _NAMED = 10
 

@@ -43,7 +43,7 @@ Item = TypeVar("Item")
 class ActionStatus(BaseModel):
     """An action on many jobs, and how far it is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: str
     action: Requested

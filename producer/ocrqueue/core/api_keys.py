@@ -40,7 +40,7 @@ ID: Final = r"^OQ[A-Z2-7]{18}$"
 class ApiKey(BaseModel):
     """What a key permits."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     id: Annotated[str, Field(pattern=ID)]
     tenant: Annotated[str, Field(pattern=TENANT)] = ""

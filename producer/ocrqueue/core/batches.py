@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.core.job_lists import Place, find
 from ocrqueue.core.records import JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import ScriptArguments
-from ocrqueue.core.steps import Call, Commands, Move, Sleep, Steps
+from ocrqueue.core.steps import Await, Call, Commands, Move, Sleep, Steps
 from ocrqueue.core.timeouts import check_seconds, shown_seconds
 from ocrqueue.errors import BatchClosed, BatchInvalid, BatchUnknown, BrokerUnavailable, JobWaitTimeout
 from ocrqueue.job import BATCH, REPLY_QUEUE, TENANT, is_reserved_queue
@@ -76,6 +76,8 @@ class BatchStatus(BaseModel):
 
 
 ProgressCallback = Callable[[BatchStatus], None]
+AsyncProgressCallback = Callable[[BatchStatus], Awaitable[None] | None]
+"""A plain function, or one that is awaited."""
 
 
 def check_name(name: str, tenant: str) -> None:
@@ -135,7 +137,7 @@ def wait_for_batch(
     name: str,
     tenant: str,
     timeout: float | None,
-    on_progress: ProgressCallback | None,
+    on_progress: AsyncProgressCallback | None,
     *,
     until_closed: bool,
 ) -> Steps[BatchStatus]:
@@ -155,8 +157,8 @@ def wait_for_batch(
                 raise
         else:
             answered_at = time.monotonic()
-            if on_progress is not None and status != before:
-                on_progress(status)
+            if on_progress is not None and status != before and (told := on_progress(status)) is not None:
+                yield Await(told)
             before = status
             if status.ended == status.jobs and (status.closed or not until_closed):
                 return status

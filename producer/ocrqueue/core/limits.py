@@ -25,7 +25,7 @@ _MOST: Final = 10**9
 class Rate(BaseModel):
     """So many in a time, all at once if need be."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     count: Annotated[int, Field(ge=1, le=10**6)]
     per_s: Literal[1, 60, 3600, 86_400]
@@ -46,7 +46,7 @@ class Rate(BaseModel):
 class TenantLimits(BaseModel):
     """Of one tenant; None: no limit."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     rate: Rate | None = None
     """Jobs that are submitted in a time."""

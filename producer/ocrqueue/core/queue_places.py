@@ -19,7 +19,7 @@ _MOST_TENANTS: Final = 100
 class QueuePlace(BaseModel):
     """Of a job that waits, at one moment."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     ahead: int
     """Jobs that should be taken before it: its tenant's own, as many of each other tenant, and those of higher lanes.

@@ -39,7 +39,7 @@ class Outcome(BaseModel):
     device: str | None = None
     trail: tuple[Step, ...] = ()
     agreement: Share | None = None
-    timings: Timings = Timings()
+    timings: Timings = Timings.model_construct()
     stored_anew: bool = Field(default=False, exclude=True)
     """Whether the result was stored by the attempt itself: none of another attempt stood there. Not kept in Redis."""
     input_bytes: int = Field(default=0, exclude=True)
@@ -107,7 +107,7 @@ class JobStatus(BaseModel):
     """What the engine ran on; None until the job has ended, and where the engine has no choice."""
     cancel_requested: bool = False
     result: str | None = None
-    timings: Timings = Timings()
+    timings: Timings = Timings.model_construct()
     error: ErrorInfo | None = None
     history: tuple[Outcome, ...] = ()
     """How the job ended before each replay, oldest first; the newest 20."""
@@ -266,6 +266,23 @@ class Trouble(BaseModel):
         return f"cannot do jobs for {self.engine}, and leaves them to others if any can: "
 
 
+class EngineOffer(BaseModel):
+    """An engine on a worker."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
+
+    name: str
+    version: str
+    model: str
+    languages: tuple[str, ...]
+    """Empty where the engine does not care."""
+    fixed_languages: bool = False
+    """Whether no worker of this engine and model can read others."""
+    reads_lines: bool = False
+    """Whether it can read single lines of a page that another engine has read."""
+    device: str | None = None
+
+
 class WorkerInfo(BaseModel):
     """A worker as it announces itself."""
 
@@ -306,23 +323,3 @@ class WorkerInfo(BaseModel):
         if self.draining:
             return "draining"
         return "stopped" if self.is_stopped else "working" if self.running else "idle"
-
-
-class EngineOffer(BaseModel):
-    """An engine on a worker."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="ignore")
-
-    name: str
-    version: str
-    model: str
-    languages: tuple[str, ...]
-    """Empty where the engine does not care."""
-    fixed_languages: bool = False
-    """Whether no worker of this engine and model can read others."""
-    reads_lines: bool = False
-    """Whether it can read single lines of a page that another engine has read."""
-    device: str | None = None
-
-
-WorkerInfo.model_rebuild()

@@ -6,7 +6,7 @@ A generator yields requests and is sent their answers; each client has a loop of
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -44,7 +44,14 @@ class Call:
     function: Callable[[], Any]
 
 
-Request = Move | Commands | Sleep | Call
+@dataclass(frozen=True, slots=True)
+class Await:
+    """What a callback of an app has returned to be awaited: with asyncio alone."""
+
+    awaitable: Awaitable[None]
+
+
+Request = Move | Commands | Sleep | Call | Await
 Result = TypeVar("Result")
 Steps = Generator[Request, Any, Result]
 
@@ -78,3 +85,5 @@ def _answer(registry: Registry, request: Request) -> Any:
             return None
         case Call(function):
             return function()
+        case Await():
+            raise TypeError("on_progress is awaited by AsyncOcrQueue alone")

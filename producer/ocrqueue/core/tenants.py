@@ -27,7 +27,7 @@ class TenantInfo(BaseModel):
     """Lane -> parts of jobs, mostly one a job, that no worker has taken."""
     paused: bool = False
     """Whether nothing of it is taken."""
-    limits: TenantLimits = TenantLimits()
+    limits: TenantLimits = TenantLimits.model_construct()
     """What it may have."""
 
 

@@ -22,7 +22,7 @@ _EPOCH: Final = date(1970, 1, 1)
 class Usage(BaseModel):
     """Of one tenant, in one period, in UTC."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     tenant: str
     """Empty: the jobs that name none."""

@@ -475,7 +475,7 @@ class Document(_Value, Writable):
         default=False, description="The image was read by an earlier job; crops are copies of its own."
     )
     finished_at: datetime
-    timings: Timings = Timings()
+    timings: Timings = Timings.model_construct()
     pages: Pages
     page_objects: tuple[PageObject, ...] = Field(
         default=(),

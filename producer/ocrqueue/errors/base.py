@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 class ErrorInfo(BaseModel):
     """An error as data."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     code: str
     message: str

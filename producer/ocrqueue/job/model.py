@@ -399,7 +399,7 @@ def _complaint(
         plain = f"{name} {_PLAIN[kind].format_map(limits)}"
         if kind == "extra_forbidden":
             near = get_close_matches(name, known, 1)
-            return f"{plain}, but {near[0]} is" if near else plain
+            return f"{plain} (did you mean {near[0]}?)" if near else plain
         if kind.endswith("too_short") and limits.get("min_length") == 1:
             plain = f"{name} must not be empty"
         example = _EXAMPLES.get(name) if kind in {"tuple_type", "dict_type"} else None

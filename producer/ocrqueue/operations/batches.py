@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Protocol, TypeVar
 
 from ocrqueue.core.batches import (
+    AsyncProgressCallback,
     BatchStatus,
     ProgressCallback,
     batch_jobs,
@@ -149,7 +150,7 @@ class AsyncBatch:
     async def wait(
         self,
         timeout: float | None = None,
-        on_progress: ProgressCallback | None = None,
+        on_progress: AsyncProgressCallback | None = None,
         *,
         until_closed: bool = False,
     ) -> BatchStatus:

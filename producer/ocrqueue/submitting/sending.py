@@ -180,8 +180,9 @@ def tell(error: Exception, queued: int, left: Sequence[ImageInput | Waiting]) ->
         error.unsubmitted = tuple(left)
     else:
         # of the caller's iterable
-        more = f", and {len(left)} more were taken" if left else ""
-        error.add_note(f"The first {queued} images were queued{more}.")
+        more = f", and {len(left):,} more taken" if left else ""
+        were = {0: "No image was", 1: "The first image was"}.get(queued, f"The first {queued:,} images were")
+        error.add_note(f"{were} queued{more}.")
 
 
 def _taken(images: Iterable[ImageInput | Waiting], sender: Sender) -> Iterator[ImageInput | Waiting]:
