@@ -32,8 +32,8 @@ def _url(redis: RedisServer, database: int) -> str:
 @contextmanager
 def bare_worker(
     redis: RedisServer, database: int, results: bool, folder: Path, one_thread: bool = False, children: int = CORES
-) -> Iterator[None]:
-    """`celery worker -c CHILDREN` with default settings; yields once it answers.
+) -> Iterator[int]:
+    """`celery worker -c CHILDREN` with default settings; yields the pid of its main process once it answers.
 
     `one_thread` sets OMP_THREAD_LIMIT=1, without which each of the two Tesseracts starts a thread a core.
     """
@@ -59,7 +59,7 @@ def bare_worker(
         wait_until(lambda: process.poll() is not None or control.ping(timeout=0.5), 40, "the bare worker answers")
         if process.poll() is not None:
             raise RuntimeError(log.read_text(errors="replace"))
-        yield
+        yield process.pid
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

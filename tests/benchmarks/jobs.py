@@ -1,4 +1,4 @@
-"""Jobs a second and Redis memory a job, with the engine null, against bare Celery tasks that do nothing."""
+"""Jobs a second and what a job costs, with the engine null, against bare Celery tasks that do nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rich.table import Table
 from ocrqueue import OcrQueue
 from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
+from tests.benchmarks.scale.used import children_of, process_cpu, redis_cpu
 from tests.benchmarks.stage import CORES, Stage, file_stage, system_worker
 
 _NOTHING = "tests.benchmarks.bare_app.nothing"
@@ -26,12 +27,20 @@ _NOTHING = "tests.benchmarks.bare_app.nothing"
 
 @dataclass(frozen=True)
 class Load:
-    """What one run measured. Rates are a second, memory is in bytes of Redis a job."""
+    """What one run measured. Rates are a second, memory is in bytes of Redis a job.
+
+    Times are in ms of a processor a job.
+    """
 
     submitted: float
     completed: float
     memory_waiting: float
     memory_ended: float
+    main_ms: float
+    """Of the worker's main process."""
+    children_ms: float
+    redis_ms: float
+    """Of the thread that runs all commands, while the worker works."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Contestant:
     left: Callable[[Redis], int]
     """Jobs that wait or run."""
     submit: Callable[[], object]
-    worker: Callable[[], AbstractContextManager[None]]
+    worker: Callable[[], AbstractContextManager[int]]
+    """Yields the pid of its main process."""
     check: Callable[[], None] = lambda: None
     """Raises unless all succeeded."""
 
@@ -49,7 +59,7 @@ class Contestant:
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--children", type=click.IntRange(1), default=CORES, show_default=True, help="Of every worker.")
 def jobs(count: int, rounds: int, children: int) -> None:
-    """Jobs a second and Redis memory a job, without any OCR."""
+    """Jobs a second, and processor time and Redis memory a job, without any OCR."""
     picture = BytesIO()
     Image.new("L", (64, 32), 255).save(picture, "PNG")
     loads: dict[str, list[Load]] = {}
@@ -110,16 +120,22 @@ def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
 
     if left() != count:
         raise RuntimeError(f"{left()} jobs wait, not {count}")
-    with contestant.worker():
-        first, started = left(), time.perf_counter()
+    with contestant.worker() as pid:
+        first, started, before = left(), time.perf_counter(), _used_s(pid, redis)
         while left() > 0:
             if time.perf_counter() - started > TIMEOUT_S:
                 raise RuntimeError(f"{left()} jobs are left after {TIMEOUT_S} s")
             time.sleep(0.05)
         completed = first / (time.perf_counter() - started)
+        used_ms = [1000 * (now - then) / first for now, then in zip(_used_s(pid, redis), before, strict=True)]
     ended = _memory(redis)
     contestant.check()
-    return Load(submitted, completed, (waiting - empty) / count, (ended - empty) / count)
+    return Load(submitted, completed, (waiting - empty) / count, (ended - empty) / count, *used_ms)
+
+
+def _used_s(pid: int, redis: Redis) -> tuple[float, float, float]:
+    """Processor seconds of the main process, of its children, and of Redis."""
+    return process_cpu(pid), sum(map(process_cpu, children_of(pid))), redis_cpu(redis)
 
 
 def _left_in_core(redis: Redis, keys: Keys) -> int:
@@ -137,9 +153,11 @@ def _memory(redis: Redis) -> int:
 
 def _print(loads: dict[str, list[Load]], count: int, children: int) -> None:
     title = f"{count} jobs, {children} at a time"
-    table = Table("", "submitted/s", "completed/s", "bytes a job waiting", "bytes a job ended", title=title)
+    columns = ("submitted/s", "completed/s", "bytes a job waiting", "ended", "ms a job: main", "children", "Redis")
+    table = Table("", *columns, title=title)
     for name, runs in loads.items():
         for run in runs:
             rates = (f"{run.submitted:.0f}", f"{run.completed:.0f}")
-            table.add_row(name, *rates, f"{run.memory_waiting:.0f}", f"{run.memory_ended:.0f}")
+            times = (f"{each:.2f}" for each in (run.main_ms, run.children_ms, run.redis_ms))
+            table.add_row(name, *rates, f"{run.memory_waiting:.0f}", f"{run.memory_ended:.0f}", *times)
     Console(width=140).print(table)

@@ -100,6 +100,8 @@ def store_images(queue: OcrQueue, files: Sequence[Path]) -> list[str]:
 
 
 @contextmanager
-def system_worker(stage: Stage, engine: str, children: int = CORES) -> Iterator[None]:
-    with worker(as_environment(stage.settings), stage.folder, "--engine", engine, "--concurrency", str(children)):
-        yield
+def system_worker(stage: Stage, engine: str, children: int = CORES) -> Iterator[int]:
+    """Yields the pid of its main process."""
+    arguments = ("--engine", engine, "--concurrency", str(children))
+    with worker(as_environment(stage.settings), stage.folder, *arguments) as started:
+        yield started.pid

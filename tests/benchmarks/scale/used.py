@@ -19,6 +19,11 @@ def process_cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
+def children_of(pid: int) -> list[int]:
+    """The pids of those that its first thread has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def redis_cpu(redis: Redis) -> float:
     """CPU seconds of the thread that runs all commands, since the server's start."""
     used = cast("dict[str, Any]", redis.info("cpu"))
