@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Final
 
 from ocrqueue.job.references import split_uri
@@ -15,6 +16,7 @@ _FILES: Final = {
     "GOOGLE_APPLICATION_CREDENTIALS": "~/.config/gcloud/application_default_credentials.json",
 }
 """Variables that name a file of credentials, and the file where they do not."""
+_LOOK_EVERY_S: Final = 1.0
 
 
 def check_credentials(source: str, settings: WorkerSettings) -> None:
@@ -35,6 +37,15 @@ class Credentials:
 
     def __init__(self) -> None:
         self._files = _states()
+        self._next_look = 0.0
+        """By time.monotonic()."""
+
+    def renew_soon(self) -> None:
+        """The same as renew() within a second: for every job. One that is denied access meanwhile asks renew()."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_EVERY_S
+            self.renew()
 
     def renew(self) -> bool:
         """Have them read again where a file has changed. Returns whether one has, since this was made or last asked."""
