@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from click.testing import CliRunner
 
 from ocrqueue import OcrQueue
-from ocrqueue.errors import EngineUnavailable
+from ocrqueue.errors import EngineTimeout, EngineUnavailable
 from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.cli.program import main
+from ocrqueue_worker.engine_contract import surroundings
 from ocrqueue_worker.engine_contract.findings import Finding
 from ocrqueue_worker.engine_contract.running import CHECKS, NAMES, Question, findings_of_child, run_checks
 from ocrqueue_worker.engines import discovery
+from ocrqueue_worker.engines.discovery import make_engine
 from tests.integration.conftest import Installation
 from tests.support.processes import as_environment, unmeasured, wait_until, worker
 
@@ -44,6 +47,18 @@ def found(engine: str, name: str, seconds: float = 60.0) -> Finding:
     check = next(check for check in CHECKS if check.name == name)
     (finding,) = findings_of_child(question, [check], loaded=not check.before_load)
     return finding
+
+
+def test_a_time_limit_that_strikes_when_the_engine_is_done_is_no_fault_of_its(monkeypatch: pytest.MonkeyPatch) -> None:
+    def strikes_when_it_is_ended(_: int, seconds: float) -> None:
+        if seconds == 0:
+            raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(surroundings, "read", lambda *_: EngineTimeout())
+    monkeypatch.setattr(surroundings.signal, "setitimer", strikes_when_it_is_ended)
+    (check,) = (check for check in surroundings.SURROUNDINGS if check.name == "time limit")
+    question = Question("whole", load_worker_settings())
+    assert list(check.run(make_engine("whole", question.settings), question)) == []
 
 
 def test_an_engine_that_keeps_its_promises_is_right() -> None:

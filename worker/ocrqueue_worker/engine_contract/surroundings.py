@@ -49,18 +49,25 @@ def _soft_limit(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     before = signal.signal(signal.SIGALRM, _strike)
     try:
         for moment in range(_TIMES):
-            signal.setitimer(signal.ITIMER_REAL, took * (moment + 0.5) / _TIMES)
-            try:
-                result = read(engine, question, printed())
-            except SoftTimeLimitExceeded:
-                continue
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            result = _read_within(took * (moment + 0.5) / _TIMES, engine, question)
             if isinstance(result, OcrQueueError) and not isinstance(result, EngineTimeout):
                 yield Wrong(f"SoftTimeLimitExceeded is swallowed, and becomes {result.code}: let it pass.")
                 return
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def _read_within(seconds: float, engine: Engine[Any], question: Question) -> Page | OcrQueueError | None:
+    """None: the limit was raised, and came through."""
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            return read(engine, question, printed())
+        finally:
+            # it may strike just here, where the engine is done: that is no fault of its
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except SoftTimeLimitExceeded:
+        return None
 
 
 def _strike(_number: int, _frame: object) -> NoReturn:
