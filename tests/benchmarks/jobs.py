@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
-from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
 from tests.benchmarks.scale.used import children_of, process_cpu, redis_cpu
@@ -53,8 +52,6 @@ class Contestant:
     """Yields the pid of its main process."""
     check: Callable[[], None] = lambda: None
     """Raises unless all succeeded."""
-    prepare: Callable[[], object] = lambda: None
-    """In the empty Redis."""
 
 
 @click.command()
@@ -92,18 +89,8 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str], children: int) -> 
                 raise RuntimeError(f"job {job.id}: {status.state}: {status.error}")
         queue.storage.delete_prefix("results")
 
-    def prepare() -> None:
-        # as where a worker has been before: it has noted which life of Redis's data this is, and no job's result is
-        # looked for that cannot be there
-        with closing(WorkerRegistry(stage.settings)) as registry:
-            registry.in_hand()
-
     return Contestant(
-        partial(_left_in_core, keys=queue.registry.keys),
-        submit,
-        partial(system_worker, stage, "null", children),
-        check,
-        prepare,
+        partial(_left_in_core, keys=queue.registry.keys), submit, partial(system_worker, stage, "null", children), check
     )
 
 
@@ -122,7 +109,6 @@ def _bare(stage: Stage, count: int, children: int, *, results: bool) -> Contesta
 def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
     """Submit all with no worker up, then start one and time it from its first job on."""
     redis.flushall()
-    contestant.prepare()
     empty = _memory(redis)
     begin = time.perf_counter()
     contestant.submit()

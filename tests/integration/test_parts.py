@@ -21,7 +21,7 @@ from ocrqueue.leftovers import remove_leftovers, tidy
 from ocrqueue.routing import make_route
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.broker.hand import Hand
-from ocrqueue_worker.broker.messages import PartMessage, as_argument
+from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.null import NullEngine
 from ocrqueue_worker.images.page import PageImage
@@ -108,7 +108,7 @@ def test_gathering_that_runs_out_of_the_last_page_s_time_has_a_time_of_its_own(
         with pytest.raises(Ignore):
             document.closing.outcome_of(start, SoftTimeLimitExceeded())
     else:
-        page = PartMessage(**as_argument(TakenPart(document.last, document.job.model_dump_json())))
+        page = PartMessage.of(TakenPart(document.last, document.job.model_dump_json()))
         request = cast("PartRequest", SimpleNamespace(task=None, hostname="worker@host"))
         PartRequest._close_begun(request, page, EngineTimeout(), registry)
     assert registry.status(document.job.id).state == "queued"
@@ -182,7 +182,7 @@ class RoutedDocument:
     def begin(self, engine: str) -> tuple[Delivery, Start]:
         (part,) = take(self.registry, 1, "holder", f"ocr.{engine}").parts
         workplace = Workplace(self.registry.settings, self.registry, self.storage, self.engine)
-        delivery = Delivery(PartMessage(**as_argument(part)).read_job(), part.hold, workplace, "worker@host")
+        delivery = Delivery(PartMessage.of(part).read_job(), part.hold, workplace, "worker@host")
         return delivery, delivery.begin()
 
     def turn(self, engine: str) -> Delivery | None:
@@ -238,7 +238,7 @@ def test_a_page_on_a_route_that_is_killed_by_its_last_engine_stays_as_it_stood(r
     for _ in range(PAGES):
         routed.turn("null")
     killed, _ = routed.begin("second")
-    page = PartMessage(**as_argument(TakenPart(killed.hold, killed.job.model_dump_json())))
+    page = PartMessage.of(TakenPart(killed.hold, killed.job.model_dump_json()))
     task.close_killed(page, EngineTimeout(), "worker@host", registry)
     last = [routed.turn("second") for _ in range(PAGES - 1)][-1]
     assert last is not None

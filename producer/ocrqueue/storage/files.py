@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job.references import split_uri
@@ -37,11 +37,11 @@ class FileStorage(Storage):
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100  # Path.resolve() would follow a symlinked mount
-        self._root_uri = self.root.as_uri().rstrip("/")
 
     def put(self, key: str, data: bytes, content_type: str) -> str:
-        self._write(key, self._text(key), data, os.replace)
-        return self.uri(key)
+        path = self._path(key)
+        self._write(key, path, data, os.replace)
+        return path.as_uri()
 
     def _put_file(self, key: str, file: BinaryIO, content_type: str) -> str:
         path = self._path(key)
@@ -56,21 +56,20 @@ class FileStorage(Storage):
 
     def _create(self, key: str, data: bytes, content_type: str) -> bool:
         try:
-            self._write(key, self._text(key), data, _link)
+            self._write(key, self._path(key), data, _link)
         except _ThereAlready:
             return False
         return True
 
-    def _write(self, key: str, path: str, data: bytes, place: Callable[[str, str], object]) -> None:
+    def _write(self, key: str, path: Path, data: bytes, place: Callable[[str, str], object]) -> None:
         with self._errors(key):
-            folder, _, name = path.rpartition("/")
             # result.json says that a job is complete: it must not be lost once it was reported.
-            durable = name == RESULT
+            durable = path.name == RESULT
             if durable:
                 # a folder of its own, which mostly is not there yet
                 with suppress(FileExistsError, FileNotFoundError):
-                    os.mkdir(folder)  # noqa: PTH102
-            self._in_its_folder(path, lambda: _write_atomically(path, data, place, durable=durable))
+                    os.mkdir(path.parent)  # noqa: PTH102
+            self._in_its_folder(path, lambda: _write_atomically(str(path), data, place, durable=durable))
 
     def copy(self, source: str, key: str) -> str:
         """A hard link where the file system has them: what is stored is never changed in its place."""
@@ -79,12 +78,12 @@ class FileStorage(Storage):
             self._in_its_folder(path, lambda: _copy_atomically(original, path), unless_missing=original)
         return path.as_uri()
 
-    def _in_its_folder(self, path: Path | str, step: Callable[[], None], unless_missing: Path | None = None) -> None:
+    def _in_its_folder(self, path: Path, step: Callable[[], None], unless_missing: Path | None = None) -> None:
         """Do the step, which stores something at `path`, and make the folder first where it is missing."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 if attempt > 1:
-                    Path(path).parent.mkdir(parents=True, exist_ok=True)
+                    path.parent.mkdir(parents=True, exist_ok=True)
                 step()
                 break
             except (FileNotFoundError, FileExistsError):  # the latter: mkdir() lost a race with delete_prefix()
@@ -158,7 +157,7 @@ class FileStorage(Storage):
         return deleted
 
     def uri(self, key: str) -> str:
-        return f"{self._root_uri}/{quote_from_bytes(os.fsencode(check_key(key)))}"
+        return self._path(key).as_uri()
 
     def check(self) -> None:
         if not self.root.is_dir():
@@ -176,7 +175,7 @@ class FileStorage(Storage):
             self.root.mkdir(parents=True, exist_ok=True)
 
     def _read(self, key: str, offset: int, length: int | None) -> bytes:
-        with self._errors(key), open(self._text(key), "rb") as file:  # noqa: PTH123
+        with self._errors(key), self._path(key).open("rb") as file:
             file.seek(offset)
             return file.read() if length is None else file.read(length)
 
@@ -189,9 +188,6 @@ class FileStorage(Storage):
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
-
-    def _text(self, key: str) -> str:
-        return f"{self.root}/{check_key(key)}"
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:

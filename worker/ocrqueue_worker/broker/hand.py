@@ -6,7 +6,6 @@ runs goes on. The heartbeat names to Redis what is in here; what is not, others 
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import uuid
@@ -34,8 +33,6 @@ class Hand:
         """The instance of this process. Names of workers repeat: process ids do in containers."""
         self.capacity: Callable[[], int] = lambda: 1
         """Messages that it may have at once: its children that have loaded their engines, or its threads."""
-        self.most: Callable[[], int] = lambda: sys.maxsize
-        """What `capacity` never exceeds: quickly said, while that looks at every child."""
         self.send_on: Callable[[], None] = lambda: None
         """Sends what Celery has to an idle child, in a pool that would do so in a later round of the loop."""
         self.next_token = uuid.uuid4().hex
@@ -51,8 +48,7 @@ class Hand:
         """The parts of messages that Celery has forgotten, unless Redis has said that they are gone."""
 
     def has_room(self) -> bool:
-        running = len(self._handfuls) - len(self._ending)
-        return running < self.most() and running < self.capacity()
+        return len(self._handfuls) - len(self._ending) < self.capacity()
 
     def note_ending(self, token: str) -> None:
         """The only part of that TAKE is about to end."""

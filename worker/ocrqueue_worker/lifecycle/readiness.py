@@ -59,7 +59,6 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
                 break
         loaded.done = True
         HAND.capacity = partial(_ready_children, parent)
-        HAND.most = partial(_count_children, parent)
         HAND.send_on = partial(_send_to_children, parent)
         seconds = round(time.monotonic() - begin, 1)
         if ready < parent.concurrency:
@@ -77,11 +76,6 @@ class ReplacedChildren(bootsteps.StartStopStep):  # type: ignore[misc]  # celery
         loaded: ChildrenLoaded = consumer.app.tasks[TASK].children_loaded
         if loaded.file is not None:
             hub.add_reader(loaded.file, loaded.read)
-
-
-def _count_children(worker: Any) -> int:
-    """With those that load, leave, or are dead and not yet buried."""
-    return len(worker.pool._pool._pool) if worker.pool and worker.pool._pool else 0
 
 
 def _ready_children(worker: Any) -> int:

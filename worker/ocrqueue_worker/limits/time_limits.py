@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from ocrqueue.job import Job
 from ocrqueue.settings import WorkerSettings
 
 _SHARE_OF_SOFT_LIMIT: Final = 0.95
@@ -32,17 +33,7 @@ class TimeLimits:
         return self.soft_s * _SHARE_WITH_OUTPUTS
 
 
-class Timed(Protocol):
-    """A job, as far as its time goes."""
-
-    @property
-    def engine(self) -> str: ...
-
-    @property
-    def time_limit_s(self) -> int | None: ...
-
-
-def time_limits(settings: WorkerSettings, job: Timed | None) -> TimeLimits:
+def time_limits(settings: WorkerSettings, job: Job | None) -> TimeLimits:
     """The limits of a job; None stands for one that cannot be read.
 
     A job can lower its engine's soft limit and not raise it. The hard one stays as far above it as it is.
@@ -53,7 +44,7 @@ def time_limits(settings: WorkerSettings, job: Timed | None) -> TimeLimits:
     return TimeLimits(own_s, own_s + hard_s - soft_s)
 
 
-def group_time_limits(settings: WorkerSettings, jobs: Sequence[Timed]) -> TimeLimits:
+def group_time_limits(settings: WorkerSettings, jobs: Sequence[Job]) -> TimeLimits:
     """The limits of jobs that came in one message: together they have the time of one of them, that with the least."""
     if not jobs:
         return time_limits(settings, None)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import structlog
@@ -45,16 +44,21 @@ class Stopwatch:
     started: float = field(default_factory=time.monotonic)
     spent: dict[str, float] = field(default_factory=dict)
 
-    def measure(self, step: str) -> AbstractContextManager[None]:
-        return _Measured(self, step)
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        begin = time.monotonic()
+        try:
+            with step_span(step):
+                yield
+        finally:
+            self._add(step, time.monotonic() - begin)
 
     def add(self, step: str, seconds: float) -> None:
         """It took so long until now."""
         step_taken(step, seconds)
-        self.note(step, seconds)
+        self._add(step, seconds)
 
-    def note(self, step: str, seconds: float) -> None:
-        """It took so long, and has a span."""
+    def _add(self, step: str, seconds: float) -> None:
         self.spent[step] = self.spent.get(step, 0.0) + seconds
 
     def timings(self, queue_wait_s: float, before: Timings | None = None) -> Timings:
@@ -64,23 +68,6 @@ class Stopwatch:
         steps = (spent.keys() | spent_before.keys()) - {"queue_wait_s"}
         summed = {step: round(spent.get(step, 0.0) + spent_before.get(step, 0.0), 4) for step in steps}
         return Timings(queue_wait_s=queue_wait_s, **summed)
-
-
-class _Measured:
-    """Around one step; a generator for each would cost a short job more."""
-
-    def __init__(self, watch: Stopwatch, step: str) -> None:
-        self._watch, self._step, self._span = watch, step, step_span(step)
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-        self._span.__enter__()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            self._span.__exit__(kind, error, at)
-        finally:
-            self._watch.note(self._step, time.monotonic() - self._begun)
 
 
 @dataclass(frozen=True)

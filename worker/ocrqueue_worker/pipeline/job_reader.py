@@ -167,9 +167,9 @@ class JobReader:
         self._from.close()
 
     def _note_cache_key(self, engine: Engine[Any], source: InputInfo, info: EngineInfo) -> None:
+        job = self.attempt.job
+        self._cache_key = cache_key(source.sha256 or "", info, job, self.options)
         self._caching = engine.cacheable and self.attempt.workplace.settings.cache_ttl_s > 0
-        if self._caching:
-            self._cache_key = cache_key(source.sha256 or "", info, self.attempt.job, self.options)
 
     def _earlier_document(self) -> Document | None:
         earlier = earlier_reading(self.attempt, self._cache_key)

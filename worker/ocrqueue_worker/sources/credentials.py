@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
+from pathlib import Path
 from typing import Final
 
 from ocrqueue.job.references import split_uri
@@ -16,7 +16,6 @@ _FILES: Final = {
     "GOOGLE_APPLICATION_CREDENTIALS": "~/.config/gcloud/application_default_credentials.json",
 }
 """Variables that name a file of credentials, and the file where they do not."""
-_LOOK_EVERY_S: Final = 1.0
 
 
 def check_credentials(source: str, settings: WorkerSettings) -> None:
@@ -37,15 +36,6 @@ class Credentials:
 
     def __init__(self) -> None:
         self._files = _states()
-        self._next_look = 0.0
-        """By time.monotonic()."""
-
-    def renew_soon(self) -> None:
-        """The same as renew() within a second: for every job. One that is denied access meanwhile asks renew()."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + _LOOK_EVERY_S
-            self.renew()
 
     def renew(self) -> bool:
         """Have them read again where a file has changed. Returns whether one has, since this was made or last asked."""
@@ -72,11 +62,10 @@ def _states() -> tuple[object, ...]:
 
 
 def _state(file: str) -> object:
-    # texts instead of Paths: every job asks, and these take a tenth of the time
     try:
-        found = os.stat(os.path.expanduser(file))  # noqa: PTH111, PTH116
-    except OSError:
-        # also where there is no home, which stays a `~` then
+        found = Path(file).expanduser().stat()
+    except (OSError, RuntimeError):
+        # the latter: there is no home
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 

@@ -7,49 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from ocrqueue.errors import SourceTimeout
 
 T = TypeVar("T")
-
-
-class _Call(Generic[T]):
-    """One call, and what came of it: what a Future does for one who waits, at a fifth of its cost."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._result: T
-        self._error: BaseException | None = None
-        self._is_done = threading.Lock()
-        self._is_done.acquire()
-
-    def make(self) -> None:
-        """In the thread that makes it."""
-        try:
-            self._result = self._function()
-        except BaseException as raised:  # handed to the caller, whatever it is
-            self._error = raised
-
-    def note_done(self) -> None:
-        self._is_done.release()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it was done within that time."""
-        return self._is_done.acquire(timeout=seconds)
-
-    def result(self) -> T:
-        """Returns or raises what the function has; once."""
-        error, self._error = self._error, None
-        try:
-            if error is not None:
-                raise error
-            return self._result
-        finally:
-            # an error holds this frame, and would be held by it
-            del error
 
 
 class _CallingThread(threading.Thread):
@@ -57,20 +22,28 @@ class _CallingThread(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="ocrqueue-fetch", daemon=True)
-        self._calls: SimpleQueue[_Call[Any]] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
 
-    def begin(self, call: _Call[Any]) -> None:
-        self._calls.put(call)
+    def begin(self, call: Callable[[], T]) -> Future[T]:
+        outcome: Future[T] = Future()
+        self._calls.put((call, outcome))
+        return outcome
 
     def run(self) -> None:
         while True:
-            call = self._calls.get()
-            call.make()
+            call, outcome = self._calls.get()
+            try:
+                result, error = call(), None
+            except BaseException as raised:  # handed to the caller, whatever it is
+                result, error = None, raised
             # before the caller goes on, who may have another call to make
             _free_threads.append(self)
-            call.note_done()
-            # until the next call it would keep an image in memory
-            del call
+            if error is None:
+                outcome.set_result(result)
+            else:
+                outcome.set_exception(error)
+            # until the next call these would keep an image in memory
+            del call, outcome, result, error
 
 
 _free_threads: deque[_CallingThread] = deque()
@@ -117,8 +90,10 @@ class Deadline:
         system gives it up: it must have no effect that anyone would miss or mind.
         """
         left = self.left()
-        asked = _Call(call)
-        _free_thread().begin(asked)
-        if not asked.wait(left):
-            raise self.passed()
-        return asked.result()
+        outcome: Future[T] = _free_thread().begin(call)
+        try:
+            return outcome.result(left)
+        except TimeoutError:
+            if outcome.done():
+                raise
+            raise self.passed() from None

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Final
 
 import structlog
@@ -22,7 +21,7 @@ from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import OcrQueueError, StorageDenied, StorageUnavailable
 from ocrqueue.job import Job, engine_queues
 from ocrqueue.settings import WorkerSettings
-from ocrqueue.storage import Storage, open_storage
+from ocrqueue.storage import open_storage
 from ocrqueue_worker.access.verdict import VERDICT
 from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.asking import asking
@@ -189,17 +188,13 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def _delivery(self, part: PartMessage, job: Job) -> Delivery:
         return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name)
 
-    @cached_property
-    def _storage(self) -> Storage:
-        return open_storage(self.settings)
-
     def _workplace(self) -> Workplace:
-        CREDENTIALS.renew_soon()
+        CREDENTIALS.renew()
         if self._recoveries != VERDICT.recoveries:
             self._recoveries = VERDICT.recoveries
             # what was wrong may have been credentials that this process has read before
             CREDENTIALS.forget()
-        return Workplace(self.settings, self.registry, self._storage, self.engine, note_about_to_end)
+        return Workplace(self.settings, self.registry, open_storage(self.settings), self.engine, note_about_to_end)
 
     # --- in the worker's main process, in a thread beside its event loop --------------------------------------------
 

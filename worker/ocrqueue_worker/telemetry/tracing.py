@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from structlog.contextvars import get_contextvars
@@ -30,9 +30,6 @@ _STEPS: Final = {
     "crop_s": "crop",
     "upload_s": "upload",
 }
-
-_NO_SPAN: Final = nullcontext()
-"""Each job has a handful of steps; most installations trace none."""
 
 
 def _tracer() -> Tracer | None:
@@ -75,10 +72,11 @@ def group_span(queue: str, jobs: int, traceparent: str | None) -> Iterator[None]
         yield
 
 
-def step_span(step: str) -> AbstractContextManager[object]:
+@contextmanager
+def step_span(step: str) -> Iterator[None]:
     """Around a step, by its name in Timings."""
-    tracing = _tracer()
-    return _NO_SPAN if tracing is None else span(tracing, _STEPS.get(step, step), attributes=_job())
+    with span(_tracer(), _STEPS.get(step, step), attributes=_job()):
+        yield
 
 
 def step_taken(step: str, seconds: float) -> None:
