@@ -91,7 +91,7 @@ def test_a_job_that_stalls_ends_at_its_own_limit(place: Place) -> None:
 def test_pages_read_before_the_jobs_own_limit_stay(place: Place, gates: Gates) -> None:
     pages = tiff(*(Image.new("L", (width, 40), 255) for width in (61, 62, 63)))
     gates.open([61, 62])
-    job = place.queue.submit(pages, **gates.fields, time_limit_s=4)
+    job = place.queue.submit(pages, **gates.fields, time_limit_s=15)
     assert ending(job.wait(60)) == ("partial", "engine.timeout")
     assert [page.error.code if page.error else None for page in job.result().pages] == [None, None, "engine.timeout"]
 
