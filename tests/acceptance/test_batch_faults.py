@@ -158,7 +158,7 @@ def test_cancelling_one_of_a_batch_frees_its_child_and_gives_its_neighbours_back
 def test_what_runs_into_a_time_limit_does_so_alone(installation: Installation, fault: str) -> None:
     """The soft limit, and the hard one."""
     queue, images = installation.queue, [page(60), two_pages(), page(60), page(60)]
-    jobs = submit_batch(queue, images, time_limit_s=2, together=3, fault=fault, fault_page=2)
+    jobs = submit_batch(queue, images, time_limit_s=5, together=3, fault=fault, fault_page=2)
     found = ends(queue, jobs)
     assert states(found) == ["succeeded", "engine.timeout", "succeeded", "succeeded"]
     assert [status.attempts for status in found] == [2, 2, 1, 1], "the last had not begun"

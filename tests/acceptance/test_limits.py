@@ -141,17 +141,17 @@ def test_a_full_disk_is_worth_another_try(place: Place) -> None:
 
 
 def test_a_job_cannot_raise_the_workers_limit_and_a_hang_is_killed(redis: RedisServer, tmp_path: Path) -> None:
-    settings = new_settings(redis, tmp_path, soft_time_limit_s=3, hard_time_limit_s=7)
+    settings = new_settings(redis, tmp_path, soft_time_limit_s=5, hard_time_limit_s=7)
     with OcrQueue(settings) as queue, worker(as_environment(settings), tmp_path, *ARGUMENTS) as running:
         stalled = queue.submit(HELLO, engine="null", options={"fault": "stall"}, time_limit_s=86_400).wait(60)
         assert ending(stalled) == ("failed", "engine.timeout")
         assert stalled.error is not None
-        assert stalled.error.message == "Not finished after 3 s."
+        assert stalled.error.message == "Not finished after 5 s."
         (child,) = running.children()
-        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, time_limit_s=1).wait(60)
+        hung = queue.submit(HELLO, engine="null", options={"fault": "hang"}, time_limit_s=4).wait(60)
         assert ending(hung) == ("failed", "engine.timeout")
         assert hung.error is not None
-        assert hung.error.message == "Killed after 5 s."
+        assert hung.error.message == "Killed after 6 s."
         assert queue.submit(HELLO, engine="null").wait(60).state == "succeeded"
         assert child not in running.running_children()
 

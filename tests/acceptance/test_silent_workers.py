@@ -36,7 +36,7 @@ def test_storage_that_does_not_answer_silences_no_worker(outside: Outside, gates
             fallback=["gated"],
             options={"null": UNSURE, "gated": {**gates.fields["options"], "fault": "hang"}},
             crops="none",
-            time_limit_s=1,
+            time_limit_s=6,
         )
         wait_until(lambda: gates.reached(61), 60, "the second engine has it")
         stands = outside.folder / "storage" / "results" / hung.id / "steps" / "1-standing.json"

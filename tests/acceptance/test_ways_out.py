@@ -32,7 +32,7 @@ QUICK = {
     "retry_backoff_s": 0.1,
 }
 
-# what the task never raises by itself is raised once for each job whose tag names it: before BEGIN, or after FINISH
+# what the task never raises by itself is raised once for each job whose tag names it: before BEGIN, or around FINISH
 WAYS = """
 import os
 from pathlib import Path
@@ -52,6 +52,9 @@ def met(job, moment):
     note.touch()
     if way == "kill":
         os.kill(os.getpid(), 9)
+    if way == "soft-limit":
+        os.kill(os.getpid(), 10)
+        return
     raise WAYS[way]
 
 
@@ -66,6 +69,7 @@ def begun(delivery):
 
 
 def ended(delivery, *arguments):
+    met(delivery.job, "ending")
     end(delivery, *arguments)
     met(delivery.job, "after")
 
@@ -190,10 +194,20 @@ def test_a_lost_child(place: Place, way: str, moment: str, attempts: int) -> Non
 
 
 @pytest.mark.parametrize("pool", ["prefork"], indirect=True)
+@pytest.mark.parametrize("moment", ["ending", "after"])
+def test_a_soft_limit_that_ends_with_the_work_interrupts_nothing(place: Place, moment: str) -> None:
+    before = len(place.worker.log_text())
+    status = submit(place, f"soft-limit {moment}").wait(60)
+    assert (status.state, status.attempts) == ("succeeded", 1)
+    place.settled()
+    assert "raised unexpected" not in place.worker.log_text()[before:]
+
+
+@pytest.mark.parametrize("pool", ["prefork"], indirect=True)
 def test_time_limits(place: Place) -> None:
     for fault in ("stall", "hang"):
         options = {"fault": fault}
-        status = place.queue.submit(HELLO, engine="null", options=options, crops="none", time_limit_s=2).wait(60)
+        status = place.queue.submit(HELLO, engine="null", options=options, crops="none", time_limit_s=4).wait(60)
         assert (status.state, status.error and status.error.code, status.attempts) == ("failed", "engine.timeout", 1)
         place.settled()
 

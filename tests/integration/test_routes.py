@@ -186,7 +186,7 @@ def test_documents_in_parts_are_compared(queue: OcrQueue) -> None:
 def test_a_page_in_parts_that_takes_its_engine_down_is_read_by_the_next(queue: OcrQueue, fault: str) -> None:
     image = tiff(*(text_picture(f"page {number}") for number in (1, 2)))
     options = {"null": {**SURE, "fault": fault, "fault_page": 2, "split": True}}
-    limit_s = 3 if fault == "hang" else None
+    limit_s = 8 if fault == "hang" else None
     status, document = read(queue, image, engine="null", fallback=["tesseract"], options=options, time_limit_s=limit_s)
     assert status.state == "succeeded"
     assert [page.engine for page in document.pages] == ["null", "tesseract"]
@@ -195,7 +195,7 @@ def test_a_page_in_parts_that_takes_its_engine_down_is_read_by_the_next(queue: O
 
 @pytest.mark.parametrize("fault", ["error", "bug", "garbage", "memory", "segfault", "stall", "hang"])
 def test_an_engine_that_fails_is_followed_by_the_next(queue: OcrQueue, fault: str) -> None:
-    limit_s = 2 if fault in ("stall", "hang") else None
+    limit_s = 8 if fault in ("stall", "hang") else None
     options = {"null": {"fault": fault}}
     status, document = read(queue, engine="null", fallback=["tesseract"], options=options, time_limit_s=limit_s)
     assert (status.state, status.engine) == ("succeeded", "tesseract")
@@ -209,7 +209,7 @@ def test_an_engine_that_fails_is_followed_by_the_next(queue: OcrQueue, fault: st
     [("error", "engine.failed"), ("segfault", "job.poison"), ("hang", "engine.timeout")],
 )
 def test_where_the_last_engine_fails_what_stood_is_the_result(queue: OcrQueue, fault: str, code: str) -> None:
-    limit_s = 2 if fault == "hang" else None
+    limit_s = 8 if fault == "hang" else None
     options = {"null": {"fault": fault}}
     status, document = read(queue, engine="tesseract", fallback=["null"], options=options, time_limit_s=limit_s)
     assert (status.state, document.text) == ("succeeded", "Hello queue\nof engines")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Any, Final
 
 # Tesseract's own threads cost more than they bring (tesseract#3109); OpenMP reads this once, when it is loaded
@@ -20,14 +19,13 @@ from celery.signals import (
     worker_process_shutdown,
 )
 
-from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import queue_name
 from ocrqueue.settings import WorkerSettings, process_settings
 from ocrqueue.settings.redis_url import place_of, sentinels_of
-from ocrqueue.storage import open_storage
 from ocrqueue.tracing import check_tracing, send_last_spans
 from ocrqueue_worker.broker.transport import Channel
 from ocrqueue_worker.lifecycle.access_watch import AccessWatch
+from ocrqueue_worker.lifecycle.before_children import prepare_for_children
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
 from ocrqueue_worker.lifecycle.child_exits import replace_children_promptly
 from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
@@ -127,10 +125,8 @@ def _check_settings(**_: Any) -> None:
     check_tracing(process_settings())
 
 
-def _prepare_storage(**_: Any) -> None:
-    """Before there are threads: a child that is forked while one of them imports waits for that import forever."""
-    with suppress(SettingsInvalid):
-        open_storage(process_settings()).prepare()
+def _prepare_for_children(**_: Any) -> None:
+    prepare_for_children(process_settings())
 
 
 def _note_options(instance: Any, conf: Any, **_: Any) -> None:
@@ -168,7 +164,7 @@ def _close_engines(**_: Any) -> None:
 
 setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
-celeryd_init.connect(_prepare_storage)
+celeryd_init.connect(_prepare_for_children)
 celeryd_after_setup.connect(_note_options)
 worker_process_init.connect(_load_engines)
 task_prerun.connect(_before_jobs)

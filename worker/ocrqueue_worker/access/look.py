@@ -20,6 +20,7 @@ from ocrqueue_worker.access.probes import (
 )
 from ocrqueue_worker.access.troubles import Troubles
 from ocrqueue_worker.access.verdict import Verdict
+from ocrqueue_worker.fork_gate import FORK_GATE
 
 _STORAGE_S: Final = 3.0
 _SOURCES_S: Final = 1.5
@@ -59,7 +60,8 @@ class Look:
                 self._to_look_at = set(sources_of(self._settings))
         if everything or not has_room():
             self._note(_TEMPORARY, probe_temporary_files())
-        self.offers.look(self._troubles)
+        with FORK_GATE.closed():
+            self.offers.look(self._troubles)
         self._verdict.end(broken=self._troubles.stop())
 
     def _note(self, what: str, error: OcrQueueError | None) -> None:
@@ -110,6 +112,7 @@ class _Patient:
 
     def _run(self) -> None:
         try:
-            self._found = self._probe()
+            with FORK_GATE.closed():
+                self._found = self._probe()
         except Exception as error:
             self._found = StorageUnavailable(f"Unexpected {type(error).__name__}.")

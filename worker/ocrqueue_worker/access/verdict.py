@@ -8,8 +8,6 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from celery.exceptions import SoftTimeLimitExceeded
-
 _WATCHED, _BROKEN, _BEGUN, _ENDED, _RECOVERIES = range(5)
 _WORD: Final = 8
 _LOOK_EVERY_S: Final = 0.02
@@ -42,8 +40,7 @@ class Verdict:
     def ask(self, source: str = "") -> bool:
         """Have the main process look now, and wait for what it finds: whether the worker's own access is broken.
 
-        `source`: scheme and bucket to be looked at too, `s3://bucket`. False where nobody looks. The soft time limit
-        does not interrupt it.
+        `source`: scheme and bucket to be looked at too, `s3://bucket`. False where nobody looks.
         """
         if not self._words[_WATCHED]:
             return False
@@ -53,8 +50,7 @@ class Verdict:
             os.write(self._asking, source.encode(errors="replace")[:1000] + b"\n")
         deadline = time.monotonic() + _LONGEST_S
         while self._words[_ENDED] <= begun_before and time.monotonic() < deadline:
-            with suppress(SoftTimeLimitExceeded):
-                time.sleep(_LOOK_EVERY_S)
+            time.sleep(_LOOK_EVERY_S)
         return self._words[_ENDED] > begun_before and self.is_broken
 
     # --- in the main process ---------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.heap import return_freed_memory
 from ocrqueue_worker.limits.memory_limit import allowance, held_to
 from ocrqueue_worker.limits.resource_errors import exhaustion_as_errors
+from ocrqueue_worker.limits.soft_time_limit import SOFT_TIME_LIMIT
 from ocrqueue_worker.limits.time_limits import group_time_limits
 from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.job_reader import JobReader
@@ -79,10 +80,11 @@ class BatchReading:
         Returns the closing parts that came with the last pages of jobs that are read in parts, by the page's part.
         """
         try:
-            while batch := self._next_batch():
-                self._read(batch)
-                del batch
-                return_freed_memory()
+            with SOFT_TIME_LIMIT.interrupts():
+                while batch := self._next_batch():
+                    self._read(batch)
+                    del batch
+                    return_freed_memory()
         except SoftTimeLimitExceeded:
             self._give_back_all(EngineTimeout(f"Its batch was not finished after {self._limits.soft_s} s."))
         finally:
@@ -118,6 +120,7 @@ class BatchReading:
             reader = self._begin(self._waiting[0])
             # only now: if time is up meanwhile, the job is not forgotten
             self._waiting.popleft()
+            SOFT_TIME_LIMIT.check()
             if reader is not None:
                 self._step(reader, partial(self._open, reader))
                 if reader.split is not None:
@@ -197,9 +200,11 @@ class BatchReading:
 
     def _end(self, reader: JobReader, outcome: Outcome | Split) -> None:
         delivery = self._deliveries[reader.attempt.hold]
-        with self._telling_of(delivery.job):
-            self._note_closing(delivery, delivery.end(outcome, reader.attempt.start))
-        self._leave(reader)
+        with SOFT_TIME_LIMIT.waits():
+            with self._telling_of(delivery.job):
+                self._note_closing(delivery, delivery.end(outcome, reader.attempt.start))
+            self._leave(reader)
+        SOFT_TIME_LIMIT.check()
 
     def _note_closing(self, delivery: Delivery, closing: Delivery | None) -> None:
         if closing is not None:
@@ -215,13 +220,15 @@ class BatchReading:
     def _fail(self, reader: JobReader, error: Exception) -> None:
         job, start = reader.attempt.job, reader.attempt.start
         delivery = self._deliveries[reader.attempt.hold]
-        with self._telling_of(job):
-            if isinstance(error, OcrQueueError) and _may_be_the_neighbours(error):
-                self._counts.given_back += 1
-                delivery.give_back(error)
-            else:
-                self._note_closing(delivery, delivery.end(delivery.outcome_of(start, error), start))
-        self._leave(reader)
+        with SOFT_TIME_LIMIT.waits():
+            with self._telling_of(job):
+                if isinstance(error, OcrQueueError) and _may_be_the_neighbours(error):
+                    self._counts.given_back += 1
+                    delivery.give_back(error)
+                else:
+                    self._note_closing(delivery, delivery.end(delivery.outcome_of(start, error), start))
+            self._leave(reader)
+        SOFT_TIME_LIMIT.check()
 
     def _leave(self, reader: JobReader) -> None:
         reader.close()
@@ -247,7 +254,7 @@ class BatchReading:
         while self._waiting:
             delivery = self._waiting.popleft()
             self._counts.given_back += 1
-            with self._telling_of(delivery.job):
+            with SOFT_TIME_LIMIT.waits(), self._telling_of(delivery.job):
                 delivery.give_back(error, alone=False)
 
     def _give_back_all(self, error: OcrQueueError) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback
@@ -18,6 +20,10 @@ from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.task.settlement import SETTLEMENT
 
 _log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S: Final = 0.01
+_DEATH_S: Final = 10.0
+"""A process that was killed is gone in moments, unless its memory is large or its disk hangs."""
 
 _PARTS = TypeAdapter(tuple[PartMessage, ...])
 
@@ -36,6 +42,8 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
     def on_timeout(self, soft: bool, timeout: float) -> None:
         super().on_timeout(soft, timeout)
         if not soft:
+            # asked for before the signals that end the child: until it is gone, it may still tell of the part itself
+            SETTLEMENT.ask(partial(_wait_until_gone, self.worker_pid), self.holds)
             self._close(EngineTimeout(f"Killed after {timeout} s."))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
@@ -71,6 +79,20 @@ class PartRequest(Request):  # type: ignore[misc]  # celery has no types
             SETTLEMENT.ask(partial(_give_back, self.holds, WorkerLost()), self.holds)
         else:
             SETTLEMENT.ask(partial(_lost, self.holds), self.holds)
+
+
+def _wait_until_gone(child: int | None, _: WorkerRegistry) -> None:
+    deadline = time.monotonic() + _DEATH_S
+    while child is not None and not _is_gone(child) and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_gone(child: int) -> bool:
+    try:
+        # its end stays for Celery's pool to hear of
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:
+        return True
 
 
 def _give_back(holds: list[Hold], error: OcrQueueError, registry: WorkerRegistry) -> None:

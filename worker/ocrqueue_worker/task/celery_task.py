@@ -27,6 +27,7 @@ from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.asking import asking
 from ocrqueue_worker.engines.discovery import engine_names, load_engine, make_engine
 from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.limits.soft_time_limit import SOFT_TIME_LIMIT
 from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.routes.engine_failure import instead_of_failing
@@ -50,7 +51,8 @@ def _ending_a_stuck_process() -> Iterator[None]:
     """Around what takes moments. Where it takes all of a job's time, this child waits for what never comes, such as a
     lock that a thread held when it was forked, and so would the next job: Celery replaces the child."""
     try:
-        yield
+        with SOFT_TIME_LIMIT.interrupts():
+            yield
     except SoftTimeLimitExceeded:
         _log.error("cannot begin within the time of a job; this process ends")
         os._exit(1)
@@ -141,6 +143,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def run(self, parts: object = None) -> None:
         """`parts` are those of one TAKE, as ocrqueue_worker.broker.messages has them."""
         structlog.contextvars.clear_contextvars()
+        SOFT_TIME_LIMIT.begin()
         read = _PARTS.validate_python(parts)
         if len(read) > 1:
             self._run_batch(read)
@@ -169,7 +172,8 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         note_cpu_time()
         with attempt_span(delivery.job, start, part.trace):
             try:
-                outcome = delivery.outcome_of_poison(start) if part.poison else _read(delivery, start)
+                with SOFT_TIME_LIMIT.interrupts():
+                    outcome = delivery.outcome_of_poison(start) if part.poison else _read(delivery, start)
             except Exception as error:
                 outcome = delivery.outcome_of(start, error)
             return delivery.end(outcome, start)

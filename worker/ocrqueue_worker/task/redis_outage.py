@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 
 from ocrqueue.errors import BrokerUnavailable
+from ocrqueue_worker.limits.soft_time_limit import SOFT_TIME_LIMIT
 
 _log = structlog.get_logger(__name__)
 
@@ -24,19 +24,18 @@ def until_redis_answers(call: Callable[[], Answer], seconds: float) -> Answer:
 
     The soft time limit does not interrupt it: it is meant for the engine, and the hard one follows soon.
     """
-    deadline = time.monotonic() + seconds
+    with SOFT_TIME_LIMIT.waits():
+        return _repeated(call, time.monotonic() + seconds)
+
+
+def _repeated(call: Callable[[], Answer], deadline: float) -> Answer:
     pause = _FIRST_PAUSE_S
     while True:
         try:
             return call()
-        except SoftTimeLimitExceeded:
-            continue
         except BrokerUnavailable as error:
             if time.monotonic() + pause >= deadline:
                 raise
             _log.warning("trying again", error=error.code, pause_s=pause)
-        try:
-            time.sleep(pause)
-        except SoftTimeLimitExceeded:
-            continue
+        time.sleep(pause)
         pause = min(_LONGEST_PAUSE_S, 2 * pause)

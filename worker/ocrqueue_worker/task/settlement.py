@@ -18,6 +18,7 @@ import structlog
 from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.errors import BrokerUnavailable, OcrQueueError
 from ocrqueue.settings import process_settings
+from ocrqueue_worker.fork_gate import FORK_GATE
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +73,8 @@ class Settlement:
             while True:
                 step, number = self._steps.get()
                 try:
-                    _persistently(step, registry, settings.lost_after_s)
+                    with FORK_GATE.closed():
+                        _persistently(step, registry, settings.lost_after_s)
                 except OcrQueueError as error:
                     _log.warning("cannot settle a part; its lease will end", error=error.code)
                 except Exception as error:
