@@ -197,6 +197,28 @@ def test_a_small_page_is_enlarged(engine: TesseractEngine, upright: Page) -> Non
     assert (page.width, page.height) == (240, 144)
 
 
+@pytest.mark.parametrize("dots", [4, 5, 6])
+def test_a_page_of_broken_letters_is_read(engine: TesseractEngine, upright: Page, dots: int) -> None:
+    """As dot-matrix printers leave them: white between any two rows and columns of dots."""
+    image = sheet()
+    draw = ImageDraw.Draw(image)
+    for place in range(0, max(image.size), dots):
+        draw.line((place, 0, place, image.height), 255)
+        draw.line((0, place, image.width, place), 255)
+    assert not list(read(engine, image, "none").words())
+    page = read(engine, image)
+    assert f1(page, upright) >= 0.95
+    assert page.preparation is not None
+    assert page.preparation.steps == ("strokes",)
+    # the strokes are a pixel wider, and some have lost one at their edge
+    assert max(distances(page, upright, lambda at: at)) <= 3
+
+
+def test_of_noise_thick_strokes_make_no_words(engine: TesseractEngine) -> None:
+    noise = Image.effect_noise((900, 540), 120).point(lambda level: 0 if level < 60 else 255)
+    assert not [word for word in read(engine, noise).words() if (word.confidence or 0) > 0.5]
+
+
 def test_a_table_in_rules_is_read(engine: TesseractEngine) -> None:
     image, words = Image.new("L", (900, 360), 255), ["Part", "Pieces", "Hinge", "24", "Bracket", "816", "Screw", "500"]
     draw, font = ImageDraw.Draw(image), ImageFont.truetype("DejaVuSans.ttf", 28)

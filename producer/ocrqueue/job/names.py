@@ -33,7 +33,7 @@ ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 AUTO: Final = "auto"
 """In place of an engine's name: one is chosen."""
 
-PreparationStep = Literal["rotate", "mirror", "deskew", "invert", "light", "despeckle", "rules", "enlarge"]
+PreparationStep = Literal["rotate", "mirror", "deskew", "invert", "light", "despeckle", "rules", "enlarge", "strokes"]
 """What can be done to a page before it is read; docs/images.md says what each does."""
 PREPARATION_STEPS: Final[tuple[PreparationStep, ...]] = get_args(PreparationStep)
 Prepare = Literal["auto", "none", "always"] | Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=8)]

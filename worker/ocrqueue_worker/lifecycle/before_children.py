@@ -34,7 +34,9 @@ def prepare_for_children(settings: WorkerSettings) -> None:
     with suppress(SettingsInvalid):
         open_storage(settings).prepare()
     for name in _FIRST_JOBS:
-        import_module(name)
+        # not every engine brings NumPy
+        with suppress(ImportError):
+            import_module(name)
     for model in models():
         model.model_rebuild()
 

@@ -18,7 +18,7 @@ from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
 from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
-from ocrqueue_worker.preparation.quality import is_better, is_nonsense, reads_badly
+from ocrqueue_worker.preparation.quality import is_better, is_nonsense, is_sure, reads_badly
 
 _TIME: Final = 3.0
 """So many times what the first reading took must be left for another."""
@@ -96,9 +96,29 @@ def _read_prepared(
     except MemoryError:
         return known or EngineOutOfMemory()
     result: Result = known if known is not None and not ready.steps else _read(engine, image, ready, reading)
-    if not isinstance(result, Page) or not is_nonsense(result) or not any(result.words()):
+    if not isinstance(result, Page) or is_sure(result):
         return result
-    return read_right_way(ready, result, steps, lambda picture: _read(engine, image, picture, reading))
+    if is_nonsense(result) and any(result.words()):
+        right = read_right_way(ready, result, steps, lambda picture: _read(engine, image, picture, reading))
+        if right is not result:
+            return right
+    return _read_with_thick_strokes(engine, image, ready, result, reading) if "strokes" in steps else result
+
+
+def _read_with_thick_strokes(
+    engine: Engine[Any], image: PageImage, ready: Picture, result: Page, reading: Reading[Any]
+) -> Result:
+    """Or `result`, as which it reads without, if that is better.
+
+    Where nothing was found before, there may be no letters at all: what is found then is to be sure.
+    """
+    from ocrqueue_worker.preparation.repainting import with_thick_strokes
+
+    thick = ready.repainted("strokes", with_thick_strokes(ready.image.convert("L")))
+    other = _read(engine, image, thick, reading)
+    if not isinstance(other, Page) or not is_better(other, result):
+        return result
+    return other if any(result.words()) or is_sure(other) else result
 
 
 def _read(engine: Engine[Any], image: PageImage, ready: Picture, reading: Reading[Any]) -> Result:

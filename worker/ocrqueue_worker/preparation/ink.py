@@ -59,21 +59,29 @@ def paper(grey: Image.Image) -> Image.Image:
     """The level of the paper around each pixel: light, evened out, of the same size."""
     factor = max(1, max(grey.size) // _PAPER_PX)
     small = grey.reduce(factor) if factor > 1 else grey
-    small = Image.fromarray(_lightest(np.asarray(small), 4)).filter(ImageFilter.BoxBlur(6))
+    small = Image.fromarray(lightest(np.asarray(small), 4)).filter(ImageFilter.BoxBlur(6))
     return small.resize(grey.size, Image.Resampling.BILINEAR)
 
 
-def _lightest(grey: Grey, reach: int) -> Grey:
-    """Around each pixel: as Pillow's MaxFilter, in a tenth of its time."""
+def lightest(grey: Grey, reach: int) -> Grey:
+    """Around each pixel, so many pixels far: as Pillow's MaxFilter, in a tenth of its time."""
+    return _extreme(grey, reach, np.maximum)
+
+
+def darkest(grey: Grey, reach: int) -> Grey:
+    return _extreme(grey, reach, np.minimum)
+
+
+def _extreme(grey: Grey, reach: int, of_two: np.ufunc) -> Grey:
     rows, columns = grey.shape
     padded = np.pad(grey, reach, mode="edge")
     places = range(1, 2 * reach + 1)
     across = padded[:, :columns].copy()
     for place in places:
-        np.maximum(across, padded[:, place : place + columns], out=across)
+        of_two(across, padded[:, place : place + columns], out=across)
     found = across[:rows].copy()
     for place in places:
-        np.maximum(found, across[place : place + rows], out=found)
+        of_two(found, across[place : place + rows], out=found)
     return found
 
 
@@ -127,5 +135,4 @@ def is_speckled(mask: Mask) -> bool:
 
 def grown(mask: Mask, by: int) -> Mask:
     """`mask` and so many pixels around."""
-    picture = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * by + 1))
-    return np.asarray(picture) > 0
+    return lightest(mask.astype(np.uint8), by) > 0

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from ocrqueue_worker.preparation.ink import grown, ink, is_speckled, paper, runs
+from ocrqueue_worker.preparation.ink import darkest, grown, ink, is_speckled, paper, runs
 
 _UNEVEN: Final = 40
 """Levels between the darkest and the lightest of the paper."""
@@ -54,6 +54,13 @@ def without_specks(grey: Image.Image) -> Image.Image | None:
     if not is_speckled(ink(grey)):
         return None
     return grey.filter(ImageFilter.MedianFilter(3))
+
+
+def with_thick_strokes(grey: Image.Image) -> Image.Image:
+    """With dark strokes that are a pixel wider on each side, which closes the gaps within broken ones."""
+    thick = Image.fromarray(darkest(np.asarray(grey), 1))
+    # what is left of the gaps, and the steps of single dots, are no edges of letters
+    return thick.filter(ImageFilter.GaussianBlur(1))
 
 
 def inverted(grey: Image.Image) -> Image.Image:

@@ -60,6 +60,8 @@ def _line_height(mask: Mask) -> float:
     if not counts.any():
         return 0.0
     written = np.concatenate([[0], counts > 0.08 * np.percentile(counts, 98), [0]]).astype(np.int8)
+    # letters of dots may have rows without ink
+    written[1:-1] |= written[:-2] & written[2:]
     steps = np.diff(written)
     heights = np.flatnonzero(steps == -1) - np.flatnonzero(steps == 1)
     heights = heights[heights >= 4]
