@@ -17,7 +17,7 @@ from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.brokers import celery_app, wait_for_remote_control
 from tests.support.gates import PLUGINS, Gates, page, with_gated
-from tests.support.pictures import png, text_picture
+from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
@@ -69,9 +69,11 @@ def begun(delivery):
 
 
 def ended(delivery, *arguments):
-    met(delivery.job, "ending")
-    end(delivery, *arguments)
-    met(delivery.job, "after")
+    page = f" page {delivery.hold.page}" if delivery.hold.page is not None else ""
+    met(delivery.job, "ending" + page)
+    closing = end(delivery, *arguments)
+    met(delivery.job, "after" + page)
+    return closing
 
 
 Delivery.begin, Delivery.end = begun, ended
@@ -201,6 +203,22 @@ def test_a_soft_limit_that_ends_with_the_work_interrupts_nothing(place: Place, m
     assert (status.state, status.attempts) == ("succeeded", 1)
     place.settled()
     assert "raised unexpected" not in place.worker.log_text()[before:]
+
+
+@pytest.mark.parametrize("pool", ["prefork"], indirect=True)
+def test_a_soft_limit_that_ends_with_the_last_page_has_the_pages_gathered_later(place: Place) -> None:
+    """In a time of their own, and with no child lost."""
+    children = place.worker.running_children()
+    document = tiff(text_picture("one"), text_picture("two"))
+    for moment in ("ending page 2", "after page 2"):
+        job = place.queue.submit(
+            document, engine="null", options={"split": True}, crops="none", cache=False, tag=f"soft-limit {moment}"
+        )
+        status = job.wait(60)
+        # the gathering begins with the last page, and once more
+        assert (status.state, status.pages, status.attempts) == ("succeeded", 2, 2)
+    place.settled()
+    assert place.worker.running_children() == children
 
 
 @pytest.mark.parametrize("pool", ["prefork"], indirect=True)

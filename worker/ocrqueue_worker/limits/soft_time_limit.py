@@ -32,9 +32,8 @@ class SoftTimeLimit:
 
     @contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Around work. Raises SoftTimeLimitExceeded when time is up, or at once if it has been."""
+        """Around work. Raises SoftTimeLimitExceeded when time is up; check() tells whether it has been before."""
         with self._with(interrupting=True):
-            self.check()
             yield
 
     @contextmanager
@@ -42,6 +41,10 @@ class SoftTimeLimit:
         """Around what is to be done whole, within work. What was noted meanwhile is raised by the next check()."""
         with self._with(interrupting=False):
             yield
+
+    def forget(self) -> None:
+        """Of what was noted until now."""
+        self._is_over = False
 
     def check(self) -> None:
         """Raises SoftTimeLimitExceeded where it was noted, and work may be interrupted here."""

@@ -169,10 +169,14 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
                 delivery.give_back(reason, alone=False)
                 return None
             start = delivery.begin()
+        if not delivery.follows_a_page:
+            # Redis was away for so long: that is no time of the engine's, and the hard limit holds
+            SOFT_TIME_LIMIT.forget()
         note_cpu_time()
         with attempt_span(delivery.job, start, part.trace):
             try:
                 with SOFT_TIME_LIMIT.interrupts():
+                    SOFT_TIME_LIMIT.check()
                     outcome = delivery.outcome_of_poison(start) if part.poison else _read(delivery, start)
             except Exception as error:
                 outcome = delivery.outcome_of(start, error)
