@@ -112,10 +112,15 @@ def test_the_lists_of_a_new_engine_are_looked_at_soon_after_its_first_worker(
             pid=1,
             started_at=datetime.now(UTC),
         )
-        registry.heartbeat("one", worker.model_dump_json(exclude={"seen_at"}), [])
+
+        def beats_and_is_taken_in() -> bool:
+            registry.heartbeat("one", worker.model_dump_json(exclude={"seen_at"}), [])
+            return "take_in" in moves
+
+        assert not beats_and_is_taken_in()
         push(registry, 1, "ocr.mine")
         before = moves.count("reclaim")
-        wait_until(lambda: "take_in" in moves, 60, "it is taken in")
+        wait_until(beats_and_is_taken_in, 60, "it is taken in")
         assert moves.count("reclaim") - before <= 5, "rounds"
     finally:
         duties.stop()

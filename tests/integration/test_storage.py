@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import multiprocessing
 import os
 import resource
@@ -341,9 +342,12 @@ def _put_in_child(storage: Storage) -> None:
 def test_storage_works_on_both_sides_of_a_fork(storage: Storage) -> None:
     storage.put("from/parent", b"parent", "text/plain")
     child = multiprocessing.get_context("fork").Process(target=_put_in_child, args=(storage,))
+    # what other tests have left, such as functions of TensorFlow, is not to be collected in the child
+    gc.freeze()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads, which the child ignores
         child.start()
+    gc.unfreeze()
     for _ in range(20):
         storage.put("from/parent", b"parent", "text/plain")
     child.join(30)

@@ -50,27 +50,51 @@ class _Sentinels(Sentinel):
 
 
 class _AsyncSentinels(aio.Sentinel):
-    """The same for asyncio."""
+    """The same for asyncio, where tasks ask by the hundred at once.
+
+    One question is asked at a time: redis-py's pools lose connections, unclosed, that are closed while others are made.
+    Its answer is for all who came before it was asked, so that nobody has an older one than asked for.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        self._asking = 0
-        self._closing = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[Any] | None = None
+        """The question that is not asked yet."""
+        self._questions: set[asyncio.Task[Any]] = set()
 
     async def discover_master(self, service_name: str) -> Any:
-        # redis-py's pool gives out a connection that is being closed; the next one that it makes is then lost unclosed
-        async with self._closing:
-            self._asking += 1
-        try:
-            return await super().discover_master(service_name)
-        except aio.MasterNotFoundError:
-            raise aio.MasterNotFoundError(_UNNAMED) from None
-        finally:
-            self._asking -= 1
-            async with self._closing:
-                if not self._asking:
-                    for each in self.sentinels:
-                        await each.connection_pool.disconnect(inuse_connections=False)
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask(service_name))
+            self._questions.add(self._next)
+            self._next.add_done_callback(self._forget)
+        # others wait for it, too
+        return await asyncio.shield(self._next)
+
+    async def _ask(self, service_name: str) -> Any:
+        async with self._turn:
+            self._next = None
+            try:
+                return await super().discover_master(service_name)
+            except aio.MasterNotFoundError:
+                raise aio.MasterNotFoundError(_UNNAMED) from None
+            finally:
+                for each in self.sentinels:
+                    await each.connection_pool.disconnect()
+
+    def _forget(self, question: asyncio.Task[Any]) -> None:
+        self._questions.discard(question)
+        if self._next is question:
+            self._next = None
+        if not question.cancelled():
+            # where nobody waits any more, asyncio would call it an error that nobody has looked at
+            question.exception()
+
+    async def aclose(self) -> None:
+        """Of those who asked, some may have given up before the answer came."""
+        for question in tuple(self._questions):
+            question.cancel()
+        await asyncio.gather(*self._questions, return_exceptions=True)
 
 
 class _Connection(SentinelManagedConnection):
@@ -114,6 +138,10 @@ class _AsyncPool(WithRoom, aio.SentinelConnectionPool):
         if self.master_address != (connection.host, connection.port):
             await connection.disconnect()
         await super().release(connection)
+
+    async def aclose(self) -> None:
+        await self.sentinel_manager.aclose()
+        await super().aclose()
 
 
 def sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> redis.ConnectionPool:
