@@ -58,7 +58,7 @@ def test_its_threads_import_nothing_later(redis: RedisServer, s3_endpoint: str, 
         # of both the main process ends the null engine's turn, and stores what the other one has read
         for options, state in ((hung, "succeeded"), (killed, "succeeded")):
             job = queue.submit(HELLO, engine="tesseract", fallback=["null"], options=options, time_limit_s=10)
-            assert job.wait(100).state == state
+            assert job.wait(300).state == state
         assert queue.submit(HELLO, engine="null", options=hung["null"], time_limit_s=2).wait(100).state == "failed"
         assert queue.submit(HELLO, engine="tesseract").wait(100).state == "succeeded"
     imported = (tmp_path / "imported").read_text().splitlines()

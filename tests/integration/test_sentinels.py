@@ -6,6 +6,8 @@ import asyncio
 import gc
 import json
 import random
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -49,6 +51,24 @@ def with_url(settings: WorkerSettings, url: str, **more: object) -> WorkerSettin
 async def submit_async(settings: WorkerSettings, *jobs: Job) -> list[str]:
     async with AsyncOcrQueue(settings) as queue:
         return [job.id for job in await queue.submit_many(jobs)]
+
+
+async def test_who_asks_while_the_client_is_closed_is_told_so(settings: WorkerSettings) -> None:
+    """And not that it was cancelled, which nobody has done."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"sentinel://127.0.0.1:{silent.getsockname()[1]}/{NAME}/0"
+        queue = AsyncOcrQueue(with_url(settings, url, redis_timeout_s=600))
+        asking = [asyncio.create_task(queue.job("a" * 8).status()) for _ in range(3)]
+        while not silent_is_asked(silent):
+            await asyncio.sleep(0.02)
+        await queue.close()
+        for each in asking:
+            with pytest.raises(BrokerUnavailable):
+                await each
+
+
+def silent_is_asked(server: socket.socket) -> bool:
+    return bool(select.select([server], [], [], 0)[0])
 
 
 def test_replicas_have_a_job_when_its_submission_returns(servers: Replicated, replicated: WorkerSettings) -> None:

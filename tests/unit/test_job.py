@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from ocrqueue.core.script_arguments import job_json
 from ocrqueue.document import Document, json_schema
 from ocrqueue.errors import JobMalformed, JobSchemaUnsupported
-from ocrqueue.job import Job, engine_queues, new_job_id, parse_job
+from ocrqueue.job import PREPARATION_STEPS, Job, engine_queues, new_job_id, parse_job
 
 
 def test_ids_are_version_7_and_sort_by_time() -> None:
     ids = [new_job_id() for _ in range(100)]
     assert all(uuid.UUID(job_id).version == 7 for job_id in ids)
     assert ids == sorted(ids)
+
+
+def test_all_steps_of_preparation_may_be_named() -> None:
+    assert Job(image="s3://bucket/page.png", prepare=PREPARATION_STEPS).prepare == PREPARATION_STEPS
 
 
 def test_queues_are_drained_high_first() -> None:

@@ -29,6 +29,8 @@ class ForkGate:
         self._inside = 0
         self._forks = 0
         """Under way, or waiting for those who are inside."""
+        self._waited_in_vain = False
+        """For one who is inside still: a pool that replaces all its children is held up once, not for each of them."""
 
     @contextmanager
     def closed(self) -> Iterator[None]:
@@ -45,13 +47,15 @@ class ForkGate:
             with self._lock:
                 self._inside -= 1
                 if not self._inside:
+                    self._waited_in_vain = False
                     self._is_empty.notify_all()
 
     def before_fork(self) -> None:
         """Nobody comes in from now on, and those who are inside have a moment to end."""
         with self._lock:
             self._forks += 1
-            self._is_empty.wait_for(lambda: not self._inside, _PATIENCE_S)
+            if not self._waited_in_vain:
+                self._waited_in_vain = not self._is_empty.wait_for(lambda: not self._inside, _PATIENCE_S)
 
     def after_fork_in_parent(self) -> None:
         with self._lock:

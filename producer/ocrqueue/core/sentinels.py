@@ -31,6 +31,7 @@ from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.settings.redis_url import Sentinels
 
 _UNNAMED: Final = "No Sentinel names a primary that is up."
+_CLOSED: Final = "The client was closed meanwhile."
 _CHANGED: Final = "Another server has become the primary meanwhile."
 
 
@@ -62,14 +63,25 @@ class _AsyncSentinels(aio.Sentinel):
         self._next: asyncio.Task[Any] | None = None
         """The question that is not asked yet."""
         self._questions: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
 
     async def discover_master(self, service_name: str) -> Any:
+        if self._is_closed:
+            raise LostConnection(_CLOSED)
         if self._next is None:
-            self._next = asyncio.create_task(self._ask(service_name))
+            # not by create_task(): an eager one would be asked before others can join it
+            self._next = asyncio.Task(self._ask(service_name))
             self._questions.add(self._next)
             self._next.add_done_callback(self._forget)
-        # others wait for it, too
-        return await asyncio.shield(self._next)
+        question = self._next
+        try:
+            # others wait for it, too
+            return await asyncio.shield(question)
+        except asyncio.CancelledError:
+            asking = asyncio.current_task()
+            if question.cancelled() and asking is not None and not asking.cancelling():
+                raise LostConnection(_CLOSED) from None
+            raise
 
     async def _ask(self, service_name: str) -> Any:
         async with self._turn:
@@ -91,7 +103,8 @@ class _AsyncSentinels(aio.Sentinel):
             question.exception()
 
     async def aclose(self) -> None:
-        """Of those who asked, some may have given up before the answer came."""
+        """Of those who asked, some may have given up before the answer came. Nobody asks any more."""
+        self._is_closed = True
         for question in tuple(self._questions):
             question.cancel()
         await asyncio.gather(*self._questions, return_exceptions=True)
@@ -140,8 +153,10 @@ class _AsyncPool(WithRoom, aio.SentinelConnectionPool):
         await super().release(connection)
 
     async def aclose(self) -> None:
-        await self.sentinel_manager.aclose()
-        await super().aclose()
+        try:
+            await self.sentinel_manager.aclose()
+        finally:
+            await super().aclose()
 
 
 def sentinel_pool(sentinels: Sentinels, timeout_s: float, **options: Any) -> redis.ConnectionPool:

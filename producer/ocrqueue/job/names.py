@@ -36,4 +36,7 @@ AUTO: Final = "auto"
 PreparationStep = Literal["rotate", "mirror", "deskew", "invert", "light", "despeckle", "rules", "enlarge", "strokes"]
 """What can be done to a page before it is read; docs/images.md says what each does."""
 PREPARATION_STEPS: Final[tuple[PreparationStep, ...]] = get_args(PreparationStep)
-Prepare = Literal["auto", "none", "always"] | Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=8)]
+Prepare = (
+    Literal["auto", "none", "always"]
+    | Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=len(PREPARATION_STEPS))]
+)

@@ -24,6 +24,7 @@ _FIRST_JOBS: Final = (
     "encodings.idna",
     "ocrqueue_worker.preparation.ink",
     "ocrqueue_worker.preparation.repainting",
+    "ocrqueue_worker.sources.gs",
     "ocrqueue_worker.sources.s3",
 )
 """Imported where they are needed only, since commands and small workers start faster without."""

@@ -18,7 +18,7 @@ from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
 from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
-from ocrqueue_worker.preparation.quality import is_better, is_nonsense, is_sure, reads_badly
+from ocrqueue_worker.preparation.quality import confidence, is_better, is_nonsense, is_sure, reads_badly
 
 _TIME: Final = 3.0
 """So many times what the first reading took must be left for another."""
@@ -98,11 +98,14 @@ def _read_prepared(
     result: Result = known if known is not None and not ready.steps else _read(engine, image, ready, reading)
     if not isinstance(result, Page) or is_sure(result):
         return result
-    if is_nonsense(result) and any(result.words()):
+    has_words = any(result.words())
+    if is_nonsense(result) and has_words:
         right = read_right_way(ready, result, steps, lambda picture: _read(engine, image, picture, reading))
         if right is not result:
             return right
-    return _read_with_thick_strokes(engine, image, ready, result, reading) if "strokes" in steps else result
+    if "strokes" not in steps or (has_words and confidence(result) is None):
+        return result
+    return _read_with_thick_strokes(engine, image, ready, result, reading)
 
 
 def _read_with_thick_strokes(
@@ -114,7 +117,10 @@ def _read_with_thick_strokes(
     """
     from ocrqueue_worker.preparation.repainting import with_thick_strokes
 
-    thick = ready.repainted("strokes", with_thick_strokes(ready.image.convert("L")))
+    try:
+        thick = ready.repainted("strokes", with_thick_strokes(ready.image.convert("L")))
+    except MemoryError:
+        return result
     other = _read(engine, image, thick, reading)
     if not isinstance(other, Page) or not is_better(other, result):
         return result

@@ -251,11 +251,12 @@ class BatchReading:
     # --- what is not read here -------------------------------------------------------------------------------------
 
     def _give_back_waiting(self, error: OcrQueueError) -> None:
-        while self._waiting:
-            delivery = self._waiting.popleft()
-            self._counts.given_back += 1
-            with SOFT_TIME_LIMIT.waits(), self._telling_of(delivery.job):
-                delivery.give_back(error, alone=False)
+        with SOFT_TIME_LIMIT.waits():
+            while self._waiting:
+                delivery = self._waiting.popleft()
+                self._counts.given_back += 1
+                with self._telling_of(delivery.job):
+                    delivery.give_back(error, alone=False)
 
     def _give_back_all(self, error: OcrQueueError) -> None:
         self._give_back_waiting(error)

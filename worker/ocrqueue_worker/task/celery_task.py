@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -164,7 +164,8 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     @staticmethod
     def _do(delivery: Delivery, part: PartMessage) -> Delivery | None:
         """Returns the closing part that comes with the last page of a job. Raises Ignore."""
-        with _ending_a_stuck_process():
+        # a closing part has what is left of its page's time, which may be nothing
+        with nullcontext() if delivery.follows_a_page else _ending_a_stuck_process():
             if (reason := reason_not_to_begin()) is not None:
                 delivery.give_back(reason, alone=False)
                 return None

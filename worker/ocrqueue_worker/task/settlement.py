@@ -73,8 +73,7 @@ class Settlement:
             while True:
                 step, number = self._steps.get()
                 try:
-                    with FORK_GATE.closed():
-                        _persistently(step, registry, settings.lost_after_s)
+                    _persistently(step, registry, settings.lost_after_s)
                 except OcrQueueError as error:
                     _log.warning("cannot settle a part; its lease will end", error=error.code)
                 except Exception as error:
@@ -90,7 +89,8 @@ def _persistently(step: Step, registry: WorkerRegistry, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            step(registry)
+            with FORK_GATE.closed():
+                step(registry)
             return
         except BrokerUnavailable:
             if time.monotonic() >= deadline:
