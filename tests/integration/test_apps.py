@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,10 @@ def test_django(installation: Installation) -> None:
     request.user = types.SimpleNamespace(get_username=lambda: "me")
     answer = app.submit(request)
     assert answer.status_code == 202
-    (status,) = installation.queue.jobs(limit=1).jobs
-    assert (status.name, status.tag) == ("mine.png", "me")
-    assert installation.queue.job(status.id).wait(60).state == "succeeded"
-    assert b"Hello 42" in app.read(request, status.id).content
+    job = installation.queue.job(json.loads(answer.content)["id"])
+    status = job.wait(300)
+    assert (status.name, status.tag, status.state) == ("mine.png", "me", "succeeded"), status
+    assert b"Hello 42" in app.read(request, job.id).content
     assert app.read(request, "never").status_code == 404
     app.queue().close()
 

@@ -35,9 +35,10 @@ def lists_of(queue: str) -> list[str]:
 
 
 _made: Final[dict[tuple[str, bool], dict[str, Any]]] = {}
-_making: Final = {"lock": threading.Lock()}
+# reentrant: the handler of a worker's SIGTERM makes messages too, and may have interrupted its own thread at it
+_making: Final = {"lock": threading.RLock()}
 # in a process that was forked while another thread had it
-os.register_at_fork(after_in_child=lambda: _making.update(lock=threading.Lock()))
+os.register_at_fork(after_in_child=lambda: _making.update(lock=threading.RLock()))
 
 
 @cache

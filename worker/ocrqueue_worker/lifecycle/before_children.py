@@ -14,6 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from ocrqueue.core.celery_messages import prepare_messages
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
@@ -40,6 +41,7 @@ def prepare_for_children(settings: WorkerSettings) -> None:
             import_module(name)
     for model in models():
         model.model_rebuild()
+    prepare_messages()
 
 
 def models() -> Iterator[type[BaseModel]]:

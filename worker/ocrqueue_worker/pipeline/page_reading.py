@@ -18,7 +18,14 @@ from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
 from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
-from ocrqueue_worker.preparation.quality import confidence, is_better, is_nonsense, is_sure, reads_badly
+from ocrqueue_worker.preparation.quality import (
+    confidence,
+    has_a_sure_word,
+    is_better,
+    is_nonsense,
+    is_sure,
+    reads_badly,
+)
 
 _TIME: Final = 3.0
 """So many times what the first reading took must be left for another."""
@@ -113,7 +120,7 @@ def _read_with_thick_strokes(
 ) -> Result:
     """Or `result`, as which it reads without, if that is better.
 
-    Where nothing was found before, there may be no letters at all: what is found then is to be sure.
+    Where nothing was found before, there may be no letters at all: what is found then is to be sure, and a whole word.
     """
     from ocrqueue_worker.preparation.repainting import with_thick_strokes
 
@@ -124,7 +131,7 @@ def _read_with_thick_strokes(
     other = _read(engine, image, thick, reading)
     if not isinstance(other, Page) or not is_better(other, result):
         return result
-    return other if any(result.words()) or is_sure(other) else result
+    return other if any(result.words()) or (is_sure(other) and has_a_sure_word(other)) else result
 
 
 def _read(engine: Engine[Any], image: PageImage, ready: Picture, reading: Reading[Any]) -> Result:

@@ -30,6 +30,8 @@ _BETTER: Final = 1.05
 _NONSENSE: Final = 0.4
 """Mean confidence below which dots made larger read as letters, and letters that are turned or mirrored."""
 _FAR_BETTER: Final = 2.0
+_A_WORD: Final = 3
+"""Letters and digits. Curves that are made thicker look like fewer, and engines are sure of those."""
 _SAMPLE_PX: Final = 480
 _LONG_RUN_PX: Final = 32
 _DETAIL_PX: Final = 256
@@ -59,6 +61,13 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
 def is_sure(page: Page) -> bool:
     """Whether nothing would be won by yet another reading."""
     return (confidence(page) or 0.0) >= _UNSURE
+
+
+def has_a_sure_word(page: Page) -> bool:
+    """Whether something is written, and no drawing passes for it."""
+    return any(
+        (word.confidence or 0.0) >= _UNSURE and sum(map(str.isalnum, word.text)) >= _A_WORD for word in page.words()
+    )
 
 
 def is_nonsense(page: Page) -> bool:

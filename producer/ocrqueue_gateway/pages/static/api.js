@@ -20,12 +20,25 @@ async function problemOf(response) {
   return new Problem(told, response.status);
 }
 
-/** The response, if it is none of a problem; who is not signed in any more is led to the sign-in. */
+/** Once somebody signs out: an answer that the key is missing would lead elsewhere than the sign-out does. */
+const leaving = new AbortController();
+document.addEventListener("submit", (event) => {
+  if (event.target.getAttribute("action") === "/sign-out") leaving.abort();
+});
+// by the browser's button for the page before
+addEventListener("pageshow", (event) => {
+  if (event.persisted && leaving.signal.aborted) location.reload();
+});
+
+/** The response, if it is none of a problem; who is not signed in any more is led to the sign-in. Never ends while the
+ * page is left. */
 export async function ask(path, options = {}) {
+  const signal = options.signal ? AbortSignal.any([options.signal, leaving.signal]) : leaving.signal;
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", ...options, signal });
   } catch (error) {
+    if (leaving.signal.aborted) return new Promise(() => {});
     if (error.name === "AbortError") throw error;
     throw new Problem({ detail: t("frame.offline"), code: "", retryable: true }, 0);
   }
@@ -43,6 +56,7 @@ export const post = (path, value, headers = {}) => json(path, {
 });
 
 export function signIn() {
+  if (leaving.signal.aborted) return;
   location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 

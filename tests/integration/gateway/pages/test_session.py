@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Error, Route, expect
 
 from tests.integration.gateway.pages.conftest import OpenPage, Site, sign_in, site_of
 from tests.support.gateway_jobs import problem_of
@@ -42,6 +43,30 @@ def test_a_person_signs_in_and_out(site: Site, open_page: OpenPage) -> None:
     page.wait_for_url("**/sign-in")
     page.goto(site.url)
     assert page.url == f"{site.url}/sign-in"
+
+
+def test_an_answer_that_comes_while_a_person_signs_out_leads_nowhere_else(site: Site, open_page: OpenPage) -> None:
+    page = open_page("/")
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    def sign_out(route: Route) -> None:
+        answer = route.fetch(max_redirects=0)
+        for each in asked:
+            # dropped by the page meanwhile
+            with suppress(Error):
+                each.fulfill(status=401, json={"status": 401, "code": "key.missing"})
+        route.fulfill(response=answer)
+
+    page.route("**/v1/jobs?*", hold)
+    page.route("**/sign-out", sign_out)
+    with page.expect_request("**/v1/jobs?*"):
+        pass
+    page.locator("#settings summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{site.url}/sign-in")
 
 
 def test_the_cookie_is_for_this_site_alone_and_for_no_script(site: Site, client: httpx.Client) -> None:
