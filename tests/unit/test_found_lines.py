@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ocrqueue.document import Line, Page
-from ocrqueue.document.model import Box
+from ocrqueue.document import Box, Line, Page
 from ocrqueue_worker.engines.rapid.unseen import unseen_lines
 from ocrqueue_worker.routes.found import with_found
 from tests.support.documents import block_of, line_of, paragraph_of, word

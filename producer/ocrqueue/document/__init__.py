@@ -3,37 +3,25 @@
 `formats` writes it as text, tables, XML, searchable PDF and as a picture.
 """
 
-from ocrqueue.document.model import (
+from ocrqueue.document.geometry import Box, Point, Polygon, box_of, polygon_of
+from ocrqueue.document.model import Document
+from ocrqueue.document.page import Page, PageReading, Preparation, Verdict
+from ocrqueue.document.page_objects import MOST_INLINE, PageObjects, PagesTally, ahead
+from ocrqueue.document.reading_info import DocumentWarning, EngineInfo, InputInfo, Timings
+from ocrqueue.document.regions import (
     Block,
-    Box,
     Confidence,
-    Crop,
-    Document,
-    DocumentWarning,
-    EngineInfo,
-    InputInfo,
     Line,
-    Output,
-    Page,
-    PageObject,
-    PageReading,
-    PagesSummary,
     Paragraph,
-    Point,
-    Polygon,
-    Preparation,
     Region,
     Symbol,
-    Timings,
-    Verdict,
     Word,
-    box_of,
-    json_schema,
     mean_confidence,
-    polygon_of,
 )
-from ocrqueue.document.page_objects import MOST_INLINE, PageObjects, PagesTally, ahead
 from ocrqueue.document.stored import document_for_app, stored_document
+from ocrqueue.document.stored_files import Crop, Output
+from ocrqueue.document.stored_pages import PageObject, PagesSummary
+from ocrqueue.document.values import json_schema
 
 __all__ = [
     "MOST_INLINE",

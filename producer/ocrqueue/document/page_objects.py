@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar, overload
 
-from ocrqueue.document.model import Document, ObjectReader, Page, PageObject, PagesSummary, StoredPages
+from ocrqueue.document.model import Document
+from ocrqueue.document.page import Page
+from ocrqueue.document.stored_pages import PageObject, PagesSummary, StoredPages
+from ocrqueue.document.values import ObjectReader
 from ocrqueue.errors import ResultUnreadable
 
 MOST_INLINE: Final = 50

@@ -11,8 +11,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from ocrqueue.document.model import UNKNOWN, Document, Line, ObjectReader, PageObject
+from ocrqueue.document.model import Document
 from ocrqueue.document.page_objects import PageObjects
+from ocrqueue.document.regions import Line
+from ocrqueue.document.stored_pages import PageObject
+from ocrqueue.document.values import UNKNOWN, ObjectReader
 from ocrqueue.errors import ResultUnreadable
 
 

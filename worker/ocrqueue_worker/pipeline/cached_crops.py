@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from ocrqueue.document import Crop, Document, Page
-from ocrqueue.document.model import StoredPages
+from ocrqueue.document.stored_pages import StoredPages
 from ocrqueue.errors import StorageNotFound
 from ocrqueue_worker.images.cropping import crops_folder
 from ocrqueue_worker.pipeline.attempt import Attempt

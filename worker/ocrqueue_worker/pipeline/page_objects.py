@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ocrqueue.document import MOST_INLINE, Document, Page, PageObject, PageObjects, PagesTally, ahead, stored_document
-from ocrqueue.document.model import StoredPages
+from ocrqueue.document.stored_pages import StoredPages
 from ocrqueue_worker.pipeline.attempt import Attempt
 
 
