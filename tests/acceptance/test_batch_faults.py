@@ -196,9 +196,8 @@ def test_a_worker_killed_whole_loses_its_batch_to_another(
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_stops_ends_what_runs_and_puts_the_rest_of_its_batch_back(
-    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, monkeypatch: pytest.MonkeyPatch, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
 ) -> None:
-    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     patient = as_environment(settings) | {"lost_after_s": 100, "shutdown_grace_s": 100}
     plain = ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.batched")
     gates.open(WIDTHS[:2])
@@ -219,9 +218,8 @@ def test_a_worker_that_stops_ends_what_runs_and_puts_the_rest_of_its_batch_back(
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_batch_that_outlasts_the_grace_goes_back_without_a_mark(
-    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, monkeypatch: pytest.MonkeyPatch, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
 ) -> None:
-    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100}
     plain = ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.batched")
     jobs = gated_batch(queue, gates, 4)

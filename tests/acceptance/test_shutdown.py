@@ -1,8 +1,9 @@
-"""SIGTERM, for every pool: what runs may finish within the grace, the rest is back in the queue at once."""
+"""Signals that end a worker, for every pool: what runs may finish within the grace, the rest is back at once."""
 
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.support.processes import as_environment, wait_until, worker
 
 HELLO = png(text_picture("Hello 42"))
 POOLS = ("prefork", "threads", "solo")
+_NOT_THE_SAME_S = 2
+"""Later, a signal is another one."""
 
 
 @pytest.fixture
@@ -25,8 +28,7 @@ def settings(settings: WorkerSettings) -> WorkerSettings:
 
 
 @pytest.fixture
-def queue(settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[OcrQueue]:
-    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
         assert check(queue.registry) == []
@@ -36,16 +38,16 @@ def plain_celery(pool: str) -> tuple[str, ...]:
     return ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null,ocr.gated")
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize(("pool", "number"), [*((pool, signal.SIGTERM) for pool in POOLS), ("prefork", signal.SIGINT)])
 def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
-    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, number: int, gates: Gates
 ) -> None:
     hasty = as_environment(settings) | {"shutdown_grace_s": 1, "lost_after_s": 100}
     job = queue.submit(page(60), **gates.fields)
     with worker(hasty, tmp_path, command=plain_celery(pool)) as running:
         wait_until(lambda: gates.reached(60), 60, "the job is at its page")
-        running.process.send_signal(signal.SIGTERM)
-        running.process.wait(100)
+        running.process.send_signal(number)
+        assert running.process.wait(100) == 0, running.log_text()[-3000:]
     status = job.status()
     assert (status.state, status.error and status.error.code) == ("queued", "worker.stopping")
     assert not queue.engines()["gated"]
@@ -66,9 +68,25 @@ def test_a_job_that_ends_within_the_grace_does(
         running.process.send_signal(signal.SIGTERM)
         wait_until(gates.worker_stops, 60, "the worker has heard it")
         gates.open([60])
-        assert running.process.wait(60) in {0, 1}
+        assert running.process.wait(60) == 0
         status = job.status()
         assert (status.state, status.attempts) == ("succeeded", 1), running.log_text()[-3000:]
+
+
+def test_another_signal_ends_the_grace(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates) -> None:
+    patient = as_environment(settings) | {"shutdown_grace_s": 1000, "lost_after_s": 100}
+    job = queue.submit(page(60), **gates.fields)
+    with worker(patient, tmp_path, command=plain_celery("prefork")) as running:
+        wait_until(lambda: gates.reached(60), 60, "the job is at its page")
+        # a terminal and a supervisor may both send one
+        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(signal.SIGTERM)
+        wait_until(gates.worker_stops, 60, "the worker has heard it")
+        assert job.status().state == "running"
+        time.sleep(_NOT_THE_SAME_S)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 0
+    assert job.status().state == "queued"
 
 
 @pytest.mark.usefixtures("gates")

@@ -113,7 +113,6 @@ def started(redis: RedisServer, folder: Path, pool: str) -> Iterator[Place]:
     )
     variables = {
         "WAYS_MET": str(folder / "met"),
-        "REMAP_SIGTERM": "SIGQUIT",
         "PYTHONPATH": f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
     command = ("-m", "celery", "-A", "ways:app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null,ocr.gated")

@@ -51,8 +51,6 @@ def test_a_worker_that_lacks_a_module_says_what_to_install(monkeypatch: pytest.M
         raise ImportError("No module named 'x'")
 
     monkeypatch.setattr("ocrqueue_worker.cli.program.worker_arguments", lack)
-    # the command sets it for celery
-    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     ran = CliRunner().invoke(worker_program, ["--engine", "null"])
     assert ran.exit_code == 2
     assert ran.stderr == "error: No module named 'x'. On a worker: pip install ocrqueue-worker.\n"

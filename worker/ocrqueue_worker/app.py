@@ -27,6 +27,7 @@ from ocrqueue_worker.broker.transport import Channel
 from ocrqueue_worker.lifecycle.access_watch import AccessWatch
 from ocrqueue_worker.lifecycle.before_children import prepare_for_children
 from ocrqueue_worker.lifecycle.cancel_watch import CancelWatch
+from ocrqueue_worker.lifecycle.celery_worker import CeleryWorker
 from ocrqueue_worker.lifecycle.child_exits import replace_children_promptly
 from ocrqueue_worker.lifecycle.heartbeat import Announcement, Heartbeat
 from ocrqueue_worker.lifecycle.liveness import Liveness
@@ -36,7 +37,6 @@ from ocrqueue_worker.lifecycle.overdue_ends import OverdueEnds
 from ocrqueue_worker.lifecycle.readiness import Readiness, ReplacedChildren
 from ocrqueue_worker.lifecycle.recycled_child import recycle_children
 from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
-from ocrqueue_worker.lifecycle.shutdown import DrainingWorker
 from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
 from ocrqueue_worker.limits.recycling import RECYCLING
@@ -82,7 +82,6 @@ def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
         "task_time_limit": settings.hard_time_limit_s.default,
         "worker_prefetch_multiplier": 1,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_soft_shutdown_timeout": settings.shutdown_grace_s,
         "worker_max_memory_per_child": settings.max_memory_per_child_mib.default * 1024 or None,
         "worker_proc_alive_timeout": settings.engine_load_timeout_s,
         "worker_send_task_events": False,
@@ -94,7 +93,7 @@ def make_app(settings: WorkerSettings) -> Celery:
     """A Celery app with the task and the worker's announcement."""
     made = Celery("ocrqueue_worker")
     made.conf.update(celery_settings(settings))
-    made.Worker = made.subclass_with_self(DrainingWorker)
+    made.Worker = made.subclass_with_self(CeleryWorker)
     task = RecognizeTask(settings)
     made.register_task(task)
     Channel.batch_size = staticmethod(task.batch_size)

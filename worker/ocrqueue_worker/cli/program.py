@@ -90,13 +90,12 @@ def main(
 ) -> None:
     """Work for one engine or several, until SIGTERM or Ctrl-C.
 
-    SIGTERM lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds and puts the rest back on the queue.
+    Either lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds and puts the rest back on the queue. A second
+    one puts it back at once.
     WorkerSettings: OCRQUEUE_* (docs/settings.md).
     """
     if ctx.invoked_subcommand:
         return
-    # read by celery when it is imported: SIGTERM then ends in the soft shutdown
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     if device:
         os.environ["OCRQUEUE_KERAS_DEVICE"] = device
     if loglevel:

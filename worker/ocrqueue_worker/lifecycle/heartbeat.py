@@ -25,8 +25,8 @@ from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.lifecycle.access_watch import REDIS, AccessWatch
-from ocrqueue_worker.lifecycle.drain import DRAIN
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
+from ocrqueue_worker.lifecycle.shutdown import SHUTDOWN
 from ocrqueue_worker.stop_flag import is_stopping
 from ocrqueue_worker.task.cancel_requests import CANCEL_REQUESTS
 from ocrqueue_worker.task.celery_task import RecognizeTask
@@ -163,7 +163,7 @@ class _Beat:
         for hold, answer in zip(holds, pulse.answers, strict=True):
             self._heed(hold, answer)
         if pulse.drains:
-            DRAIN.begin()
+            SHUTDOWN.begin()
         return pulse
 
     def note_side_lanes(self, pulse: Pulse) -> bool:

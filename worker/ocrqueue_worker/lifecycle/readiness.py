@@ -53,7 +53,7 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
             loaded.wait(_LOOK_EVERY_S)
             if state.should_stop is not None or state.should_terminate is not None:
                 # children that were being forked when the signal came are not dead yet
-                stop_loading(parent)
+                _stop_loading(parent)
                 return
             if _child_ended(parent):
                 break
@@ -112,7 +112,7 @@ def _child_ids(worker: Any) -> list[int]:
     return [child.pid for child in pool if child.exitcode is None]
 
 
-def stop_loading(worker: Any) -> None:
+def _stop_loading(worker: Any) -> None:
     """Kill children that still load: they have no job, and would not hear of the end before they are done."""
     if "prefork" in str(worker.pool_cls) and not _children_loaded(worker).done and worker.pool is not None:
         for child in worker.pool._pool._pool if worker.pool._pool else ():

@@ -15,7 +15,7 @@ from celery.worker import control
 
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.job import JOB_ID, is_lane
-from ocrqueue_worker.lifecycle.drain import DRAIN
+from ocrqueue_worker.lifecycle.shutdown import SHUTDOWN
 from ocrqueue_worker.task.settlement import Settlement
 
 _log = structlog.get_logger(__name__)
@@ -80,5 +80,5 @@ def _cancel(job_ids: list[str], look_for_messages: Any, registry: WorkerRegistry
 
 def _shutdown(state: Any, msg: str = "", **_: Any) -> Any:
     """Celery's warm shutdown would stop the heartbeat before the jobs have ended."""
-    DRAIN.begin()
+    SHUTDOWN.begin()
     return control.ok("drains")

@@ -1,0 +1,60 @@
+"""SIGTERM, SIGQUIT and Ctrl-C: the first begins the shutdown, the next ends its grace, one more ends it by force.
+
+A signal's handler runs in the middle of whatever its thread does, and that may hold any lock. So the handler only
+writes to a pipe, and a thread does what the signal asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Final
+
+from ocrqueue.settings import process_settings
+from ocrqueue_worker.lifecycle.shutdown import SHUTDOWN, end_by_force
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+_ONE_S: Final = 1.0
+"""Within so many seconds several signals are one: a terminal sends one to all, and a supervisor hands it on."""
+
+
+class ShutdownSignals:
+    """Those of this process, and not of its children."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds, since any moment."""
+        self._clock = clock
+        self._process = os.getpid()
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+
+    def listen(self) -> None:
+        """In the main thread."""
+        for number in _SIGNALS:
+            signal.signal(number, self._note)
+        threading.Thread(target=self._heed, daemon=True, name="shutdown signals").start()
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        # of a full pipe nobody needs to hear more
+        with suppress(BlockingIOError):
+            if os.getpid() == self._process:
+                os.write(self._writing, b".")
+
+    def _heed(self) -> None:
+        count, last = 0, 0.0
+        while os.read(self._reading, 1):
+            now = self._clock()
+            if count and now - last < _ONE_S:
+                continue
+            count, last = count + 1, now
+            if count == 1:
+                SHUTDOWN.begin(process_settings().shutdown_grace_s)
+            elif count == 2:
+                SHUTDOWN.begin(0)
+            else:
+                end_by_force()
