@@ -75,6 +75,8 @@ class Shutdown:
             _exit_at_once()
         # of a TAKE whose answer was lost
         self._while_redis_is_away(_give_back_unbegun)
+        # Celery waits for its children, and one may be loading its engines
+        self.begin(process_settings().engine_load_timeout_s)
         # the event loop looks at it in its next round, and ends the worker with this status
         state.should_stop = os.EX_OK
         WAKER.wake()
@@ -91,6 +93,10 @@ class Shutdown:
                     if time.monotonic() >= self._deadline + _LONGEST_OUTAGE_S:
                         _log.warning("cannot put back what is unfinished; its leases will end", error=error.code)
                         return
+                except Exception as error:
+                    # let through, it would keep the worker from ending
+                    _log.error("met an unexpected error", exc_info=error)
+                    return
                 time.sleep(_LOOK_EVERY_S)
 
     def _end_in_any_case(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -290,8 +292,16 @@ def test_pictures_are_kept_for_one_session_alone(site: Site, client: httpx.Clien
         assert "cookie" in headers["vary"]
 
 
-def test_a_picture_is_given_up_when_its_reader_has_left(site: Site) -> None:
-    job = read(site, png((8_600, 8_600)))
+def test_a_picture_is_given_up_when_its_reader_has_left(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing: list[asyncio.subprocess.Process] = []
+
+    async def never(process: asyncio.subprocess.Process, _: bytes) -> bytes:
+        drawing.append(process)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("ocrqueue_gateway.pictures.process._said", never)
+    job = read(site, png((86, 86)))
     cache = site.app.state.pictures._cache
     at = urlsplit(site.url)
     with socket.create_connection((at.hostname, at.port)) as connection:
@@ -299,8 +309,9 @@ def test_a_picture_is_given_up_when_its_reader_has_left(site: Site) -> None:
         asked = f"GET /reader/jobs/{job}/pages/1/picture HTTP/1.1\r\nHost: {at.netloc}\r\n"
         asked += f"Authorization: Bearer {key}\r\n\r\n"
         connection.sendall(asked.encode())
-        wait_until(lambda: any(name.endswith("-1-x") for name in dict(cache._made)), 60, "it is being drawn")
-        [name] = [name for name in dict(cache._made) if name.endswith("-1-x")]
+        wait_until(lambda: drawing, 60, "it is being drawn")
+        [name] = dict(cache._made)
     wait_until(lambda: not cache._made, 60, "it is given up")
     assert name not in cache._sizes
     assert not list(cache._folder.glob("*.part"))
+    assert drawing[0].returncode == -signal.SIGKILL
