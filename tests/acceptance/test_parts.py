@@ -179,6 +179,21 @@ def test_a_page_that_fails_leaves_the_others_their_pages(installation: Installat
     assert stored(installation.queue, job) == ["result.json"]
 
 
+def test_a_page_that_kills_each_engine_of_its_route_leaves_the_others_their_pages(installation: Installation) -> None:
+    """The last page: its taker does not read it, but gathers the others."""
+    asked = {"split": True, "fault": "kill", "fault_page": 3}
+    job = installation.queue.submit(
+        document_of(WIDTHS[:3]),
+        engine=ENGINE,
+        fallback=[BATCHED],
+        crops="none",
+        options={ENGINE: asked, BATCHED: asked},  # type: ignore[dict-item]  # values of several types
+    )
+    status = job.wait(300)
+    assert (status.state, status.pages, status.error and status.error.code) == ("partial", 3, "job.poison")
+    assert [page.error is None for page in job.result().pages] == [True, True, False]
+
+
 def test_a_document_without_a_readable_page_fails_with_the_error_of_the_first(installation: Installation) -> None:
     job = submit(installation.queue, document_of(WIDTHS[:3]), fault="error")
     status = job.wait(100)

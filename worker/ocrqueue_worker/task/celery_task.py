@@ -174,11 +174,13 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
             # Redis was away for so long: that is no time of the engine's, and the hard limit holds
             SOFT_TIME_LIMIT.forget()
         note_cpu_time()
+        # of the pages that a closing part gathers it says nothing
+        is_poison = part.poison and not delivery.follows_a_page
         with attempt_span(delivery.job, start, part.trace):
             try:
                 with SOFT_TIME_LIMIT.interrupts():
                     SOFT_TIME_LIMIT.check()
-                    outcome = delivery.outcome_of_poison(start) if part.poison else _read(delivery, start)
+                    outcome = delivery.outcome_of_poison(start) if is_poison else _read(delivery, start)
             except Exception as error:
                 outcome = delivery.outcome_of(start, error)
             return delivery.end(outcome, start)
