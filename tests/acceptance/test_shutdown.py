@@ -38,7 +38,10 @@ def plain_celery(pool: str) -> tuple[str, ...]:
     return ("-m", "celery", "-A", "ocrqueue_worker.app", "worker", "-P", pool, "-c", "1", "-Q", "ocr.null,ocr.gated")
 
 
-@pytest.mark.parametrize(("pool", "number"), [*((pool, signal.SIGTERM) for pool in POOLS), ("prefork", signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("pool", "number"),
+    [*((pool, signal.SIGTERM) for pool in POOLS), ("prefork", signal.SIGINT), ("threads", signal.SIGHUP)],
+)
 def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
     settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, number: int, gates: Gates
 ) -> None:

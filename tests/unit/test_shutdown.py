@@ -13,6 +13,8 @@ from ocrqueue_worker.lifecycle import shutdown_signals
 from ocrqueue_worker.lifecycle.celery_worker import CeleryWorker
 from ocrqueue_worker.lifecycle.shutdown_signals import ShutdownSignals
 
+_SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
+
 
 def ended_with(status: int | None, monkeypatch: pytest.MonkeyPatch) -> CeleryWorker:
     monkeypatch.setattr(Worker, "start", lambda _: None)
@@ -59,7 +61,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     asked = Asked()
     monkeypatch.setattr(shutdown_signals, "SHUTDOWN", asked)
     monkeypatch.setattr(shutdown_signals, "end_by_force", lambda: asked.note("force"))
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     yield asked
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -73,6 +75,22 @@ def test_each_signal_asks_for_a_quicker_end(asked: Asked) -> None:
     assert asked.are(10, 0)
     signal.raise_signal(signal.SIGQUIT)
     assert asked.are(10, 0, "force")
+
+
+def test_who_is_started_by_nohup_outlives_its_terminal(asked: Asked) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals = ShutdownSignals(iter([0.0, 1.5]).__next__)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)  # as Celery does
+    signals.listen()
+    signal.raise_signal(signal.SIGHUP)
+    signal.raise_signal(signal.SIGTERM)
+    assert asked.are(10)
+
+
+def test_a_terminal_that_is_closed_ends_it(asked: Asked) -> None:
+    ShutdownSignals(iter([0.0]).__next__).listen()
+    signal.raise_signal(signal.SIGHUP)
+    assert asked.are(10)
 
 
 def test_several_at_once_are_one(asked: Asked) -> None:

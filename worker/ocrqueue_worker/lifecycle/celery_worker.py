@@ -39,5 +39,6 @@ class CeleryWorker(Worker):  # type: ignore[misc]  # celery has no types
 
     def install_platform_tweaks(self, worker: Any) -> None:
         """Also the signals, in the place of Celery's handlers: those shut down in the middle of what they interrupt."""
+        signals = ShutdownSignals()
         super().install_platform_tweaks(worker)
-        ShutdownSignals().listen()
+        signals.listen()

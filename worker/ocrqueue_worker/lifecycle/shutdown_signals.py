@@ -1,4 +1,4 @@
-"""SIGTERM, SIGQUIT and Ctrl-C: the first begins the shutdown, the next ends its grace, one more ends it by force.
+"""SIGTERM, SIGQUIT, SIGHUP and Ctrl-C: the first begins the shutdown, the next ends its grace, one more is by force.
 
 A signal's handler runs in the middle of whatever its thread does, and that may hold any lock. So the handler only
 writes to a pipe, and a thread does what the signal asks for.
@@ -18,7 +18,7 @@ from typing import Final
 from ocrqueue.settings import process_settings
 from ocrqueue_worker.lifecycle.shutdown import SHUTDOWN, end_by_force
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
 _ONE_S: Final = 1.0
 """Within so many seconds several signals are one: a terminal sends one to all, and a supervisor hands it on."""
 
@@ -27,8 +27,9 @@ class ShutdownSignals:
     """Those of this process, and not of its children."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds, since any moment."""
+        """Made before Celery has its handlers. `clock`: seconds, since any moment."""
         self._clock = clock
+        self._has_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         self._process = os.getpid()
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
@@ -36,7 +37,8 @@ class ShutdownSignals:
     def listen(self) -> None:
         """In the main thread."""
         for number in _SIGNALS:
-            signal.signal(number, self._note)
+            is_ignored = self._has_nohup and number == signal.SIGHUP
+            signal.signal(number, signal.SIG_IGN if is_ignored else self._note)
         threading.Thread(target=self._heed, daemon=True, name="shutdown signals").start()
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
