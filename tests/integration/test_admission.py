@@ -126,7 +126,7 @@ def test_of_many_the_first_are_queued_and_the_others_handed_back(queue: OcrQueue
     assert [job.id for job in full.submitted] == messages(queue)
     assert full.info.details["submitted"] == len(full.submitted) == 3
     assert [job.image for job in full.unsubmitted] == [f"{IMAGE}?{number}" for number in range(3, len(taken))]
-    assert len(taken) == 500, "no more was taken than is sent at once"
+    assert 3 < len(taken) <= 500, "no more was taken than is sent at once; less where the images come slowly"
     for _ in range(3):
         take(queue)
     rest = full.unsubmitted[:3]
