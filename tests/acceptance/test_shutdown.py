@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -60,15 +61,22 @@ def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
         assert job.status().attempts == 2
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize(
+    ("pool", "group_number"),
+    [*((pool, None) for pool in POOLS), ("prefork", signal.SIGTERM), ("prefork", signal.SIGHUP)],
+)
 def test_a_job_that_ends_within_the_grace_does(
-    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, gates: Gates
+    settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, group_number: int | None, gates: Gates
 ) -> None:
+    """`group_number`: sent to all of the process group, as a supervisor does, and a terminal that is closed."""
     patient = as_environment(settings) | {"shutdown_grace_s": 100}
     job = queue.submit(page(60), **gates.fields)
     with worker(patient, tmp_path, command=plain_celery(pool)) as running:
         wait_until(lambda: gates.reached(60), 60, "the job is at its page")
-        running.process.send_signal(signal.SIGTERM)
+        if group_number is None:
+            running.process.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(running.process.pid, group_number)
         wait_until(gates.worker_stops, 60, "the worker has heard it")
         gates.open([60])
         assert running.process.wait(60) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -263,3 +264,18 @@ def test_an_idle_worker_hears_the_bell(channel: Any, registry: WorkerRegistry) -
     channel._brpop_read()
     assert channel._in_poll is None
     assert look(channel)
+
+
+def test_a_socket_that_has_nothing_to_say_does_not_hold_the_event_loop_up(channel: Any) -> None:
+    """As after a reconnection, when the loop was called for the socket of before."""
+    subscriptions = channel.subclient
+    subscriptions.psubscribe("anything*")
+    assert subscriptions.connection.can_read(timeout=60)
+    assert subscriptions.parse_response()[0] == b"psubscribe"
+    heard: list[Any] = []
+    # a thread of its own, since the call would not end
+    thread = threading.Thread(target=lambda: heard.append(channel._receive()), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert heard == [None]
+    assert subscriptions.connection._sock is None, "the loop's next turn listens anew"

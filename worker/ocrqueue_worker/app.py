@@ -34,8 +34,8 @@ from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.overdue_ends import OverdueEnds
+from ocrqueue_worker.lifecycle.pool_child import fit_children
 from ocrqueue_worker.lifecycle.readiness import Readiness, ReplacedChildren
-from ocrqueue_worker.lifecycle.recycled_child import recycle_children
 from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
 from ocrqueue_worker.limits.heap import collect_cycles_soon, return_memory_of_jobs
@@ -107,7 +107,7 @@ def make_app(settings: WorkerSettings) -> Celery:
 
 app = make_app(process_settings())
 fit_remote_control()
-recycle_children()
+fit_children()
 replace_children_promptly()
 
 

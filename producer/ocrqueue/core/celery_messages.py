@@ -35,10 +35,9 @@ def lists_of(queue: str) -> list[str]:
 
 
 _made: Final[dict[tuple[str, bool], dict[str, Any]]] = {}
-# reentrant: the handler of a worker's SIGTERM makes messages too, and may have interrupted its own thread at it
-_making: Final = {"lock": threading.RLock()}
+_making: Final = {"lock": threading.Lock()}
 # in a process that was forked while another thread had it
-os.register_at_fork(after_in_child=lambda: _making.update(lock=threading.RLock()))
+os.register_at_fork(after_in_child=lambda: _making.update(lock=threading.Lock()))
 
 
 @cache

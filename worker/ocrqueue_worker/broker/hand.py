@@ -37,8 +37,7 @@ class Hand:
         """Sends what Celery has to an idle child, in a pool that would do so in a later round of the loop."""
         self.next_token = uuid.uuid4().hex
         """Of the next TAKE, until what it took is in here."""
-        # a signal's handler looks in here too, and may have interrupted its own thread in the middle of a change
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._handfuls: dict[str, Handful] = {}
         self._ending: dict[str, float] = {}
         """Messages whose one part is about to end, and since when: their children are as good as idle."""

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import structlog
@@ -150,8 +150,21 @@ class Channel(redis.Channel):
         with broker_errors():
             super()._subscribe()  # type: ignore[no-untyped-call]  # kombu has no types
 
+    @cached_property
+    def subclient(self) -> Any:
+        """As kombu's, which would wait without end for the rest of a message, and the event loop with it."""
+        subclient = self._create_client(asynchronous=True).pubsub()  # type: ignore[no-untyped-call]  # kombu has no types
+        read = partial(subclient.parse_response, block=False, timeout=self._settings.redis_timeout_s)
+        subclient.parse_response = read
+        return subclient
+
     def _receive(self) -> Any:
         with broker_errors():
+            connection = self.subclient.connection
+            if not connection.can_read(timeout=0):
+                # called for a socket that is another's by now: the next turn of the loop listens to this one's anew
+                connection.disconnect()
+                return None
             return super()._receive()  # type: ignore[no-untyped-call]  # kombu has no types
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
@@ -287,7 +300,7 @@ class Channel(redis.Channel):
         HAND.take(tag, holds, longest_s)
         HAND.next_token = uuid.uuid4().hex
         if is_stopping():
-            # the signal came since Redis was asked: its handler may have missed these among what it put back
+            # the shutdown began since Redis was asked, and may have missed these among what it gave back
             for hold in holds:
                 self._registry.give_back_unbegun(hold)
             HAND.let_go(tag)

@@ -1,4 +1,4 @@
-"""What the main process of a worker does before it forks a child: once for all of them, and before it has threads.
+"""What the main process of a worker does before it forks a child: once for all of them, and before threads work.
 
 What a thread does under a lock when a child is forked, such as an import or the building of a model, that child can
 never do (see ocrqueue_worker.fork_gate). And what the first job would import counts against its time limit, which may

@@ -158,7 +158,7 @@ class _Beat:
         }
         access = {"engines": self._controller.ocrqueue_offers.now(), "troubles": TROUBLES.now()}
         self._worker = self._worker.model_copy(update=load | access)
-        announcement = self._worker.model_dump_json(exclude={"seen_at"})
+        announcement = "" if SHUTDOWN.has_left else self._worker.model_dump_json(exclude={"seen_at"})
         pulse = registry.heartbeat(HAND.holder, announcement, holds, self._duty_s)
         for hold, answer in zip(holds, pulse.answers, strict=True):
             self._heed(hold, answer)

@@ -52,7 +52,6 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         while (ready := len(loaded.among(_child_ids(parent)))) < parent.concurrency and time.monotonic() < deadline:
             loaded.wait(_LOOK_EVERY_S)
             if state.should_stop is not None or state.should_terminate is not None:
-                # children that were being forked when the signal came are not dead yet
                 _stop_loading(parent)
                 return
             if _child_ended(parent):

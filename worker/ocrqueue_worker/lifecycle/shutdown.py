@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from typing import Final
 
@@ -21,7 +21,7 @@ import structlog
 from billiard import active_children
 from celery.worker import state
 
-from ocrqueue.core import WorkerRegistry
+from ocrqueue.core import Hold, WorkerRegistry
 from ocrqueue.core.installation import dismiss_worker
 from ocrqueue.errors import BrokerUnavailable, WorkerStopping
 from ocrqueue.settings import process_settings
@@ -41,6 +41,8 @@ _LONGEST_OUTAGE_S: Final = 10.0
 """After the grace, until Redis is waited for no longer."""
 _LONGEST_END_S: Final = 30.0
 """After the grace, for an end in order."""
+_UNWINDING_S: Final = 0.8
+"""Less than a fork waits at its gate."""
 
 
 class Shutdown:
@@ -51,6 +53,8 @@ class Shutdown:
         self._deadline = math.inf
         """Of what has begun, by time.monotonic()."""
         self._has_begun = False
+        self.has_left = False
+        """From then on nobody is to hear that this worker is there."""
 
     def begin(self, grace_s: float = math.inf) -> None:
         """Returns at once. `grace_s`: seconds for what has begun."""
@@ -66,38 +70,58 @@ class Shutdown:
         begin_stopping()
         held = HAND.holds()
         _log.info("takes nothing more, and ends once what it has begun has ended", parts=[hold.part for hold in held])
-        self._while_redis_is_away(_give_back_unbegun)
+        redis_answers = self._until_redis_answers(_give_back_unbegun)
         while time.monotonic() < self._deadline and (HAND.holds() or not SETTLEMENT.is_idle()):
             time.sleep(_LOOK_EVERY_S)
-        SETTLEMENT.finish(_LONGEST_SETTLING_S)
         if HAND.holds():
-            self._while_redis_is_away(_put_back)
-            _exit_at_once()
+            if redis_answers:
+                SETTLEMENT.finish(_LONGEST_SETTLING_S)
+                redis_answers = self._until_redis_answers(_put_back)
+            self._exit_at_once(redis_answers)
         # of a TAKE whose answer was lost
-        self._while_redis_is_away(_give_back_unbegun)
+        self._until_redis_answers(_give_back_unbegun)
         # Celery waits for its children, and one may be loading its engines
         self.begin(process_settings().engine_load_timeout_s)
         # the event loop looks at it in its next round, and ends the worker with this status
         state.should_stop = os.EX_OK
         WAKER.wake()
 
-    def _while_redis_is_away(self, step: Callable[[WorkerRegistry], None]) -> None:
-        """Again, until it is done: what is not put back counts as lost with its worker."""
+    def _until_redis_answers(self, step: Callable[[WorkerRegistry], None]) -> bool:
+        """Again, while there is something in hand: what is not put back counts as lost with its worker. Whether it is
+        done."""
         with closing(WorkerRegistry(process_settings())) as registry:
             while True:
                 try:
                     with FORK_GATE.closed():
                         step(registry)
-                    return
+                    return True
                 except BrokerUnavailable as error:
-                    if time.monotonic() >= self._deadline + _LONGEST_OUTAGE_S:
+                    if not HAND.holds() or time.monotonic() >= self._deadline + _LONGEST_OUTAGE_S:
                         _log.warning("cannot put back what is unfinished; its leases will end", error=error.code)
-                        return
+                        return False
                 except Exception as error:
                     # let through, it would keep the worker from ending
                     _log.error("met an unexpected error", exc_info=error)
-                    return
+                    return True
                 time.sleep(_LOOK_EVERY_S)
+
+    def _exit_at_once(self, redis_answers: bool) -> None:
+        """What still runs in a child or a thread is none of this worker's any more."""
+        try:
+            # the event loop would have others in their place
+            with FORK_GATE.closed():
+                _end_children()
+            self.has_left = True
+            metrics.close()
+            send_last_spans()
+            if redis_answers:
+                with closing(WorkerRegistry(process_settings())) as registry:
+                    dismiss_worker(registry, HAND.holder)
+        except Exception as error:
+            _log.warning("cannot sign off", exc_info=error)
+        finally:
+            _kill_children()
+            os._exit(0)
 
     def _end_in_any_case(self) -> None:
         """A worker that was told to end ends, whatever holds it up: what it had has been put back by then."""
@@ -108,45 +132,59 @@ class Shutdown:
 
 def end_by_force() -> None:
     """At once, with status 1; where each thread stands is in the log."""
-    _log.error("the worker did not end in order, and ends now")
-    # what it waits for shows nowhere else; of frames it tells names and lines, and no values
-    faulthandler.dump_traceback(all_threads=True)
     _kill_children()
+    with suppress(Exception):
+        # what it waits for shows nowhere else; of frames it tells names and lines, and no values
+        faulthandler.dump_traceback(all_threads=True)
+        _log.error("the worker did not end in order, and ends now")
     os._exit(1)
 
 
 def _give_back_unbegun(registry: WorkerRegistry) -> None:
+    _move_each(HAND.holds(), registry.give_back_unbegun)
     # the event loop may be in the middle of a TAKE, and gives back what it takes now
-    for hold in (*HAND.holds(), *registry.taken(HAND.holder, HAND.next_token)):
-        registry.give_back_unbegun(hold)
+    _move_each(registry.taken(HAND.holder, HAND.next_token), registry.give_back_unbegun)
 
 
 def _put_back(registry: WorkerRegistry) -> None:
     """In order, which is no delivery lost with its worker."""
     error = WorkerStopping().info
-    back = [hold.part for hold in HAND.holds() if registry.release(hold, error) == "released"]
+    became = _move_each(HAND.holds(), lambda hold: registry.release(hold, error))
+    back = [part for part, move in became.items() if move == "released"]
     if back:
         _log.warning("parts go back to their lanes", parts=back)
 
 
-def _exit_at_once() -> None:
-    """What still runs in a child or a thread is none of this worker's any more."""
-    with closing(WorkerRegistry(process_settings())) as registry:
+def _move_each(holds: Iterable[Hold], move: Callable[[Hold], str]) -> dict[str, str]:
+    """What became of each part. One that cannot be moved, whatever is at its key, leaves the others theirs."""
+    became = {}
+    for hold in holds:
         try:
-            dismiss_worker(registry, HAND.holder)
-        except BrokerUnavailable as error:
-            _log.warning("cannot sign off", error=error.code)
-    metrics.close()
-    send_last_spans()
-    # last: the event loop would have others in their place
+            became[hold.part] = move(hold)
+        except BrokerUnavailable:
+            raise
+        except Exception as error:
+            _log.error("cannot put a part back; its lease will end", part=hold.part, exc_info=error)
+    return became
+
+
+def _end_children() -> None:
+    """Those that can unwind have a moment for it: for files of programs that they have started, and last spans."""
+    _signal_children(signal.SIGQUIT)
+    deadline = time.monotonic() + _UNWINDING_S
+    while active_children() and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
     _kill_children()
-    os._exit(0)
 
 
 def _kill_children() -> None:
+    _signal_children(signal.SIGKILL)
+
+
+def _signal_children(number: int) -> None:
     for child in active_children():
-        with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(child.pid, number)
 
 
 SHUTDOWN: Final = Shutdown()

@@ -20,10 +20,10 @@ from ocrqueue_worker.pipeline.ways_up import read_right_way
 from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import (
     confidence,
-    has_a_sure_word,
     is_better,
     is_nonsense,
     is_sure,
+    is_written,
     reads_badly,
 )
 
@@ -120,7 +120,7 @@ def _read_with_thick_strokes(
 ) -> Result:
     """Or `result`, as which it reads without, if that is better.
 
-    Where nothing was found before, there may be no letters at all: what is found then is to be sure, and a whole word.
+    Where nothing was found before, there may be no letters at all: what is found then is to be sure, and some letters.
     """
     from ocrqueue_worker.preparation.repainting import with_thick_strokes
 
@@ -131,7 +131,7 @@ def _read_with_thick_strokes(
     other = _read(engine, image, thick, reading)
     if not isinstance(other, Page) or not is_better(other, result):
         return result
-    return other if any(result.words()) or (is_sure(other) and has_a_sure_word(other)) else result
+    return other if any(result.words()) or (is_sure(other) and is_written(other)) else result
 
 
 def _read(engine: Engine[Any], image: PageImage, ready: Picture, reading: Reading[Any]) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,7 +31,7 @@ _BETTER: Final = 1.05
 _NONSENSE: Final = 0.4
 """Mean confidence below which dots made larger read as letters, and letters that are turned or mirrored."""
 _FAR_BETTER: Final = 2.0
-_A_WORD: Final = 3
+_WRITTEN: Final = 4
 """Letters and digits. Curves that are made thicker look like fewer, and engines are sure of those."""
 _SAMPLE_PX: Final = 480
 _LONG_RUN_PX: Final = 32
@@ -63,11 +64,11 @@ def is_sure(page: Page) -> bool:
     return (confidence(page) or 0.0) >= _UNSURE
 
 
-def has_a_sure_word(page: Page) -> bool:
-    """Whether something is written, and no drawing passes for it."""
-    return any(
-        (word.confidence or 0.0) >= _UNSURE and sum(map(str.isalnum, word.text)) >= _A_WORD for word in page.words()
-    )
+def is_written(page: Page) -> bool:
+    """Whether so much is read with confidence that no drawing passes for it. Words of some scripts are one letter."""
+    sure = (word.text for word in page.words() if (word.confidence or 0.0) >= _UNSURE)
+    # with the marks that are a part of a letter, as vowels are in Devanagari
+    return sum(unicodedata.category(letter)[0] in "LNM" for text in sure for letter in text) >= _WRITTEN
 
 
 def is_nonsense(page: Page) -> bool:

@@ -33,10 +33,9 @@ addEventListener("pageshow", (event) => {
 /** The response, if it is none of a problem; who is not signed in any more is led to the sign-in. Never ends while the
  * page is left. */
 export async function ask(path, options = {}) {
-  const signal = options.signal ? AbortSignal.any([options.signal, leaving.signal]) : leaving.signal;
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options, signal });
+    response = await fetch(path, { credentials: "same-origin", signal: leaving.signal, ...options });
   } catch (error) {
     if (leaving.signal.aborted) return new Promise(() => {});
     if (error.name === "AbortError") throw error;

@@ -1,11 +1,17 @@
-"""A prefork worker's child that ends in order once it has done its jobs: see ocrqueue_worker.limits.recycling."""
+"""A prefork worker's child: what signals mean to it, and its end once it has done its jobs.
+
+A supervisor, or a terminal that is closed, signals the whole process group. Only the main process is meant: it lets a
+child end what it has begun. So one signal is left that ends a child, which a supervisor does not send: SIGQUIT.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any, Final
 
 import structlog
+from billiard import pool, popen_fork
 from billiard.pool import EX_RECYCLE
 from celery.concurrency import asynpool
 
@@ -17,11 +23,16 @@ _LAST_LOOK_S: Final = 0.2
 """In which a message can still come that the main process had sent before it heard."""
 
 
-class RecycledChild(asynpool.Worker):  # type: ignore[misc]  # celery has no types
-    """Celery's own, but for that."""
+class PoolChild(asynpool.Worker):  # type: ignore[misc]  # celery has no types
+    """Celery's own, but for that. Its end after its jobs: see ocrqueue_worker.limits.recycling."""
 
     wait_for_job: Any
     inq: Any
+
+    def after_fork(self) -> None:
+        super().after_fork()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
     def _make_child_methods(self, *arguments: Any, **options: Any) -> None:
         super()._make_child_methods(*arguments, **options)
@@ -37,6 +48,8 @@ class RecycledChild(asynpool.Worker):  # type: ignore[misc]  # celery has no typ
         self.wait_for_job = wait_for_job
 
 
-def recycle_children() -> None:
+def fit_children() -> None:
     """For this process's pool, before it is made."""
-    asynpool.AsynPool.Worker = RecycledChild
+    asynpool.AsynPool.Worker = PoolChild
+    for module in (pool, popen_fork):
+        module.TERM_SIGNAL = signal.SIGQUIT
