@@ -267,7 +267,6 @@ def test_an_idle_worker_hears_the_bell(channel: Any, registry: WorkerRegistry) -
 
 
 def test_a_socket_that_has_nothing_to_say_does_not_hold_the_event_loop_up(channel: Any) -> None:
-    """As after a reconnection, when the loop was called for the socket of before."""
     subscriptions = channel.subclient
     subscriptions.psubscribe("anything*")
     assert subscriptions.connection.can_read(timeout=60)
@@ -278,4 +277,20 @@ def test_a_socket_that_has_nothing_to_say_does_not_hold_the_event_loop_up(channe
     thread.start()
     thread.join(60)
     assert heard == [None]
-    assert subscriptions.connection._sock is None, "the loop's next turn listens anew"
+
+
+def test_a_number_that_a_closed_socket_has_left_to_another_is_not_listened_at(channel: Any) -> None:
+    """Else the event loop would read from the channel's own connection what it was told is to be had from another."""
+    made, cycle = channel.connection, channel.connection.cycle
+    removed: list[int] = []
+    cycle._unregister_from_poll = removed.append
+    channel.subclient.psubscribe("anything*")
+    channel.client.connection.connect()
+    own = {channel.client.connection: "BRPOP", channel.subclient.connection: "LISTEN"}
+    for connection, kind in own.items():
+        cycle._fd_to_chan = {connection._sock.fileno(): (channel, kind), 9999: (channel, kind)}
+        assert not made._is_stale(connection._sock.fileno())
+        made.on_readable(9999)
+        assert list(cycle._fd_to_chan) == [connection._sock.fileno()]
+    assert removed == [9999, 9999]
+    cycle._fd_to_chan = {}

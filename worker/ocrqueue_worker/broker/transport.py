@@ -160,10 +160,8 @@ class Channel(redis.Channel):
 
     def _receive(self) -> Any:
         with broker_errors():
-            connection = self.subclient.connection
-            if not connection.can_read(timeout=0):
-                # called for a socket that is another's by now: the next turn of the loop listens to this one's anew
-                connection.disconnect()
+            if not self.subclient.connection.can_read(timeout=0):
+                # what there was has been read
                 return None
             return super()._receive()  # type: ignore[no-untyped-call]  # kombu has no types
 
@@ -328,6 +326,7 @@ class Channel(redis.Channel):
 class Transport(redis.Transport):
     """What `broker_transport` names."""
 
+    cycle: Any
     Channel = Channel
     # what adds to Redis at its memory limit is refused: the consumer starts again then, as after a lost connection
     connection_errors = (*redis.Transport.connection_errors, OutOfMemoryError, ReadOnlyError, BrokerUnavailable)
@@ -336,3 +335,20 @@ class Transport(redis.Transport):
         super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]  # kombu has no types
         WAKER.listen(loop)
         FINISHING.listen(loop, HAND.note_ending)
+
+    def on_readable(self, fileno: int) -> None:  # type: ignore[override]  # as kombu has it, against the stubs
+        """A socket that was closed may have left its number to another one: who has that now is to hear of it."""
+        if self._is_stale(fileno):
+            _log.warning("listened at a socket that is closed", number=fileno)
+            del self.cycle._fd_to_chan[fileno]
+            self.cycle._unregister_from_poll(fileno)
+            return
+        super().on_readable(fileno)  # type: ignore[no-untyped-call]  # kombu has no types
+
+    def _is_stale(self, fileno: int) -> bool:
+        channel, kind = self.cycle._fd_to_chan.get(fileno, (None, ""))
+        if channel is None:
+            return False
+        client = vars(channel).get("client" if kind == "BRPOP" else "subclient")
+        sock = getattr(getattr(client, "connection", None), "_sock", None)
+        return sock is None or sock.fileno() != fileno
