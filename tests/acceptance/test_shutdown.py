@@ -63,7 +63,10 @@ def test_a_job_that_outlasts_the_grace_is_put_back_at_once(
 
 @pytest.mark.parametrize(
     ("pool", "group_number"),
-    [*((pool, None) for pool in POOLS), ("prefork", signal.SIGTERM), ("prefork", signal.SIGHUP)],
+    [
+        *((pool, None) for pool in POOLS),
+        *(("prefork", number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)),
+    ],
 )
 def test_a_job_that_ends_within_the_grace_does(
     settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, pool: str, group_number: int | None, gates: Gates

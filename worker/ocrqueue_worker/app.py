@@ -34,7 +34,7 @@ from ocrqueue_worker.lifecycle.liveness import Liveness
 from ocrqueue_worker.lifecycle.lost_connection import AfterLostConnection
 from ocrqueue_worker.lifecycle.metrics_server import MetricsServer
 from ocrqueue_worker.lifecycle.overdue_ends import OverdueEnds
-from ocrqueue_worker.lifecycle.pool_child import fit_children
+from ocrqueue_worker.lifecycle.pool_child import fit_children, set_signals_of_child
 from ocrqueue_worker.lifecycle.readiness import Readiness, ReplacedChildren
 from ocrqueue_worker.lifecycle.remote_control import fit_remote_control
 from ocrqueue_worker.limits.child_memory import CHILD_MEMORY
@@ -165,6 +165,7 @@ setup_logging.connect(_set_up_logging)
 celeryd_init.connect(_check_settings)
 celeryd_init.connect(_prepare_for_children)
 celeryd_after_setup.connect(_note_options)
+worker_process_init.connect(set_signals_of_child)
 worker_process_init.connect(_load_engines)
 task_prerun.connect(_before_jobs)
 task_postrun.connect(_after_job)

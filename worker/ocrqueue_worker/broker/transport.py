@@ -340,8 +340,11 @@ class Transport(redis.Transport):
         """A socket that was closed may have left its number to another one: who has that now is to hear of it."""
         if self._is_stale(fileno):
             _log.warning("listened at a socket that is closed", number=fileno)
-            del self.cycle._fd_to_chan[fileno]
+            stale = self.cycle._fd_to_chan.pop(fileno)
             self.cycle._unregister_from_poll(fileno)
+            # the channel listens anew, in the loop's next turn
+            for key in [key for key in self.cycle._chan_to_sock if (key[0], key[2]) == stale]:
+                del self.cycle._chan_to_sock[key]
             return
         super().on_readable(fileno)  # type: ignore[no-untyped-call]  # kombu has no types
 

@@ -21,7 +21,10 @@ from ocrqueue_worker.engine_contract.stating import broke_off
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.pipeline.engine_call import recognise
 
-_WORKERS_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+_WORKERS_SIGNALS: Final = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD),
+)
 _TOGETHER: Final = 4
 _TIMES: Final = 8
 """Moments of a reading at which the time limit is made to strike."""

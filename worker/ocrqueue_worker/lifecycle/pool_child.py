@@ -1,7 +1,7 @@
 """A prefork worker's child: what signals mean to it, and its end once it has done its jobs.
 
-A supervisor, or a terminal that is closed, signals the whole process group. Only the main process is meant: it lets a
-child end what it has begun. So one signal is left that ends a child, which a supervisor does not send: SIGQUIT.
+A supervisor or a terminal signals the whole process group. Only the main process is meant: it lets a child end what it
+has begun. So a child heeds a signal of the pool's alone, which is none that writes a core, with pages and credentials.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import structlog
 from billiard import pool, popen_fork
+from billiard.common import _shutdown_cleanup
 from billiard.pool import EX_RECYCLE
 from celery.concurrency import asynpool
 
@@ -19,20 +20,17 @@ from ocrqueue_worker.limits.recycling import RECYCLING
 
 _log = structlog.get_logger(__name__)
 
+END_OF_CHILD: Final = signal.SIGUSR2
+"""What the pool sends to a child that is to end."""
 _LAST_LOOK_S: Final = 0.2
 """In which a message can still come that the main process had sent before it heard."""
 
 
 class PoolChild(asynpool.Worker):  # type: ignore[misc]  # celery has no types
-    """Celery's own, but for that. Its end after its jobs: see ocrqueue_worker.limits.recycling."""
+    """Celery's own, but that it ends in order once it has done its jobs: see ocrqueue_worker.limits.recycling."""
 
     wait_for_job: Any
     inq: Any
-
-    def after_fork(self) -> None:
-        super().after_fork()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
 
     def _make_child_methods(self, *arguments: Any, **options: Any) -> None:
         super()._make_child_methods(*arguments, **options)
@@ -52,4 +50,12 @@ def fit_children() -> None:
     """For this process's pool, before it is made."""
     asynpool.AsynPool.Worker = PoolChild
     for module in (pool, popen_fork):
-        module.TERM_SIGNAL = signal.SIGQUIT
+        module.TERM_SIGNAL = END_OF_CHILD
+
+
+def set_signals_of_child(**_: Any) -> None:
+    """In a child, before it loads its engines: Celery has reset its own by now, and billiard leaves what is ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    # a second one then ends it wherever it is
+    signal.signal(END_OF_CHILD, _shutdown_cleanup)

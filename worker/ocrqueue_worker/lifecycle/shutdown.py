@@ -29,6 +29,7 @@ from ocrqueue.tracing import send_last_spans
 from ocrqueue_worker.broker.hand import HAND
 from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.fork_gate import FORK_GATE
+from ocrqueue_worker.lifecycle.pool_child import END_OF_CHILD
 from ocrqueue_worker.stop_flag import begin_stopping
 from ocrqueue_worker.task.settlement import SETTLEMENT
 from ocrqueue_worker.telemetry import metrics
@@ -41,6 +42,7 @@ _LONGEST_OUTAGE_S: Final = 10.0
 """After the grace, until Redis is waited for no longer."""
 _LONGEST_END_S: Final = 30.0
 """After the grace, for an end in order."""
+_LONGEST_TELLING_S: Final = 2.0
 _UNWINDING_S: Final = 0.8
 """Less than a fork waits at its gate."""
 
@@ -73,11 +75,10 @@ class Shutdown:
         redis_answers = self._until_redis_answers(_give_back_unbegun)
         while time.monotonic() < self._deadline and (HAND.holds() or not SETTLEMENT.is_idle()):
             time.sleep(_LOOK_EVERY_S)
+        if redis_answers:
+            SETTLEMENT.finish(_LONGEST_SETTLING_S)
         if HAND.holds():
-            if redis_answers:
-                SETTLEMENT.finish(_LONGEST_SETTLING_S)
-                redis_answers = self._until_redis_answers(_put_back)
-            self._exit_at_once(redis_answers)
+            self._exit_at_once(self._until_redis_answers(_put_back))
         # of a TAKE whose answer was lost
         self._until_redis_answers(_give_back_unbegun)
         # Celery waits for its children, and one may be loading its engines
@@ -133,11 +134,17 @@ class Shutdown:
 def end_by_force() -> None:
     """At once, with status 1; where each thread stands is in the log."""
     _kill_children()
-    with suppress(Exception):
-        # what it waits for shows nowhere else; of frames it tells names and lines, and no values
-        faulthandler.dump_traceback(all_threads=True)
-        _log.error("the worker did not end in order, and ends now")
+    # nobody may read its log, or the thread that writes it may be the one that hangs
+    told = threading.Thread(target=_tell_where_it_stands, daemon=True)
+    told.start()
+    told.join(_LONGEST_TELLING_S)
     os._exit(1)
+
+
+def _tell_where_it_stands() -> None:
+    # what it waits for shows nowhere else; of frames it tells names and lines, and no values
+    faulthandler.dump_traceback(all_threads=True)
+    _log.error("the worker did not end in order, and ends now")
 
 
 def _give_back_unbegun(registry: WorkerRegistry) -> None:
@@ -170,7 +177,7 @@ def _move_each(holds: Iterable[Hold], move: Callable[[Hold], str]) -> dict[str, 
 
 def _end_children() -> None:
     """Those that can unwind have a moment for it: for files of programs that they have started, and last spans."""
-    _signal_children(signal.SIGQUIT)
+    _signal_children(END_OF_CHILD)
     deadline = time.monotonic() + _UNWINDING_S
     while active_children() and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
