@@ -6,12 +6,13 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Error, Page, Route, expect
 
 from ocrqueue import OcrQueue
 from ocrqueue.core import WorkerRegistry
@@ -264,6 +265,34 @@ def test_a_jobs_history(operated: Operated, open_page: Callable[..., Page]) -> N
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.wait_for_url("**/operate/jobs")
     assert states(operated, [gone]) == {"gone"}
+
+
+def test_what_was_asked_of_a_job_before_it_was_deleted_is_no_error(
+    operated: Operated, open_page: Callable[..., Page]
+) -> None:
+    [gone] = submitted(operated, 1, engine="null", tag="to be deleted")
+    page = open_page(f"/jobs/{gone}")
+    expect(page.locator(".job-head .state")).to_have_text("Queued")
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    def delete(route: Route) -> None:
+        answer = route.fetch()
+        for each in asked:
+            # dropped by the page meanwhile
+            with suppress(Error):
+                each.fulfill(status=410, json={"status": 410, "code": "job.ended"})
+        route.fulfill(response=answer)
+
+    page.route("**/history", hold)
+    page.route("**?purge=true", delete)
+    with page.expect_request("**/history"):
+        operated.registry.cancel(gone)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.wait_for_url("**/operate/jobs")
 
 
 def test_a_running_job_is_followed_live(operated: Operated, open_page: Callable[..., Page]) -> None:

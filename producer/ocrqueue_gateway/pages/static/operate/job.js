@@ -16,6 +16,7 @@ const root = find("job");
 const id = root.dataset.job;
 const path = `/v1/jobs/${encodeURIComponent(id)}`;
 let follow = null;
+let asking = null;
 let shown = "";
 
 const fact = (name, ...content) => (content.some((each) => each !== null && each !== undefined && each !== "")
@@ -147,17 +148,22 @@ function keepingFocus(change) {
   if (at >= 0) focusable()[at]?.focus();
 }
 
+/** Also what is asked for already: the answer may be that the job has gone. */
 function stopFollowing() {
   follow?.();
   follow = null;
+  asking?.abort();
 }
 
 async function load() {
+  asking?.abort();
+  const mine = new AbortController();
+  asking = mine;
   let told;
   try {
-    told = await json(`${path}/history`);
+    told = await json(`${path}/history`, { signal: mine.signal });
   } catch (error) {
-    problem(error);
+    if (!mine.signal.aborted) problem(error);
     return;
   }
   const text = JSON.stringify(told);
