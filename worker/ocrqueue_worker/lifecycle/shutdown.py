@@ -43,6 +43,7 @@ _LONGEST_OUTAGE_S: Final = 10.0
 _LONGEST_END_S: Final = 30.0
 """After the grace, for an end in order."""
 _LONGEST_TELLING_S: Final = 2.0
+"""For the log of an end by force, which nobody may read."""
 _UNWINDING_S: Final = 0.8
 """Less than a fork waits at its gate."""
 
@@ -88,8 +89,8 @@ class Shutdown:
         WAKER.wake()
 
     def _until_redis_answers(self, step: Callable[[WorkerRegistry], None]) -> bool:
-        """Again, while there is something in hand: what is not put back counts as lost with its worker. Whether it is
-        done."""
+        """Again, while there is something in hand: what is not put back counts as lost with its worker. Returns
+        whether Redis answered."""
         with closing(WorkerRegistry(process_settings())) as registry:
             while True:
                 try:
