@@ -92,9 +92,7 @@ def test_another_signal_ends_the_grace(settings: WorkerSettings, queue: OcrQueue
     job = queue.submit(page(60), **gates.fields)
     with worker(patient, tmp_path, command=plain_celery("prefork")) as running:
         wait_until(lambda: gates.reached(60), 60, "the job is at its page")
-        # a terminal and a supervisor may both send one
         running.process.send_signal(signal.SIGINT)
-        running.process.send_signal(signal.SIGTERM)
         wait_until(gates.worker_stops, 60, "the worker has heard it")
         assert job.status().state == "running"
         time.sleep(_NOT_THE_SAME_S)

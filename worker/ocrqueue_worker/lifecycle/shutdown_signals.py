@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from ocrqueue.settings import process_settings
 from ocrqueue_worker.lifecycle.shutdown import SHUTDOWN, end_by_force
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGHUP)
+_MOMENT: Final = struct.Struct("d")
+"""Of a signal, in the pipe: its reader may come late. A pipe takes so little whole (pipe(7), PIPE_BUF)."""
 _ONE_S: Final = 1.0
 """Within so many seconds several signals are one: a terminal sends one to all, and a supervisor hands it on."""
 
@@ -45,12 +48,12 @@ class ShutdownSignals:
         # of a full pipe nobody needs to hear more
         with suppress(BlockingIOError):
             if os.getpid() == self._process:
-                os.write(self._writing, b".")
+                os.write(self._writing, _MOMENT.pack(self._clock()))
 
     def _heed(self) -> None:
         count, last = 0, 0.0
-        while os.read(self._reading, 1):
-            now = self._clock()
+        while moment := os.read(self._reading, _MOMENT.size):
+            (now,) = _MOMENT.unpack(moment)
             if count and now - last < _ONE_S:
                 continue
             count, last = count + 1, now
