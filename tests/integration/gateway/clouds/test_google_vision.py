@@ -357,12 +357,20 @@ def test_while_the_queue_is_long_the_client_tries_again_and_finds_its_job(
     clouds_with: Callable[..., Any], transport: Transport
 ) -> None:
     refused: list[Exception] = []
-    retry = Retry(initial=0.05, predicate=if_exception_type(exceptions.ServiceUnavailable), on_error=refused.append)
-    with clouds_with(cloud_wait_s=0) as impatient:
+
+    def goes_on(error: Exception) -> None:
+        refused.append(error)
+        impatient.queue.resume(engine="tesseract")
+
+    retry = Retry(initial=0.05, predicate=if_exception_type(exceptions.ServiceUnavailable), on_error=goes_on)
+    with clouds_with(cloud_wait_s=0) as impatient, ExitStack() as after:
         with plain_client(impatient, transport) as client:
             image = vision.Image(content=picture(f"Patience {transport}"))
             asked = {"image": image, "features": [TEXT]}
             before = {status.id for status in impatient.queue.jobs(tag="google", limit=500).jobs}
+            # The worker is as quick as the gateway's look at the job: nothing is read before the first refusal.
+            impatient.queue.pause(engine="tesseract")
+            after.callback(impatient.queue.resume, engine="tesseract")
             found = client.batch_annotate_images(requests=[asked], retry=retry)
             default = client.batch_annotate_images(requests=[{**asked, "image_context": {"language_hints": ["en"]}}])
         jobs = [status for status in impatient.queue.jobs(tag="google", limit=500).jobs if status.id not in before]
