@@ -207,11 +207,14 @@ def test_the_rate_of_ended_jobs_is_shown_and_tells_when_to_come_back(queue: OcrQ
     queue.submit_many([IMAGE, IMAGE], priority="low")
     queue.submit(IMAGE)
     assert (by_name(queue)["ocr.tesseract"].jobs_per_minute, by_name(queue)["ocr.tesseract"].empty_in_s) == (None, None)
+    began, _ = queue.registry.client.time()
     end(queue, 30)
     lanes = by_name(queue)
+    looked, _ = queue.registry.client.time()
     rate = lanes["ocr.tesseract"].jobs_per_minute
     assert rate is not None
-    assert 90 <= rate <= 180.1, "in the last 10 to 20 s"
+    # since the period began in which the first of them ended: 10 to 20 s, and what a busy machine adds
+    assert 30 * 60 / max(looked + 1 - began // 10 * 10, 10) <= rate <= 180.1
     assert lanes["ocr.tesseract.low"].jobs_per_minute == pytest.approx(rate, rel=0.1)
     assert lanes["ocr.tesseract.high"].empty_in_s == 0
     assert lanes["ocr.tesseract"].empty_in_s == pytest.approx(60 / rate, rel=0.1)
@@ -242,7 +245,8 @@ def test_how_long_the_oldest_waits_is_by_the_clock_of_redis(queue: OcrQueue, min
     lane = by_name(queue)["ocr.tesseract"]
     assert lane.oldest_job == job.id
     assert lane.oldest_wait_s is not None
-    assert 0 <= lane.oldest_wait_s < 5
+    # far less than the clocks differ by, and more than a busy machine takes
+    assert 0 <= lane.oldest_wait_s < 100
 
 
 @pytest.mark.parametrize("field", [{"id": 7}, {"id": ["x"]}, {"id": "../x"}, {"id": None, "submitted_at": {}}])
@@ -317,8 +321,12 @@ def lone_queue(settings: WorkerSettings, tmp_path: Path) -> Iterator[OcrQueue]:
         yield queue
 
 
-def test_the_wait_ends_in_time_and_asks_seldom_and_little(lone_queue: OcrQueue) -> None:
+def test_the_wait_ends_in_time_and_asks_seldom_and_little(
+    lone_queue: OcrQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue = lone_queue
+    # a pause that is not cut short is of 30 s at least: longer than a busy machine holds anybody up
+    monkeypatch.setattr("ocrqueue.core.admission._LONGEST_PAUSE_S", 60.0)
 
     def refused(wait_for_room: float) -> tuple[QueueFull, int, int]:
         """With how many calls and how many bytes it took."""
@@ -336,8 +344,7 @@ def test_the_wait_ends_in_time_and_asks_seldom_and_little(lone_queue: OcrQueue) 
     at_once, _, bytes_at_once = refused(0)
     started = time.monotonic()
     patient, calls, bytes_in_all = refused(1.5)
-    # the next pause would be of 7.5 s at least
-    assert 1.5 <= time.monotonic() - started < 7.5
+    assert 1.5 <= time.monotonic() - started < 30
     assert calls <= 4
     assert bytes_in_all < 1.2 * bytes_at_once
     assert [job.id for job in [*first, *at_once.submitted, *patient.submitted]] == messages(queue)
@@ -370,7 +377,8 @@ def test_the_command_tells_what_is_queued_and_when_to_come_back(settings: Worker
     assert done.stdout.split() == messages(queue)
     assert len(done.stdout.split()) == 3
     assert done.stderr.startswith("error: queue.full: tesseract's queue is full (3 of 3 jobs); none has ended ")
-    end(queue, 10)
+    # so many that one a second has ended even if the count's period of 10 s is over, and the machine is busy
+    end(queue, 30)
     done = run(settings, "submit", IMAGE, "--json", status=8)
     details = json.loads(done.stdout)["error"]["details"]
     assert details == {"engine": "tesseract", "waiting": 3, "limit": 3, "retry_after_s": 1, "submitted": 0}
