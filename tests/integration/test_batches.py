@@ -13,7 +13,7 @@ from PIL import Image
 from ocrqueue import OcrQueue
 from ocrqueue.core.check import check
 from ocrqueue.settings import load_worker_settings
-from tests.support.batches import batches_of, ends, states, submit_batch, told_of_batch
+from tests.support.batches import batches_of, ends, states, submit_batch, submitted_at_once, told_of_batch
 from tests.support.gates import BATCHED, PLUGINS, Gates, page, with_gated
 from tests.support.pictures import png, text_picture, tiff
 from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
@@ -59,8 +59,7 @@ def picture(width: int) -> Image.Image:
 def test_pages_of_several_jobs_go_through_the_engine_together(installation: Installation) -> None:
     options = {"together": 4, "words": 2}
     images = [png(picture(width)) for width in range(100, 104)]
-    fields = {"engine": BATCHED, "options": options, "tag": "together"}
-    submitted = installation.queue.submit_many(images, **fields)
+    submitted = submitted_at_once(installation.queue, images, options=options, tag="together")
     for number, job in enumerate(submitted):
         document = job.result(timeout=60)
         assert (document.job_id, document.tag, document.status) == (job.id, "together", "succeeded")
