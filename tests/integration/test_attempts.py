@@ -116,7 +116,7 @@ class Pausing:
     def _pause(self, key: str) -> None:
         if self.at(key):
             self.reached.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(300)
 
 
 @dataclass
@@ -161,7 +161,7 @@ class Installation:
         with ThreadPoolExecutor(1) as pool:
             under_way = pool.submit(self.attempt, job, shift, pages, pausing.storage)
             try:
-                assert pausing.reached.wait(30)
+                assert pausing.reached.wait(300)
                 yield under_way
             finally:
                 pausing.go_on.set()

@@ -69,7 +69,7 @@ def test_an_image_stays_while_a_job_is_at_work_and_an_hour_after_its_record(regi
     registry.finish(hold, given, succeeded(hold))
     assert not removable(registry)
     expected_ms = registry.client.pttl(registry.keys.record(given.id)) + 3_600_000
-    assert expected_ms - 5000 < life_ms(registry) <= expected_ms + 5000
+    assert abs(life_ms(registry) - expected_ms) < 60_000
 
 
 def test_who_cancels_ends_the_reference_too(registry: WorkerRegistry) -> None:
@@ -122,7 +122,7 @@ def test_many_jobs_of_the_past_are_forgotten_a_few_at_a_time(registry: WorkerReg
 def test_an_image_that_is_announced_stays_for_a_day(registry: WorkerRegistry) -> None:
     assert registry.announce_input(NAME, "x")
     assert not removable(registry)
-    assert DAY_MS - 10_000 < life_ms(registry) <= DAY_MS
+    assert DAY_MS - 100_000 < life_ms(registry) <= DAY_MS
     submit(registry, job(id="x", image=IMAGE))
     assert registry.announce_input(NAME, "x"), "asked again, late"
     assert life_ms(registry) == -1
