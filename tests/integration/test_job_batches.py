@@ -251,17 +251,19 @@ def test_jobs_come_in_the_order_of_submission(registry: WorkerRegistry, queue: O
 
 def test_waiting_ends_with_the_last_job(registry: WorkerRegistry, queue: OcrQueue) -> None:
     send(queue, 3)
-    batch, seen = queue.batch(NAME), []
+    batch = queue.batch(NAME)
+    seen: list[BatchStatus] = []
     with pytest.raises(JobWaitTimeout):
         batch.wait(0)
     with pytest.raises(BatchUnknown):
         queue.batch("other").wait()
 
     def end_all() -> None:
+        wait_until(lambda: bool(seen), 60, "the wait has begun")
         for _ in range(3):
             end_next(registry)
 
-    worker = threading.Timer(0.1, end_all)
+    worker = threading.Thread(target=end_all)
     worker.start()
     assert batch.wait(60, seen.append).succeeded == 3
     worker.join()

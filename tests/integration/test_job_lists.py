@@ -27,6 +27,14 @@ from ocrqueue.settings import WorkerSettings
 from tests.support.moves import LANE, LANES, begun, end_lease, hold_of, job, reclaimed, submit, succeeded, take
 from tests.support.processes import as_environment, environment, wait_until
 
+UNHURRIED = """
+from ocrqueue.cli import main
+from ocrqueue.core import bulk
+
+bulk._REST_S = 0.1
+main()
+"""
+"""The command, which takes half a minute for what else takes it a second: it is killed before it is done."""
 TAGS = ("a", "b c", "d:1", None)
 TENANTS = ("acme", "other", "")
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -347,13 +355,16 @@ def test_an_action_that_is_killed_is_finished_by_the_same_command(
             outcome = Outcome(job_id=hold.job_id, state="failed", error=EngineFailed().info)
             registry.finish(hold, by_id[hold.job_id], outcome)
     submit(registry, *others)
-    command = [sys.executable, "-m", "ocrqueue.cli", *action.split(), "--tag", "x"]
-    environ = environment(as_environment(settings))
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as killed:
-        wait_until(lambda: jobs_done(registry) > 0, 60, "some are done")
+    arguments, environ = [*action.split(), "--tag", "x"], environment(as_environment(settings))
+    unhurried = [sys.executable, "-c", UNHURRIED, *arguments]
+    with subprocess.Popen(unhurried, env=environ, stdout=subprocess.DEVNULL) as killed:
+        wait_until(lambda: jobs_done(registry) > 0, 100, "some are done")
         killed.kill()
+    # what it had sent is done once this is answered
+    registry.client.ping()
     done = jobs_done(registry)
     assert done < count
+    command = [sys.executable, "-m", "ocrqueue.cli", *arguments]
     ran = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
     assert ran.stdout.startswith(f"{count - done} jobs ")
     states = {None if status is None else status.state for status in registry.statuses([one.id for one in made])}
