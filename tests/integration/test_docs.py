@@ -30,6 +30,7 @@ from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.webhooks.endpoints import endpoints, remove_endpoint, set_endpoint
 from ocrqueue.webhooks.notices import failed_notices, notices_of
 from tests.integration.conftest import Installation
+from tests.integration.test_jobs import many_pages
 from tests.support.documentation import ROOT, block_after, snippets
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, environment, free_port, need_program, unmeasured, wait_until, worker
@@ -109,7 +110,7 @@ def test_a_celery_worker_of_the_apps_own_is_told_of_the_end(installation: Instal
         )
     try:
         job = installation.queue.submit(HELLO, engine="null", reply_to="finished-scans")
-        wait_until(lambda: f"{job.id} succeeded: s3://" in log.read_text(), 60, f"the reply came: {log.read_text()}")
+        wait_until(lambda: f"{job.id} succeeded: s3://" in log.read_text(), 300, f"the reply came: {log.read_text()}")
     finally:
         process.kill()
         process.wait()
@@ -293,7 +294,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             queue.submit_many([HELLO] * 2, engine="null", batch="two", close_batch=True)
             assert queue.batch("two").wait(60).succeeded == len(list(queue.batch("two").results())) == 2
             for fault, code in (("retryable", "source.unavailable"), ("kill", "job.poison")):
-                status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(60)
+                status = queue.submit(HELLO, engine="null", options={"fault": fault}).wait(300)
                 assert status.error is not None
                 assert status.error.code == code
             assert {lane.name for lane in queue.queues() if lane.workers} >= {"ocr.null", "ocr.tesseract"}
@@ -315,7 +316,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         with worker(for_worker, tmp_path, *arguments):
             assert sent_by_name(url("ocr-by-name", "BY-NAME-PASSWORD"), tmp_path) == "succeeded"
             assert interrupted.wait(100).attempts == 2
-            cancelled = queue.submit(HELLO, engine="null", options={"delay_s": 1})
+            cancelled = queue.submit(many_pages(), engine="null", options={"delay_s": 0.2}, crops="none")
             cancelled.cancel()
             assert cancelled.wait(100).state == "cancelled"
             revoke_by_name(queue, admin, url("ocr-by-name", "BY-NAME-PASSWORD"))
@@ -377,7 +378,7 @@ def revoke_by_name(queue: OcrQueue, admin: redis.Redis, url: str) -> None:
     """With what the page says that it takes beside the rule."""
     from celery import Celery
 
-    job = queue.submit(HELLO, engine="null", options={"delay_s": 5})
+    job = queue.submit(many_pages(), engine="null", options={"delay_s": 0.2}, crops="none")
     admin.execute_command("ACL", "SETUSER", "ocr-by-name", "+publish", "&acme:/0.celery.pidbox")
     with Celery("theirs", broker=url, set_as_current=False) as app:
         app.conf.broker_transport_options = {"global_keyprefix": "acme:"}
