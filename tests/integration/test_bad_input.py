@@ -102,8 +102,17 @@ def web() -> Iterator[HttpServer]:
         yield server
 
 
+def ended(installation: Installation, reference: str, expected: str | None) -> JobStatus:
+    """Asked for again where this process, which serves it, was kept from answering for as long as a fetch may take."""
+    for _ in range(5):
+        status = installation.queue.submit(reference).wait(100)
+        if code(status) == expected or code(status) != "source.timeout":
+            break
+    return status
+
+
 def test_a_good_reference_is_read(installation: Installation, web: HttpServer) -> None:
-    assert installation.queue.submit(web.url("/hello.png?size=1")).wait(100).state == "succeeded"
+    assert ended(installation, web.url("/hello.png?size=1"), None).state == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ def test_a_good_reference_is_read(installation: Installation, web: HttpServer) -
     ],
 )
 def test_web_reference(installation: Installation, web: HttpServer, path: str, expected: str) -> None:
-    assert code(installation.queue.submit(web.url(path)).wait(60)) == expected
+    assert code(ended(installation, web.url(path), expected)) == expected
 
 
 @pytest.mark.parametrize(
