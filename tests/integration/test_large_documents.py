@@ -44,7 +44,7 @@ def jobs(installation: Installation) -> dict[bool, str]:
             for split in (True, False)
         }
         for job in given.values():
-            job.wait(120)
+            job.wait(600)
         return {split: job.id for split, job in given.items()}
 
 
@@ -138,7 +138,7 @@ async def test_the_asyncio_client_hands_out_its_pages_without_holding_up_the_loo
 
 def test_deleting_the_job_deletes_its_pages(queue: OcrQueue) -> None:
     job = queue.submit(IMAGE, engine="null", options={"split": True}, crops="none")
-    job.wait(120)
+    job.wait(600)
     document = job.result()
     assert len(stored(queue, job.id)) == PAGES + 1
     assert job.delete()
@@ -149,7 +149,7 @@ def test_deleting_the_job_deletes_its_pages(queue: OcrQueue) -> None:
 
 def test_a_small_document_is_one_object(queue: OcrQueue) -> None:
     job = queue.submit(IMAGE, engine="null", options={"split": True}, crops="none", pages=f"1-{MOST_INLINE}")
-    job.wait(120)
+    job.wait(600)
     assert stored(queue, job.id) == ["result.json"]
     document = document_for_app(queue.storage.get(f"results/{job.id}/result.json"))
     assert (type(document.pages), len(document.pages), document.summary) == (tuple, MOST_INLINE, None)
