@@ -23,6 +23,12 @@ from tests.support.moves import LANES, begun, job, submit, succeeded
 
 
 @pytest.fixture
+def settings(settings: WorkerSettings) -> WorkerSettings:
+    """Under which a worker of these tests stays live, though it beats but once: a busy machine asks late."""
+    return settings.model_copy(update={"worker_heartbeat_s": 600.0, "lost_after_s": 3600.0})
+
+
+@pytest.fixture
 def guarded(settings: WorkerSettings) -> Iterator[httpx.Client]:
     """Speaks to a gateway that asks for keys, of an installation without workers; it has none yet."""
     with (

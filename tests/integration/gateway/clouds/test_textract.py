@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError
 
 from ocrqueue.core.api_keys import NewApiKey
 from ocrqueue.storage.s3_client import s3_client
+from ocrqueue_gateway.access import failures
 from ocrqueue_gateway.access.failures import ALLOWED
 from tests.integration.conftest import Installation
 from tests.support.documentation import ROOT, block_after, snippets
@@ -389,8 +390,10 @@ def test_what_was_signed_can_be_sent_again_and_nothing_else(signing: SigningGate
 
 
 def test_wrong_signatures_count_as_wrong_keys_do_and_cost_their_owner_nothing(
-    installation: Installation, signing: SigningGateway, tenant: str
+    signing: SigningGateway, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # however slow the machine is, nothing is allowed anew meanwhile
+    monkeypatch.setattr(failures, "_REFILL_S", 3600.0)
     # a gateway of its own, whose memory of addresses is its own too
     with signing.another() as apart:
         good, late = apart.key(tenant), apart.key(tenant)
