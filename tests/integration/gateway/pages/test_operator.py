@@ -239,6 +239,8 @@ def test_a_queue_is_paused_by_keyboard_alone(operated: Operated, open_page: Call
     tab_to(page, resume)
     page.keyboard.press("Enter")
     expect(page.locator("#pauses li")).to_have_count(0)
+    # the bars come by an answer of their own, and without them there is none to go to
+    expect(page.locator(".plot rect.well").first).to_be_visible()
     chart = page.get_by_role("slider", name="Jobs that ended")
     tab_to(page, chart)
     page.keyboard.press("Home")

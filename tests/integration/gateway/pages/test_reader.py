@@ -14,7 +14,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.integration.gateway.pages.conftest import OpenPage, Site, choose_files, reader_ready, seen_in
+from tests.integration.gateway.pages.conftest import (
+    OpenPage,
+    Site,
+    choose_files,
+    keep_notices,
+    reader_ready,
+    seen_in,
+)
 from tests.support.documentation import ROOT
 from tests.support.processes import wait_until
 from tests.support.servers import answer, http_server
@@ -101,13 +108,13 @@ def test_a_pdf_is_dropped_read_searched_and_taken_along(open_page: OpenPage, tmp
         assert len(pdf.pages) == 2
     # the page's picture is there, and its tiles are drawn
     expect(page.locator("#picture-problem")).to_be_hidden()
-    shown = page.evaluate("[...document.querySelectorAll('#picture canvas')].map(each => each.width * each.height)")
-    assert max(shown) > 10_000
+    seen_in(page, "[...document.querySelectorAll('#picture canvas')].some(each => each.width * each.height > 10_000)")
 
 
 def test_doubtful_words_are_stepped_through_by_keys(open_page: OpenPage, lit: str) -> None:
     page = open_page(f"/jobs/{lit}")
     reader_ready(page)
+    keep_notices(page)
     expect(page.locator("#doubtful-count")).to_have_text("3")
     for key, now in (("n", "was"), ("n", "on"), ("n", "time"), ("p", "on")):
         page.keyboard.press(key)
@@ -173,6 +180,7 @@ def test_arrow_keys_go_from_word_to_word_and_line_to_line(open_page: OpenPage, l
 def test_what_is_selected_in_one_is_marked_in_the_other(open_page: OpenPage, lit: str) -> None:
     page = open_page(f"/jobs/{lit}?word=p001-w0003")
     reader_ready(page)
+    keep_notices(page)
     expect(page.locator("#word-text")).to_have_text("lighthouse")
     for _ in range(2):
         page.keyboard.press("Shift+ArrowRight")
@@ -229,11 +237,13 @@ def test_two_engines_side_by_side(open_page: OpenPage, compared: str) -> None:
 def test_copying_and_sharing(open_page: OpenPage, lit: str, site: Site) -> None:
     page = open_page(f"/jobs/{lit}", permissions=["clipboard-read", "clipboard-write"])
     reader_ready(page)
+    keep_notices(page)
     page.keyboard.press("c")
     expect(page.locator("#notices")).to_contain_text("The page's text is in the clipboard")
     assert page.evaluate("navigator.clipboard.readText()").startswith("The old lighthouse was lit\nagain on 14")
     page.keyboard.press("n")
     page.keyboard.press("s")
+    expect(page.locator("#notices")).to_contain_text("The link is in the clipboard")
     link = page.evaluate("navigator.clipboard.readText()")
     assert link == f"{site.url}/jobs/{lit}?word=p001-w0004"
     # another of the same tenant sees it, and nobody else

@@ -136,9 +136,7 @@ def test_scopes_hold_in_a_session_too(site: Site, client: httpx.Client) -> None:
     problem_of(answer, 403, "key.forbidden")
 
 
-def test_wrong_keys_are_slowed_down_here_too(
-    site: Site, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_keys_are_slowed_down_here_too(site: Site, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     # however slow the machine is, nothing is allowed anew meanwhile
     monkeypatch.setattr(failures, "_REFILL_S", 3600.0)
     # the failures of this test are nobody else's
