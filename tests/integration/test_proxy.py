@@ -58,7 +58,7 @@ def between(server: tuple[int, list[bytes]]) -> Iterator[Proxy]:
         yield between
 
 
-def connected(between: Proxy, timeout_s: float = 5) -> socket.socket:
+def connected(between: Proxy, timeout_s: float = 60) -> socket.socket:
     return socket.create_connection(("127.0.0.1", between.port), timeout=timeout_s)
 
 
@@ -81,7 +81,7 @@ def silent(connection: socket.socket) -> bool:
     except TimeoutError:
         return True
     finally:
-        connection.settimeout(5)
+        connection.settimeout(60)
     return False
 
 

@@ -230,7 +230,7 @@ def test_memory_that_runs_out_is_the_pages_error(engine: RapidEngine) -> None:
 def test_time_that_runs_out_ends_between_two_steps(engine: RapidEngine) -> None:
     page = PageImage(1, sample("receipt.jpg"))
     begin = time.monotonic()
-    (result,) = engine.recognize([page], Reading(("eng",), RapidOptions(), deadline=begin + 0.3))
+    (result,) = engine.recognize([page], Reading(("eng",), RapidOptions(), deadline=begin + 0.1))
     assert isinstance(result, EngineTimeout)
     line = Line(polygon=polygon_of((94, 60, 500, 95)), bbox=(94, 60, 500, 95), words=())
     (late,) = engine.recognize_lines(page, [line], Reading(("eng",), RapidOptions(), deadline=begin))

@@ -33,7 +33,9 @@ HELLO = png(text_picture("Hello 42"))
 
 @pytest.fixture
 def settings(settings: WorkerSettings) -> WorkerSettings:
-    return settings.model_copy(update={"auto_engines": ("tesseract", "rapid", "keras")})
+    # a worker that was announced once is to stay live: a busy machine asks late
+    live = {"worker_heartbeat_s": 600.0, "lost_after_s": 1800.0}
+    return settings.model_copy(update={"auto_engines": ("tesseract", "rapid", "keras"), **live})
 
 
 @pytest.fixture

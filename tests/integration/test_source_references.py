@@ -317,7 +317,7 @@ def test_an_endpoint_in_the_configuration_file_is_off_aws(monkeypatch: pytest.Mo
 
 def from_s3(handler: Handler, storage: Callable[[str], Storage]) -> bytes:
     with http_server(handler) as server:
-        settings = web(s3_endpoint=server.url(""), s3_attempts=1, s3_timeout_s=2)
+        settings = web(s3_endpoint=server.url(""), s3_attempts=1, s3_timeout_s=60)
         return fetch("s3://bucket/a.png", settings, storage(server.url("")))
 
 
@@ -348,7 +348,7 @@ def test_credentials_that_were_not_there_are_looked_for_again(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with http_server(answer(200, PICTURE)) as server:
-        settings = web(s3_endpoint=server.url(""), s3_attempts=1, s3_timeout_s=2.3)
+        settings = web(s3_endpoint=server.url(""), s3_attempts=1, s3_timeout_s=60.3)
         with pytest.raises(SourceCredentials):
             fetch("s3://bucket/a.png", settings, storage)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")

@@ -574,7 +574,7 @@ def from_s3(handler: Handler, storage: Storage, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with http_server(handler) as server:
-        settings = web(s3_endpoint=server.url(""), s3_attempts=1, s3_timeout_s=2, **overrides)
+        settings = web(**{"s3_endpoint": server.url(""), "s3_attempts": 1, "s3_timeout_s": 60, **overrides})
         return fetch("s3://bucket/a.png", settings, storage)
 
 
@@ -614,9 +614,9 @@ def test_an_s3_server_that_drips_meets_the_deadline(storage: Storage, monkeypatc
         exchange.drip(bytes(100_000), 0.02)
 
     with soon(), pytest.raises(SourceTimeout):
-        from_s3(handle, storage, monkeypatch, source_timeout_s=0.6)
+        from_s3(handle, storage, monkeypatch, source_timeout_s=0.6, s3_timeout_s=2)
     with soon(), pytest.raises(SourceTimeout):
-        from_s3(silent, storage, monkeypatch, source_timeout_s=0.6)
+        from_s3(silent, storage, monkeypatch, source_timeout_s=0.6, s3_timeout_s=2)
 
 
 def test_an_object_that_breaks_off(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

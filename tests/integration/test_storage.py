@@ -308,13 +308,18 @@ def test_put_many_takes_items_as_uploads_finish_and_stops_at_the_first_failure(s
 
 def test_put_many_begins_no_upload_after_a_failure(tmp_path: Path) -> None:
     begun: list[str] = []
+    failed = threading.Event()
 
     class SlowStorage(FileStorage):
         def put(self, key: str, data: bytes, content_type: str) -> str:
             begun.append(key)
-            time.sleep(0.05 if key == "fails" else 0.5)
             if key == "fails":
+                time.sleep(0.05)
+                failed.set()
                 raise StorageUnavailable
+            # however late the failure comes, the others are not done before it
+            failed.wait(60)
+            time.sleep(0.5)
             return super().put(key, data, content_type)
 
     storage = SlowStorage(tmp_path)

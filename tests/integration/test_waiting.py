@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, JobStatus, OcrQueue
 from ocrqueue.core import Registry, WorkerRegistry
+from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.errors import (
     BrokerUnavailable,
     ConnectionsExhausted,
@@ -113,12 +114,16 @@ async def test_with_asyncio_a_call_waits_for_a_connection(settings: WorkerSettin
     async with AsyncOcrQueue(few) as queue:
         answers = await asyncio.gather(*(queue.statuses(["any"]) for _ in range(100)))
         assert answers == [[None]] * 100
-    async with AsyncOcrQueue(few.model_copy(update={"redis_timeout_s": 0.5})) as queue:
-        held = [await queue.client.connection_pool.get_connection() for _ in range(4)]
+    async with AsyncOcrQueue(few) as queue:
+        pool = queue.client.connection_pool
+        assert isinstance(pool, WithRoom)
+        # Redis itself may take its time
+        pool.patience_s = 0.5
+        held = [await pool.get_connection() for _ in range(4)]
         with pytest.raises(ConnectionsExhausted, match="in use"):
             await queue.statuses(["any"])
         for connection in held:
-            await queue.client.connection_pool.release(connection)
+            await pool.release(connection)
         assert await queue.statuses(["any"]) == [None]
 
 

@@ -73,6 +73,8 @@ class GoogleVision:
     objects: dict[str, bytes] = field(default_factory=dict)
     """What gs:// references lead to."""
     stall_s: float = 0.0
+    stalls: Callable[[int], bool] = lambda number: True
+    """Whether it does so, by the number of the request."""
     released: threading.Event = field(default_factory=threading.Event)
     """Set: nobody is kept waiting any longer."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -92,7 +94,7 @@ class GoogleVision:
         with self._lock:
             self.asked.append(asked)
             number = len(self.asked)
-        if self.stall_s:
+        if self.stall_s and self.stalls(number):
             self.released.wait(self.stall_s)
         asked.refused = self.refuses(number)
         if asked.refused is None and asked.images > 16:

@@ -102,8 +102,9 @@ async def test_a_process_that_needs_more_than_it_may_have_is_ended(tmp_path: Pat
     (tmp_path / "source").write_bytes(png((9_000, 8_000)))
     processes = Processes()
     # a fast machine draws one such page in less than a second
-    again_and_again: dict[str, object] = {"cpu_s": 1, "kind": "thumbnails", "pages": (1,) * 200}
-    for limit in ({"max_bytes": 1000}, again_and_again):
+    again_and_again = {"cpu_s": 1, "kind": "thumbnails", "pages": (1,) * 200}
+    limits: tuple[dict[str, object], ...] = ({"max_bytes": 1000}, {**again_and_again})
+    for limit in limits:
         with pytest.raises(PictureUnavailable):
             await processes.carry_out(task(tmp_path, "tiles").model_copy(update=limit), 120)
     with pytest.raises(PictureUnavailable, match="too long"):
