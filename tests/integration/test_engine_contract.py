@@ -120,6 +120,10 @@ def test_a_check_that_does_not_end_is_ended() -> None:
     assert "takes longer than 0.5 s" in found("hanging", "printed page", seconds=0.5).told[0]
 
 
+def test_a_process_of_its_own_inherits_that_a_child_ignores_sigterm() -> None:
+    assert "takes longer than 5 s" in found("polite", "close", seconds=5).told[0]
+
+
 def test_the_command_says_what_is_wrong_and_its_status_does() -> None:
     done = CliRunner().invoke(main, ["engine", "check", "nameless"])
     assert done.exit_code == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -135,7 +136,7 @@ class Deaf(Whole):
     name = "deaf"
 
     def load(self) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Crashing(Whole):
@@ -159,3 +160,17 @@ class Unloadable(Whole):
 
     def load(self) -> None:
         raise KeyError("model")
+
+
+class Polite(Whole):
+    """It asks a process of its own to end, which ignores SIGTERM as its worker's child does."""
+
+    name = "polite"
+
+    def load(self) -> None:
+        self.helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        self.helper.start()
+
+    def close(self) -> None:
+        self.helper.terminate()
+        self.helper.join()

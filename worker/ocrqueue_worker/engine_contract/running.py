@@ -21,6 +21,7 @@ from ocrqueue_worker.engine_contract.surroundings import SURROUNDINGS
 from ocrqueue_worker.engines.declaration import declaration_complaints
 from ocrqueue_worker.engines.discovery import engine_class, load_engine, make_engine
 from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.lifecycle.pool_child import set_signals_of_child
 
 __all__ = ["CHECKS", "Question", "run_checks"]
 
@@ -104,6 +105,7 @@ def _end_of(child: Any, question: Question) -> str:
 
 
 def _run_in_child(question: Question, checks: Sequence[Check], loaded: bool, answers: Connection) -> None:
+    set_signals_of_child()
     try:
         engine = make_engine(question.engine, question.settings)
         if loaded:
