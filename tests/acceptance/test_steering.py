@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,27 +39,29 @@ def states(outside: Outside, jobs: list[SubmittedJob]) -> list[str]:
     return [status.state for status in found if status is not None]
 
 
-HELD = {
-    "engine": ({"engine": "null"}, {"engine": "gated"}),
+HELD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "engine": ({}, {"engine": "null", "options": {}}),
     "lane": ({"priority": "low"}, {"priority": "normal"}),
     "tenant": ({"tenant": "acme"}, {"tenant": "other"}),
 }
-NAMES = {"engine": "null", "lane": "ocr.null.low", "tenant": "acme"}
+NAMES = {"engine": "gated", "lane": "ocr.gated.low", "tenant": "acme"}
 
 
-@pytest.mark.usefixtures("gates")
 @pytest.mark.parametrize("kind", [*HELD])
-def test_pause_and_resume_under_load(outside: Outside, kind: str) -> None:
-    held_fields, other_fields = ({"engine": "null", **fields} for fields in HELD[kind])
-    image = outside.stored_page()
+def test_pause_and_resume_under_load(outside: Outside, kind: str, gates: Gates) -> None:
+    held_fields, other_fields = ({**gates.fields, **fields} for fields in HELD[kind])
+    image, waits = (outside.queue.storage.put(f"inputs/{width}.png", page(width), "image/png") for width in (60, 61))
     common = {"cache": False, "crops": "none"}
+    gates.open([60])
     with outside.worker("-e", "null", "-e", "gated", "-c", "1") as running:
-        held = outside.queue.submit_many([image] * 60, **held_fields, **common, options={"delay_s": 0.05})
-        wait_until(lambda: len(started_ms(outside, held)) >= 5, 60, "they are read")
+        # the sixth is read for as long as the pause takes to be made
+        held = outside.queue.submit_many([*[image] * 5, waits, *[image] * 54], **held_fields, **common)
+        wait_until(lambda: gates.reached(61), 60, "they are read")
         outside.command("pause", f"--{kind}", NAMES[kind], "--reason", "a trial")
         (told,) = json.loads(outside.command("pause", "--json"))
         assert (told["kind"], told["name"], told["reason"]) == (kind, NAMES[kind], "a trial")
         (paused,) = outside.queue.pauses()
+        gates.open([61])
         # it arrives meanwhile, and waits behind the others
         held += outside.queue.submit_many([image] * 5, **held_fields, **common)
         others = outside.queue.submit_many([image] * 20, **other_fields, **common)
@@ -134,14 +137,17 @@ def test_a_worker_drained_under_load_loses_nothing(outside: Outside) -> None:
     image = outside.stored_page()
     with outside.worker("-e", "null", "-c", "2", "-n", "stays@here") as stays:
         with outside.worker("-e", "null", "-c", "2", "-n", "leaves@here") as leaves:
-            options = {"delay_s": 0.02}
-            jobs = outside.queue.submit_many([image] * 200, engine="null", cache=False, crops="none", options=options)
+            fields: dict[str, Any] = {"engine": "null", "cache": False, "crops": "none", "options": {"delay_s": 0.02}}
+            jobs = outside.queue.submit_many([image] * 200, **fields)
 
-            def read_by(name: str) -> int:
-                return sum(each is not None and each.worker == name for each in outside.queue.registry.statuses(ids))
+            def has_its_share() -> bool:
+                # it may be held up while the other reads all that there is
+                if outside.waiting("ocr.null") < 50:
+                    jobs.extend(outside.queue.submit_many([image] * 100, **fields))
+                found = outside.queue.registry.statuses([job.id for job in jobs])
+                return sum(each is not None and each.worker == "leaves@here" for each in found) >= 5
 
-            ids = [job.id for job in jobs]
-            wait_until(lambda: read_by("leaves@here") >= 5, 60, "it has its share")
+            wait_until(has_its_share, 60, "it has its share")
             outside.command("workers", "drain", "leaves@here", "--wait", "60")
             assert leaves.process.wait(60) == 0, leaves.log_text()[-3000:]
         for job in jobs:
