@@ -38,6 +38,8 @@ def test_a_job_asked_to_stop_is_not_tried_again(settings: WorkerSettings, tmp_pa
         answer(503)(exchange)
 
     pauses = {"retry_backoff_s": 1000, "retry_backoff_max_s": 1000, "source_allow_private_addresses": True}
+    # nor does it fail by itself while the test is held up
+    pauses |= {"source_connect_timeout_s": 60}
     with (
         http_server(overloaded) as server,
         from_outside(settings, tmp_path) as outside,

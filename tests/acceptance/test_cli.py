@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from PIL import Image
 from ocrqueue import OcrQueue
 from ocrqueue.local import LocalSystem
 from tests.support.processes import need_program, wait_until
+from tests.support.servers import Exchange, http_server
+from tests.support.servers import answer as http_answer
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 RECEIPT = SAMPLES / "receipt.jpg"
@@ -37,6 +40,11 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OCRQUEUE_SOURCE_FILE_ROOTS", str(folder))
         patch.setenv("OCRQUEUE_SHUTDOWN_GRACE_S", "1")
+        patch.setenv("OCRQUEUE_SOURCE_ALLOWED_NETWORKS", "127.0.0.1/32")
+        patch.setenv("OCRQUEUE_SOURCE_CONNECT_TIMEOUT_S", "60")
+        # a busy machine takes long for the commands during which a job is to run
+        patch.setenv("OCRQUEUE_SOFT_TIME_LIMIT_S", "1000")
+        patch.setenv("OCRQUEUE_HARD_TIME_LIMIT_S", "1100")
         patch.chdir(folder)
         with LocalSystem(folder / "data", ["tesseract", "null"], concurrency=1) as running:
             yield running
@@ -70,7 +78,7 @@ def busy_worker(run: Run, system: LocalSystem, tmp_path_factory: pytest.TempPath
     image = tmp_path_factory.mktemp("busy") / "many-pages.tif"
     pages = [Image.new("L", (8, 8), shade) for shade in range(200)]
     pages[0].save(image, save_all=True, append_images=pages[1:])
-    job_id = run("submit", image, "-e", "null", "-o", "delay_s=0.5", "--priority", "high").stdout.strip()
+    job_id = run("submit", image, "-e", "null", "-o", "delay_s=1.5", "--priority", "high").stdout.strip()
     with OcrQueue(system.settings) as queue:
         wait_until(lambda: queue.job(job_id).status().state == "running", 60, "it is running")
     yield job_id
@@ -221,15 +229,25 @@ def _subscribers(queue: OcrQueue) -> int:
 
 def test_a_terminal_sees_progress_and_a_pipe_does_not(run: Run, system: LocalSystem, tmp_path: Path) -> None:
     main, terminal = pty.openpty()
-    command = [OCRQUEUE, "submit", RECEIPT, "-e", "null", "-o", "delay_s=2", "-f", "text"]
     variables = system.environment | {"TERM": "xterm-256color", "COLUMNS": "100"}
-    with subprocess.Popen(command, env=variables, cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal) as process:
-        os.close(terminal)
-        drawn = b""
-        with suppress(OSError):  # EIO: nobody has the terminal open any more
-            while part := os.read(main, 65536):
-                drawn += part
-        text, _ = process.communicate(timeout=60)
+    is_drawn = threading.Event()
+
+    def image(exchange: Exchange) -> None:
+        # the job runs for as long as the command takes to say so
+        is_drawn.wait(50)
+        http_answer(200, RECEIPT.read_bytes())(exchange)
+
+    with http_server(image) as server:
+        command = [OCRQUEUE, "submit", server.url("/receipt.jpg"), "-e", "null", "-f", "text"]
+        with subprocess.Popen(command, env=variables, cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal) as process:
+            os.close(terminal)
+            drawn = b""
+            with suppress(OSError):  # EIO: nobody has the terminal open any more
+                while part := os.read(main, 65536):
+                    drawn += part
+                    if b"1 running" in drawn:
+                        is_drawn.set()
+            text, _ = process.communicate(timeout=60)
     os.close(main)
     assert process.returncode == 0
     assert b"0/1" in drawn
@@ -288,7 +306,7 @@ def korean(system: LocalSystem) -> str:
     """The id of a job that has read Korean."""
     with OcrQueue(system.settings) as queue:
         job = queue.submit(SAMPLES / "korean-page.png", languages="kor")
-        job.result(timeout=60)
+        job.result(timeout=300)
     return job.id
 
 
