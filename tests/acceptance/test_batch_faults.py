@@ -166,9 +166,10 @@ def test_what_runs_into_a_time_limit_does_so_alone(installation: Installation, f
 
 def test_a_batch_too_large_for_its_time_goes_on_in_another(installation: Installation, gates: Gates) -> None:
     queue = installation.queue
-    jobs = queue.submit_many(map(page, WIDTHS[:5]), crops="none", time_limit_s=10, **gates.batched(1))
+    pages = [page(width) for width in WIDTHS[:5]]
+    jobs = submitted_at_once(queue, pages, crops="none", time_limit_s=20, **gates.batched(1))
     wait_until(lambda: gates.reached(WIDTHS[0]), 60, "the first runs")
-    time.sleep(5.2)  # half of its time
+    time.sleep(10.2)  # half of its time: a machine that is busy after that has the other half
     gates.open(WIDTHS)
     found = ends(queue, jobs)
     assert [(status.state, status.attempts) for status in found] == [("succeeded", 1)] * 5

@@ -15,7 +15,7 @@ from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from tests.support.pictures import png, text_picture, tiff
-from tests.support.processes import as_environment, worker
+from tests.support.processes import as_environment, wait_until, worker
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
@@ -53,10 +53,10 @@ def test_cleaning_beside_jobs_at_work(
             jobs = queue.submit_many(images * 2, engine="null", options={"words": 3, "split": True})
             jobs += queue.submit_many(images, engine="null", options={"words": 3}, crops="objects")
             documents = [job.result(100) for job in jobs]
+            wait_until(lambda: rounds[0] > 1, 60, "it has been cleaned beside them")
         finally:
             stop.set()
             cleaner.join(60)
-        assert rounds[0] > 1
         assert not cleaner.is_alive()
         for document in documents:
             words = list(document.words())
