@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from ocrqueue import OcrQueue
 from ocrqueue.errors import JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import load_worker_settings
-from tests.support.gates import Gates, page
+from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, redis_server, wait_until, worker
 
@@ -24,24 +25,26 @@ def installation(url: str, folder: Path) -> dict[str, object]:
     settings = load_worker_settings(
         redis_url=url, storage=f"file://{folder}/storage", worker_heartbeat_s=0.5, lost_after_s=1
     )
-    return as_environment(settings)
+    # jobs can be submitted to it also when its worker has not said for a moment that it is there
+    return as_environment(with_gated(settings))
 
 
-def test_with_an_append_only_file_jobs_run_on_and_the_queue_is_there_again(tmp_path: Path) -> None:
+def test_with_an_append_only_file_jobs_run_on_and_the_queue_is_there_again(tmp_path: Path, gates: Gates) -> None:
     with redis_server(tmp_path, append_only=True) as server:
         settings = installation(server.url, tmp_path)
         with (
-            worker(settings, tmp_path, "--engine", "null", "-c", "1") as running,
+            worker(settings, tmp_path, "--engine", "gated", "-c", "1") as running,
             OcrQueue(load_worker_settings(**settings)) as queue,
         ):
             (child,) = running.running_children()
-            job = queue.submit(HELLO, engine="null", options={"delay_s": 4})
-            waiting = [queue.submit(HELLO, engine="null") for _ in range(3)]
-            wait_until(lambda: job.status().pages == 1, 60, "the job is at its page")
+            job = queue.submit(page(60), **gates.fields)
+            waiting = [queue.submit(page(60), **gates.fields) for _ in range(3)]
+            wait_until(lambda: gates.reached(60), 60, "the job is at its page")
             time.sleep(1.1)  # what Redis writes to its disk every second
             server.kill()
             time.sleep(1.5)
             server.start()
+            gates.open([60])
             status = job.wait(60)
             assert (status.state, status.attempts) == ("succeeded", 1)
             assert [each.wait(60).state for each in waiting] == ["succeeded"] * 3
@@ -84,9 +87,12 @@ def test_what_a_redis_that_has_lost_its_end_gives_out_again_is_not_read_again(tm
             gates.open([60, 70])
             assert job.wait(60).state == "succeeded"
             (gates.folder / "reached 70").unlink()
+            # it is not to be given out before the test has looked
+            os.killpg(running.pid, signal.SIGSTOP)
             server.kill()
             server.start()
             assert job.status().state == "queued", "its end is lost"
+            os.killpg(running.pid, signal.SIGCONT)
             assert (job.wait(60).state, job.status().attempts) == ("succeeded", 1)
             assert not gates.reached(70), running.log_text()[-3000:]
             assert "a result stands in storage" in running.log_text()
