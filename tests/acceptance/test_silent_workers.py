@@ -36,7 +36,8 @@ def test_storage_that_does_not_answer_silences_no_worker(outside: Outside, gates
             fallback=["gated"],
             options={"null": UNSURE, "gated": {**gates.fields["options"], "fault": "hang"}},
             crops="none",
-            time_limit_s=6,
+            # long enough for what is done until it strikes, also by a test that is held up
+            time_limit_s=12,
         )
         wait_until(lambda: gates.reached(61), 60, "the second engine has it")
         stands = outside.folder / "storage" / "results" / hung.id / "steps" / "1-standing.json"
@@ -71,11 +72,13 @@ def last_sign(outside: Outside) -> float:
 def test_workers_of_one_name_take_nothing_from_each_other(outside: Outside, gates: Gates) -> None:
     """The first stands still until its job is the second's, and then sees that its own child has died over it."""
     called = ("--engine", "gated", "-c", "1", "-n", "gated-7@container")
-    with outside.worker(*called) as first:
+    # where both live, one that is held up for as long as a lease loses its job, as it should
+    held = {"lost_after_s": 6}
+    with outside.worker(*called, **held) as first:
         job = outside.queue.submit(page(60), **gates.fields)
         wait_until(lambda: gates.reached(60), 60, "the first reads it")
         (child,) = first.running_children()
-        with outside.worker(*called):
+        with outside.worker(*called, **held):
             os.kill(first.pid, signal.SIGSTOP)
             os.kill(child, signal.SIGKILL)
             wait_until(lambda: job.status().attempts == 2, 60, "the second reads it")
@@ -86,4 +89,4 @@ def test_workers_of_one_name_take_nothing_from_each_other(outside: Outside, gate
             assert another.wait(60).state == "succeeded"
             status = job.wait(60)
             assert (status.state, status.attempts) == ("succeeded", 2)
-            assert len(outside.queue.engines()["gated"]) == 2
+            wait_until(lambda: len(outside.queue.engines()["gated"]) == 2, 60, "both are there")
