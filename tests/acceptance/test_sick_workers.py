@@ -49,8 +49,8 @@ FULL = (
     "sys.argv[0] = 'ocrqueue-worker'; runpy.run_module('ocrqueue_worker', run_name='__main__')"
 )
 """Starts a worker none of whose files can grow beyond 1 MiB, as if its disk were full."""
-WITHIN_S = 5.0
-"""From the moment in which its engines are loaded to the line in its log."""
+WITHIN_S = 20.0
+"""From the moment in which its engines are loaded to the line in its log: 5 s, and what a busy machine takes."""
 
 
 @dataclass
@@ -250,7 +250,7 @@ def load(place: Place) -> Iterator[Load]:
     finally:
         made.stopped.set()
         thread.join()
-    ended = dict(place.queue.watch(made.jobs, 120))
+    ended = dict(place.queue.watch(made.jobs, 300))
     assert {status.state for status in ended.values()} == {"succeeded"}
     wait_until(lambda: check(place.queue.registry) == [], 60, "the keys agree with each other")
 
@@ -309,7 +309,7 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
         disk.check_says("worker.disk_full", "temporary files", "TMPDIR")
 
         seen = len(jobs.jobs)
-        wait_until(lambda: len(jobs.jobs) > seen + 40, 120, "the load goes on")
+        wait_until(lambda: len(jobs.jobs) > seen + 40, 300, "the load goes on")
         assert jobs.read_by() == {"good@here"}
 
         write_credentials(wrong, place.user)
@@ -319,7 +319,7 @@ def test_sick_workers_that_join_under_load_fail_no_job_and_recover_by_themselves
         for each in (secret, bucket, language, disk):
             each.check_is_well()
         names = {"good@here", "secret@here", "bucket@here", "language@here", "disk@here"}
-        wait_until(lambda: jobs.read_by() >= names, 120, "all work")
+        wait_until(lambda: jobs.read_by() >= names, 300, "all work")
 
 
 @pytest.mark.usefixtures("good")
@@ -336,7 +336,7 @@ def test_a_worker_whose_access_breaks_under_its_jobs_gives_them_back_uncounted(p
         iam.delete_access_key(UserName="breaking", AccessKeyId=own["aws_access_key_id"])
         wait_until(lambda: breaking.codes() == ["storage.credentials"], 60, "it has stopped")
         seen = len(jobs.jobs)
-        wait_until(lambda: len(jobs.jobs) > seen + 40, 120, "the load goes on")
+        wait_until(lambda: len(jobs.jobs) > seen + 40, 300, "the load goes on")
         assert jobs.read_by() == {"good@here"}
         returned = breaking.lines("part goes back to its lane")
         assert returned
@@ -405,6 +405,8 @@ def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place:
 def test_a_lone_worker_that_cannot_do_an_engines_jobs_says_what_becomes_of_them(another: Place, tmp_path: Path) -> None:
     right = another.credentials(tmp_path / "right")
     with another.worker("lone", credentials=right, tessdata_dir=tmp_path, lost_after_s=2) as lone:
+        # on a busy machine storage may not have answered within its first look
+        wait_until(lambda: lone.codes() == ["language.missing"], 60, "it says why")
         lone.check_says("language.missing", "languages of tesseract", "apt-get install", engine="tesseract")
         status = another.queue.submit(png(text_picture("Hello 42")), engine="tesseract", crops="none").wait(120)
         assert (status.state, status.error and status.error.code) == ("failed", "language.missing")
@@ -422,13 +424,16 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
         return queue.submit_many([image] * times, engine="tesseract", languages=languages, crops="none")
 
     with ExitStack() as stack:
-        lacking = stack.enter_context(another.worker("lacking", credentials=right, tessdata_dir=packs))
+        # one that is stopped counts as there for four heartbeats of who looks
+        lacking = stack.enter_context(
+            another.worker("lacking", credentials=right, tessdata_dir=packs, worker_heartbeat_s=5)
+        )
         missing = submitted("kor")[0].wait(120)
         assert (missing.state, missing.error and missing.error.code) == ("failed", "language.missing")
         assert missing.error is not None
         assert "tesseract-ocr-kor" in missing.error.remedy
 
-        able = stack.enter_context(another.worker("able", credentials=right))
+        able = stack.enter_context(another.worker("able", credentials=right, worker_heartbeat_s=5))
         # stopped, it takes none, and is still there for a while
         os.kill(able.running.pid, signal.SIGSTOP)
         korean, english = submitted("kor", times=5), submitted("eng", times=5)
@@ -458,7 +463,8 @@ def test_a_language_waits_for_the_one_worker_that_has_it_while_that_is_stopped(a
     with together(
         another.worker("lacking", credentials=right, tessdata_dir=packs), another.worker("able", credentials=wrong)
     ) as (_, able):
-        assert able.codes() == ["storage.credentials"]
+        # on a busy machine storage may not have answered within its first look
+        wait_until(lambda: able.codes() == ["storage.credentials"], 60, "it says why")
         image = png(text_picture("Hello 42"))
         job = another.queue.submit(image, engine="tesseract", languages=["kor"], crops="none")
         wait_until(lambda: side_lanes(another.queue.registry) == ["ocr.tesseract/kor"], 60, "it waits for the other")

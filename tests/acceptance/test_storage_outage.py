@@ -84,7 +84,8 @@ def running(
         key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
         storage=f"s3://{s3_bucket}/{uuid.uuid4().hex[:8]}",
         s3_endpoint=s3_endpoint,
-        s3_timeout_s=2,
+        # a server that is held up for a moment is no outage
+        s3_timeout_s=5,
         s3_attempts=1,
         upload_threads=2,
         source_file_roots=str(scans),

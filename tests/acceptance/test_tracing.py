@@ -112,7 +112,10 @@ def test_a_retry_is_in_the_trace_of_its_submission(place: Place) -> None:
 def test_jobs_that_are_read_together_share_a_trace(place: Place) -> None:
     image = place.queue.storage.put("inputs/hello.png", HELLO, "image/png")
     command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-e", "batched", image, image]
+    # neither is taken before both wait
+    place.queue.pause(lane="ocr.batched")
     done = subprocess.run(command, env=environment(place.given), check=True, capture_output=True, text=True)
+    place.queue.resume(lane="ocr.batched")
     ids = done.stdout.split()
     for job_id in ids:
         place.queue.job(job_id).wait(60)

@@ -116,7 +116,10 @@ def test_208_images_under_60_requests_a_minute_with_throttling(
 
     system.vision.refuses_image = refuse
     before = len(system.vision.asked)
+    # all of them are there when the first is taken
+    system.queue.pause(engine="vision")
     jobs = [system.submit(image) for image in images[208:224]]
+    system.queue.resume(engine="vision")
     refused, *others = [job.wait(60) for job in jobs]
     assert [status.state for status in others] == ["succeeded"] * 15
     assert refused.state == "failed"
@@ -181,6 +184,8 @@ def test_two_workers_stay_under_one_limit_and_one_hands_over(
     wait_until(lambda: len(system.vision.asked) == 27, 60, "the request is under way")
     system.vision.stall_s = 0
     held_by = job.status().worker
+    # after a moment without the processor a worker is not among those that live, until its next heartbeat
+    wait_until(lambda: len(system.queue.engines()["vision"]) == 2, 60, "both workers are there")
     pids = {info.name: info.pid for info in system.queue.engines()["vision"]}
     leaving = workers[pids[held_by or ""]]
     leaving.process.send_signal(signal.SIGTERM)

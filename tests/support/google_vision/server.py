@@ -91,11 +91,13 @@ class GoogleVision:
     def annotate(self, request: BatchAnnotateImagesRequest) -> BatchAnnotateImagesResponse:
         """Raises Refused."""
         asked = Asked(time.monotonic(), list(request.requests))
+        # who sees that it was asked may end the stalling for those that come after it
+        stall_s = self.stall_s
         with self._lock:
             self.asked.append(asked)
             number = len(self.asked)
-        if self.stall_s and self.stalls(number):
-            self.released.wait(self.stall_s)
+        if stall_s and self.stalls(number):
+            self.released.wait(stall_s)
         asked.refused = self.refuses(number)
         if asked.refused is None and asked.images > 16:
             asked.refused = Refused("INVALID_ARGUMENT", "Too many images per request.")
