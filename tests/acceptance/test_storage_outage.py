@@ -89,7 +89,8 @@ def running(
         s3_attempts=1,
         upload_threads=2,
         source_file_roots=str(scans),
-        retry_limit=5,
+        # a test that is held up looks before they are over
+        retry_limit=8,
         retry_backoff_s=0.3,
         retry_backoff_max_s=1,
         worker_heartbeat_s=1,

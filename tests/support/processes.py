@@ -59,11 +59,13 @@ def need_program(name: str) -> str:
 
 
 def wait_until(true: Callable[[], object], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
+    end, is_late = time.monotonic() + seconds, False
     while not true():
-        if time.monotonic() > end:
+        if is_late:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
+        # who was held up meanwhile, or looked for long, looks once more
+        is_late = time.monotonic() > end
 
 
 @dataclass
