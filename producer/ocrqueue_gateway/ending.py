@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from fastapi import FastAPI
+
+ENDING_S: Final = 10.0
+"""Streams of events end by themselves, and have so long for it."""
 
 
 def prepare_ending(app: FastAPI) -> None:

@@ -29,7 +29,7 @@ class Told:
     ends: dict[str, list[float]] = field(default_factory=dict)
     """By job: when each of its clients was told of its end, by time.monotonic()."""
     asked: int = 0
-    """Requests that were sent, beside the first of each client."""
+    """Requests that were sent, beside the first of each client and those of clients whose time to wait was over."""
     errors: Counter[str] = field(default_factory=Counter)
     """Answers other than 200, and connections that were cut off within an answer."""
     waiting: int = 0
@@ -60,6 +60,7 @@ async def _until_told(url: str, head: str, job_id: str, told: Told, ask: _Ask) -
             told.errors["not connected"] += 1
             await asyncio.sleep(_PAUSE_S)
             continue
+        began = time.monotonic()
         try:
             if await ask(reader, writer, head, job_id, told):
                 break
@@ -71,7 +72,7 @@ async def _until_told(url: str, head: str, job_id: str, told: Told, ask: _Ask) -
             await asyncio.sleep(_PAUSE_S)
         finally:
             writer.close()
-        told.asked += 1
+        told.asked += time.monotonic() - began < _WAIT_S
     told.waiting -= 1
     told.ends.setdefault(job_id, []).append(time.monotonic())
 

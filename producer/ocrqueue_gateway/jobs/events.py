@@ -16,6 +16,7 @@ from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.errors import KeyInvalid, OcrQueueError
 from ocrqueue_gateway.access.authentication import is_still_good
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.ending import ENDING_S
 from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.problems import problem_of, told_to
 
@@ -30,7 +31,7 @@ def event_stream(request: Request, caller: Caller, status: JobStatus) -> EventSo
     """It ends with the job, or with the caller's key.
 
     A client that comes again, with Last-Event-ID or not, begins with the job as it is."""
-    return EventSourceResponse(_events(request, caller, status), ping=_PING_S)
+    return EventSourceResponse(_events(request, caller, status), ping=_PING_S, shutdown_grace_period=ENDING_S)
 
 
 async def _events(request: Request, caller: Caller, status: JobStatus) -> AsyncIterator[ServerSentEvent]:

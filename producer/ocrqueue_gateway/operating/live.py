@@ -14,6 +14,7 @@ from starlette.requests import Request
 from ocrqueue.errors import KeyInvalid, OcrQueueError
 from ocrqueue_gateway.access.authentication import is_still_good
 from ocrqueue_gateway.access.caller import Caller
+from ocrqueue_gateway.ending import ENDING_S
 from ocrqueue_gateway.operating.overview import OverviewView
 from ocrqueue_gateway.problems import problem_of, told_to
 
@@ -56,7 +57,7 @@ class LatestOverview:
 
 def overview_stream(request: Request, caller: Caller) -> EventSourceResponse:
     """It goes on until the client goes, its key is revoked or expires, or this replica is told to end."""
-    return EventSourceResponse(_events(request, caller), ping=_PING_S)
+    return EventSourceResponse(_events(request, caller), ping=_PING_S, shutdown_grace_period=ENDING_S)
 
 
 async def _events(request: Request, caller: Caller) -> AsyncIterator[ServerSentEvent]:

@@ -83,6 +83,8 @@ def test_all_who_wait_are_told_in_time_and_a_replica_that_ends_loses_nobody(
         assert not told.errors
         assert told.asked == 0
 
+        # the last of their streams may be about to end still
+        wait_until(lambda: not any(map(in_flight, both)), 60, "all have gone")
         ending, staying = both
         with waiting(url, second, key) as told:
             wait_until(lambda: sum(map(in_flight, both)) == POLLS + STREAMS, 60, "all wait")
@@ -98,6 +100,9 @@ def test_all_who_wait_are_told_in_time_and_a_replica_that_ends_loses_nobody(
         assert told.clients == POLLS + STREAMS
         assert not told.errors
         assert told.asked == waited_there
+        # streams are ended in order, and not cut off
+        assert "ERROR" not in ending.log.read_text()
+        assert "prematurely closed" not in (tmp_path / "nginx/error.log").read_text()
 
 
 def test_who_waits_at_a_replica_that_ends_is_answered_with_what_is_known(

@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import httpx
+import pytest
+from sse_starlette import EventSourceResponse
 
 from ocrqueue import OcrQueue
 from ocrqueue.settings import WorkerSettings
@@ -160,3 +162,21 @@ def test_nobody_is_kept_waiting_by_a_replica_that_ends(settings: WorkerSettings)
         assert poll.result().json()["state"] == "queued"
         assert [name for name, _ in told if name != "place"] == []
     assert time.monotonic() - began < 50
+
+
+def test_a_stream_is_not_cut_off_by_who_hears_first_that_the_replica_is_to_end(
+    idle: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sse-starlette listens for the signal too. It is the application that ends its streams, between two events."""
+
+    async def heard() -> None:
+        return
+
+    monkeypatch.setattr(EventSourceResponse, "_listen_for_exit_signal", staticmethod(heard))
+    job_id = submitted(idle, image=ELSEWHERE, engine="null")
+    with idle.stream("GET", f"/v1/jobs/{job_id}/events") as response:
+        told = events_of(response)
+        assert next(told)[0] == "state"
+        idle.delete(f"/v1/jobs/{job_id}")
+        assert next(told)[0] == "end"
+        assert list(told) == []
