@@ -37,10 +37,7 @@ _CSV_COLUMNS = 9
 @click.option("--language", default="eng", show_default=True)
 def accuracy(folder: Path, truth: Literal["txt", "csv"], language: str) -> None:
     """Micro-F1 of words: this system, and Tesseract alone, in-process and through pytesseract."""
-    files = [path for path in image_files(folder) if _is_comparable(path, truth, language)]
-    if not files:
-        raise click.ClickException(f"No image in {folder} has a .{truth} in this language beside it.")
-    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
+    files, true = zip(*labelled_images(folder, truth, language), strict=True)
     readers: dict[str, Callable[[Sequence[Path]], list[str]]] = {
         "ocrqueue, in-process": partial(_system, "tesserocr", language),
         "ocrqueue, through pytesseract": partial(_system, "pytesseract", language),
@@ -55,12 +52,28 @@ def accuracy(folder: Path, truth: Literal["txt", "csv"], language: str) -> None:
     Console(width=140).print(table)
 
 
-def _is_comparable(path: Path, truth: str, language: str) -> bool:
-    """Samples say in a .json what they need: those in another language, or with options of their own, are left out."""
+def labelled_images(folder: Path, truth: str | None, language: str = "eng") -> list[tuple[Path, str]]:
+    """The images of a folder that have their text beside them in a file of this ending, .csv or .txt; and that text.
+
+    None: of either. Samples say in a .json what they need: those in another language, or with options of their own, are
+    left out. Raises click.ClickException where there is none.
+    """
+    endings = (truth,) if truth else ("csv", "txt")
+    found = [
+        (path, true_text(beside[0]))
+        for path in image_files(folder)
+        if (beside := [named for ending in endings if (named := path.with_suffix(f".{ending}")).is_file()])
+        and _is_comparable(path, language)
+    ]
+    if not found:
+        raise click.ClickException(f"No image in {folder} has a .{' or .'.join(endings)} in this language beside it.")
+    return found
+
+
+def _is_comparable(path: Path, language: str) -> bool:
     beside = path.with_suffix(".json")
     needs = json.loads(beside.read_text("utf-8")) if beside.is_file() else {}
-    wanted = needs.get("languages", [language]) == [language] and not needs.get("options")
-    return wanted and path.with_suffix(f".{truth}").is_file()
+    return needs.get("languages", [language]) == [language] and not needs.get("options")
 
 
 def true_text(path: Path) -> str:

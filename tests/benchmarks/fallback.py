@@ -32,9 +32,9 @@ from ocrqueue.document import EngineInfo, InputInfo, Page
 from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.calibration import calibrated_line, calibrated_page
 from tests.benchmarks import fallback_trade as trade
-from tests.benchmarks.accuracy import true_text
+from tests.benchmarks.accuracy import labelled_images
 from tests.benchmarks.bare import TIMEOUT_S
-from tests.benchmarks.stage import file_stage, image_files, images_option
+from tests.benchmarks.stage import file_stage, images_option
 from tests.support.accuracy import score_words
 from tests.support.processes import as_environment, worker
 
@@ -68,7 +68,7 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
     rapid.load()
     by_tesseract, by_rapid = Reading(("eng",), TesseractOptions(psm=psm)), Reading(("eng",), RapidOptions())
     samples = []
-    for path in image_files(folder):
+    for path, true in labelled_images(folder, truth):
         with open_image(path.read_bytes(), settings) as image:
             page = image.page(1)
             page.image.load()
@@ -85,7 +85,7 @@ def read(folder: Path, truth: Literal["txt", "csv"], psm: int, readings: Path) -
         samples.append(
             trade.Sample(
                 name=path.name,
-                true=true_text(path.with_suffix(f".{truth}")),
+                true=true,
                 first=first,
                 first_s=first_s,
                 second=second,
@@ -265,7 +265,7 @@ def _draw(rows: Rows, kept_whole: trade.Cut, kept: trade.Cut, picture: Path) -> 
 @click.option("--lines/--no-lines", default=True, show_default=True, help="The setting fallback_lines.")
 def system(folder: Path, truth: Literal["txt", "csv"], psm: int, lines: bool) -> None:
     """Through real workers of one thread each, with the default settings: `auto`, and rapid alone, in turn."""
-    files = [path for path in image_files(folder) if path.with_suffix(f".{truth}").is_file()]
+    files, true = zip(*labelled_images(folder, truth), strict=True)
     asked: dict[str, dict[str, Any]] = {
         "auto": {"engine": "auto", "options": {"tesseract": {"psm": psm}}},
         "rapid alone": {"engine": "rapid"},
@@ -281,7 +281,6 @@ def system(folder: Path, truth: Literal["txt", "csv"], psm: int, lines: bool) ->
             for name, fields in asked.items():
                 job = queue.submit(path, crops="none", cache=False, **fields)
                 read[name].append(job.result(timeout=TIMEOUT_S))
-    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
     table = Table("", "F1", "precision", "recall", "OCR, s a page", "of rapid alone", title=f"{len(files)} images")
     alone_s = sum(document.timings.ocr_s for document in read["rapid alone"])
     for name, documents in read.items():

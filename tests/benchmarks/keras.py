@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import click
 
-from tests.benchmarks.accuracy import true_text
-from tests.benchmarks.stage import image_files, images_option
+from tests.benchmarks.accuracy import labelled_images
+from tests.benchmarks.stage import images_option
 from tests.support.accuracy import score_words
 
 SIZES: Final = ((320, 240), (640, 480), (800, 600), (1024, 768), (1240, 1754), (480, 1600))
@@ -119,7 +119,7 @@ def accuracy_of_keras(folder: Path, truth: str, model: str, scale: float, easyoc
     """Micro-F1 of words, case folded, and CPU seconds a page on one thread."""
     from PIL import Image
 
-    files = [path for path in image_files(folder) if path.with_suffix(f".{truth}").is_file()]
+    files, true = zip(*labelled_images(folder, truth), strict=True)
     engine = _engine("tensorflow", 1, model)
     texts = []
     begin = time.process_time()
@@ -133,7 +133,6 @@ def accuracy_of_keras(folder: Path, truth: str, model: str, scale: float, easyoc
         command = [easyocr, "-c", _EASYOCR, weights, *map(str, files)]
         told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         read["EasyOCR"], cpu_s["EasyOCR"] = told["texts"], told["cpu_s"]
-    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
     print(f"{len(files)} images\n\n| | F1 | precision | recall | CPU s a page |\n| --- | --- | --- | --- | --- |")
     for name, found in read.items():
         score = score_words(zip(true, found, strict=True), fold_case=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -21,8 +20,8 @@ from ocrqueue_worker.engines.discovery import make_engine
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.page_reading import read_pages
-from tests.benchmarks.accuracy import true_text
-from tests.benchmarks.stage import image_files, images_option
+from tests.benchmarks.accuracy import labelled_images
+from tests.benchmarks.stage import images_option
 from tests.support.accuracy import score_words
 from tests.support.spoiled_pages import KINDS, spoiled
 
@@ -32,21 +31,23 @@ _IN_TURNS: Final[tuple[tuple[Prepare, ...], ...]] = (("none", "auto"), ("auto", 
 @click.command()
 @images_option
 @click.option("--engine", "name", default="tesseract", show_default=True)
+@click.option("--truth", type=click.Choice(["txt", "csv"]), help="As `accuracy` has it. Default: either.")
 @click.option("--language", default="eng", show_default=True)
 @click.option("--pages", "most", default=30, show_default=True, help="Of the folder's images, so many.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(tuple(KINDS)), help="Default: all. Repeatable.")
 @click.option("--rounds", default=1, show_default=True, help="Times that rates are measured; the median counts.")
-def prepared(folder: Path, name: str, language: str, most: int, seed: int, kinds: Sequence[str], rounds: int) -> None:
+def prepared(
+    folder: Path, name: str, truth: str | None, language: str, most: int, seed: int, kinds: Sequence[str], rounds: int
+) -> None:
     """F1 of words of spoiled pages against that of the pages as they are, and pages a second of prepare=auto and none.
 
-    Beside each image there is a .csv as `accuracy --truth csv` has it. In this process, one page at a time; with auto
-    and with none each page is read in turns. Seconds are those of processors, whatever else the machine does.
+    In this process, one page at a time; with auto and with none each page is read in turns. Seconds are those of
+    processors, whatever else the machine does.
     """
-    files = list(islice((path for path in image_files(folder) if path.with_suffix(".csv").is_file()), most))
+    files, true = zip(*labelled_images(folder, truth, language)[:most], strict=True)
     engine = make_engine(name, load_worker_settings())
     engine.load()
-    true = [true_text(path.with_suffix(".csv")) for path in files]
     images = [Image.open(path).convert("RGB") for path in files]
     table = Table("", "F1", "of the upright's", "prepared", "seconds a page", title=f"{len(files)} pages, {name}")
     seconds: dict[Prepare, list[float]] = {"none": [], "auto": []}

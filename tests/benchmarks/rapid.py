@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
-from tests.benchmarks.accuracy import true_text
+from tests.benchmarks.accuracy import labelled_images
 from tests.benchmarks.bare import TIMEOUT_S
-from tests.benchmarks.stage import CORES, file_stage, image_files, images_option, system_worker
+from tests.benchmarks.stage import CORES, file_stage, images_option, system_worker
 from tests.support.accuracy import score_words
 
 
@@ -29,10 +29,7 @@ def rapid() -> None:
 @click.option("--truth", type=click.Choice(["txt", "csv"]), default="txt", show_default=True)
 def accuracy_of_rapid(folder: Path, truth: Literal["txt", "csv"]) -> None:
     """Micro-F1 of words, and seconds a page: this system with one thread a child, and RapidOCR with all cores."""
-    files = [path for path in image_files(folder) if path.with_suffix(f".{truth}").is_file()]
-    if not files:
-        raise click.ClickException(f"No image in {folder} has a .{truth} beside it.")
-    true = [true_text(path.with_suffix(f".{truth}")) for path in files]
+    files, true = zip(*labelled_images(folder, truth), strict=True)
     table = Table("", "F1, case folded", "precision", "recall", "F1, exact", "s a page", title=f"{len(files)} images")
     for name, read in (("ocrqueue", _system), ("RapidOCR called directly", _direct)):
         begin = time.perf_counter()
