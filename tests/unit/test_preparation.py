@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,7 +14,7 @@ from ocrqueue.document import Block, Line, Page, Paragraph, Polygon, Word, box_o
 from ocrqueue.job import PREPARATION_STEPS, PreparationStep
 from ocrqueue_worker.geometry import Rotation, upright
 from ocrqueue_worker.preparation.affine import moved
-from ocrqueue_worker.preparation.ink import ink
+from ocrqueue_worker.preparation.ink import ink, runs
 from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import is_better, reads_badly
 from ocrqueue_worker.preparation.skew import text_direction
@@ -202,3 +203,24 @@ def test_the_second_reading_must_be_better_by_more_than_chance() -> None:
     assert is_better(covering(image, 0.9), covering(image, 0.5))
     assert not is_better(covering(image, 0.51), covering(image, 0.5))
     assert is_better(covering(image, 0.9), page([], image.size))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 8, 13, 20])
+def test_runs_are_the_pixels_in_rows_of_that_length(length: int) -> None:
+    dots = random.Random(length)
+    for rows, columns in ((1, 1), (3, length), (4, 12), (6, 40)):
+        for share in (0.1, 0.6, 0.9, 1.0):
+            mask = np.array([[dots.random() < share for _ in range(columns)] for _ in range(rows)])
+            expected = [
+                [
+                    any(mask[row, first : first + length].sum() == length for first in begins(column, length))
+                    for column in range(columns)
+                ]
+                for row in range(rows)
+            ]
+            assert runs(mask, length).tolist() == expected
+
+
+def begins(column: int, length: int) -> range:
+    """Where a row of that length begins that has this column in it."""
+    return range(max(0, column - length + 1), column + 1)

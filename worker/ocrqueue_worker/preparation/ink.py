@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,9 +85,9 @@ def _extreme(grey: Grey, reach: int, of_two: np.ufunc) -> Grey:
     return found
 
 
-def ink(grey: Image.Image) -> Mask:
-    """Of dark ink on light paper."""
-    darker = ImageChops.subtract(paper(grey), grey)
+def ink(grey: Image.Image, level: Image.Image | None = None) -> Mask:
+    """Of dark ink on light paper. `level`: the paper's, if it is known."""
+    darker = ImageChops.subtract(level or paper(grey), grey)
     counts, beyond, blackest = darker.histogram(), 0, 255
     few = grey.width * grey.height * _FEW
     while blackest and (beyond := beyond + counts[blackest]) < few:
@@ -98,17 +98,27 @@ def ink(grey: Image.Image) -> Mask:
 
 def runs(mask: Mask, length: int) -> Mask:
     """The pixels of `mask` that stand in a row of so many, left to right."""
-    height, width = mask.shape
-    padded = np.zeros((height, width + 2), np.int8)
-    padded[:, 1:-1] = mask
-    steps: NDArray[Any] = np.diff(padded, axis=1).ravel()
-    starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
-    long = ends - starts >= length
-    change = np.zeros(steps.size + 1, np.int32)
-    np.add.at(change, starts[long], 1)
-    np.add.at(change, ends[long], -1)
-    found: Mask = np.cumsum(change)[:-1].reshape(height, width + 1)[:, :width] > 0
+    rows, columns = mask.shape
+    if columns < length:
+        return np.zeros_like(mask)
+    begun = mask
+    for have, more in _doubled(length):
+        begun = begun[:, : columns - have - more + 1] & begun[:, more:]
+    # from where such a row begins, to where it ends
+    found = np.zeros((rows, columns + length - 1), np.bool_)
+    found[:, length - 1 : columns] = begun
+    for _, more in _doubled(length):
+        found = found[:, : found.shape[1] - more] | found[:, more:]
     return found
+
+
+def _doubled(length: int) -> Iterator[tuple[int, int]]:
+    """How many pixels are looked at, and by how many more these can grow, until they are `length`."""
+    have = 1
+    while have < length:
+        more = min(have, length - have)
+        yield have, more
+        have += more
 
 
 def densest_band(image: Image.Image) -> tuple[int, int, int, int]:

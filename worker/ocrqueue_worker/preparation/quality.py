@@ -41,9 +41,10 @@ _DETAIL_PX: Final = 256
 def reads_badly(page: Page, image: Image.Image) -> bool:
     """Whether it is worth the time to prepare the page, and read it again.
 
-    An engine that gives no confidences is believed, unless it has found nothing. About 5 ms for a good page.
+    An engine that gives no confidences is believed, unless it has found nothing.
     """
-    from ocrqueue_worker.preparation.ink import sampled
+    from ocrqueue_worker.preparation.ink import is_dark, paper, sampled
+    from ocrqueue_worker.preparation.repainting import is_dim
 
     sure = confidence(page)
     if sure is None and any(page.words()):
@@ -51,12 +52,14 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
     if sure is not None and sure < _UNSURE:
         return True
     sample, factor = sampled(image, _SAMPLE_PX)
+    level = paper(sample)
     if sure is None:
-        return _missed(page, sample, factor) > 0
-    if sure < _SURE and (_stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_dim(sample) or _is_speckled(image)):
+        return _missed(page, sample, level, factor) > 0
+    # a page in negative is dark, and its light needs no mending
+    dim = is_dim(level) and not is_dark(sample)
+    if sure < _SURE and (dim or _stands_on_end(page) or abs(_tilt(page)) > _TILTED or _is_speckled(image)):
         return True
-    missed = _missed(page, sample, factor)
-    return missed > _MISSED or (missed > _MISSED_IN_THE_DARK and _is_dim(sample))
+    return _missed(page, sample, level, factor) > (_MISSED_IN_THE_DARK if dim else _MISSED)
 
 
 def is_sure(page: Page) -> bool:
@@ -129,19 +132,11 @@ def _is_speckled(image: Image.Image) -> bool:
     return is_speckled(ink(image.crop((left, top, left + _DETAIL_PX, top + _DETAIL_PX)).convert("L")))
 
 
-def _is_dim(sample: Image.Image) -> bool:
-    """Whether its light needs mending. A page in negative does not count."""
-    from ocrqueue_worker.preparation.ink import is_dark
-    from ocrqueue_worker.preparation.repainting import is_dim
-
-    return is_dim(sample) and not is_dark(sample)
-
-
-def _missed(page: Page, sample: Image.Image, factor: int) -> float:
+def _missed(page: Page, sample: Image.Image, level: Image.Image, factor: int) -> float:
     """The share of the ink that may be letters and is in no word; 0 where there is next to none."""
     from ocrqueue_worker.preparation.ink import ink, letters
 
-    mask = letters(ink(sample), _LONG_RUN_PX)
+    mask = letters(ink(sample, level), _LONG_RUN_PX)
     total = int(mask.sum())
     if total < (_BLANK * mask.size if page.blocks else _ONE_LETTER):
         return 0.0

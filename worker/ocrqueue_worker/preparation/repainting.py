@@ -17,9 +17,9 @@ _FAINT: Final = 110
 _RULE_PX: Final = 64
 
 
-def is_dim(grey: Image.Image) -> bool:
-    """Whether the paper itself is dim, or brighter on one side than on the other."""
-    lowest, highest = _extremes(paper(grey), 0.02)
+def is_dim(level: Image.Image) -> bool:
+    """Whether the paper itself is dim, or brighter on one side than on the other, by its level."""
+    lowest, highest = _extremes(level, 0.02)
     return highest <= _DIM or highest - lowest >= 2 * _UNEVEN
 
 
