@@ -199,6 +199,8 @@ class AsyncOcrQueue(AsyncManyJobs):
         await self._together.close()
         await self._subscriber.close()
         await self.client.aclose()
+        # redis-py below 8.1 disconnects its pool there, and does not close it
+        await self.client.connection_pool.aclose()
         if "_blocking_registry" in self.__dict__:
             self._blocking_registry.close()
 

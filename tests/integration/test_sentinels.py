@@ -62,10 +62,11 @@ async def test_who_asks_while_the_client_is_closed_is_told_so(settings: WorkerSe
         asking = [asyncio.create_task(queue.job("a" * 8).status()) for _ in range(3)]
         while not silent_is_asked(silent):
             await asyncio.sleep(0.02)
-        await queue.close()
-        for each in asking:
-            with pytest.raises(BrokerUnavailable):
-                await each
+        async with asyncio.timeout(60):
+            await queue.close()
+            for each in asking:
+                with pytest.raises(BrokerUnavailable):
+                    await each
 
 
 def silent_is_asked(server: socket.socket) -> bool:
