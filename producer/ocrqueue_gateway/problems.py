@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from ocrqueue.errors import (
     ErrorInfo,
+    JobUnknown,
     OcrQueueError,
     RequestInvalid,
     RequestMethodNotAllowed,
@@ -110,7 +111,7 @@ class Problem(BaseModel):
                 "status": 404,
                 "detail": "No job 0198c0de-0000-7000-8000-000000000000.",
                 "code": "job.unknown",
-                "remedy": "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends.",
+                "remedy": JobUnknown.remedy,
                 "retryable": False,
             }
         }

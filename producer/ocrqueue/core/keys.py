@@ -6,7 +6,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 
 | key | type | holds | kept |
 | --- | --- | --- | --- |
-| `ocrqueue:job:<id>` | hash | the job's record, fields below | until its end, then `record_ttl_s` |
+| `ocrqueue:job:<id>` | hash | the job's record, fields below | its end, then `record_ttl_s` or `dead_letter_ttl_s` |
 | `ocrqueue:part:<id>:<number>` | hash | a page part: the fields of its place and attempts | until it is done |
 | `ocrqueue:lane:<lane>` | sorted set | tenant, unless paused -> its virtual tag: who is next | while somebody waits |
 | `ocrqueue:queue:<lane>:<tenant>` | sorted set | part -> its sequence number | while one waits |

@@ -32,7 +32,10 @@ class JobUnknown(OcrQueueError):
     """No job has this id: it was never submitted, or its record has expired."""
 
     code = "job.unknown"
-    remedy = "Check the id; records are kept for OCRQUEUE_RECORD_TTL_S seconds after the job ends."
+    remedy = (
+        "Check the id. Records are kept for OCRQUEUE_RECORD_TTL_S seconds after the end, "
+        "of failed jobs for OCRQUEUE_DEAD_LETTER_TTL_S."
+    )
     job_ids: Sequence[str] = ()
     """For a wait: all of its jobs that have no record."""
 

@@ -101,7 +101,9 @@ class ClientSettings(BaseSettings):
         "the job is queued all the same, and the app gets broker.not_replicated. 0: do not wait for any.",
     )
     submit_replicas_timeout_s: float = Field(default=1.0, gt=0, description="Longest wait for them, for each 500 jobs.")
-    record_ttl_s: int = Field(default=86_400, ge=60, description="A job's record is kept this long after its end.")
+    record_ttl_s: int = Field(
+        default=86_400, ge=60, description="A job's record is kept this long after its end, unless it has failed."
+    )
     ended_ttl_s: int = Field(
         default=604_800,
         ge=60,
