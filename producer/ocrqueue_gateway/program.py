@@ -28,11 +28,11 @@ from ocrqueue_gateway.settings import GatewaySettings, load_gateway_settings
     type=click.IntRange(0, 65535),
     help="Port to listen on for gRPC, which Google's clients speak; 0: any. [default: none]",
 )
-@click.option("--next-port", is_flag=True, help="Where the port is taken, listen on the next one that is free.")
+@click.option("--next-port", is_flag=True, help="If the port is taken, listen on the next one that is free.")
 @click.option(
     "--url-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the URL to this file once requests are answered.",
+    help="Write the URL to this file when the gateway answers requests.",
 )
 def main(host: str | None, port: int | None, grpc_port: int | None, next_port: bool, url_file: Path | None) -> None:
     """Serve ocrqueue by HTTP."""

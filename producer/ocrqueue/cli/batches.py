@@ -17,12 +17,12 @@ from ocrqueue.waiting.progress import job_progress
 @click.command()
 @click.argument("name", metavar="NAME")
 @click.argument("action", type=click.Choice(["close", "cancel"]), required=False, metavar="[close|cancel]")
-@click.option("--tenant", default=NO_NAME, metavar="NAME", help=f"The batch's tenant; {NO_NAME}: none.")
+@click.option("--tenant", default=NO_NAME, metavar="NAME", help=f"Tenant of the batch; {NO_NAME} for none.")
 @click.option(
     "--reply-to", metavar="QUEUE", help="With close: Celery queue that gets a message when the last job has ended."
 )
 @click.option("--wait", "-w", is_flag=True, help="Wait until all its jobs have ended.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time; waits.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time. Implies --wait.")
 @json_option
 @click.pass_context
 def batch(
@@ -37,8 +37,8 @@ def batch(
 ) -> None:
     """Show a batch's jobs by state, close it, or cancel its jobs.
 
-    `ocrqueue submit --batch NAME` adds jobs until it is closed. With --wait, the exit status says how they
-    ended. With --json, one object. `ocrqueue list --batch NAME` shows its jobs one by one.
+    `ocrqueue submit --batch NAME` adds jobs until the batch is closed. With --wait, the exit status says how the jobs
+    ended. With --json, one object. `ocrqueue list --batch NAME` shows the jobs one by one.
     """
     if reply_to is not None and action != "close":
         raise click.UsageError("--reply-to goes with close.")

@@ -70,7 +70,13 @@ class Learned:
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--engine", "-e", "engines", multiple=True, help="Repeatable.  [default: OCRQUEUE_DEFAULT_ENGINE]")
+@click.option(
+    "--engine",
+    "-e",
+    "engines",
+    multiple=True,
+    help="Engine to calibrate. Repeatable.  [default: OCRQUEUE_DEFAULT_ENGINE]",
+)
 @click.option(
     "--truth",
     type=click.Choice(["txt", "csv"]),
@@ -78,19 +84,28 @@ class Learned:
     show_default=True,
     help="Beside each image: its text, or one line `x1,y1,x2,y2,x3,y3,x4,y4,text` for each line of text.",
 )
-@click.option("--fold-case", is_flag=True, help="Case does not count: the texts are written in capitals, say.")
-@click.option("--language", "-l", "languages", multiple=True, metavar="CODE", help="Of the pages. Repeatable.")
-@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="Option of the engine. Repeatable.")
+@click.option("--fold-case", is_flag=True, help="Ignore case, such as when the texts are in capitals.")
+@click.option("--language", "-l", "languages", multiple=True, metavar="CODE", help="Language of the pages. Repeatable.")
+@click.option(
+    "--option",
+    "-o",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the engine; with auto ENGINE.KEY=VALUE. Repeatable.",
+)
 @click.option(
     "--output",
     "-O",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("calibration.json"),
     show_default=True,
-    help="The table. If it exists, other engines in it stay.",
+    help="File for the table. If it exists, other engines in it stay.",
 )
 @click.option("--diagram", type=click.Path(dir_okay=False, path_type=Path), help="Draw reliability diagrams, as SVG.")
-@click.option("--learned-on", metavar="TEXT", help="What the pages are, for the table.  [default: the folder's name]")
+@click.option(
+    "--learned-on", metavar="TEXT", help="Description of the pages, for the table.  [default: the folder's name]"
+)
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time.")
 @json_option
 def calibrate(
@@ -106,11 +121,11 @@ def calibrate(
 ) -> None:
     """Learn from labelled pages what confidences mean.
 
-    The images in FOLDER that have their true text beside them are read by each engine; what they teach is written to a
-    table, which OCRQUEUE_CALIBRATION of the workers names. Errors are expected calibration
-    errors: of the engine's own confidences, of calibrated ones on pages that the curve was not learned on, and of those
-    that the workers state now. `auto` is measured alone: it states what its engines do. With --json, an object for each
-    engine.
+    Each engine reads the images in FOLDER that have their true text beside them. The command writes what it learns to a
+    table. Workers use the table that their OCRQUEUE_CALIBRATION names. The errors are expected calibration errors.
+    `error as given` is that of the engine's own confidences. `held out` is that of calibrated confidences, on pages
+    from which the curve was not learned. `now` is that of the confidences that the workers state now. `auto` is only
+    measured: it states what its engines state. With --json, one object for each engine.
     """
     files = labelled_images(folder, truth)
     # before anything is read

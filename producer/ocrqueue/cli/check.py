@@ -14,11 +14,11 @@ from ocrqueue.core.check import check as faults_of
 @json_option
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> None:
-    """Say whether the queue's keys agree with each other.
+    """Check whether the keys in Redis agree with each other.
 
-    Each part of a job must be in one place, and the counters must be right. If so, it prints nothing, and the exit
-    status is 0. Otherwise it prints a sentence for each fault, and the exit status is 1. It reads all that Redis holds
-    of the installation, which takes minutes for a million jobs, and holds up nobody. With --json, one array.
+    Each part of a job must be in one place, and the counters must be right. If so, the command prints nothing, and the
+    exit status is 0. Otherwise it prints a sentence for each fault, and the exit status is 1. It reads all that Redis
+    holds of the installation. This takes minutes for a million jobs, and delays nobody. With --json, one array.
     """
     with OcrQueue() as queue:
         found = faults_of(queue.registry)

@@ -25,17 +25,17 @@ _EVERY_S: Final = 5.0
     "--older-than",
     type=Duration(LEAST_AGE_S),
     metavar="AGE",
-    help="Only results stored so long ago, as 12h or 30d. By default as long as OCRQUEUE_RECORD_TTL_S and "
-    "OCRQUEUE_CACHE_TTL_S both are past.",
+    help="Only results that were stored at least this long ago, such as 12h or 30d.  [default: the longer of "
+    "OCRQUEUE_RECORD_TTL_S and OCRQUEUE_CACHE_TTL_S]",
 )
-@click.option("--lifecycle", is_flag=True, help="Only print rules for an S3 bucket that does the same by age.")
+@click.option("--lifecycle", is_flag=True, help="Only print rules by which an S3 bucket does the same by age.")
 @json_option
 def clean(dry_run: bool, older_than: int | None, lifecycle: bool, as_json: bool) -> None:
     """Remove files that nobody needs any more from storage.
 
     These are the files of jobs whose records have expired, and uploaded images to which no record has referred for an
-    hour. Jobs may run meanwhile, and several may clean at once. If it is interrupted, start it again. Run it by a
-    timer, about once a day, with credentials that may delete results/ and inputs/. With --json, one object.
+    hour. Jobs may run meanwhile, and several of these commands at once. If it is interrupted, start it again. Run it by
+    a timer, about once a day, with credentials that may delete results/ and inputs/. With --json, one object.
     """
     settings = load_client_settings()
     if lifecycle:

@@ -35,7 +35,7 @@ _LONGEST_PART = 100
 def crops(context: click.Context, job_id: str, folder: Path, as_json: bool) -> None:
     """Download a picture of each word.
 
-    Each becomes WORD_ID-TEXT.png in the folder. With --json, one object a line: id, text, confidence and file.
+    Each picture becomes WORD_ID-TEXT.png in the folder. With --json, one object a line: id, text, confidence and file.
     """
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)

@@ -64,7 +64,7 @@ def list_(limit: int, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def show(job_id: str, as_json: bool) -> None:
-    """Show one failed job, a dead letter or not, with how it ended before each replay."""
+    """Show one failed job, dead letter or not, and how it ended before each replay."""
     with OcrQueue() as queue:
         letter, is_listed = queue.dead_letters.get(job_id), job_id in queue.dead_letters
     if as_json:
@@ -88,10 +88,10 @@ def show(job_id: str, as_json: bool) -> None:
 def replay(
     context: click.Context, /, ids: tuple[str, ...], all_jobs: bool, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
-    """Queue failed jobs again, under their ids: dead letters, and any other failure.
+    """Queue failed jobs again, under the same ids.
 
-    Give ids, or filters such as `--code language.missing`. `-` reads ids from stdin. With --json, one object a
-    line.
+    The jobs need not be dead letters. Give ids, or filters such as `--code language.missing`. `-` reads ids from stdin.
+    With --json, one object a line.
     """
     asked = wanted(given)
     check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)
@@ -116,9 +116,10 @@ def replay(
 def drop(
     context: click.Context, /, ids: tuple[str, ...], all_jobs: bool, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
-    """Take dead letters off the list: give ids, or filters.
+    """Take dead letters off the list.
 
-    Their records stay, and can be replayed. `-` reads ids from stdin. With --json, one object a line.
+    Give ids, or filters. The records stay, and the jobs can still be replayed. `-` reads ids from stdin. With --json,
+    one object a line.
     """
     asked = wanted(given)
     check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)

@@ -30,9 +30,9 @@ def delete(
 ) -> None:
     """Delete jobs with their results, crops and images.
 
-    Removes record, result, crops, and the uploaded image if no other job uses it, for good. Give ids, or filters mean.
-    A job at work is cancelled first, and waited for. That an id has ended is remembered, and nothing else. `-` reads
-    ids from stdin. With --json, one object a line.
+    Removes record, result, crops, and the uploaded image if no other job uses it, for good. Give ids, or filters. A job
+    that has not ended is cancelled first, and the command waits for its end. Afterwards only the fact that the id was
+    deleted is known. `-` reads ids from stdin. With --json, one object a line.
     """
     asked = wanted(given)
     check_choice(ids, asked, all_jobs=all_jobs, dry_run=dry_run)

@@ -49,14 +49,19 @@ def filter_options(*, states: bool) -> Callable[[Any], Any]:
         options = [
             click.option("--tag", metavar="TEXT", help="Jobs with this tag."),
             click.option("--tenant", metavar="NAME", help=f"Jobs of this tenant; {NO_NAME} for those without one."),
-            click.option("--batch", metavar="NAME", help="Jobs of this batch of the tenant, or of jobs without one."),
+            click.option(
+                "--batch",
+                metavar="NAME",
+                help="Jobs of this batch of the tenant. Without --tenant: a batch of jobs without a tenant.",
+            ),
             *([_state_option] if states else []),
             click.option("--code", metavar="CODE", help="Jobs that failed with this error, such as language.missing."),
             click.option(
                 "--since",
                 type=Since(),
                 metavar="TIME",
-                help="Jobs submitted, or if ended, ended since: 90m, 12h, 7d, or 2026-05-01T12:00.",
+                help="Jobs that ended since then or, if they have not ended, were submitted since then: 90m, 12h, 7d, "
+                "or 2026-05-01T12:00.",
             ),
         ]
         for option in reversed(options):
@@ -71,7 +76,7 @@ _state_option = click.option(
     type=click.Choice(STATES),
     multiple=True,
     metavar="STATE",
-    help=f"Jobs that are {', '.join(STATES)}.",
+    help=f"Jobs in this state: {', '.join(STATES)}. Repeatable.",
 )
 
 
@@ -91,7 +96,7 @@ def described(what: Mapping[str, Any]) -> str:
 
 
 def bulk_options(command: Any) -> Any:
-    command = click.option("--dry-run", is_flag=True, help="Count them, and change nothing.")(command)
+    command = click.option("--dry-run", is_flag=True, help="Count the jobs, and change nothing.")(command)
     return click.option("--all", "all_jobs", is_flag=True, help="All jobs, if no filter is given.")(command)
 
 

@@ -25,11 +25,11 @@ _TENANTS_SHOWN: Final = 10
 def queues(as_json: bool) -> None:
     """Show the queues, and the workers that take from them.
 
-    `waiting` counts what no worker has taken yet, `by name` the messages of Celery apps that are to become jobs in a
-    moment, `jobs/min` the jobs of the engine that ended lately; `empty in` is when the queue should be empty at that
-    rate. Of a lane that is `paused`, or whose engine is, nothing is taken. The queues of `auto` are shown while a
-    message is there. Below, who waits: tenants, those next in turn first, then those that are paused. With --json, one
-    array.
+    `waiting` counts what no worker has taken yet. `by name` counts messages of Celery apps that become jobs in a
+    moment. `jobs/min` is the rate at which jobs of the engine ended lately. `empty in` says when the queue should be
+    empty at that rate. Workers take nothing from a lane that is `paused`, or whose engine is paused. The queues of
+    `auto` are shown while they hold a message. The lines below show which tenants wait: first those that are next in
+    turn, then those that are paused. With --json, one array.
     """
     with OcrQueue() as queue:
         lanes = queue.queues()
@@ -89,9 +89,10 @@ def _say_full(lanes: list[QueueInfo]) -> None:
 def engines(as_json: bool) -> None:
     """Show the engines: workers, queues, pace and cost.
 
-    `high`, `normal` and `low` count what waits in these lanes; `pages/min` the pages read lately; `this month` is what
-    the pages of this calendar month (UTC) cost by OCRQUEUE_ENGINE_PAGE_COST. An engine without workers takes jobs all
-    the same; they wait. With --json, one object: engine -> what is known of it, its workers among that.
+    `high`, `normal` and `low` count what waits in these lanes. `pages/min` is the rate at which pages were read lately.
+    `this month` is the cost of the pages of this calendar month (UTC), by OCRQUEUE_ENGINE_PAGE_COST. You can submit
+    jobs for an engine without workers; they wait. With --json, one object: engine -> what is known of it, including its
+    workers.
     """
     with OcrQueue() as queue:
         known = queue.engine_statuses()

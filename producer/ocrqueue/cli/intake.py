@@ -24,16 +24,17 @@ _EVERY_S: Final = 10.0
 
 @click.command()
 @click.argument("url", metavar="[URL]", default="")
-@click.option("--queue", "queues", multiple=True, help="Only from this queue; may be given several times.")
+@click.option("--queue", "queues", multiple=True, help="Take only from this queue. Repeatable.")
 @click.option("--once", is_flag=True, help="End when the queues are empty.")
 @json_option
 def intake(url: str, queues: tuple[str, ...], once: bool, as_json: bool) -> None:
     """Take in jobs that were sent by name to RabbitMQ.
 
-    URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS. Without it OCRQUEUE_INTAKE_URL is used, which
-    keeps the password out of the list of processes. Messages are those of Celery's send_task, in the queues ocr.ENGINE,
-    ocr.ENGINE.high and ocr.ENGINE.low. Each is acknowledged once it is a job. It goes on until SIGTERM or Ctrl-C,
-    through outages of either side; any number may run beside each other. With --json, one object for each report.
+    URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS. Without it, the command uses OCRQUEUE_INTAKE_URL,
+    which keeps the password out of the list of processes. It takes messages of Celery's send_task from the queues
+    ocr.ENGINE, ocr.ENGINE.high and ocr.ENGINE.low, and acknowledges each when it has become a job. It goes on until
+    SIGTERM or Ctrl-C, through outages of either side. Any number can run beside each other. With --json, one object for
+    each report.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     settings = load_client_settings()

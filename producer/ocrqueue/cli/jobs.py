@@ -78,8 +78,8 @@ def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
 def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
     """Wait until jobs have ended.
 
-    `-` reads ids from stdin: `ocrqueue submit *.png | ocrqueue wait -`. With --json, one object a line, as they end.
-    The exit status says how they ended.
+    `-` reads ids from stdin: `ocrqueue submit *.png | ocrqueue wait -`. With --json, one object a line, as they
+    end. The exit status says how they ended.
     """
     job_ids = expand_ids(ids, sys.stdin)
     with OcrQueue() as queue:
@@ -108,8 +108,8 @@ def cancel(
 ) -> None:
     """Stop jobs.
 
-    Give ids, or filters. A queued job is cancelled at once, a running one stops at its next step, one
-    that has ended stays as it is. `-` reads ids from stdin. With --json, one object a line: id and state after it.
+    Give ids, or filters. A queued job is cancelled at once. A running job stops at its next step. A job that has ended
+    stays as it is. `-` reads ids from stdin. With --json, one object a line: the id, and the state afterwards.
     """
     missing = False
     asked = wanted(given)

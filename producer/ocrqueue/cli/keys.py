@@ -15,8 +15,8 @@ from ocrqueue.core.job_filter import NO_NAME
 def keys() -> None:
     """Make, show and revoke the gateway's API keys.
 
-    A key belongs to a tenant, and is about that tenant's jobs alone. A key without a tenant is about jobs without one;
-    with the scope admin too, about all: an operator's.
+    A key belongs to a tenant, and works for that tenant's jobs only. A key without a tenant works for jobs without a
+    tenant. If it also has the scope admin, it is an operator's key, and works for all jobs.
     """
 
 
@@ -25,27 +25,35 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
 
 
 @keys.command()
-@click.option("--tenant", default="", help="Whose jobs it is about.")
+@click.option("--tenant", default="", help="The tenant whose jobs it works for.")
 @click.option(
     "--scopes",
     default="submit,read,cancel",
     show_default=True,
     callback=_names,
     metavar="NAME,...",
-    help=f"Of {', '.join(SCOPES)}.",
+    help=f"One or more of {', '.join(SCOPES)}.",
 )
-@click.option("--engines", callback=_names, metavar="NAME,...", help="That its jobs may name. [default: any]")
-@click.option("--rate", metavar="N/UNIT", help="Requests in a time: 10/s, 600/m, 5000/h, 20000/d. [default: any]")
+@click.option("--engines", callback=_names, metavar="NAME,...", help="Engines that its jobs may use. [default: any]")
 @click.option(
-    "--expires", "expires_in_s", type=Duration(1), metavar="TIME", help="After 90d, 12h, ... [default: never]"
+    "--rate",
+    metavar="N/UNIT",
+    help="Requests per second, minute, hour or day: 10/s, 600/m, 5000/h, 20000/d. [default: any]",
 )
-@click.option("--name", default="", help="Shown by `keys list`.")
+@click.option(
+    "--expires",
+    "expires_in_s",
+    type=Duration(1),
+    metavar="TIME",
+    help="Expire after this time: 90d, 12h, ... [default: never]",
+)
+@click.option("--name", default="", help="A note for people: `keys list` shows it.")
 @json_option
 def create(as_json: bool, **asked: object) -> None:
-    """Make a key, and show it: nothing can show it again.
+    """Make a key, and show it once: nothing can show it again.
 
-    The key goes to stdout, all else to stderr: what it is, and, where the setting OCRQUEUE_GATEWAY_SECRET is set, the
-    secret for clients that sign their requests. With --json, one object with both.
+    The key goes to stdout, everything else to stderr: what the key may do and, if OCRQUEUE_GATEWAY_SECRET is set, the
+    secret for clients that sign their requests. With --json, one object with all of this.
     """
     with OcrQueue() as queue:
         made = queue.api_keys.create(**asked)  # type: ignore[arg-type]  # click names them as the method does
@@ -94,7 +102,7 @@ def list_(as_json: bool) -> None:
 @keys.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def revoke(ids: tuple[str, ...]) -> None:
-    """Make keys worthless, at once and on all replicas of the gateway."""
+    """Revoke keys, at once and on all replicas of the gateway."""
     with OcrQueue() as queue:
         for key_id in ids:
             queue.api_keys.revoke(key_id)

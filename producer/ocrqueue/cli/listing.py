@@ -17,14 +17,13 @@ from ocrqueue.core.job_filter import JobFilter
 @click.command("list")
 @filter_options(states=True)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Jobs on a page.")
-@click.option("--after", metavar="CURSOR", help="Show the next page: the id that the page before printed.")
+@click.option("--after", metavar="CURSOR", help="Show the page after this id, which the previous page printed.")
 @json_option
 def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
     """List jobs by tag, tenant, batch, state, error and time.
 
-    Jobs that have not ended come first, then those that have, both with the newest first. A job must match all filters;
-    --state may be given several times. A full page ends with how to get the next, on stderr. With --json, one object:
-    `jobs` and `next`.
+    Jobs that have not ended come first, then those that have, both with the newest first. A job must match all filters.
+    If more jobs may follow, stderr says how to get the next page. With --json, one object: `jobs` and `next`.
     """
     asked = wanted(given)
     with OcrQueue() as queue:
@@ -48,8 +47,8 @@ def list_(limit: int, after: str | None, as_json: bool, **given: Any) -> None:
 def history(context: click.Context, job_id: str, as_json: bool) -> None:
     """Show every attempt at a job.
 
-    The newest 32, with the replays among them, and of a job of several parts the newest 32 pages that were read. With
-    --json, one object a line.
+    Shows the newest 32 attempts, including replays. For a job of several parts it also shows the newest 32 pages that
+    were read. With --json, one object a line.
     """
     with OcrQueue() as queue:
         found = queue.history(job_id)
@@ -86,8 +85,8 @@ def history(context: click.Context, job_id: str, as_json: bool) -> None:
 def audit(limit: int, as_json: bool) -> None:
     """Show what was done to many jobs at once, or to workers.
 
-    Who did it, when, to which jobs and to how many: also pauses, cleaning and drained workers.
-    The last 1000 actions are kept. With --json, one object a line.
+    Shows who did it, when, to which jobs and to how many. It also shows pauses, cleaning and drained workers. Redis
+    keeps the last 1000 actions. With --json, one object a line.
     """
     with OcrQueue() as queue:
         entries = queue.audit(limit)

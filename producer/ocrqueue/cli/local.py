@@ -20,30 +20,43 @@ _TAIL_LINES = 15
 
 
 @click.command()
-@click.option("--engine", "-e", "engines", multiple=True, default=("tesseract",), show_default=True, help="Repeatable.")
-@click.option("--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time, each engine.  [one a core]")
+@click.option(
+    "--engine",
+    "-e",
+    "engines",
+    multiple=True,
+    default=("tesseract",),
+    show_default=True,
+    help="Engine to start a worker for. Repeatable.",
+)
+@click.option(
+    "--concurrency", "-c", type=click.IntRange(1, 256), help="Jobs at a time, for each engine.  [default: one a core]"
+)
 @click.option(
     "--data",
     "-d",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("ocrqueue-data"),
     show_default=True,
-    help="Folder for queue, results and logs; if you use it again, the system goes on where it ended.",
+    help="Folder for queue, results and logs. If you use it again, the system goes on where it ended.",
 )
-@click.option("--http/--no-http", default=None, help="Serve HTTP, to this machine only.  [if it is installed]")
-@click.option("--port", type=click.IntRange(0, 65535), help="For HTTP; 0: any.  [8787, or the next that is free]")
+@click.option("--http/--no-http", default=None, help="Serve HTTP, to this machine only.  [default: if it is installed]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port for HTTP; 0: any.  [default: 8787, or the next that is free]"
+)
 @json_option
 def local(
     engines: tuple[str, ...], concurrency: int | None, data: Path, http: bool | None, port: int | None, as_json: bool
 ) -> None:
     """Run the whole system on this machine.
 
-    Starts a private redis-server, a worker for each engine, storage in the data folder, and, where ocrqueue-gateway is
-    installed, HTTP. Prints, and writes to `env` in that folder, the variables that other programs need. Ctrl-C or
-    SIGTERM ends it all: running jobs are finished, the rest stays queued in the folder. A worker that is drained ends
-    by itself; with the last one, all does.
+    Starts a private redis-server, a worker for each engine, storage in the data folder, and, if ocrqueue-gateway is
+    installed, HTTP. Prints the variables that other programs need, and writes them to `env` in that folder. Ctrl-C or
+    SIGTERM ends everything: running jobs are finished, and the rest stays queued in the folder. A worker that is
+    drained ends alone. When the last one has ended, everything ends.
 
-    With --json, one object once all is ready: variables, url (null without HTTP), data, workers (engine -> process id).
+    With --json, one object when everything is ready: variables, url (null without HTTP), data, workers (engine ->
+    process id).
     """
     if http is None:
         http = has_gateway()

@@ -18,16 +18,16 @@ from ocrqueue.client import OcrQueue
     type=click.IntRange(1, 65_535),
     default=9470,
     show_default=True,
-    help="Served at http://HOST:PORT/metrics.",
+    help="Port to listen on: metrics are at http://HOST:PORT/metrics.",
 )
-@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen at.")  # noqa: S104  # for a scraper elsewhere
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104  # for a scraper elsewhere
 @click.option("--once", is_flag=True, help="Print the metrics once instead.")
 def metrics(port: int, host: str, once: bool) -> None:
     """Serve the queues' metrics to Prometheus.
 
-    They are about queues, workers and costs. One server is enough for an installation. Redis is asked at each scrape;
-    while it does not answer, there is ocrqueue_up 0. /queues has what waits for which engine as JSON, for an
-    autoscaler. Ends at SIGTERM or Ctrl-C. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
+    They are about queues, workers and costs. One server is enough for an installation. It asks Redis at each scrape.
+    While Redis does not answer, there is only ocrqueue_up 0. /queues shows what waits for which engine as JSON, for an
+    autoscaler. SIGTERM or Ctrl-C ends the server. Workers serve metrics of their own: OCRQUEUE_METRICS_PORT.
     """
     try:
         from prometheus_client import generate_latest, start_http_server

@@ -26,7 +26,7 @@ from ocrqueue.errors import PageNotFound
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write; its ending gives the format.  [default: ID-overlay.png]",
 )
-@click.option("--page", type=click.IntRange(min=1), metavar="N", help="This page only.  [default: all]")
+@click.option("--page", type=click.IntRange(min=1), metavar="N", help="Draw this page only.  [default: all]")
 @IMAGE_OPTION
 @PASSWORD_OPTION
 @json_option
@@ -42,8 +42,8 @@ def overlay(
 ) -> None:
     """Draw the words on the picture that was read.
 
-    Each of several pages becomes a file of its own, NAME-p001.png and so on; a file that ends in .html or .pdf has all
-    pages. With --json, one object a line: page and file.
+    If there are several pages, each becomes a file of its own, NAME-p001.png and so on. A file that ends in .html or
+    .pdf has all pages. With --json, one object a line: page and file.
     """
     from ocrqueue.document.formats.overlay import draw_overlay, open_page
 

@@ -22,23 +22,27 @@ def _names(command: Any) -> Any:
         ("lane", "ocr.tesseract.low"),
         ("engine", "keras"),
     ):
-        command = click.option(f"--{kind}", f"{kind}s", multiple=True, metavar="NAME", help=f"Such as {example}.")(
-            command
-        )
+        command = click.option(
+            f"--{kind}",
+            f"{kind}s",
+            multiple=True,
+            metavar="NAME",
+            help=f"{kind.capitalize()}, such as {example}. Repeatable.",
+        )(command)
     return command
 
 
 @click.command()
 @_names
-@click.option("--reason", default="", help="Shown with the pause.")
+@click.option("--reason", default="", help="Reason, shown with the pause.")
 @json_option
 def pause(
     engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...], reason: str, as_json: bool
 ) -> None:
-    """Take no more jobs of engines, lanes or tenants.
+    """Stop taking jobs of engines, lanes or tenants.
 
-    Jobs can be submitted all the same, and wait; what workers have begun ends. Without an option, shows what is paused.
-    With --json, one array of that.
+    Jobs can still be submitted, and wait. Jobs that have begun go on to their end. Without an option, the command shows
+    what is paused. With --json, one array of what is paused.
     """
     with OcrQueue() as queue:
         _each(_named(engines, lanes, tenants), lambda what: queue.pause(**what, reason=reason), "was paused already")
@@ -50,12 +54,12 @@ def pause(
 
 @click.command()
 @_names
-@click.option("--all", "everything", is_flag=True, help="All that is paused.")
+@click.option("--all", "everything", is_flag=True, help="Everything that is paused.")
 def resume(engines: tuple[str, ...], lanes: tuple[str, ...], tenants: tuple[str, ...], everything: bool) -> None:
     """Take jobs of paused engines, lanes or tenants again.
 
-    It goes on in the order in which it would have without the pause. An engine's lanes that were paused by themselves
-    stay so.
+    Workers take the jobs in the same order as without the pause. If you resume an engine, lanes of it that were paused
+    by themselves stay paused.
     """
     named = _named(engines, lanes, tenants)
     if bool(named) == everything:

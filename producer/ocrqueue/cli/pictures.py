@@ -30,7 +30,7 @@ PASSWORD_OPTION: Final = click.option(
     "--password-file",
     type=click.File("r"),
     metavar="FILE",
-    help="Holds the password of an encrypted PDF; - is stdin. A line break at its end is left out.",
+    help="File with the password of an encrypted PDF; - is stdin. A line break at its end does not count.",
 )
 
 

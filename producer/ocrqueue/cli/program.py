@@ -37,18 +37,18 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "usage": ("ocrqueue.cli.usage:usage", "Show what tenants have used: jobs, pages, processor time, bytes, cost."),
         "keys": ("ocrqueue.cli.keys:keys", "Make, show and revoke the gateway's API keys."),
         "workers": ("ocrqueue.cli.workers:workers", "Show the live workers, and drain some."),
-        "pause": ("ocrqueue.cli.pauses:pause", "Take no more jobs of engines, lanes or tenants."),
+        "pause": ("ocrqueue.cli.pauses:pause", "Stop taking jobs of engines, lanes or tenants."),
         "resume": ("ocrqueue.cli.pauses:resume", "Take jobs of paused engines, lanes or tenants again."),
         "top": ("ocrqueue.cli.top:top", "Watch workers, queues and errors live."),
         "metrics": ("ocrqueue.cli.metrics:metrics", "Serve the queues' metrics to Prometheus."),
         "dead": ("ocrqueue.cli.dead_letters:dead", "Look at failed jobs, and queue them again."),
-        "watch": ("ocrqueue.cli.watch:watch", "Submit what arrives in a folder or a bucket, and move it away."),
-        "webhooks": ("ocrqueue.cli.webhooks:webhooks", "Tell URLs when jobs have ended, and see what became of it."),
+        "watch": ("ocrqueue.cli.watch:watch", "Submit files that arrive in a folder or a bucket, and move them away."),
+        "webhooks": ("ocrqueue.cli.webhooks:webhooks", "Notify URLs when jobs have ended, and show what was sent."),
         "audit": ("ocrqueue.cli.listing:audit", "Show what was done to many jobs at once, or to workers."),
-        "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue lost jobs again, take in messages by name."),
+        "reconcile": ("ocrqueue.cli.reconcile:reconcile", "Queue lost jobs again, and take in messages sent by name."),
         "intake": ("ocrqueue.cli.intake:intake", "Take in jobs that were sent by name to RabbitMQ."),
         "clean": ("ocrqueue.cli.clean:clean", "Remove files that nobody needs any more from storage."),
-        "check": ("ocrqueue.cli.check:check", "Say whether the queue's keys agree with each other."),
+        "check": ("ocrqueue.cli.check:check", "Check whether the keys in Redis agree with each other."),
         "calibrate": ("ocrqueue.cli.calibrate:calibrate", "Learn from labelled pages what confidences mean."),
         "local": ("ocrqueue.cli.local:local", "Run the whole system on this machine."),
         "config": ("ocrqueue.cli.config:config", "Show the settings in effect."),
@@ -145,8 +145,8 @@ def _fault_of_redis(error: Exception) -> OcrQueueError | None:
 def program() -> None:
     """Read the text of images through a queue of OCR workers.
 
-    ClientSettings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts
-    everything needed on this machine.
+    Settings come from OCRQUEUE_* variables or a .env file: `ocrqueue config` shows them. `ocrqueue local` starts the
+    whole system on this machine.
     """
 
 

@@ -27,13 +27,13 @@ from ocrqueue.storage import open_storage
 @click.option("--loop", is_flag=True, help="Go on until SIGTERM or Ctrl-C.")
 @json_option
 def reconcile(loop: bool, as_json: bool) -> None:
-    """Queue lost jobs again, take in messages by name.
+    """Queue lost jobs again, and take in messages sent by name.
 
-    Jobs of lost workers go back to their places, delays that are over end, messages of Celery apps become jobs,
-    some hundred a round, and what jobs without a result have stored is removed. Every worker does so too, in turn with
-    the others: this is for the time when no worker is up. Where nobody has done so for a while, workers are given
-    OCRQUEUE_LOST_AFTER_S seconds first to say what they have. Several at once do no harm. With --json, one object a
-    round: ids, and what became of how many messages.
+    Jobs of lost workers go back to their places, and so do jobs whose delay is over. Messages of Celery apps become
+    jobs, some hundred a round. Stored files of jobs without a result are removed. The workers also do this, in turn:
+    the command is for the time when no worker is up. If nobody has done it for a while, workers first have
+    OCRQUEUE_LOST_AFTER_S seconds to say which jobs they have. Several can run at once. With --json, one object a round:
+    ids, and how many messages ended in which way.
     """
     settings = load_client_settings()
     with closing(WorkerRegistry(settings)) as registry:

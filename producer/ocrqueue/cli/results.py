@@ -31,7 +31,8 @@ from ocrqueue.errors import ErrorInfo
 @click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write what the job has stored in other formats to this folder, as ID.EXT; with --format that format.",
+    help="Write the files that the job has stored in other formats to this folder, as ID.EXT. With --format: this "
+    "format only.",
 )
 @IMAGE_OPTION
 @PASSWORD_OPTION
@@ -49,10 +50,10 @@ def result(
 ) -> None:
     """Print what was read.
 
-    `pdf` is searchable: the picture that was read, with the words as invisible text. `page` is a file for each page.
-    What the job has stored in the format is taken as it is.
+    `pdf` is searchable: it shows the picture that was read, with the words as invisible text. `page` makes a file for
+    each page. If the job has stored a file in the format, the command takes that file.
 
-    --json is short for --format json, and prints errors as JSON too.
+    --json is short for --format json, and also prints errors as JSON.
     """
     if as_json and format_name not in {None, "json"}:
         raise click.UsageError("--json prints JSON; leave it out, or leave --format out.")

@@ -80,7 +80,12 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 )
 @click.option("--compare", multiple=True, metavar="ENGINE", help="Engines that each read the image: a,b or repeated.")
 @click.option(
-    "--language", "-l", "languages", multiple=True, metavar="CODE", help="Such as kor, or kor+eng. Repeatable."
+    "--language",
+    "-l",
+    "languages",
+    multiple=True,
+    metavar="CODE",
+    help="Languages of the text, such as kor, or kor+eng. Repeatable.",
 )
 @click.option(
     "--option",
@@ -129,15 +134,15 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 @click.option(
     "--truncated",
     type=click.Choice(["refuse", "read"]),
-    help="If a page is cut off, read what is there.  [default: refuse]",
+    help="If a page is cut off: refuse it, or read what is there.  [default: refuse]",
 )
 @click.option(
     "--prepare",
     metavar="STEPS",
     callback=lambda _context, _option, value: _preparation(value),
-    help=f"auto, none, always, or of these with commas: {', '.join(PREPARATION_STEPS)}.  [default: auto]",
+    help=f"auto, none, always, or some of these steps, with commas: {', '.join(PREPARATION_STEPS)}.  [default: auto]",
 )
-@click.option("--no-cache", is_flag=True, help="Read the image even if the same was read before.")
+@click.option("--no-cache", is_flag=True, help="Read the image even if the same image was read before.")
 @click.option(
     "--wait-for-room",
     type=Seconds(min=0),
@@ -146,13 +151,13 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     help="While the queue is full, wait up to this long for room; inf: for as long as it takes.",
 )
 @click.option("--wait", "-w", is_flag=True, help="Wait until the jobs have ended.")
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time; waits.")
-@click.option("--format", "-f", "format_name", type=FORMAT, help="Print what was read; waits.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up waiting after this time. Implies --wait.")
+@click.option("--format", "-f", "format_name", type=FORMAT, help="Print what was read. Implies --wait.")
 @click.option(
     "--output-dir",
     "-O",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write what was read to NAME.EXT in this folder; waits.",
+    help="Write what was read to NAME.EXT in this folder. Implies --wait.",
 )
 @json_option
 @click.pass_context
@@ -162,8 +167,8 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     IMAGE is a path, a glob in quotes, or a reference: s3://bucket/key, gs://bucket/key, https://host/path,
     file:///path. `-` reads paths and references from stdin, one a line.
 
-    Prints the job ids in order, one a line; on a terminal as a table. With --json, one object a line: id and image,
-    or with --wait the job's status as it ends.
+    Prints the job ids in order, one a line, or on a terminal as a table. With --json, one object a line: id and image,
+    or with --wait, the status of each job when it ends.
     """
     wanted = Wanted(
         wait=given.pop("wait"),

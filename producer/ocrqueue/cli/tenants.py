@@ -25,9 +25,9 @@ _MOST: Final = 1000.0
 def tenants(context: click.Context, as_json: bool) -> None:
     """Show tenants that wait, and set their shares and limits.
 
-    Tenants that wait in a lane take turns, by weight: of a tenant with weight 3, three jobs are taken for each job of a
-    tenant with weight 1, the default. `-` stands for jobs without a tenant. The first 100 tenants of each lane are
-    shown. With --json, one array.
+    Tenants that wait in a lane take turns, by weight: workers take three jobs of a tenant with weight 3 for each job of
+    a tenant with weight 1, the default. `-` stands for jobs without a tenant. The command shows the first 100 tenants
+    of each lane. With --json, one array.
     """
     if context.invoked_subcommand is not None:
         return
@@ -60,8 +60,8 @@ def tenants(context: click.Context, as_json: bool) -> None:
 def weight(pairs: tuple[str, ...]) -> None:
     """Set tenants' shares of every lane.
 
-    It counts from the tenant's next turn on, for jobs that wait already too. 1 is the weight of all others; `=2` sets
-    that of jobs without a tenant.
+    A weight counts from the tenant's next turn on, also for jobs that already wait. All other tenants have weight 1.
+    `=2` sets the weight of jobs without a tenant.
     """
     weights = parse_weights(pairs)
     with OcrQueue() as queue:
@@ -89,21 +89,28 @@ def _or_none(parse: Callable[[str], Value]) -> Callable[[Any, click.Parameter, s
 
 @tenants.command()
 @click.argument("name")
-@click.option("--rate", callback=_or_none(str), metavar="N/UNIT", help="Jobs in a time: 10/s, 600/m, 5000/h, 20000/d.")
-@click.option("--waiting", callback=_or_none(int), metavar="N", help="Jobs, and parts of jobs, that wait in all lanes.")
-@click.option("--pages-a-month", callback=_or_none(int), metavar="N", help="Pages in a calendar month, in UTC.")
+@click.option(
+    "--rate",
+    callback=_or_none(str),
+    metavar="N/UNIT",
+    help="Jobs per second, minute, hour or day: 10/s, 600/m, 5000/h, 20000/d.",
+)
+@click.option(
+    "--waiting", callback=_or_none(int), metavar="N", help="Jobs, and parts of jobs, that wait in all lanes together."
+)
+@click.option("--pages-a-month", callback=_or_none(int), metavar="N", help="Pages in a calendar month (UTC).")
 @click.option(
     "--budget-a-month",
     callback=_or_none(float),
     metavar="AMOUNT",
-    help="What pages of engines that cost money may come to, by OCRQUEUE_ENGINE_PAGE_COST.",
+    help="Cost of the pages in a calendar month, by OCRQUEUE_ENGINE_PAGE_COST.",
 )
 @json_option
 def limit(name: str, as_json: bool, **given: Any) -> None:
-    """Set what the tenant NAME may have, or show it.
+    """Set the limits of the tenant NAME, or show them.
 
-    What goes beyond is refused as it is submitted, through whichever door: tenant.limited. `none` takes a limit away.
-    NAME is `-` for jobs without a tenant.
+    Jobs beyond a limit are refused as tenant.limited, in whatever way they are submitted. `none` removes a limit. NAME
+    is `-` for jobs without a tenant. Without an option, the command shows the limits.
     """
     changes = {what: value for what, value in given.items() if value != ""}
     tenant = "" if name == NO_NAME else name

@@ -35,10 +35,10 @@ from ocrqueue.settings.redis_url import place_of
 def top(interval: float, once: bool, picture: Path | None) -> None:
     """Watch workers, queues and errors live.
 
-    q or Ctrl-C leaves. The first line counts jobs: `delayed` are in a pause before their next attempt, `dead` the dead
-    letters. `oldest` is how long the next job to be taken has waited; `wait p50` and `p95` what half, and 95 of 100, of
-    the jobs started in the last 5 minutes had waited at most, within a fifth; `jobs` what a worker does now, of what it
-    can do at a time.
+    q or Ctrl-C leaves. The first line counts jobs: `delayed` jobs wait for their next attempt, and `dead` jobs are dead
+    letters. `oldest` is how long the job that was submitted first has waited. `wait p50` and `wait p95` are the longest
+    waits of half, and of 95 in 100, of the jobs that started in the last 5 minutes. They are within a fifth of the true
+    values. `jobs` shows how many jobs a worker has, out of those that it can do at a time.
     """
     target = console()
     with OcrQueue() as queue:

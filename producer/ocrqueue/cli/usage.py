@@ -12,14 +12,16 @@ from ocrqueue.core.job_filter import NO_NAME
 
 
 @click.command()
-@click.option("--tenant", help="Only of this one; - for jobs without a tenant.")
+@click.option("--tenant", help="This tenant only; - for jobs without a tenant.")
 @click.option("--by", type=click.Choice(["day", "month"]), default="month", show_default=True)
-@click.option("--last", type=click.IntRange(1), default=2, show_default=True, help="Days or months, up to now.")
+@click.option(
+    "--last", type=click.IntRange(1), default=2, show_default=True, help="This many days or months, up to now."
+)
 @json_option
 def usage(tenant: str | None, by: Literal["day", "month"], last: int, as_json: bool) -> None:
     """Show what tenants have used: jobs, pages, processor time, bytes, cost.
 
-    By day or calendar month, in UTC, the newest first; kept for 400 days. With --json, one array.
+    Shows days or calendar months, in UTC, the newest first. Redis keeps 400 days. With --json, one array.
     """
     with OcrQueue() as queue:
         found = queue.usage("" if tenant == NO_NAME else tenant, by=by, last=last)

@@ -25,41 +25,82 @@ _BUCKET: Final = "s3://"
 
 @click.command()
 @click.argument("place", metavar="FOLDER|s3://BUCKET/PREFIX")
-@click.option("--move", metavar="PLACE", help="Where to what was read goes.  [default: done/ in what is watched]")
 @click.option(
-    "--move-failed", metavar="PLACE", help="Where to failures go, with the reason.  [default: failed/ beside that]"
+    "--move", metavar="PLACE", help="Folder or prefix for files that were read.  [default: done/ in the watched place]"
 )
-@click.option("--recursive", "-r", is_flag=True, help="Folders within the folder too.")
-@click.option("--interval", type=Seconds(0.1, 3600), default=2, show_default=True, metavar="SECONDS")
+@click.option(
+    "--move-failed",
+    metavar="PLACE",
+    help="Folder or prefix for files that failed, and the reasons.  [default: failed/ beside that of --move]",
+)
+@click.option("--recursive", "-r", is_flag=True, help="Also watch the folders within the folder.")
+@click.option(
+    "--interval",
+    type=Seconds(0.1, 3600),
+    default=2,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks.",
+)
 @click.option(
     "--settle",
     type=Seconds(0, 3600),
     default=2,
     show_default=True,
     metavar="SECONDS",
-    help="A file is whole once it has not changed for so long.",
+    help="Take a file when it has not changed for this long.",
 )
-@click.option("--at-once", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Jobs under way.")
-@click.option("--once", is_flag=True, help="End when nothing is left.")
-@click.option("--engine", "-e", help="Engine that reads; auto: one is chosen.  [default: OCRQUEUE_DEFAULT_ENGINE]")
-@click.option("--fallback", multiple=True, metavar="ENGINE", help="Goes on with what the engine is not sure of.")
 @click.option(
-    "--language", "-l", "languages", multiple=True, metavar="CODE", help="Such as kor, or kor+eng. Repeatable."
+    "--at-once",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="At most this many jobs at a time.",
 )
-@click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="Option of the engine. Repeatable.")
-@click.option("--outputs", multiple=True, metavar="FORMAT", help="Store this format beside the result: pdf,alto.")
+@click.option("--once", is_flag=True, help="End when no file is left.")
+@click.option(
+    "--engine", "-e", help="Engine that reads the image; auto chooses one.  [default: OCRQUEUE_DEFAULT_ENGINE]"
+)
+@click.option(
+    "--fallback",
+    multiple=True,
+    metavar="ENGINE",
+    help="Engines that read again what the first is not sure of: a,b or repeated.",
+)
+@click.option(
+    "--language",
+    "-l",
+    "languages",
+    multiple=True,
+    metavar="CODE",
+    help="Languages of the text, such as kor, or kor+eng. Repeatable.",
+)
+@click.option(
+    "--option",
+    "-o",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the engine; with several engines or auto ENGINE.KEY=VALUE. Repeatable.",
+)
+@click.option(
+    "--outputs",
+    multiple=True,
+    metavar="FORMAT",
+    help="Store what was read in this format too, beside the result: pdf,alto or repeated.",
+)
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
-@click.option("--tenant", metavar="NAME", help="Whose jobs they are.")
+@click.option("--tenant", metavar="NAME", help="Tenant of the jobs: tenants share the lanes by weight.")
 @click.option("--tag", help="Free text of your own, kept with the jobs.")
-@click.option("--webhook", metavar="URL", help="Is sent each job's summary, signed, when it has ended.")
+@click.option("--webhook", metavar="URL", help="URL that gets each job's summary, signed, when the job has ended.")
 @json_option
 @click.pass_context
 def watch(context: click.Context, /, place: str, once: bool, as_json: bool, **given: Any) -> None:
-    """Submit what arrives in a folder or a bucket, and move it away.
+    """Submit files that arrive in a folder or a bucket, and move them away.
 
-    Once its job has ended, a file is moved to done/, or to failed/ with the reason beside it. It goes on until SIGTERM
-    or Ctrl-C, through outages, and can be killed at any time: each file is read once. Hidden files, links and names
-    such as x.part are left alone. With --json, one object a line.
+    When its job has ended, a file is moved to done/, or to failed/ with the reason beside it. The command goes on until
+    SIGTERM or Ctrl-C, through outages. You can kill it at any time: each file is read once. It leaves alone hidden
+    files, links and names such as x.part. With --json, one object a line.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     where = {name: given.pop(name) for name in ("move", "move_failed", "recursive")}

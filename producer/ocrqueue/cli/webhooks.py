@@ -32,7 +32,7 @@ def _tenant(_context: click.Context, _option: click.Parameter, value: str) -> st
 
 
 tenant_option = click.option(
-    "--tenant", default="", callback=_tenant, metavar="NAME", help="Whose jobs; without it, of jobs that name none."
+    "--tenant", default="", callback=_tenant, metavar="NAME", help="The tenant. Without it: jobs without a tenant."
 )
 key_option = click.option(
     "--key",
@@ -40,7 +40,7 @@ key_option = click.option(
     type=click.Choice(get_args(Kind)),
     default="hmac",
     show_default=True,
-    help="hmac: a secret that both sides have. ed25519: a pair, of which the receiver has the public key.",
+    help="hmac: both sides have the secret. ed25519: a pair of keys; the receiver has the public key.",
 )
 
 
@@ -48,10 +48,10 @@ key_option = click.option(
 @json_option
 @click.pass_context
 def webhooks(context: click.Context, as_json: bool) -> None:
-    """Tell URLs when jobs have ended, and see what became of it.
+    """Notify URLs when jobs have ended, and show what was sent.
 
-    Without a subcommand, the tenants' webhooks are shown; `-` stands for jobs without a tenant. With --json, one object
-    a line.
+    Without a subcommand, the command shows the tenants' webhooks. `-` stands for jobs without a tenant. With --json,
+    one object a line.
     """
     if context.invoked_subcommand is not None:
         return
@@ -85,10 +85,10 @@ def webhooks(context: click.Context, as_json: bool) -> None:
 @key_option
 @json_option
 def set_(url: str, tenant: str, kind: Kind, as_json: bool) -> None:
-    """Tell URL when jobs and batches of a tenant have ended.
+    """Notify URL when jobs and batches of a tenant have ended.
 
-    In place of the URL before. A tenant that has no secret gets one, which is printed once: here. Jobs that have a URL
-    of their own are told to that, signed with the same secret.
+    URL replaces the previous one. If the tenant has no secret, the command makes one, and prints it once. For a job
+    with a URL of its own, the notice goes to that URL, signed with the same secret.
     """
     with OcrQueue() as queue:
         made = endpoints.set_endpoint(queue.registry, tenant, url, kind)
@@ -103,8 +103,8 @@ def set_(url: str, tenant: str, kind: Kind, as_json: bool) -> None:
 def rotate(tenant: str, kind: Kind, as_json: bool) -> None:
     """Make a new secret, and print it once.
 
-    What is sent is signed with it and with the one before, until the next rotation or `ocrqueue webhooks retire`. Of an
-    ed25519 pair the public key is printed.
+    Notices are signed with the new and the previous secret until the next rotation or `ocrqueue webhooks retire`. For
+    an ed25519 pair, the command prints the public key.
     """
     with OcrQueue() as queue:
         made = endpoints.rotate_secret(queue.registry, tenant, kind)
@@ -114,16 +114,18 @@ def rotate(tenant: str, kind: Kind, as_json: bool) -> None:
 @webhooks.command()
 @tenant_option
 def retire(tenant: str) -> None:
-    """Sign no longer with the secret before the newest."""
+    """Stop signing with the previous secret."""
     with OcrQueue() as queue:
         endpoints.retire_secret(queue.registry, tenant)
 
 
 @webhooks.command()
 @tenant_option
-@click.option("--secrets", "with_secrets", is_flag=True, help="Forget its secrets too: then nothing is sent at all.")
+@click.option(
+    "--secrets", "with_secrets", is_flag=True, help="Also remove the tenant's secrets. Then nothing is sent at all."
+)
 def remove(tenant: str, with_secrets: bool) -> None:
-    """Tell a tenant's URL no longer. Notices that wait are sent all the same."""
+    """Stop notifying a tenant's URL. Notices that already wait are still sent."""
     with OcrQueue() as queue:
         endpoints.remove_endpoint(queue.registry, tenant, with_secrets=with_secrets)
 
@@ -132,26 +134,27 @@ def remove(tenant: str, with_secrets: bool) -> None:
 @click.argument("url", metavar="URL")
 @tenant_option
 def enable(url: str, tenant: str) -> None:
-    """Tell URL again, although it has answered 410."""
+    """Notify URL again after it answered 410."""
     with OcrQueue() as queue:
         say("it is told again" if endpoints.enable_url(queue.registry, tenant, url) else "it was not off")
 
 
 @webhooks.command()
-@click.option("--once", is_flag=True, help="End when nothing is due.")
+@click.option("--once", is_flag=True, help="End when no notice is due.")
 @click.option(
     "--at-once",
     type=click.IntRange(1, _MOST_AT_ONCE),
     default=200,
     show_default=True,
-    help="Requests at the same time; ten of them to one host.",
+    help="Requests at the same time; at most ten of them to one host.",
 )
 @json_option
 def send(once: bool, at_once: int, as_json: bool) -> None:
-    """Tell receivers what is to be told, until SIGTERM or Ctrl-C.
+    """Send notices to their receivers, until SIGTERM or Ctrl-C.
 
-    Any number may run beside each other. What was not taken is sent again, ten times within 75 hours. At the end it
-    says how many attempts became what; with --json as an object.
+    Any number of senders can run beside each other. If a receiver does not take a notice, it is sent again, ten times
+    in all within 75 hours. At the end the command says how many attempts ended in which way; with --json, as one
+    object.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     try:
@@ -177,9 +180,9 @@ def send(once: bool, at_once: int, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @json_option
 def log(job_id: str, as_json: bool) -> None:
-    """Show every attempt to tell of a job's ends.
+    """Show every attempt to send a job's notices.
 
-    Of each notice the newest 32 attempts. With --json, one object for each notice.
+    For each notice, the newest 32 attempts. With --json, one object for each notice.
     """
     with OcrQueue() as queue:
         found = notices.notices_of(queue.registry, job_id)
@@ -204,11 +207,13 @@ def _attempts(found: Sequence[notices.Notice]) -> list[list[str]]:
 
 
 @webhooks.command()
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="The newest so many.")
-@click.option("--tenant", default=None, metavar="NAME", help="Of this tenant only; an empty one: of jobs without.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most this many, the newest."
+)
+@click.option("--tenant", default=None, metavar="NAME", help="This tenant only; an empty name: jobs without a tenant.")
 @json_option
 def failed(limit: int, tenant: str | None, as_json: bool) -> None:
-    """List notices that nobody took, the newest first.
+    """List notices that have failed, the newest first.
 
     With --json, one object a line.
     """
@@ -238,12 +243,14 @@ def failed(limit: int, tenant: str | None, as_json: bool) -> None:
 
 @webhooks.command()
 @click.argument("ids", nargs=-1, metavar="[NOTICE...]")
-@click.option("--all", "all_failed", is_flag=True, help="All that have failed, of the tenant if one is given.")
-@click.option("--tenant", default=None, metavar="NAME", help="With --all: of this tenant only.")
+@click.option(
+    "--all", "all_failed", is_flag=True, help="All notices that have failed; with --tenant, those of one tenant."
+)
+@click.option("--tenant", default=None, metavar="NAME", help="With --all: this tenant only.")
 @json_option
 @click.pass_context
 def replay(context: click.Context, ids: tuple[str, ...], all_failed: bool, tenant: str | None, as_json: bool) -> None:
-    """Send notices again, also those that were taken.
+    """Send notices again, even if the receiver has taken them.
 
     `ocrqueue webhooks failed` and `ocrqueue webhooks log` show their ids. With --json, one object a line.
     """

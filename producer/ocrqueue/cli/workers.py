@@ -23,7 +23,7 @@ _LOOK_EVERY_S: Final = 0.5
 def workers(context: click.Context, as_json: bool) -> None:
     """Show the live workers, and drain some.
 
-    `jobs` is what a worker does now, of what it can do at a time. With --json, one array.
+    `jobs` shows how many jobs a worker has, out of those that it can do at a time. With --json, one array.
     """
     if context.invoked_subcommand is not None:
         return
@@ -58,14 +58,15 @@ def workers(context: click.Context, as_json: bool) -> None:
     "wait_s",
     type=SECONDS,
     metavar="SECONDS",
-    help="Wait for their end, at most this long; exit status 4 if some have not ended.",
+    help="Wait for their end, at most this long. Exit status 4: some have not ended.",
 )
 @click.pass_context
 def drain(context: click.Context, names: tuple[str, ...], wait_s: float | None) -> None:
     """End workers when their jobs have ended.
 
-    They take nothing more, whatever started them; what they have begun ends, however long its limits let it take; then
-    they end with exit status 0. They hear of it within OCRQUEUE_WORKER_HEARTBEAT_S.
+    The workers stop taking jobs within OCRQUEUE_WORKER_HEARTBEAT_S seconds. Jobs that have begun go on to their end,
+    with all the time that their limits give them. Then the workers end with exit status 0. This works for every worker,
+    however it was started.
     """
     with OcrQueue() as queue:
         left = queue.drain(*names)
