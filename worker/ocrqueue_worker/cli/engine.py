@@ -35,8 +35,10 @@ def engine() -> None:
 @engine.command()
 @click.argument("name")
 @click.option("--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="Option of the engine. Repeatable.")
-@click.option("--languages", "-l", help="Such as eng+kor.  [one that the engine reads]")
-@click.option("--seconds", default=120.0, show_default=True, type=click.FloatRange(min=1), help="For one check.")
+@click.option("--languages", "-l", help="Such as eng+kor.  [default: one that the engine reads]")
+@click.option(
+    "--seconds", default=120.0, show_default=True, type=click.FloatRange(min=1), help="Time limit of each check."
+)
 @json_option
 @click.pass_context
 def check(
@@ -44,7 +46,8 @@ def check(
 ) -> None:
     """Check that an engine does all that a worker needs, and name its faults.
 
-    Exit status 1: something is. `advice` is no fault. Redis is not asked. With --json, one object a line.
+    Exit status 1: the engine has a fault. `advice` is no fault. The command does not ask Redis. With --json, one object
+    a line.
     """
     from ocrqueue_worker.engine_contract.running import Question, run_checks
 

@@ -40,9 +40,10 @@ class _Keras(click.Group):
 
 @click.group(cls=_Keras)
 def keras() -> None:
-    """Look at models of the keras engine, fetch their weights, convert them.
+    """Show models of the keras engine, fetch their weights, and convert them.
 
-    MODEL is a model that comes with the package, by its name, or the folder of another; absent: OCRQUEUE_KERAS_MODEL.
+    MODEL is the name of a model that comes with the package, or the folder of another one. Without it:
+    OCRQUEUE_KERAS_MODEL.
     """
 
 
@@ -72,11 +73,14 @@ def list_models() -> None:
 
 @keras.command()
 @_model_argument
-@click.option("--from", "origin", metavar="URL|FOLDER", help="A mirror, which has files with the same names.")
+@click.option(
+    "--from", "origin", metavar="URL|FOLDER", help="Fetch from this mirror, which has files with the same names."
+)
 def fetch(model: str | None, origin: str | None) -> None:
     """Fetch a model's weights, and check them.
 
-    They go to OCRQUEUE_KERAS_WEIGHTS_DIR, else KERAS_OCR_CACHE_DIR, else ~/.keras-ocr. Files that are right stay.
+    The weights go to OCRQUEUE_KERAS_WEIGHTS_DIR, else KERAS_OCR_CACHE_DIR, else ~/.keras-ocr. Files that are
+    right stay.
     """
     from ocrqueue_worker.engines.keras.fetching import fetch_model
 
@@ -93,7 +97,7 @@ def fetch(model: str | None, origin: str | None) -> None:
 @keras.command()
 @_model_argument
 def check(model: str | None) -> None:
-    """Say what a model is and reads, and whether its files are there and right."""
+    """Show what a model is and what it reads, and check that its files are there and right."""
     from ocrqueue_worker.engines.keras.models import find_model, model_folder, read_manifest, verify_file
 
     settings = _settings(model)
@@ -113,7 +117,7 @@ def check(model: str | None) -> None:
 def export(model: str | None, output: Path) -> None:
     """Make a model with ONNX files from a model that has none.
 
-    What both runtimes make of the same input is compared, and the largest difference printed.
+    The command compares what both runtimes make of the same input, and prints the largest difference.
     """
     from ocrqueue_worker.engines.keras.exporting import export_model
     from ocrqueue_worker.engines.keras.models import find_model, verify

@@ -37,11 +37,13 @@ class _Program(click.Group):
 
 
 @click.command()
-@click.option("--ready", is_flag=True, help="Exit status 1 also if it takes no jobs, or cannot do those of an engine.")
+@click.option(
+    "--ready", is_flag=True, help="Exit status 1 also if the worker takes no jobs, or cannot do those of an engine."
+)
 def health(ready: bool) -> None:
-    """Say whether the worker here gives signs of life, by OCRQUEUE_HEALTH_FILE, and what is wrong with it.
+    """Check by OCRQUEUE_HEALTH_FILE whether the worker on this machine is alive, and show what is wrong with it.
 
-    Exit status 1: it does not, or not yet. Redis is not asked.
+    Exit status 1: the worker gives no sign of life, or not yet. The command does not ask Redis.
     """
     from ocrqueue.settings import process_settings
     from ocrqueue_worker.lifecycle.liveness_check import STOPPED, ailment, troubles
@@ -66,15 +68,26 @@ def health(ready: bool) -> None:
     subcommand_metavar="[COMMAND [ARGS]...]",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--engine", "-e", "engines", multiple=True, default=("tesseract",), show_default=True, help="Repeatable.")
+@click.option(
+    "--engine",
+    "-e",
+    "engines",
+    multiple=True,
+    default=("tesseract",),
+    show_default=True,
+    help="Engine to work for. Repeatable.",
+)
 @click.option(
     "--concurrency",
     "-c",
     type=click.IntRange(1, 256),
-    help="Jobs at a time.  [one a core that it may use; keras: one a device]",
+    help="Jobs at a time.  [default: one a core that it may use; keras: one a device]",
 )
-@click.option("--device", help="Of the keras engine: auto, cpu, gpu:0, or gpu:0,gpu:1.  [OCRQUEUE_KERAS_DEVICE, auto]")
-@click.option("--queues", "-Q", help="Other lanes than the engines' three, comma-separated.")
+@click.option(
+    "--device",
+    help="Device of the keras engine: auto, cpu, gpu:0, or gpu:0,gpu:1.  [default: OCRQUEUE_KERAS_DEVICE, or auto]",
+)
+@click.option("--queues", "-Q", help="Lanes to take from instead of the engines' three, comma-separated.")
 @click.option("--hostname", "-n", help="Node name, such as tesseract1@%h; must be unique.  [default: ENGINE-PID@%h]")
 @click.option("--loglevel", "-l", type=click.Choice(["debug", "info", "warning", "error"]))
 @click.version_option(package_name="ocrqueue")
@@ -90,9 +103,8 @@ def main(
 ) -> None:
     """Work for one engine or several, until SIGTERM or Ctrl-C.
 
-    Either lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds and puts the rest back on the queue. A second
-    one puts it back at once.
-    WorkerSettings: OCRQUEUE_* (docs/settings.md).
+    Either of them lets running jobs finish for OCRQUEUE_SHUTDOWN_GRACE_S seconds, and puts the rest back on the queue.
+    A second one puts the rest back at once. Settings are OCRQUEUE_* variables (docs/settings.md).
     """
     if ctx.invoked_subcommand:
         return
