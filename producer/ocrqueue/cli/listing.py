@@ -85,8 +85,8 @@ def history(context: click.Context, job_id: str, as_json: bool) -> None:
 def audit(limit: int, as_json: bool) -> None:
     """Show what was done to many jobs at once, or to workers.
 
-    Shows who did it, when, to which jobs and to how many. It also shows pauses, cleaning and drained workers. Redis
-    keeps the last 1000 actions. With --json, one object a line.
+    Shows who did it, when, to which jobs and to how many. It also shows pauses, cleaning, drained workers, limits of
+    tenants, and API keys that were made or revoked. Redis keeps the last 1000 actions. With --json, one object a line.
     """
     with OcrQueue() as queue:
         entries = queue.audit(limit)
