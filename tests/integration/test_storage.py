@@ -306,23 +306,29 @@ def test_put_many_takes_items_as_uploads_finish_and_stops_at_the_first_failure(s
     assert not any(thread.name.startswith("ocrqueue-put") for thread in threading.enumerate())
 
 
-def test_put_many_begins_no_upload_after_a_failure(tmp_path: Path) -> None:
+def test_put_many_begins_no_upload_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
-    failed = threading.Event()
+    is_under_way, is_stopped = threading.Event(), threading.Event()
+    shut_down = ThreadPoolExecutor.shutdown
 
-    class SlowStorage(FileStorage):
+    def stop(pool: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        shut_down(pool, wait=False, cancel_futures=cancel_futures)
+        is_stopped.set()
+        shut_down(pool, wait=wait)
+
+    class HeldStorage(FileStorage):
         def put(self, key: str, data: bytes, content_type: str) -> str:
             begun.append(key)
             if key == "fails":
-                time.sleep(0.05)
-                failed.set()
+                assert is_under_way.wait(60)
                 raise StorageUnavailable
-            # however late the failure comes, the others are not done before it
-            failed.wait(60)
-            time.sleep(0.5)
+            is_under_way.set()
+            # until the failure is known where uploads are begun
+            assert is_stopped.wait(60)
             return super().put(key, data, content_type)
 
-    storage = SlowStorage(tmp_path)
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", stop)
+    storage = HeldStorage(tmp_path)
     with pytest.raises(StorageUnavailable):
         storage.put_many([(key, b"x", "text/plain") for key in ("fails", "a", "b", "c")], threads=2)
 

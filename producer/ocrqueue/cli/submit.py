@@ -18,6 +18,15 @@ from ocrqueue.cli.documents import FORMAT, file_stems, print_document, say_page_
 from ocrqueue.cli.durations import SECONDS, Seconds
 from ocrqueue.cli.exit_codes import exit_of_states
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
+from ocrqueue.cli.job_options import (
+    ENGINE_OPTION,
+    FALLBACK_OPTION,
+    LANGUAGES_OPTION,
+    OPTIONS_OPTION,
+    OUTPUTS_OPTION,
+    PRIORITY_OPTION,
+    TENANT_OPTION,
+)
 from ocrqueue.cli.jobs import print_statuses, say_failures
 from ocrqueue.cli.output import json_option, print_json, print_table, say
 from ocrqueue.cli.pictures import PASSWORD_OPTION, password_in, picture_getter
@@ -27,7 +36,7 @@ from ocrqueue.core import JobStatus
 from ocrqueue.document import Document
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import PREPARATION_STEPS, CropMode, ExistingText
-from ocrqueue.job.names import AUTO, Priority
+from ocrqueue.job.names import AUTO
 from ocrqueue.job.references import is_reference, redact_uri
 from ocrqueue.settings import load_client_settings
 from ocrqueue.submitting.submission import JobFields, Waiting
@@ -69,36 +78,15 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", shell_complete=_complete_image)
-@click.option(
-    "--engine", "-e", help="Engine that reads the image; auto chooses one.  [default: OCRQUEUE_DEFAULT_ENGINE]"
-)
-@click.option(
-    "--fallback",
-    multiple=True,
-    metavar="ENGINE",
-    help="Engines that read again what the first is not sure of: a,b or repeated.",
-)
+@ENGINE_OPTION
+@FALLBACK_OPTION
 @click.option("--compare", multiple=True, metavar="ENGINE", help="Engines that each read the image: a,b or repeated.")
-@click.option(
-    "--language",
-    "-l",
-    "languages",
-    multiple=True,
-    metavar="CODE",
-    help="Languages of the text, such as kor, or kor+eng. Repeatable.",
-)
-@click.option(
-    "--option",
-    "-o",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Option of the engine; with several engines or auto ENGINE.KEY=VALUE. Repeatable.",
-)
+@LANGUAGES_OPTION
+@OPTIONS_OPTION
 @click.option("--crops", type=click.Choice(get_args(CropMode)), help="Pictures of the words.  [default: archive]")
 @click.option("--crop-padding", type=click.IntRange(0, 256), metavar="PIXELS", help="Margin in crops.  [default: 2]")
-@click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
-@click.option("--tenant", metavar="NAME", help="Tenant of the jobs: tenants share the lanes by weight.")
+@PRIORITY_OPTION
+@TENANT_OPTION
 @click.option("--tag", help="Free text of your own, kept with the job.")
 @click.option("--batch", metavar="NAME", help="Put the jobs into this batch of the tenant: `ocrqueue batch` shows it.")
 @click.option("--close", "close_batch", is_flag=True, help="Close the batch when all jobs are queued.")
@@ -112,12 +100,7 @@ def _complete_image(_context: click.Context, _parameter: click.Parameter, incomp
     metavar="SECONDS",
     help="End a job as engine.timeout after this time.  [default: the engine's limit]",
 )
-@click.option(
-    "--outputs",
-    multiple=True,
-    metavar="FORMAT",
-    help="Store what was read in this format too, beside the result: pdf,alto or repeated.",
-)
+@OUTPUTS_OPTION
 @click.option(
     "--dpi",
     type=click.IntRange(50, 1200),

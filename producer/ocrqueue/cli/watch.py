@@ -6,16 +6,24 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, cast
 
 import click
 
 from ocrqueue.cli.durations import Seconds
 from ocrqueue.cli.exit_codes import ExitStatus
+from ocrqueue.cli.job_options import (
+    ENGINE_OPTION,
+    FALLBACK_OPTION,
+    LANGUAGES_OPTION,
+    OPTIONS_OPTION,
+    OUTPUTS_OPTION,
+    PRIORITY_OPTION,
+    TENANT_OPTION,
+)
 from ocrqueue.cli.output import json_option, one_line, print_json
 from ocrqueue.cli.submit import job_fields
 from ocrqueue.client import OcrQueue
-from ocrqueue.job.names import Priority
 from ocrqueue.settings import ClientSettings
 from ocrqueue.submitting.submission import JobFields
 from ocrqueue.watching import BucketPlace, Ended, FolderPlace, Place, Watcher
@@ -58,39 +66,13 @@ _BUCKET: Final = "s3://"
     help="At most this many jobs at a time.",
 )
 @click.option("--once", is_flag=True, help="End when no file is left.")
-@click.option(
-    "--engine", "-e", help="Engine that reads the image; auto chooses one.  [default: OCRQUEUE_DEFAULT_ENGINE]"
-)
-@click.option(
-    "--fallback",
-    multiple=True,
-    metavar="ENGINE",
-    help="Engines that read again what the first is not sure of: a,b or repeated.",
-)
-@click.option(
-    "--language",
-    "-l",
-    "languages",
-    multiple=True,
-    metavar="CODE",
-    help="Languages of the text, such as kor, or kor+eng. Repeatable.",
-)
-@click.option(
-    "--option",
-    "-o",
-    "options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Option of the engine; with several engines or auto ENGINE.KEY=VALUE. Repeatable.",
-)
-@click.option(
-    "--outputs",
-    multiple=True,
-    metavar="FORMAT",
-    help="Store what was read in this format too, beside the result: pdf,alto or repeated.",
-)
-@click.option("--priority", type=click.Choice(get_args(Priority)), help="Lane of the queue.  [default: normal]")
-@click.option("--tenant", metavar="NAME", help="Tenant of the jobs: tenants share the lanes by weight.")
+@ENGINE_OPTION
+@FALLBACK_OPTION
+@LANGUAGES_OPTION
+@OPTIONS_OPTION
+@OUTPUTS_OPTION
+@PRIORITY_OPTION
+@TENANT_OPTION
 @click.option("--tag", help="Free text of your own, kept with the jobs.")
 @click.option("--webhook", metavar="URL", help="URL that gets each job's summary, signed, when the job has ended.")
 @json_option

@@ -168,6 +168,7 @@ class Polite(Whole):
     name = "polite"
 
     def load(self) -> None:
+        # it outlives the process of the check, which is killed, and ends by itself
         self.helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
         self.helper.start()
 
