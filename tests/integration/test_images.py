@@ -40,8 +40,7 @@ def test_bombs_and_long_files_cost_neither_memory_nor_time() -> None:
     # 100 pages of 4 MB each would be 400 MB, were they held at once.
     assert costs.pop("pages")[0] < 60
     assert {"png_bomb_60000", "tiff_bomb", "webp_bomb", "gif_bomb", "million_frames"} <= costs.keys()
-    # a slow machine takes some seconds, and whoever decodes a bomb takes minutes of it
-    assert {name: cost for name, cost in costs.items() if cost[0] > 20 or cost[1] > 10} == {}
+    assert {name: cost for name, cost in costs.items() if cost[0] > 20 or cost[1] > 2} == {}
 
 
 def test_decoders_say_nothing_on_standard_error() -> None:
