@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
-import tracemalloc
+import sys
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -419,23 +419,37 @@ def test_images_and_pdfs_become_one_pdf(tmp_path: Path) -> None:
             assert ["/XObject" in page.obj.Resources for page in pdf.pages] == [kind == "image" for kind in order]
 
 
+MEMORY_OF_PAGES = """
+import sys, tracemalloc
+from pathlib import Path
+from ocrqueue.document.formats.pdf import bind_pdf
+from tests.integration.test_pdf import ENGLISH, document_of
+
+noise, target = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+
+def peak_bytes(pages):
+    tracemalloc.start()
+    with target.open("wb") as file:
+        bind_pdf(((document_of(ENGLISH), noise) for _ in range(pages)), file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+peak_bytes(2)
+print(peak_bytes(4), peak_bytes(40))
+"""
+
+
 def test_pages_of_images_are_not_kept_in_memory(tmp_path: Path) -> None:
-    noise = BytesIO()
+    """In a process of its own: threads that other tests left would be counted too."""
+    noise, target = tmp_path / "noise.jpg", tmp_path / "many.pdf"
     Image.effect_noise((400, 300), 100).save(noise, "JPEG", quality=95)
-
-    def peak_bytes(pages: int) -> int:
-        tracemalloc.start()
-        with (tmp_path / "many.pdf").open("wb") as file:
-            bind_pdf(((document_of(ENGLISH), noise.getvalue()) for _ in range(pages)), file)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return peak
-
-    peak_bytes(2)
-    few, many = peak_bytes(4), peak_bytes(40)
-    assert len(noise.getvalue()) > 50_000
-    assert many < few + 2 * len(noise.getvalue())
-    assert (tmp_path / "many.pdf").stat().st_size > 40 * len(noise.getvalue())
+    size = noise.stat().st_size
+    program = [sys.executable, "-c", MEMORY_OF_PAGES, str(noise), str(target)]
+    few, many = map(int, subprocess.run(program, check=True, capture_output=True).stdout.split())
+    assert size > 50_000
+    assert many < few + 2 * size
+    assert target.stat().st_size > 40 * size
 
 
 def test_pages_are_counted_as_workers_count_them() -> None:
