@@ -1,13 +1,21 @@
-"""Pages of a PDF with the words that were read on them: pikepdf takes them over with all their objects."""
+"""Pages of a PDF with the words that were read on them: pikepdf takes them over with all their objects.
+
+A PDF whose pages are all there is written as it is, words added: its layers, forms, bookmarks and links stay. Of one
+that follows another, or of which some pages were asked for, pikepdf takes over what belongs to the pages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 from ocrqueue.document import Page
 from ocrqueue.document.formats.glyphless_font import ASCENT, DESCENT, UNITS, Codes, font_file
 from ocrqueue.document.formats.pdf_annotations import frames, moved_box
+from ocrqueue.document.formats.pdf_boxes import viewed_to_page
+from ocrqueue.document.formats.pdf_hidden_text import remove_hidden_text
+from ocrqueue.document.formats.pdf_left_out import forget_scripts, forget_signatures
 from ocrqueue.document.formats.pdf_text import FONT_NAME, Matrix, language_tag, text_content
 from ocrqueue.errors import PageNotFound, PdfDamaged, PdfExtraMissing, PdfPasswordRequired, PdfPasswordWrong
 
@@ -31,10 +39,9 @@ class GraftedPdf:
             raise PdfExtraMissing from None
         self._pikepdf: Any = pikepdf
         self._annotated = annotated
-        self._pdf = pikepdf.new()
+        self._made: pikepdf.Pdf | None = None
         self._codes = Codes()
-        # filled when all characters are known
-        self._font = self._pdf.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name.Font))
+        self._font: Any = None
 
     def open(self, source: IO[bytes], password: Callable[[], str | None] = lambda: None) -> pikepdf.Pdf:
         """To be open until the new one is written, which is not encrypted. `password` is asked if `source` is.
@@ -58,31 +65,71 @@ class GraftedPdf:
             opened: pikepdf.Pdf = self._pikepdf.open(source, password=password)
         except self._pikepdf.PasswordError:
             raise
-        except self._pikepdf.PdfError as error:
-            raise PdfDamaged(f"The PDF cannot be opened: {error}"[:300]) from None
+        except self._pikepdf.PikepdfError as error:
+            raise PdfDamaged(f"The PDF cannot be opened: {_told(error)}") from None
         return opened
 
     def add_drawn(self, source: pikepdf.Pdf) -> None:
         """All pages of a PDF that has its text already."""
-        self._pdf.pages.extend(source.pages)
+        self._taken_over(source, range(len(source.pages)))
 
-    def add(self, page: Page, source: pikepdf.Pdf) -> None:
-        """The page of that number. Raises PageNotFound."""
-        if not 1 <= page.number <= len(source.pages):
-            raise PageNotFound(f"The PDF has no page {page.number}.")
-        self._pdf.pages.append(source.pages[page.number - 1])
-        added = self._pdf.pages[-1]
-        # what a page changes it must not change for those that share it
-        resources = self._pikepdf.Dictionary(added.resources)
-        resources.Font = self._pikepdf.Dictionary(resources.get("/Font", {}))
-        resources.Font[f"/{FONT_NAME}"] = self._font
-        added.obj.Resources = resources
-        to_page = _viewed_to_page(page, added)
-        # whatever state the page's own content leaves behind
-        added.contents_add(self._pdf.make_stream(b"q\n"), prepend=True)
-        added.contents_add(self._pdf.make_stream(b"\nQ\n" + text_content(page, self._codes, to_page)))
+    def add(self, pages: Sequence[Page], source: pikepdf.Pdf, on_page: Callable[[], None]) -> None:
+        """The pages of those numbers; `on_page` is called after each. Raises PageNotFound, PdfDamaged."""
+        for page in pages:
+            if not 1 <= page.number <= len(source.pages):
+                raise PageNotFound(f"The PDF has no page {page.number}.")
+        try:
+            added = self._taken_over(source, [page.number - 1 for page in pages])
+            for page, taken in zip(pages, added, strict=True):
+                self._complete(page, taken)
+                on_page()
+        except self._pikepdf.PikepdfError as error:
+            raise PdfDamaged(f"Its pages cannot be taken over: {_told(error)}") from None
+
+    def _taken_over(self, source: pikepdf.Pdf, indices: Sequence[int]) -> Iterator[pikepdf.Page]:
+        """The pages as they are in the new PDF."""
+        if self._made is None and list(indices) == list(range(len(source.pages))):
+            self._made, first = source, 0
+            forget_signatures(source)
+            forget_scripts(source)
+        else:
+            if self._made is None:
+                self._made = self._pikepdf.new()
+            first = len(self._made.pages)
+            self._made.add_pages_from(source, indices)
+        if self._font is None:
+            # filled when all characters are known
+            self._font = self._made.make_indirect(self._pikepdf.Dictionary(Type=self._pikepdf.Name.Font))
+        return (self._made.pages[first + number] for number in range(len(indices)))
+
+    @property
+    def _pdf(self) -> pikepdf.Pdf:
+        if self._made is None:
+            raise RuntimeError("nothing was added")
+        return self._made
+
+    def _complete(self, page: Page, added: pikepdf.Page) -> None:
+        to_page = viewed_to_page(page, added)
+        # the words of a page that no engine has read are in it already
+        if page.source != "pdf" and next(page.words(), None) is not None:
+            self._write_words(page, added, to_page)
         if self._annotated:
             self._annotate(added, page, to_page)
+
+    def _write_words(self, page: Page, added: pikepdf.Page, to_page: Matrix) -> None:
+        # what a page changes it must not change for those that share it
+        resources = self._copied(added.resources)
+        resources.Font = self._copied(resources.get("/Font"))
+        resources.Font[f"/{FONT_NAME}"] = self._font
+        added.obj.Resources = resources
+        remove_hidden_text(self._pdf, added)
+        # ahead of the page's own content, which may leave any state behind, or break off
+        added.contents_add(self._pdf.make_stream(text_content(page, self._codes, to_page)), prepend=True)
+
+    def _copied(self, found: Any) -> Any:
+        """A dictionary with the same entries; an empty one where a damaged PDF has something else."""
+        is_one = isinstance(found, self._pikepdf.Dictionary)
+        return self._pikepdf.Dictionary(dict(found.items()) if is_one else {})
 
     def _annotate(self, added: pikepdf.Page, page: Page, to_page: Matrix) -> None:
         made = [
@@ -101,11 +148,13 @@ class GraftedPdf:
             for frame in frames(page)
         ]
         if made:
-            added.obj.Annots = self._pikepdf.Array([*added.obj.get("/Annots", []), *made])
+            there = added.obj.get("/Annots")
+            kept = list(there) if isinstance(there, self._pikepdf.Array) else []
+            added.obj.Annots = self._pikepdf.Array([*kept, *made])
 
     def save(self, target: BinaryIO, languages: tuple[str, ...]) -> None:
         self._fill_font()
-        if language := language_tag(languages[:1]):
+        if "/Lang" not in self._pdf.Root and (language := language_tag(languages[:1])):
             self._pdf.Root.Lang = self._pikepdf.String(language)
         self._pdf.docinfo["/Producer"] = "ocrqueue"
         # the same Document and image give the same bytes
@@ -136,16 +185,6 @@ class GraftedPdf:
         self._font.ToUnicode = self._pdf.make_stream(self._codes.to_unicode())
 
 
-def _viewed_to_page(page: Page, added: pikepdf.Page) -> Matrix:
-    """From the pixels of the page as it is shown to its own units: its crop box, and turned by its Rotate."""
-    x0, y0, x1, y1 = (float(side) for side in added.cropbox)
-    x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
-    width, height = max(page.width, 1), max(page.height, 1)
-    turned = int(added.rotation if hasattr(added, "rotation") else added.obj.get("/Rotate", 0)) % 360
-    if turned == 90:
-        return (0.0, (y1 - y0) / width, (x1 - x0) / height, 0.0, x0, y0)
-    if turned == 180:
-        return (-(x1 - x0) / width, 0.0, 0.0, (y1 - y0) / height, x1, y0)
-    if turned == 270:
-        return (0.0, -(y1 - y0) / width, -(x1 - x0) / height, 0.0, x1, y1)
-    return ((x1 - x0) / width, 0.0, 0.0, -(y1 - y0) / height, x0, y1)
+def _told(error: Exception) -> str:
+    """What qpdf says, without the name of the object in memory that it read from."""
+    return re.sub(r"^(stream )?<[^>]*> ?", "", str(error))[:250]
