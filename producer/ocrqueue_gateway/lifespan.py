@@ -44,7 +44,7 @@ def lifespan_of(client_settings: ClientSettings | None) -> Callable[[FastAPI], A
         async with AsyncOcrQueue(client_settings) as queue:
             app.state.queue = queue
             app.state.estimates = Estimates()
-            app.state.renderer = Renderer(queue.settings.image_max_pixels)
+            app.state.renderer = Renderer(queue.settings.image_max_pixels, queue.settings.pdf_page_timeout_s)
             app.state.latest_overview = LatestOverview(lambda: read_overview(queue))
             app.state.readiness = Readiness(queue)
             app.state.pictures = Pictures(queue, app.state.settings.pictures_bytes)

@@ -75,6 +75,16 @@ class PdfPageTooSlow(OcrQueueError):
     remedy = "Lower the job's dpi, print the page to an image, or raise OCRQUEUE_PDF_PAGE_TIMEOUT_S on the workers."
 
 
+class PdfOutputFailed(OcrQueueError):
+    """A searchable PDF of this PDF cannot be made within the limits of time, memory and disk."""
+
+    code = "pdf.output_failed"
+    remedy = (
+        "Open the file in a viewer, print it to a new PDF and submit that. What was read of this one is there in "
+        "formats that do not show the page."
+    )
+
+
 class PdfExtraMissing(OcrQueueError):
     """pikepdf is not installed. It puts text into a PDF that was read."""
 

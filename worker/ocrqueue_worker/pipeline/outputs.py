@@ -19,6 +19,7 @@ from PIL.Image import Image
 
 from ocrqueue.document import Document, DocumentWarning, Output
 from ocrqueue.document.formats.files import KINDS, file_name, page_numbers, write_file
+from ocrqueue.document.formats.isolated_pdf import PdfLimits
 from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.errors import EngineFailed, ImageUnsupported, OcrQueueError, SourceChanged
 from ocrqueue_worker.images.heif import prepare_heif
@@ -34,6 +35,8 @@ _log = structlog.get_logger(__name__)
 
 FAILED: Final = "output.failed"
 _STEM: Final = "document"
+_SLACK_S: Final = 2.0
+"""The job's time is up before that of the process: it is the job that is told of it."""
 
 
 class _TimeIsUp(Exception):
@@ -105,10 +108,23 @@ class _Writer:
         self._check_time()
         stored_as = file_name(_STEM, name, number)
         with TemporaryFile(prefix="ocrqueue-output-") as file:
-            write_file(self._document, name, file, self._image, number=number, on_page=self._check_time)
+            write_file(
+                self._document,
+                name,
+                file,
+                self._image,
+                number=number,
+                on_page=self._check_time,
+                isolated=self._pdf_limits(),
+            )
             size_bytes = file.tell()
             uri = self._attempt.storage.put_file(self._key(stored_as), file, KINDS[name].content_type)
         return Output(format=name, name=stored_as, uri=uri, size_bytes=size_bytes, page=number)
+
+    def _pdf_limits(self) -> PdfLimits:
+        """Of the process that takes over a PDF's pages: those of the one that draws them, and the job's time."""
+        memory_mib = self._settings.job_memory_limit_mib.of(self._attempt.job.engine)
+        return PdfLimits(memory_mib, max(0.0, self._deadline - time.monotonic()) + _SLACK_S)
 
     def _key(self, name: str) -> str:
         """Each attempt has a place of its own, as for crops: neither touches what the other's result names."""

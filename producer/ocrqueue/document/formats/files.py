@@ -13,6 +13,7 @@ from ocrqueue.document.formats.page_xml import page_file
 from ocrqueue.job.names import NEEDS_IMAGE
 
 if TYPE_CHECKING:
+    from ocrqueue.document.formats.isolated_pdf import PdfLimits
     from ocrqueue.document.formats.page_image import ImageFile
 
 OnPage = Callable[[], None]
@@ -68,10 +69,13 @@ def write_file(
     *,
     number: int | None = None,
     on_page: OnPage = lambda: None,
+    isolated: PdfLimits | None = None,
 ) -> None:
     """Write `document`, or page `number` of it, in the format `name`, page by page, in UTF-8.
 
-    `image` gives the file that was read to those formats that show it: NEEDS_IMAGE. Raises what reading it raises.
+    `image` gives the file that was read to those formats that show it: NEEDS_IMAGE. Raises what reading it raises. With
+    `isolated`, pages of a PDF are taken over in a process of its own, within these limits; PdfOutputFailed tells of its
+    end.
     """
     if name not in NEEDS_IMAGE:
         pieces = iter([page_file(document, number)]) if number is not None else FORMATS[name](document)
@@ -79,13 +83,19 @@ def write_file(
         return
     # Pillow is loaded by those who need it only
     from ocrqueue.document.formats.overlay_html import overlay_html_pieces
-    from ocrqueue.document.formats.pdf import write_pdf
+    from ocrqueue.document.formats.pdf import is_pdf, write_pdf
 
     with image() as file:
         if name == "overlay-html":
             _write(overlay_html_pieces(document, file), target, on_page)
-        else:
-            write_pdf(document, file, target, annotated=name == "overlay-pdf", on_page=on_page)
+            return
+        annotated = name == "overlay-pdf"
+        if isolated is None or not is_pdf(file):
+            write_pdf(document, file, target, annotated=annotated, on_page=on_page)
+            return
+        from ocrqueue.document.formats.isolated_pdf import write_isolated
+
+        write_isolated(document, file, target, isolated, annotated=annotated, on_page=on_page)
 
 
 def _write(pieces: Iterator[str], target: BinaryIO, on_page: OnPage) -> None:

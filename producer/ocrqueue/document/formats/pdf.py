@@ -40,7 +40,7 @@ def write_pdf(
     on_page: OnPage = lambda: None,
 ) -> None:
     """The same into a file; pages of an image go there one after the other, by no other file."""
-    if _is_pdf(data):
+    if is_pdf(data):
         bind_pdf([(document, data)], target, annotated=annotated, on_page=on_page)
         return
     drawn = DrawnPdf(target, annotated=annotated)
@@ -89,7 +89,7 @@ class _Binding:
 
     def add(self, document: Document, data: bytes | ImageFile) -> None:
         self._languages = self._languages or document.languages
-        if _is_pdf(data):
+        if is_pdf(data):
             self._graft(document, data)
         else:
             with ImageFile(data) if isinstance(data, bytes) else nullcontext(data) as file:
@@ -136,5 +136,5 @@ def _content(data: bytes | ImageFile) -> bytes:
     return data.data if isinstance(data, ImageFile) else data
 
 
-def _is_pdf(data: bytes | ImageFile) -> bool:
+def is_pdf(data: bytes | ImageFile) -> bool:
     return _content(data)[:1024].lstrip()[:5] == b"%PDF-"
