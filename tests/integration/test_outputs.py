@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import uuid
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -22,7 +23,9 @@ from ocrqueue.cli.program import program
 from ocrqueue.core import Hold, Outcome, WorkerRegistry
 from ocrqueue.document import stored_document
 from ocrqueue.document.formats import FORMATS
+from ocrqueue.document.formats import pdf as formats_pdf
 from ocrqueue.document.formats.files import KINDS
+from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.errors import JobMalformed, OutputMissing, StorageUnavailable
 from ocrqueue.job import Job
 from ocrqueue.job.names import NEEDS_IMAGE, OUTPUTS
@@ -118,6 +121,51 @@ def test_all_doors_take_outputs_and_the_cache_has_none_of_another_job(
     with pytest.raises(Exception, match=r"job\.malformed: .*'alto'"):
         refused.get(timeout=60)
     app.close()
+
+
+def test_a_file_that_cannot_be_written_costs_no_other_and_nothing_that_was_there(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(installation.settings).items()}
+    images = [tmp_path / f"{name}.png" for name in ("one", "two", "three")]
+    for image in images:
+        image.write_bytes(png(fresh_picture()))
+    spoiled, out = images[1].read_bytes(), tmp_path / "out"
+    out.mkdir()
+    (out / "two.pdf").write_bytes(b"good")
+    write = formats_pdf.write_pdf
+
+    def write_or_fail(document: Document, file: ImageFile, target: BinaryIO, **how: Any) -> None:
+        if file.data == spoiled:
+            target.write(b"%PDF-1.7")
+            raise TypeError("object of a damaged file")
+        write(document, file, target, **how)
+
+    monkeypatch.setattr(formats_pdf, "write_pdf", write_or_fail)
+
+    def ask(*arguments: str) -> Any:
+        result = CliRunner(env=given).invoke(program, arguments, prog_name="ocrqueue")
+        assert result.exit_code == 1, (result.stdout, result.stderr, result.exc_info)
+        assert ".pdf: internal.error: TypeError: object of a damaged file" in result.stderr
+        assert result.stderr.count("\nerror: ") + result.stderr.startswith("error: ") == 1
+        return result
+
+    told = ask("submit", *map(str, images), "-e", "null", "-f", "pdf", "-O", str(out), "--json").stdout
+    ended = {Path(each["source"]).stem: each for each in map(json.loads, told.splitlines())}
+    assert {path.name: path.read_bytes()[:4] for path in out.iterdir()} == {
+        "one.pdf": b"%PDF",
+        "two.pdf": b"good",
+        "three.pdf": b"%PDF",
+    }
+    assert [ended[name].get("output_errors") is None for name in ("one", "two", "three")] == [True, False, True]
+    assert ended["two"]["output"] == []
+    keep = tmp_path / "two.pdf"
+    keep.write_bytes(b"good")
+    alone = CliRunner(env=given).invoke(program, ["result", ended["two"]["id"], "-f", "pdf", "-O", str(keep)])
+    assert alone.exit_code == 1
+    assert "internal.error: TypeError" in alone.stderr
+    assert keep.read_bytes() == b"good"
+    ask("result", ended["two"]["id"], "-f", "pdf", "--output-dir", str(out))
 
 
 def test_the_command_line_submits_fetches_and_deletes(installation: Installation, tmp_path: Path) -> None:

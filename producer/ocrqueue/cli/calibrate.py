@@ -31,6 +31,7 @@ from ocrqueue.cli.waiting import wait_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.document import EngineInfo
+from ocrqueue.document.written_file import write_whole
 from ocrqueue.errors import CalibrationInvalid
 from ocrqueue.job.names import AUTO
 
@@ -144,9 +145,9 @@ def calibrate(
             found.append(_learned(engine, infos, [page for page, _ in pages], learned_on or folder.name, languages))
     calibrations = [one.calibration for one in found if one.calibration is not None]
     if calibrations:
-        output.write_text(table.with_calibrations(calibrations).to_json(), "utf-8")
+        write_whole(output, table.with_calibrations(calibrations).to_json().encode())
     if diagram is not None:
-        diagram.write_text(reliability_diagram([one.panel() for one in found]), "utf-8")
+        write_whole(diagram, reliability_diagram([one.panel() for one in found]).encode())
     _tell([one.described() for one in found], as_json)
     if calibrations:
         say(f"{output}  workers that have OCRQUEUE_CALIBRATION={output.resolve()} use it from their next start on")

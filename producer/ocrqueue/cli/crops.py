@@ -14,6 +14,7 @@ from ocrqueue.cli.output import json_option, print_json, say
 from ocrqueue.cli.results import finished_document
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Word
+from ocrqueue.document.written_file import write_whole
 from ocrqueue.errors import CropMissing
 
 _LONGEST_PART = 100
@@ -46,7 +47,7 @@ def crops(context: click.Context, job_id: str, folder: Path, as_json: bool) -> N
 
         def download(word: Word) -> Path:
             path = folder / crop_name(word)
-            path.write_bytes(word.crop.open().getbuffer() if word.crop else b"")
+            write_whole(path, word.crop.open().getvalue() if word.crop else b"")
             return path
 
         with ThreadPoolExecutor(queue.settings.upload_threads) as threads:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from ocrqueue.cli.failures import Failures, foreseen
 from ocrqueue.cli.output import one_line, say
 from ocrqueue.document import Document
 from ocrqueue.document.formats import written_pieces
 from ocrqueue.document.formats.files import file_name, page_numbers, write_file
+from ocrqueue.document.written_file import written_file
 from ocrqueue.errors import OutputMissing, SourceInvalid
 from ocrqueue.job.names import NEEDS_IMAGE, OUTPUTS
 from ocrqueue.job.references import is_reference, reference_path
@@ -88,18 +90,22 @@ def stored_formats(document: Document) -> list[str]:
 
 
 def write_documents(
-    document: Document, formats: Iterable[str], folder: Path, stem: str, picture: Picture
+    document: Document, formats: Iterable[str], folder: Path, stem: str, picture: Picture, failures: Failures
 ) -> list[Path]:
-    """NAME.<ext> in the folder for each format; the files written."""
-    return [
-        path for name in formats for path in write_document(document, name, folder / file_name(stem, name), picture)
-    ]
+    """NAME.<ext> in the folder for each format; the files written. What goes wrong with one is among `failures`."""
+    written: list[Path] = []
+    for name in formats:
+        path = folder / file_name(stem, name)
+        with failures.of(str(path)):
+            written += write_document(document, name, path, picture)
+    return written
 
 
 def write_document(document: Document, format_name: str, path: Path, picture: Picture) -> list[Path]:
     """What is stored in this format, or else is written now; the files written. The folder is made where it is missing.
 
-    PAGE XML of several pages becomes a file for each: NAME-p001.xml and so on.
+    PAGE XML of several pages becomes a file for each: NAME-p001.xml and so on. A file that was there before is replaced
+    by a whole one, or by none. Raises OcrQueueError and OSError only.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = {output.page: output for output in document.outputs if output.format == format_name}
@@ -109,7 +115,7 @@ def write_document(document: Document, format_name: str, path: Path, picture: Pi
         if number in stored:
             stored[number].save(file)
         else:
-            with file.open("wb") as target:
+            with foreseen(), written_file(file) as target:
                 write_file(document, format_name, target, picture, number=number)
         written.append(file)
     return written

@@ -17,6 +17,7 @@ from ocrqueue.cli.documents import (
     write_documents,
 )
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
+from ocrqueue.cli.failures import Failures
 from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.cli.pictures import IMAGE_OPTION, PASSWORD_OPTION, password_in, picture_getter
 from ocrqueue.client import OcrQueue
@@ -59,20 +60,21 @@ def result(
         raise click.UsageError("--json prints JSON; leave it out, or leave --format out.")
     if output is not None and output_dir is not None:
         raise click.UsageError("--output names one file, --output-dir a folder: give one of them.")
+    failures = Failures()
     with OcrQueue() as queue:
         document = finished_document(context, queue, job_id)
         wanted = "json" if as_json else format_name or "text"
         picture = picture_getter(queue, job_id, document, local_image, password=password_in(password_file))
         if output_dir is not None:
             formats = [wanted] if as_json or format_name else stored_formats(document)
-            for path in write_documents(document, formats, output_dir, safe_name(job_id), picture):
+            for path in write_documents(document, formats, output_dir, safe_name(job_id), picture, failures):
                 say(str(path))
         elif output is not None:
             write_document(document, wanted, output, picture)
         else:
             print_document(document, wanted, picture)
     say_page_errors(document, job_id)
-    context.exit(exit_of_states([document.status]))
+    context.exit(failures.exit_status(exit_of_states([document.status])))
 
 
 def finished_document(context: click.Context, queue: OcrQueue, job_id: str) -> Document:

@@ -17,6 +17,7 @@ from ocrqueue.cli.arriving import arriving_lines
 from ocrqueue.cli.documents import FORMAT, file_stems, print_document, say_page_errors, write_documents
 from ocrqueue.cli.durations import SECONDS, Seconds
 from ocrqueue.cli.exit_codes import exit_of_states
+from ocrqueue.cli.failures import Failures
 from ocrqueue.cli.inputs import expand_images, parse_options, parse_options_by_engine, split_languages, split_names
 from ocrqueue.cli.job_options import (
     ENGINE_OPTION,
@@ -177,8 +178,9 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
             _submit_only(queue, names, fields, sending, as_json)
             return
         submission = submit_all(queue, names, fields, sending)
-        ended = _follow(queue, submission, wanted, fields["outputs"] or ())
-    context.exit(exit_of_states(status.state for status in ended))
+        failures = Failures()
+        ended = _follow(queue, submission, wanted, fields["outputs"] or (), failures)
+    context.exit(failures.exit_status(exit_of_states(status.state for status in ended)))
 
 
 def _preparation(value: str | None) -> str | list[str] | None:
@@ -288,7 +290,9 @@ def _submit_only(
             click.echo(job_id)
 
 
-def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Sequence[str]) -> list[JobStatus]:
+def _follow(
+    queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Sequence[str], failures: Failures
+) -> list[JobStatus]:
     """Wait, and hand out what was asked for; the final statuses in the order of the submission."""
     names = dict(zip(submission.ids, submission.names, strict=True))
     format_name = wanted.format_name or "text"
@@ -300,19 +304,23 @@ def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Se
     def on_end(status: JobStatus) -> None:
         record: dict[str, object] = {"source": names[status.id], **status.model_dump(mode="json")}
         if wanted.folder is not None and status.state in {"succeeded", "partial"}:
-            document = queue.document(status)
-            picture = picture_getter(queue, status.id, document, password=wanted.password)
-            written = write_documents(document, formats, wanted.folder, stems[status.id], picture)
+            before, written = len(failures.told), list[Path]()
+            with failures.of(names[status.id]):
+                document = queue.document(status)
+                picture = picture_getter(queue, status.id, document, password=wanted.password)
+                written = write_documents(document, formats, wanted.folder, stems[status.id], picture, failures)
+                if status.state == "partial":
+                    partial.append((document, names[status.id]))
             record["output"] = str(written[0]) if len(written) == 1 else list(map(str, written))
-            if status.state == "partial":
-                partial.append((document, names[status.id]))
+            if not_written := failures.told[before:]:
+                record["output_errors"] = not_written
         if wanted.as_json:
             print_json(record)
 
     found = wait_for(queue, submission.ids, wanted.timeout, on_end=on_end, progress=not wanted.as_json)
     ended = [found[job_id] for job_id in submission.ids]
     if wanted.format_name and wanted.folder is None:
-        _print_documents(queue, ended, submission.names, format_name, wanted.password)
+        _print_documents(queue, ended, submission.names, format_name, wanted.password, failures)
     elif not wanted.as_json:
         print_statuses(ended, submission.names)
     for document, name in partial:
@@ -322,13 +330,19 @@ def _follow(queue: OcrQueue, submission: Submission, wanted: Wanted, outputs: Se
 
 
 def _print_documents(
-    queue: OcrQueue, ended: list[JobStatus], names: list[str], format_name: str, password: str | None
+    queue: OcrQueue,
+    ended: list[JobStatus],
+    names: list[str],
+    format_name: str,
+    password: str | None,
+    failures: Failures,
 ) -> None:
     for status, name in zip(ended, names, strict=True):
         if status.state not in {"succeeded", "partial"}:
             continue
-        document = queue.document(status)
-        title = name if len(ended) > 1 else ""
-        picture = picture_getter(queue, status.id, document, password=password)
-        print_document(document, format_name, picture, title)
-        say_page_errors(document, name)
+        with failures.of(name):
+            document = queue.document(status)
+            title = name if len(ended) > 1 else ""
+            picture = picture_getter(queue, status.id, document, password=password)
+            print_document(document, format_name, picture, title)
+            say_page_errors(document, name)

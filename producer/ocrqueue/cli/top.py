@@ -20,6 +20,7 @@ from ocrqueue.cli.durations import Seconds
 from ocrqueue.cli.output import console
 from ocrqueue.cli.top_frame import frame
 from ocrqueue.client import OcrQueue
+from ocrqueue.document.written_file import write_whole
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.monitoring.snapshot import read_installation
 from ocrqueue.settings import ClientSettings
@@ -58,7 +59,7 @@ def _draw(shown: RenderableType, picture: Path) -> None:
     drawn.print(shown)
     # a picture that is looked at asks nobody for its letters
     svg = re.sub(r"@font-face \{.*?\}\s*", "", drawn.export_svg(title="ocrqueue top"), flags=re.DOTALL)
-    picture.write_text(svg, encoding="utf-8")
+    write_whole(picture, svg.encode())
 
 
 def _watch(queue: OcrQueue, place: str, target: Console, interval: float) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import Field
 
 from ocrqueue.document.values import StorageBound, is_unset
+from ocrqueue.document.written_file import written_file
 from ocrqueue.errors import CropMissing, OutputMissing
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Output(StorageBound):
         return BytesIO(b"".join(self.pieces()))
 
     def save(self, path: Path) -> None:
-        """Write it to `path`, a piece at a time. Raises as open()."""
-        with path.open("wb") as file:
+        """Write it to `path`, a piece at a time. Raises as open(): `path` is then what it was before."""
+        with written_file(path) as file:
             for piece in self.pieces():
                 file.write(piece)
 
