@@ -14,6 +14,7 @@ from PIL import Image
 from pypdfium2 import raw
 
 from ocrqueue.document.formats.page_image import ImageFile
+from ocrqueue.document.signatures import HEAD_BYTES, is_pdf
 from ocrqueue.errors import (
     ImageTooLarge,
     PageNotFound,
@@ -34,8 +35,8 @@ _MOST_OBJECTS: Final = 200_000
 def pages_of(path: Path, max_pixels: int) -> AbstractContextManager[Draw]:
     """What draws the pages of the file. Drawing raises what ImageFile.read() raises, and errors of PDFs."""
     with path.open("rb") as file:
-        is_pdf = b"%PDF-" in file.read(1024)
-    return _pdf(path, max_pixels) if is_pdf else _image(path, max_pixels)
+        head = file.read(HEAD_BYTES)
+    return _pdf(path, max_pixels) if is_pdf(head) else _image(path, max_pixels)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from PIL import Image
 
+from ocrqueue.document.signatures import ImageFormat
 from ocrqueue.errors import ImageCorrupt, ImageTooLarge, ImageTruncated, ImageUnsupported
 from ocrqueue_worker.images.codecs import is_for_codecs, reads, require
 from ocrqueue_worker.images.exif import DECODER_ERRORS
-from ocrqueue_worker.images.formats import FormatName, ends_early
+from ocrqueue_worker.images.formats import ends_early
 from ocrqueue_worker.images.unusual_codings import unusual_coding
 
 _TIFF_CHUNKS: Final = ((273, 279), (324, 325))
@@ -22,7 +23,7 @@ _TIFF_CHUNKS: Final = ((273, 279), (324, 325))
 
 @contextmanager
 def told_as_errors(
-    kind: FormatName,
+    kind: ImageFormat,
     whole: Callable[[], bytes],
     most_pixels: int,
     page: int | None,
@@ -59,7 +60,7 @@ def told_as_errors(
             raise ImageCorrupt(f"The data of {where} cannot be decoded.", format=kind, page=page) from error
 
 
-def _is_truncated(error: BaseException, kind: FormatName, data: bytes, tiff_page: Callable[[], bytes] | None) -> bool:
+def _is_truncated(error: BaseException, kind: ImageFormat, data: bytes, tiff_page: Callable[[], bytes] | None) -> bool:
     if "truncated" in str(error).lower() or ends_early(kind, data):
         return True
     if tiff_page is None:

@@ -17,6 +17,7 @@ from typing import Final, Self
 from PIL import Image
 
 from ocrqueue.document import DocumentWarning
+from ocrqueue.document.signatures import ImageFormat, image_format
 from ocrqueue.errors import (
     ErrorInfo,
     ImageCorrupt,
@@ -35,7 +36,7 @@ from ocrqueue_worker.images.exif import (
     swaps_axes,
     upright_transposition,
 )
-from ocrqueue_worker.images.formats import FormatName, gif_outline, sniff_format, without_metadata
+from ocrqueue_worker.images.formats import gif_outline, without_metadata
 from ocrqueue_worker.images.heif import prepare_heif
 from ocrqueue_worker.images.jpeg_structure import jpeg_structure, repaired_jpeg
 from ocrqueue_worker.images.page import PageImage
@@ -57,7 +58,7 @@ from ocrqueue_worker.images.tiff_structure import (
 from ocrqueue_worker.images.warnings import warning
 from ocrqueue_worker.telemetry.native_stderr import silence_libtiff
 
-_PILLOW_NAMES: Final[dict[FormatName, str]] = {"PNM": "PPM"}
+_PILLOW_NAMES: Final[dict[ImageFormat, str]] = {"PNM": "PPM"}
 _TIFF_PHOTOMETRIC: Final = 262
 
 
@@ -72,7 +73,7 @@ def open_image(data: bytes, settings: WorkerSettings, *, read_truncated: bool = 
     """
     if not data:
         raise ImageEmpty()
-    kind = sniff_format(data)
+    kind = image_format(data)
     if kind is None:
         guess = looks_like(data)
         raise ImageNotRecognised(f"The bytes look like {guess}." if guess else None)
@@ -91,7 +92,7 @@ class SourceImage:
     first, of a HEIF with several the main one.
     """
 
-    def __init__(self, kind: FormatName, data: bytes, settings: WorkerSettings, read_truncated: bool = False) -> None:
+    def __init__(self, kind: ImageFormat, data: bytes, settings: WorkerSettings, read_truncated: bool = False) -> None:
         self.format = kind
         self.is_protected = False
         self.page_count = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ocrqueue_worker.images.formats import FormatName
+from ocrqueue.document.signatures import ImageFormat
 
 _MAX_SCANS: Final = 500
 """Of a JPEG; as TurboJPEG's TJFLAG_LIMITSCANS. Encoders write about ten. An empty one takes 12 bytes of a file and, at
@@ -22,7 +22,7 @@ _JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\1\xff\xd0-\xd7])", re.DOTALL)
 """One with a length after it. In a scan, 0xff is followed by 0 or is part of a restart marker (ITU-T T.81, B.1.1.5)."""
 
 
-def flood(kind: FormatName, data: bytes) -> str | None:
+def flood(kind: ImageFormat, data: bytes) -> str | None:
     """What a JPEG or PNG has too many of, as part of a sentence; None where nothing.
 
     The pages of the other formats are counted on their own, and so are the blocks of a GIF.

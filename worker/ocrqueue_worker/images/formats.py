@@ -12,30 +12,11 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from ocrqueue.document.signatures import ImageFormat
 from ocrqueue_worker.images.tiff_structure import tiff_ends_early
 
-FormatName = Literal["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "HEIF", "AVIF", "JPEG2000", "JPEGXL", "PNM", "PCX"]
-
-_SIGNATURES: Final[dict[FormatName, re.Pattern[bytes]]] = {
-    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "JPEG": re.compile(rb"\xff\xd8\xff"),
-    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
-    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "GIF": re.compile(rb"GIF8[79]a"),
-    # "BM" alone begins many a text, so the size of the second header must be one of the known seven.
-    "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
-    # The first box: its brand, and those that it can be read as too; mif1 and msf1 say nothing of the coding.
-    "AVIF": re.compile(rb"\0\0\0.ftyp(avi[fs]|(mif1|msf1|miaf).{4}(?:.{4}){0,15}?avi[fs])", re.DOTALL),
-    "HEIF": re.compile(rb"\0\0\0.ftyp(he(ic|ix|im|is|vc|vx|vm|vs)|mif1|msf1)", re.DOTALL),
-    "JPEG2000": re.compile(rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51", re.DOTALL),
-    "JPEGXL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", re.DOTALL),
-    # Magic number and width: two letters alone begin many a text.
-    "PNM": re.compile(rb"P[1-6](\s+|#[^\n\r]*[\n\r])+\d+(\s+|#[^\n\r]*[\n\r])+\d"),
-    # Version, run-length encoding, bits a pixel.
-    "PCX": re.compile(rb"\x0a[\0\2-\5]\x01[\1\2\4\x08]", re.DOTALL),
-}
 _MAX_GIF_EXTENSION_BLOCKS: Final = 100_000
 """Pillow keeps each block of a comment in Python, and it may have one byte."""
 
@@ -43,12 +24,7 @@ _GIF_BLOCK: Final = re.compile(rb"[!,;]")
 _JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\xff])", re.DOTALL)
 
 
-def sniff_format(data: bytes) -> FormatName | None:
-    """The format that the first bytes claim; None where it is none of those that are read."""
-    return next((kind for kind, signature in _SIGNATURES.items() if signature.match(data)), None)
-
-
-def ends_early(kind: FormatName, data: bytes) -> bool:
+def ends_early(kind: ImageFormat, data: bytes) -> bool:
     """Whether the file's own structure says that bytes are missing from its end.
 
     For JPEG and BMP this is a hint only, so it is asked where decoding failed, not before.
@@ -108,7 +84,7 @@ def _color_table_size(flags: bytes) -> int:
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
-def without_metadata(kind: FormatName, data: bytes) -> Iterator[bytes]:
+def without_metadata(kind: ImageFormat, data: bytes) -> Iterator[bytes]:
     """`data` without its color profile, then also without EXIF: what a decoder rejects for their sake may open then.
 
     Yields nothing where there is nothing to leave out. PNG's text stays: a text chunk that explodes is an attack.
@@ -150,12 +126,12 @@ def exif_of_jpeg(data: bytes) -> bytes:
 _JPEG_PROFILES: Final = frozenset((b"\xe2", b"\xed"))
 """APP2 (ICC, MPF, FlashPix) and APP13 (Photoshop)."""
 
-_METADATA: Final[dict[FormatName, tuple[frozenset[bytes], ...]]] = {
+_METADATA: Final[dict[ImageFormat, tuple[frozenset[bytes], ...]]] = {
     "PNG": (frozenset((b"iCCP",)), frozenset((b"iCCP", b"eXIf"))),
     # APP0 (JFIF) and APP14 (Adobe) say how colors are coded, so they stay.
     "JPEG": (_JPEG_PROFILES, _JPEG_PROFILES | {bytes((0xE0 + n,)) for n in range(1, 16) if n != 14} | {b"\xfe"}),
 }
-_PARTS: Final[dict[FormatName, Callable[[bytes], Iterator[tuple[bytes, bytes]]]]] = {
+_PARTS: Final[dict[ImageFormat, Callable[[bytes], Iterator[tuple[bytes, bytes]]]]] = {
     "PNG": _png_chunks,
     "JPEG": _jpeg_segments,
 }
@@ -192,7 +168,7 @@ def _bmp_ends_early(data: bytes) -> bool:
     return int.from_bytes(data[2:6], "little") > len(data)
 
 
-_ENDS_EARLY: Final[dict[FormatName, Callable[[bytes], bool]]] = {
+_ENDS_EARLY: Final[dict[ImageFormat, Callable[[bytes], bool]]] = {
     "PNG": _png_ends_early,
     "JPEG": lambda data: b"\xff\xd9" not in data,
     "TIFF": tiff_ends_early,

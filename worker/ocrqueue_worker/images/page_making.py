@@ -8,10 +8,10 @@ from typing import Any, Final
 from PIL import Image
 
 from ocrqueue.document import DocumentWarning
+from ocrqueue.document.signatures import ImageFormat
 from ocrqueue_worker.images.alike_colors import told_apart
 from ocrqueue_worker.images.cmyk import with_likely_inks
 from ocrqueue_worker.images.exif import is_credible, stated_axes, stated_dpi, swaps_axes, upright_transposition
-from ocrqueue_worker.images.formats import FormatName
 from ocrqueue_worker.images.levels import as_unsigned
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.pixel_formats import to_grey_or_rgb
@@ -30,7 +30,7 @@ _TIFF_SAMPLE_FORMAT: Final = 339
 def page_of(
     image: Image.Image,
     number: int,
-    kind: FormatName,
+    kind: ImageFormat,
     max_pixels: int,
     warn: Warn,
     *,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from ocrqueue.document.signatures import ImageFormat
 from ocrqueue_worker.images import codecs
-from ocrqueue_worker.images.formats import FormatName, exif_of_jpeg
+from ocrqueue_worker.images.formats import exif_of_jpeg
 from ocrqueue_worker.images.jpeg_structure import JpegStructure, jpeg_structure
 
 
@@ -20,7 +21,7 @@ class RareFile:
     decode: Callable[[], Image.Image]
 
 
-def rare_file(kind: FormatName, data: bytes) -> RareFile | None:
+def rare_file(kind: ImageFormat, data: bytes) -> RareFile | None:
     """None where Pillow reads it, or nobody. Raises ImageUnsupported where imagecodecs is not installed, ValueError
     where the head is no good."""
     if kind == "JPEGXL":

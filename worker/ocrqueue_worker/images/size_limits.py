@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ocrqueue.document.signatures import ImageFormat
 from ocrqueue.errors import ImageCorrupt, ImageTooLarge, ImageTooManyPages, ImageTooSmall, ImageTruncated
 from ocrqueue.settings import WorkerSettings
-from ocrqueue_worker.images.formats import FormatName, ends_early
+from ocrqueue_worker.images.formats import ends_early
 
 
-def check_page_count(count: int, settings: WorkerSettings, kind: FormatName, data: bytes) -> None:
+def check_page_count(count: int, settings: WorkerSettings, kind: ImageFormat, data: bytes) -> None:
     """Raises ImageTooManyPages; ImageTruncated or ImageCorrupt where there is none."""
     most = settings.image_max_pages
     if count > most:

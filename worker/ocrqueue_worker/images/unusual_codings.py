@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocrqueue_worker.images.formats import FormatName
+from ocrqueue.document.signatures import ImageFormat
 from ocrqueue_worker.images.jpeg_structure import jpeg_structure
 from ocrqueue_worker.images.tiff_structure import first_directory, tiff_tags
 
@@ -48,7 +48,7 @@ _JPEG, _FLOATS = 7, 3
 _BMP_COMPRESSIONS: Final = {4: "JPEG", 5: "PNG", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 
 
-def unusual_coding(kind: FormatName, data: bytes) -> str | None:
+def unusual_coding(kind: ImageFormat, data: bytes) -> str | None:
     """How the file is coded, of a TIFF its first page, where that is not read; None where it is, or is not known."""
     match kind:
         case "JPEG":

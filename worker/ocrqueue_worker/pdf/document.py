@@ -43,8 +43,6 @@ from ocrqueue_worker.pdf.process import Lost, PdfProcess, acquire, release
 
 ENDS: Final = 2048
 """Bytes of the beginning and the end that are looked at."""
-_HEAD: Final = 1024
-"""The header may follow so many other bytes (ISO 32000-1, annex H, 3.4.1)."""
 _REFUSALS: Final[dict[str, type[OcrQueueError]]] = {
     kind.code: kind
     for kind in (
@@ -58,11 +56,6 @@ _REFUSALS: Final[dict[str, type[OcrQueueError]]] = {
         PdfPasswordWrong,
     )
 }
-
-
-def is_pdf(data: bytes) -> bool:
-    """Whether the first bytes claim so."""
-    return b"%PDF-" in data[:_HEAD]
 
 
 @dataclass(frozen=True, slots=True)

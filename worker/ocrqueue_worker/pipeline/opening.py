@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ocrqueue.document.signatures import is_pdf
 from ocrqueue_worker.images.decoding import open_image
-from ocrqueue_worker.images.formats import sniff_format
 from ocrqueue_worker.images.page import PageSource
-from ocrqueue_worker.pdf.document import ENDS, PdfReading, is_pdf, open_pdf
+from ocrqueue_worker.pdf.document import ENDS, PdfReading, open_pdf
 from ocrqueue_worker.pipeline.attempt import Attempt
 from ocrqueue_worker.pipeline.fetching import Fetched
 
@@ -17,7 +17,7 @@ def open_source(found: Fetched, attempt: Attempt) -> PageSource:
     """
     job, settings = attempt.job, attempt.workplace.settings
     first, last = found.ends(ENDS)
-    if is_pdf(first) and sniff_format(first) is None:
+    if is_pdf(first):
         reading = PdfReading(
             dpi=job.dpi,
             existing_text=job.existing_text,

@@ -83,14 +83,15 @@ def write_file(
         return
     # Pillow is loaded by those who need it only
     from ocrqueue.document.formats.overlay_html import overlay_html_pieces
-    from ocrqueue.document.formats.pdf import is_pdf, write_pdf
+    from ocrqueue.document.formats.pdf import write_pdf
+    from ocrqueue.document.signatures import is_pdf
 
     with image() as file:
         if name == "overlay-html":
             _write(overlay_html_pieces(document, file), target, on_page)
             return
         annotated = name == "overlay-pdf"
-        if isolated is None or not is_pdf(file):
+        if isolated is None or not is_pdf(file.data):
             write_pdf(document, file, target, annotated=annotated, on_page=on_page)
             return
         from ocrqueue.document.formats.isolated_pdf import write_isolated

@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ocrqueue.document.signatures import is_pdf
 from ocrqueue.errors import (
     ImageCorrupt,
     ImageEmpty,
@@ -94,7 +95,7 @@ class ImageFile:
     def _page(self, number: int) -> Image.Image:
         if not self.data:
             raise ImageEmpty
-        if b"%PDF-" in self.data[:1024]:
+        if is_pdf(self.data):
             raise ImageUnsupported(
                 "It is a PDF, and its pages are not pictures.",
                 remedy="Mark its words in the PDF itself: to_overlay_pdf(), or `ocrqueue overlay ID -O page.pdf`.",

@@ -17,6 +17,7 @@ from ocrqueue.document import Document
 from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.document.formats.pdf_drawn import DrawnPdf
 from ocrqueue.document.formats.pdf_grafted import GraftedPdf
+from ocrqueue.document.signatures import is_pdf
 
 Read = tuple[Document, bytes | ImageFile]
 """A Document with the file that was read."""
@@ -40,7 +41,7 @@ def write_pdf(
     on_page: OnPage = lambda: None,
 ) -> None:
     """The same into a file; pages of an image go there one after the other, by no other file."""
-    if is_pdf(data):
+    if _is_pdf(data):
         bind_pdf([(document, data)], target, annotated=annotated, on_page=on_page)
         return
     drawn = DrawnPdf(target, annotated=annotated)
@@ -89,7 +90,7 @@ class _Binding:
 
     def add(self, document: Document, data: bytes | ImageFile) -> None:
         self._languages = self._languages or document.languages
-        if is_pdf(data):
+        if _is_pdf(data):
             self._graft(document, data)
         else:
             with ImageFile(data) if isinstance(data, bytes) else nullcontext(data) as file:
@@ -132,9 +133,5 @@ class _Binding:
             shutil.copyfileobj(self._file, target)
 
 
-def _content(data: bytes | ImageFile) -> bytes:
-    return data.data if isinstance(data, ImageFile) else data
-
-
-def is_pdf(data: bytes | ImageFile) -> bool:
-    return _content(data)[:1024].lstrip()[:5] == b"%PDF-"
+def _is_pdf(data: bytes | ImageFile) -> bool:
+    return is_pdf(data.data if isinstance(data, ImageFile) else data)
