@@ -324,6 +324,56 @@ def test_exif_turns_the_picture_and_not_its_bytes(orientation: int) -> None:
         assert all(abs(one - other) < 30 for one, other in pairs), (x, y)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("height", [1078, 2156])
+def test_a_fax_is_as_high_as_on_paper_and_its_words_are_where_they_are_seen(height: int, orientation: int) -> None:
+    """Standard resolution is 204 x 98 pixels to the inch, fine 204 x 196. Half of the page is black under the word."""
+    dpi = (204, 98 if height == 1078 else 196)
+    stored = Image.new("1", (1728, height), 1)
+    stored.paste(0, (0, 0, 864, height // 2))
+    written = BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(written, "TIFF", compression="group4", dpi=dpi, exif=exif)
+    viewed = open_page(written.getvalue(), 1)
+    assert viewed.size == ((1728, height) if orientation == 1 else (height, 1728))
+    width, length = viewed.size
+    box = (width * 0.1, length * 0.2, width * 0.4, length * 0.3)
+    read = page_of_lines([("Harbour", box)]).model_copy(update={"width": width, "height": length, "dpi": 204.0})
+    if height == 2156:
+        read = read.model_copy(update={"dpi": 200.0})
+    with pypdfium2.PdfDocument(document_of(read).to_pdf(written.getvalue())) as pdf:
+        page = pdf[0]
+        size = page.get_size()
+        upright = size if orientation == 1 else size[::-1]
+        assert upright == pytest.approx((1728 / 204 * 72, 1078 / 98 * 72), abs=0.1)
+        text = page.get_textpage()
+        assert text.count_rects() >= 1
+        found = text.get_rect(0)
+        assert (found[0] / size[0], found[2] / size[0]) == pytest.approx((0.1, 0.4), abs=0.01)
+        assert 0.2 - 0.01 <= 1 - found[3] / size[1] < 1 - found[1] / size[1] <= 0.3 + 0.01
+        shown = page.render(scale=1).to_pil().convert("L")
+    for x, y in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)]:
+        seen, meant = (
+            image.getpixel((int(image.width * x), int(image.height * y))) for image in (shown, viewed.convert("L"))
+        )
+        assert seen == meant, (x, y)
+
+
+@pytest.mark.parametrize(
+    ("axes", "size"),
+    [((300, 72), (400, 300)), ((10_000, 98), (400, 300)), ((0, 98), (400, 300)), ((144, 72), (200, 300))],
+)
+def test_only_what_a_page_can_have_says_how_large_it_is(axes: tuple[int, int], size: tuple[int, int]) -> None:
+    page = Page(number=1, width=400, height=300, dpi=72)
+    source = picture("L", form="TIFF", tiffinfo={282: axes[0], 283: axes[1], 296: 2})
+    with pypdfium2.PdfDocument(document_of(page).to_pdf(source)) as pdf:
+        assert pdf[0].get_size() == pytest.approx(size, abs=0.01)
+    other = page.model_copy(update={"width": 200, "height": 150})
+    with pypdfium2.PdfDocument(document_of(other).to_pdf(source)) as pdf:
+        assert pdf[0].get_size() == pytest.approx((400, 300), abs=0.01)
+
+
 def test_the_text_is_not_seen() -> None:
     white = BytesIO()
     Image.new("RGB", (400, 300), "white").save(white, "PNG")

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from PIL import Image
 
+from ocrqueue.document.formats.resolution import DECODER_ERRORS
 from ocrqueue.document.signatures import ImageFormat
 from ocrqueue.errors import ImageCorrupt, ImageTooLarge, ImageTruncated, ImageUnsupported
 from ocrqueue_worker.images.codecs import is_for_codecs, reads, require
-from ocrqueue_worker.images.exif import DECODER_ERRORS
 from ocrqueue_worker.images.formats import ends_early
 from ocrqueue_worker.images.unusual_codings import unusual_coding
 

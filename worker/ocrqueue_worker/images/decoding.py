@@ -17,6 +17,7 @@ from typing import Final, Self
 from PIL import Image
 
 from ocrqueue.document import DocumentWarning
+from ocrqueue.document.formats.resolution import DECODER_ERRORS
 from ocrqueue.document.signatures import ImageFormat, image_format
 from ocrqueue.errors import (
     ErrorInfo,
@@ -31,11 +32,7 @@ from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.images.damage import TOLERATED, Damage, grey_at_the_end, without_missing_rows
 from ocrqueue_worker.images.decoder_failures import told_as_errors
 from ocrqueue_worker.images.decompression_bombs import flood
-from ocrqueue_worker.images.exif import (
-    DECODER_ERRORS,
-    swaps_axes,
-    upright_transposition,
-)
+from ocrqueue_worker.images.exif import swaps_axes, upright_transposition
 from ocrqueue_worker.images.formats import gif_outline, without_metadata
 from ocrqueue_worker.images.heif import prepare_heif
 from ocrqueue_worker.images.jpeg_structure import jpeg_structure, repaired_jpeg

@@ -8,10 +8,11 @@ from typing import Any, Final
 from PIL import Image
 
 from ocrqueue.document import DocumentWarning
+from ocrqueue.document.formats.resolution import stated_axes
 from ocrqueue.document.signatures import ImageFormat
 from ocrqueue_worker.images.alike_colors import told_apart
 from ocrqueue_worker.images.cmyk import with_likely_inks
-from ocrqueue_worker.images.exif import is_credible, stated_axes, stated_dpi, swaps_axes, upright_transposition
+from ocrqueue_worker.images.exif import is_credible, stated_dpi, swaps_axes, upright_transposition
 from ocrqueue_worker.images.levels import as_unsigned
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.images.pixel_formats import to_grey_or_rgb

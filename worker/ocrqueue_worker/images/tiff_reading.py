@@ -7,7 +7,7 @@ from typing import Final
 
 from PIL import Image, ImageChops
 
-from ocrqueue_worker.images.exif import DECODER_ERRORS
+from ocrqueue.document.formats.resolution import DECODER_ERRORS
 from ocrqueue_worker.images.levels import as_unsigned
 from ocrqueue_worker.images.tiff_parts import part_decoder
 from ocrqueue_worker.images.tiff_structure import (

@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ocrqueue.document.formats.resolution import Axes, viewed_axes
 from ocrqueue.document.signatures import is_pdf
 from ocrqueue.errors import (
     ImageCorrupt,
@@ -60,6 +61,8 @@ class ImageFile:
         self._otherwise = otherwise
         self._image: Image.Image | None = None
         self._frames: list[int] | None = None
+        self.axes: Axes | None = None
+        """Dots per inch across and down that the file states of the page that was read last, as it is viewed."""
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +96,7 @@ class ImageFile:
         return make(self._otherwise(number))
 
     def _page(self, number: int) -> Image.Image:
+        self.axes = None
         if not self.data:
             raise ImageEmpty
         if is_pdf(self.data):
@@ -106,7 +110,13 @@ class ImageFile:
         image.seek(number - 1 if self._frames is None else self._frames[number - 1])
         if image.width * image.height > self._max_pixels:
             raise ImageTooLarge(f"The page has {image.width} x {image.height} pixels; {self._max_pixels} are allowed.")
+        if image.format == "TIFF":
+            # Pillow turns it while loading, and then forgets its orientation
+            self.axes = viewed_axes(image)
         image.load()
+        if image.format != "TIFF":
+            # asked for its EXIF before, a PNG is loaded, and what is wrong with it is not told a second time
+            self.axes = viewed_axes(image)
         return image
 
     def _opened(self) -> Image.Image:

@@ -12,6 +12,7 @@ from ocrqueue.document.formats.pdf_annotations import frames, moved_box
 from ocrqueue.document.formats.pdf_file import Name, PdfFile, Reference, Value
 from ocrqueue.document.formats.pdf_images import EmbeddedImage, embedded_image
 from ocrqueue.document.formats.pdf_text import FONT_NAME, Matrix, language_tag, text_content
+from ocrqueue.document.formats.resolution import Axes, page_axes
 from ocrqueue.errors import OcrQueueError
 
 _DPI: Final = 300.0
@@ -40,7 +41,10 @@ class DrawnPdf:
                 raise
             image = None
         viewed = (page.width, page.height) if image is None else image.viewed
-        width, height = _size_in_points(*viewed, page.dpi)
+        # the page's one number would squash a fax; at another size the image is not what was read
+        as_read = image is not None and viewed == (page.width, page.height)
+        axes = page_axes(file.axes, viewed, page.dpi) if as_read else None
+        width, height = _size_in_points(viewed, axes or _square(page.dpi))
         # the Document may have been made from the image at another size
         to_page = (width / max(page.width, 1), 0.0, 0.0, -height / max(page.height, 1), 0.0, height)
         resources: dict[str, Value] = {"Font": {FONT_NAME: self._font}}
@@ -130,10 +134,15 @@ class DrawnPdf:
         )
 
 
-def _size_in_points(width: int, height: int, dpi: float | None) -> tuple[float, float]:
+def _square(dpi: float | None) -> Axes:
+    known = dpi if dpi is not None and isfinite(dpi) and dpi > 0 else _DPI
+    return known, known
+
+
+def _size_in_points(size: tuple[int, int], axes: Axes) -> tuple[float, float]:
     """The size of a page as its file states it, brought within what PDF allows, with its proportions kept."""
-    scale = 72 / (dpi if dpi is not None and isfinite(dpi) and dpi > 0 else _DPI)
+    width, height = (max(pixels, 1) * 72 / dpi for pixels, dpi in zip(size, axes, strict=True))
     smallest, largest = _SIDES
-    scale = max(scale, smallest / max(min(width, height), 1))
-    scale = min(scale, largest / max(width, height, 1))
-    return max(width, 1) * scale, max(height, 1) * scale
+    scale = max(1.0, smallest / min(width, height))
+    scale = min(scale, largest / max(width, height))
+    return width * scale, height * scale
