@@ -59,5 +59,5 @@ def foreseen() -> Iterator[None]:
         if type(error).__module__.startswith("redis."):
             raise
         raise InternalError(
-            f"{type(error).__name__}: {error}", remedy="Report it, with the file if you may show it."
+            f"{type(error).__name__}: {str(error).rstrip('.')}.", remedy="Report it, with the file if you may show it."
         ) from error
