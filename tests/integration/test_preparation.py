@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -38,10 +38,10 @@ LINES = (
 Point = tuple[float, float]
 
 
-def sheet(letters: int = 30) -> Image.Image:
+def sheet(letters: int = 30, lines: Sequence[str] = LINES) -> Image.Image:
     image = Image.new("L", (30 * letters, 18 * letters), 255)
     draw, font = ImageDraw.Draw(image), ImageFont.truetype("DejaVuSans.ttf", letters)
-    for number, line in enumerate(LINES):
+    for number, line in enumerate(lines):
         draw.text((2 * letters, (1.5 + 2 * number) * letters), line, 0, font)
     return image
 
@@ -133,6 +133,50 @@ def test_a_mirrored_page_that_is_upside_down_is_read(engine: TesseractEngine, up
     assert f1(page, upright) >= 0.95
     height = sheet().height
     assert max(distances(page, upright, lambda at: (at[0], height - at[1]))) <= 2
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [line.upper() for line in LINES],
+        ["4471 0982 7735", "1206 5548 9034", "8813 2407 6659", "3075 9142 8806"],
+        ["Please keep this door", "closed at all times"],
+    ],
+    ids=["capitals", "digits", "few words"],
+)
+def test_what_reads_with_some_confidence_upside_down_is_tried_the_other_way_up(
+    engine: TesseractEngine, lines: list[str]
+) -> None:
+    """Capitals and digits read as others of their kind, and few words by chance."""
+    image = sheet(lines=lines)
+    upright = read(engine, image)
+    page = read(engine, image.transpose(Image.Transpose.ROTATE_180))
+    assert page.rotation == 180
+    assert f1(page, upright) >= 0.9
+
+
+@pytest.mark.parametrize("degrees", [0, 5])
+def test_a_page_on_a_dark_table_is_not_taken_for_a_negative(
+    engine: TesseractEngine, upright: Page, degrees: int
+) -> None:
+    table, paper = (60, 40, 30), sheet().convert("RGB")
+    turned = paper.rotate(-degrees, expand=True, fillcolor=table, resample=Image.Resampling.BICUBIC)
+    photo = Image.new("RGB", (round(2.2 * turned.width), round(1.3 * turned.height)), table)
+    photo.paste(turned, (turned.width // 2, turned.height // 8))
+    page = read(engine, photo, "always")
+    assert "invert" not in (page.preparation or Preparation(steps=())).steps
+    assert f1(page, upright) >= 0.9
+
+
+def test_a_page_half_in_shadow_is_not_taken_for_a_negative(engine: TesseractEngine, upright: Page) -> None:
+    shaded = sheet()
+    half = (0, 0, shaded.width * 3 // 5, shaded.height)
+    shaded.paste(shaded.crop(half).point(lambda level: level * 0.35), half)
+    plain = f1(read(engine, shaded, "none"), upright)
+    for prepare in ("auto", "always"):
+        page = read(engine, shaded, prepare)
+        assert "invert" not in (page.preparation or Preparation(steps=())).steps
+        assert f1(page, upright) >= plain + 0.2, "words on the edge of the shadow may be lost"
 
 
 @pytest.mark.parametrize("degrees", [-12, -7, 7, 10])

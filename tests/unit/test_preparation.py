@@ -53,6 +53,14 @@ def steps_of(image: Image.Image, *steps: PreparationStep) -> tuple[PreparationSt
     return prepared(Picture.of(image), steps or PREPARATION_STEPS, MOST).steps
 
 
+def test_what_is_set_straight_has_white_corners_whatever_its_colours() -> None:
+    tilted = sheet().convert("RGB").rotate(6, expand=True, fillcolor="white")
+    ready = prepared(Picture.of(tilted), ("deskew", "rules"), MOST)
+    assert ready.steps == ("deskew",)
+    assert ready.image.mode == "L"
+    assert ready.image.getpixel((1, 1)) == 255
+
+
 # --- what is found ---------------------------------------------------------------------------------------------------
 
 

@@ -21,9 +21,9 @@ from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import (
     confidence,
     is_better,
-    is_nonsense,
     is_sure,
     is_written,
+    may_be_upside_down,
     reads_badly,
 )
 
@@ -106,7 +106,7 @@ def _read_prepared(
     if not isinstance(result, Page) or is_sure(result):
         return result
     has_words = any(result.words())
-    if is_nonsense(result) and has_words:
+    if has_words and may_be_upside_down(result):
         right = read_right_way(ready, result, steps, lambda picture: _read(engine, image, picture, reading))
         if right is not result:
             return right

@@ -32,6 +32,12 @@ _SPECKS: Final = 0.1
 """Of the pixels of ink, those of such dots."""
 
 
+_PLACE_PX: Final = 24
+"""Side of the places that are looked at one by one: larger than strokes, smaller than pages."""
+_WRITTEN: Final = 0.3
+"""Of the greatest contrast of a place, what a place has in which something is written."""
+
+
 def sampled(image: Image.Image, most_px: int = _SAMPLE_PX) -> tuple[Image.Image, int]:
     """`image` in grey and reduced to what can be looked at, and by how much."""
     factor = -(-max(image.size) // most_px)
@@ -48,7 +54,21 @@ def is_dark(grey: Image.Image) -> bool:
     """Whether what is written is lighter than the paper, which is dark."""
     counts, total = grey.histogram(), grey.width * grey.height
     darkest, usual, lightest = (_level(counts, share * total) for share in (_FEW, 0.5, 1 - _FEW))
-    return usual < _DARK and lightest - usual > usual - darkest
+    return usual < _DARK and lightest - usual > usual - darkest and _is_light_on_dark(grey)
+
+
+def _is_light_on_dark(grey: Image.Image) -> bool:
+    """Whether it is so in most places where something is written: not of light paper on a dark table, or in shadow."""
+    sample = np.asarray(sampled(grey)[0])
+    rows, columns = (side // _PLACE_PX for side in sample.shape)
+    if not rows or not columns:
+        return True
+    places = sample[: rows * _PLACE_PX, : columns * _PLACE_PX].reshape(rows, _PLACE_PX, columns, _PLACE_PX)
+    places = places.swapaxes(1, 2).reshape(rows * columns, -1).astype(np.int32)
+    low, high = places.min(axis=1), places.max(axis=1)
+    written = high - low >= max(_LEAST, _WRITTEN * int((high - low).max()))
+    is_light = 2 * np.median(places[written], axis=1) < (low + high)[written]
+    return 2 * int(is_light.sum()) > int(written.sum())
 
 
 def _level(counts: Sequence[int], rank: float) -> int:
@@ -121,9 +141,9 @@ def _doubled(length: int) -> Iterator[tuple[int, int]]:
         have += more
 
 
-def densest_band(image: Image.Image) -> tuple[int, int, int, int]:
-    """The box of the third of the page, from side to side, in which most is written; of a low page all of it."""
-    height = max(_BAND_PX, image.height // 3)
+def densest_band(image: Image.Image, share: int) -> tuple[int, int, int, int]:
+    """The box of one `share`-th of the page, from side to side, in which most is written; of a low page all of it."""
+    height = max(_BAND_PX, image.height // share)
     if height >= image.height:
         return (0, 0, *image.size)
     sample, factor = sampled(image)

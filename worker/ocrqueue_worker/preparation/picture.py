@@ -73,7 +73,8 @@ class Picture:
             *(cos, -sin, width / 2 - cos * wide / 2 + sin * high / 2),
             *(sin, cos, height / 2 - sin * wide / 2 - cos * high / 2),
         )
-        image = self.image.transform(
+        # `background` is a level of grey
+        image = self.image.convert("L").transform(
             (wide, high), Image.Transform.AFFINE, step, resample=Image.Resampling.BICUBIC, fillcolor=background
         )
         return replace(

@@ -30,6 +30,10 @@ _ONE_LETTER: Final = 12
 _BETTER: Final = 1.05
 _NONSENSE: Final = 0.4
 """Mean confidence below which dots made larger read as letters, and letters that are turned or mirrored."""
+_DOUBTED: Final = 0.5
+"""Mean confidence below which print may be upside down: capitals and digits read so as others of their kind."""
+_SHORT: Final = 200
+"""Letters of a page that is read another way up in next to no time."""
 _FAR_BETTER: Final = 2.0
 _WRITTEN: Final = 4
 """Letters and digits. Curves that are made thicker look like fewer, and engines are sure of those."""
@@ -77,6 +81,16 @@ def is_written(page: Page) -> bool:
 def is_nonsense(page: Page) -> bool:
     """Whether it may be upside down or mirrored: what lies the right way is read with more confidence."""
     return (confidence(page) or 0.0) < _NONSENSE
+
+
+def is_short(page: Page) -> bool:
+    """Whether so little is on it that its mean confidence says nothing about which way up it is."""
+    return sum(len(word.text) for word in page.words()) <= _SHORT
+
+
+def may_be_upside_down(page: Page) -> bool:
+    """Or mirrored: whether it is worth the time to try."""
+    return is_short(page) or (confidence(page) or 0.0) < _DOUBTED
 
 
 def is_far_better(page: Page, than: Page) -> bool:
