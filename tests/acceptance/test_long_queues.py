@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ import pytest
 from ocrqueue.settings import WorkerSettings
 from tests.support.gates import with_gated
 from tests.support.outside import HASTY, Outside, from_outside
-from tests.support.processes import wait_until
+from tests.support.processes import Worker, wait_until
 from tests.support.standstill import time_lost
 
 FAULT = {"fault": "retryable"}
@@ -30,6 +31,10 @@ def outside(settings: WorkerSettings, tmp_path: Path) -> Iterator[Outside]:
 
 def delayed(outside: Outside) -> int:
     return int(outside.client.zcard(outside.key("delayed")))
+
+
+def last_beat(outside: Outside, of: Worker) -> float:
+    return next(worker.seen_at for worker in outside.queue.workers() if worker.pid == of.pid)
 
 
 def end_pauses(outside: Outside) -> None:
@@ -82,20 +87,30 @@ def test_jobs_that_wait_in_a_lane_without_workers_hide_no_lost_job(outside: Outs
 
 @pytest.mark.all
 @pytest.mark.usefixtures("gates")
-def test_with_the_usual_settings_a_lost_job_is_back_within_25_seconds(settings: WorkerSettings, tmp_path: Path) -> None:
-    """A worker that reads in another lane looks after it."""
+@pytest.mark.parametrize("on_duty", ["survivor", "lost"])
+def test_with_the_usual_settings_a_lost_job_is_back_within_25_seconds(
+    settings: WorkerSettings, tmp_path: Path, on_duty: str
+) -> None:
+    """A worker that reads in another lane looks after it, also where the lost one had looked after all."""
     usual = with_gated(settings.model_copy(update={"worker_heartbeat_s": 5.0}))
-    with from_outside(usual, tmp_path) as outside, outside.worker("--engine", "gated", "-c", "1"):
+    engines = {"survivor": "gated", "lost": "null"}
+    with from_outside(usual, tmp_path) as outside, ExitStack() as workers:
         image = outside.stored_page()
         outside.queue.submit_many([image] * 20_000, engine="rapid")
-        with outside.worker("--engine", "null", "-c", "1") as lost:
-            (child,) = lost.running_children()
-            os.kill(child, signal.SIGSTOP)
-            outside.queue.submit(image, engine="null")
-            wait_until(lambda: outside.waiting("ocr.null") == 0, 60, "it is in the worker's hand")
-            with time_lost() as lost_s:
-                killed_at = time.monotonic()
-                os.killpg(lost.pid, signal.SIGKILL)
-                wait_until(lambda: outside.waiting("ocr.null") == 1, 100, "it waits again")
-                took_s = time.monotonic() - killed_at - lost_s()
-            assert took_s < 25, took_s
+        started = {}
+        for name in sorted(engines, key=lambda name: name != on_duty):
+            started[name] = workers.enter_context(outside.worker("--engine", engines[name], "-c", "1"))
+            wait_until(lambda: outside.client.get(outside.key("duty")), 60, "the first has the duties")
+        lost = started["lost"]
+        (child,) = lost.running_children()
+        os.kill(child, signal.SIGSTOP)
+        outside.queue.submit(image, engine="null")
+        wait_until(lambda: outside.waiting("ocr.null") == 0, 60, "it is in the worker's hand")
+        before = last_beat(outside, lost)
+        wait_until(lambda: last_beat(outside, lost) > before, 60, "its lease is as long as it can be")
+        with time_lost() as lost_s:
+            killed_at = time.monotonic()
+            os.killpg(lost.pid, signal.SIGKILL)
+            wait_until(lambda: outside.waiting("ocr.null") == 1, 100, "it waits again")
+            took_s = time.monotonic() - killed_at - lost_s()
+        assert took_s < 25, took_s

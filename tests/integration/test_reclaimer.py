@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -112,6 +112,56 @@ def test_after_a_standstill_workers_may_first_say_that_they_live(registry: Worke
     assert registry.heartbeat("living", "", [living]).answers == ("yours",)
     was_reclaiming(registry)
     assert reclaim(registry).requeued == (silent.part,)
+
+
+@pytest.fixture
+def slow(settings: WorkerSettings) -> Iterator[WorkerRegistry]:
+    """Its leases are so long that a busy machine adds nothing: a silence of half an hour is one."""
+    hours = settings.model_copy(update={"lost_after_s": 3600.0, "worker_heartbeat_s": 600.0})
+    with closing(WorkerRegistry(hours)) as registry:
+        was_reclaiming(registry)
+        yield registry
+
+
+def pass_time(registry: WorkerRegistry, minutes: float) -> None:
+    """In which nobody says anything."""
+    registry.client.hincrby(f"{registry.keys.root}reclaim", "last", -round(minutes * 60_000))
+
+
+def test_whoever_reclaimed_is_lost_and_the_others_heartbeats_say_that_redis_was_there(slow: WorkerRegistry) -> None:
+    (given,) = submitted(slow, 1)
+    lost = begun(slow, "on duty")
+    for _ in range(4):
+        pass_time(slow, 10)
+        assert slow.heartbeat("survivor", "", []).answers == ()
+    slow.client.zadd(slow.keys.leases(), {lost.part: 1})
+    found = reclaim(slow)
+    assert not found.leases_granted
+    assert found.requeued == (given.id,)
+
+
+def test_the_first_heartbeat_after_an_outage_gives_all_workers_the_time_to_speak(slow: WorkerRegistry) -> None:
+    submitted(slow, 1)
+    living = begun(slow, "living")
+    slow.client.zadd(slow.keys.leases(), {living.part: 1})
+    pass_time(slow, 40)
+    slow.heartbeat("who is sooner in touch", "", [])
+    assert reclaim(slow) == Reclaimed((), (), 0, leases_granted=True)
+    assert slow.heartbeat("living", "", [living]).answers == ("yours",)
+    was_reclaiming(slow)
+    assert reclaim(slow) == NOTHING
+
+
+def test_the_worker_after_the_only_one_has_its_jobs_without_a_further_lease(slow: WorkerRegistry) -> None:
+    (given,) = submitted(slow, 1)
+    assert slow.heartbeat("killed", "", [begun(slow, "killed")], 1800).on_duty
+    pass_time(slow, 25)
+    assert not slow.heartbeat("next", "", [], 1800).on_duty, "the duties are still the other's"
+    pass_time(slow, 10)
+    slow.client.delete(f"{slow.keys.root}duty")
+    assert slow.heartbeat("next", "", [], 1800).on_duty
+    slow.client.zadd(slow.keys.leases(), {given.id: 1})
+    assert reclaim(slow).requeued == (given.id,)
 
 
 def test_who_asks_for_a_round_that_counts_waits_for_it(settings: WorkerSettings) -> None:

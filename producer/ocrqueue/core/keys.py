@@ -36,7 +36,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:action:<id>` | hash | an action that nobody waits for: `actions` | its end, then `record_ttl_s` |
 | `ocrqueue:deleted` | sorted set | `<id> <image's name>` of a deleted job, in storage still -> when | until then |
 | `ocrqueue:dead` | sorted set | id -> when it failed: the dead letters | `dead_letter_ttl_s` |
-| `ocrqueue:reclaim` | hash | `last` round, `grace_until`: no lease is overdue before | for good |
+| `ocrqueue:reclaim` | hash | `last` round or heartbeat, `grace_until`: no lease is overdue before | for good |
 | `ocrqueue:duty` | string | holder whose worker reclaims for all | a few heartbeats |
 | `ocrqueue:replication` | string | which life of Redis's data it is: 8 digits of the id that INFO tells | for good |
 | `ocrqueue:once:<sha256>` | string | of an idempotency key: `<id> <fingerprint>` of its job | `idempotency_ttl_s` |

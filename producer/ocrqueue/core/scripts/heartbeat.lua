@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, places
--- HEARTBEAT: a worker is there, and so are the parts in its hand that it names.
+-- uses: root, clock, as_text, silence, places
+-- HEARTBEAT: a worker is there, and so are the parts in its hand that it names. Whoever reclaims knows by it that Redis
+-- was within reach, though nobody had the duties meanwhile.
 -- ARGV root, holder (the worker's instance), announcement (JSON, or '' for none), options, part, token, ...
 --   options: lease_ms, duty_ms (how long the shared duties are this worker's, if they are nobody else's; 0: not wanted)
 -- returns {1 if the duties are this worker's, now (ms), for each part 'yours', 'stop' or 'gone', 1 if it is to drain,
 --   side lanes (100 at most)}
 local holder, announcement, options, named = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), {unpack(ARGV, 5)}
+note_contact(options.lease_ms)
 if announcement ~= '' then redis.call('HSET', root .. 'workers', holder, as_text(now) .. ' ' .. announcement) end
 local on_duty, drains = unpack(redis.call('MGET', root .. 'duty', root .. 'drain:' .. holder))
 -- none lasts for longer than a lease, unless the clock was put back since

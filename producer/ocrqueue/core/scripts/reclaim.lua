@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- uses: root, clock, as_text, is_final, ended_ids, places, counts, inputs
+-- uses: root, clock, as_text, silence, is_final, ended_ids, places, counts, inputs
 -- uses: batch_keys, job_lists, webhooks, batches, reservations, ending, page_parts, lines, attempts, leaving
 -- RECLAIM: what was in the hand of somebody who has been silent for longer than its lease goes back to its place; what
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
@@ -30,18 +30,6 @@ end
 local function forget(index, older_than_ms)
   local old = redis.call('ZRANGEBYSCORE', root .. index, '-inf', as_text(now - older_than_ms), 'LIMIT', 0, most)
   if #old > 0 then redis.call('ZREM', root .. index, unpack(old)) end
-end
-
--- After an outage every lease looks overdue, until its worker is back in touch. So it does where the clock was put
--- forward; where it was put back, what was noted before lies in the future.
-local function has_grace()
-  local last, until_ms = unpack(redis.call('HMGET', root .. 'reclaim', 'last', 'grace_until'))
-  redis.call('HSET', root .. 'reclaim', 'last', as_text(now))
-  if not last or now < tonumber(last) or now - tonumber(last) > policy.lease_ms / 2 then
-    redis.call('HSET', root .. 'reclaim', 'grace_until', as_text(now + policy.lease_ms))
-    return true
-  end
-  return now < tonumber(until_ms or 0)
 end
 
 -- No lease is longer: a clock that was put back has made it so.
@@ -91,6 +79,7 @@ shorten_leases()
 -- whoever deletes a job removes what it has stored at once; where it did not come to that, somebody else is to
 local deleted = redis.call('ZCOUNT', root .. 'deleted', '-inf', as_text(now - 60000))
 local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)
+note_contact(policy.lease_ms)
 if has_grace() then return {{}, {}, released, 1, leftovers, unlisted, deleted} end
 local reclaimed, poisonous = {}, {}
 for _, part in ipairs(due('leases')) do
