@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import cast
 
 import pytest
 
@@ -403,3 +404,44 @@ def test_a_clock_that_is_put_back_stops_nobody_from_reclaiming(registry: WorkerR
     assert grace_until <= (seconds + 5) * 1000 + lease_ms
     end_lease(registry, hold)
     assert reclaimed(registry).requeued == (given.id,)
+
+
+@pytest.fixture
+def slower(slow: WorkerRegistry) -> Iterator[WorkerRegistry]:
+    """Of a worker with leases twice as long, beside those who reclaim."""
+    with closing(WorkerRegistry(slow.settings.model_copy(update={"lost_after_s": 7200.0}))) as registry:
+        yield registry
+
+
+def test_who_reclaims_leaves_leases_alone_that_are_longer_than_its_own(
+    slow: WorkerRegistry, slower: WorkerRegistry
+) -> None:
+    submitted(slower, 1)
+    hold = begun(slower)
+    slower.heartbeat("holder", "", [hold])
+    lease = slower.client.zscore(slower.keys.leases(), hold.part)
+    assert reclaim(slow) == NOTHING
+    slow.heartbeat("another", "", [])
+    assert slower.client.zscore(slower.keys.leases(), hold.part) == lease
+
+
+@pytest.mark.parametrize("who", ["reclaim", "heartbeat"])
+def test_where_the_clock_is_put_back_each_lease_keeps_its_own_length(
+    slow: WorkerRegistry, slower: WorkerRegistry, who: str
+) -> None:
+    submitted(slower, 2)
+    longer, shorter = begun(slower), begun(slow)
+    day_ms = 24 * 3_600_000
+    # as all was noted by the clock of before
+    slow.client.hincrby(f"{slow.keys.root}reclaim", "last", day_ms)
+    for hold in (longer, shorter):
+        slow.client.zincrby(slow.keys.leases(), day_ms, hold.part)
+    if who == "heartbeat":
+        slow.heartbeat("another", "", [])
+    assert slow.reclaim().leases_granted
+    seconds, _ = slow.client.time()
+    left = [
+        cast("float", slow.client.zscore(slow.keys.leases(), hold.part)) / 1000 - seconds for hold in (longer, shorter)
+    ]
+    assert 6600 < left[0] < 7800
+    assert 3000 < left[1] < 4200

@@ -221,7 +221,8 @@ class ClientSettings(BaseSettings):
     lost_after_s: float = Field(
         default=15.0,
         gt=0,
-        description="A running job without a heartbeat for this long counts as lost, and is queued again.",
+        description="A running job without a heartbeat for this long counts as lost, and is queued again. "
+        "Its worker's own setting counts, whoever finds it.",
     )
     reconcile_interval_s: float = Field(
         default=5.0,

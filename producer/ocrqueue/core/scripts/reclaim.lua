@@ -32,14 +32,6 @@ local function forget(index, older_than_ms)
   if #old > 0 then redis.call('ZREM', root .. index, unpack(old)) end
 end
 
--- No lease is longer: a clock that was put back has made it so.
-local function shorten_leases()
-  local latest = as_text(now + policy.lease_ms)
-  for _, part in ipairs(redis.call('ZRANGEBYSCORE', root .. 'leases', '(' .. latest, '+inf', 'LIMIT', 0, most)) do
-    redis.call('ZADD', root .. 'leases', latest, part)
-  end
-end
-
 local released = 0
 for _, part in ipairs(due('delayed')) do
   redis.call('ZREM', root .. 'delayed', part)
@@ -75,7 +67,6 @@ local unlisted = unlist_expired('failed', policy.dead_letter_ttl_ms)
 for _, state in ipairs({'succeeded', 'partial', 'cancelled'}) do
   unlisted = math.max(unlisted, unlist_expired(state, policy.record_ttl_ms))
 end
-shorten_leases()
 -- whoever deletes a job removes what it has stored at once; where it did not come to that, somebody else is to
 local deleted = redis.call('ZCOUNT', root .. 'deleted', '-inf', as_text(now - 60000))
 local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)

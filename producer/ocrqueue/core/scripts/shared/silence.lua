@@ -2,12 +2,23 @@
 -- where the clock was put forward; where it was put back, what was noted before lies in the future. Needs root, now,
 -- as_text.
 
+-- The clock was put back, and each lease ends as much sooner by it: each keeps its own length, for workers may have
+-- leases of different lengths. One that was given since ends too soon by that, which the grace makes up for.
+local function put_back_leases(by_ms)
+  local leases = redis.call('ZRANGE', root .. 'leases', 0, -1, 'WITHSCORES')
+  for number = 1, #leases, 2 do
+    redis.call('ZADD', root .. 'leases', as_text(tonumber(leases[number + 1]) - by_ms), leases[number])
+  end
+end
+
 -- Somebody, with leases of this length, has reached Redis. Whoever is the first after a silence says so for all: no
 -- lease ends for as long again.
 local function note_contact(lease_ms)
   local last = redis.call('HGET', root .. 'reclaim', 'last')
   redis.call('HSET', root .. 'reclaim', 'last', as_text(now))
-  if not last or now < tonumber(last) or now - tonumber(last) > lease_ms / 2 then
+  local was_put_back = last and now < tonumber(last)
+  if was_put_back then put_back_leases(tonumber(last) - now) end
+  if not last or was_put_back or now - tonumber(last) > lease_ms / 2 then
     redis.call('HSET', root .. 'reclaim', 'grace_until', as_text(now + lease_ms))
   end
 end
