@@ -13,6 +13,7 @@ import pytest
 
 from ocrqueue.core import (
     EngineOffer,
+    Hold,
     Outcome,
     Registry,
     WorkerInfo,
@@ -373,6 +374,21 @@ def test_workers_announce_themselves_and_are_forgotten(registry: WorkerRegistry)
     assert live_workers(registry) == []
     note_children(registry, live_workers(registry))
     assert not registry.client.exists(registry.keys.children())
+
+
+def test_a_move_names_as_many_as_there_are(registry: WorkerRegistry, given: Job) -> None:
+    """More than Lua's stack holds, which is some 8,000 values."""
+    hold = begun(registry)
+    strangers = [Hold(f"gone-{number}", "token") for number in range(9000)]
+    answers = registry.heartbeat("holder", "", [*strangers, hold]).answers
+    assert (len(answers), answers[-1]) == (9001, "yours")
+    assert registry.lost([*strangers, hold])[-1] == "requeued"
+    registry.ring_again([f"lane-{number}" for number in range(9000)])
+    assert registry.client.llen(f"{registry.keys.root}bell:lane-8999") == 1
+    holders = [f"holder-{number}" for number in range(9000)]
+    assert registry.run("drain", registry.arguments.drain(holders)) == 9000
+    assert registry.heartbeat(holders[-1], "", []).drains
+    assert [part.hold.part for part in take(registry).parts] == [given.id]
 
 
 def test_the_shared_duties_are_one_workers_until_it_is_silent(registry: WorkerRegistry) -> None:

@@ -4,10 +4,10 @@
 -- LOST: the process that had the parts is gone, and its worker says so.
 -- ARGV root, policy (delivery_cap, take_cap, poison, never_begun, cancelled), part, token, ...
 -- returns what became of each: 'requeued', 'poison', 'cancelled', 'ended' or 'gone'
-local policy, named = cjson.decode(ARGV[2]), {unpack(ARGV, 3)}
+local policy = cjson.decode(ARGV[2])
 local became = {}
-for number = 1, #named, 2 do
-  local part, token = named[number], named[number + 1]
+for number = 3, #ARGV, 2 do
+  local part, token = ARGV[number], ARGV[number + 1]
   local is_its = redis.call('HGET', part_key(part), 'token') == token
   became[#became + 1] = is_its and lose(part, policy) or 'gone'
 end
