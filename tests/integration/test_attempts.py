@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import pytest
+from celery.exceptions import Ignore
 from PIL import Image
 
 from ocrqueue import OcrQueue
@@ -25,6 +26,7 @@ from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout.word_ids import word_id
 from ocrqueue_worker.pipeline.attempt import JobElsewhere, Workplace
+from ocrqueue_worker.task.delivery import Delivery
 from ocrqueue_worker.task.run_job import read_job
 from tests.support.moves import hold_of
 from tests.support.pictures import tiff
@@ -296,3 +298,32 @@ def test_a_result_that_this_version_cannot_read_stays_with_all_that_is_stored(
     tidy(installation.registry, storage)
     assert installation.registry.leftovers(1) == []
     assert mine <= set(storage.list(folder))
+
+
+def test_an_attempt_that_another_has_overtaken_counts_no_end(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though both have come to the same, and the result stays that the first has stored."""
+    counted: list[Outcome] = []
+
+    def count(_: Job, outcome: Outcome, *__: object, **___: object) -> None:
+        counted.append(outcome)
+
+    monkeypatch.setattr("ocrqueue_worker.task.delivery.metrics.job_ended", count)
+    registry, storage = installation.registry, open_storage(installation.settings)
+    workplace = Workplace(
+        installation.settings, registry, storage, lambda _: ShiftingEngine(installation.settings, 10, 2)
+    )
+    given = installation.submit("none")
+    frozen = Delivery(given, installation.hold, workplace, "frozen@host")
+    stored = installation.attempt(given, shift=10)
+    assert registry.lost([frozen.hold]) == ["requeued"]
+    other = Delivery(given, hold_of(registry, "other", given.queue), workplace, "other@host")
+    start = other.begin()
+    other.end(read_job(given, other.hold, start, workplace), start)
+    assert [outcome.state for outcome in counted] == ["succeeded"]
+    with pytest.raises(Ignore):
+        frozen.end(stored)
+    assert len(counted) == 1
+    tidy(registry, storage)
+    assert storage.exists(f"results/{given.id}/result.json")

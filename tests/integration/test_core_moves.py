@@ -91,6 +91,8 @@ def test_an_old_token_changes_nothing(registry: WorkerRegistry) -> None:
     assert registry.heartbeat("holder", "", [old, new]).answers == ("gone", "yours")
     assert registry.begin(old, "w1", "null").verdict == "gone"
     assert registry.finish(new, given, succeeded(new)) == "succeeded"
+    assert registry.finish(old, given, succeeded(old)) == "ended"
+    assert registry.finish(new, given, succeeded(new)) == "succeeded", "it asks again"
 
 
 def test_a_batch_is_of_one_kind_and_looks_at_few(registry: WorkerRegistry) -> None:

@@ -107,6 +107,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `progress` | `<pages done>/<pages>` | while running |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
+| `ended_by` | token of the part whose worker ended it | after such an end |
 | `read` | cache keys under which readings of its are remembered | once one is |
 | `code` | the error's, of a job that failed | after such an end |
 | `history` | JSON of the Outcomes before each replay, a line each, the newest 20 | once replayed |

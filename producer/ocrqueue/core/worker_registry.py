@@ -236,8 +236,10 @@ class WorkerRegistry(Registry):
         *,
         by_name: bool = False,
         next_token: str = "",
-    ) -> State | Gone | Literal["done", "close", "stop"]:
-        """The part is done, and the job with its last one: returns the state that stands.
+    ) -> State | Gone | Literal["ended", "done", "close", "stop"]:
+        """The part is done, and the job with its last one: returns the state in which this part has ended it.
+
+        "ended": somebody else has ended the job, in this state or another.
 
         Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`. "stop": the job was
         asked to stop and failed, and is to be ended as cancelled.
@@ -248,7 +250,7 @@ class WorkerRegistry(Registry):
         answer: bytes = self.run("finish", made())
         if answer == b"unknown":
             answer = self.run("finish", made(is_lost=True))
-        return cast('State | Gone | Literal["done", "close", "stop"]', answer.decode())
+        return cast('State | Gone | Literal["ended", "done", "close", "stop"]', answer.decode())
 
     def password(self, job_id: str) -> str | None:
         """That opens the job's PDF, where it was given one and has not ended."""

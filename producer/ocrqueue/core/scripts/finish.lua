@@ -6,16 +6,26 @@
 --   fields that a record has from the start, where Redis may have lost it; else '')
 --   facts: engine, pages (that it read), code (of the error, for a job that failed), used (name -> number),
 --   lease_ms and next_token (for the closing part), error (JSON; of a page part that failed), cancelled
--- returns the state in which the job has ended: an earlier end stands; 'gone' if the part is another's; 'cancelled'
---   also where that was asked for; 'unknown' where Redis has lost the job, and no record is given; of a page part
---   'done', or 'close': its worker is to gather the pages, with next_token; 'stop' for a failure of a job that was
---   asked to stop: nothing has happened, and it is to end as cancelled. A result that is stored comes before a cancel.
+-- returns the state in which this token has ended the job: its first end stands; 'cancelled' also where that was asked
+--   for; 'ended' if somebody else has ended the job; 'gone' if the part is another's; 'unknown' where Redis has lost
+--   the job, and no record is given; of a page part 'done', or 'close': its worker is to gather the pages, with
+--   next_token; 'stop' for a failure of a job that was asked to stop: nothing has happened, and it is to end as
+--   cancelled. A result that is stored comes before a cancel.
 local part, token, ending, outcome = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local facts, lost_record = cjson.decode(ARGV[6]), ARGV[7]
 ending.outcome = outcome
 local id, key = job_of(part), part_key(part)
 local record = record_key(id)
-local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token', 'holder', 'begun')
+
+-- The record remembers who did: the answer may be lost, and the question asked again.
+local function end_job_here()
+  end_job(id, ending)
+  redis.call('HSET', record, 'ended_by', token)
+  return ending.state
+end
+
+local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token', 'holder', 'begun',
+  'ended_by')
 if not job[1] then
   if is_page_part(part) or has_ended(id) then return 'gone' end
   if lost_record == '' then return 'unknown' end
@@ -24,9 +34,9 @@ if not job[1] then
   for name, value in pairs(fields) do redis.call('HSET', record, name, value) end
   if fields.batch then join_batch(id, fields.tenant, fields.batch, as_text(1000 * now)) end
   redis.call('HSET', record, 'queued_at', as_text(now), 'started_at', as_text(now))
-  return end_job(id, ending)
+  return end_job_here()
 end
-if is_final(job[1]) then return job[1] end
+if is_final(job[1]) then return job[8] == token and job[1] or 'ended' end
 local own = {job[5], job[6], job[7]}
 if is_page_part(part) then own = redis.call('HMGET', key, 'token', 'holder', 'begun', 'attempts', 'worker') end
 if own[1] ~= token then
@@ -42,7 +52,7 @@ count_usage(job[2] or '', facts.used)
 if not is_page_part(part) then
   end_lease(part, token, own[2], own[3])
   count_turn(facts.engine, job[4] and 0 or facts.pages, facts.code)
-  return end_job(id, ending)
+  return end_job_here()
 end
 let_go(part, key, token, own[2], own[3])
 if job[3] then return leave_cancelled(part, facts.cancelled) end

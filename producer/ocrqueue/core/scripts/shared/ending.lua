@@ -30,7 +30,7 @@ local function end_job(id, ending)
   redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
     'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
   redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
-    'error', 'retries', 'lane', 'sequence', 'alone', 'poison')
+    'error', 'retries', 'lane', 'sequence', 'alone', 'poison', 'ended_by')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
   if secret then
     redis.call('DEL', root .. 'secret:' .. id)
