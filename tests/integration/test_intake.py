@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from ocrqueue.core import Outcome, Taken, WorkerRegistry, intake, queues
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
@@ -261,6 +262,25 @@ def test_who_dies_before_the_last_step_leaves_the_message(
 
 def _raise(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["queued", "ended"])
+def test_a_step_that_redis_breaks_off_leaves_the_message(registry: WorkerRegistry, ends: bool) -> None:
+    given = job(id="x", tag="t")
+    outcome = Outcome(job_id="x", state="cancelled") if ends else None
+    entry = push(registry, call("x"))
+    step = registry.arguments.take_in(LANE, entry, given, outcome, {})
+    registry.client.set(f"{registry.keys.root}by_tag:t", "theirs")
+    with pytest.raises(ResponseError):
+        registry.run("take_in", step)
+    assert registry.client.lrange(registry.keys.foreign(LANE), 0, -1) == [entry]
+    registry.client.delete(f"{registry.keys.root}by_tag:t")
+    assert registry.run("take_in", step) == (b"known" if ends else b"taken in")
+    assert registry.client.llen(registry.keys.foreign(LANE)) == 0
+    assert registry.status("x").state == ("cancelled" if ends else "queued")
+    if ends:
+        # the tag's list lacks it
+        registry.client.delete(registry.keys.record("x"), f"{registry.keys.root}by_state:cancelled")
 
 
 def test_the_trace_of_the_sender_goes_on(registry: WorkerRegistry) -> None:

@@ -28,12 +28,20 @@ if entry.batch and not is_there and is_batch_closed(entry.tenant, entry.batch) t
   if ending == '' then return 'batch closed' end
   entry.batch = nil
 end
-remove()
-if is_there then return 'known' end
-if ending ~= '' then
-  redis.call('HSET', record_key(entry.id), unpack(record_of(entry, job, '0', 'done')))
-  if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, as_text(next_sequences(1))) end
-  return end_job(entry.id, cjson.decode(ending))
+if is_there then
+  remove()
+  return 'known'
 end
-if add_job(entry, job, as_text(next_sequences(1))) then ring(entry.lane, entry.tenant or '') end
+-- The message leaves its list last. Where others have put something else at a key, Redis ends the script there, and
+-- what it has written stays: it is to be a job or a message, and who asks again hears that it is known.
+if ending ~= '' then
+  if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, as_text(next_sequences(1))) end
+  redis.call('HSET', record_key(entry.id), unpack(record_of(entry, job, '0', 'done')))
+  local state = end_job(entry.id, cjson.decode(ending))
+  remove()
+  return state
+end
+local waits = add_job(entry, job, as_text(next_sequences(1)))
+remove()
+if waits then ring(entry.lane, entry.tenant or '') end
 return 'taken in'
