@@ -134,7 +134,12 @@ BAD_FIELDS: Final[dict[str, tuple[Any, ...]]] = {
         "ocrqueue:waiting",
         "*",
     ),
-    "schema_version": (0, 2, -1, "1", 1.5, True, None, [], {}, 10**30, "latest"),
+    "schema_version": (
+        *(0, 2, -1, "1", 1.5, True, None, [], {}, 10**30, "latest"),
+        # of these kombu makes objects
+        *({"__type__": "decimal", "__value__": value} for value in ("1", "NaN", "sNaN", "x")),
+    ),
+    "password": (7, [], {}, True, "", "x" * 257, "\ud800", "a\udfff", {"__type__": "bytes", "__value__": "/w=="}),
     "engine": (*_NO_TEXT, *_TRICKS, "Tesseract", "clairvoyance", "null.high", "null ", "os", "__import__", "x" * 40),
     "languages": (
         *(

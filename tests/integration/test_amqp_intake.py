@@ -164,6 +164,24 @@ def test_no_header_holds_up_the_others(rabbit: RabbitServer, registry: WorkerReg
     assert registry.status("the-last").state == "queued"
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"password": "\ud800"},
+        {"options": {"x": "\ud800"}},
+        {"schema_version": {"__type__": "decimal", "__value__": "sNaN"}},
+    ],
+    ids=str,
+)
+def test_a_value_that_no_script_can_read_is_told_to_its_sender(
+    rabbit: RabbitServer, registry: WorkerRegistry, field: dict[str, Any]
+) -> None:
+    for task_id, asked in (("x", {**JOB, **field}), ("the-last", JOB)):
+        publish(rabbit, json.dumps([[], {"job": asked}, {}]).encode(), headers={"task": TASK, "id": task_id})
+    assert taken_in(rabbit, registry) == {"refused": 1, "taken_in": 1}
+    assert registry.status("x").state == "failed"
+
+
 def quorum(most_deliveries: int) -> dict[str, Any]:
     """Arguments of a queue that drops what has come back more often than that."""
     return {"x-queue-type": "quorum", "x-delivery-limit": most_deliveries}

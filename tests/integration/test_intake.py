@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 
 from ocrqueue.core import Outcome, Taken, WorkerRegistry, intake, queues
@@ -373,6 +375,118 @@ def test_no_value_of_a_job_is_more_than_the_scripts_can_hold(registry: WorkerReg
     assert sum(became.values()) == 1
     assert registry.status("x").state in ("queued", "failed")
     registry.cancel("x")
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ({"password": "\ud800"}, "job.malformed"),
+        ({"options": {"x": "\ud800"}}, "job.malformed"),
+        ({"schema_version": {"__type__": "decimal", "__value__": "sNaN"}}, "job.schema_unsupported"),
+    ],
+    ids=["password", "options", "schema_version"],
+)
+def test_a_value_that_no_script_can_read_ends_its_job_and_holds_up_no_other(
+    registry: WorkerRegistry, field: dict[str, Any], code: str
+) -> None:
+    push(registry, envelope("x", kwargs={"job": {**JOB, **field}}))
+    push(registry, call("y"))
+    assert taken_in(registry, as_it_is) == {"refused": 1, "taken_in": 1}
+    error = registry.status("x").error
+    assert error is not None
+    assert error.code == code
+
+
+def test_a_job_that_redis_cannot_read_is_refused(registry: WorkerRegistry) -> None:
+    def spoil(job: Job) -> Job:
+        return job.model_copy(update={"password": SecretStr("\ud800")}) if job.id == "x" else job
+
+    push(registry, envelope("x", kwargs={"job": {**JOB, "tag": "t"}}, headers={"ignore_result": False}))
+    push(registry, call("y"))
+    assert taken_in(registry, spoil) == {"refused": 1, "taken_in": 1}
+    error = registry.status("x").error
+    assert error is not None
+    assert error.code == "job.malformed"
+    assert result_of(registry, "x")["status"] == "FAILURE"
+
+
+def test_what_cannot_be_read_for_a_fault_of_ours_is_dropped_and_told(
+    registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: bytes) -> None:
+        raise ZeroDivisionError
+
+    push(registry, call("x"))
+    monkeypatch.setattr(intake, "read_entry", fail)
+    assert taken_in(registry, as_it_is) == {"dropped": 1}
+    assert "dropped an invalid message from ocr.null: reading it fails (ZeroDivisionError)" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["by_tag:t", "batch:acme:b", "by_tenant:acme", "queue:ocr.null:acme"])
+def test_what_meets_a_key_of_others_is_set_aside_and_can_be_sent_again(
+    registry: WorkerRegistry, caplog: pytest.LogCaptureFixture, key: str
+) -> None:
+    client, theirs = registry.client, registry.keys.root + key
+    client.set(theirs, "theirs")
+    entry = push(registry, envelope("x", kwargs={"job": {**JOB, "tag": "t", "tenant": "acme", "batch": "b"}}))
+    push(registry, call("y"))
+    assert taken_in(registry, as_it_is) == {"set_aside": 1, "taken_in": 1}
+    assert client.lrange(registry.keys.aside(LANE), 0, -1) == [entry]
+    assert registry.keys.aside(LANE) in caplog.text
+    client.delete(theirs)
+    assert client.lmove(registry.keys.aside(LANE), registry.keys.foreign(LANE), "RIGHT", "LEFT") == entry
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
+    assert sorted(all_parts(registry)) == ["x", "y"]
+
+
+def test_who_sets_a_message_aside_that_another_has_taken_does_nothing(registry: WorkerRegistry) -> None:
+    entry = push(registry, call("x"))
+    taken_in(registry, as_it_is)
+    assert registry.run("set_aside", registry.arguments.set_aside(LANE, entry)) == b"gone"
+    assert not registry.client.exists(registry.keys.aside(LANE))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "LOADING Redis is loading the dataset in memory",
+        "READONLY You can't write against a read only replica. script: x, on @user_script:1.",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "BUSY Redis is busy running a script.",
+        "UNKILLABLE Sorry the script already executed write commands",
+        "NOREPLICAS Not enough good replicas to write.",
+        "MASTERDOWN Link with MASTER is down",
+        "CLUSTERDOWN The cluster is down",
+        "MISCONF Redis is configured to save RDB snapshots",
+        "NOSCRIPT No matching script.",
+        "NOPERM this user has no permissions to run the 'evalsha' command",
+        "ERR The user executing the script can't access at least one of the keys script: x, on @user_script:1.",
+        "ERR ACL failure in script: User acme has no permissions to run the 'lrem' command",
+        "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'",
+    ],
+    ids=lambda said: said.split()[0],
+)
+def test_no_state_of_redis_itself_costs_a_message_its_place(
+    registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    script = registry._scripts["take_in"]
+
+    def refuse(**_: object) -> None:
+        raise parsed(said)
+
+    push(registry, call("x"))
+    with monkeypatch.context() as state:
+        state.setattr(registry, "_scripts", {**registry._scripts, "take_in": refuse})
+        with pytest.raises(BrokerUnavailable):
+            taken_in(registry, as_it_is)
+    assert registry._scripts["take_in"] is script
+    assert taken_in(registry, as_it_is) == {"taken_in": 1}
+
+
+def parsed(said: str) -> Exception:
+    """What redis-py makes of such an answer."""
+    made: Exception = BaseParser.parse_error(said)
+    return made
 
 
 def test_a_round_takes_in_some_hundred_and_says_that_more_waits(registry: WorkerRegistry) -> None:

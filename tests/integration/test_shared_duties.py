@@ -16,7 +16,7 @@ from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.lifecycle.shared_duties import SharedDuties
 from tests.faults.messages_envelopes import envelope
-from tests.support.moves import LANE, all_parts, begun, job, submit
+from tests.support.moves import LANE, all_parts, begun, end_lease, job, submit
 from tests.support.processes import as_environment, wait_until
 
 
@@ -94,6 +94,40 @@ def test_reconcile_reclaims_while_a_backlog_is_taken_in(
     assert not registry.client.exists(registry.keys.foreign(LANE))
     assert most_taken_in_a_row(moves) <= 500
     assert len(all_parts(registry, 100)) == 1200
+
+
+@pytest.mark.parametrize("how", [(), ("--loop",)], ids=["once", "again and again"])
+def test_reconcile_reclaims_where_nothing_can_be_taken_in(
+    registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
+) -> None:
+    class Enough(BaseException):
+        pass
+
+    rounds = 0
+
+    def pause(_: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 2:
+            raise Enough
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ocrqueue.cli.reconcile.time.sleep", pause)
+    monkeypatch.setattr("ocrqueue.cli.reconcile.signal.signal", lambda *_: None)
+    monkeypatch.setattr("ocrqueue.cli.reconcile.take_in_foreign", fail)
+    given = job()
+    submit(registry, given)
+    end_lease(registry, begun(registry))
+    variables = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(registry.settings).items()}
+    try:
+        ran = CliRunner().invoke(program, ["reconcile", *how], env={**variables, "OCRQUEUE_LOST_AFTER_S": "2"})
+        assert isinstance(ran.exception, ZeroDivisionError)
+    except Enough:
+        assert how
+    assert rounds == 2 or not how
+    assert all_parts(registry) == [given.id]
 
 
 def test_the_lists_of_a_new_engine_are_looked_at_soon_after_its_first_worker(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ocrqueue.core import foreign_messages
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, envelope_fault, read_entry
 from ocrqueue.job import Job
 from ocrqueue_worker.app import app
@@ -83,6 +84,27 @@ def test_what_is_no_job_is_refused(job: object) -> None:
     assert found.refusal is not None
     assert found.refusal.code == "job.malformed"
     assert found.job.id == "x"
+
+
+@pytest.mark.parametrize("kind", ["decimal", "datetime", "date", "time", "uuid", "bytes", "base64", "nothing"])
+@pytest.mark.parametrize("value", ["sNaN", "NaN", "1", "", "\ud800", None, []], ids=ascii)
+@pytest.mark.parametrize("field", [*Job.model_fields, "x"])
+def test_no_typed_value_of_kombus_is_met_unprepared(field: str, kind: str, value: object) -> None:
+    found = read(envelope("x", kwargs={"job": {**JOB, field: {"__type__": kind, "__value__": value}}}))
+    assert found.refusal is None or found.refusal.code in ("job.malformed", "job.schema_unsupported")
+
+
+def test_a_fault_in_reading_a_job_is_told_to_its_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Job:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(foreign_messages, "parse_job", fail)
+    found = read(envelope("x", kwargs={"job": JOB}, headers={"ignore_result": False}))
+    assert found.refusal is not None
+    assert (found.refusal.code, found.job.id, found.result_for) == ("job.malformed", "x", "x")
+    monkeypatch.undo()
+    monkeypatch.setattr(foreign_messages, "envelope_fault", fail)
+    assert refusal(good()) == "job.malformed"
 
 
 def test_nothing_further_is_sent_for_a_message() -> None:

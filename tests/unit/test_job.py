@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
@@ -105,6 +106,10 @@ def test_a_time_without_zone_is_utc() -> None:
         {"tenant": "a:b"},
         {"tenant": "x" * 65},
         {"submitted_at": "yesterday"},
+        {"password": "\ud800"},
+        {"password": 7},
+        {"options": {"x": ["\ud800"]}},
+        {"options": {"\udfff": 1}},
         {"surprise": 1},
     ],
 )
@@ -120,7 +125,7 @@ def test_the_rejected_value_is_not_repeated() -> None:
     assert "HUNTER2" not in str(error.value)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", True, None, 1.5])
+@pytest.mark.parametrize("version", [0, 2, "1", True, None, 1.5, 1.0, Decimal(2), Decimal("NaN"), Decimal("sNaN")])
 def test_another_schema_version_is_told_apart(version: object) -> None:
     with pytest.raises(JobSchemaUnsupported):
         parse_job({"image": "s3://b/k", "schema_version": version}, "x")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from types import FrameType
 
@@ -13,7 +15,7 @@ import click
 from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
-from ocrqueue.core.intake import foreign_lists, take_in_foreign
+from ocrqueue.core.intake import TakenIn, foreign_lists, take_in_foreign
 from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim, reclaim_patiently
 from ocrqueue.core.worker_registry import Reclaimed
 from ocrqueue.errors import OcrQueueError
@@ -21,6 +23,8 @@ from ocrqueue.leftovers import Tidying, tidy
 from ocrqueue.routing import Router, read_engines
 from ocrqueue.settings import load_client_settings
 from ocrqueue.storage import open_storage
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -35,6 +39,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
     OCRQUEUE_LOST_AFTER_S seconds to say which jobs they have. Several can run at once. With --json, one object a round:
     ids, and how many messages ended in which way.
     """
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     settings = load_client_settings()
     with closing(WorkerRegistry(settings)) as registry:
         router, tidying = Router(settings, lambda: read_engines(registry)), Tidying(settings)
@@ -42,7 +47,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
         def once() -> bool:
             """Returns whether more came by name than one round takes in."""
             # first: it has nobody's lease to wait for
-            taken_in = take_in_foreign(registry, router.prepare, foreign_lists(live_workers(registry), settings))
+            taken_in, fault = _take_in(registry, router)
             is_last = not loop and not taken_in.more
             found = reclaim_patiently(registry) if is_last else reclaim(registry)
             _report(found, taken_in.became, as_json, always=is_last)
@@ -51,6 +56,8 @@ def reconcile(loop: bool, as_json: bool) -> None:
                 say(f"{in_hand} in workers' hands: what a lost worker has comes back {lease_s:g} s after it last spoke")
             if loop and (found.leftovers or found.deleted):
                 tidying.ask()
+            if fault is not None:
+                raise fault
             return taken_in.more
 
         if not loop:
@@ -60,15 +67,29 @@ def reconcile(loop: bool, as_json: bool) -> None:
             return
         signal.signal(signal.SIGTERM, _interrupt)
         while True:
-            more = False
-            try:
-                more = once()
-            except OcrQueueError as error:
-                if not error.retryable:
-                    raise
-                say_error(error.info)
-            if not more:
+            if not _outlived(once):
                 time.sleep(pause_between_rounds_s(settings))
+
+
+def _take_in(registry: WorkerRegistry, router: Router) -> tuple[TakenIn, Exception | None]:
+    """Lost jobs go back to their places whatever others have sent: what goes wrong here is told after that."""
+    try:
+        lists = foreign_lists(live_workers(registry), registry.settings)
+        return take_in_foreign(registry, router.prepare, lists), None
+    except Exception as error:
+        return TakenIn({}), error
+
+
+def _outlived(once: Callable[[], bool]) -> bool:
+    """One of many rounds: its fault is told, and the next one is due."""
+    try:
+        return once()
+    except OcrQueueError as error:
+        say_error(error.info)
+    except Exception:
+        # let through, it would end this for as long as nobody starts it again
+        _log.exception("met an unexpected error")
+    return False
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -21,7 +21,6 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, NotFound
 from kombu.connection import Connection
 from kombu.entity import Queue
 from kombu.messaging import Consumer
-from redis.exceptions import ResponseError
 
 from ocrqueue.core.amqp_undecodable import is_undecodable, reject_undecodable
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
@@ -194,20 +193,12 @@ class AmqpIntake:
             _log.error("dropped an invalid message from %s: %s in its headers", queue, type(error).__name__)
             became = "dropped"
         else:
-            became = self._job_of(queue, entry)
+            became = take_in_entry(self._registry, queue, entry, self._prepare, in_redis=False)
         # what is no message goes to the queue's dead letter exchange, if it has one
         message.reject() if became == "dropped" else message.ack()
         self.became[became.replace(" ", "_")] += 1
         self._told(self.became)
         return True
-
-    def _job_of(self, queue: str, entry: bytes) -> str:
-        try:
-            return take_in_entry(self._registry, queue, entry, self._prepare, in_redis=False)
-        except ResponseError as error:
-            # others have put something else at a key of this job's: it would hold up all that are behind it
-            _log.error("dropped a message from %s: Redis refuses it: %s", queue, error)
-            return "dropped"
 
 
 def _keep_alive(connection: Any, seconds: float) -> None:

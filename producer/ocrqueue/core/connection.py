@@ -20,6 +20,8 @@ _UNABLE: Final = {
     "MISCONF": "It cannot save its data: look at its log, and at the space on its disk.",
     "BUSY": "A script holds it up: look at its log.",
     "NOREPLICAS": "It has too few replicas to take writes: look at them, or at min-replicas-to-write.",
+    "UNKILLABLE": "A script holds it up: look at its log.",
+    "TRYAGAIN": "Ask again.",
     "UNBLOCKED": "It has just become a replica: ask again.",
 }
 """What Redis says when the fault is its own, and what to do."""
@@ -124,7 +126,8 @@ def is_refusal(error: BrokerUnavailable) -> bool:
 
 def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | None:
     """None where the question was at fault."""
-    if "executing script can't run this command" in str(error):
+    said = str(error)
+    if "executing script can't" in said or "executing the script" in said or "ACL failure in script" in said:
         return BrokerUnavailable(
             "Redis does not permit a command of its scripts to the user.",
             remedy="Grant it: docs/security.md has the ACL rule.",
@@ -135,6 +138,8 @@ def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | Non
                 "Redis is too old: its scripts have no flags.", remedy="Use Redis 7.0 or newer, or Valkey."
             )
         )
+    if isinstance(error, redis.exceptions.NoScriptError):
+        return BrokerUnavailable("Redis has forgotten a script.", remedy="Ask again: it is sent anew.")
     if "DB index is out of range" in str(error):
         return _lasting(
             BrokerUnavailable(

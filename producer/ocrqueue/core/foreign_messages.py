@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from ocrqueue.core.celery_messages import TASK
 from ocrqueue.errors import JobExpired, JobMalformed, OcrQueueError
 from ocrqueue.job import JOB_ID, Job, describe_validation_error, parse_job
 from ocrqueue.tracing import HEADER, is_traceparent
+
+_log = logging.getLogger(__name__)
 
 MAX_ENTRY_BYTES: Final = 1 << 20
 """A job has some hundred bytes. Who takes messages in has no memory limit of its own, and parses the entry."""
@@ -139,7 +142,7 @@ def read_entry(entry: bytes) -> ForeignJob:
         message = json_loads(entry)
     except (ValueError, RecursionError) as error:
         raise NoMessage(f"it is not JSON ({type(error).__name__})") from None
-    fault = envelope_fault(message)
+    fault = _fault_of(message)
     headers = message.get("headers") if isinstance(message, dict) else None
     try:
         addressee = _Addressee.model_validate(headers)
@@ -155,7 +158,7 @@ def read_entry(entry: bytes) -> ForeignJob:
         # under an id made of the task's, so that its sender hears of it by that, and once where it comes again
         own_id = f"refused-{hashlib.sha256(addressee.id.encode()).hexdigest()[:32]}"
         job, refusal = (
-            Job(id=own_id, image="unreadable:"),
+            unreadable_job(own_id),
             JobMalformed("A job's id has letters, digits, - and _, 64 at most."),
         )
     trace = known.get(HEADER)
@@ -184,7 +187,25 @@ def _asked(call: _Call, headers: Mapping[str, Any], fault: str | None, job_id: s
     try:
         return parse_job(values.get("job"), job_id), refusal
     except OcrQueueError as error:
-        return Job(id=job_id, image="unreadable:"), refusal or error
+        return unreadable_job(job_id), refusal or error
+    except Exception as error:
+        # kombu makes objects of typed values, and what they do with a question is theirs
+        _log.exception("cannot read job %s", job_id)
+        kind = type(error).__name__
+    return unreadable_job(job_id), refusal or JobMalformed(f"The job cannot be read ({kind}).")
+
+
+def unreadable_job(job_id: str) -> Job:
+    """In the place of one of which nothing but the id can be kept."""
+    return Job(id=job_id, image="unreadable:")
+
+
+def _fault_of(message: object) -> str | None:
+    try:
+        return envelope_fault(message)
+    except Exception as error:
+        _log.exception("cannot read a message")
+        return f"reading it fails ({type(error).__name__})"
 
 
 def envelope_fault(message: object) -> str | None:

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final
 
+from redis.exceptions import ResponseError
+
 from ocrqueue.core.celery_messages import lists_of, queue_of
-from ocrqueue.core.connection import broker_errors
-from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry
+from ocrqueue.core.connection import broker_errors, is_wrong_type
+from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry, unreadable_job
 from ocrqueue.core.installation import workers_by_engine
 from ocrqueue.core.records import Outcome, WorkerInfo
 from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.core.worker_registry import WorkerRegistry
-from ocrqueue.errors import BatchClosed, BrokerUnavailable, InternalError, NotReplicated, OcrQueueError
+from ocrqueue.errors import BatchClosed, BrokerUnavailable, InternalError, JobMalformed, NotReplicated, OcrQueueError
 from ocrqueue.job import Job, engine_queues, is_lane
 from ocrqueue.job.names import AUTO
 from ocrqueue.settings import ClientSettings
@@ -107,7 +109,8 @@ def _may_be_more(too_large: int, *entries: bytes) -> bool:
 
 
 def take_in_entry(registry: WorkerRegistry, name: str, entry: bytes, prepare: Prepare, *, in_redis: bool = True) -> str:
-    """Returns what became of it: see take_in.lua. `in_redis`: it stands in the list of that name, and leaves it.
+    """Returns what became of it: see take_in.lua; or 'set aside' where Redis does not take it. `in_redis`: it stands in
+    the list of that name, and leaves it, whatever it holds.
 
     Raises BrokerUnavailable, NotReplicated: then it may be a job, and is to be taken in again.
     """
@@ -115,10 +118,24 @@ def take_in_entry(registry: WorkerRegistry, name: str, entry: bytes, prepare: Pr
     try:
         asked = read_entry(entry)
     except NoMessage as fault:
-        became = _told(registry, held, entry, None, None, {}) if in_redis else "dropped"
-        if became == "dropped":
-            _log.error("dropped an invalid message from %s: %s", name, fault)
-        return became
+        return _dropped(registry, held, name, entry, str(fault))
+    except Exception as error:
+        # let through, it would hold up every message behind this one
+        _log.exception("cannot read a message from %s", name)
+        return _dropped(registry, held, name, entry, f"reading it fails ({type(error).__name__})")
+    return _taken_in(registry, held, name, entry, asked, prepare)
+
+
+def _dropped(registry: WorkerRegistry, held: str | None, name: str, entry: bytes, why: str) -> str:
+    became = _told(registry, held, entry, None, None, {}) if held is not None else "dropped"
+    if became == "dropped":
+        _log.error("dropped an invalid message from %s: %s", name, why)
+    return became
+
+
+def _taken_in(
+    registry: WorkerRegistry, held: str | None, name: str, entry: bytes, asked: ForeignJob, prepare: Prepare
+) -> str:
     refusal, job = asked.refusal, asked.job
     if refusal is None:
         try:
@@ -128,10 +145,39 @@ def take_in_entry(registry: WorkerRegistry, name: str, entry: bytes, prepare: Pr
         except OcrQueueError as error:
             refusal = error
         except Exception as error:
-            # let through, it would hold up every message behind this one
             _log.exception("cannot check job %s", job.id)
             refusal = InternalError(f"Unexpected {type(error).__name__}.")
-    return _told(registry, held, entry, job, refusal, _more(asked))
+    more = _more(asked)
+    try:
+        return _told(registry, held, entry, job, refusal, more)
+    except (BrokerUnavailable, NotReplicated):
+        raise
+    except Exception as error:
+        _log.exception("cannot take job %s in", job.id)
+        if isinstance(error, ResponseError) and is_wrong_type(error):
+            # others have put something else at a key: once that is gone, the message is as good as before
+            return _set_aside(registry, held, name, entry)
+        kind = type(error).__name__
+    try:
+        refusal = JobMalformed(f"The job cannot be queued as it is ({kind}).")
+        return _told(registry, held, entry, unreadable_job(job.id), refusal, more)
+    except (BrokerUnavailable, NotReplicated):
+        raise
+    except Exception:
+        _log.exception("cannot refuse job %s", job.id)
+        return _set_aside(registry, held, name, entry)
+
+
+def _set_aside(registry: WorkerRegistry, held: str | None, name: str, entry: bytes) -> str:
+    """It leaves the list, so that those behind it have their turn, for one that nobody takes from."""
+    if held is None:
+        _log.error("dropped a message from %s, which Redis does not take", name)
+        return "dropped"
+    answer: bytes = registry.run("set_aside", registry.arguments.set_aside(held, entry))
+    became = answer.decode()
+    if became == "set aside":
+        _log.error("set a message aside from %s, which Redis does not take: see %s", name, registry.keys.aside(held))
+    return became
 
 
 def _in_lane_of(name: str, job: Job) -> Job:

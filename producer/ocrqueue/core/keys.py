@@ -83,6 +83,7 @@ is due, or done. `ocrqueue check` holds the keys to that.
 | `ocrqueue:events:<0-15>` | channel | `<id> <state> <pages done>/<pages>` when a job moves on | - |
 | `ocrqueue:cancel` | channel | `<part> <token>` of a part under way that is to stop | - |
 | `ocr.<engine>`, `.high`, `.low` | list | messages of foreign Celery apps, until they are taken in | until then |
+| `ocrqueue:aside:<list>` | list | messages that came to that list, and that Redis did not take in | for good |
 | `_kombu.*` | | Celery's own: broadcasts of its remote control | - |
 | `celery-task-meta-<task id>` | string | the end of a job sent by name, as Celery stores results | `record_ttl_s` |
 
@@ -401,6 +402,10 @@ class Keys:
     def foreign(self, queue: str) -> str:
         """The list that a foreign Celery app pushes messages for this queue to."""
         return f"{self.prefix}{queue}"
+
+    def aside(self, queue: str) -> str:
+        """The list for what came to that one and can be made no job of."""
+        return f"{self.root}aside:{queue}"
 
 
 def once_hash(tenant: str, idempotency_key: str) -> str:

@@ -23,6 +23,7 @@ MOVES: Final = (
     "submit",
     "peek",
     "take_in",
+    "set_aside",
     "take",
     "begin",
     "progress",

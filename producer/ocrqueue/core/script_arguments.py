@@ -124,6 +124,9 @@ class ScriptArguments:
             ending = _compact(made)
         return [self.keys.root, *held, _compact(entry), job_json(job), ending]
 
+    def set_aside(self, queue: str, message: bytes) -> Arguments:
+        return [self.keys.foreign(queue), message, self.keys.aside(queue)]
+
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int) -> Arguments:
         return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes), children]
 

@@ -178,6 +178,22 @@ class Job(BaseModel):
             raise ValueError("a format is named twice")
         return value
 
+    @field_validator("password")
+    @classmethod
+    def _of_whole_characters(cls, value: SecretStr | None) -> SecretStr | None:
+        # pydantic looks at the length of a secret only
+        if value is not None and not _is_unicode(value.get_secret_value()):
+            raise ValueError("must be Unicode text")
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _of_whole_characters_too(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        # nor at texts within values of JSON, and at their names; what it wrote down it could not read again
+        if not _is_unicode(json.dumps(value, ensure_ascii=False)):
+            raise ValueError("must be Unicode text")
+        return value
+
     @field_validator("pages")
     @classmethod
     def _ranges(cls, value: str | None) -> str | None:
@@ -294,6 +310,15 @@ class Job(BaseModel):
         return message | {"id": self.id, "engine": self.engine, "submitted_at": self.submitted_at.isoformat()}
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written as UTF-8: half of a pair of surrogates, which JSON may hold, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def queue_name(engine: str, priority: Priority = "normal") -> str:
     """`ocr.<engine>.high`, `ocr.<engine>` or `ocr.<engine>.low`."""
     return f"ocr.{engine}" if priority == "normal" else f"ocr.{engine}.{priority}"
@@ -325,7 +350,8 @@ def parse_job(message: object, default_id: str) -> Job:
     if not isinstance(message, Mapping):
         raise JobMalformed("The message's `job` is not a JSON object.")
     version = message.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    # its type first: a value of another one may not even be compared, as a signalling NaN
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise JobSchemaUnsupported(f"schema_version {str(version)[:20]!r}; this version reads {SCHEMA_VERSION}.")
     fields: dict[str, Any] = {"id": default_id, **message}
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from contextlib import closing, suppress
+from contextlib import closing
 
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.reclaimer import pause_between_rounds_s, reclaim
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.settings import ClientSettings
+
+_log = logging.getLogger(__name__)
 
 
 class Reclaiming:
@@ -28,6 +31,10 @@ class Reclaiming:
     def _run(self) -> None:
         with closing(WorkerRegistry(self._settings)) as registry:
             while not self._stopped.wait(pause_between_rounds_s(self._settings)):
-                # Redis may be gone for a moment, or for good: LocalSystem.check() tells of that
-                with suppress(OcrQueueError):
+                try:
                     reclaim(registry)
+                except OcrQueueError:
+                    pass  # Redis may be gone for a moment, or for good: LocalSystem.check() tells of that
+                except Exception:
+                    # let through, it would end this for as long as the system runs
+                    _log.exception("met an unexpected error")
