@@ -140,6 +140,25 @@ def test_an_image_uploaded_for_a_submission_that_is_an_earlier_job_is_let_go_of(
     assert not removable(registry, name=input_name(other) or "")
 
 
+def test_a_job_keeps_its_image_that_comes_again_with_the_key_of_another(registry: WorkerRegistry) -> None:
+    own, other = job(id="own", image=IMAGE), job(id="other", idempotency_key="k")
+    submit(registry, own, other)
+    again = own.model_copy(update={"idempotency_key": "k"})
+    for _ in range(2):
+        assert registry.announce_input(NAME, own.id)
+        assert submit(registry, again) == [other.id]
+        assert not removable(registry)
+    hold = begun(registry)
+    assert registry.finish(hold, own, succeeded(hold)) == "succeeded"
+    assert submit(registry, again) == [other.id]
+    assert not removable(registry), "its record stays"
+    # what came with the key is another image
+    elsewhere = IMAGE.replace("0123", "3210")
+    assert registry.announce_input(input_name(elsewhere) or "", own.id)
+    assert submit(registry, again.model_copy(update={"image": elsewhere})) == [other.id]
+    assert removable(registry, name=input_name(elsewhere) or "")
+
+
 def test_what_is_being_removed_is_nobody_elses_and_is_not_announced(registry: WorkerRegistry) -> None:
     with removal(registry, [(NAME, "")], ["gone"]) as first:
         assert (first.inputs, first.job_ids, first.in_time()) == ((NAME,), ("gone",), True)

@@ -47,6 +47,12 @@ local function earlier_job(entry)
   return is_known(entry.id) and entry.id or nil
 end
 
+-- There is a job of this id, submitted before, and the image is its own.
+local function has_image(id, name)
+  local job = redis.call('HGET', record_key(id), 'job')
+  return job and input_of(job) == name
+end
+
 for number, entry in ipairs(entries) do
   local id, engine = earlier_job(entry), entry.engine
   if not id then
@@ -76,7 +82,7 @@ for number, entry in ipairs(entries) do
     use_allowance(tenant, entry.page_cost)
   end
   -- its image was uploaded for it, and another job stands for it
-  if entry.input and id ~= entry.id then leave_input(entry.input, entry.id) end
+  if entry.input and id ~= entry.id and not has_image(entry.id, entry.input) then leave_input(entry.input, entry.id) end
   ids[number] = id
 end
 keep_allowances()
