@@ -533,6 +533,24 @@ def test_a_page_part_goes_on_to_the_next_engine_by_itself(registry: WorkerRegist
     assert check(registry) == []
 
 
+def test_a_page_part_that_comes_into_the_lane_rings_there_whoever_made_room_for_it(registry: WorkerRegistry) -> None:
+    onward = gone_on(routed_in_parts(registry, 100))
+    bell = f"{registry.keys.root}bell:{LANE}"
+    while parts := take(registry).parts:
+        (part,) = parts
+        assert registry.begin(part.hold, "worker@host", "null").verdict == "run"
+        assert registry.send_on(part.hold, onward, "null", 1) == "sent"
+    # a worker of the first engine has heard the last ring, found nothing, and listens
+    registry.client.delete(bell)
+    waiting = f"{registry.keys.root}waiting"
+    while registry.client.hget(waiting, LANE) == b"0":
+        assert not registry.client.exists(bell)
+        assert take(registry, 1, "other", onward.queue).parts
+    assert registry.client.llen(bell) == 1
+    assert take(registry).parts
+    registry.cancel(part.hold.job_id)
+
+
 def taken_down(registry: WorkerRegistry, lane: str) -> tuple[str, ...]:
     """The next part of the lane takes three workers down; what was poison of it."""
     for _ in range(3):

@@ -21,6 +21,8 @@ local function open_next_part(id)
   redis.call('SADD', root .. 'open:' .. id, part)
   count_idle(part, 1)
   put_in_lane(part, known[3], known[4] or '', known[5])
+  -- the lane of its first engine: of a job with a route, whoever made room for it may have taken from another
+  ring(known[3], known[4] or '')
 end
 
 -- A page part is done: nil as its error for success. Returns how many of the job's parts are not done yet.
