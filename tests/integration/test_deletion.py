@@ -249,6 +249,29 @@ def test_what_is_deleted_again_was_deleted_before(registry: WorkerRegistry, own:
                 call()
 
 
+@pytest.mark.parametrize("knows_it", [False, True])
+def test_the_idempotency_key_of_a_deleted_job_is_free_also_where_its_record_had_expired(
+    registry: WorkerRegistry, own: OcrQueue, knows_it: bool
+) -> None:
+    first = job(idempotency_key="k")
+    submit(registry, first)
+    assert registry.cancel(first.id) == "cancelled"
+    registry.client.delete(registry.keys.record(first.id))
+    again = job(idempotency_key="k")
+    assert submit(registry, again) == [first.id], "it has ended, and is remembered"
+    if knows_it:
+        assert registry.run("delete", registry.arguments.delete([(first.id, first)], "")) == [b"deleted"]
+        assert list(registry.client.scan_iter(f"{registry.keys.root}once:*")) == []
+        registry.forget_deleted([(first.id, None)])
+    else:
+        assert own.delete(first.id)
+    assert submit(registry, again) == [again.id]
+    assert submit(registry, job(idempotency_key="k")) == [again.id]
+    registry.cancel(again.id)
+    # what has no record is listed until somebody on duty looks
+    registry.client.delete(f"{registry.keys.root}by_state:cancelled", registry.keys.record(again.id))
+
+
 def test_reconcile_in_a_loop_removes_what_deleted_jobs_have_left(
     registry: WorkerRegistry, settings: WorkerSettings, storage: Storage, tmp_path: Path
 ) -> None:

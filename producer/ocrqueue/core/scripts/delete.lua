@@ -31,10 +31,10 @@ local function delete(id, once, input)
     unlist_entry(state, with_names(id, tenant, code, tag, batch))
     if by_name then redis.call('DEL', string.sub(root, 1, -10) .. 'celery-task-meta-' .. by_name) end
     if read then forget_readings(id, read) end
-    local earlier = once ~= '' and redis.call('GET', root .. 'once:' .. once)
-    if earlier and string.match(earlier, '^%S+') == id then redis.call('DEL', root .. 'once:' .. once) end
     redis.call('DEL', record_key(id))
   end
+  local earlier = once ~= '' and redis.call('GET', root .. 'once:' .. once)
+  if earlier and string.match(earlier, '^%S+') == id then redis.call('DEL', root .. 'once:' .. once) end
   forget_notices(id)
   remember_deleted(id, ended_ttl_ms)
   remember_tenant(id, tenant, ended_ttl_ms)

@@ -43,7 +43,8 @@ end
 local function earlier_job(entry)
   local earlier = entry.once and redis.call('GET', root .. 'once:' .. entry.once)
   local id = earlier and string.match(earlier, '^%S+')
-  if id and is_known(id) then return id end
+  -- whoever deletes a job whose record had expired does not know its key
+  if id and is_known(id) and not was_deleted(id) then return id end
   return is_known(entry.id) and entry.id or nil
 end
 
