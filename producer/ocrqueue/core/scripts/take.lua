@@ -5,7 +5,8 @@
 --   which they are to be looked at (JSON: {{lane, how many parts at most}, ...}), children the worker has for them
 -- From a lane that is paused, or whose engine is, nothing is taken.
 -- Asked again with the same token, it returns the same parts.
--- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits; traits is a string
+-- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits, or a hundred
+--   entries without a record have been met, and the lane's bell rings for the rest; traits is a string
 --   of letters: n (came by name), a (to be read alone), c (closing part), p (poison: not to be read), then
 --   `;` and the trace's context
 local token, holder, lease_ms, lanes = ARGV[2], ARGV[3], tonumber(ARGV[4]), cjson.decode(ARGV[5])
@@ -114,7 +115,10 @@ if before then
   return {lane, 0, described(parts, known_of)}
 end
 
-local names = {}
+-- A lane may hold any number of entries of which there is no record.
+local most_looked_at = 100
+
+local names, seen = {}, 0
 for number, asked in ipairs(lanes) do names[number] = asked[1] end
 look_at_turns(names)
 for _, asked in ipairs(lanes) do
@@ -123,8 +127,9 @@ for _, asked in ipairs(lanes) do
   local parts, known_of, looked_at = {}, {}, 0
   repeat
     if not is_lane_paused(lane) then parts, known_of, looked_at = take_from(lane, most) end
+    seen = seen + looked_at
     -- only what has no record was met
-  until #parts > 0 or looked_at == 0
+  until #parts > 0 or looked_at == 0 or seen >= most_looked_at
   if #parts > 0 then
     redis.call('HSET', hand, token, lane .. ' ' .. table.concat(parts, ' '))
     if #parts > 1 then
@@ -134,6 +139,11 @@ for _, asked in ipairs(lanes) do
     -- what is left may be of paused tenants
     if left > 0 and redis.call('EXISTS', lane_key(lane)) == 1 then ring_at(lane) end
     return {lane, left, described(parts, known_of)}
+  end
+  if seen >= most_looked_at then
+    -- who listens next goes on
+    ring_at(lane)
+    return {}
   end
 end
 return {}
