@@ -26,7 +26,7 @@ from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, kno
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
-from ocrqueue.core.connection import broker_errors, connect_async
+from ocrqueue.core.connection import app_errors, connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
@@ -228,10 +228,10 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def _answer(self, request: Request) -> Any:
         match request:
             case Move(name, arguments):
-                with broker_errors():
+                with app_errors():
                     return await self._scripts[name](args=arguments)
             case Commands(commands):
-                with broker_errors():
+                with app_errors():
                     async with self.client.pipeline(transaction=False) as pipeline:
                         for command in commands:
                             pipeline.execute_command(*command)
@@ -337,7 +337,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
         """See Registry."""
         if not self.settings.submit_replicas:
-            with broker_errors():
+            with app_errors():
                 return await self._scripts["submit"](args=arguments), 0
         answer, replicas, _ = await self._submit_with(arguments, ())
         return answer, replicas
@@ -347,7 +347,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     ) -> tuple[list[Any], int, list[Any]]:
         """SUBMIT, how many replicas have its jobs, and the answers to other commands, in one round trip."""
         script = self._scripts["submit"]
-        with broker_errors():
+        with app_errors():
             try:
                 return await self._submit_pipeline(script.sha, arguments, reading)
             except NoScriptError:
@@ -371,7 +371,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         return self._wait_in_thread(self._announce(name, job_id))
 
     async def _announce(self, name: str, job_id: str) -> bool:
-        with broker_errors():
+        with app_errors():
             return bool(await self._scripts["announce_input"](args=self.arguments.announce_input(name, job_id)))
 
     def _read_engines_from_thread(self) -> EnginesNow:
@@ -386,7 +386,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _read_engines(self) -> EnginesNow:
         engines = engines_to_measure(self.settings)
-        with broker_errors():
+        with app_errors():
             async with self.client.pipeline(transaction=False) as pipeline:
                 ask(pipeline, self.arguments.keys, engines)
                 return understand(await pipeline.execute(), self.settings, engines)
@@ -404,7 +404,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _why_unknown(self, job_id: str) -> JobUnknown:
         keys = self.arguments.keys
-        with broker_errors():
+        with app_errors():
             days = cast("set[bytes]", await self.client.smembers(keys.ended_days()))
             async with self.client.pipeline(transaction=False) as pipeline:
                 for day in days:
@@ -418,7 +418,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         found: list[JobStatus | None] = []
         for start in range(0, len(ids), PIPELINE):
             chunk = ids[start : start + PIPELINE]
-            with broker_errors():
+            with app_errors():
                 async with self.client.pipeline(transaction=False) as pipeline:
                     for job_id in chunk:
                         pipeline.hgetall(self.arguments.keys.record(job_id))
@@ -442,7 +442,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         return cancelled_state(job_id, answer)
 
     async def _run(self, move: str, arguments: Arguments) -> Any:
-        with broker_errors():
+        with app_errors():
             return await self._scripts[move](args=arguments)
 
     @cached_property
@@ -508,13 +508,13 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def pauses(self) -> list[Pause]:
         """All that is paused, since when and why."""
-        with broker_errors():
+        with app_errors():
             stored = await self.client.hgetall(self.arguments.keys.turns())
         return core_pauses.parse_pauses(cast("dict[bytes, bytes]", stored))
 
     async def workers(self) -> list[WorkerInfo]:
         """The live workers, by name."""
-        with broker_errors():
+        with app_errors():
             async with self.client.pipeline(transaction=False) as pipeline:
                 pipeline.time()
                 pipeline.hgetall(self.arguments.keys.workers())
@@ -640,7 +640,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                 yield status
 
     async def _hmget(self, key: str, names: Sequence[str]) -> list[bytes | None]:
-        with broker_errors():
+        with app_errors():
             return cast("list[bytes | None]", await self.client.hmget(key, list(names)))
 
     async def clean(

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from redis.exceptions import ResponseError
 
-from ocrqueue import AsyncOcrQueue
+from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.aio import AsyncSubmittedJob, status_when_queued
-from ocrqueue.errors import BatchClosed, BrokerUnavailable, QueueFull
+from ocrqueue.errors import BatchClosed, BrokerRefused, BrokerUnavailable, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.settings import WorkerSettings, load_worker_settings
+from ocrqueue.submitting.together import Queued
 from tests.support.processes import redis_server
 
 IMAGE = "s3://bucket/page.png"
@@ -103,6 +106,53 @@ async def test_who_has_gone_is_not_sent(queue: AsyncOcrQueue) -> None:
     assert [isinstance(each, AsyncSubmittedJob) for each in told] == [False, False, True, True]
     assert sum(steps.sizes) == 2
     assert len((await queue.jobs(tag="gone")).jobs) == 2
+
+
+async def test_a_job_that_redis_refuses_costs_no_other_its_place(queue: AsyncOcrQueue) -> None:
+    steps = Steps(queue)
+    fine = [Job(image=IMAGE, engine="null") for _ in range(20)]
+    # no app can make such a job: it stands for what the checks do not know of
+    hostile = Job(image=IMAGE, engine="null").model_copy(update={"password": SecretStr("\ud800")})
+    asked = [*fine[:10], hostile, *fine[10:]]
+    told = await asyncio.gather(*map(queue._together.submit, asked), return_exceptions=True)
+    (error,) = [each for each in told if isinstance(each, BaseException)]
+    assert isinstance(error, BrokerRefused)
+    assert (told[10], error.code, error.unsubmitted) == (error, "broker.refused", (hostile,))
+    assert [each.job_id for each in told if isinstance(each, Queued)] == [job.id for job in fine]
+    assert steps.sizes[0] > 1
+    assert len((await queue.jobs(limit=100)).jobs) == 21
+
+
+async def test_a_job_that_meets_a_key_of_others_costs_no_other_its_place(queue: AsyncOcrQueue) -> None:
+    key = f"{queue.arguments.keys.root}by_tag:theirs"
+    await queue.client.set(key, "theirs")
+    given = (queue.submit(IMAGE, engine="null", tag=tag) for tag in ("a", "b", "theirs", "c", "d"))
+    told = await asyncio.gather(*given, return_exceptions=True)
+    assert [isinstance(each, AsyncSubmittedJob) for each in told] == [True, True, False, True, True]
+    error = told[2]
+    assert isinstance(error, BrokerUnavailable)
+    assert (error.may_pass, [job.tag for job in error.unsubmitted]) == (False, ["theirs"])
+    with pytest.raises(BrokerUnavailable, match="another type"):
+        await queue.submit_many([IMAGE], engine="null", tag="theirs")
+    await queue.client.delete(key)
+
+
+def test_no_error_of_redis_itself_reaches_an_app(settings: WorkerSettings) -> None:
+    with OcrQueue(settings) as queue:
+        client, root = queue.registry.client, queue.registry.keys.root
+        client.set(f"{root}by_tag:theirs", "theirs")
+        with pytest.raises(BrokerUnavailable, match="another type") as met:
+            queue.submit(IMAGE, engine="null", tag="theirs")
+        assert [job.tag for job in met.value.unsubmitted] == ["theirs"]
+        hostile = Job(image=IMAGE, engine="null").model_copy(update={"password": SecretStr("\ud800")})
+        with pytest.raises(BrokerRefused) as refused:
+            queue.submit(hostile)
+        assert isinstance(refused.value.__cause__, ResponseError)
+        client.set(f"{root}job:x", "theirs")
+        for ask in (queue.job("x").status, queue.job("x").cancel, queue.job("x").delete):
+            with pytest.raises(BrokerUnavailable, match="another type"):
+                ask()
+        client.delete(f"{root}by_tag:theirs", f"{root}job:x")
 
 
 async def test_each_is_told_that_redis_is_away(tmp_path: Path) -> None:

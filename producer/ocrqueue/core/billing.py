@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import cast
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.registry import Registry
 
 
 def billed_pages(registry: Registry, engine: str) -> int:
     """Images given to the engine's service this month; 0 of an engine that counts none. Raises BrokerUnavailable."""
-    with broker_errors():
+    with registry.errors():
         seconds, _ = registry.client.time()
         month = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m}"
         count = cast("bytes | None", registry.client.hget(registry.keys.billed(engine), month))
@@ -20,6 +19,6 @@ def billed_pages(registry: Registry, engine: str) -> int:
 
 def billed_by_month(registry: Registry, engine: str) -> dict[str, int]:
     """The same for every month on record, such as {"2026-02": 1200}, in order. Raises BrokerUnavailable."""
-    with broker_errors():
+    with registry.errors():
         stored = cast("dict[bytes, bytes]", registry.client.hgetall(registry.keys.billed(engine)))
     return {month.decode(): int(count) for month, count in sorted(stored.items())}

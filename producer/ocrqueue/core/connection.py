@@ -13,7 +13,7 @@ from redis.asyncio.sentinel import MasterNotFoundError as NoPrimaryAsync
 from redis.sentinel import MasterNotFoundError as NoPrimary
 
 from ocrqueue.core.pools import async_connection_pool, connection_pool
-from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted
+from ocrqueue.errors import BrokerRefused, BrokerUnavailable, ConnectionsExhausted
 from ocrqueue.settings import ClientSettings
 
 _UNABLE: Final = {
@@ -115,6 +115,25 @@ def broker_errors() -> Iterator[None]:
         if (fault := _own_fault(error)) is None:
             raise
         raise fault from error
+
+
+@contextmanager
+def app_errors() -> Iterator[None]:
+    """The same for apps, which are to meet no error of redis-py: what Redis refuses is BrokerRefused, and a key of
+    others is what fault_of_others() says."""
+    try:
+        with broker_errors():
+            yield
+    except redis.exceptions.ResponseError as error:
+        raise fault_of_others(error) or BrokerRefused() from error
+
+
+def is_of_the_request(error: BaseException) -> bool:
+    """Whether Redis may do what others ask of it all the same: of an error that app_errors() has raised."""
+    cause = error.__cause__
+    return isinstance(error, BrokerRefused) or (
+        isinstance(cause, redis.exceptions.ResponseError) and is_wrong_type(cause)
+    )
 
 
 def is_refusal(error: BrokerUnavailable) -> bool:

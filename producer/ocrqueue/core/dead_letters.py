@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, Unpack, cast
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.job_filter import JobFilter, Wanted, check_limit
 from ocrqueue.core.job_lists import Group, JobPage, Place, find, page
 from ocrqueue.core.records import FINAL_STATES, JobStatus, State
@@ -27,7 +26,7 @@ class DeadLetters:
     def ids(self, limit: int = 1000) -> list[str]:
         """The newest first. Raises FilterInvalid."""
         check_limit(limit)
-        with broker_errors():
+        with self.registry.errors():
             found = cast("list[bytes]", self.registry.client.zrange(self.registry.keys.dead(), 0, limit - 1, desc=True))
         return [job_id.decode() for job_id in found]
 
@@ -64,7 +63,7 @@ class DeadLetters:
 
     def __contains__(self, job_id: str) -> bool:
         """Whether it is one of them."""
-        with broker_errors():
+        with self.registry.errors():
             return self.registry.client.zscore(self.registry.keys.dead(), job_id) is not None
 
     def replay(self, job_id: str) -> None:
@@ -88,7 +87,7 @@ class DeadLetters:
         return False
 
     def _forget(self, job_id: str) -> bool:
-        with broker_errors():
+        with self.registry.errors():
             return bool(self.registry.client.zrem(self.registry.keys.dead(), job_id))
 
 

@@ -9,7 +9,7 @@ from typing import Final, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.core.celery_messages import lists_of
-from ocrqueue.core.connection import broker_errors, of_right_type
+from ocrqueue.core.connection import of_right_type
 from ocrqueue.core.pauses import Pause, pauses
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
@@ -58,7 +58,7 @@ class QueueInfo(BaseModel):
 
 def dismiss_worker(registry: Registry, holder: str) -> None:
     """The worker has stopped."""
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.hdel(registry.keys.workers(), holder)
         pipeline.delete(registry.keys.drain(holder))
         pipeline.execute()
@@ -85,14 +85,14 @@ def workers_named(names: Sequence[str], workers: Iterable[WorkerInfo]) -> list[W
 def live_workers(registry: Registry) -> list[WorkerInfo]:
     """The workers whose last heartbeat is recent; those long gone are forgotten."""
     key = registry.keys.workers()
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.hgetall(key)
         (seconds, _), stored = pipeline.execute()
     if gone := [
         holder for holder, text in stored.items() if seconds - _seen_at_s(text) > registry.settings.record_ttl_s
     ]:
-        with broker_errors():
+        with registry.errors():
             registry.client.hdel(key, *gone)
     return parse_live_workers(stored, seconds, registry.settings)
 
@@ -130,7 +130,7 @@ def note_children(registry: Registry, workers: Iterable[WorkerInfo]) -> None:
     for worker in workers:
         children.update(dict.fromkeys(worker.queues, worker.concurrency))
     key = registry.keys.children()
-    with broker_errors():
+    with registry.errors():
         noted = cast("Mapping[bytes, bytes]", registry.client.hgetall(key))
         if noted == {lane.encode(): str(count).encode() for lane, count in children.items()}:
             return
@@ -143,7 +143,7 @@ def note_children(registry: Registry, workers: Iterable[WorkerInfo]) -> None:
 
 def workers_heard_of(registry: Registry) -> tuple[list[WorkerInfo], float]:
     """All that have not said that they stop, however long they have been silent; and now, by Redis's clock."""
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.hgetall(registry.keys.workers())
         (seconds, _), stored = pipeline.execute()
@@ -224,7 +224,7 @@ def _lengths(
     """
     keys = registry.keys
     beside = [name for name in side_lanes(registry) if lane_of(name) in lanes][:MOST_AT_ONCE]
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.hmget(keys.waiting(), list(lanes))
         for lane in lanes:
             pipeline.zrange(keys.lane(lane), 0, _MOST_TENANTS - 1)
@@ -241,7 +241,7 @@ def _lengths(
         foreign[lane] = sum(next(remaining) for _ in lists_of(lane))
     for name in beside:
         of_lane[name] = list(dict.fromkeys([*(tenant.decode() for tenant in next(remaining)), *paused_tenants]))
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         for lane, names in of_lane.items():
             for tenant in names:
                 pipeline.zcard(keys.queue(lane, tenant))
@@ -265,7 +265,7 @@ def _with_side_lanes(tenants: Mapping[str, Mapping[str, int]]) -> dict[str, dict
 def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[str, tuple[str | None, float | None]]:
     """By lane: the job that has waited longest, and since when, in seconds since 1970 by Redis's clock."""
     keys = registry.keys
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         for lane, names in tenants.items():
             for tenant in names:
                 pipeline.zrange(keys.queue(lane, tenant), 0, 0, withscores=True)
@@ -274,7 +274,7 @@ def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[st
     for lane, names in tenants.items():
         heads[lane_of(lane)] += [(score, part) for _ in names for part, score in next(answers)]
     jobs = {lane: min(found)[1].decode().partition(":")[0] for lane, found in heads.items() if found}
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         for job_id in jobs.values():
             pipeline.hget(keys.record(job_id), "queued_at")
         since = dict(zip(jobs, pipeline.execute(), strict=True))
@@ -285,7 +285,7 @@ def _oldest(registry: Registry, tenants: Mapping[str, Iterable[str]]) -> dict[st
 
 def _rates(registry: Registry, engines: list[str]) -> tuple[float, dict[str, float | None]]:
     """The time by Redis's clock, in seconds since 1970, and by engine the jobs that end per second."""
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         for engine in engines:
             pipeline.hgetall(registry.keys.ended(engine))

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import EngineUnknown, PauseInvalid
 from ocrqueue.job import TENANT, is_lane
@@ -60,7 +59,7 @@ def resume(registry: Registry, kind: PauseKind, name: str) -> bool:
 
 def pauses(registry: Registry) -> list[Pause]:
     """All that is paused."""
-    with broker_errors():
+    with registry.errors():
         return parse_pauses(cast("dict[bytes, bytes]", registry.client.hgetall(registry.keys.turns())))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -11,7 +12,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from ocrqueue.core.admission import Admission
-from ocrqueue.core.connection import broker_errors, connect
+from ocrqueue.core.connection import app_errors, connect
 from ocrqueue.core.records import JobStatus, State, parse_record, stored_job
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
@@ -71,6 +72,10 @@ class Registry:
         self.client = client or connect(settings)
         self._scripts = {name: self.client.register_script(load_script(name)) for name in MOVES}
 
+    def errors(self) -> AbstractContextManager[None]:
+        """Around what Redis is asked: its failures become errors of ocrqueue."""
+        return app_errors()
+
     def submit(self, jobs: Iterable[Job], wait_for_room: float | None = 0) -> Iterator[str]:
         """Queue the jobs, 500 in a round trip; yields the id that stands for each, in order.
 
@@ -93,7 +98,7 @@ class Registry:
         if not self.settings.submit_replicas:
             return self.run(move, arguments), 0
         script = self._scripts[move]
-        with broker_errors():
+        with self.errors():
             try:
                 return self._run_and_wait(script.sha, arguments)
             except NoScriptError:
@@ -117,7 +122,7 @@ class Registry:
     def why_unknown(self, job_id: str) -> JobUnknown:
         """The error for a job without a record: that it has ended, or was deleted, is remembered for a while. Two round
         trips."""
-        with broker_errors():
+        with self.errors():
             days = cast("set[bytes]", self.client.smembers(self.keys.ended_days()))
             with self.client.pipeline(transaction=False) as pipeline:
                 for day in days:
@@ -129,7 +134,7 @@ class Registry:
         """One JobStatus for each id, None where there is no record; a round trip for each 500."""
         for start in range(0, len(job_ids), PIPELINE):
             chunk = job_ids[start : start + PIPELINE]
-            with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+            with self.errors(), self.client.pipeline(transaction=False) as pipeline:
                 for job_id in chunk:
                     pipeline.hgetall(self.keys.record(job_id))
                 records = pipeline.execute()
@@ -138,12 +143,12 @@ class Registry:
 
     def fields(self, job_id: str, names: Sequence[str]) -> list[bytes | None]:
         """Fields of the record; None if there is no record."""
-        with broker_errors():
+        with self.errors():
             return cast("list[bytes | None]", self.client.hmget(self.keys.record(job_id), list(names)))
 
     def parts_done(self, job_id: str, fields: Sequence[str]) -> list[bytes | None]:
         """The error of each part of a split job: empty if it has none, None if the part is not done."""
-        with broker_errors():
+        with self.errors():
             return cast("list[bytes | None]", self.client.hmget(self.keys.parts_done(job_id), list(fields)))
 
     def cancel(self, job_id: str) -> State:
@@ -156,7 +161,7 @@ class Registry:
 
     def jobs(self, job_ids: Sequence[str]) -> list[Job | None]:
         """The jobs as they were submitted; None where there is no record."""
-        with broker_errors(), self.client.pipeline(transaction=False) as pipeline:
+        with self.errors(), self.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hget(self.keys.record(job_id), "job")
             stored = pipeline.execute()
@@ -170,7 +175,7 @@ class Registry:
         self.run("remember_reading", self.arguments.remember_reading(cache_key, result_uri, job_id))
 
     def earlier_reading(self, cache_key: str) -> str | None:
-        with broker_errors():
+        with self.errors():
             uri = cast("bytes | None", self.client.get(self.keys.read(cache_key)))
         return uri.decode() if uri else None
 
@@ -181,7 +186,7 @@ class Registry:
 
     def forget_deleted(self, jobs: Sequence[tuple[str, str | None]]) -> None:
         """What these deleted jobs, each with its uploaded image's name, had stored is removed."""
-        with broker_errors():
+        with self.errors():
             self.client.zrem(self.keys.deleted(), *(f"{job_id} {name or ''}" for job_id, name in jobs))
 
     def close(self) -> None:
@@ -189,7 +194,7 @@ class Registry:
 
     def run(self, move: str, arguments: Arguments) -> Any:
         """One of the scripts."""
-        with broker_errors():
+        with self.errors():
             return self._scripts[move](args=arguments)
 
 

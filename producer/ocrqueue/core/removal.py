@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import ClientSettings
@@ -75,7 +74,7 @@ def removal(
 
 def needed_results(registry: Registry, job_ids: Sequence[str]) -> set[str]:
     """Those of the jobs that have a record: what they have stored would not be claimed. Asks, and claims nothing."""
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         for job_id in job_ids:
             pipeline.exists(registry.keys.record(job_id))
         found = pipeline.execute()
@@ -84,7 +83,7 @@ def needed_results(registry: Registry, job_ids: Sequence[str]) -> set[str]:
 
 def needed_inputs(registry: Registry, names: Sequence[str]) -> set[str]:
     """Those of the images that a job refers to."""
-    with broker_errors():
+    with registry.errors():
         seconds, _ = registry.client.time()
         with registry.client.pipeline(transaction=False) as pipeline:
             for name in names:

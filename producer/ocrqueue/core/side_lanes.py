@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, cast
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import WorkerInfo
 from ocrqueue.core.registry import Registry
 
@@ -27,7 +26,7 @@ def lane_of(name: str) -> str:
 
 def side_lanes(registry: Registry) -> list[str]:
     """Those in which something waits, or has a moment ago, in order. Raises BrokerUnavailable."""
-    with broker_errors():
+    with registry.errors():
         found = cast("set[bytes]", registry.client.smembers(registry.keys.side_lanes()))
     return sorted(name.decode() for name in found)
 

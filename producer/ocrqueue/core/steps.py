@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.script_arguments import Arguments
 
@@ -76,7 +75,7 @@ def _answer(registry: Registry, request: Request) -> Any:
         case Move(name, arguments):
             return registry.run(name, arguments)
         case Commands(commands):
-            with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+            with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
                 return pipeline.execute()

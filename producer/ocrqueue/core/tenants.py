@@ -7,7 +7,6 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import queues
 from ocrqueue.core.limits import TenantLimits, parse_limits
 from ocrqueue.core.pauses import pauses
@@ -56,7 +55,7 @@ def tenants(registry: Registry) -> list[TenantInfo]:
 def set_weights(registry: Registry, weights: Mapping[str, float]) -> None:
     """Above 0; each counts from the tenant's next turn on, in every lane. 1 is what a tenant has that is given none."""
     key = registry.keys.weights()
-    with broker_errors(), registry.client.pipeline(transaction=True) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=True) as pipeline:
         for name, weight in weights.items():
             if weight == 1:
                 pipeline.hdel(key, name)
@@ -67,7 +66,7 @@ def set_weights(registry: Registry, weights: Mapping[str, float]) -> None:
 
 def _weights(registry: Registry) -> dict[str, float]:
     """As TAKE reads them: what is no number above 0 is 1."""
-    with broker_errors():
+    with registry.errors():
         stored = cast("dict[bytes, bytes]", registry.client.hgetall(registry.keys.weights()))
     found = {}
     for name, text in stored.items():
@@ -81,5 +80,5 @@ def _weights(registry: Registry) -> dict[str, float]:
 
 
 def _limits(registry: Registry) -> dict[str, TenantLimits]:
-    with broker_errors():
+    with registry.errors():
         return parse_limits(registry.client.hgetall(registry.keys.limits()))

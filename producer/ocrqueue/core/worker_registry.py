@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, cast
@@ -126,6 +127,10 @@ class WorkerRegistry(Registry):
 
     def __init__(self, settings: ClientSettings, client: redis.Redis | None = None) -> None:
         super().__init__(settings, client or connect(settings, noting_replication(Keys(settings.key_prefix))))
+
+    def errors(self) -> AbstractContextManager[None]:
+        """A worker passes over what meets a key of others: it is to hear of that as such."""
+        return broker_errors()
 
     def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.

@@ -31,6 +31,7 @@ from ocrqueue.errors.base import (
     error_from_info,
 )
 from ocrqueue.errors.broker import (
+    BrokerRefused,
     BrokerUnavailable,
     ClientClosed,
     ConnectionsExhausted,
@@ -183,6 +184,7 @@ __all__ = [
     "BatchClosed",
     "BatchInvalid",
     "BatchUnknown",
+    "BrokerRefused",
     "BrokerUnavailable",
     "CalibrationInvalid",
     "CleaningRefused",

@@ -15,6 +15,13 @@ class BrokerUnavailable(OcrQueueError):
     """Whether it may answer later, by itself. Not so where it refuses the user, or is too old."""
 
 
+class BrokerRefused(OcrQueueError):
+    """Redis refuses this request as one that it cannot carry out. Others are not concerned."""
+
+    code = "broker.refused"
+    remedy = "Report it with what was submitted or asked: no retry helps. The exception's cause has Redis's own words."
+
+
 class ConnectionsExhausted(BrokerUnavailable):
     """All connections to Redis that this client may have are in use: too many threads or tasks ask at once."""
 

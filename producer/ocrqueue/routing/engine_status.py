@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.core import EngineOffer, Registry, WorkerInfo
 from ocrqueue.core.billing import billed_pages
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.installation import known_engines, parse_live_workers, workers_by_engine
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.pauses import parse_pauses
@@ -68,7 +67,7 @@ EnginesNow = Mapping[str, EngineStatus]
 def read_engines(registry: Registry) -> EnginesNow:
     """What `make_route` goes by, in one round trip to Redis. Raises BrokerUnavailable."""
     engines = engines_to_measure(registry.settings)
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         ask(pipeline, registry.keys, engines)
         return understand(pipeline.execute(), registry.settings, engines)
 
@@ -76,7 +75,7 @@ def read_engines(registry: Registry) -> EnginesNow:
 def engine_statuses(registry: Registry) -> list[EngineStatus]:
     """All that is known of every known engine. Raises BrokerUnavailable."""
     engines = tuple(known_engines(registry))
-    with broker_errors(), registry.client.pipeline(transaction=False) as pipeline:
+    with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         for engine in engines:
             pipeline.hgetall(registry.keys.pages(engine))

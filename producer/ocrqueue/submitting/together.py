@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ocrqueue.core.admission import Admission
+from ocrqueue.core.connection import is_of_the_request
 from ocrqueue.core.records import JobStatus, queued_status
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.errors import OcrQueueError
@@ -72,6 +73,12 @@ class Together:
         try:
             (ids, *refused), replicas, records = await self._send([job for job, _ in step])
         except BaseException as error:
+            if len(step) > 1 and _is_of_one_job(error):
+                # each caller has the answer for its own; a job that is queued already is told of as such
+                for each in step:
+                    if not each[1].done():
+                        await self._send_step([each])
+                return
             for job, told in step:
                 if not told.done():
                     # each caller notes in its own what became of its job
@@ -111,6 +118,13 @@ class Together:
         state, queued_at = record
         waits = ids[0] == job.id and state == b"queued" and queued_at is not None
         told.set_result(Queued(ids[0], queued_status(job, queued_at) if waits and queued_at is not None else None))
+
+
+def _is_of_one_job(error: BaseException) -> bool:
+    """Whether the others of the step may be queued all the same."""
+    if isinstance(error, OcrQueueError):
+        return is_of_the_request(error)
+    return isinstance(error, Exception)
 
 
 def _unsent(error: BaseException, job: Job) -> BaseException:
