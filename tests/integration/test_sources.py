@@ -33,7 +33,7 @@ from ocrqueue.errors import (
     SourceUnavailable,
 )
 from ocrqueue.settings import WorkerSettings, load_worker_settings
-from ocrqueue.storage import FileStorage, Storage, open_storage
+from ocrqueue.storage import FileStorage, Storage, file_uri_path, open_storage
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_worker.sources import fetch
 from ocrqueue_worker.sources.http import _tls_context
@@ -647,8 +647,52 @@ def files(root: Path, **overrides: object) -> WorkerSettings:
 def test_files_below_the_roots_and_in_the_storage_are_read(root: Path, storage: Storage) -> None:
     assert fetch(f"file://{root}/a%20b%25.png", files(root), storage) == b"scan"
     assert fetch(f"file://localhost{root}/a%20b%25.png", files(root), storage) == b"scan"
-    uploaded = storage.put("inputs/0.png", b"uploaded", "image/png")
+    uploaded = storage.put(f"inputs/{'0' * 64}.png", b"uploaded", "image/png")
     assert fetch(uploaded, load_worker_settings(source_schemes=("https",)), storage) == b"uploaded"
+
+
+@pytest.mark.parametrize("below_a_root", [False, True])
+def test_what_jobs_have_stored_is_no_source(tmp_path: Path, storage: Storage, below_a_root: bool) -> None:
+    stored = file_uri_path(storage.put("results/j1/result.json", b"secret", "application/json"))
+    (tmp_path / "alias").symlink_to(Path(stored).parent)
+    settings = load_worker_settings(source_file_roots=("/",)) if below_a_root else load_worker_settings()
+    for path in [
+        stored,
+        f"//{stored}",
+        f"/proc/self/root{stored}",
+        f"/proc/thread-self/root{stored}",
+        stored.replace("/results/", "/inputs/../results/"),
+        stored.replace("/results/", "/r%65sults/"),
+        f"{tmp_path}/alias/result.json",
+    ]:
+        with pytest.raises(SourcePathNotAllowed):
+            fetch(f"file://{path}", settings, storage)
+
+
+def test_a_symlink_that_comes_to_lead_to_what_a_job_has_stored(
+    root: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = file_uri_path(storage.put("results/j1/result.json", b"secret", "application/json"))
+    link = root / "link"
+    link.symlink_to(root / "a b%.png")
+    real_open = os.open
+
+    def swap_and_open(path: str, flags: int, *rest: int, **kwargs: int) -> int:
+        if path == str(link):
+            link.unlink()
+            link.symlink_to(stored)
+        return real_open(path, flags, *rest, **kwargs)
+
+    monkeypatch.setattr(os, "open", swap_and_open)
+    with pytest.raises(SourcePathNotAllowed):
+        fetch(f"file://{link}", load_worker_settings(source_file_roots=("/",)), storage)
+
+
+def test_of_the_storages_folder_only_what_was_uploaded_is_read_unasked(storage: Storage) -> None:
+    other = storage.put("something/else.png", b"other", "image/png")
+    with pytest.raises(SourcePathNotAllowed):
+        fetch(other, load_worker_settings(), storage)
+    assert fetch(other, files(Path(file_uri_path(storage.uri("something")))), storage) == b"other"
 
 
 def test_files_elsewhere_are_refused_there_or_not(root: Path, tmp_path: Path, storage: Storage) -> None:

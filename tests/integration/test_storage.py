@@ -240,6 +240,38 @@ def test_uris_of_other_places_are_refused(storage: Storage) -> None:
             storage.read_uri(uri)
 
 
+def test_what_a_uri_leads_to_is_told_however_it_is_written(storage: Storage) -> None:
+    uri = storage.put("results/a/b.json", b"x", "text/plain")
+    root = uri.removesuffix("/results/a/b.json")
+    odd = [
+        f"{root}//results/./a/b.json",
+        f"{root}/x/../results/a/b.json",
+        f"{root}/%72esults/a/b.json",
+    ]
+    if uri_is_file(root):
+        path = root.removeprefix("file://")
+        odd += [f"file:////{path}/results/a/b.json", f"file://localhost/proc/self/root{path}/results/a/b.json"]
+    else:
+        bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        odd += [
+            f"s3://{bucket.upper()}/{prefix}/results/a/b.json",
+            f"gs://{bucket}/{prefix}/results/a/b.json",
+            f"s3://{bucket}/{prefix}%2Fresults/a%2fb.json",
+            f"s3://{bucket}/{prefix}/results%252Fa/b.json",
+            f"s3://{bucket}//{prefix}/results/a/b.json",
+        ]
+    for each in [uri, *odd]:
+        assert "results/a/b.json" in storage.keys_behind(each), each
+    assert storage.keys_behind(root)[0] == ""
+    for other in [
+        f"{root}-too/results/a",
+        "s3://another-bucket/results/a",
+        "https://example.org/results/a",
+        "file://[",
+    ]:
+        assert not storage.keys_behind(other), other
+
+
 def uri_is_file(uri: str) -> bool:
     return uri.startswith("file:")
 

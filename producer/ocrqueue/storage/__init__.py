@@ -10,13 +10,23 @@ from urllib.parse import urlsplit
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
 from ocrqueue.settings import ClientSettings
-from ocrqueue.storage.base import PROBE, RESULT, Storage, StoredObject
+from ocrqueue.storage.base import PROBE, RESULT, Storage, StoredObject, is_input, is_of_a_job
 from ocrqueue.storage.files import FileStorage, file_uri_path
 
 if TYPE_CHECKING:
     import boto3.session
 
-__all__ = ["PROBE", "RESULT", "FileStorage", "Storage", "StoredObject", "file_uri_path", "open_storage"]
+__all__ = [
+    "PROBE",
+    "RESULT",
+    "FileStorage",
+    "Storage",
+    "StoredObject",
+    "file_uri_path",
+    "is_input",
+    "is_of_a_job",
+    "open_storage",
+]
 
 
 def open_storage(settings: ClientSettings, s3_session: boto3.session.Session | None = None) -> Storage:

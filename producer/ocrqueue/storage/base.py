@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from ocrqueue.errors import StorageDenied, StorageNotFound, StorageUnavailable
+from ocrqueue.job.references import INPUT_NAME
 
 PROBE: Final = ".probe-"
 """What a worker's looks at storage are called, in the folder `results`; no job's id begins with a dot."""
 RESULT: Final = "result.json"
 """Where an object of this name is, all that it names is there: it is put last and deleted first."""
 
+_INPUT_KEY: Final = re.compile(rf"inputs/{INPUT_NAME}")
 _PIECE_BYTES: Final = 4 * 1024 * 1024
 _CREATIONS: Final = 5
 _CREATION_PAUSE_S: Final = 0.1
@@ -140,6 +143,14 @@ class Storage(ABC):
         """Whether `uri` names an object below this storage's root (it need not exist)."""
         return self._key(uri) is not None
 
+    @abstractmethod
+    def keys_behind(self, uri: str) -> tuple[str, ...]:
+        """The keys of what may be read of this storage by fetching `uri`, in whatever way it is written; empty: none.
+
+        Unlike owns() it is not about how this storage writes its URIs: `..`, symlinks, percent-encoding, other names
+        of the bucket and the like are followed. "" is the root itself. It may ask the file system, and so block.
+        """
+
     def copy_uri(self, uri: str, key: str) -> str:
         """Store what is behind a URI of this storage under `key` too. Returns the new URI.
 
@@ -231,6 +242,16 @@ def check_key(key: str) -> str:
             f"Not a storage key: {key[:80]!r}.", remedy="Keys are relative paths without empty, `.` or `..` segments."
         )
     return key
+
+
+def is_input(key: str) -> bool:
+    """Whether it is the key of an uploaded image."""
+    return _INPUT_KEY.fullmatch(key) is not None
+
+
+def is_of_a_job(key: str) -> bool:
+    """Whether the key is of what jobs have stored."""
+    return key == "results" or key.startswith("results/")
 
 
 def folder_prefix(prefix: str) -> str:

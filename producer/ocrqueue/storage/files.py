@@ -186,6 +186,30 @@ class FileStorage(Storage):
         except (SourceInvalid, StorageDenied, ValueError):
             return None
 
+    def keys_behind(self, uri: str) -> tuple[str, ...]:
+        try:
+            path = os.path.realpath(file_uri_path(uri))
+        except (SourceInvalid, OSError, ValueError):
+            return ()
+        key = self.key_of_path(path)
+        return () if key is None else (key,)
+
+    def key_of_path(self, real_path: str) -> str | None:
+        """The key of a path without symlinks, by whatever name the folder is reached; None outside of it.
+
+        Compared are the folders themselves: a bind mount, or a file system that does not tell `A` from `a`, gives one
+        folder several names.
+        """
+        own = [(found, name) for name in ("results", "") if (found := _status(self.root / name)) is not None]
+        path = Path(real_path)
+        for folder in (path, *path.parents):
+            if (status := _status(folder)) is None:
+                continue
+            for mine, name in own:
+                if os.path.samestat(status, mine):
+                    return (Path(name) / path.relative_to(folder)).as_posix().removeprefix(".")
+        return None
+
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
 
@@ -221,6 +245,13 @@ class FileStorage(Storage):
 _OPEN_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER_FLAG = getattr(os, "O_DIRECTORY", 0)
 """0 where the system has none."""
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
 
 
 class _ThereAlready(Exception):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
@@ -214,6 +215,18 @@ class S3Storage(Storage):
         except StorageDenied:
             return None
 
+    def keys_behind(self, uri: str) -> tuple[str, ...]:
+        # gs:// because Google's buckets can be asked in both ways
+        scheme, separator, rest = uri.partition("://")
+        bucket, _, key = rest.partition("/")
+        if not separator or scheme.lower() not in {"s3", "gs"} or bucket.lower() != self.bucket.lower():
+            return ()
+        # workers read what a percent-encoded key stands for, too, where there is no such key
+        below = [_plain_key(each) for each in (key, unquote(key), unquote(unquote(key)))]
+        root = self.prefix.rstrip("/")
+        found = [each.removeprefix(self.prefix) for each in below if f"{each}/".startswith(self.prefix)]
+        return tuple(dict.fromkeys("" if each == root else each for each in found))
+
     def _key_of(self, item: ObjectTypeDef) -> str:
         return item["Key"].removeprefix(self.prefix)
 
@@ -260,3 +273,14 @@ class S3Storage(Storage):
             f"The server refuses the request for {what}: {failure.detail}.",
             remedy="Check OCRQUEUE_STORAGE and that the server in OCRQUEUE_S3_ENDPOINT speaks S3.",
         )
+
+
+def _plain_key(key: str) -> str:
+    """Without what some servers and proxies drop from paths: empty and dot segments."""
+    segments: list[str] = []
+    for segment in key.split("/"):
+        if segment == "..":
+            del segments[-1:]
+        elif segment not in {"", "."}:
+            segments.append(segment)
+    return "/".join(segments)

@@ -104,7 +104,7 @@ async def _read(request: Request) -> Any:
 
 def _job_of(stored: ObjectStored | None, rules: tuple[Rule, ...], caller: Caller, queue: AsyncOcrQueue) -> Job | None:
     # what this installation stores itself is not read again, for ever
-    if stored is None or queue.storage.owns(stored.reference):
+    if stored is None or queue.storage.keys_behind(stored.reference):
         return None
     rule = rule_for(rules, stored, caller)
     if rule is None:

@@ -7,6 +7,7 @@ answer. Otherwise each new try would wait at the end of the queue, and a long qu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ async def _known(queue: AsyncOcrQueue, job_id: str) -> Literal["of use", "of non
 async def _submitted(request: Request, image: str | HashedFile, fields: JobFields) -> AsyncSubmittedJob:
     queue: AsyncOcrQueue = request.app.state.queue
     if isinstance(image, str):
-        image = checked_reference(image, queue.storage)
+        image = await asyncio.to_thread(checked_reference, image, queue.storage)
     try:
         return await queue.submit(image, **fields)
     except StorageNotFound as error:  # the bucket or folder itself

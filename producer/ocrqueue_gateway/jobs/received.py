@@ -51,7 +51,7 @@ async def received(request: Request) -> AsyncIterator[Received]:
     most: int = request.app.state.settings.max_body_bytes
     if kind == "application/json":
         by_reference: Any = parse_json(await read_json(request), JobRequest)
-        image = checked_reference(by_reference.image, request.app.state.queue.storage)
+        image = await asyncio.to_thread(checked_reference, by_reference.image, request.app.state.queue.storage)
         yield Received(image, merged(asked, by_reference))
     elif kind == FORM:
         async with _form(request) as form:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from ocrqueue.errors import JobMalformed, RequestInvalid, SourceInvalid, SourcePathNotAllowed
 from ocrqueue.job import Job, describe_validation_error
 from ocrqueue.job.references import input_name, is_reference
-from ocrqueue.storage import Storage
+from ocrqueue.storage import Storage, is_input
 from ocrqueue.submitting.submission import JobFields
 from ocrqueue_gateway.access.caller import Caller
 
@@ -105,10 +105,15 @@ def fields_of(request: BaseModel, caller: Caller, idempotency_key: str | None = 
 
 
 def checked_reference(image: str, storage: Storage) -> str:
-    """Raises SourceInvalid for a path on the gateway's machine, SourcePathNotAllowed for what others have stored."""
+    """Raises SourceInvalid for a path on the gateway's machine, SourcePathNotAllowed for what others have stored.
+
+    It may ask the file system, and so block.
+    """
     if not is_reference(image):
         raise SourceInvalid("The image is no reference.")
-    if storage.owns(image) and input_name(image) is None:
+    # as the storage writes it, also where its folder is not on this machine; and wherever else it leads
+    as_written = storage.owns(image) and input_name(image) is None
+    if as_written or not all(map(is_input, storage.keys_behind(image))):
         raise SourcePathNotAllowed(
             "The reference leads to where results are stored.", remedy="Refer to the image, or send it."
         )

@@ -32,6 +32,7 @@ from ocrqueue_worker.pipeline.file_pixels import on_image
 from ocrqueue_worker.pipeline.job_source import JobSource
 from ocrqueue_worker.pipeline.page_parts import Split, gather, store_page
 from ocrqueue_worker.pipeline.result_storage import store_result
+from ocrqueue_worker.sources.stored_by_jobs import check_bucket_reference
 
 _ONE_PAGE: Final = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -80,6 +81,7 @@ class JobReader:
         self.options = engine.parse_options(job.engine_options)
         engine.check_languages(job.languages)
         if may_refer and _is_referred(engine, job):
+            check_bucket_reference(job.image, self.attempt.storage)
             self.is_referred = True
             self._source = InputInfo(uri=redact_uri(job.image), sha256=None, format="", bytes=None, name=job.name)
             self._engine = stated_info(engine, job.languages)

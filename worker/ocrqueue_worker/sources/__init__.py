@@ -7,6 +7,7 @@ from ocrqueue.job.references import split_uri
 from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import Storage
 from ocrqueue_worker.sources.deadline import Deadline
+from ocrqueue_worker.sources.stored_by_jobs import check_bucket_reference
 
 __all__ = ["fetch"]
 
@@ -14,8 +15,8 @@ __all__ = ["fetch"]
 def fetch(uri: str, settings: WorkerSettings, storage: Storage) -> bytes:
     """The bytes behind an s3://, gs://, http(s):// or file:// reference, source_max_bytes at most, perhaps none.
 
-    Objects in `storage` may be read whatever the lists of schemes, buckets and folders say: the workers hold them
-    anyway, and producers upload there.
+    Of `storage` what producers have uploaded may be read whatever the lists of schemes, buckets and folders say. What
+    jobs have stored may not, however the reference is written: it can be another tenant's.
 
     Raises SourceInvalid, SourceSchemeNotAllowed, SourceHostNotAllowed, SourceAddressNotAllowed,
     SourceBucketNotAllowed, SourcePathNotAllowed, SourceNotFound, SourceBucketNotFound, SourceAccessDenied,
@@ -30,10 +31,12 @@ def fetch(uri: str, settings: WorkerSettings, storage: Storage) -> bytes:
         case "s3":
             from ocrqueue_worker.sources.s3 import fetch_s3
 
+            check_bucket_reference(uri, storage)
             return fetch_s3(uri, settings, storage, deadline)
         case "gs":
             from ocrqueue_worker.sources.gs import fetch_gs
 
+            check_bucket_reference(uri, storage)
             return fetch_gs(uri, settings, deadline)
         case "http" | "https":
             from ocrqueue_worker.sources.http import fetch_http

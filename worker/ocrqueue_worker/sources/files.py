@@ -19,8 +19,9 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job.references import redact_uri
 from ocrqueue.settings import WorkerSettings
-from ocrqueue.storage import FileStorage, Storage, file_uri_path
+from ocrqueue.storage import FileStorage, Storage, file_uri_path, is_input
 from ocrqueue_worker.sources.deadline import Deadline
+from ocrqueue_worker.sources.stored_by_jobs import check_key
 
 _ERRORS: Final[dict[int, type[OcrQueueError]]] = {
     errno.ENOENT: SourceNotFound,
@@ -39,24 +40,24 @@ _LEAST_AT_ONCE: Final = 64 * 1024
 def fetch_file(uri: str, settings: WorkerSettings, storage: Storage, deadline: Deadline) -> bytes:
     """The file's bytes. Raises as fetch() does."""
     path = file_uri_path(uri)
-    own = [str(storage.root)] if isinstance(storage, FileStorage) else []
+    own = storage if isinstance(storage, FileStorage) else None
     try:
         # A file server that hangs would hang the reader with it.
-        return deadline.bound(lambda: _read(path, [*settings.source_file_roots, *own], settings.source_max_bytes))
+        return deadline.bound(lambda: _read(path, settings.source_file_roots, own, settings.source_max_bytes))
     except OSError as error:
         cls = _ERRORS.get(error.errno or 0, SourceUnavailable)
         raise cls(f"{redact_uri(uri)}: {error.strerror}.") from None
 
 
-def _read(path: str, folders: Sequence[str], max_bytes: int) -> bytes:
+def _read(path: str, folders: Sequence[str], own: FileStorage | None, max_bytes: int) -> bytes:
     roots = [os.path.realpath(folder) for folder in folders]
     # Checked before opening, because opening can block, act on a device, or tell that a file exists; and again on
     # what was opened, because a symlink may have been changed in between.
-    _check_inside(os.path.realpath(path), roots)
+    _check_allowed(os.path.realpath(path), roots, own)
     # O_NONBLOCK: opening a FIFO would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        _check_inside(os.readlink(f"/proc/self/fd/{descriptor}"), roots)  # noqa: PTH115
+        _check_allowed(os.readlink(f"/proc/self/fd/{descriptor}"), roots, own)  # noqa: PTH115
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SourceInvalid("The reference names a folder, device or pipe, not a regular file.")
@@ -78,6 +79,12 @@ def _read_all(descriptor: int, size: int, max_bytes: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _check_inside(real_path: str, roots: Sequence[str]) -> None:
+def _check_allowed(real_path: str, roots: Sequence[str], own: FileStorage | None) -> None:
+    """Uploaded images always are; what jobs have stored never is, though it be below a root."""
+    key = own.key_of_path(real_path) if own is not None else None
+    if key is not None:
+        check_key(key)
+        if is_input(key):
+            return
     if not any(real_path.startswith(root.rstrip("/") + "/") for root in roots):
         raise SourcePathNotAllowed()
