@@ -92,6 +92,12 @@ def test_what_others_have_stored_is_no_image(http: httpx.Client, sign: str, inst
     problem_of(http.post("/v1/jobs", json={"image": stored}), 422, "source.path_not_allowed")
 
 
+def test_a_path_is_refused_at_once_and_a_file_elsewhere_by_the_worker(http: httpx.Client) -> None:
+    problem_of(http.post("/v1/jobs", json={"image": "/etc/hostname"}), 422, "job.malformed")
+    told = ended(http, submitted(http, image="file:///etc/hostname", engine="null"))
+    assert (told["state"], told["error"]["code"]) == ("failed", "source.path_not_allowed")
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"image": 1e999}'])
 def test_a_body_that_is_no_job(idle: httpx.Client, body: bytes) -> None:
     answer = idle.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
