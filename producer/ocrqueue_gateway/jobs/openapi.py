@@ -55,7 +55,7 @@ _EVENT: Final[dict[str, Any]] = {
 SUBMISSION: Final[dict[str, Any]] = {
     "responses": {
         **responses(400, 408, 409, 410, 413, 415, 422, *_COMMON),
-        200: {**_RESULT, "description": "With `Prefer: wait`: what was read"},
+        200: {**_RESULT, "description": "With `wait` or `Prefer: wait`: what was read"},
         202: {
             "description": "Queued",
             "headers": {

@@ -23,7 +23,7 @@ from ocrqueue_gateway.jobs.request import JobOptions, JobRequest, checked_refere
 FORM: Final = "multipart/form-data"
 BINARY: Final = ("application/octet-stream", "application/pdf")
 """And any type of image."""
-OTHER_PARAMETERS: Final = frozenset({"format"})
+OTHER_PARAMETERS: Final = frozenset({"format", "wait"})
 """Of the query, beside the fields of a job."""
 _MOST_FIELDS: Final = 64
 _LARGEST_FIELD: Final = 64 * 1024

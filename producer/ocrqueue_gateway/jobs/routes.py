@@ -55,14 +55,18 @@ async def submit(
     request: Request,
     caller: Submitting,
     result_format: Annotated[
-        OutputFormat, Query(alias="format", description="Of the result, with `Prefer: wait`.")
+        OutputFormat, Query(alias="format", description="Of the result, with `wait` or `Prefer: wait`.")
     ] = "json",
+    wait: Annotated[
+        float,
+        Query(ge=0, le=86_400, description="Seconds to wait for the result, at most; `Prefer` goes before it."),
+    ] = 0,
 ) -> Response:
     """Submit one image or document: a reference to it, a form with it, or its bytes.
 
-    With `Prefer: wait=N` the answer is the result, if it is there within N seconds.
+    With `?wait=N` or `Prefer: wait=N` the answer is the result, if it is there within N seconds.
     """
-    return await submit_received(request, caller, result_format)
+    return await submit_received(request, caller, result_format, wait)
 
 
 @router.get("/jobs", responses=responses(422, *_COMMON))

@@ -23,11 +23,16 @@ from ocrqueue_gateway.jobs.view import JobView
 from ocrqueue_gateway.jobs.waiting import wait_for_end
 
 
-async def submit(request: Request, caller: Caller, result_format: OutputFormat) -> Response:
-    """Raises what a submission raises, and then nothing is queued nor kept."""
+async def submit(request: Request, caller: Caller, result_format: OutputFormat, wait_s: float) -> Response:
+    """`wait_s`: as the query has it; what the header Prefer says goes before it.
+
+    Raises what a submission raises, and then nothing is queued nor kept."""
     queue: AsyncOcrQueue = request.app.state.queue
     key = key_of(request.headers.get("idempotency-key"))
-    preferences = Preferences.of(request.headers.getlist("prefer"), request.app.state.settings.max_wait_s)
+    most_s: float = request.app.state.settings.max_wait_s
+    preferences = Preferences.of(request.headers.getlist("prefer"), most_s)
+    if preferences.applied is not None:
+        wait_s = preferences.wait_s
     async with claimed(queue, caller.tenant, "job", key) as claim, received(request) as given:
         fingerprint = _fingerprint(given) if key is not None else ""
         job_id = claim.check(fingerprint)
@@ -49,8 +54,8 @@ async def submit(request: Request, caller: Caller, result_format: OutputFormat) 
             claim.keep(fingerprint, job_id)
     status = status or await queue.status(job_id)
     told = dict(preferences.headers) if is_new else {**preferences.headers, "idempotent-replayed": "true"}
-    if preferences.wait_s:
-        status = await wait_for_end(request, status, preferences.wait_s)
+    if wait_s:
+        status = await wait_for_end(request, status, min(wait_s, most_s))
         if status.finished:
             answer = await result_response(request, status, result_format, None)
             answer.headers.update(_headers(status, told))

@@ -91,6 +91,18 @@ def test_a_submission_may_wait_for_the_result(http: httpx.Client, sign: str) -> 
     assert text.headers["content-type"] == "text/plain; charset=utf-8"
 
 
+def test_a_submission_may_say_in_its_url_how_long_it_waits(http: httpx.Client, sign: str) -> None:
+    asked = {"image": sign, "engine": "null", "crops": "none"}
+    answer = http.post("/v1/jobs", params={"wait": 60, "format": "text"}, json=asked)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "preference-applied" not in answer.headers
+    # the header goes before it
+    accepted(http.post("/v1/jobs?wait=60", json={**asked, "cache": False}, headers={"prefer": "respond-async"}))
+    for wrong in ("-1", "nan", "soon"):
+        problem_of(http.post("/v1/jobs", params={"wait": wrong}, json=asked), 422, "request.invalid")
+
+
 def test_a_submission_that_has_waited_in_vain(idle: httpx.Client) -> None:
     given: Any = {"json": {"image": ELSEWHERE, "engine": "null"}}
     accepted(waited := idle.post("/v1/jobs", headers={"prefer": "wait=0"}, **given))
