@@ -60,7 +60,7 @@ def parse_json(text: bytes | str, model: type[BaseModel]) -> BaseModel:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False, include_url=False))
-        complaints = describe_validation_error(error)
+        complaints = describe_validation_error(error, model.model_fields)
     if not is_json:
         raise RequestInvalid("The body is not JSON.")
     raise JobMalformed(complaints, remedy=_REMEDY)
@@ -86,7 +86,7 @@ def parse_texts(pairs: Iterable[tuple[str, str]]) -> BaseModel:
     try:
         return JobOptions.model_validate(given)
     except ValidationError as error:
-        complaints = describe_validation_error(error)
+        complaints = describe_validation_error(error, JobOptions.model_fields)
     raise JobMalformed(complaints, remedy=_REMEDY)
 
 

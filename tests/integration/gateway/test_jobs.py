@@ -73,6 +73,23 @@ def test_what_no_job_can_be_is_refused(idle: httpx.Client, fields: dict[str, obj
     problem_of(idle.post("/v1/jobs", json=fields), 422, code)
 
 
+def test_a_field_that_is_misspelt_is_told_with_the_nearest(idle: httpx.Client) -> None:
+    asked = {"image": ELSEWHERE}
+    form = {"files": {"file": ("sign.jpg", b"image")}, "data": {"langages": "eng"}}
+    line = {"content": b'{"custom_id": "a", "image": "https://example.org/a.png", "langages": ["eng"]}'}
+    for answer in (
+        idle.post("/v1/jobs", **form),  # type: ignore[arg-type]  # of two kinds
+        idle.post("/v1/jobs", params={"langages": "eng"}, json=asked),
+        idle.post("/v1/jobs", json={**asked, "langages": ["eng"]}),
+    ):
+        detail = problem_of(answer, 422, "job.malformed")["detail"]
+        assert "langages is not known (did you mean languages?)" in detail
+    batch = idle.post("/v1/batches", headers={"content-type": "application/x-ndjson"}, **line)  # type: ignore[arg-type]  # the same
+    assert "did you mean languages?" in batch.text
+    # nor is one named that a caller cannot set
+    assert "did you mean tenant" not in idle.post("/v1/jobs", json={**asked, "tenannt": "x"}).text
+
+
 def test_a_password_is_shown_nowhere(idle: httpx.Client) -> None:
     given = {"image": ELSEWHERE, "password": "s3cret-word", "engine": "nobody"}
     assert "s3cret-word" not in idle.post("/v1/jobs", json=given).text
