@@ -18,7 +18,7 @@ from ocrqueue.core import JobStatus
 from ocrqueue.document import MOST_INLINE, Document
 from ocrqueue.document.formats import files
 from ocrqueue.document.formats.files import KINDS
-from ocrqueue.errors import CropMissing, OutputMissing, PageNotFound, RequestInvalid
+from ocrqueue.errors import CropMissing, ImageUnsupported, OutputMissing, PageNotFound, RequestInvalid
 from ocrqueue.job.names import OutputFormat
 from ocrqueue_gateway.jobs.rendering import Renderer, in_thread
 from ocrqueue_gateway.problems import JobHasNoResult
@@ -85,6 +85,18 @@ def check_result(status: JobStatus) -> None:
     if status.state == "failed" and status.error is not None:
         raise JobHasNoResult(status.error)
     check_has_result(status)
+
+
+async def overlay_of(renderer: Renderer, document: Document, page: int) -> bytes:
+    """The PNG of a page with its words marked. Raises ImageUnsupported for a PDF, and as Renderer.overlay()."""
+    try:
+        return await renderer.overlay(document, page)
+    except ImageUnsupported as error:
+        if document.input.format != "PDF":
+            raise
+        marked = f"/v1/jobs/{document.job_id}/result?format=overlay-pdf"
+        remedy = f"Get the PDF with its words marked: {marked}; one page of it with &page=."
+        raise ImageUnsupported(error.message, remedy=remedy) from None
 
 
 async def document_of(queue: AsyncOcrQueue, status: JobStatus) -> Document:

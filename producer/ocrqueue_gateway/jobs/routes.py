@@ -20,7 +20,14 @@ from ocrqueue_gateway.jobs.events import event_stream
 from ocrqueue_gateway.jobs.history import HistoryView, history_of
 from ocrqueue_gateway.jobs.moments import Moment
 from ocrqueue_gateway.jobs.openapi import EVENTS, FILES, PAGE, PNG, RESULTS, SUBMISSION
-from ocrqueue_gateway.jobs.results import check_result, crop_of, document_of, output_response, result_response
+from ocrqueue_gateway.jobs.results import (
+    check_result,
+    crop_of,
+    document_of,
+    output_response,
+    overlay_of,
+    result_response,
+)
 from ocrqueue_gateway.jobs.submitting import submit as submit_received
 from ocrqueue_gateway.jobs.view import JobList, JobView, PagesView
 from ocrqueue_gateway.jobs.waiting import wait_for_end
@@ -220,9 +227,12 @@ async def crop(
 async def overlay(
     request: Request, caller: Reading, job_id: JobId, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
 ) -> Response:
-    """A page with its words marked, and beside it what was read; of an image that was sent."""
+    """A page with its words marked, and beside it what was read; of an image that was sent.
+
+    Of a PDF there is `result?format=overlay-pdf`.
+    """
     document = await document_of(request.app.state.queue, await owned(request, caller, job_id))
-    return Response(await request.app.state.renderer.overlay(document, page), media_type="image/png")
+    return Response(await overlay_of(request.app.state.renderer, document, page), media_type="image/png")
 
 
 @router.get("/jobs/{job_id}/events", **EVENTS)

@@ -22,6 +22,7 @@ from tests.support.pictures import tiff
 
 pytest_plugins = ["tests.support.server_fixtures"]
 
+LETTER = (ROOT / "samples/letter.pdf").read_bytes()
 SIGN = (ROOT / "samples/street-sign.jpg").read_bytes()
 
 
@@ -96,6 +97,16 @@ def test_an_overlay_shows_the_page(http: httpx.Client, read: str, document: Docu
     with Image.open(BytesIO(answer.content)) as picture:
         assert picture.height >= document.pages[0].height
     problem_of(http.get(f"/v1/jobs/{read}/overlay", params={"page": 2}), 404, "page.not_found")
+
+
+def test_of_a_pdf_the_words_are_marked_in_the_pdf(http: httpx.Client) -> None:
+    given = {"params": {"engine": "null"}, "content": LETTER, "headers": {"content-type": "application/pdf"}}
+    ended(http, job_id := accepted(http.post("/v1/jobs", **given)))  # type: ignore[arg-type]  # of several kinds
+    remedy = problem_of(http.get(f"/v1/jobs/{job_id}/overlay"), 422, "image.unsupported")["remedy"]
+    named = f"/v1/jobs/{job_id}/result?format=overlay-pdf"
+    assert named in remedy
+    assert http.get(named).content.startswith(b"%PDF-")
+    assert http.get(f"{named}&page=2").content.startswith(b"%PDF-")
 
 
 def test_what_was_not_sent_cannot_be_shown(http: httpx.Client, sign: str) -> None:
