@@ -13,6 +13,7 @@ from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import State
 from ocrqueue.document import Timings
 from ocrqueue.errors import ErrorInfo
+from ocrqueue.job.references import input_name
 from ocrqueue.job.route import Step
 from ocrqueue_gateway.access.caller import Caller
 
@@ -60,7 +61,10 @@ class JobView(BaseModel):
     engine: str = Field(description="Of a job with auto, fallback or compare, the one whose turn it is.")
     trail: tuple[Step, ...] = Field(default=(), description="How the engines of such a job fared, in order.")
     agreement: float | None = Field(default=None, description="With compare, at the end: how far the engines agree.")
-    image: str = Field(description="The reference, without user, password and query.")
+    image: str = Field(
+        description="The reference, without user, password and query. Of an image that was sent, for others than "
+        "operators: `inputs/` and the name that it has been given."
+    )
     tenant: str = Field(default="", description="Whose it is: the key's; empty: of jobs that name none.")
     tag: str | None = None
     name: str | None = None
@@ -89,6 +93,7 @@ class JobView(BaseModel):
         """As this caller is told of it."""
         own = {name: getattr(status, name) for name in cls.model_fields if name not in ("links", "place")}
         own |= {"error": caller.told(status.error), "trail": trail_for(caller, status.trail)}
+        own["image"] = image_for(caller, status.image)
         return cls(**own, place=place, links=links_of(status.id))
 
 
@@ -108,6 +113,12 @@ class PagesView(BaseModel):
 
     read: tuple[int, ...] = Field(description="Numbers of pages: GET /v1/jobs/{id}/pages/{n} has each.")
     pages: int | None = Field(default=None, description="How many there will be, once that is known.")
+
+
+def image_for(caller: Caller, image: str) -> str:
+    """To a tenant without where the storage is. By the reference's form: only storage names images so."""
+    name = None if caller.is_operator or not image.startswith(("file://", "s3://")) else input_name(image)
+    return image if name is None else f"inputs/{name}"
 
 
 def trail_for(caller: Caller, trail: Sequence[Step]) -> tuple[Step, ...]:

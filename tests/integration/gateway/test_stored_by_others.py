@@ -95,6 +95,26 @@ def test_an_uploaded_image_can_be_referred_to(pair: Pair) -> None:
     assert ended(pair.http, job_id)["state"] == "succeeded"
 
 
+def test_a_tenant_is_not_told_where_the_storage_is(pair: Pair) -> None:
+    given = {"params": ASKED, "content": SIGN.read_bytes()}
+    headers = {**pair.acme, "content-type": "image/jpeg"}
+    job_id = accepted(queued := pair.http.post("/v1/jobs", headers=headers, **given))  # type: ignore[arg-type]  # of several kinds
+    told = pair.http.get(f"/v1/jobs/{job_id}?wait=60", headers=pair.acme)
+    assert told.json()["state"] == "succeeded"
+    (uploaded,) = (pair.store / "inputs").iterdir()
+    assert told.json()["image"] == queued.json()["image"] == f"inputs/{uploaded.name}"
+    for path in (f"/v1/jobs/{job_id}", "/v1/jobs", f"/v1/jobs/{job_id}/history", f"/v1/jobs/{job_id}/events"):
+        answer = pair.http.get(path, headers=pair.acme)
+        assert uploaded.name in answer.text, path
+        assert str(pair.store) not in answer.text, path
+    # an operator is
+    operator = {"authorization": f"Bearer {pair.queue.api_keys.create(scopes=['read', 'admin']).text}"}
+    assert pair.http.get(f"/v1/jobs/{job_id}", headers=operator).json()["image"] == uploaded.as_uri()
+    # what a tenant has named itself stays
+    elsewhere = pair.http.post("/v1/jobs", headers=pair.acme, json={"image": "s3://scans/a.png?x", "engine": "null"})
+    assert elsewhere.json()["image"] == "s3://scans/a.png?x"
+
+
 def test_another_tenants_file_in_the_storages_bucket(installation: Installation, tmp_path: Path) -> None:
     queue = installation.queue
     job = queue.submit(SIGN.read_bytes(), engine="null", crops="none", tenant=f"acme-{uuid.uuid4().hex[:8]}")
