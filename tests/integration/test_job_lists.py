@@ -433,6 +433,41 @@ def test_a_history_tells_every_attempt(registry: WorkerRegistry, queue: OcrQueue
     assert [outcome.state for outcome in registry.status(made.id).history] == ["failed"]
 
 
+def test_a_job_has_started_with_its_first_attempt(registry: WorkerRegistry, queue: OcrQueue) -> None:
+    made = job()
+    submit(registry, made)
+    before = begun(registry)
+    first = registry.status(made.id).started_at
+    registry.release(before, EngineFailed().info, is_retry=True)
+    wait_for_another_millisecond(registry)
+    again = begun(registry)
+    assert registry.status(made.id).started_at == first
+    running = queue.history(made.id)[-1]
+    assert running.started_at is not None
+    assert first is not None
+    assert running.started_at > first, "the second attempt's own start"
+    registry.finish(again, made, Outcome(job_id=made.id, state="failed", error=EngineFailed().info))
+    ended = registry.status(made.id)
+    assert ended.started_at == first
+    assert queue.history(made.id)[-1].started_at == running.started_at
+
+    wait_for_another_millisecond(registry)
+    queue.job(made.id).replay()
+    replayed = registry.status(made.id)
+    assert replayed.started_at is None, "it has not been started since"
+    assert queue.history(made.id)[-1].started_at == running.started_at
+    begun(registry)
+    started = registry.status(made.id).started_at
+    assert started is not None
+    assert started >= replayed.queued_at
+    assert queue.history(made.id)[-1].started_at == started
+
+
+def wait_for_another_millisecond(registry: WorkerRegistry) -> None:
+    now = registry.client.time()
+    wait_until(lambda: registry.client.time()[1] // 1000 != now[1] // 1000, 5, "Redis's clock goes on")
+
+
 @pytest.mark.parametrize("text", ["\u2028", "\u2029", "\x85", "\x1c", "\n"])
 def test_no_character_of_an_error_breaks_a_history(registry: WorkerRegistry, queue: OcrQueue, text: str) -> None:
     made, error = job(), EngineFailed(f"before{text}after").info

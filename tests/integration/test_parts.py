@@ -85,6 +85,13 @@ def test_the_closing_part_gathers_what_the_pages_have_left(document: Document, r
     assert check(registry) == []
 
 
+def test_a_split_document_has_started_with_its_first_part(document: Document, registry: WorkerRegistry) -> None:
+    status = registry.status(document.job.id)
+    assert status.started_at is not None
+    assert (status.started_at - status.queued_at).total_seconds() == pytest.approx(status.timings.queue_wait_s)
+    assert registry.client.hget(registry.keys.record(document.job.id), "restarted_at") is not None
+
+
 def test_a_closing_part_that_was_lost_after_it_had_stored_the_result_only_says_so(
     document: Document, registry: WorkerRegistry
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ocrqueue.core.records import JobStatus, parse_record
+from ocrqueue.core.records import JobStatus, newest_start, parse_record
 from ocrqueue.errors import ErrorInfo
 
 _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
@@ -47,17 +47,17 @@ def attempts(job_id: str, record: Mapping[bytes, bytes]) -> tuple[Attempt, ...]:
     status = parse_record(job_id, record)
     is_under_way = status.state == "running" and b"begun" in record
     if status.attempts and (status.finished or is_under_way):
-        found.append(_last(status))
+        found.append(_last(status, newest_start(record)))
     return tuple(found)
 
 
-def _last(status: JobStatus) -> Attempt:
+def _last(status: JobStatus, started_at: datetime | None) -> Attempt:
     return Attempt(
         became=status.state,
         number=status.attempts,
         worker=status.worker,
         engine=status.engine,
-        started_at=status.started_at,
+        started_at=started_at,
         ended_at=status.finished_at,
         error=status.error,
     )

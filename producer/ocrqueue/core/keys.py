@@ -101,7 +101,8 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `input` | 1: its image was uploaded, and it is among those that refer to it | always, for such a job |
 | `secret` | 1: its password is at a key of its own | until the end, for such a job |
 | `trace` | the traceparent of the span that submitted it | always, for such a job |
-| `started_at` | time of the newest start | once started |
+| `started_at` | time of the first start; once started after a replay, of that | once started |
+| `restarted_at` | time of the newest start of a part or an attempt | if later |
 | `finished_at` | time of the end | after the end |
 | `queue_wait_ms` | from submission to the first start | once started |
 | `worker` | name of the newest worker | once started |

@@ -95,6 +95,7 @@ class JobStatus(BaseModel):
     batch: str | None = None
     queued_at: datetime
     started_at: datetime | None = None
+    """When its first attempt began, since it was submitted or replayed. `history()` has the starts of all attempts."""
     finished_at: datetime | None = None
     worker: str | None = None
     attempts: int = 0
@@ -134,6 +135,12 @@ def parse_record(job_id: str, record: Mapping[bytes, bytes]) -> JobStatus:
     return _status(stored_job(job_id, fields.get("job", "")), job_id, fields)
 
 
+def newest_start(record: Mapping[bytes, bytes]) -> datetime | None:
+    """Of a record's hash as Redis returns it: when the newest attempt at the job, or at a part of it, began."""
+    times = (_time(record.get(field, b"").decode(errors="replace")) for field in (b"restarted_at", b"started_at"))
+    return next(filter(None, times), None)
+
+
 def queued_status(job: Job, queued_at_ms: bytes) -> JobStatus:
     """Of a job that was queued at this moment, by Redis's clock."""
     fields = {"state": "queued", "queued_at": queued_at_ms.decode()}
@@ -159,7 +166,7 @@ def _status(job: Job, job_id: str, fields: Mapping[str, str]) -> JobStatus:
             "name": job.name,
             "batch": fields.get("batch"),
             "queued_at": _time(fields.get("queued_at")) or datetime.fromtimestamp(0, UTC),
-            "started_at": _time(fields.get("started_at")),
+            "started_at": _started(fields),
             "finished_at": _time(fields.get("finished_at")),
             "worker": fields.get("worker"),
             "attempts": _number(fields.get("attempts")),
@@ -233,6 +240,12 @@ def _history(text: str | None) -> tuple[Outcome, ...]:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdecimal() and len(text) < _MOST_DIGITS else 0
+
+
+def _started(fields: Mapping[str, str]) -> datetime | None:
+    started = fields.get("started_at")
+    # one that was replayed and has not been started since has the time of before
+    return _time(started) if _number(started) >= _number(fields.get("queued_at")) else None
 
 
 def _time(milliseconds: str | None) -> datetime | None:

@@ -23,7 +23,10 @@ local attempt, queued_at = tonumber(own[4] or 0), tonumber(job[1])
 if not own[3] then
   -- counted here and not when it is taken: whoever was lost before this met nothing that the part could have done
   attempt = attempt + 1
+  -- the first start since its submission, or since it was replayed
+  local started = 'restarted_at'
   if not job[2] then
+    started = 'started_at'
     job[2] = as_text(math.max(0, now - queued_at))
     count_wait(engine, tonumber(job[2]))
   end
@@ -33,7 +36,7 @@ if not own[3] then
     of_part = {}
   end
   if job[8] and job[6] ~= 'running' then redis.call('HINCRBY', batch_key(job[7], job[8]), 'running', 1) end
-  redis.call('HSET', record, 'state', 'running', 'started_at', as_text(now), 'worker', worker, 'queue_wait_ms', job[2],
+  redis.call('HSET', record, 'state', 'running', started, as_text(now), 'worker', worker, 'queue_wait_ms', job[2],
     unpack(of_part))
   redis.call('HDEL', key, 'takes', 'error', 'progress')
   redis.call('HDEL', root .. 'hand:' .. own[6], token)

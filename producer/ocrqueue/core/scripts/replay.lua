@@ -11,17 +11,19 @@ local function replay(id, lane, kind, engine, job)
   local record = record_key(id)
   local state, replayed, outcome, history, tenant, tag, input, batch = unpack(redis.call('HMGET', record, 'state',
     'replayed', 'outcome', 'history', 'tenant', 'tag', 'input', 'batch'))
-  local code, attempts, started, worker = unpack(redis.call('HMGET', record, 'code', 'attempts', 'started_at',
-    'worker'))
+  local code, attempts, first, restarted, worker = unpack(redis.call('HMGET', record, 'code', 'attempts',
+    'started_at', 'restarted_at', 'worker'))
   -- the answer to this very question may have been lost
   if state ~= 'failed' then return state and replayed and not is_final(state) and 1 or 0 end
   redis.call('ZREM', state_list('failed'), with_names(id, tenant, code, tag, batch))
   list_by_names(id, tenant, tag)
   local sequence = as_text(next_sequences(1))
   local error = outcome and string.match(outcome, '"error":({.*})}$')
-  note_attempt(id, {number = attempts, started = started, worker = worker, engine = engine}, 'replayed', error)
-  redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'attempts', 'queue_wait_ms', 'parts', 'pin', 'poison',
-    'code', 'sidesteps', 'denied', 'replication', 'own_result')
+  local attempt = {number = attempts, started = restarted or first, worker = worker, engine = engine}
+  note_attempt(id, attempt, 'replayed', error)
+  -- started_at stays until it has another: deletion looks there whether anything may be stored
+  redis.call('HDEL', record, 'step', 'outcome', 'finished_at', 'restarted_at', 'attempts', 'queue_wait_ms', 'parts',
+    'pin', 'poison', 'code', 'sidesteps', 'denied', 'replication', 'own_result')
   redis.call('HSET', record, 'state', 'queued', 'place', 'waiting', 'queued_at', as_text(now), 'history',
     with_line(history, outcome, 20), 'job', job, 'lane', lane, 'kind', kind, 'sequence', sequence, 'replayed', '1')
   redis.call('PERSIST', record)
