@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from ocrqueue.core.job_filter import JobFilter, check_limit
+from ocrqueue.core.job_filter import AT_WORK, JobFilter, check_limit
 from ocrqueue.core.pauses import parse_pauses
-from ocrqueue.core.records import JobStatus, State, parse_record
+from ocrqueue.core.records import FINAL_STATES, JobStatus, State, parse_record
 from ocrqueue.core.script_arguments import PIPELINE, ScriptArguments
 from ocrqueue.core.steps import Commands, Move, Steps
 from ocrqueue.errors import CursorInvalid
@@ -31,6 +31,9 @@ _LOOK_AT: Final = 150
 _LOOKED_AT: Final = ("state", "cancel", "tenant", "tag", "code", "batch", "queued_at", "finished_at")
 IN_HAND: Final = ("leases",)
 """The list of what workers have."""
+_AT_WORK_BY_NAME: Final = "5"
+_ENDED_BY_NAME: Final = "8"
+"""How the groups begin that are the list of a tag, a tenant or a batch: one of each half of the jobs."""
 Place = tuple[str, str]
 """Score and member of an entry."""
 
@@ -69,8 +72,9 @@ class Found:
     after: Place | None
 
 
-def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
-    """The lists to look through, in order."""
+def groups(arguments: ScriptArguments, wanted: JobFilter, begun: str = "") -> Steps[list[Group]]:
+    """The lists to look through, in order. `begun`: the group in which an earlier page has ended, whose kind of lists
+    the next one goes on with, whatever has become the shorter list since."""
     if wanted.states is not None and not wanted.states:
         return []
     keys = arguments.keys
@@ -82,6 +86,10 @@ def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
         others.append(Group("9", tuple(f"by_state:{state}" for state in wanted.ended_states)))
     if not of_names:
         return others
+    before = _AT_WORK_BY_NAME if wanted.may_be_at_work else _ENDED_BY_NAME
+    by_name = [Group(before + name.partition(":")[0], (name,)) for name in of_names]
+    if begun:
+        return [group for group in by_name if group.name == begun] or others
     names = [*of_names, *(name for group in others for name in group.lists)]
     lengths = yield Commands([("ZCARD", keys.root + name) for name in names])
     shortest = min(range(len(of_names)), key=lengths.__getitem__)
@@ -90,7 +98,7 @@ def groups(arguments: ScriptArguments, wanted: JobFilter) -> Steps[list[Group]]:
         for name, length in zip(names[len(of_names) :], lengths[len(of_names) :], strict=True)
     )
     if lengths[shortest] <= sum(efforts):
-        return [Group("9", (of_names[shortest],))]
+        return [by_name[shortest]]
     return others
 
 
@@ -183,21 +191,34 @@ def page(
     Raises CursorInvalid, FilterInvalid.
     """
     check_limit(limit)
-    group_name, place = _parse_cursor(after)
-    options = wanted.to_options()
+    begun, place = _parse_cursor(after)
     found: list[FoundJob] = []
-    for group in (yield from groups(arguments, wanted)) if of is None else of:
-        if group.name < group_name:
-            continue
-        begin = place if group.name == group_name else None
-        while len(found) < limit:
-            jobs, begin = yield from _merged(arguments, group, options, begin, limit - len(found))
-            found += jobs
-            if begin is None:
-                break
-        if len(found) == limit:
-            return JobPage((yield from _statuses(arguments, found)), _cursor(group.name, begin))
+    for half in _halves(wanted, begun) if of is None else (wanted,):
+        # of the half that comes next nothing has been looked at
+        begun_here = begun if _is_of_ended(begun) != half.may_be_at_work else ""
+        for group in (yield from groups(arguments, half, begun_here)) if of is None else of:
+            if group.name < begun:
+                continue
+            options = (half if group.name.startswith((_AT_WORK_BY_NAME, _ENDED_BY_NAME)) else wanted).to_options()
+            begin = place if group.name == begun else None
+            while len(found) < limit:
+                jobs, begin = yield from _merged(arguments, group, options, begin, limit - len(found))
+                found += jobs
+                if begin is None:
+                    break
+            if len(found) == limit:
+                return JobPage((yield from _statuses(arguments, found)), _cursor(group.name, begin))
     return JobPage((yield from _statuses(arguments, found)), None)
+
+
+def _halves(wanted: JobFilter, begun: str) -> Iterator[JobFilter]:
+    """Jobs at work, unless a page has ended behind them; then those that have ended."""
+    halves = wanted.only(FINAL_STATES if _is_of_ended(begun) else AT_WORK), wanted.only(FINAL_STATES)
+    return (half for half in dict.fromkeys(halves) if half is not None)
+
+
+def _is_of_ended(group: str) -> bool:
+    return group >= _ENDED_BY_NAME
 
 
 def _merged(
