@@ -629,6 +629,24 @@ def test_no_credentials_at_all(credentials: None, monkeypatch: pytest.MonkeyPatc
     assert not server.exchanges
 
 
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(("status", "code"), [(400, "ExpiredToken"), (404, "NoSuchBucket")])
+def test_where_nobody_has_chosen_the_storage_the_remedy_is_to_choose_one(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    monkeypatch.delenv("OCRQUEUE_STORAGE", raising=False)
+    with http_server(s3_error(status, code)) as server:
+        default = load_worker_settings(s3_endpoint=server.url(""), s3_attempts=1)
+        chosen = load_worker_settings(s3_endpoint=server.url(""), s3_attempts=1, storage="s3://mine")
+        for settings in (default, chosen):
+            with pytest.raises((StorageCredentials, StorageNotFound)) as caught:
+                open_storage(settings).put("a", b"x", "text/plain")
+            remedy = caught.value.info.remedy
+            assert remedy.startswith("OCRQUEUE_STORAGE is not set") == (settings is default)
+            assert ("file:///folder" in remedy) == (settings is default)
+            assert "Jobs wait" not in remedy
+
+
 def test_wrong_credentials_at_a_real_server(s3_settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     if S3_ENDPOINT_VARIABLE not in os.environ:
         pytest.skip("moto takes any credentials")

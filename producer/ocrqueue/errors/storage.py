@@ -17,7 +17,7 @@ class StorageCredentials(StorageUnavailable):
     """The credentials for the storage are missing, expired or not accepted, or this machine's clock is wrong."""
 
     code = "storage.credentials"
-    remedy = "Correct the AWS_* variables, the ~/.aws files, the machine's role or its clock. Jobs wait until then."
+    remedy = "Correct the AWS_* variables, the ~/.aws files, the machine's role or its clock."
 
 
 class StorageDenied(OcrQueueError):

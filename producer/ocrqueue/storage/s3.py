@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 _MOST_AT_ONCE: Final = 1000
 """Keys in one DeleteObjects request."""
+_NOT_CHOSEN: Final = (
+    "OCRQUEUE_STORAGE is not set, and this is its default. Set it, for apps and workers alike, to file:///folder (on "
+    "several machines a folder that all share), or to s3://BUCKET/PREFIX with AWS_* variables that may use it. "
+    "`ocrqueue local` prints what its own system has."
+)
 
 
 class S3Storage(Storage):
@@ -250,18 +255,23 @@ class S3Storage(Storage):
         except S3_ERRORS as error:
             raise self._storage_error(s3_failure(error), key) from None
 
+    @property
+    def _remedy(self) -> str | None:
+        """Where nobody has chosen this bucket: what to do first; else the error's own."""
+        return None if "storage" in self._settings.model_fields_set else _NOT_CHOSEN
+
     def _storage_error(self, failure: S3Failure, key: str | None) -> OcrQueueError:
         what = f"Bucket {self.bucket!r}" if key is None else f"{self._root}{key[:200]}"
         match failure.kind:
             case "unavailable" | "credentials":
                 cls = StorageCredentials if failure.kind == "credentials" else StorageUnavailable
-                return cls(f"{what}: {failure.detail}.")
+                return cls(f"{what}: {failure.detail}.", remedy=self._remedy)
             case "no_key" if key is not None:
                 return StorageNotFound(f"{what} does not exist.")
             case "no_key" | "no_bucket":
                 return StorageNotFound(
                     f"The storage bucket {self.bucket!r} does not exist.",
-                    remedy="Create it, or correct OCRQUEUE_STORAGE or OCRQUEUE_S3_ENDPOINT.",
+                    remedy=self._remedy or "Create it, or correct OCRQUEUE_STORAGE or OCRQUEUE_S3_ENDPOINT.",
                 )
             case "wrong_region":
                 return StorageDenied(
