@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from celery import Celery
@@ -13,8 +14,9 @@ from click.testing import CliRunner, Result
 from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
+from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.job import Job
-from ocrqueue.settings import WorkerSettings
+from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.moves import was_reclaiming
 from tests.support.processes import as_environment, wait_until
 
@@ -51,6 +53,22 @@ def test_a_dead_broker_is_one_line_and_an_exit_status() -> None:
     assert result.stderr.count("\n") == 1
     assert json.loads(result.stdout)["error"]["retryable"] is True
     assert "hush" not in result.output
+
+
+def test_a_dead_broker_is_named_without_its_password() -> None:
+    told = invoke("status", "x", status=5, **DEAD_BROKER).stderr
+    assert "Redis at 127.0.0.1:1 does not answer (ConnectionError). Check OCRQUEUE_REDIS_URL" in told
+    assert "ocrqueue local" not in told
+
+
+def test_a_dead_broker_that_nobody_has_chosen_is_the_default() -> None:
+    settings = load_worker_settings(redis_url=DEAD_BROKER["OCRQUEUE_REDIS_URL"], redis_timeout_s=0.2)
+    settings.model_fields_set.discard("redis_url")
+    registry = WorkerRegistry(settings)
+    with closing(registry), pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1 does not answer") as caught:
+        registry.status("x")
+    assert caught.value.info.remedy.startswith("OCRQUEUE_REDIS_URL is not set")
+    assert "`ocrqueue local`" in caught.value.info.remedy
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -12,7 +12,7 @@ import redis.exceptions
 from redis.asyncio.sentinel import MasterNotFoundError as NoPrimaryAsync
 from redis.sentinel import MasterNotFoundError as NoPrimary
 
-from ocrqueue.core.pools import async_connection_pool, connection_pool
+from ocrqueue.core.pools import asked, async_connection_pool, connection_pool
 from ocrqueue.errors import BrokerRefused, BrokerUnavailable, ConnectionsExhausted
 from ocrqueue.settings import ClientSettings
 
@@ -25,6 +25,11 @@ _UNABLE: Final = {
     "UNBLOCKED": "It has just become a replica: ask again.",
 }
 """What Redis says when the fault is its own, and what to do."""
+
+_NOT_CHOSEN: Final = (
+    "OCRQUEUE_REDIS_URL is not set, and this is its default. Set it to the Redis of your installation, or start a "
+    "whole system on this machine: `ocrqueue local`."
+)
 
 
 def connect(settings: ClientSettings, on_connect: Callable[[Any], None] | None = None) -> redis.Redis:
@@ -176,7 +181,12 @@ def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | Non
 def _away(error: Exception) -> BrokerUnavailable:
     if isinstance(error, redis.exceptions.MaxConnectionsError):
         return ConnectionsExhausted()
-    return BrokerUnavailable(f"Redis does not answer ({type(error).__name__}).")
+    what = type(error).__name__
+    if (where := asked(error)) is None:
+        return BrokerUnavailable(f"Redis does not answer ({what}).")
+    return BrokerUnavailable(
+        f"Redis at {where.place} does not answer ({what}).", remedy=_NOT_CHOSEN if where.is_default else None
+    )
 
 
 def _lasting(error: BrokerUnavailable) -> BrokerUnavailable:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import redis
@@ -27,7 +28,7 @@ from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import ClientSettings
-from ocrqueue.settings.redis_url import sentinels_of
+from ocrqueue.settings.redis_url import place_of, sentinels_of
 
 Answer = TypeVar("Answer")
 
@@ -38,6 +39,26 @@ _NO_PRIMARY: Final = [ReadOnlyError, MasterDownError]
 """Errors of a server that is a replica now: its connection is closed, and a new one tried, as with a lost one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which Redis was asked, without user and password, and whether somebody has chosen it."""
+
+    place: str
+    is_default: bool
+
+
+_ASKED: Final = "asked_by_ocrqueue"
+
+
+def asked(error: BaseException | None) -> Asked | None:
+    """Of what redis-py has raised, or of what it has raised that for."""
+    while error is not None:
+        if isinstance(found := error.__dict__.get(_ASKED), Asked):
+            return found
+        error = error.__cause__ or error.__context__
+    return None
+
+
 class _Budget:
     """Time for a call and its retries: redis-py retries connecting, health checks and commands, one in the other.
 
@@ -45,6 +66,10 @@ class _Budget:
     """
 
     def __init__(self, settings: ClientSettings) -> None:
+        self._asked = Asked(
+            place_of(settings.redis_url.get_secret_value()).removesuffix("/0"),
+            is_default="redis_url" not in settings.model_fields_set,
+        )
         self._seconds = settings.redis_timeout_s * (1 - _ONE_ATTEMPT)
         self._depth = 0
         self._last_start = 0.0
@@ -58,8 +83,10 @@ class _Budget:
             self._last_start = time.monotonic() + self._seconds
         self._depth += 1
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._depth -= 1
+        if isinstance(error, redis.exceptions.RedisError | OSError):
+            error.__dict__[_ASKED] = self._asked
 
 
 class _RetryInTime(Retry):

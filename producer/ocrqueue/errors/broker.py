@@ -10,7 +10,7 @@ class BrokerUnavailable(OcrQueueError):
 
     code = "broker.unavailable"
     retryable = True
-    remedy = "Check OCRQUEUE_REDIS_URL and that the server is up."
+    remedy = "Check OCRQUEUE_REDIS_URL, which names it, and that the server is up."
     may_pass: bool = True
     """Whether it may answer later, by itself. Not so where it refuses the user, or is too old."""
 
