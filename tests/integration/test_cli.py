@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,10 +15,10 @@ from click.testing import CliRunner, Result
 from ocrqueue.cli.program import program
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
-from ocrqueue.errors import BrokerUnavailable
+from ocrqueue.errors import BrokerUnavailable, EngineFailed
 from ocrqueue.job import Job
 from ocrqueue.settings import WorkerSettings, load_worker_settings
-from tests.support.moves import was_reclaiming
+from tests.support.moves import hold_of, was_reclaiming
 from tests.support.processes import as_environment, wait_until
 
 DEAD_BROKER = {"OCRQUEUE_REDIS_URL": "redis://:hush@127.0.0.1:1/0", "OCRQUEUE_REDIS_TIMEOUT_S": "0.2"}
@@ -69,6 +70,28 @@ def test_a_dead_broker_that_nobody_has_chosen_is_the_default() -> None:
         registry.status("x")
     assert caught.value.info.remedy.startswith("OCRQUEUE_REDIS_URL is not set")
     assert "`ocrqueue local`" in caught.value.info.remedy
+
+
+def test_tables_name_the_image_and_have_a_column_for_tags(ask: Ask, registry: WorkerRegistry) -> None:
+    made = [
+        job(image=f"s3://bucket/{'0f' * 32}.jpg", name="receipt.jpg", tag="invoice 7"),
+        job(image=f"s3://bucket/{'ab' * 32}"),
+    ]
+    list(registry.submit(made))
+
+    def rows(*arguments: str) -> list[list[str]]:
+        return [re.split(r"  +", line.strip()) for line in ask(*arguments).stdout.splitlines()]
+
+    header, tagged, plain = rows("status", *(one.id for one in made))
+    assert (tagged[header.index("image")], tagged[header.index("tag")]) == ("receipt.jpg", "invoice 7")
+    assert (plain[header.index("image")], plain[header.index("tag")]) == ("abababababab..", "-")
+    for one, hold in zip(made, [hold_of(registry) for _ in made], strict=True):
+        registry.begin(hold, "w@h", "null")
+        outcome = Outcome(job_id=one.id, state="failed", error=EngineFailed().info)
+        registry.finish(hold, one, outcome)
+    header, *letters = rows("dead", "list")
+    found = {letter[0]: (letter[header.index("image")], letter[header.index("tag")]) for letter in letters}
+    assert found == {made[0].id: ("receipt.jpg", "invoice 7"), made[1].id: ("abababababab..", "-")}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -11,7 +11,7 @@ import click
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
 from ocrqueue.cli.filters import act, bulk_options, check_choice, filter_options, wanted
 from ocrqueue.cli.inputs import expand_ids
-from ocrqueue.cli.jobs import print_status
+from ocrqueue.cli.jobs import image_name, print_status, short_tag
 from ocrqueue.cli.output import json_option, moment, one_line, print_json, print_table, say, say_error
 from ocrqueue.client import OcrQueue
 from ocrqueue.errors import JobNotFailed, JobUnknown
@@ -44,8 +44,9 @@ def list_(limit: int, as_json: bool) -> None:
     if not letters:
         say("there are no dead letters")
         return
+    with_tags = any(letter.tag for letter in letters)
     print_table(
-        ["job", "failed", "error", "engine", "replays>", "image~"],
+        ["job", "failed", "error", "engine", "replays>", "image~", *(["tag~"] if with_tags else [])],
         (
             [
                 letter.id,
@@ -53,7 +54,8 @@ def list_(limit: int, as_json: bool) -> None:
                 letter.error.code if letter.error else "-",
                 letter.engine,
                 str(len(letter.history)),
-                letter.tag or letter.image.rpartition("/")[2],
+                image_name(letter),
+                *([short_tag(letter.tag)] if with_tags else []),
             ]
             for letter in letters
         ),

@@ -161,12 +161,15 @@ def print_status(job: JobStatus) -> None:
 def print_statuses(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> None:
     """A table, one job a row; `names` are what the user called the images, in the same order."""
     rows: list[list[str | Text]] = []
-    for position, job in enumerate(statuses):
+    jobs = list(statuses)
+    with_tags = any(job.tag for job in jobs)
+    for position, job in enumerate(jobs):
         rows.append(
             [
                 job.id,
                 _state_and_note(job),
-                names[position] if names else _short_name(job),
+                names[position] if names else image_name(job),
+                *([short_tag(job.tag)] if with_tags else []),
                 f"{job.pages_done}/{number(job.pages)}",
                 number(job.words),
                 number(job.mean_confidence, 2),
@@ -174,7 +177,8 @@ def print_statuses(statuses: Iterable[JobStatus], names: Sequence[str] = ()) -> 
                 number(job.timings.ocr_s, 2, " s") if job.finished else "-",
             ]
         )
-    print_table(["job", "state", "image~", "pages>", "words>", "conf.>", "waited>", "ocr>"], rows)
+    tag = ["tag~"] if with_tags else []
+    print_table(["job", "state", "image~", *tag, "pages>", "words>", "conf.>", "waited>", "ocr>"], rows)
 
 
 def _state_and_note(job: JobStatus) -> Text:
@@ -186,10 +190,9 @@ def _state_and_note(job: JobStatus) -> Text:
     return text
 
 
-def _short_name(job: JobStatus) -> str:
-    """The tag, or else the image's name; that of an upload of bytes is the hash of its content: a part will do."""
-    name = job.name or job.image.rpartition("/")[2]
-    return job.tag or _CONTENT_HASH.sub(r"\1..", name)
+def image_name(job: JobStatus) -> str:
+    """What the image is called; an upload of bytes has the hash of its content: a part will do."""
+    return job.name or _CONTENT_HASH.sub(r"\1..", job.image.rpartition("/")[2])
 
 
 def print_list(statuses: Iterable[JobStatus]) -> None:
@@ -201,7 +204,7 @@ def print_list(statuses: Iterable[JobStatus]) -> None:
                 job.id,
                 _state_and_note(job),
                 job.engine,
-                _short_tag(job.tag),
+                short_tag(job.tag),
                 job.tenant or "-",
                 moment(job.queued_at),
             ]
@@ -210,7 +213,7 @@ def print_list(statuses: Iterable[JobStatus]) -> None:
     )
 
 
-def _short_tag(tag: str | None) -> str:
+def short_tag(tag: str | None) -> str:
     if not tag:
         return "-"
     return tag if len(tag) <= _LONGEST_TAG else f"{tag[: _LONGEST_TAG - 3]}..."
