@@ -94,6 +94,34 @@ def test_tables_name_the_image_and_have_a_column_for_tags(ask: Ask, registry: Wo
     assert found == {made[0].id: ("receipt.jpg", "invoice 7"), made[1].id: ("abababababab..", "-")}
 
 
+def test_a_wait_in_vain_says_that_a_worker_is_missing(ask: Ask, registry: WorkerRegistry) -> None:
+    hint = "no worker takes from ocr.null; start one: ocrqueue-worker --engine null."
+    job_id = ask("submit", "s3://bucket/page.png", "-e", "null").stdout.strip()
+    for arguments in (("wait", job_id), ("submit", "s3://bucket/other.png", "-e", "null")):
+        told = ask(*arguments, "--timeout", "0.1", status=4).stderr
+        assert hint in told
+        assert "Wait longer" not in told
+    ask("pause", "--engine", "null")
+    assert "Wait longer" in ask("wait", job_id, "--timeout", "0.1", status=4).stderr
+    ask("resume", "--engine", "null")
+
+
+def test_a_cancelled_job_shows_how_far_it_came(ask: Ask, registry: WorkerRegistry) -> None:
+    begun_one, waiting = job(), job()
+    list(registry.submit([begun_one, waiting]))
+    hold = hold_of(registry)
+    registry.begin(hold, "w@h", "null")
+    registry.progress(hold, 12, 24)
+    for one in (begun_one, waiting):
+        ask("cancel", one.id)
+    registry.release(hold, None)
+    found = [registry.status(one.id) for one in (begun_one, waiting)]
+    assert [status.state for status in found] == ["cancelled", "cancelled"]
+    assert [(status.pages_done, status.pages) for status in found] == [(12, 24), (0, None)]
+    assert ["pages", "12", "of", "24"] in [line.split() for line in ask("status", begun_one.id).stdout.splitlines()]
+    assert ["pages", "-"] in [line.split() for line in ask("status", waiting.id).stdout.splitlines()]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_script_of_each_shell(shell: str) -> None:
     assert f"_OCRQUEUE_COMPLETE={shell}_complete" in invoke("completion", shell).stdout

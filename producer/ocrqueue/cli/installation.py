@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from ocrqueue.cli.output import duration, json_option, number, one_line, print_fields, print_json, print_table, say
+from ocrqueue.cli.waiting import no_worker_for
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
 from ocrqueue.core.job_filter import NO_NAME
@@ -58,7 +59,7 @@ def queues(as_json: bool) -> None:
         print_fields(told)
     for lane in lanes:
         if lane.waiting and not lane.workers and not lane.paused:
-            say(f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}")
+            say(no_worker_for(lane))
     if any(lane.foreign for lane in lanes) and not any(lane.workers for lane in lanes):
         say("messages by name become jobs when a worker is up, or by: ocrqueue reconcile")
     _say_full(lanes)

@@ -248,7 +248,7 @@ def _details(job: JobStatus) -> list[tuple[str, str | Text]]:
         ("attempts", str(job.attempts)),
         ("worker", job.worker or ""),
         ("device", job.device or ""),
-        ("pages", f"{job.pages_done} of {number(job.pages)}"),
+        ("pages", f"{job.pages_done} of {number(job.pages)}" if job.pages is not None or not job.finished else "-"),
         ("words", number(job.words) if job.words is not None else ""),
         ("confidence", number(job.mean_confidence, 3) if job.mean_confidence is not None else ""),
         ("agreement", number(job.agreement, 3) if job.agreement is not None else ""),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ocrqueue.cli.output import say
 from ocrqueue.client import OcrQueue
-from ocrqueue.core import JobStatus
+from ocrqueue.core import JobStatus, QueueInfo
 from ocrqueue.errors import JobWaitTimeout, OcrQueueError
 from ocrqueue.waiting.progress import job_progress
 
@@ -37,8 +37,24 @@ def wait_for(
         left = [job_id for job_id in job_ids if job_id not in ended]
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         say(f"not ended; these jobs go on: {' '.join(left[:_NAMED])}{more}")
-        if on_end is not None and isinstance(stop, JobWaitTimeout):
-            for status in filter(None, queue.registry.statuses(left)):
-                on_end(status)
+        if isinstance(stop, JobWaitTimeout):
+            statuses = [status for status in queue.registry.statuses(left) if status is not None]
+            if on_end is not None:
+                for status in statuses:
+                    on_end(status)
+            if unattended := _unattended(queue, statuses):
+                stop.info = stop.info.model_copy(update={"remedy": f"{'; '.join(unattended)}."})
         raise
     return ended
+
+
+def _unattended(queue: OcrQueue, statuses: Sequence[JobStatus]) -> list[str]:
+    """What there is to do where jobs wait for workers that are not there."""
+    waited_for = {status.queue for status in statuses if status.state == "queued"}
+    lanes = [lane for lane in queue.queues() if lane.name in waited_for] if waited_for else []
+    return [no_worker_for(lane) for lane in lanes if not lane.workers and not lane.paused]
+
+
+def no_worker_for(lane: QueueInfo) -> str:
+    """Said of a lane in which jobs wait."""
+    return f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}"

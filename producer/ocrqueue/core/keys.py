@@ -106,7 +106,7 @@ Fields of a record. Times are milliseconds since 1970 by Redis's own clock, so t
 | `finished_at` | time of the end | after the end |
 | `queue_wait_ms` | from submission to the first start | once started |
 | `worker` | name of the newest worker | once started |
-| `progress` | `<pages done>/<pages>` | while running |
+| `progress` | `<pages done>/<pages>` | while running, and of a job that was cancelled |
 | `cancel` | 1: stop at the next step | while running, if asked for |
 | `outcome` | JSON of Outcome | after the end |
 | `ended_by` | token of the part whose worker ended it | after such an end |

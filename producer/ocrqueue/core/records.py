@@ -151,6 +151,8 @@ def _status(job: Job, job_id: str, fields: Mapping[str, str]) -> JobStatus:
     outcome = _parsed(Outcome, fields.get("outcome"))
     done, _, total = fields.get("progress", "").partition("/")
     state = fields.get("state", "")
+    # a cancelled job's says nothing of those that were read until then
+    has_pages = outcome is not None and outcome.state != "cancelled"
     return JobStatus.model_validate(
         {
             "id": job_id,
@@ -170,8 +172,8 @@ def _status(job: Job, job_id: str, fields: Mapping[str, str]) -> JobStatus:
             "finished_at": _time(fields.get("finished_at")),
             "worker": fields.get("worker"),
             "attempts": _number(fields.get("attempts")),
-            "pages_done": outcome.pages if outcome else _number(done),
-            "pages": outcome.pages if outcome else _number(total) if total else None,
+            "pages_done": outcome.pages if outcome and has_pages else _number(done),
+            "pages": outcome.pages if outcome and has_pages else _number(total) if total else None,
             "words": outcome.words if outcome else None,
             "mean_confidence": outcome.mean_confidence if outcome else None,
             "cached": outcome.cached if outcome else False,

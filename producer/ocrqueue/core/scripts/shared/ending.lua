@@ -29,7 +29,9 @@ local function end_job(id, ending)
   local outcome = filled(ending, 'outcome', id)
   redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
     'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
-  redis.call('HDEL', record, 'progress', 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
+  -- of one that was cancelled nothing else tells how far it came
+  if ending.state ~= 'cancelled' then redis.call('HDEL', record, 'progress') end
+  redis.call('HDEL', record, 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
     'error', 'retries', 'lane', 'sequence', 'alone', 'poison', 'ended_by')
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
   if secret then
