@@ -228,7 +228,7 @@ def test_submit_takes_engines_and_options_for_each(settings: WorkerSettings, que
     assert routed("--compare", "rapid,tesseract")[:2] == ("compare", ("rapid", "tesseract"))
     wrong = ocrqueue(settings, "submit", IMAGE, "-e", "auto", "-o", "psm=6")
     assert wrong.exit_code == 2
-    assert "ENGINE.KEY" in wrong.stderr
+    assert "ENGINE.KEY, such as tesseract.psm=6" in wrong.stderr
     refused = ocrqueue(settings, "submit", IMAGE, "-e", "keras", "-l", "kor", "--json")
     assert json.loads(refused.stdout)["error"]["code"] == "language.unsupported"
 

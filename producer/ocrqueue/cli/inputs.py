@@ -102,7 +102,8 @@ def parse_options_by_engine(pairs: Sequence[str]) -> dict[str, JsonValue]:
         engine, dot, key = name.partition(".")
         if not engine or not dot or not key:
             raise click.BadParameter(
-                f"{name!r} is not ENGINE.KEY: the job is for several engines, and each has its own.",
+                f"{name!r} is not ENGINE.KEY, such as tesseract.psm=6: the job is for several engines, and each has "
+                "its own options.",
                 param_hint="'--option'",
             )
         options.setdefault(engine, {})[key] = value
