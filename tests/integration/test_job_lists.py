@@ -591,5 +591,5 @@ def test_the_same_for_asyncio(registry: WorkerRegistry, settings: WorkerSettings
 def test_a_filter_says_what_it_holds() -> None:
     assert not JobFilter.of().names_any
     assert JobFilter.of(tenant="-").names_any
-    assert JobFilter.of(code="x").states == {"failed"}
-    assert JobFilter.of(code="x", state="queued").states == frozenset()
+    assert JobFilter.of(code="image.empty").states == {"failed"}
+    assert JobFilter.of(code="image.empty", state="queued").states == frozenset()

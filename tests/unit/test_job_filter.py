@@ -77,6 +77,15 @@ async def test_both_clients_refuse_it_before_they_ask_redis(call: Callable[[Any]
             await call(queue)
 
 
+@pytest.mark.parametrize(
+    ("code", "remedy"), [("nonesuch", "docs/errors.md"), ("language.mising", "Did you mean 'language.missing'?")]
+)
+def test_a_code_that_no_error_has_is_refused_with_the_nearest(code: str, remedy: str) -> None:
+    with pytest.raises(FilterInvalid) as caught:
+        JobFilter.of(code=code)
+    assert caught.value.info.remedy.startswith(remedy)
+
+
 def test_a_limit_of_dead_letters_is_one_at_least() -> None:
     with OcrQueue(redis_url=NO_REDIS) as queue, pytest.raises(FilterInvalid, match="limit 0"):
         queue.dead_letters.list(limit=0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Final, Self, TypedDict, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from ocrqueue.core.records import FINAL_STATES, State
-from ocrqueue.errors import FilterInvalid
+from ocrqueue.errors import FilterInvalid, error_classes
 from ocrqueue.job import BATCH, JOB_ID, TENANT
 
 AT_WORK: Final[frozenset[State]] = frozenset({"queued", "running"})
@@ -75,7 +76,7 @@ class JobFilter(BaseModel):
         A time without a zone is taken to be the machine's own. Raises FilterInvalid.
         """
         states = None if state is None else _states(state)
-        if _text("code", code) is not None:
+        if _code(code) is not None:
             failed: frozenset[State] = frozenset({"failed"})
             states = failed if states is None else states & failed
         _name("batch", BATCH, batch)
@@ -153,6 +154,16 @@ def _text(what: str, value: str | None) -> str | None:
     except UnicodeEncodeError:
         raise FilterInvalid(f"The {what} {_shown(value)} has half of a character, which no job's has.") from None
     return value
+
+
+def _code(value: str | None) -> str | None:
+    if _text("code", value) is None or value in error_classes():
+        return value
+    near = get_close_matches(value or "", error_classes(), 1)
+    raise FilterInvalid(
+        f"No job can fail with {_shown(value)}.",
+        remedy=f"Did you mean {near[0]!r}?" if near else "docs/errors.md lists all codes.",
+    )
 
 
 def _name(what: str, pattern: str, value: str | None) -> None:
