@@ -122,6 +122,31 @@ def test_a_cancelled_job_shows_how_far_it_came(ask: Ask, registry: WorkerRegistr
     assert ["pages", "-"] in [line.split() for line in ask("status", waiting.id).stdout.splitlines()]
 
 
+def test_queues_leaves_out_engines_without_jobs_and_workers(ask: Ask, registry: WorkerRegistry) -> None:
+    list(registry.submit([job()]))
+    shown = ask("queues")
+    names = {line.split()[0] for line in shown.stdout.splitlines()[1:]}
+    assert names == {"ocr.null.high", "ocr.null", "ocr.null.low"}
+    assert re.search(
+        r"^without jobs and workers: .*tesseract.*; --all shows their queues$", shown.stderr.splitlines()[-1]
+    )
+    everything = ask("queues", "--all")
+    assert "ocr.tesseract.low" in everything.stdout
+    assert "without jobs" not in everything.stderr
+    assert "ocr.tesseract.low" in ask("queues", "--json").stdout
+
+
+def test_result_reads_ids_from_stdin(settings: WorkerSettings, registry: WorkerRegistry) -> None:
+    given = {f"OCRQUEUE_{name.upper()}": str(value) for name, value in as_environment(settings).items()}
+    made = [job(), job()]
+    list(registry.submit(made))
+    for one in made:
+        registry.cancel(one.id)
+    told = CliRunner(env=given).invoke(program, ["result", "-"], input="".join(f"{one.id}\n" for one in made))
+    assert told.exit_code == 6, told.stderr
+    assert [line.split(": ")[1:3] for line in told.stderr.splitlines()] == [[one.id, "job.cancelled"] for one in made]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_script_of_each_shell(shell: str) -> None:
     assert f"_OCRQUEUE_COMPLETE={shell}_complete" in invoke("completion", shell).stdout

@@ -96,7 +96,7 @@ def test_what_a_frame_says() -> None:
         dead=7,
     )
     shown = [line.split() for line in lines(now)]
-    assert " ".join(shown[0]) == "1 workers 417 waiting 4 running 1 delayed 7 dead 127.0.0.1:6379"
+    assert " ".join(shown[0]) == "1 worker 417 waiting 4 running 1 delayed 7 dead 127.0.0.1:6379"
     assert ["null", "1", "0/412/3", "5", "min", "118.2", "-", "0.5", "s", "12.0", "s"] in shown
     assert ["vision", "0", "0/2/0", "2.0", "h", "-", "-", "-", "-"] in shown
     assert ["no", "worker", "and", "no", "job:", "keras"] in shown

@@ -22,18 +22,22 @@ _TENANTS_SHOWN: Final = 10
 
 
 @click.command()
+@click.option("--all", "all_queues", is_flag=True, help="Also those of engines without jobs and workers.")
 @json_option
-def queues(as_json: bool) -> None:
+def queues(all_queues: bool, as_json: bool) -> None:
     """Show the queues, and the workers that take from them.
 
     `waiting` counts what no worker has taken yet. `by name` counts messages of Celery apps that become jobs in a
     moment. `jobs/min` is the rate at which jobs of the engine ended lately. `empty in` says when the queue should be
     empty at that rate. Workers take nothing from a lane that is `paused`, or whose engine is paused. The queues of
     `auto` are shown while they hold a message. The lines below show which tenants wait: first those that are next in
-    turn, then those that are paused. With --json, one array.
+    turn, then those that are paused. The queues of engines that have no worker, and in which nothing waits, are left
+    out. With --json, one array, of all queues.
     """
     with OcrQueue() as queue:
-        lanes = queue.queues()
+        known = queue.queues()
+    in_use = {lane.engine for lane in known if _is_in_use(lane)}
+    lanes = [lane for lane in known if lane.engine in in_use or all_queues or as_json]
     if as_json:
         print_json([lane.model_dump(mode="json") for lane in lanes])
         return
@@ -63,6 +67,12 @@ def queues(as_json: bool) -> None:
     if any(lane.foreign for lane in lanes) and not any(lane.workers for lane in lanes):
         say("messages by name become jobs when a worker is up, or by: ocrqueue reconcile")
     _say_full(lanes)
+    if left_out := sorted({lane.engine for lane in known} - {lane.engine for lane in lanes}):
+        say(f"without jobs and workers: {', '.join(left_out)}; --all shows their queues")
+
+
+def _is_in_use(lane: QueueInfo) -> bool:
+    return bool(lane.waiting or lane.foreign or lane.workers or lane.paused or lane.paused_tenants)
 
 
 def _tenants_of(lane: QueueInfo) -> tuple[str, str] | None:

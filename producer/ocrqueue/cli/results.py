@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from types import MappingProxyType
+from typing import Final, TextIO
 
 import click
 
@@ -18,11 +21,12 @@ from ocrqueue.cli.documents import (
 )
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_states
 from ocrqueue.cli.failures import Failures
+from ocrqueue.cli.inputs import expand_ids
 from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.cli.pictures import IMAGE_OPTION, PASSWORD_OPTION, password_in, picture_getter
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
-from ocrqueue.errors import ErrorInfo
+from ocrqueue.errors import ErrorInfo, JobCancelled, JobNotFinished, JobUnknown
 
 
 @click.command()
@@ -51,8 +55,9 @@ def result(
 ) -> None:
     """Print what was read.
 
-    `pdf` is searchable: it shows the picture that was read, with the words as invisible text. `page` makes a file for
-    each page. If the job has stored a file in the format, the command takes that file.
+    `-` reads ids from stdin, and goes on after a job that has no result. `pdf` is searchable: it shows the picture that
+    was read, with the words as invisible text. `page` makes a file for each page. If the job has stored a file in the
+    format, the command takes that file.
 
     --json is short for --format json, and also prints errors as JSON.
     """
@@ -60,21 +65,49 @@ def result(
         raise click.UsageError("--json prints JSON; leave it out, or leave --format out.")
     if output is not None and output_dir is not None:
         raise click.UsageError("--output names one file, --output-dir a folder: give one of them.")
-    failures = Failures()
+    job_ids = expand_ids([job_id], sys.stdin)
+    if len(job_ids) > 1 and (output is not None or local_image is not None):
+        raise click.UsageError("--output and --image are of one job: give --output-dir.")
+    wanted = "json" if as_json else format_name or "text"
+    password, states, failures = password_in(password_file), list[str](), Failures()
     with OcrQueue() as queue:
-        document = finished_document(context, queue, job_id)
-        wanted = "json" if as_json else format_name or "text"
-        picture = picture_getter(queue, job_id, document, local_image, password=password_in(password_file))
-        if output_dir is not None:
-            formats = [wanted] if as_json or format_name else stored_formats(document)
-            for path in write_documents(document, formats, output_dir, safe_name(job_id), picture, failures):
-                say(str(path))
-        elif output is not None:
-            write_document(document, wanted, output, picture)
-        else:
-            print_document(document, wanted, picture)
-    say_page_errors(document, job_id)
-    context.exit(failures.exit_status(exit_of_states([document.status])))
+        for each, document in _finished_documents(context, queue, job_ids, states):
+            picture = picture_getter(queue, each, document, local_image, password=password)
+            if output_dir is not None:
+                formats = [wanted] if as_json or format_name else stored_formats(document)
+                for path in write_documents(document, formats, output_dir, safe_name(each), picture, failures):
+                    say(str(path))
+            elif output is not None:
+                write_document(document, wanted, output, picture)
+            else:
+                print_document(document, wanted, picture, each if len(job_ids) > 1 else "")
+            say_page_errors(document, each)
+    context.exit(failures.exit_status(exit_of_states(states)))
+
+
+_STATES: Final[Mapping[type[BaseException], str]] = MappingProxyType(
+    {JobUnknown: "unknown", JobNotFinished: "running", JobCancelled: "cancelled"}
+)
+"""For the exit status, of jobs without a result."""
+
+
+def _finished_documents(
+    context: click.Context, queue: OcrQueue, job_ids: Sequence[str], states: list[str]
+) -> Iterator[tuple[str, Document]]:
+    """Each with its id; `states` gets what became of each job. Of several, those without a result are told of on
+    stderr; one alone ends the command as finished_document() does."""
+    for job_id in job_ids:
+        try:
+            document = finished_document(context, queue, job_id)
+        except (click.exceptions.Exit, JobUnknown, JobNotFinished, JobCancelled) as stop:
+            if len(job_ids) == 1:
+                raise
+            if not isinstance(stop, click.exceptions.Exit):
+                say_error(stop.info, job_id)
+            states.append(_STATES.get(type(stop), "failed"))
+            continue
+        states.append(document.status)
+        yield job_id, document
 
 
 def finished_document(context: click.Context, queue: OcrQueue, job_id: str) -> Document:

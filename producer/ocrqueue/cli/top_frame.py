@@ -60,7 +60,8 @@ def frame(now: InstallationSnapshot, place: str, height: int | None = None) -> R
 def _summary(now: InstallationSnapshot, place: str) -> Text:
     waiting = sum(lane.waiting for lane in now.lanes)
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{len(now.workers)} workers  {waiting} waiting  {now.running} running  {now.delayed} delayed", "bold")
+    workers = f"{len(now.workers)} worker{'' if len(now.workers) == 1 else 's'}"
+    text.append(f"{workers}  {waiting} waiting  {now.running} running  {now.delayed} delayed", "bold")
     text.append(f"  {now.dead} dead", "bold red" if now.dead else "bold")
     text.append(f"  {one_line(place)}", "dim")
     return text
