@@ -166,6 +166,11 @@ def test_the_json_schemas_hold_for_what_is_sent() -> None:
     [
         ("langauges", ["eng"], "langauges is not known (did you mean languages?)."),
         ("zzz", 1, "zzz is not known."),
+        (
+            "expires",
+            60,
+            "expires is not known: a job waits until it is read or cancelled; cancel it when nobody needs it any more.",
+        ),
         ("languages", [7], "languages.0 must be text."),
         ("languages", [], "languages must not be empty."),
         ("languages", ["eng"] * 20, "languages must have a length of at most 16."),

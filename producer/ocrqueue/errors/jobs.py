@@ -22,10 +22,10 @@ class JobSchemaUnsupported(OcrQueueError):
 
 
 class JobExpired(OcrQueueError):
-    """The message expired (its `expires`) before a worker took it."""
+    """The message had expired (its `expires`) when it was taken in to become a job."""
 
     code = "job.expired"
-    remedy = "Submit it again, with a later `expires` or none, or start more workers."
+    remedy = "Submit it again, with a later `expires` or none. To end a job that waits in its queue, cancel it."
 
 
 class JobUnknown(OcrQueueError):

@@ -372,6 +372,10 @@ _EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "options": '{"psm": 6}',
     }
 )
+_NOT_HERE: Final[Mapping[str, str]] = MappingProxyType(
+    {"expires": "a job waits until it is read or cancelled; cancel it when nobody needs it any more"}
+)
+"""What people look for that knows other queues."""
 _PLAIN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "missing": "is missing",
@@ -423,6 +427,8 @@ def _complaint(
     name = ".".join(step for step in place if "[" not in step)[:80]
     if kind in _PLAIN and name:
         plain = f"{name} {_PLAIN[kind].format_map(limits)}"
+        if kind == "extra_forbidden" and name in _NOT_HERE:
+            return f"{plain}: {_NOT_HERE[name]}"
         if kind == "extra_forbidden":
             near = get_close_matches(name, known, 1)
             return f"{plain} (did you mean {near[0]}?)" if near else plain
