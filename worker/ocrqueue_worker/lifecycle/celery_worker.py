@@ -6,11 +6,22 @@ import sys
 from typing import Any
 
 import click
+import structlog
+from celery import platforms, signals
 from celery.apps.worker import Worker
 
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.job import is_lane
+from ocrqueue_worker.access.troubles import TROUBLES
 from ocrqueue_worker.lifecycle.shutdown_signals import ShutdownSignals
+
+_log = structlog.get_logger(__name__)
+
+# Celery's own names an option of its command, which this program does not have
+platforms.ROOT_DISCOURAGED = (
+    "The worker runs as root (uid={uid} euid={euid} gid={gid} egid={egid}), and what it reads is untrusted: run it as "
+    "a user of its own, such as with `User=` of systemd or `USER` of an image."
+)
 
 
 class CeleryWorker(Worker):  # type: ignore[misc]  # celery has no types
@@ -20,6 +31,14 @@ class CeleryWorker(Worker):  # type: ignore[misc]  # celery has no types
         # workers tell each other nothing by Celery: the core knows who is there, and an idle worker asks Redis little
         options.update(without_gossip=True, without_mingle=True, without_heartbeat=True)
         super().__init__(*arguments, **options)
+
+    def on_consumer_ready(self, consumer: Any) -> None:
+        """Celery would say `ready.` also where the worker's own access is broken."""
+        signals.worker_ready.send(sender=consumer)
+        if TROUBLES.stop():
+            _log.warning("the worker is up, and takes no jobs until its access is as it should be")
+        else:
+            _log.info("the worker is ready")
 
     def start(self) -> None:
         """Raises SystemExit where the worker ended by an error: Celery's `worker_main` keeps the status to itself."""

@@ -72,7 +72,12 @@ class Shutdown:
     def _run(self) -> None:
         begin_stopping()
         held = HAND.holds()
-        _log.info("takes nothing more, and ends once what it has begun has ended", parts=[hold.part for hold in held])
+        grace_s = self._deadline - time.monotonic()
+        _log.info(
+            "takes nothing more, and ends once what it has begun has ended",
+            parts=[hold.part for hold in held],
+            put_back_after_s=None if math.isinf(grace_s) else round(max(grace_s, 0)),
+        )
         redis_answers = self._until_redis_answers(_give_back_unbegun)
         while time.monotonic() < self._deadline and (HAND.holds() or not SETTLEMENT.is_idle()):
             time.sleep(_LOOK_EVERY_S)

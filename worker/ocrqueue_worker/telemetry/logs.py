@@ -13,6 +13,7 @@ from ocrqueue.settings import WorkerSettings
 
 # Celery logs the whole body of a message that it cannot take, and a presigned URL could be in it: its lines, without
 _WITHOUT_BODY: Final = {
+    "Connected to %s": "Connected to Redis.",  # less the name of a class
     consumer.UNKNOWN_FORMAT: "Dropped a message of unknown form.",
     consumer.UNKNOWN_TASK_ERROR: "Dropped a message for a task that is not registered: %s",
     consumer.INVALID_TASK_ERROR: "Dropped an invalid task message: %s",
