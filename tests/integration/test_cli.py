@@ -147,6 +147,13 @@ def test_result_reads_ids_from_stdin(settings: WorkerSettings, registry: WorkerR
     assert [line.split(": ")[1:3] for line in told.stderr.splitlines()] == [[one.id, "job.cancelled"] for one in made]
 
 
+def test_a_fallback_without_a_worker_is_named(ask: Ask, registry: WorkerRegistry) -> None:
+    given = ("submit", "s3://bucket/page.png", "-e", "null", "--fallback", "rapid")
+    assert "rapid has no live worker: it is skipped" in ask(*given).stderr
+    assert "no live worker" not in ask(*given, OCRQUEUE_ENGINES_ON_DEMAND="rapid").stderr
+    assert "no live worker" not in ask("submit", "s3://bucket/page.png", "-e", "null").stderr
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_script_of_each_shell(shell: str) -> None:
     assert f"_OCRQUEUE_COMPLETE={shell}_complete" in invoke("completion", shell).stdout

@@ -26,7 +26,7 @@ from ocrqueue.core import JobStatus
 from ocrqueue.document import Word
 from ocrqueue.errors import BrokerUnavailable, SourceInvalid, error_classes
 from ocrqueue.job import Job
-from ocrqueue.job.route import Route
+from ocrqueue.job.route import Route, Step
 from ocrqueue.settings import WorkerSettings
 from tests.unit.test_document import document, word
 
@@ -297,6 +297,23 @@ def test_the_status_of_a_comparison_shows_all_its_engines_and_how_far_they_agree
     assert shown["engine"] == "keras, tesseract"
     assert shown["agreement"] == "0.875"
     assert shown["name"] == "invoice.png"
+
+
+def test_status_names_the_engines_of_a_route_that_had_no_turn() -> None:
+    route = Route(engines=("tesseract", "rapid"), mode="fallback", asked="fallback", reason="tesseract first")
+    job = JobStatus(
+        id="j",
+        state="succeeded",
+        engine="tesseract",
+        route=route,
+        trail=(Step(engine="tesseract", attempt=1, pages=1),),
+        image="s3://b/0123.png",
+        queue="ocr.tesseract",
+        queued_at=datetime.now(UTC),
+    )
+    assert str(dict(_details(job))["  rapid"]).startswith("had no turn")
+    running = job.model_copy(update={"state": "running"})
+    assert "  rapid" not in dict(_details(running))
 
 
 def test_a_picture_that_the_engine_fetched_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

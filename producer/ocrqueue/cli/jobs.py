@@ -268,6 +268,13 @@ def _route(route: Route, steps: Sequence[Step], *, finished: bool) -> list[tuple
     """What was asked and why these engines, then a line for each that has had its turn or has it."""
     order = (" and " if route.mode == "compare" else " -> ").join(route.engines)
     trail = [(f"  {step.engine}", _step(step)) for step in steps]
+    if finished and route.mode != "compare":
+        had = {step.engine for step in steps}
+        trail += [
+            (f"  {engine}", "had no turn: not needed, or skipped for want of a live worker")
+            for engine in route.engines
+            if engine not in had and had
+        ]
     turn = [] if finished or len(route.engines) == 1 else [(f"  {route.engine}", "its turn")]
     return [("asked", route.asked), ("route", order), ("why", route.reason), *trail, *turn]
 

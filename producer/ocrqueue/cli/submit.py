@@ -174,6 +174,7 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
     if wanted.format_name not in {None, "text", "json"} and wanted.folder is None:
         names = _only_one(names, f"Several images cannot be one {wanted.format_name} file: give --output-dir.")
     with OcrQueue() as queue:
+        _say_unattended(queue, fields["fallback"] or ())
         if not (wanted.wait or wanted.timeout is not None or wanted.format_name or wanted.folder):
             _submit_only(queue, names, fields, sending, as_json)
             return
@@ -181,6 +182,18 @@ def submit(context: click.Context, /, images: tuple[str, ...], as_json: bool, **
         failures = Failures()
         ended = _follow(queue, submission, wanted, fields["outputs"] or (), failures)
     context.exit(failures.exit_status(exit_of_states(status.state for status in ended)))
+
+
+def _say_unattended(queue: OcrQueue, fallback: Sequence[str]) -> None:
+    """Of engines that are asked only if the first has doubts: whoever would be skipped is named before."""
+    if not fallback:
+        return
+    for status in queue.engine_statuses():
+        if status.name in fallback and not status.workers and status.name not in queue.settings.engines_on_demand:
+            say(
+                f"{status.name} has no live worker: it is skipped, unless one is there when its turn comes; "
+                f"start one: ocrqueue-worker --engine {status.name}"
+            )
 
 
 def _preparation(value: str | None) -> str | list[str] | None:
