@@ -246,7 +246,11 @@ def test_jobs_come_in_the_order_of_submission(registry: WorkerRegistry, queue: O
     assert {status.batch for status in found} == {NAME}
     newest = queue.jobs(batch=NAME, limit=200)
     rest = queue.jobs(batch=NAME, limit=200, after=newest.next)
-    assert [status.id for status in (*newest.jobs, *rest.jobs)] == ids[::-1]
+    listed = [*newest.jobs, *rest.jobs]
+    at_work = [status.id for status in found if not status.finished]
+    assert [status.id for status in listed[: len(at_work)]] == at_work[::-1], "they come first, the newest at the head"
+    assert {status.id for status in listed[len(at_work) :]} == {status.id for status in found if status.finished}
+    assert len(listed) == len(ids)
 
 
 def test_waiting_ends_with_the_last_job(registry: WorkerRegistry, queue: OcrQueue) -> None:
