@@ -29,6 +29,7 @@ from ocrqueue.job.names import OutputFormat
 from tests.integration.conftest import Installation
 from tests.integration.test_documents import PASSWORD, encrypted
 from tests.support.documents import document_of, page_of
+from tests.support.hostile_pdfs import looped_tree
 from tests.support.pdfs import PdfPage, pdf_of, text_at
 from tests.support.processes import wait_until
 from tests.support.qpdf_traps import object_bomb, object_chain
@@ -92,12 +93,12 @@ def test_the_file_is_that_which_is_made_in_process(annotated: bool) -> None:
     ("data", "document", "password", "error"),
     [
         (b"%PDF-1.7\nnonsense", None, None, PdfDamaged),
-        (pdf_of(PdfPage(entries=b"/CropBox [(a) /b << >> null]")), reading(1), None, PdfDamaged),
+        (looped_tree(), reading(1), None, PdfDamaged),
         (THREE, reading(4), None, PageNotFound),
         (None, None, None, PdfPasswordRequired),
         (None, None, "wrong", PdfPasswordWrong),
     ],
-    ids=["nonsense", "crop-box-of-words", "no-such-page", "no-password", "wrong-password"],
+    ids=["nonsense", "looped-tree", "no-such-page", "no-password", "wrong-password"],
 )
 def test_errors_are_those_that_are_raised_in_process(
     data: bytes | None, document: Document | None, password: str | None, error: type[OcrQueueError]
@@ -223,7 +224,7 @@ def test_a_job_whose_searchable_pdf_cannot_be_made_succeeds(queue: OcrQueue, ins
     for dpi in (72, 73):
         # not answered from the cache: of another resolution each time
         outputs: list[OutputFormat] = ["pdf", "alto", "overlay-pdf"]
-        job = queue.submit(object_chain(), engine="null", dpi=dpi, crops="none", outputs=outputs)
+        job = queue.submit(object_chain(), engine="null", dpi=dpi, crops="none", outputs=outputs, pages="1")
         document = job.result(120)
         assert [each.code for each in document.warnings] == ["output.failed"] * 2
         assert all("pdf.output_failed: " in each.message for each in document.warnings)

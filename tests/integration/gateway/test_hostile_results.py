@@ -30,7 +30,7 @@ def test_the_gateway_outlives_pdfs_over_which_qpdf_dies(installation: Installati
         gateway_process(installation.settings, tmp_path) as (url, process),
         httpx.Client(base_url=url, timeout=120, trust_env=False) as http,
     ):
-        given = {"engine": "null", "dpi": "72", "crops": "none"}
+        given = {"engine": "null", "dpi": "72", "crops": "none", "pages": "1"}
         headers = {"content-type": "application/pdf"}
 
         def read(data: bytes) -> str:
@@ -42,11 +42,11 @@ def test_the_gateway_outlives_pdfs_over_which_qpdf_dies(installation: Installati
         for name in ("pdf", "overlay-pdf"):
             problem = problem_of(http.get(chain, params={"format": name}), 422, "pdf.output_failed")
             assert "signal" in problem["detail"]
-            problem_of(http.get(odd, params={"format": name}), 422, "pdf.damaged")
             before = _peak_mib(process.pid)
             assert http.get(bomb, params={"format": name}).status_code in (200, 422)
             assert _peak_mib(process.pid) < before + 200
-            answer = http.get(fine, params={"format": name})
-            assert answer.status_code == 200
-            assert answer.content.startswith(b"%PDF-")
+            for each in (odd, fine):
+                answer = http.get(each, params={"format": name})
+                assert answer.status_code == 200
+                assert answer.content.startswith(b"%PDF-")
         assert process.poll() is None

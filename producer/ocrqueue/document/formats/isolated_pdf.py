@@ -76,8 +76,9 @@ def write_isolated(
 
 def _tell(process: _Process, document: Document, source: ImageFile, limits: PdfLimits, annotated: bool) -> None:
     cpu_s = max(1, round(limits.seconds))
-    asked = {"memory_mib": limits.memory_mib, "cpu_s": cpu_s, "annotated": annotated, "languages": document.languages}
-    process.say(json.dumps(asked))
+    limited = {"memory_mib": limits.memory_mib, "cpu_s": cpu_s}
+    asked = {"annotated": annotated, "languages": document.languages, "pages": document.page_numbers}
+    process.say(json.dumps({**limited, **asked}))
     if process.hear() == "password":
         process.say(json.dumps({"password": source.password()}))
         process.hear()

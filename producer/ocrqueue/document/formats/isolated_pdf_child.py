@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -58,17 +59,21 @@ def _work(read: int, written: int) -> None:
     with os.fdopen(read, "rb") as source, os.fdopen(written, "wb") as target:
         source.seek(0)
         _limit(int(asked["memory_mib"]), int(asked["cpu_s"]), os.fstat(read).st_size)
-        _graft(grafted, source, target, tuple(asked["languages"]))
+        _graft(grafted, source, target, asked)
     _say({"said": "end"})
 
 
-def _graft(grafted: GraftedPdf, source: BinaryIO, target: BinaryIO, languages: tuple[str, ...]) -> None:
+def _graft(grafted: GraftedPdf, source: BinaryIO, target: BinaryIO, asked: dict[str, Any]) -> None:
     with grafted.open(source, _password) as opened:
         _say({"said": "open"})
-        while (page := _line()) != b"{}\n":
-            grafted.add(Page.model_validate_json(page), opened)
-            _say({"said": "page"})
-        grafted.save(target, languages)
+        grafted.add(asked["pages"], _pages(), opened, lambda: _say({"said": "page"}))
+        grafted.save(target, tuple(asked["languages"]))
+
+
+def _pages() -> Iterator[Page]:
+    """As they come, one by one."""
+    while (page := _line()) != b"{}\n":
+        yield Page.model_validate_json(page)
 
 
 def _password() -> str | None:

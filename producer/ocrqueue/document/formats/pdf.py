@@ -110,7 +110,7 @@ class _Binding:
         file = data if isinstance(data, ImageFile) else ImageFile(data)
         source = self._grafted.open(BytesIO(file.data), file.password)
         self._opened.callback(source.close)
-        self._grafted.add(document.pages, source, self._on_page)
+        self._grafted.add(document.page_numbers, document.pages, source, self._on_page)
 
     def _take_drawn(self, grafted: GraftedPdf) -> None:
         if self._drawn is not None and self._file is not None:

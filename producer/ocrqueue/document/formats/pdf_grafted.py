@@ -7,7 +7,7 @@ that follows another, or of which some pages were asked for, pikepdf takes over 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final
 
 from ocrqueue.document import Page
@@ -73,13 +73,18 @@ class GraftedPdf:
         """All pages of a PDF that has its text already."""
         self._taken_over(source, range(len(source.pages)))
 
-    def add(self, pages: Sequence[Page], source: pikepdf.Pdf, on_page: Callable[[], None]) -> None:
-        """The pages of those numbers; `on_page` is called after each. Raises PageNotFound, PdfDamaged."""
-        for page in pages:
-            if not 1 <= page.number <= len(source.pages):
-                raise PageNotFound(f"The PDF has no page {page.number}.")
+    def add(
+        self, numbers: Sequence[int], pages: Iterable[Page], source: pikepdf.Pdf, on_page: Callable[[], None]
+    ) -> None:
+        """`pages`, which have these numbers in `source`; `on_page` is called after each.
+
+        Raises PageNotFound before it looks at the first of them, and PdfDamaged.
+        """
+        for number in numbers:
+            if not 1 <= number <= len(source.pages):
+                raise PageNotFound(f"The PDF has no page {number}.")
         try:
-            added = self._taken_over(source, [page.number - 1 for page in pages])
+            added = self._taken_over(source, [number - 1 for number in numbers])
             for page, taken in zip(pages, added, strict=True):
                 self._complete(page, taken)
                 on_page()
