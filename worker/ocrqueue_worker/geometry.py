@@ -5,12 +5,14 @@ Coordinates are continuous, in pixels: the pixel in column 0, row 0 covers the b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, cast
 
 from PIL import Image
 
-from ocrqueue.document import Box, Point, Polygon
+from ocrqueue.document import Box, Point, Polygon, Word
 
 Rotation = Literal[0, 90, 180, 270]
 """Degrees clockwise by which text is turned."""
@@ -55,6 +57,17 @@ def _to_original(x: float, y: float, rotation: int, width: float, height: float)
     if rotation == 270:
         return (y, height - x)
     return (x, y)
+
+
+def letters_by_rotation(words: Iterable[Word]) -> Counter[Rotation]:
+    """How many characters are turned by so many degrees, to the nearest quarter, by the top edges of their words."""
+    letters: Counter[Rotation] = Counter()
+    for word in words:
+        (left, top), (right, bottom) = word.polygon[:2]
+        if (left, top) != (right, bottom):
+            quarter = round(math.degrees(math.atan2(bottom - top, right - left)) / 90) % 4
+            letters[cast("Rotation", quarter * 90)] += len(word.text)
+    return letters
 
 
 def iou(first: Box, second: Box) -> float:

@@ -16,7 +16,7 @@ from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, recognise
 from ocrqueue_worker.pipeline.invented_words import doubted
 from ocrqueue_worker.pipeline.tiled_reading import is_long_strip, may_be_tiled, read_in_tiles
-from ocrqueue_worker.pipeline.ways_up import read_right_way
+from ocrqueue_worker.pipeline.ways_up import read_right_way, read_turned_back
 from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import (
     confidence,
@@ -56,7 +56,7 @@ def read_pages(
             ]
     else:
         steps = prepare if isinstance(prepare, tuple) else PREPARATION_STEPS
-        results = [_read_prepared(engine, page, steps, reading) for page in pages]
+        results = [_read_prepared(engine, page, Picture.of(page.image), steps, reading) for page in pages]
     curve = calibration_of(engine, reading.languages)
     return [
         as_in_file(doubted(calibrated_page(result, curve), reading.languages), page)
@@ -67,30 +67,36 @@ def read_pages(
 
 
 def _reread(engine: Engine[Any], image: PageImage, first: Result, reading: Reading[Any], seconds: float) -> Result:
-    """The better of `first` and of what is read once the page is prepared."""
+    """The better of `first` and of what is read once the page is turned back and prepared."""
+    picture = Picture.of(image.image)
+    if isinstance(first, Page) and reading.seconds_left() >= _TIME * seconds:
+        picture, first = read_turned_back(picture, first, lambda turned: _read(engine, image, turned, reading))
     if not isinstance(first, Page) or not reads_badly(first, image.image) or reading.seconds_left() < _TIME * seconds:
         return first
     side = engine.longest_side(reading.options)
     if side is not None and may_be_tiled(image, side):
-        tiled = read_in_tiles(engine, image, side, reading)
+        tiled = read_in_tiles(engine, replace(image, image=picture.image, file_size=None), side, reading)
+        if isinstance(tiled, Page) and picture.steps:
+            tiled = picture.on_page(tiled)
         if isinstance(tiled, Page) and is_better(tiled, first):
             first = tiled
             if not reads_badly(tiled, image.image):
                 return tiled
-    second = _read_prepared(engine, image, PREPARATION_STEPS, reading, known=first)
+    second = _read_prepared(engine, image, picture, PREPARATION_STEPS, reading, known=first)
     return second if isinstance(second, Page) and is_better(second, first) else first
 
 
 def _read_prepared(
     engine: Engine[Any],
     image: PageImage,
+    picture: Picture,
     steps: Collection[PreparationStep],
     reading: Reading[Any],
     known: Page | None = None,
 ) -> Result:
     """As it reads with these steps, those that it needs; another way up where no sense can be made of it.
 
-    `known`: what was read without any.
+    `picture`: the page, which may be turned. `known`: what it reads as without any step.
     """
     try:
         # NumPy is not for those that need no preparation
@@ -99,10 +105,12 @@ def _read_prepared(
         return known or EngineUnavailable(f"Pages cannot be prepared here: {error}.", remedy="pip install numpy.")
 
     try:
-        ready = prepared(Picture.of(image.image), steps, _MOST_PIXELS)
+        ready = prepared(picture, steps, _MOST_PIXELS)
     except MemoryError:
         return known or EngineOutOfMemory()
-    result: Result = known if known is not None and not ready.steps else _read(engine, image, ready, reading)
+    result: Result = known if known and ready.steps == picture.steps else _read(engine, image, ready, reading)
+    if isinstance(result, Page) and "rotate" in steps and result is not known:
+        ready, result = read_turned_back(ready, result, lambda turned: _read(engine, image, turned, reading))
     if not isinstance(result, Page) or is_sure(result):
         return result
     has_words = any(result.words())

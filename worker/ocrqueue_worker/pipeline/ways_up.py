@@ -1,4 +1,4 @@
-"""Which way a prepared picture is to be read: as it is, upside down, or mirrored, told by reading a part of it."""
+"""Which way a picture is to be read: as it is, turned, or mirrored, told by reading it or a part of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from ocrqueue.document import Page
 from ocrqueue.job import PreparationStep
+from ocrqueue_worker.geometry import Rotation, letters_by_rotation
 from ocrqueue_worker.pipeline.engine_call import Result
 from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import (
@@ -24,6 +25,39 @@ _PART: Final = 3
 """Of the page: its third is read each way."""
 _SMALL_PART: Final = 8
 """The same where it is most likely the right way up."""
+_MOST: Final = 2 / 3
+"""Of the letters. A few lines upside down on a page are no reason to turn it."""
+
+
+def turned_against(ready: Picture, page: Page) -> Rotation:
+    """By how much `ready`, which reads as `page`, is to be turned back; 0 if it is to stay as it is.
+
+    An engine that reads single lines upside down as well finds some of them, and not all. Text that runs down the page,
+    as columns of Chinese do, is no reason to turn it.
+    """
+    letters = letters_by_rotation(page.words())
+    most = max(letters, key=lambda rotation: letters[rotation], default=page.rotation)
+    if letters[most] < _MOST * letters.total() or "mirror" in ready.steps:
+        return 0
+    turn = (most - page.rotation) % 360
+    return 180 if turn == 180 else 270 if turn == 270 else 0
+
+
+def read_turned_back(ready: Picture, as_it_is: Page, read: Read) -> tuple[Picture, Page]:
+    """`ready` and `as_it_is`, which is what it reads as; turned back where most of it was read upside down, and it
+    reads no worse then.
+    """
+    turn = turned_against(ready, as_it_is)
+    if not turn:
+        return ready, as_it_is
+    try:
+        turned = ready.turned(turn)
+    except MemoryError:
+        return ready, as_it_is
+    other = read(turned)
+    if not isinstance(other, Page) or legibility(other) < legibility(as_it_is):
+        return ready, as_it_is
+    return turned, other
 
 
 def read_right_way(ready: Picture, as_it_is: Page, steps: Collection[PreparationStep], read: Read) -> Result:

@@ -119,6 +119,8 @@ def confidence(page: Page) -> float | None:
 
 
 def _stands_on_end(page: Page) -> bool:
+    if page.rotation in {90, 270}:
+        return False
     long = [word.bbox for word in page.words() if len(word.text) >= 3]
     return sum(bottom - top > 1.3 * (right - left) for left, top, right, bottom in long) > _ON_END * len(long)
 

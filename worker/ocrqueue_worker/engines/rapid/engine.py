@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 _TOGETHER: Final = 192
 """In heights: the length of the lines that are read together, each as long as the longest."""
+_DOUBTFUL: Final = 0.7
+"""Lines that are read with a lower score may stand upside down, whatever the classifier says: Latin letters that do
+have 0.3 to 0.7."""
+_SURE: Final = 0.8
+"""From which the other reading of such a line is believed. That of drawings and of noise has less."""
+_A_WORD: Final = 2.0
+"""In heights, the length of such a line at least: single letters read as others when they are turned."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,7 @@ class RapidEngine(Engine[RapidOptions]):
         self, pixels: Pixels, frames: Sequence[LineFrame], reading: Reading[RapidOptions], *, found: bool = True
     ) -> Iterator[_ReadLine]:
         """The lines in no order; with `use_cls` those that the detector found are read both ways if they seem to stand
-        upside down.
+        upside down, or read badly.
 
         Raises EngineTimeout between batches.
         """
@@ -198,16 +205,21 @@ class RapidEngine(Engine[RapidOptions]):
             ]
             if found and reading.options.use_cls:
                 # what the classifier says of print in black and white only is often wrong
-                turned = [place for place, is_so in enumerate(networks.are_upside_down(pictures)) if is_so]
+                suspected = networks.are_upside_down(pictures)
+                turned = [place for place, part in enumerate(read) if suspected[place] or _is_doubtful(part)]
                 seen_turned = [pictures[place][::-1, ::-1].copy() for place in turned]
                 again = networks.read_lines(seen_turned) if turned else []
                 for place, text, seen in zip(turned, again, seen_turned, strict=True):
-                    if text.score > read[place].text.score:
+                    if text.score > read[place].text.score and (suspected[place] or text.score >= _SURE):
                         read[place] = _ReadLine(batch[place], frames[batch[place]].turned(), with_spaces(text, seen))
             yield from (part.with_forms_of(reading.languages) for part in read)
 
     def close(self) -> None:
         self._networks = None
+
+
+def _is_doubtful(line: _ReadLine) -> bool:
+    return line.text.score < _DOUBTFUL and line.frame.aspect >= _A_WORD
 
 
 def _batches(order: Iterable[int], frames: Sequence[LineFrame], most: int) -> Iterator[list[int]]:

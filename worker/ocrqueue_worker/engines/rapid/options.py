@@ -29,5 +29,6 @@ class RapidOptions(EngineOptions):
     )
     use_cls: bool = Field(
         default=True,
-        description="Lines that seem to be upside down are read both ways, and the better reading is kept.",
+        description="Lines that seem to be upside down, or read badly, are read both ways, and the better reading is "
+        "kept.",
     )

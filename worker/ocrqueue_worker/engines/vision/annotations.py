@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 from ocrqueue.document import (
     Block,
@@ -29,6 +29,7 @@ from ocrqueue.document import (
     polygon_of,
 )
 from ocrqueue_worker.engines.vision.languages import name_of
+from ocrqueue_worker.geometry import Rotation, letters_by_rotation
 from ocrqueue_worker.layout import inferred_blocks
 from ocrqueue_worker.layout.word_ids import word_id
 
@@ -37,8 +38,6 @@ _DECIMALS: Final = 3
 _UNKNOWN, _SPACE, _SURE_SPACE, _EOL_SURE_SPACE, _HYPHEN, _LINE_BREAK = range(6)
 """TextAnnotation.DetectedBreak.BreakType."""
 _ENDS_LINE: Final = {_EOL_SURE_SPACE, _HYPHEN, _LINE_BREAK}
-
-Rotation = Literal[0, 90, 180, 270]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,8 @@ def languages_of(pages: Iterable[Any]) -> tuple[str, ...]:
 
 def rotation_of(words: Iterable[Word]) -> Rotation:
     """Degrees clockwise by which most of the text is turned, by the top edges of the words."""
-    weights: dict[int, float] = defaultdict(float)
-    for word in words:
-        (left, top), (right, bottom) = word.polygon[:2]
-        if (left, top) != (right, bottom):
-            quarter = round(math.degrees(math.atan2(bottom - top, right - left)) / 90) % 4
-            weights[quarter * 90] += len(word.text)
-    return cast("Rotation", max(weights, key=lambda degrees: (weights[degrees], -degrees), default=0))
+    letters = letters_by_rotation(words)
+    return max(letters, key=lambda degrees: (letters[degrees], -degrees), default=0)
 
 
 def _page(frame: Frame, blocks: tuple[Block, ...], languages: tuple[str, ...], layout: Any) -> Page:
