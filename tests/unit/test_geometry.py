@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ocrqueue.document import Point, Polygon, box_of, polygon_of
-from ocrqueue_worker.geometry import iou, polygon_area, polygon_iou, signed_area, to_original, to_upright, upright
+from ocrqueue.document import Point, Polygon, Word, box_of, polygon_of
+from ocrqueue_worker.geometry import (
+    iou,
+    letters_by_rotation,
+    polygon_area,
+    polygon_iou,
+    signed_area,
+    to_original,
+    to_upright,
+    upright,
+)
 
 rotations = st.sampled_from([0, 90, 180, 270])
 sides = st.integers(min_value=2, max_value=40)
@@ -160,3 +169,15 @@ def test_polygon_iou_does_not_change_when_both_are_turned(
     first, second = (0.0, 0.0, 10.0, 10.0), (x, y, x + width, y + height)
     expected = iou(first, second)
     assert polygon_iou(turned(polygon_of(first)), turned(polygon_of(second))) == pytest.approx(expected, abs=1e-9)
+
+
+def test_letters_count_for_the_way_in_which_their_words_run() -> None:
+    """To the nearest quarter; a word without a length runs no way."""
+    places = [("over", 0), ("and", 180), ("under", 180), ("up", 270)]
+    turned = [(text, to_original(polygon_of((10, 20, 60, 40)), degrees, 100, 80)) for text, degrees in places]
+    tilted: Polygon = ((10, 10), (60, 30), (55, 45), (5, 25))
+    words = [
+        Word(id="", text=text, polygon=polygon, bbox=box_of([polygon]))
+        for text, polygon in [*turned, ("tilted", tilted), ("none", ((5, 5), (5, 5), (5, 9), (5, 9)))]
+    ]
+    assert letters_by_rotation(words) == {0: 10, 180: 8, 270: 2}

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 _TOGETHER: Final = 192
 """In heights: the length of the lines that are read together, each as long as the longest."""
-_DOUBTFUL: Final = 0.7
+_DOUBTFUL: Final = 0.8
 """Lines that are read with a lower score may stand upside down, whatever the classifier says: Latin letters that do
-have 0.3 to 0.7."""
-_SURE: Final = 0.8
+have 0.3 to 0.8."""
+_SURE: Final = 0.9
 """From which the other reading of such a line is believed. That of drawings and of noise has less."""
 _A_WORD: Final = 2.0
 """In heights, the length of such a line at least: single letters read as others when they are turned."""
