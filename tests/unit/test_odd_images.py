@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps, ImageStat
 
-from ocrqueue.errors import ImageCorrupt, ImageNotRecognised, ImageTooLarge, ImageTruncated, ImageUnsupported
+from ocrqueue.errors import (
+    ImageCorrupt,
+    ImageNotRecognised,
+    ImageTooLarge,
+    ImageTruncated,
+    ImageUnsupported,
+    OcrQueueError,
+)
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.images import codecs, heif
 from ocrqueue_worker.images.decoding import open_image
@@ -32,6 +39,7 @@ from tests.support.hostile_images import (
 )
 
 SETTINGS = load_worker_settings()
+OFFER = 'truncated="read"'
 HEIC = (Path(__file__).parents[1] / "support" / "word.heic").read_bytes()
 
 
@@ -292,15 +300,33 @@ def test_the_last_percent_may_be_missing_and_is_white(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_what_is_cut_off_is_refused_or_read_as_far_as_it_is_there(kind: str, share: float) -> None:
     data = encoded(tall(), kind)[: int(len(encoded(tall(), kind)) * share)]
-    with pytest.raises(ImageTruncated):
+    with pytest.raises(ImageTruncated) as refused:
         read(data)
+    assert OFFER in refused.value.info.remedy
     with open_image(data, SETTINGS, read_truncated=True) as image:
         page = image.page(1)
         assert image.truncated[1].code == "image.truncated"
+        assert OFFER not in image.truncated[1].remedy, "it was asked for"
         assert [each.code for each in image.warnings] == ["image.part_missing"]
     there = int(2400 * share * 0.95) - 16
     assert unlike(page.image.crop((0, 0, 400, there)), tall().crop((0, 0, 400, there))) < 20
     assert page.image.crop((0, int(2400 * min(share + 0.08, 0.995)), 400, 2400)).getextrema() == (255, 255)
+
+
+@pytest.mark.parametrize("kind", ["PPM", "PCX", "BMP", "GIF", "JPEG2000", "WEBP", "AVIF"])
+@pytest.mark.parametrize("asked", [False, True])
+def test_reading_in_part_is_not_offered_where_it_is_not_done(kind: str, asked: bool) -> None:
+    whole = encoded(tall(), kind)
+    with pytest.raises(OcrQueueError) as refused:
+        read(whole[: int(len(whole) * 0.7)], truncated=asked)
+    assert OFFER not in refused.value.info.remedy
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_reading_in_part_is_not_offered_where_nothing_is_there(asked: bool) -> None:
+    with pytest.raises(OcrQueueError) as refused:
+        read(encoded(tall(), "PNG")[:50], truncated=asked)
+    assert OFFER not in refused.value.info.remedy
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate"])
@@ -313,8 +339,9 @@ def test_a_tiff_that_is_cut_off(compression: str | None) -> None:
     whole = tiff(tags, *packed)
     assert read(whole)[1] == []
     data = whole[: int(len(whole) * 0.6)]
-    with pytest.raises(ImageTruncated):
+    with pytest.raises(ImageTruncated) as refused:
         read(data)
+    assert OFFER in refused.value.info.remedy
     page, warnings = read(data, truncated=True)
     assert warnings == ["image.part_missing"]
     assert page.image.size == (400, 2400)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ocrqueue.errors.base import OcrQueueError
 
 
@@ -33,7 +35,9 @@ class ImageTruncated(OcrQueueError):
     """The image ends before its data is complete."""
 
     code = "image.truncated"
-    remedy = 'Upload the file again; the copy is incomplete. With truncated="read", what is there is read.'
+    remedy = "Upload the file again; the copy is incomplete."
+    remedy_in_part: ClassVar[str] = f'{remedy} With truncated="read", what is there is read.'
+    """Where the format allows that, something is there, and the job did not ask for it."""
 
 
 class ImageCorrupt(OcrQueueError):

@@ -262,7 +262,8 @@ class SourceImage:
             lack = "has fewer rows than it announces" if self.format == "PNG" else "ends before its last pixels"
             # held by a name, the exception and its traceback would keep the pixels until Python collects cycles
             if not self._read_truncated or missing >= 1:
-                raise ImageTruncated(f"The {self.format} file {lack}.", format=self.format, page=number)
+                remedy = ImageTruncated.remedy_in_part if missing < 1 else None
+                raise ImageTruncated(f"The {self.format} file {lack}.", remedy=remedy, format=self.format, page=number)
             self.truncated[number] = ImageTruncated(
                 f"The {self.format} file {lack}.", format=self.format, page=number
             ).info
@@ -274,12 +275,18 @@ class SourceImage:
         return page_of(image, number, self.format, most, self._warn, stored_sideways=stored_sideways)
 
     def _cut_page(self, number: int, error: ImageTruncated) -> PageImage | None:
-        """The part of a TIFF's page that is there, if it is all but the last percent, or asked for; else None."""
+        """The part of a TIFF's page that is there; None where no part can be read.
+
+        Raises ImageTruncated where more than the last percent is missing, and the part was not asked for.
+        """
         if self.format != "TIFF":
             return None
         cut = cut_page(tiff_page(self._data, self._directories[number - 1]))
-        if cut is None or (cut.missing >= TOLERATED and not self._read_truncated):
+        if cut is None:
             return None
+        if cut.missing >= TOLERATED and not self._read_truncated:
+            remedy = ImageTruncated.remedy_in_part
+            raise ImageTruncated(error.message, remedy=remedy, format=self.format, page=number) from error
         with self._decoding(number):
             image = open_tiff(cut.data)
             check_size((image.width, cut.height), self._settings, number)
