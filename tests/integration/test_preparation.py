@@ -258,6 +258,19 @@ def test_a_page_of_broken_letters_is_read(engine: TesseractEngine, upright: Page
     assert max(distances(page, upright, lambda at: at)) <= 3
 
 
+@pytest.mark.parametrize("levels", [(60, 187), (84, 186), (0, 191)])
+@pytest.mark.parametrize("prepare", ["auto", "always"])
+def test_a_dithered_page_is_read(
+    engine: TesseractEngine, upright: Page, levels: tuple[int, int], prepare: Prepare
+) -> None:
+    dark, light = levels
+    grey = Image.eval(sheet(), lambda level: dark + level * (light - dark) // 255)
+    page = read(engine, grey.convert("1").convert("L"), prepare)
+    assert f1(page, upright) >= 0.95
+    assert page.preparation is not None
+    assert page.preparation.steps[0] == "despeckle"
+
+
 def test_of_noise_thick_strokes_make_no_words(engine: TesseractEngine) -> None:
     chance = Random(5)
     noise = Image.frombytes("L", (900, 540), bytes(chance.choices((0, 255), (1, 4), k=900 * 540)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageStat
 
 from ocrqueue.document import Block, Line, Page, Paragraph, Polygon, Word, box_of, polygon_of
 from ocrqueue.job import PREPARATION_STEPS, PreparationStep
@@ -17,6 +18,7 @@ from ocrqueue_worker.preparation.affine import moved
 from ocrqueue_worker.preparation.ink import ink, runs
 from ocrqueue_worker.preparation.picture import Picture
 from ocrqueue_worker.preparation.quality import is_better, reads_badly
+from ocrqueue_worker.preparation.repainting import without_dither
 from ocrqueue_worker.preparation.skew import text_direction
 from ocrqueue_worker.preparation.steps import prepared
 
@@ -103,6 +105,37 @@ def test_each_step_is_taken_where_it_is_needed() -> None:
     assert steps_of(small) == ("enlarge",)
     assert steps_of(speckled)[:1] == ("despeckle",)
     assert steps_of(ruled, "deskew") == (), "what was not asked for is not done"
+
+
+@pytest.mark.parametrize("levels", [(60, 187), (84, 186), (0, 191), (42, 207)])
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_a_page_whose_grey_is_dithered_is_made_grey_again(levels: tuple[int, int], jpeg: bool) -> None:
+    dark, light = levels
+    grey = Image.eval(sheet(), lambda level: dark + level * (light - dark) // 255)
+    dithered = grey.convert("1").convert("L")
+    if jpeg:
+        file = BytesIO()
+        dithered.save(file, "JPEG", quality=85)
+        dithered = Image.open(file)
+    ready = prepared(Picture.of(dithered), ("despeckle",), MOST)
+    assert ready.steps == ("despeckle",)
+    off = ImageChops.difference(ready.image, grey.filter(ImageFilter.GaussianBlur(1.2)))
+    assert ImageStat.Stat(off).mean[0] < 20
+    assert ImageStat.Stat(ImageChops.difference(dithered, grey)).mean[0] > 50
+
+
+@pytest.mark.parametrize("letters", [9, 12, 30])
+def test_a_clean_scan_in_black_and_white_is_not_smoothed(letters: int) -> None:
+    page = sheet((30 * letters, 21 * letters), letters).point(lambda level: 255 * (level > 127))
+    assert without_dither(page) is None
+
+
+def test_single_dots_are_no_dither() -> None:
+    """They are removed, which keeps letters sharper."""
+    page, dots = sheet(), random.Random(4)
+    for _ in range(30_000):
+        page.putpixel((dots.randrange(900), dots.randrange(640)), dots.choice((0, 255)))
+    assert without_dither(page.point(lambda level: 255 * (level > 127))) is None
 
 
 def test_a_page_is_enlarged_no_further_than_memory_allows() -> None:

@@ -15,6 +15,17 @@ _DIM: Final = 170
 _FAINT: Final = 110
 """Levels between ink and paper, where they are to be drawn apart."""
 _RULE_PX: Final = 64
+_TWO_LEVELS: Final = 0.95
+"""Of the pixels of a page in black and white only, those that are next to black or to white: JPEG blurs them."""
+_NEXT_TO: Final = 32
+"""Levels."""
+_DITHERED: Final = 0.02
+"""Of the pixels, those that are unlike all four beside them. Scans in black and white have less than 0.003 of them,
+with letters of 7 pixels too; flat grey that was dithered has 0.04 to 0.25."""
+_DENSELY: Final = 0.065
+"""The same where they may be specks, which lie at random: as many are there if they cover a quarter of it."""
+_DOTS_PX: Final = 1.2
+"""Standard deviation of the blur that makes dots grey again, and leaves letters of twelve pixels."""
 
 
 def is_dim(level: Image.Image) -> bool:
@@ -47,6 +58,23 @@ def without_rules(grey: Image.Image, letter_px: float) -> Image.Image | None:
     cleared = grey.copy()
     cleared.paste(paper(grey), mask=Image.fromarray(grown(rules, 2).astype(np.uint8) * 255))
     return cleared
+
+
+def without_dither(grey: Image.Image) -> Image.Image | None:
+    """With grey in the place of the dots, black and white, that stand for it; None where there are none.
+
+    A few single dots are left to `without_specks`, which keeps letters sharp.
+    """
+    counts = grey.histogram()
+    if sum(counts[:_NEXT_TO]) + sum(counts[-_NEXT_TO:]) < _TWO_LEVELS * grey.width * grey.height:
+        return None
+    black = np.asarray(grey) < 128
+    across, down = black[:, 1:] != black[:, :-1], black[1:] != black[:-1]
+    alone = across[1:-1, 1:] & across[1:-1, :-1] & down[1:, 1:-1] & down[:-1, 1:-1]
+    share = int(alone.sum()) / black.size
+    if share <= _DITHERED or (share <= _DENSELY and is_speckled(ink(grey))):
+        return None
+    return grey.filter(ImageFilter.GaussianBlur(_DOTS_PX))
 
 
 def without_specks(grey: Image.Image) -> Image.Image | None:

@@ -11,7 +11,7 @@ import numpy as np
 from ocrqueue.job import PreparationStep
 from ocrqueue_worker.preparation.ink import Mask, ink, is_dark, letters, sampled
 from ocrqueue_worker.preparation.picture import Picture
-from ocrqueue_worker.preparation.repainting import evenly_lit, inverted, without_rules, without_specks
+from ocrqueue_worker.preparation.repainting import evenly_lit, inverted, without_dither, without_rules, without_specks
 from ocrqueue_worker.preparation.skew import text_direction
 
 _SKEWED: Final = 0.4
@@ -27,13 +27,17 @@ _PAPER: Final = 255
 def prepared(picture: Picture, steps: Collection[PreparationStep], most_pixels: int) -> Picture:
     """`picture` with those of the steps done that it needs. None of them enlarges it beyond `most_pixels`."""
     grey = picture.image.convert("L")
+    # first, since dots of black and white say nothing of light and dark
+    if "despeckle" in steps and (smooth := without_dither(grey)) is not None:
+        grey = smooth
+        picture = picture.repainted("despeckle", grey)
     if "invert" in steps and is_dark(grey):
         grey = inverted(grey)
         picture = picture.repainted("invert", grey)
     if "light" in steps and (lit := evenly_lit(grey)) is not None:
         grey = lit
         picture = picture.repainted("light", grey)
-    if "despeckle" in steps and (clean := without_specks(grey)) is not None:
+    if "despeckle" in steps and "despeckle" not in picture.steps and (clean := without_specks(grey)) is not None:
         grey = clean
         picture = picture.repainted("despeckle", grey)
     sample, factor = sampled(grey)
