@@ -364,9 +364,22 @@ def test_wide_numbers_are_scaled_from_least_to_most() -> None:
 
 def test_a_flat_page_of_wide_numbers_is_white_and_one_of_no_numbers_corrupt() -> None:
     assert set(read_one(tiff(3, 3, bytes(36), bits=32, tag_339=3)).image.tobytes()) == {255}
-    for strange in (float("nan"), float("inf")):
+    for strange in (float("nan"), float("inf"), float("-inf")):
         with pytest.raises(ImageCorrupt):
-            read(tiff(3, 3, struct.pack("<3f", strange, 0.0, 1.0) * 3, bits=32, tag_339=3))
+            read(tiff(3, 3, struct.pack("<f", strange) * 9, bits=32, tag_339=3))
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("strange", [float("nan"), float("inf"), float("-inf")])
+def test_a_pixel_that_is_no_finite_number_is_paper(strange: float, photometric: int) -> None:
+    for place in range(3):
+        levels = [0.0, 0.0, 0.0, 0.0, 1.0, 0.5]
+        levels[place] = strange
+        data = tiff(6, 3, struct.pack("<6f", *levels) * 3, bits=32, photometric=photometric, tag_339=3)
+        black, white = (0, 255) if photometric else (255, 0)
+        wanted = [black, black, black, black, white, 128]
+        wanted[place] = 255
+        assert list(read_one(data).image.tobytes()[:5]) == wanted[:5]
 
 
 def test_transparency_is_laid_on_white() -> None:

@@ -162,6 +162,39 @@ def test_a_few_dead_pixels_do_not_darken_a_page() -> None:
         assert warnings == ["image.levels_stretched"]
 
 
+@pytest.mark.parametrize("value", [1e9, 1e12, 1e30, -1e30])
+def test_a_pixel_of_a_huge_number_does_not_hide_a_page(value: float) -> None:
+    image = Image.eval(picture(), lambda level: level).convert("F")
+    image.putpixel((1, 1), value)
+    page, warnings = read(encoded(image, "TIFF"))
+    page.image.putpixel((1, 1), 255)
+    assert unlike(page.image, picture()) < 4
+    assert warnings == ["image.levels_stretched"]
+
+
+@pytest.mark.parametrize("value", [-9999.0, -32768.0, -3.4e38, 1e20, 999_999.0])
+@pytest.mark.parametrize("share", [20, 3])
+def test_pixels_that_stand_for_no_data_are_paper(value: float, share: int) -> None:
+    """They stand beside the page."""
+    width, height = picture().size
+    image = Image.new("F", (width + width // share, height), value)
+    image.paste(picture().convert("F"), (0, 0))
+    page, warnings = read(encoded(image, "TIFF"))
+    assert unlike(page.image.crop((0, 0, width, height)), picture()) < 4
+    assert page.image.crop((width, 0, *image.size)).getextrema() == (255, 255)
+    assert warnings == ["image.levels_stretched"]
+
+
+@pytest.mark.parametrize(("ink", "noise"), [(0.0, 0.0), (0.0, 1e-5), (1.0, 1e-5), (-9999.0, 0.0)])
+def test_ink_that_is_all_alike_is_data(ink: float, noise: float) -> None:
+    """On paper that is all alike, or with a little noise."""
+    letters = picture().point(lambda level: 255 * (level < 128))
+    image = Image.effect_noise(letters.size, 20).convert("F").point(lambda level: level * noise + 0.5)
+    image.paste(ink, mask=letters)
+    page, _ = read(encoded(image, "TIFF"))
+    assert contrast(page.image) > 200
+
+
 # --- colors ------------------------------------------------------------------------------------------------------
 
 

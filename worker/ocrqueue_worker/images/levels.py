@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 from PIL import Image, ImageMath
@@ -14,6 +16,14 @@ _OUTLIERS: Final = 5000
 
 _ENOUGH: Final = 64
 """Of 256 levels; a page that takes fewer is stretched."""
+
+_SAMPLE_PX: Final = 500
+_STRIP_PIXELS: Final = 1_000_000
+
+_LEAST_NO_DATA: Final = 999
+_FAR_BELOW: Final = 10
+_FAR: Final = 1000
+"""Times the range of all other values, by which what stands for no data is away from them."""
 
 
 def from_16_bits(image: Image.Image, depth: int, white_is_zero: bool) -> tuple[Image.Image, bool]:
@@ -38,26 +48,29 @@ def from_16_bits(image: Image.Image, depth: int, white_is_zero: bool) -> tuple[I
 
 def from_wide(image: Image.Image, white_is_zero: bool) -> tuple[Image.Image, bool]:
     """Mode "I" or "F", whose range is not known, as "L": from its smallest to its largest value, and whether a few
-    pixels far from all others were left out of that.
+    pixels far from all others, or those that stand for no data, were left out of that.
 
-    Raises ValueError for floats that are not finite.
+    What is no data, or no finite number, is white. Raises ValueError where no number is finite.
     """
-    low, high = image.getextrema()
-    if not (isinstance(low, int | float) and isinstance(high, int | float) and math.isfinite(low + high)):
+    levels = _sampled(image)
+    if not levels:
         raise ValueError("pixels are not finite numbers")
-    stretched = False
+    none = _no_data(levels)
+    blank = _blank(image, none) if image.mode == "F" or none is not None else None
+    if blank is not None:
+        levels = [level for level in levels if level != none]
+        image = image.copy()
+        image.paste(levels[0], mask=blank)
+    low, high = image.getextrema()
+    if isinstance(low, tuple) or isinstance(high, tuple):
+        raise ValueError(f"mode {image.mode} has several bands")
+    stretched = none is not None
+    first, last = _most_of(levels)
+    if first < last and (last - first) * _WHITE < _ENOUGH * (high - low):
+        low, high, stretched = first, last, True
     page = _scaled(image, low, high, white_is_zero)
-    for _ in range(4):  # each time to a quarter of the range or less
-        if low >= high:
-            break
-        first, last = _covering(page)
-        if white_is_zero:
-            first, last = _WHITE - last, _WHITE - first
-        if last - first >= _ENOUGH:
-            break
-        step = (high - low) / 255
-        low, high = low + (first - 0.5) * step, low + (last + 0.5) * step
-        page, stretched = _scaled(image, low, high, white_is_zero), True
+    if blank is not None:
+        page.paste(_WHITE, mask=blank)
     return page, stretched
 
 
@@ -95,3 +108,57 @@ def _first(levels: list[int], spare: int) -> int:
         if passed > spare:
             return level
     return _WHITE
+
+
+def _sampled(image: Image.Image) -> list[float]:
+    """The finite values of pixels in a grid, in order; of a small image all."""
+    width, height = (min(side, _SAMPLE_PX) for side in image.size)
+    grid = image.resize((width, height), Image.Resampling.NEAREST)
+    levels = memoryview(grid.tobytes()).cast("f" if image.mode == "F" else "i").tolist()
+    return sorted(level for level in levels if math.isfinite(level))
+
+
+def _most_of(levels: Sequence[float]) -> tuple[float, float]:
+    """The least and the greatest of them, but for one in 5000 on either side."""
+    spare = len(levels) // _OUTLIERS
+    return levels[spare], levels[-1 - spare]
+
+
+def _no_data(levels: Sequence[float]) -> float | None:
+    """The value that stands for no data, as -9999 does in measured pictures; None where there is none.
+
+    It is the same in all those pixels, large, and far from all other values. Ink may be all alike and far from the
+    paper too, so a positive one must be farther, and that of a page of two values is never meant.
+    """
+    for none, rest in (
+        (levels[0], levels[bisect_right(levels, levels[0]) :]),
+        (levels[-1], levels[: bisect_left(levels, levels[-1])]),
+    ):
+        if not rest or len(levels) - len(rest) <= len(levels) // _OUTLIERS:
+            continue
+        first, last = _most_of(rest)
+        gap, most = max(first - none, none - last), max(abs(first), abs(last))
+        far = _FAR_BELOW if none < 0 <= first else _FAR
+        if first < last and gap >= far * (last - first) and abs(none) >= max(_LEAST_NO_DATA, _FAR_BELOW * most):
+            return none
+    return None
+
+
+def _blank(image: Image.Image, none: float | None) -> Image.Image | None:
+    """A mask of the pixels that are no finite number, or are `none`; None where there are none."""
+    mask = Image.new("L", image.size)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        # of what is infinite, and of what is no number, the difference from itself is no number
+        bad: Image.Image = ImageMath.lambda_eval(
+            lambda args: args["convert"]((args["strip"] - args["strip"] != 0) * _WHITE, "L"), strip=strip
+        )
+        mask.paste(bad, (0, top))
+        if none is not None:
+            value = none
+            bad = ImageMath.lambda_eval(
+                lambda args, value=value: args["convert"]((args["strip"] == value) * _WHITE, "L"), strip=strip
+            )
+            mask.paste(_WHITE, (0, top), bad)
+    return mask if mask.getbbox() else None

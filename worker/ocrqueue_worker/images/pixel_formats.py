@@ -16,7 +16,7 @@ def to_grey_or_rgb(
     Transparency is laid on white, or on what it takes to see the rest. 16-bit grey is scaled by `depth`, the bits that
     are used of its 16, or by those that it uses; 32-bit integers and floats have no known range and are scaled from
     their smallest to their largest value. `white_is_zero` turns those upside down, which Pillow does for 8 bits only.
-    The image itself is returned where nothing is to be done. Raises ValueError for floats that are not finite.
+    The image itself is returned where nothing is to be done. Raises ValueError for floats none of which is finite.
     """
     if image.mode.startswith("I;16"):
         page, stretched = from_16_bits(image, depth, white_is_zero)
