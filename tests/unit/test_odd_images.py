@@ -153,6 +153,38 @@ def test_few_bits_in_16_are_stretched(kind: str, bits: int) -> None:
     assert warnings == (["image.levels_stretched"] if bits < 16 else [])
 
 
+@pytest.mark.parametrize(("lowest", "span"), [(30_000, 100), (30_000, 10), (65_000, 31), (29_900, 400), (60_000, 5000)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_narrow_range_in_16_bits_is_stretched_wherever_it_lies(kind: str, lowest: int, span: int) -> None:
+    image = picture().convert("I").point(lambda level: level * (span / 255) + lowest)
+    for dead in (False, True):
+        if dead:
+            image.putpixel((1, 1), 65_535)
+        page, warnings = read(encoded(image.convert("I;16"), kind))
+        assert contrast(page.image) > 200
+        assert warnings == ["image.levels_stretched"]
+
+
+@pytest.mark.parametrize(("level", "noise"), [(30_000, 2), (30_000, 50), (60_000, 200), (65_000, 30)])
+def test_the_noise_of_a_blank_page_is_not_stretched(level: int, noise: int) -> None:
+    steps = Image.effect_noise((900, 700), 30).convert("F")
+    image = steps.point(lambda step: (step - 128.0) * (noise / 30) + level).convert("I").convert("I;16")
+    page, warnings = read(encoded(image, "PNG"))
+    darkest, lightest = page.image.getextrema()
+    assert lightest - darkest < 16
+    assert warnings == []
+
+
+def test_a_single_letter_on_an_empty_page_in_16_bits_stays() -> None:
+    """It has fewer pixels than may be dead, and the paper is lighter on one side."""
+    paper_level = Image.linear_gradient("L").resize((1500, 1500)).convert("I").point(lambda level: level * 10 + 60_000)
+    paper_level.paste(5_000, (700, 700, 706, 730))
+    page, warnings = read(encoded(paper_level.convert("I;16"), "PNG"))
+    assert page.image.getpixel((703, 715)) < 30
+    assert page.image.crop((0, 0, 600, 1500)).getextrema()[0] > 200
+    assert warnings == []
+
+
 def test_a_few_dead_pixels_do_not_darken_a_page() -> None:
     for mode in ("I;16", "F"):
         image = picture().convert("I")

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from PIL import Image, ImageMath
+from PIL import Image, ImageFilter, ImageMath
 
 _WHITE: Final = 255
 
@@ -15,7 +15,13 @@ _OUTLIERS: Final = 5000
 """One pixel in so many may lie beyond the levels that are kept apart: dead pixels of a sensor, say."""
 
 _ENOUGH: Final = 64
-"""Of 256 levels; a page that takes fewer is stretched."""
+"""Of 256 levels; a page whose lightest is below is stretched."""
+
+_NARROW: Final = 32
+"""Of 256 levels; a page whose darkest and lightest are closer is stretched, if it is not noise."""
+
+_NOISE: Final = 0.4
+"""Of the range of levels, what is left of it in means of 4 x 4 pixels: a quarter of noise, most of letters."""
 
 _SAMPLE_PX: Final = 500
 _STRIP_PIXELS: Final = 1_000_000
@@ -38,6 +44,8 @@ def from_16_bits(image: Image.Image, depth: int, white_is_zero: bool) -> tuple[I
     while (highest := _covering(page)[1]) < _ENOUGH and top > _WHITE:
         top, stretched = max(_WHITE, top * (highest + 1) // 255), True
         page = wide.point([min(level, top) * 255 // top for level in range(1 << 16)], "L")
+    if (narrow := _narrow(wide, page, top)) is not None:
+        page, stretched = narrow, True
     transparent = image.info.get("transparency")
     if white_is_zero:
         page = page.point([_WHITE - level for level in range(256)])
@@ -72,6 +80,28 @@ def from_wide(image: Image.Image, white_is_zero: bool) -> tuple[Image.Image, boo
     if blank is not None:
         page.paste(_WHITE, mask=blank)
     return page, stretched
+
+
+def _narrow(wide: Image.Image, page: Image.Image, top: int) -> Image.Image | None:
+    """`wide` from its lowest to its highest level, where these are close; else None, also for a page of noise.
+
+    `page` is that from 0 to `top`.
+    """
+    first, last = _covering(page)
+    if last - first >= _NARROW:
+        return None
+    darkest, lightest = page.filter(ImageFilter.MedianFilter(3)).getextrema()
+    if isinstance(darkest, tuple) or isinstance(lightest, tuple) or lightest - darkest >= _NARROW:
+        return None  # too few letters to be counted, but more than dead pixels
+    levels = _sampled(wide)
+    low, high = _most_of(levels)
+    if low >= high:
+        return None
+    smooth_low, smooth_high = _most_of(_sampled(wide.reduce(4)))
+    if smooth_high - smooth_low < _NOISE * (high - low):
+        return None
+    scale = _WHITE / (high - low)
+    return wide.point([round(min(max(level - low, 0) * scale, _WHITE)) for level in range(1 << 16)], "L")
 
 
 def as_unsigned(image: Image.Image) -> Image.Image:
