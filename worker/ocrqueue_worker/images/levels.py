@@ -186,9 +186,8 @@ def _blank(image: Image.Image, none: float | None) -> Image.Image | None:
         )
         mask.paste(bad, (0, top))
         if none is not None:
-            value = none
             bad = ImageMath.lambda_eval(
-                lambda args, value=value: args["convert"]((args["strip"] == value) * _WHITE, "L"), strip=strip
+                lambda args: args["convert"]((args["strip"] == none) * _WHITE, "L"), strip=strip
             )
             mask.paste(_WHITE, (0, top), bad)
     return mask if mask.getbbox() else None
