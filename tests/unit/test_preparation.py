@@ -144,6 +144,24 @@ def test_a_page_is_enlarged_no_further_than_memory_allows() -> None:
     assert ready.image.width * ready.image.height <= 1.02 * 4 * 300 * 220
 
 
+def test_a_picture_without_text_is_not_made_a_huge_page() -> None:
+    """The rows of smooth waves look like lines of small text."""
+    across, down = np.meshgrid(np.arange(1200), np.arange(900))
+    waves = 127 + 60 * np.sin(across / 70) + 60 * np.sin(down / 50 + across / 90)
+    ready = prepared(Picture.of(Image.fromarray(waves.clip(0, 255).astype(np.uint8))), PREPARATION_STEPS, MOST)
+    assert "enlarge" in ready.steps
+    assert ready.image.width * ready.image.height <= 10_100_000
+
+
+def test_small_letters_on_a_large_page_are_doubled() -> None:
+    page = Image.new("L", (2480, 3508), 255)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
+    for line in range(160):
+        draw.text((150, 150 + 20 * line), f"{TEXT} {TEXT} {TEXT} {TEXT}", 0, font)
+    assert prepared(Picture.of(page), ("enlarge",), MOST).scale == 2
+    assert prepared(Picture.of(sheet((300, 220), 9)), ("enlarge",), MOST).scale > 3
+
+
 def test_rules_go_and_letters_stay() -> None:
     image = Image.new("L", (600, 200), 255)
     draw = ImageDraw.Draw(image)

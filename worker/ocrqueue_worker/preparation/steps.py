@@ -20,6 +20,10 @@ _SMALL_PX: Final = 18.0
 """Height of lines of text, from the top of an ascender to the foot of a descender, that are enlarged."""
 _WANTED_PX: Final = 36.0
 _MOST_TIMES: Final = 6.0
+_ENLARGED_PIXELS: Final = 10_000_000
+"""To which a page is made more than twice as large. What seem to be lines may be noise, and then the time is lost."""
+_ALWAYS_TIMES: Final = 2.0
+"""However large a page is: small letters gain most by the first doubling."""
 _LONG_RUN_PX: Final = 64
 _PAPER: Final = 255
 
@@ -52,7 +56,8 @@ def prepared(picture: Picture, steps: Collection[PreparationStep], most_pixels: 
         picture = picture.repainted("rules", cleared)
     if "enlarge" in steps and 0 < line_px < _SMALL_PX:
         width, height = picture.image.size
-        times = min(_WANTED_PX / line_px, _MOST_TIMES, math.sqrt(most_pixels / (width * height)))
+        much = max(_ALWAYS_TIMES, math.sqrt(_ENLARGED_PIXELS / (width * height)))
+        times = min(_WANTED_PX / line_px, _MOST_TIMES, much, math.sqrt(most_pixels / (width * height)))
         if times > 1.2:
             picture = picture.enlarged(times)
     return picture
