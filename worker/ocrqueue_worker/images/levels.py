@@ -187,7 +187,7 @@ def _blank(image: Image.Image, none: float | None) -> Image.Image | None:
         mask.paste(bad, (0, top))
         if none is not None:
             bad = ImageMath.lambda_eval(
-                lambda args: args["convert"]((args["strip"] == none) * _WHITE, "L"), strip=strip
+                lambda args: args["convert"]((args["strip"] == args["none"]) * _WHITE, "L"), strip=strip, none=none
             )
             mask.paste(_WHITE, (0, top), bad)
     return mask if mask.getbbox() else None
