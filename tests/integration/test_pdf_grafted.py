@@ -100,6 +100,12 @@ def test_scripts_and_signatures_are_left_out() -> None:
     with written(with_script(), page) as pdf:
         assert "/OpenAction" not in pdf.Root
         assert "/AA" not in pdf.pages[0].obj
+    place = b"/OpenAction [5 0 R /Fit]"
+    with written(pdf_of(word_page(), catalog=place), page) as pdf:
+        assert len(pdf.Root.OpenAction) == 2, "where it opens stays"
+    chained = b"/OpenAction << /S /GoTo /D [5 0 R /Fit] /Next << /S /Launch /F (/bin/sh) >> >>"
+    with written(pdf_of(word_page(), catalog=chained), page) as pdf:
+        assert set(pdf.Root.OpenAction) == {"/S", "/D"}
     form = b"/AcroForm << /SigFlags 3 /Fields [6 0 R] >> /Perms << /DocMDP 7 0 R >>"
     signature = b"<< /Type /Sig /Filter /Adobe.PPKLite /Contents <00> /ByteRange [0 1 2 3] >>"
     field = b"<< /FT /Sig /T (signed) /V 7 0 R /Kids [6 0 R] >>"
@@ -119,7 +125,7 @@ def test_the_text_that_a_pdf_has_is_not_written_again() -> None:
     assert len(written(source, own).pages) == 1
 
 
-HIDDEN = b"q BT 3 Tr /F1 8 Tf 10 50 Td (older) Tj ET Q BT 3 Tr /F1 8 Tf 10 40 Td 1 2 (older) \" 0 Tr (seen) ' ET"
+HIDDEN = b"q BT 3 Tr /F1 8 Tf 10 50 Td (older) Tj ET Q BT 3 Tr /F1 8 Tf 9 TL 10 40 Td 1 2 (older) \" 0 Tr (seen) ' ET"
 
 
 def test_the_layer_of_another_ocr_program_is_replaced() -> None:

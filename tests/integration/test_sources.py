@@ -688,11 +688,9 @@ def test_a_symlink_that_comes_to_lead_to_what_a_job_has_stored(
         fetch(f"file://{link}", load_worker_settings(source_file_roots=("/",)), storage)
 
 
-def test_of_the_storages_folder_only_what_was_uploaded_is_read_unasked(storage: Storage) -> None:
+def test_what_no_job_has_stored_in_the_storages_folder_is_read(storage: Storage) -> None:
     other = storage.put("something/else.png", b"other", "image/png")
-    with pytest.raises(SourcePathNotAllowed):
-        fetch(other, load_worker_settings(), storage)
-    assert fetch(other, files(Path(file_uri_path(storage.uri("something")))), storage) == b"other"
+    assert fetch(other, load_worker_settings(), storage) == b"other"
 
 
 def test_files_elsewhere_are_refused_there_or_not(root: Path, tmp_path: Path, storage: Storage) -> None:

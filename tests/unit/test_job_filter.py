@@ -86,6 +86,10 @@ def test_a_code_that_no_error_has_is_refused_with_the_nearest(code: str, remedy:
     assert caught.value.info.remedy.startswith(remedy)
 
 
+def test_a_code_of_an_engine_that_somebody_else_has_written_is_one() -> None:
+    assert JobFilter.of(code="remote.quota_used_up").code == "remote.quota_used_up"
+
+
 def test_a_limit_of_dead_letters_is_one_at_least() -> None:
     with OcrQueue(redis_url=NO_REDIS) as queue, pytest.raises(FilterInvalid, match="limit 0"):
         queue.dead_letters.list(limit=0)

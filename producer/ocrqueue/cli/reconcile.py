@@ -35,7 +35,7 @@ def reconcile(loop: bool, as_json: bool) -> None:
 
     Jobs of lost workers go back to their places, and so do jobs whose delay is over. Messages of Celery apps become
     jobs, some hundred a round. Stored files of jobs without a result are removed. The workers also do this, in turn:
-    the command is for the time when no worker is up. If nobody has done it for a while, workers first have
+    the command is for the time when no worker is up. If nobody was in touch with Redis for a while, workers first have
     OCRQUEUE_LOST_AFTER_S seconds to say which jobs they have. Several can run at once. With --json, one object a round:
     ids, and how many messages ended in which way.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TextIO
@@ -26,7 +27,7 @@ from ocrqueue.cli.output import json_option, print_json, say, say_error
 from ocrqueue.cli.pictures import IMAGE_OPTION, PASSWORD_OPTION, password_in, picture_getter
 from ocrqueue.client import OcrQueue
 from ocrqueue.document import Document
-from ocrqueue.errors import ErrorInfo, JobCancelled, JobNotFinished, JobUnknown
+from ocrqueue.errors import ErrorInfo, JobCancelled, JobNotFinished, JobUnknown, StorageNotFound
 
 
 @click.command()
@@ -68,19 +69,23 @@ def result(
     job_ids = expand_ids([job_id], sys.stdin)
     if len(job_ids) > 1 and (output is not None or local_image is not None):
         raise click.UsageError("--output and --image are of one job: give --output-dir.")
+    if len(job_ids) > 1 and output_dir is None and format_name not in {None, "text", "json"}:
+        raise click.UsageError(f"Files of {format_name} cannot be printed one after the other: give --output-dir.")
     wanted = "json" if as_json else format_name or "text"
     password, states, failures = password_in(password_file), list[str](), Failures()
     with OcrQueue() as queue:
         for each, document in _finished_documents(context, queue, job_ids, states):
             picture = picture_getter(queue, each, document, local_image, password=password)
-            if output_dir is not None:
-                formats = [wanted] if as_json or format_name else stored_formats(document)
-                for path in write_documents(document, formats, output_dir, safe_name(each), picture, failures):
-                    say(str(path))
-            elif output is not None:
-                write_document(document, wanted, output, picture)
-            else:
-                print_document(document, wanted, picture, each if len(job_ids) > 1 else "")
+            # of several, one costs no other
+            with failures.of(each) if len(job_ids) > 1 else nullcontext():
+                if output_dir is not None:
+                    formats = [wanted] if as_json or format_name else stored_formats(document)
+                    for path in write_documents(document, formats, output_dir, safe_name(each), picture, failures):
+                        say(str(path))
+                elif output is not None:
+                    write_document(document, wanted, output, picture)
+                else:
+                    print_document(document, wanted, picture, each if len(job_ids) > 1 else "")
             say_page_errors(document, each)
     context.exit(failures.exit_status(exit_of_states(states)))
 
@@ -99,7 +104,7 @@ def _finished_documents(
     for job_id in job_ids:
         try:
             document = finished_document(context, queue, job_id)
-        except (click.exceptions.Exit, JobUnknown, JobNotFinished, JobCancelled) as stop:
+        except (click.exceptions.Exit, JobUnknown, JobNotFinished, JobCancelled, StorageNotFound) as stop:
             if len(job_ids) == 1:
                 raise
             if not isinstance(stop, click.exceptions.Exit):

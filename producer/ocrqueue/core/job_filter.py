@@ -20,6 +20,8 @@ NO_NAME: Final = "-"
 variable that was not set."""
 MOST_IDS: Final = 1000
 """Of one action: what bounds its memory."""
+_MISSPELT: Final = 0.9
+"""Of difflib: a code that is so like a known one, and no other, is taken for a slip."""
 _LONGEST_TEXT: Final = 256
 """The longest tag of a job."""
 _STATES: Final = tuple(state for state in get_args(State) if state != "unknown")
@@ -159,7 +161,10 @@ def _text(what: str, value: str | None) -> str | None:
 def _code(value: str | None) -> str | None:
     if _text("code", value) is None or value in error_classes():
         return value
-    near = get_close_matches(value or "", error_classes(), 1)
+    near = get_close_matches(value or "", error_classes(), 1, _MISSPELT)
+    if not near and "." in (value or ""):
+        # of an engine that somebody else has written, or of a newer version
+        return value
     raise FilterInvalid(
         f"No job can fail with {_shown(value)}.",
         remedy=f"Did you mean {near[0]!r}?" if near else "docs/errors.md lists all codes.",

@@ -245,9 +245,8 @@ def _number(text: str | None) -> int:
 
 
 def _started(fields: Mapping[str, str]) -> datetime | None:
-    started = fields.get("started_at")
     # one that was replayed and has not been started since has the time of before
-    return _time(started) if _number(started) >= _number(fields.get("queued_at")) else None
+    return None if "replayed" in fields and "queue_wait_ms" not in fields else _time(fields.get("started_at"))
 
 
 def _time(milliseconds: str | None) -> datetime | None:

@@ -14,8 +14,8 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, Final, cast
 
 _NO_NEW_FILE: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
-_NO_REPLACING: Final = frozenset((errno.EBUSY, errno.EXDEV))
-"""A single file that is mounted, such as a container's, keeps its place."""
+_NO_REPLACING: Final = frozenset((errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM))
+"""A single file that is mounted, such as a container's, keeps its place, and so does another's in a shared folder."""
 _DESCRIPTORS: Final = Path("/proc")
 _LONGEST_SUFFIX: Final = 16
 
@@ -44,7 +44,8 @@ def written_file(path: Path) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".ocrqueue-{secrets.token_hex(8)}{suffix}")
     try:
         try:
-            file = temporary.open("x+b")
+            # until it has the mode of the one that it replaces, nobody else may read it
+            file = open(temporary, "x+b", opener=None if before is None else _private)  # noqa: SIM115  # Path.open() has no opener; closed below
         except OSError as error:
             if before is None or error.errno not in _NO_NEW_FILE:
                 error.filename = str(path)
@@ -53,10 +54,9 @@ def written_file(path: Path) -> Iterator[BinaryIO]:
                 yield kept
             return
         with file:
-            if before is not None:
-                _liken(file.fileno(), before)
+            is_alike = before is None or _liken(file.fileno(), before)
             yield cast("BinaryIO", file)
-        _put(temporary, target)
+        _put(temporary, target, is_alike)
     finally:
         # after it has got its name, there is nothing to remove
         with suppress(OSError):
@@ -90,25 +90,37 @@ def _is_stream(path: Path, status: os.stat_result | None) -> bool:
     return False
 
 
-def _liken(descriptor: int, before: os.stat_result) -> None:
-    """Give the new file owner and mode of the one that it replaces; its owner if the system allows it."""
-    with suppress(OSError):
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _liken(descriptor: int, before: os.stat_result) -> bool:
+    """Give the new file owner, group and mode of the one that it replaces. Returns whether the system allows it."""
+    # not everywhere is there an owner
+    with suppress(OSError, AttributeError):
         made = os.fstat(descriptor)
-        if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+        if made.st_uid != before.st_uid:
             os.fchown(descriptor, before.st_uid, before.st_gid)
-    with suppress(OSError):
+        elif made.st_gid != before.st_gid:
+            os.fchown(descriptor, -1, before.st_gid)
+    with suppress(OSError, AttributeError):
         os.fchmod(descriptor, before.st_mode & 0o777)
+    made = os.fstat(descriptor)
+    return (made.st_uid, made.st_gid) == (before.st_uid, before.st_gid)
 
 
-def _put(temporary: Path, target: Path) -> None:
+def _put(temporary: Path, target: Path, is_alike: bool) -> None:
+    """In the place of `target`; over it, where it would be another's then, or it cannot be replaced."""
     try:
-        temporary.replace(target)
+        if is_alike:
+            temporary.replace(target)
+            return
     except OSError as error:
         if error.errno not in _NO_REPLACING:
             error.filename, error.filename2 = str(target), None
             raise
-        with temporary.open("rb") as written:
-            _copy(cast("BinaryIO", written), target)
+    with temporary.open("rb") as written:
+        _copy(cast("BinaryIO", written), target)
 
 
 @contextmanager

@@ -74,10 +74,7 @@ class Together:
             (ids, *refused), replicas, records = await self._send([job for job, _ in step])
         except BaseException as error:
             if len(step) > 1 and _is_of_one_job(error):
-                # each caller has the answer for its own; a job that is queued already is told of as such
-                for each in step:
-                    if not each[1].done():
-                        await self._send_step([each])
+                await self._send_one_by_one(step)
                 return
             for job, told in step:
                 if not told.done():
@@ -93,6 +90,17 @@ class Together:
             self._settle(told, job, [[], *refused], replicas, [None, None])
         # those after the one that was refused may be for another queue
         self._waiting.extendleft(reversed(step[len(ids) + bool(refused) :]))
+
+    async def _send_one_by_one(self, step: Sequence[tuple[Job, asyncio.Future[Queued]]]) -> None:
+        """Each caller has the answer for its own; a job that is queued already is told of as such."""
+        try:
+            for each in step:
+                if not each[1].done():
+                    await self._send_step([each])
+        finally:
+            # one that broke off was cancelled
+            for _, told in step:
+                told.cancel()
 
     def _settle(
         self,

@@ -108,7 +108,7 @@ def _read_prepared(
         ready = prepared(picture, steps, _MOST_PIXELS)
     except MemoryError:
         return known or EngineOutOfMemory()
-    result: Result = known if known and ready.steps == picture.steps else _read(engine, image, ready, reading)
+    result: Result = known if known and ready is picture else _read(engine, image, ready, reading)
     if isinstance(result, Page) and "rotate" in steps and result is not known:
         ready, result = read_turned_back(ready, result, lambda turned: _read(engine, image, turned, reading))
     if not isinstance(result, Page) or is_sure(result):

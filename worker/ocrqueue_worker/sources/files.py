@@ -19,7 +19,7 @@ from ocrqueue.errors import (
 )
 from ocrqueue.job.references import redact_uri
 from ocrqueue.settings import WorkerSettings
-from ocrqueue.storage import FileStorage, Storage, file_uri_path, is_input
+from ocrqueue.storage import FileStorage, Storage, file_uri_path
 from ocrqueue_worker.sources.deadline import Deadline
 from ocrqueue_worker.sources.stored_by_jobs import check_key
 
@@ -80,11 +80,10 @@ def _read_all(descriptor: int, size: int, max_bytes: int) -> bytes:
 
 
 def _check_allowed(real_path: str, roots: Sequence[str], own: FileStorage | None) -> None:
-    """Uploaded images always are; what jobs have stored never is, though it be below a root."""
+    """What is in the storage always is, but for what jobs have stored: that never is, though it be below a root."""
     key = own.key_of_path(real_path) if own is not None else None
     if key is not None:
         check_key(key)
-        if is_input(key):
-            return
+        return
     if not any(real_path.startswith(root.rstrip("/") + "/") for root in roots):
         raise SourcePathNotAllowed()

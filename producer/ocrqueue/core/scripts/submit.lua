@@ -12,7 +12,7 @@
 -- now (ms), {period, jobs ended in it, ...}, and where it is a limit of its tenant's, the tenant and what
 -- shared/tenant_limits.lua says of it; or its batch, which is closed
 local options, entries, texts = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), {unpack(ARGV, 4)}
-local ids, refusal, waiting, lanes, closed = {}, {}, {}, {}, {}
+local ids, refusal, waiting, has_rung, closed = {}, {}, {}, {}, {}
 local sequence = next_sequences(#entries)
 local replication = known_replication()
 
@@ -78,7 +78,11 @@ for number, entry in ipairs(entries) do
     end
     if entry.new then entry.replication = replication end
     local waits, tenant = add_job(entry, texts[number], as_text(sequence + number - 1)), entry.tenant or ''
-    if waits and not is_paused(entry.lane, tenant) then lanes[entry.lane] = tenant end
+    if waits and not is_paused(entry.lane, tenant) and not has_rung[entry.lane] then
+      -- now, for what is added next may break off the script; whoever hears it comes when the script has ended
+      ring(entry.lane, tenant)
+      has_rung[entry.lane] = true
+    end
     if waiting[engine] then waiting[engine] = waiting[engine] + 1 end
     use_allowance(tenant, entry.page_cost)
   end
@@ -87,5 +91,4 @@ for number, entry in ipairs(entries) do
   ids[number] = id
 end
 keep_allowances()
-for lane, tenant in pairs(lanes) do ring(lane, tenant) end
 return {ids, unpack(refusal)}

@@ -5,7 +5,7 @@
 --   which they are to be looked at (JSON: {{lane, how many parts at most}, ...}), children the worker has for them
 -- From a lane that is paused, or whose engine is, nothing is taken.
 -- Asked again with the same token, it returns the same parts.
--- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits, or a hundred
+-- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits, or a thousand
 --   entries without a record have been met, and the lane's bell rings for the rest; traits is a string
 --   of letters: n (came by name), a (to be read alone), c (closing part), p (poison: not to be read), then
 --   `;` and the trace's context
@@ -116,7 +116,7 @@ if before then
 end
 
 -- A lane may hold any number of entries of which there is no record.
-local most_looked_at = 100
+local most_looked_at = 1000
 
 local names, seen = {}, 0
 for number, asked in ipairs(lanes) do names[number] = asked[1] end

@@ -86,11 +86,17 @@ def _limit(memory_mib: int, cpu_s: int, source_bytes: int) -> None:
     if memory_mib:
         # qpdf may map the source
         memory = _own_bytes() + source_bytes + (memory_mib << 20)
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 5))
-    size = _OVER_FILE + 2 * source_bytes
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _set(resource.RLIMIT_AS, memory)
+    _set(resource.RLIMIT_CPU, cpu_s, over=5)
+    _set(resource.RLIMIT_FSIZE, _OVER_FILE + 2 * source_bytes)
+    _set(resource.RLIMIT_CORE, 0)
+
+
+def _set(limit: int, value: int, over: int = 0) -> None:
+    """Or less, where whoever has started all this allows no more."""
+    _, allowed = resource.getrlimit(limit)
+    hard = value + over if allowed == resource.RLIM_INFINITY else min(value + over, allowed)
+    resource.setrlimit(limit, (min(value, hard), hard))
 
 
 def _own_bytes() -> int:

@@ -71,6 +71,8 @@ def _without(holder: Any, content: bytes) -> bytes | None:
             if operator == '"':  # it sets both spacings for the text that follows
                 kept.append(([instruction.operands[0]], pikepdf.Operator("Tw")))
                 kept.append(([instruction.operands[1]], pikepdf.Operator("Tc")))
+            if operator in {"'", '"'}:  # and both go to the next line
+                kept.append(([], pikepdf.Operator("T*")))
             continue
         kept.append(instruction)
     return pikepdf.unparse_content_stream(kept) if has_hidden else None

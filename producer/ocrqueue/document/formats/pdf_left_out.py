@@ -11,12 +11,20 @@ if TYPE_CHECKING:
 
 def forget_scripts(pdf: pikepdf.Pdf) -> None:
     """And what else would happen when the document is opened; the page that it opens at stays."""
+    import pikepdf
     from pikepdf.sanitize import remove_javascript
 
     remove_javascript(pdf)
-    opens: Any = pdf.Root.get("/OpenAction")
-    if hasattr(opens, "get") and opens.get("/S") != "/GoTo":
-        del pdf.Root["/OpenAction"]
+    opens = pdf.Root.get("/OpenAction")
+    # an array is a place alone
+    if isinstance(opens, pikepdf.Dictionary):
+        if opens.get("/S") != "/GoTo":
+            del pdf.Root["/OpenAction"]
+        elif "/Next" in opens:
+            del opens["/Next"]
+    for holder in (pdf.Root, *(page.obj for page in pdf.pages)):
+        if "/AA" in holder:
+            del holder["/AA"]
 
 
 def forget_signatures(pdf: pikepdf.Pdf) -> None:

@@ -12,15 +12,23 @@ local function put_back_leases(by_ms)
 end
 
 -- Somebody, with leases of this length, has reached Redis. Whoever is the first after a silence says so for all: no
--- lease ends for as long again.
+-- lease ends for as long as the longest of those who were in touch since the silence before. The shortest of them says
+-- what a silence is.
 local function note_contact(lease_ms)
-  local last = redis.call('HGET', root .. 'reclaim', 'last')
-  redis.call('HSET', root .. 'reclaim', 'last', as_text(now))
+  local key = root .. 'reclaim'
+  local last, shortest, longest, until_ms =
+    unpack(redis.call('HMGET', key, 'last', 'shortest', 'longest', 'grace_until'))
+  shortest = math.min(tonumber(shortest) or lease_ms, lease_ms)
+  longest = math.max(tonumber(longest) or lease_ms, lease_ms)
   local was_put_back = last and now < tonumber(last)
   if was_put_back then put_back_leases(tonumber(last) - now) end
-  if not last or was_put_back or now - tonumber(last) > lease_ms / 2 then
-    redis.call('HSET', root .. 'reclaim', 'grace_until', as_text(now + lease_ms))
+  if not last or was_put_back or now - tonumber(last) > shortest / 2 then
+    local ends = now + longest
+    if not was_put_back then ends = math.max(ends, tonumber(until_ms) or 0) end
+    redis.call('HSET', key, 'grace_until', as_text(ends))
+    shortest, longest = lease_ms, lease_ms
   end
+  redis.call('HSET', key, 'last', as_text(now), 'shortest', as_text(shortest), 'longest', as_text(longest))
 end
 
 -- Whether no lease is overdue yet, whatever it says.
