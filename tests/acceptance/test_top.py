@@ -36,7 +36,7 @@ def test_one_frame_tells_of_the_last_minutes(settings: WorkerSettings, tmp_path:
         while "MiB" not in (shown := once(settings)) and time.monotonic() < deadline:
             time.sleep(0.2)
     words = [line.split() for line in shown.splitlines()]
-    assert words[0][:10] == ["1", "workers", "1", "waiting", "0", "running", "0", "delayed", "2", "dead"]
+    assert words[0][:10] == ["1", "worker", "1", "waiting", "0", "running", "0", "delayed", "2", "dead"]
     null = next(line for line in words if line[:1] == ["null"])
     assert null[1:3] == ["1", "0/0/0"]
     assert float(null[-4]) == pytest.approx(waits[2], rel=0.25, abs=0.06)
