@@ -26,11 +26,12 @@ from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, kno
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
-from ocrqueue.core.connection import app_errors, connect_async
+from ocrqueue.core.connection import connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import WITH_RESULT, parse_record
+from ocrqueue.core.redis_errors import app_errors
 from ocrqueue.core.registry import cancelled_state, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script

@@ -11,18 +11,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ocrqueue.core import Registry
 from ocrqueue.core.audit import begin_run, end_run, who_asks
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.removal import MOST_AT_ONCE, needed_inputs, needed_results, removal
 from ocrqueue.core.steps import run_steps
 from ocrqueue.errors import CleaningRefused
 from ocrqueue.job import JOB_ID
 from ocrqueue.job.references import INPUT_NAME
-from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import PROBE, RESULT, Storage, StoredObject
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 LEAST_AGE_S: Final = 3600
 """What is newer is left alone, whatever Redis says: it may be of a job that is on its way."""

@@ -37,8 +37,6 @@ from ocrqueue.operations.given_jobs import handles_given, ids_given
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
-from ocrqueue.settings import ClientSettings, load_client_settings
-from ocrqueue.settings.overrides import ClientOverrides
 from ocrqueue.storage import Storage, open_storage
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.pending import PendingJobs
@@ -58,6 +56,9 @@ from ocrqueue.waiting.watch import Watch
 
 if TYPE_CHECKING:
     import boto3.session
+
+    from ocrqueue.settings import ClientSettings
+    from ocrqueue.settings.overrides import ClientOverrides
 
 ProgressCallback = Callable[[JobStatus], None]
 
@@ -163,6 +164,8 @@ class OcrQueue(ManyJobs):
 
         Raises SettingsInvalid.
         """
+        from ocrqueue.settings.loading import load_client_settings
+
         self.settings = load_client_settings(settings, **overrides)
         self._s3_session = s3_session
         self.registry = Registry(self.settings)

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from ocrqueue.errors import OcrQueueError, SettingsInvalid
-from ocrqueue.settings import ClientSettings
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span, Tracer
+
+    from ocrqueue.settings import ClientSettings
 
 HEADER: Final = "traceparent"
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")

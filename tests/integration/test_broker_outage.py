@@ -19,7 +19,7 @@ import redis
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.core.check import check
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.processes import (

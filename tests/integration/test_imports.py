@@ -14,6 +14,55 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
 
 
+def test_the_client_is_imported_without_what_its_first_use_needs() -> None:
+    """redis-py and asyncio alone take longer to import than all of ocrqueue."""
+    code = (
+        "import sys; from ocrqueue import OcrQueue;"
+        "print(sorted({'redis', 'asyncio', 'pydantic_settings', 'opentelemetry', 'boto3', 'celery', 'kombu', 'PIL',"
+        "'rich', 'ocrqueue.aio'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
+
+
+def test_the_client_of_asyncio_is_made_without_an_import() -> None:
+    """It is often made in the event loop, which an import holds up."""
+    code = """
+import asyncio, sys
+from ocrqueue import AsyncOcrQueue
+async def make():
+    known = set(sys.modules)
+    async with AsyncOcrQueue(redis_url="redis://127.0.0.1:1/0"):
+        new = {name.partition(".")[0] for name in set(sys.modules) - known}
+        print(new & {"redis", "pydantic_settings", "ocrqueue"})
+asyncio.run(make())
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_threads_that_make_the_first_clients_at_once_get_whole_ones() -> None:
+    code = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from ocrqueue import OcrQueue
+from ocrqueue.errors import BrokerUnavailable
+start, told = threading.Barrier(12), []
+def ask():
+    start.wait()
+    with OcrQueue(redis_url="redis://127.0.0.1:1/0") as queue:
+        try:
+            queue.status("k")
+        except BrokerUnavailable:
+            told.append(queue)
+threads = [threading.Thread(target=ask) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(told))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "12\n"
+
+
 def test_submitting_and_reading_a_status_need_no_celery(settings: WorkerSettings) -> None:
     code = (
         "import sys; from ocrqueue import OcrQueue; queue = OcrQueue(); print(queue.submit(b'GIF8').status().state);"

@@ -135,7 +135,7 @@ class Program(click.Group):
 def _fault_of_redis(error: Exception) -> OcrQueueError | None:
     if not type(error).__module__.startswith("redis."):
         return None
-    from ocrqueue.core.connection import fault_of_others
+    from ocrqueue.core.redis_faults import fault_of_others
 
     return fault_of_others(error)
 

@@ -17,9 +17,10 @@ from redis.exceptions import ResponseError
 from ocrqueue.core.check_lists import Lists
 from ocrqueue.core.check_notices import Notices
 from ocrqueue.core.check_tenants import Tenants
-from ocrqueue.core.connection import broker_errors, is_wrong_type, of_right_type
 from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.records import FINAL_STATES, stored_job
+from ocrqueue.core.redis_errors import broker_errors
+from ocrqueue.core.redis_faults import is_wrong_type, of_right_type
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.job import is_lane

@@ -9,14 +9,16 @@ import base64
 import json
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ocrqueue.core.celery_messages import call_message
 from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo, JobPoison, error_from_info
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 FINISHED_TASK: Final = "ocrqueue.finished"
 """Sent to a job's `reply_to` queue with the summary, once the job has ended."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ocrqueue.core.celery_messages import lists_of
-from ocrqueue.core.connection import of_right_type
 from ocrqueue.core.pauses import Pause, pauses
 from ocrqueue.core.rates import jobs_per_second, parse_counts
 from ocrqueue.core.records import WorkerInfo
@@ -18,7 +17,9 @@ from ocrqueue.core.side_lanes import MOST_AT_ONCE, lane_of, side_lanes
 from ocrqueue.errors import WorkerUnknown
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 _MISSED_HEARTBEATS: Final = 4
 _MOST_TENANTS: Final = 100
@@ -222,6 +223,8 @@ def _lengths(
 
     Paused tenants have no turn in a lane.
     """
+    from ocrqueue.core.redis_faults import of_right_type
+
     keys = registry.keys
     beside = [name for name in side_lanes(registry) if lane_of(name) in lanes][:MOST_AT_ONCE]
     with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:

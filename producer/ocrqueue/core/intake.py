@@ -18,10 +18,11 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from ocrqueue.core.celery_messages import lists_of, queue_of
-from ocrqueue.core.connection import broker_errors, is_wrong_type
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES, ForeignJob, NoMessage, read_entry, unreadable_job
 from ocrqueue.core.installation import workers_by_engine
 from ocrqueue.core.records import Outcome, WorkerInfo
+from ocrqueue.core.redis_errors import broker_errors
+from ocrqueue.core.redis_faults import is_wrong_type
 from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.core.worker_registry import WorkerRegistry
 from ocrqueue.errors import BatchClosed, BrokerUnavailable, InternalError, JobMalformed, NotReplicated, OcrQueueError

@@ -6,19 +6,20 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, Final, cast
-
-import redis
-from redis.exceptions import NoScriptError
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ocrqueue.core.admission import Admission
-from ocrqueue.core.connection import app_errors, connect
 from ocrqueue.core.records import JobStatus, State, parse_record, stored_job
+from ocrqueue.core.redis_errors import app_errors
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import JobDeleted, JobEnded, JobUnknown
 from ocrqueue.job import Job
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    import redis
+
+    from ocrqueue.settings import ClientSettings
 
 MOVES: Final = (
     "submit",
@@ -66,6 +67,9 @@ class Registry:
     """What apps and operators ask of it. Every call raises BrokerUnavailable if Redis does not answer."""
 
     def __init__(self, settings: ClientSettings, client: redis.Redis | None = None) -> None:
+        # redis-py comes with it, and is not imported before somebody has a client
+        from ocrqueue.core.connection import connect
+
         self.settings = settings
         self.arguments = ScriptArguments(settings)
         self.keys = self.arguments.keys
@@ -97,6 +101,8 @@ class Registry:
         """The answer of a script that adds jobs, and how many replicas have them, if the settings ask for any."""
         if not self.settings.submit_replicas:
             return self.run(move, arguments), 0
+        from redis.exceptions import NoScriptError
+
         script = self._scripts[move]
         with self.errors():
             try:

@@ -11,11 +11,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 MOST_AT_ONCE: Final = 100
 """Images and jobs in one claim, so that none holds Redis up for long."""

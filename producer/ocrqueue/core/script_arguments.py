@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ocrqueue.core import endings
 from ocrqueue.core.keys import Keys, once_hash
@@ -14,8 +14,10 @@ from ocrqueue.core.records import Outcome
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 from ocrqueue.job.references import input_name
-from ocrqueue.settings import ClientSettings
 from ocrqueue.tracing import current_traceparent
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 PIPELINE: Final = 500
 """Jobs or commands sent together; what bounds the memory of a large submission."""

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
-import redis
-
-from ocrqueue.core.connection import broker_errors, connect
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import Outcome, State
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.registry import Registry, parse_deleted
-from ocrqueue.core.replication import noting_replication
 from ocrqueue.core.script_arguments import Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    import redis
+
+    from ocrqueue.settings import ClientSettings
 
 _BELL_MS: Final = 60_000
 """A ring for a worker that is gone by then is nobody's."""
@@ -126,6 +127,9 @@ class WorkerRegistry(Registry):
     """Every move may be asked for again where its answer was lost: it has its effect once."""
 
     def __init__(self, settings: ClientSettings, client: redis.Redis | None = None) -> None:
+        from ocrqueue.core.connection import connect
+        from ocrqueue.core.replication import noting_replication
+
         super().__init__(settings, client or connect(settings, noting_replication(Keys(settings.key_prefix))))
 
     def errors(self) -> AbstractContextManager[None]:

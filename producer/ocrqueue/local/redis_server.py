@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ocrqueue.core.connection import broker_errors, connect
+from ocrqueue.core.connection import connect
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import BrokerUnavailable, LocalSystemFailed
 from ocrqueue.local.child_process import Child, log_tail, start_child
 from ocrqueue.settings import load_client_settings

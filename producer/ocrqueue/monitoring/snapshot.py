@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ocrqueue.core import QueueInfo, Registry, WorkerInfo, queues
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.pauses import Pause, parse_pauses
 from ocrqueue.core.recent_counts import count_by_kind, wait_quantile
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.core.usage import Usage, add_usage, days_of, number_of, period_of
 from ocrqueue.routing import EngineStatus, engine_statuses

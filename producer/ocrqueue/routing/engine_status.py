@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +15,9 @@ from ocrqueue.core.pauses import parse_pauses
 from ocrqueue.core.rates import per_minute
 from ocrqueue.job import queue_name
 from ocrqueue.job.names import AUTO, LANES, Priority
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 
 class EngineStatus(BaseModel):

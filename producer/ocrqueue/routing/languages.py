@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from ocrqueue.errors import LanguageUnsupported, SettingsInvalid
 from ocrqueue.job import Job
 from ocrqueue.job.names import ENGINE_NAME
 from ocrqueue.routing.engine_status import EnginesNow
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 _SHOWN: Final = 6
 _ENGINE: Final = re.compile(ENGINE_NAME)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ocrqueue.errors import EngineUnknown, LanguageUnsupported, SettingsInvalid
 from ocrqueue.job import Job
@@ -14,7 +14,9 @@ from ocrqueue.job.names import AUTO, ENGINE_NAME
 from ocrqueue.job.route import MOST_ENGINES, Route
 from ocrqueue.routing.engine_status import EnginesNow, EngineStatus
 from ocrqueue.routing.languages import abilities, unsupported
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 _LONGEST_REASON: Final = 1000
 _ENGINE: Final = re.compile(ENGINE_NAME)

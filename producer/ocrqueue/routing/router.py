@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
@@ -17,7 +17,9 @@ from ocrqueue.job.names import Priority
 from ocrqueue.routing.engine_status import EnginesNow
 from ocrqueue.routing.languages import check_languages
 from ocrqueue.routing.policy import check_known, make_route
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 _FRESH_S: Final = 2.0
 _MEANWHILE_S: Final = 1.0

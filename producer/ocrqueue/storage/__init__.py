@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ocrqueue.errors import SettingsInvalid, SourceInvalid
-from ocrqueue.settings import ClientSettings
 from ocrqueue.storage.base import PROBE, RESULT, Storage, StoredObject, is_input, is_of_a_job
 from ocrqueue.storage.files import FileStorage, file_uri_path
 
 if TYPE_CHECKING:
     import boto3.session
+
+    from ocrqueue.settings import ClientSettings
 
 __all__ = [
     "PROBE",

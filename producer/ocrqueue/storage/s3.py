@@ -18,7 +18,6 @@ from ocrqueue.errors import (
     StorageNotFound,
     StorageUnavailable,
 )
-from ocrqueue.settings import ClientSettings
 from ocrqueue.storage.base import RESULT, Storage, StoredObject, check_key, folder_prefix
 from ocrqueue.storage.s3_client import S3_ERRORS, S3Failure, forget_s3_clients, is_off_aws, s3_client, s3_failure
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.literals import BucketLocationConstraintType
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
+
+    from ocrqueue.settings import ClientSettings
 
 _MOST_AT_ONCE: Final = 1000
 """Keys in one DeleteObjects request."""

@@ -17,10 +17,11 @@ from botocore.config import Config
 from urllib3.exceptions import HTTPError
 
 from ocrqueue.errors import SettingsInvalid
-from ocrqueue.settings import ClientSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from ocrqueue.settings import ClientSettings
 
 S3Error: TypeAlias = boto.ClientError | boto.BotoCoreError | HTTPError
 S3_ERRORS: Final = (boto.ClientError, boto.BotoCoreError, HTTPError)

@@ -8,16 +8,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, 
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar
 
 from pydantic import SecretStr, ValidationError
 
 from ocrqueue.errors import JobMalformed
 from ocrqueue.job import CropMode, ExistingText, Job, PreparationStep, describe_validation_error
 from ocrqueue.job.names import OutputFormat, Priority
-from ocrqueue.settings import ClientSettings
 from ocrqueue.storage import Storage
 from ocrqueue.submitting.image_input import HashedFile, ImageInput, content_of, is_single, name_of
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 Image = TypeVar("Image")
 

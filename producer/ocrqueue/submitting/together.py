@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ocrqueue.core.admission import Admission
-from ocrqueue.core.connection import is_of_the_request
 from ocrqueue.core.records import JobStatus, queued_status
+from ocrqueue.core.redis_faults import is_of_the_request
 from ocrqueue.core.script_arguments import ScriptArguments
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job

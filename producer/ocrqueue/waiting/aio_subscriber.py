@@ -14,8 +14,8 @@ from typing import Any
 import redis.asyncio
 from redis.asyncio.client import PubSub
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import BrokerUnavailable, ClientClosed
 from ocrqueue.settings import ClientSettings
 from ocrqueue.waiting.subscriber import LINGER_S

@@ -13,15 +13,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from redis.client import PubSub
-
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import JobStatus
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import BrokerUnavailable, ClientClosed
 from ocrqueue.waiting.watch import Watch, Watches
+
+if TYPE_CHECKING:
+    from redis.client import PubSub
 
 LINGER_S: Final = 0.5
 

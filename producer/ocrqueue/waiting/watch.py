@@ -14,13 +14,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import FINAL_STATES, JobStatus
 from ocrqueue.core.timeouts import check_seconds, shown_seconds
 from ocrqueue.errors import BrokerUnavailable, ConnectionsExhausted, JobUnknown, JobWaitTimeout
-from ocrqueue.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from ocrqueue.settings import ClientSettings
 
 _PAUSE_S: Final = (0.2, 0.6)
 """In an outage, until Redis is asked again: at random, so that not all who wait ask at once."""

@@ -8,7 +8,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict
 
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.errors import WebhookInvalid, WebhookUnknown
 from ocrqueue.job.references import redact_uri

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, cast
 import redis.asyncio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.keys import Keys
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import WebhookOff, WebhookUnknown

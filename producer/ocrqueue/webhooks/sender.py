@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ocrqueue.core.connection import broker_errors, connect_async
+from ocrqueue.core.connection import connect_async
 from ocrqueue.core.keys import Keys
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import ClientSettings

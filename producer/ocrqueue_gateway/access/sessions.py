@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 
 COOKIE: Final = "ocrqueue_session"
 _COOKIE_OF_TLS: Final = f"__Host-{COOKIE}"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import RequestInvalid
 from ocrqueue.job import Job
 from ocrqueue_gateway.access.caller import Caller

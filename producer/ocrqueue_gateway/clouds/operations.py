@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import JobUnknown
 from ocrqueue_gateway.access.caller import Caller
 from ocrqueue_gateway.clouds.rules import Protocol

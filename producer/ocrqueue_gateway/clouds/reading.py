@@ -17,8 +17,8 @@ from starlette.requests import Request
 
 from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
 from ocrqueue.core import JobStatus
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.records import WITH_RESULT
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.document import Document
 from ocrqueue.errors import (
     JobEnded,

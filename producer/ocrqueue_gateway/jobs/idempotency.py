@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import IdempotencyMismatch, RequestInProgress, RequestInvalid
 
 KEY_PATTERN: Final = '^(?:"([!#-~]{1,255})"|([!#-~]{1,255}))$'

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from ocrqueue.aio import AsyncOcrQueue
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 
 _FRESH_S: Final = 2.0
 """What was asked so lately is not asked again, however many ask here."""

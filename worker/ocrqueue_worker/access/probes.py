@@ -7,7 +7,7 @@ import secrets
 import tempfile
 
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import OcrQueueError, StorageUnavailable, WorkerDiskFull
 from ocrqueue.job.references import split_uri
 from ocrqueue.settings import WorkerSettings

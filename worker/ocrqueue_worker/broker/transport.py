@@ -22,8 +22,9 @@ from redis import ConnectionPool
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from ocrqueue.core import WorkerRegistry, live_workers
-from ocrqueue.core.connection import broker_errors, is_refusal
 from ocrqueue.core.pools import connection_pool
+from ocrqueue.core.redis_errors import broker_errors
+from ocrqueue.core.redis_faults import is_refusal
 from ocrqueue.core.side_lanes import lane_of
 from ocrqueue.core.worker_registry import Taken
 from ocrqueue.errors import BrokerUnavailable

@@ -19,7 +19,7 @@ import structlog
 from celery import bootsteps
 
 from ocrqueue.core import Hold, WorkerRegistry
-from ocrqueue.core.connection import broker_errors
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import BrokerUnavailable, WorkerLost
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.broker.hand import HAND

@@ -20,8 +20,8 @@ from uuid import uuid4
 
 import redis
 
-from ocrqueue.core.connection import broker_errors
 from ocrqueue.core.keys import Keys
+from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.scripts import load_script
 
 _REMEMBERED_MS: Final = 600_000
