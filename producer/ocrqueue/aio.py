@@ -28,6 +28,7 @@ from ocrqueue.core.admission import Admission
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.core.connection import connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
+from ocrqueue.core.keys import Keys
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
 from ocrqueue.core.records import WITH_RESULT, parse_record
@@ -62,6 +63,7 @@ from ocrqueue.waiting.watch import Watch
 
 if TYPE_CHECKING:
     import boto3.session
+    import redis.asyncio
 
 _MOVES: Final = (
     "submit",
@@ -165,6 +167,16 @@ def status_when_queued(job: AsyncSubmittedJob) -> JobStatus | None:
     return job._queued  # of the class above
 
 
+def redis_of(queue: AsyncOcrQueue) -> redis.asyncio.Redis:
+    """Where the client asks Redis, for the gateway, which keeps things of its own there; closed with the client."""
+    return queue._client  # of the class below
+
+
+def keys_of(queue: AsyncOcrQueue) -> Keys:
+    """The names of what this installation has there."""
+    return queue._arguments.keys  # of the class below
+
+
 class AsyncOcrQueue(AsyncManyJobs):
     """A connection to one installation, for one event loop."""
 
@@ -178,13 +190,13 @@ class AsyncOcrQueue(AsyncManyJobs):
         """Raises SettingsInvalid."""
         self.settings = load_client_settings(settings, **overrides)
         self._s3_session = s3_session
-        self.arguments = ScriptArguments(self.settings)
-        self.client = connect_async(self.settings)
-        self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
+        self._arguments = ScriptArguments(self.settings)
+        self._client = connect_async(self.settings)
+        self._scripts = {name: self._client.register_script(load_script(name)) for name in _MOVES}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._subscriber = AsyncSubscriber(self.settings, self.client, self.statuses)
+        self._subscriber = AsyncSubscriber(self.settings, self._client, self.statuses)
         self._router = Router(self.settings, self._read_engines_from_thread)
-        self._together = Together(self.arguments, self._submit_jobs)
+        self._together = Together(self._arguments, self._submit_jobs)
 
     async def __aenter__(self) -> Self:
         return self
@@ -199,9 +211,9 @@ class AsyncOcrQueue(AsyncManyJobs):
         self._loop = None
         await self._together.close()
         await self._subscriber.close()
-        await self.client.aclose()
+        await self._client.aclose()
         # redis-py below 8.1 disconnects its pool there, and does not close it
-        await self.client.connection_pool.aclose()
+        await self._client.connection_pool.aclose()
         if "_blocking_registry" in self.__dict__:
             self._blocking_registry.close()
 
@@ -211,7 +223,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     @cached_property
     def _operations(self) -> Operations:
-        return Operations(self.arguments, lambda: self.storage)
+        return Operations(self._arguments, lambda: self.storage)
 
     async def _do(self, steps: Steps[Result]) -> Result:
         answer: Any = None
@@ -233,7 +245,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                     return await self._scripts[name](args=arguments)
             case Commands(commands):
                 with app_errors():
-                    async with self.client.pipeline(transaction=False) as pipeline:
+                    async with self._client.pipeline(transaction=False) as pipeline:
                         for command in commands:
                             pipeline.execute_command(*command)
                         return await pipeline.execute()
@@ -272,15 +284,15 @@ class AsyncOcrQueue(AsyncManyJobs):
         submitted: list[AsyncSubmittedJob] = []
         with submission_span(self.settings, submitted):
             # jobs that are sent in one step are of one trace
-            together = self._together if current_traceparent() is None else Together(self.arguments, self._submit_jobs)
+            together = self._together if current_traceparent() is None else Together(self._arguments, self._submit_jobs)
             queued = await together.submit(job)
             submitted.append(AsyncSubmittedJob(self, queued.job_id, queued.status))
         return submitted[0]
 
     async def _submit_jobs(self, jobs: Sequence[Job]) -> tuple[list[Any], int, list[list[bytes | None]]]:
-        keys = self.arguments.keys
+        keys = self._arguments.keys
         reading = [("HMGET", keys.record(job.id), "state", "queued_at") for job in jobs]
-        return await self._submit_with(self.arguments.submit(jobs), reading)
+        return await self._submit_with(self._arguments.submit(jobs), reading)
 
     async def submit_many(
         self,
@@ -328,7 +340,7 @@ class AsyncOcrQueue(AsyncManyJobs):
             self.settings.upload_threads,
             alone=is_one(images),
         )
-        admission = Admission(self.arguments, wait_for_room)
+        admission = Admission(self._arguments, wait_for_room)
         all_there = not may_block(images)
         async with aclosing(submit_in_order(given, pending, admission, self._submit, all_there=all_there)) as queued:
             async for job_ids in queued:
@@ -352,16 +364,16 @@ class AsyncOcrQueue(AsyncManyJobs):
             try:
                 return await self._submit_pipeline(script.sha, arguments, reading)
             except NoScriptError:
-                await self.client.script_load(script.script)
+                await self._client.script_load(script.script)
                 return await self._submit_pipeline(script.sha, arguments, reading)
 
     async def _submit_pipeline(
         self, sha: str, arguments: Arguments, reading: Sequence[Sequence[str]]
     ) -> tuple[list[Any], int, list[Any]]:
-        async with self.client.pipeline(transaction=False) as pipeline:
+        async with self._client.pipeline(transaction=False) as pipeline:
             pipeline.evalsha(sha, 0, *arguments)
             if self.settings.submit_replicas:
-                pipeline.wait(*self.arguments.wait())
+                pipeline.wait(*self._arguments.wait())
             for command in reading:
                 pipeline.execute_command(*command)
             answer, *read = await pipeline.execute()
@@ -373,7 +385,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _announce(self, name: str, job_id: str) -> bool:
         with app_errors():
-            return bool(await self._scripts["announce_input"](args=self.arguments.announce_input(name, job_id)))
+            return bool(await self._scripts["announce_input"](args=self._arguments.announce_input(name, job_id)))
 
     def _read_engines_from_thread(self) -> EnginesNow:
         return self._wait_in_thread(self._read_engines())
@@ -388,8 +400,8 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def _read_engines(self) -> EnginesNow:
         engines = engines_to_measure(self.settings)
         with app_errors():
-            async with self.client.pipeline(transaction=False) as pipeline:
-                ask(pipeline, self.arguments.keys, engines)
+            async with self._client.pipeline(transaction=False) as pipeline:
+                ask(pipeline, self._arguments.keys, engines)
                 return understand(await pipeline.execute(), self.settings, engines)
 
     def job(self, job_id: str) -> AsyncSubmittedJob:
@@ -404,10 +416,10 @@ class AsyncOcrQueue(AsyncManyJobs):
         raise await self._why_unknown(job_id)
 
     async def _why_unknown(self, job_id: str) -> JobUnknown:
-        keys = self.arguments.keys
+        keys = self._arguments.keys
         with app_errors():
-            days = cast("set[bytes]", await self.client.smembers(keys.ended_days()))
-            async with self.client.pipeline(transaction=False) as pipeline:
+            days = cast("set[bytes]", await self._client.smembers(keys.ended_days()))
+            async with self._client.pipeline(transaction=False) as pipeline:
                 for day in days:
                     for entry in end_entries(job_id):
                         pipeline.sismember(keys.ended_ids(day.decode()), entry)
@@ -420,9 +432,9 @@ class AsyncOcrQueue(AsyncManyJobs):
         for start in range(0, len(ids), PIPELINE):
             chunk = ids[start : start + PIPELINE]
             with app_errors():
-                async with self.client.pipeline(transaction=False) as pipeline:
+                async with self._client.pipeline(transaction=False) as pipeline:
                     for job_id in chunk:
-                        pipeline.hgetall(self.arguments.keys.record(job_id))
+                        pipeline.hgetall(self._arguments.keys.record(job_id))
                     records = await pipeline.execute()
             found += [parse_record(i, record) if record else None for i, record in zip(chunk, records, strict=True)]
         return found
@@ -438,7 +450,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
         # the first call imports Celery, of whose messages it has some
-        arguments = await asyncio.to_thread(self.arguments.cancel, [job_id])
+        arguments = await asyncio.to_thread(self._arguments.cancel, [job_id])
         (answer,) = await self._run("cancel", arguments)
         return cancelled_state(job_id, answer)
 
@@ -488,10 +500,10 @@ class AsyncOcrQueue(AsyncManyJobs):
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_name(kind, name)
         core_pauses.check_engine(kind, name, workers_by_engine(await self.workers(), self.settings))
-        is_new = await self._run("pause", self.arguments.pause(kind, name, core_pauses.note(reason)))
+        is_new = await self._run("pause", self._arguments.pause(kind, name, core_pauses.note(reason)))
         cursor: str | None = core_pauses.FIRST_CURSOR
         while cursor is not None:
-            arguments = self.arguments.take_back(cursor, core_pauses.LOOKED_AT)
+            arguments = self._arguments.take_back(cursor, core_pauses.LOOKED_AT)
             cursor = core_pauses.next_cursor(await self._run("take_back", arguments))
         await self._do(self._operations.note("pause", {kind: name}, who))
         return bool(is_new)
@@ -502,7 +514,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         """See OcrQueue.resume."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_name(kind, name)
-        was_paused = bool(await self._run("resume", self.arguments.resume(kind, name)))
+        was_paused = bool(await self._run("resume", self._arguments.resume(kind, name)))
         if was_paused:
             await self._do(self._operations.note("resume", {kind: name}, who))
         return was_paused
@@ -510,22 +522,22 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def pauses(self) -> list[Pause]:
         """All that is paused, since when and why."""
         with app_errors():
-            stored = await self.client.hgetall(self.arguments.keys.turns())
+            stored = await self._client.hgetall(self._arguments.keys.turns())
         return core_pauses.parse_pauses(cast("dict[bytes, bytes]", stored))
 
     async def workers(self) -> list[WorkerInfo]:
         """The live workers, by name."""
         with app_errors():
-            async with self.client.pipeline(transaction=False) as pipeline:
+            async with self._client.pipeline(transaction=False) as pipeline:
                 pipeline.time()
-                pipeline.hgetall(self.arguments.keys.workers())
+                pipeline.hgetall(self._arguments.keys.workers())
                 (seconds, _), stored = await pipeline.execute()
         return parse_live_workers(stored, seconds, self.settings)
 
     async def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
         """See OcrQueue.drain."""
         found = workers_named(names, await self.workers())
-        await self._run("drain", self.arguments.drain([worker.holder for worker in found]))
+        await self._run("drain", self._arguments.drain([worker.holder for worker in found]))
         await self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
         return found
 
@@ -581,7 +593,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                     return
                 try:
                     if not read.is_split:
-                        read.learn(await self._hmget(self.arguments.keys.record(job_id), SPLIT_FIELDS))
+                        read.learn(await self._hmget(self._arguments.keys.record(job_id), SPLIT_FIELDS))
                     async with aclosing(self._pages_now(read)) as pages:
                         async for page in pages:
                             yield page
@@ -592,7 +604,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _pages_now(self, read: PagesRead) -> AsyncGenerator[Page, None]:
         for fields in read.asked():
-            errors = await self._hmget(self.arguments.keys.parts_done(read.job_id), fields)
+            errors = await self._hmget(self._arguments.keys.parts_done(read.job_id), fields)
             for found in read.found(fields, errors):
                 if found.error is not None:
                     yield found.failed()
@@ -642,7 +654,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _hmget(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         with app_errors():
-            return cast("list[bytes | None]", await self.client.hmget(key, list(names)))
+            return cast("list[bytes | None]", await self._client.hmget(key, list(names)))
 
     async def clean(
         self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None

@@ -83,7 +83,7 @@ class SubmittedJob:
 
     def status(self) -> JobStatus:
         """The job now: one round trip to Redis. Raises JobUnknown."""
-        return self._queue.registry.status(self.id)
+        return self._queue._registry.status(self.id)
 
     def wait(self, timeout: float | None = None, on_progress: ProgressCallback | None = None) -> JobStatus:
         """Wait until the job has ended, `timeout` seconds at most (None: without limit).
@@ -133,7 +133,7 @@ class SubmittedJob:
     def cancel(self) -> State:
         """Stop the job: returns "cancelled" (it had not started), "running" (it stops at the next step) or the
         state in which it has ended. Raises JobUnknown."""
-        return self._queue.registry.cancel(self.id)
+        return self._queue._registry.cancel(self.id)
 
     def replay(self) -> None:
         """Queue the failed job again. Raises JobUnknown, JobNotFailed."""
@@ -168,9 +168,9 @@ class OcrQueue(ManyJobs):
 
         self.settings = load_client_settings(settings, **overrides)
         self._s3_session = s3_session
-        self.registry = Registry(self.settings)
-        self._subscriber = Subscriber(self.registry)
-        self._router = Router(self.settings, lambda: read_engines(self.registry))
+        self._registry = Registry(self.settings)
+        self._subscriber = Subscriber(self._registry)
+        self._router = Router(self.settings, lambda: read_engines(self._registry))
 
     def __enter__(self) -> Self:
         return self
@@ -182,7 +182,7 @@ class OcrQueue(ManyJobs):
 
     def close(self) -> None:
         self._subscriber.close()
-        self.registry.close()
+        self._registry.close()
 
     @cached_property
     def storage(self) -> Storage:
@@ -190,10 +190,10 @@ class OcrQueue(ManyJobs):
 
     @cached_property
     def _operations(self) -> Operations:
-        return Operations(self.registry.arguments, lambda: self.storage)
+        return Operations(self._registry.arguments, lambda: self.storage)
 
     def _do(self, steps: Steps[Result]) -> Result:
-        return run_steps(self.registry, steps)
+        return run_steps(self._registry, steps)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -201,7 +201,7 @@ class OcrQueue(ManyJobs):
 
         Other failed jobs can be replayed, too.
         """
-        return DeadLetters(self.registry)
+        return DeadLetters(self._registry)
 
     def submit(
         self, image: ImageInput, *, wait_for_room: float | None = 0, **fields: Unpack[JobFields]
@@ -277,12 +277,12 @@ class OcrQueue(ManyJobs):
         given = several(images, fields)
         pending = PendingJobs(
             lambda image: begin_job(image, self.settings, self._router.prepare, fields),
-            lambda draft: finish_job(draft, lambda: self.storage, self.registry.announce_input),
+            lambda draft: finish_job(draft, lambda: self.storage, self._registry.announce_input),
             self.settings.upload_threads,
             alone=is_one(images),
         )
-        admission = Admission(self.registry.arguments, wait_for_room)
-        sender = Sender(pending, admission, partial(self.registry.run_replicated, "submit"), on_full)
+        admission = Admission(self._registry.arguments, wait_for_room)
+        sender = Sender(pending, admission, partial(self._registry.run_replicated, "submit"), on_full)
         if not tells and may_block(images):
             sender.send_beside()
         for job_ids in submit_in_order(given, sender, all_there=not may_block(images)):
@@ -295,11 +295,11 @@ class OcrQueue(ManyJobs):
 
     def status(self, job_id: str) -> JobStatus:
         """See SubmittedJob.status."""
-        return self.registry.status(job_id)
+        return self._registry.status(job_id)
 
     def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, or None if it is unknown, in one round trip for each 500."""
-        return list(self.registry.statuses(ids_given(job_ids)))
+        return list(self._registry.statuses(ids_given(job_ids)))
 
     def results(self, job_ids: Sequence[str]) -> Generator[tuple[JobStatus | None, Document | None]]:
         """What was read of each job, in this order, each read from storage when it is its turn. This does not wait.
@@ -315,7 +315,7 @@ class OcrQueue(ManyJobs):
 
     def cancel(self, job_id: str) -> State:
         """See SubmittedJob.cancel."""
-        return self.registry.cancel(job_id)
+        return self._registry.cancel(job_id)
 
     def replay(self, job_id: str) -> None:
         """See SubmittedJob.replay."""
@@ -363,7 +363,7 @@ class OcrQueue(ManyJobs):
                 return
             try:
                 if not read.is_split:
-                    read.learn(self.registry.fields(job_id, SPLIT_FIELDS))
+                    read.learn(self._registry.fields(job_id, SPLIT_FIELDS))
                 yield from self._pages_now(read)
             except BrokerUnavailable as outage:
                 # the subscription bears it as far as was asked for, or raises it
@@ -372,7 +372,7 @@ class OcrQueue(ManyJobs):
 
     def _pages_now(self, read: PagesRead) -> Generator[Page]:
         for fields in read.asked():
-            for page in read.found(fields, self.registry.parts_done(read.job_id, fields)):
+            for page in read.found(fields, self._registry.parts_done(read.job_id, fields)):
                 if page.error is not None:
                     yield page.failed()
                     continue
@@ -412,19 +412,19 @@ class OcrQueue(ManyJobs):
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""
-        return known_engines(self.registry)
+        return known_engines(self._registry)
 
     def engine_statuses(self) -> list[EngineStatus]:
         """The known engines: their workers, waiting jobs by lane, speed, and cost in this month."""
-        return engine_statuses(self.registry)
+        return engine_statuses(self._registry)
 
     def queues(self) -> list[QueueInfo]:
         """The lanes of the known engines: their waiting jobs, and the workers that take from them."""
-        return queues(self.registry)
+        return queues(self._registry)
 
     def tenants(self) -> list[TenantInfo]:
         """Those that wait, or have a weight, limits or a pause; most jobs first."""
-        return core_tenants(self.registry)
+        return core_tenants(self._registry)
 
     def pause(
         self,
@@ -442,7 +442,7 @@ class OcrQueue(ManyJobs):
         """
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_engine(kind, name, self.engines())
-        is_new = core_pauses.pause(self.registry, kind, name, reason)
+        is_new = core_pauses.pause(self._registry, kind, name, reason)
         self._do(self._operations.note("pause", {kind: name}, who))
         return is_new
 
@@ -451,18 +451,18 @@ class OcrQueue(ManyJobs):
     ) -> bool:
         """Take its jobs again, in their old order. Returns False if it was not paused. Raises PauseInvalid."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
-        was_paused = core_pauses.resume(self.registry, kind, name)
+        was_paused = core_pauses.resume(self._registry, kind, name)
         if was_paused:
             self._do(self._operations.note("resume", {kind: name}, who))
         return was_paused
 
     def pauses(self) -> list[Pause]:
         """All that is paused, since when and why."""
-        return core_pauses.pauses(self.registry)
+        return core_pauses.pauses(self._registry)
 
     def workers(self) -> list[WorkerInfo]:
         """The live workers, by name."""
-        return live_workers(self.registry)
+        return live_workers(self._registry)
 
     def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
         """Tell the workers with these names to end: they take no more jobs, and finish what they have begun first.
@@ -470,7 +470,7 @@ class OcrQueue(ManyJobs):
         They get the message within the setting `worker_heartbeat_s`, and are gone from `workers()` when they have
         ended. Raises WorkerUnknown if a name is unknown, and then tells no worker.
         """
-        found = drain_workers(self.registry, names)
+        found = drain_workers(self._registry, names)
         self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
         return found
 
@@ -482,7 +482,7 @@ class OcrQueue(ManyJobs):
         stays removed.
         """
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
-        return Cleaning(self.registry, self.storage, dry_run, age_s, who=who).run()
+        return Cleaning(self._registry, self.storage, dry_run, age_s, who=who).run()
 
 
 def submit_as_read(
@@ -496,6 +496,11 @@ def submit_as_read(
 
     `on_full` is called once, before the first wait for room."""
     return queue._submitting(images, wait_for_room, fields, on_full, tells=True)
+
+
+def registry_of(queue: OcrQueue) -> Registry:
+    """Where the client asks Redis: for commands, which ask more than apps do. It is closed with the client."""
+    return queue._registry
 
 
 def batch_to_close(fields: JobFields) -> tuple[str, str]:

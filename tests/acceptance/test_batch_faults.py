@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.batches import batches_of, ends, running, states, submit_batch, submitted_at_once, told_of_batch
@@ -35,7 +36,7 @@ def settings(settings: WorkerSettings) -> WorkerSettings:
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def installation(at_work: Installation) -> Iterator[Installation]:
     yield at_work
-    assert check(at_work.queue.registry) == []
+    assert check(registry_of(at_work.queue)) == []
     assert at_work.worker.alive()
 
 
@@ -96,8 +97,8 @@ def test_a_child_killed_over_a_batch_costs_nobody_more_than_one_attempt(
     (child,) = started.running_children()
     os.kill(child, signal.SIGKILL)
     wait_until(lambda: not running(jobs) or running(jobs) == [2], 60, "they are back, and the first of them has begun")
-    record = queue.registry.keys.record(jobs[3].id)
-    assert not queue.registry.client.hexists(record, "deliveries"), "it does not count"
+    record = registry_of(queue).keys.record(jobs[3].id)
+    assert not registry_of(queue).client.hexists(record, "deliveries"), "it does not count"
     gates.open(WIDTHS)
     found = ends(queue, jobs)
     assert {status.state for status in found} == {"succeeded"}
@@ -111,13 +112,13 @@ def test_children_that_are_idle_share_what_waits(installation: Installation, gat
     settings = queue.settings.model_copy(update={"key_prefix": "shared:"})
     two = ("--engine", "batched", "-c", "2")
     with worker(as_environment(settings), tmp_path, *two), OcrQueue(settings) as other:
-        keys, client = other.registry.keys, other.registry.client
+        keys, client = registry_of(other).keys, registry_of(other).client
         wait_until(lambda: client.hget(keys.children(), "ocr.batched") == b"2", 60, "both are counted")
         jobs = submitted_at_once(other, [page(width) for width in WIDTHS], crops="none", **gates.batched(6))
         wait_until(lambda: running(jobs) == [0, 1, 2, 3, 4], 60, "one has three, and the other two of the rest")
         gates.open(WIDTHS)
         assert states(ends(other, jobs)) == ["succeeded"] * 6
-        assert check(other.registry) == []
+        assert check(registry_of(other)) == []
 
 
 def test_a_poison_image_takes_its_neighbours_along_once(installation: Installation) -> None:
@@ -231,8 +232,8 @@ def test_a_batch_that_outlasts_the_grace_goes_back_without_a_mark(
     stopped = [job.status() for job in jobs]
     assert {status.state for status in stopped} == {"queued"}
     assert {status.error.code for status in stopped[:2] if status.error} == {"worker.stopping"}
-    key = queue.registry.keys.record(jobs[0].id)
-    assert not queue.registry.client.hexists(key, "deliveries"), "it does not count"
+    key = registry_of(queue).keys.record(jobs[0].id)
+    assert not registry_of(queue).client.hexists(key, "deliveries"), "it does not count"
     gates.open(WIDTHS)
     with worker(hasty | {"shutdown_grace_s": 10}, tmp_path, command=plain):
         found = ends(queue, jobs, 60)

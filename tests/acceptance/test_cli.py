@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.local import LocalSystem
 from tests.support.processes import need_program, wait_until
 from tests.support.servers import Exchange, http_server
@@ -166,7 +167,7 @@ def test_all_fields_of_a_job_can_be_given(run: Run, system: LocalSystem) -> None
     of_another = run("submit", RECEIPT, "-e", "null", "--idempotency-key", "only-once").stdout.strip()
     assert of_another != job_id, "a key is a tenant's own"
     with OcrQueue(system.settings) as queue:
-        (job,) = queue.registry.jobs([job_id])
+        (job,) = registry_of(queue).jobs([job_id])
     assert job is not None
     assert job.languages == ("kor", "eng", "deu")
     assert job.options == {"words": 2, "delay_s": 0.5}
@@ -223,7 +224,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_job(run: Run, system: LocalSystem, bus
 
 
 def _subscribers(queue: OcrQueue) -> int:
-    counts = queue.registry.client.pubsub_numsub(*(f"ocrqueue:events:{part}" for part in range(16)))
+    counts = registry_of(queue).client.pubsub_numsub(*(f"ocrqueue:events:{part}" for part in range(16)))
     return sum(count for _, count in counts)
 
 

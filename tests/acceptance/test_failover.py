@@ -18,6 +18,7 @@ import pytest
 from celery import Celery
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, NotReplicated
 from ocrqueue.settings import WorkerSettings, load_worker_settings
@@ -115,7 +116,7 @@ def test_under_load_all_go_on_with_the_next_primary_and_nothing_that_was_accepte
                 return len(readers) == len(workers)
 
             wait_until(all_have_read, PATIENT_S, "every worker takes jobs again")
-            assert check(queue.registry) == []
+            assert check(registry_of(queue)) == []
 
 
 def test_without_replicas_what_they_had_not_is_unknown_and_may_be_submitted_again(
@@ -149,7 +150,7 @@ def test_without_replicas_what_they_had_not_is_unknown_and_may_be_submitted_agai
         assert sum(lane.waiting for lane in queue.queues()) == 15
         with worker(as_environment(settings), tmp_path, "-e", "null", "-c", "1"):
             assert {wait.result(PATIENT_S).state for wait in waits.values()} == {"succeeded"}
-            assert check(queue.registry) == []
+            assert check(registry_of(queue)) == []
 
 
 async def submit_async(settings: WorkerSettings, jobs: list[Job]) -> None:
@@ -229,7 +230,7 @@ def test_all_of_it_encrypted_and_with_passwords_of_servers_and_sentinels(tmp_pat
                 for arguments in (["config"], ["top", "--once"], ["metrics", "--once"], ["check"])
             ]
             assert "ocrqueue_up 1.0" in shown[2]
-            assert check(queue.registry) == []
+            assert check(registry_of(queue)) == []
             theirs.close()
     for secret in (*SECRETS.values(), "secret%"):
         assert secret not in "".join((running.log_text(), stats, conf, *shown))
@@ -283,7 +284,7 @@ def test_a_name_that_resolves_anew_is_followed_by_who_holds_connections_to_the_s
                 assert queue.submit(HELLO, engine="null", cache=False).wait(PATIENT_S).state == "succeeded"
                 assert asyncio.run(one_async(settings)) == "succeeded"
                 assert running.alive()
-                assert check(queue.registry) == []
+                assert check(registry_of(queue)) == []
 
 
 async def one_async(settings: WorkerSettings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture
 from tests.support.processes import as_environment, worker
@@ -13,7 +14,9 @@ from tests.support.processes import as_environment, worker
 
 def started_order(queue: OcrQueue, jobs: Sequence[SubmittedJob]) -> list[str]:
     """Tenants in the order in which their jobs began."""
-    statuses = [status for status in queue.registry.statuses([job.id for job in jobs]) if status and status.started_at]
+    statuses = [
+        status for status in registry_of(queue).statuses([job.id for job in jobs]) if status and status.started_at
+    ]
     return [status.tenant for status in sorted(statuses, key=lambda status: str(status.started_at))]
 
 
@@ -38,7 +41,7 @@ def test_weights_count_at_once(settings: WorkerSettings, tmp_path: Path) -> None
         image = queue.storage.put("inputs/page.png", png(text_picture("Hello")), "image/png")
         three = queue.submit_many([image] * 120, engine="null", tenant="three", crops="none")
         one = queue.submit_many([image] * 120, engine="null", tenant="one", crops="none")
-        queue.registry.client.hset(queue.registry.keys.weights(), "three", "3")
+        registry_of(queue).client.hset(registry_of(queue).keys.weights(), "three", "3")
         with worker(as_environment(settings), tmp_path, "--engine", "null", "--concurrency", "1"):
             for _ in queue.as_completed(three, timeout=300):
                 pass

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from ocrqueue.client import registry_of
 from ocrqueue.errors import BrokerUnavailable
 from tests.faults.broker_faults import (
     ConnectionCut,
@@ -131,8 +132,8 @@ def waiting_after_a_kill(
     observer.pause(engine="null")
     try:
         wait_until(lambda: not any(map(system.running_jobs, system.services)), 60, "what ran has ended, or waits again")
-        keys = observer.registry.keys
-        lane = cast("list[bytes]", observer.registry.client.zrange(keys.queue("ocr.null", ""), 0, -1))
+        keys = registry_of(observer).keys
+        lane = cast("list[bytes]", registry_of(observer).client.zrange(keys.queue("ocr.null", ""), 0, -1))
         waiting = [part.decode() for part in lane]
         again = [job_id for job_id in waiting if observer.job(job_id).status().attempts]
     finally:

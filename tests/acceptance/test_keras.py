@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, Job, JobStatus, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.document.formats.overlay import draw_overlay
 from ocrqueue.errors import LanguageUnsupported
 from ocrqueue.settings import WorkerSettings, load_worker_settings
@@ -140,7 +141,7 @@ def test_a_language_that_the_model_does_not_name_is_refused(system: System) -> N
         system.queue.submit(PAGE, engine="keras", languages=["kor"])
     # what nobody has checked, the worker refuses
     unchecked = Job(image="file:///nowhere.png", engine="keras", languages=("kor",))
-    (job_id,) = system.queue.registry.submit([unchecked])
+    (job_id,) = registry_of(system.queue).submit([unchecked])
     status = system.queue.job(job_id).wait(200)
     assert status.error is not None
     assert status.error.code == "language.unsupported"

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from ocrqueue import Job, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.job import engine_queues
 from ocrqueue.job.names import LANES
 from ocrqueue.settings import WorkerSettings
@@ -25,7 +26,7 @@ def test_a_flow_of_urgent_jobs_leaves_the_other_lanes_their_share(settings: Work
         with worker(as_environment(shared), tmp_path, "--engine", "null", "-c", "1") as running:
 
             def begun() -> list[str]:
-                found = [status for status in queue.registry.statuses([job.id for job in jobs]) if status]
+                found = [status for status in registry_of(queue).statuses([job.id for job in jobs]) if status]
                 started = [(status.started_at, status.queue) for status in found if status.started_at]
                 return [name for _, name in sorted(started)]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from tests.support.pictures import png, text_picture, tiff
@@ -28,7 +29,7 @@ def queue(settings: WorkerSettings, tmp_path: Path) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
             yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 def stored(queue: OcrQueue, job: SubmittedJob) -> list[str]:

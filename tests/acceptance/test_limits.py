@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import JobStatus, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings, load_worker_settings
@@ -104,7 +105,7 @@ def test_limits_in_a_messages_header_do_not_count(place: Place) -> None:
         sent = app.send_task(
             TASK, kwargs={"job": job}, queue="ocr.null", time_limit=0.5, soft_time_limit=0.2, ignore_result=True
         )
-    wait_until(lambda: place.queue.registry.jobs([sent.id]) != [None], 60, "it is taken in")
+    wait_until(lambda: registry_of(place.queue).jobs([sent.id]) != [None], 60, "it is taken in")
     assert place.queue.job(sent.id).wait(60).state == "succeeded"
 
 
@@ -203,7 +204,7 @@ def test_want_of_memory_anywhere_in_the_child_is_an_error_of_the_job(redis: Redi
         ]
         wait_until(lambda: not list(queue.storage.list(f"results/{jobs[2].id}")), 60, "its crops are gone")
         assert running.alive()
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 def test_nothing_is_taken_for_a_child_that_is_about_to_be_replaced(
@@ -222,9 +223,9 @@ def test_nothing_is_taken_for_a_child_that_is_about_to_be_replaced(
         gates.open([60, 70])
         assert first.wait(60).state == "succeeded"
         wait_until(lambda: child not in running.running_children(), 60, "it is replaced")
-        key = queue.registry.keys.record(second.id)
+        key = registry_of(queue).keys.record(second.id)
         for _ in range(20):
-            assert queue.registry.client.hget(key, "place") == b"waiting"
+            assert registry_of(queue).client.hget(key, "place") == b"waiting"
             time.sleep(0.05)
         closed.unlink()
         assert second.wait(60).state == "succeeded"

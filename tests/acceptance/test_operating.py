@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from ocrqueue import OcrQueue
 from ocrqueue.cli.program import program
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.documentation import ROOT, blocks
 from tests.support.gates import page
@@ -67,5 +68,5 @@ def test_every_command_of_the_page_does_what_is_said(
         assert "acme" in told["ocrqueue audit"]
         for action in ("cancel", "replay", "delete", "clean", "pause", "resume", "drain"):
             assert f" {action} " in told["ocrqueue audit"]
-        known = list(queue.registry.statuses([job.id for job in (read, failed, *waiting)]))
+        known = list(registry_of(queue).statuses([job.id for job in (read, failed, *waiting)]))
         assert known == [None] * 5, "they were deleted"

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.errors import JobNotFinished, PageNotFound
 from ocrqueue.settings import WorkerSettings, load_worker_settings
@@ -49,7 +50,7 @@ def settings(settings: WorkerSettings) -> WorkerSettings:
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def installation(at_work: Installation) -> Iterator[Installation]:
     yield at_work
-    assert check(at_work.queue.registry) == []
+    assert check(registry_of(at_work.queue)) == []
     assert at_work.worker.alive()
 
 
@@ -120,12 +121,12 @@ def stored(queue: OcrQueue, job: SubmittedJob) -> list[str]:
 
 
 def waiting(queue: OcrQueue, lane: str = f"ocr.{ENGINE}") -> int:
-    return int(queue.registry.client.zcard(queue.registry.keys.queue(lane, "")))
+    return int(registry_of(queue).client.zcard(registry_of(queue).keys.queue(lane, "")))
 
 
 def usage(queue: OcrQueue) -> dict[str, float]:
-    seconds, _ = queue.registry.client.time()
-    found = queue.registry.client.hgetall(queue.registry.keys.usage(seconds // 86400, ""))
+    seconds, _ = registry_of(queue).client.time()
+    found = registry_of(queue).client.hgetall(registry_of(queue).keys.usage(seconds // 86400, ""))
     return {name.decode(): float(value) for name, value in found.items()}
 
 
@@ -264,7 +265,7 @@ def test_a_closing_part_whose_worker_is_killed_is_closed_by_another(
     settings: WorkerSettings, queue: OcrQueue, tmp_path: Path, gates: Gates
 ) -> None:
     quick = as_environment(settings) | QUICK
-    keys, client = queue.registry.keys, queue.registry.client
+    keys, client = registry_of(queue).keys, registry_of(queue).client
     gates.open(WIDTHS[:3])
     with worker(quick, tmp_path, "--engine", ENGINE, "-c", "1") as killed:
         job = submit(queue, document_of(WIDTHS[:4]), gates)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.local.reclaiming import Reclaiming
@@ -31,7 +32,7 @@ HELLO = png(text_picture("Hello 42"))
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.errors import JobUnknown
 from ocrqueue.job import Job
 from ocrqueue.settings import load_worker_settings
@@ -123,7 +124,7 @@ def test_a_result_that_redis_forgot_wholly_stands_and_is_found(tmp_path: Path, s
 
 def _known(queue: OcrQueue, job_id: str) -> bool:
     try:
-        return queue.registry.status(job_id).finished
+        return registry_of(queue).status(job_id).finished
     except JobUnknown:
         return False
 
@@ -149,4 +150,4 @@ def test_a_worker_that_is_stopped_while_redis_is_away_puts_its_job_back_when_it_
             running.process.wait(60)
             status = job.status()
             assert (status.state, status.error and status.error.code) == ("queued", "worker.stopping")
-            assert queue.registry.client.hget(queue.registry.keys.record(job.id), "deliveries") is None
+            assert registry_of(queue).client.hget(registry_of(queue).keys.record(job.id), "deliveries") is None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
-from ocrqueue.client import SubmittedJob
+from ocrqueue.client import SubmittedJob, registry_of
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.errors import BrokerUnavailable
@@ -149,7 +149,7 @@ def test_at_the_memory_limit_all_that_frees_memory_works_and_is_noted(
             noted = [entry.action for entry in queue.audit()]
             assert noted == ["drain", "resume", "clean", "delete", "delete", "delete", "drop", "cancel", "pause"]
             assert {entry.ended for entry in queue.audit()} == {"done"}
-            assert check(queue.registry) == []
+            assert check(registry_of(queue)) == []
 
 
 def test_at_the_memory_limit_the_asyncio_client_does_the_same(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import celery_app, wait_for_remote_control
@@ -24,7 +25,7 @@ NODE = "mine@here"
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages
@@ -54,4 +55,4 @@ def test_the_end_of_a_batch_is_told_once_though_its_worker_is_killed(
         documents = [document for _, document in batch.results()]
         assert [document.job_id for document in documents if document] == [job.id for job in batch.jobs()]
         assert told.count() == 1
-        assert check(outside.queue.registry) == []
+        assert check(registry_of(outside.queue)) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from tests.support.gates import Gates, page, with_gated
@@ -32,7 +33,7 @@ def settings(settings: WorkerSettings) -> WorkerSettings:
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 def plain_celery(pool: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 
 from ocrqueue import OcrQueue
 from ocrqueue.cli.program import program
-from ocrqueue.client import SubmittedJob
+from ocrqueue.client import SubmittedJob, registry_of
 from ocrqueue.core import WorkerInfo
 from ocrqueue.core.check import check
 from ocrqueue.core.installation import workers_heard_of
@@ -104,7 +104,7 @@ class Observed:
     place: Place
 
     def info(self) -> WorkerInfo:
-        (found,) = (each for each in workers_heard_of(self.place.queue.registry)[0] if each.name == self.name)
+        (found,) = (each for each in workers_heard_of(registry_of(self.place.queue))[0] if each.name == self.name)
         return found
 
     def codes(self) -> list[str]:
@@ -252,7 +252,7 @@ def load(place: Place) -> Iterator[Load]:
         thread.join()
     ended = dict(place.queue.watch(made.jobs, 300))
     assert {status.state for status in ended.values()} == {"succeeded"}
-    wait_until(lambda: check(place.queue.registry) == [], 60, "the keys agree with each other")
+    wait_until(lambda: check(registry_of(place.queue)) == [], 60, "the keys agree with each other")
 
 
 @contextmanager
@@ -374,7 +374,7 @@ def test_a_secret_that_is_rotated_badly_fails_no_job_whichever_process_has_read_
             rotated.check_is_well()
         became = [attempt.became for job in jobs for attempt in job.history()]
         assert set(became) <= {"given back", "succeeded"}, "no retry is counted"
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place: Place, good: Observed) -> None:
@@ -399,7 +399,7 @@ def test_the_jobs_own_denial_is_seen_by_a_second_worker_and_fails_it_then(place:
     job = queue.submit(f"s3://{name}/page.png", engine="tesseract", crops="none")
     status = job.wait(120)
     assert (status.state, status.attempts) == ("failed", 1), "there is no second worker"
-    assert check(queue.registry) == []
+    assert check(registry_of(queue)) == []
 
 
 def test_a_lone_worker_that_cannot_do_an_engines_jobs_says_what_becomes_of_them(another: Place, tmp_path: Path) -> None:
@@ -440,18 +440,18 @@ def test_a_language_is_left_to_workers_that_have_it_and_holds_nobody_up(another:
         ended = dict(queue.watch(english, 120))
         assert {status.worker for status in ended.values()} == {"lacking@here"}
         wait_until(lambda: {job.status().state for job in korean} == {"queued"}, 60, "they wait for the other")
-        assert side_lanes(queue.registry) == ["ocr.tesseract/kor"]
+        assert side_lanes(registry_of(queue)) == ["ocr.tesseract/kor"]
         assert sum(lane.waiting for lane in queue.queues()) == 5
         os.kill(able.running.pid, signal.SIGCONT)
         ended = dict(queue.watch(korean, 120))
         assert {(status.state, status.worker) for status in ended.values()} == {("succeeded", "able@here")}
         shutil.copy(all_packs / "kor.traineddata", packs)
-        wait_until(lambda: side_lanes(queue.registry) == [], 60, "the side lane is forgotten")
+        wait_until(lambda: side_lanes(registry_of(queue)) == [], 60, "the side lane is forgotten")
         wait_until(lambda: "kor" in lacking.info().engines[0].languages, 60, "it tells of its new pack")
         able.running.process.terminate()
         able.running.process.wait(60)
         assert submitted("kor")[0].wait(120).worker == "lacking@here"
-        wait_until(lambda: check(queue.registry) == [], 60, "the keys agree with each other")
+        wait_until(lambda: check(registry_of(queue)) == [], 60, "the keys agree with each other")
 
 
 def test_a_language_waits_for_the_one_worker_that_has_it_while_that_is_stopped(another: Place, tmp_path: Path) -> None:
@@ -467,7 +467,9 @@ def test_a_language_waits_for_the_one_worker_that_has_it_while_that_is_stopped(a
         wait_until(lambda: able.codes() == ["storage.credentials"], 60, "it says why")
         image = png(text_picture("Hello 42"))
         job = another.queue.submit(image, engine="tesseract", languages=["kor"], crops="none")
-        wait_until(lambda: side_lanes(another.queue.registry) == ["ocr.tesseract/kor"], 60, "it waits for the other")
+        wait_until(
+            lambda: side_lanes(registry_of(another.queue)) == ["ocr.tesseract/kor"], 60, "it waits for the other"
+        )
         assert job.status().state == "queued"
         write_credentials(file, another.user)
         status = job.wait(120)

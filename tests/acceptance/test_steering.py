@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ocrqueue import SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings
 from tests.support.gates import Gates, page, with_gated
 from tests.support.outside import Outside, from_outside
@@ -35,7 +36,7 @@ def started_ms(outside: Outside, jobs: list[SubmittedJob]) -> dict[str, int]:
 
 
 def states(outside: Outside, jobs: list[SubmittedJob]) -> list[str]:
-    found = outside.queue.registry.statuses([job.id for job in jobs])
+    found = registry_of(outside.queue).statuses([job.id for job in jobs])
     return [status.state for status in found if status is not None]
 
 
@@ -144,7 +145,7 @@ def test_a_worker_drained_under_load_loses_nothing(outside: Outside) -> None:
                 # it may be held up while the other reads all that there is
                 if outside.waiting("ocr.null") < 50:
                     jobs.extend(outside.queue.submit_many([image] * 100, **fields))
-                found = outside.queue.registry.statuses([job.id for job in jobs])
+                found = registry_of(outside.queue).statuses([job.id for job in jobs])
                 return sum(each is not None and each.worker == "leaves@here" for each in found) >= 5
 
             wait_until(has_its_share, 60, "it has its share")

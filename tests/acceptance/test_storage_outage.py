@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, Job, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core import live_workers
 from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.job import CropMode
@@ -137,7 +138,7 @@ def test_an_outage_costs_no_retry_however_long_it_lasts(installation: Installati
     """The worker's own access is broken: it takes nothing meanwhile, and what it had goes back uncounted."""
 
     def troubles() -> list[str]:
-        return [each.error.code for worker in live_workers(installation.queue.registry) for each in worker.troubles]
+        return [each.error.code for worker in live_workers(registry_of(installation.queue)) for each in worker.troubles]
 
     installation.between.set("refuse")
     job = installation.submit("none")
@@ -149,7 +150,9 @@ def test_an_outage_costs_no_retry_however_long_it_lasts(installation: Installati
     installation.between.set("pass")
     installation.check_complete(job, "none")
     assert job.status().attempts == attempts + 1
-    retries = installation.queue.registry.client.hget(installation.queue.registry.keys.record(job.id), "retries")
+    retries = registry_of(installation.queue).client.hget(
+        registry_of(installation.queue).keys.record(job.id), "retries"
+    )
     assert retries is None
     wait_until(lambda: troubles() == [], 60, "nothing is wrong any more")
 
@@ -171,7 +174,7 @@ def test_an_outage_that_outlasts_the_retries_makes_a_dead_letter_that_can_be_rep
     installation: Installation,
 ) -> None:
     """What is small is stored all the while, and the worker's look at its own access finds nothing wrong."""
-    dead, before = DeadLetters(installation.queue.registry), installation.between.cuts
+    dead, before = DeadLetters(registry_of(installation.queue)), installation.between.cuts
     installation.between.cut_after(MIDDLE, times=1000)
     job = installation.submit("archive")
     wait_until(lambda: installation.between.cuts > before, 60, "storage fails in the middle")
@@ -217,8 +220,8 @@ def test_what_waits_behind_a_result_that_takes_long_to_store_goes_back(
             second = queue.submit((tmp_path / "70.png").as_uri(), **asked)
             gates.open([60, 70])
             wait_until(lambda: "a part behind it goes back" in running.log_text(), 60, "it goes back")
-            key = queue.registry.keys.record(second.id)
-            assert queue.registry.client.hget(key, "place") == b"waiting"
+            key = registry_of(queue).keys.record(second.id)
+            assert registry_of(queue).client.hget(key, "place") == b"waiting"
             # a result that may be stored comes before a cancel: its child is not killed
             first.cancel()
             time.sleep(2)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from tests.support.gates import BATCHED, Gates, with_gated
@@ -27,7 +28,7 @@ def settings(settings: WorkerSettings) -> WorkerSettings:
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def running(settings: WorkerSettings, tmp_path: Path, gates: Gates) -> Iterator[
 
 def wait_in_lane(queue: OcrQueue, lane: str, *parts: str) -> None:
     """As SUBMIT leaves them, but for their records."""
-    client, keys = queue.registry.client, queue.registry.keys
+    client, keys = registry_of(queue).client, registry_of(queue).keys
     for number, part in enumerate(parts):
         client.zadd(keys.queue(lane, ""), {part: number})
     client.zadd(keys.lane(lane), {"": 0})
@@ -47,12 +48,12 @@ def wait_in_lane(queue: OcrQueue, lane: str, *parts: str) -> None:
 
 
 def ring(queue: OcrQueue, lane: str) -> None:
-    queue.registry.client.lpush(queue.registry.keys.bell(lane), "1")
+    registry_of(queue).client.lpush(registry_of(queue).keys.bell(lane), "1")
 
 
 @pytest.mark.parametrize("engine", ["null", BATCHED])
 def test_a_job_whose_id_no_job_can_have_ends_and_holds_up_nobody(queue: OcrQueue, running: Worker, engine: str) -> None:
-    client, keys, lane = queue.registry.client, queue.registry.keys, f"ocr.{engine}"
+    client, keys, lane = registry_of(queue).client, registry_of(queue).keys, f"ocr.{engine}"
     strange = ["x" * 65, "../../../x", "ä"]
     for number, job_id in enumerate(strange):
         fields = {"id": job_id, "image": "s3://bucket/page.png", "engine": engine}
@@ -61,15 +62,15 @@ def test_a_job_whose_id_no_job_can_have_ends_and_holds_up_nobody(queue: OcrQueue
     wait_in_lane(queue, lane, *strange)
     ring(queue, lane)
     for job_id in strange:
-        wait_until(lambda job_id=job_id: queue.registry.status(job_id).finished, 60, "it ends")  # type: ignore[misc]  # mypy takes the default for an argument
-        status = queue.registry.status(job_id)
+        wait_until(lambda job_id=job_id: registry_of(queue).status(job_id).finished, 60, "it ends")  # type: ignore[misc]  # mypy takes the default for an argument
+        status = registry_of(queue).status(job_id)
         assert (status.state, status.error and status.error.code) == ("failed", "job.malformed")
     assert queue.submit(HELLO, engine=engine, crops="none").wait(60).state == "succeeded"
     assert running.alive()
 
 
 def test_a_key_of_another_type_in_a_records_place_is_passed_over(queue: OcrQueue, running: Worker) -> None:
-    client, keys = queue.registry.client, queue.registry.keys
+    client, keys = registry_of(queue).client, registry_of(queue).keys
     behind = [queue.submit(HELLO, engine="null", crops="none") for _ in range(3)]
     for job_id, page in (("string", False), ("list", False), ("page", True)):
         if page:
@@ -86,7 +87,7 @@ def test_a_key_of_another_type_in_a_records_place_is_passed_over(queue: OcrQueue
 
 
 def test_an_error_of_redis_is_waited_for_and_ends_no_worker(queue: OcrQueue, running: Worker) -> None:
-    client, keys = queue.registry.client, queue.registry.keys
+    client, keys = registry_of(queue).client, registry_of(queue).keys
     client.set(keys.lane("ocr.null"), "theirs")
     ring(queue, "ocr.null")
     wait_until(lambda: "cannot take from the lanes" in running.log_text(), 60, "the worker has met it")

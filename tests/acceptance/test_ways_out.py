@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.support.brokers import celery_app, wait_for_remote_control
@@ -87,8 +88,8 @@ class Place:
     settings: WorkerSettings
 
     def settled(self) -> None:
-        assert check(self.queue.registry) == []
-        client, keys = self.queue.registry.client, self.queue.registry.keys
+        assert check(registry_of(self.queue)) == []
+        client, keys = registry_of(self.queue).client, registry_of(self.queue).keys
         wait_until(lambda: not client.exists(keys.leases()), 60, "nothing is in a hand")
         assert not list(client.scan_iter(match=f"{keys.root}hand:*"))
         again = self.queue.submit(HELLO, engine="null", cache=False)
@@ -272,7 +273,7 @@ def test_remote_control_answers_and_ends_a_worker(own_place: Place, gates: Gates
         theirs.control.shutdown()
         assert own_place.worker.process.wait(60) == 0
     assert own_place.queue.engines()["null"] == []
-    assert check(own_place.queue.registry) == []
+    assert check(registry_of(own_place.queue)) == []
 
 
 @pytest.mark.parametrize("pool", ["prefork"], indirect=True)
@@ -280,7 +281,7 @@ def test_what_was_taken_and_not_begun_goes_back_at_once_when_a_worker_stops(own_
     (child,) = own_place.worker.running_children()
     os.kill(child, signal.SIGSTOP)
     job = submit(own_place)
-    registry = own_place.queue.registry
+    registry = registry_of(own_place.queue)
     wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 1, 60, "it is in the worker's hand")
     own_place.worker.process.send_signal(signal.SIGTERM)
     wait_until(lambda: registry.client.zcard(registry.keys.leases()) == 0, 60, "it waits again")

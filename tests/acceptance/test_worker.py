@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings
 from tests.support.brokers import Messages, celery_app, wait_for_remote_control
@@ -37,7 +38,7 @@ def settings(settings: WorkerSettings) -> WorkerSettings:
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 def test_plain_celery_works_as_well(settings: WorkerSettings, queue: OcrQueue, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_message_in_another_engines_list_becomes_a_job_of_the_engine_that_it_n
     job = {"image": queue.storage.put("inputs/hello.png", HELLO, "image/png"), "engine": "null"}
     with worker(as_environment(settings), tmp_path, "--engine", "null", "-c", "1"):
         job_id = Messages(queue, "ocr.tesseract").send(job)
-        wait_until(lambda: queue.registry.jobs([job_id]) != [None], 60, "it is taken in")
+        wait_until(lambda: registry_of(queue).jobs([job_id]) != [None], 60, "it is taken in")
         status = queue.job(job_id).wait(60)
         assert (status.state, status.queue) == ("succeeded", "ocr.null")
         assert Messages(queue, "ocr.tesseract").count() == 0

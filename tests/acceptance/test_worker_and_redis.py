@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.broker import transport
@@ -42,7 +43,7 @@ def settings(server: RedisServer, tmp_path: Path) -> WorkerSettings:
 def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
     with OcrQueue(settings) as queue:
         yield queue
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 IN_VAIN = 10
@@ -53,7 +54,7 @@ those of the job before may still come. One script more for each job would be 20
 def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
     settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
-    keys, client = queue.registry.keys, queue.registry.client
+    keys, client = registry_of(queue).keys, registry_of(queue).client
     # heartbeats and shared duties are not of the jobs
     calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
     client.set(f"{keys.root}duty", "somebody else", ex=500)
@@ -76,7 +77,7 @@ def test_a_job_of_one_page_is_three_scripts_beside_its_submission(
 def test_an_idle_worker_does_not_get_up_for_what_is_paused(
     settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
-    keys, client = queue.registry.keys, queue.registry.client
+    keys, client = registry_of(queue).keys, registry_of(queue).client
     calm = as_environment(settings) | {"worker_heartbeat_s": 200, "lost_after_s": 500}
     client.set(f"{keys.root}duty", "somebody else", ex=500)
     image, number = queue.storage.put("page.png", HELLO, "image/png"), 60
@@ -95,7 +96,7 @@ def test_an_idle_worker_does_not_get_up_for_what_is_paused(
 def test_an_idle_worker_asks_redis_little(
     settings: WorkerSettings, queue: OcrQueue, server: RedisServer, tmp_path: Path
 ) -> None:
-    keys = queue.registry.keys
+    keys = registry_of(queue).keys
     with ExitStack() as stack:
         # one that waits for as long as nobody asks anything
         client = stack.enter_context(server.client(socket_timeout=None))
@@ -155,7 +156,7 @@ def test_a_worker_outlives_a_failover(
 def test_connections_that_come_and_go_leave_no_files_behind(
     settings: WorkerSettings, queue: OcrQueue, tmp_path: Path
 ) -> None:
-    client = queue.registry.client
+    client = registry_of(queue).client
     with worker(as_environment(settings), tmp_path, *NULL) as running:
 
         def works() -> None:

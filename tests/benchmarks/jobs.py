@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
 from tests.benchmarks.scale.used import children_of, process_cpu, redis_cpu
@@ -90,7 +91,10 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str], children: int) -> 
         queue.storage.delete_prefix("results")
 
     return Contestant(
-        partial(_left_in_core, keys=queue.registry.keys), submit, partial(system_worker, stage, "null", children), check
+        partial(_left_in_core, keys=registry_of(queue).keys),
+        submit,
+        partial(system_worker, stage, "null", children),
+        check,
     )
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.tenants import set_weights, tenants
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.stage import CORES, Stage, file_stage, system_worker
@@ -79,7 +80,7 @@ def _print_waits(alone: Sequence[Sequence[float]], beside: Sequence[Sequence[flo
 
 def _print_shares(stage: Stage, queue: OcrQueue, uri: str, delay: float) -> None:
     """Both tenants have more than enough waiting; what is counted is what ends meanwhile."""
-    set_weights(queue.registry, _WEIGHTS)
+    set_weights(registry_of(queue), _WEIGHTS)
     seconds = 400 * max(delay, 0.01) / CORES
     for tenant in _WEIGHTS:
         _submit(queue, [uri] * 2000, tenant, delay)
@@ -92,5 +93,5 @@ def _print_shares(stage: Stage, queue: OcrQueue, uri: str, delay: float) -> None
 
 
 def _waiting(queue: OcrQueue, tenant: str) -> int:
-    found = next((info for info in tenants(queue.registry) if info.name == tenant), None)
+    found = next((info for info in tenants(registry_of(queue)) if info.name == tenant), None)
     return sum(found.waiting.values()) if found else 0

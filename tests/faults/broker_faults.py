@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import redis.exceptions
 
+from ocrqueue.client import registry_of
 from ocrqueue.core.connection import connect
 from ocrqueue.job import engine_queues
 from tests.faults.faults import Fault
@@ -38,7 +39,7 @@ class RedisPaused(Fault):
     part: str = "redis"
 
     def inject(self, into: Installation) -> None:
-        into.observer.registry.client.execute_command("CLIENT", "PAUSE", int(self.seconds * 1000), "ALL")
+        registry_of(into.observer).client.execute_command("CLIENT", "PAUSE", int(self.seconds * 1000), "ALL")
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ class RedisFull(Fault):
     part: str = "redis"
 
     def inject(self, into: Installation) -> None:
-        client = into.observer.registry.client
+        client = registry_of(into.observer).client
         used = int(client.info("memory")["used_memory"])
         client.config_set("maxmemory", used // 2)
 
     def heal(self, into: Installation) -> None:
-        into.observer.registry.client.config_set("maxmemory", 0)
+        registry_of(into.observer).client.config_set("maxmemory", 0)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class RingsLost(Fault):
         threading.Thread(target=self._hear, args=(into,), daemon=True).start()
 
     def _hear(self, into: Installation) -> None:
-        keys = into.observer.registry.keys
+        keys = registry_of(into.observer).keys
         bells = [keys.bell(lane) for engine in ENGINES for lane in engine_queues(engine)]
         until = time.monotonic() + self.seconds
         client = connect(into.observer.settings)
@@ -107,7 +108,7 @@ class ScriptsForgotten(Fault):
     part: str = "redis"
 
     def inject(self, into: Installation) -> None:
-        into.observer.registry.client.script_flush("SYNC")
+        registry_of(into.observer).client.script_flush("SYNC")
 
 
 @dataclass(frozen=True)

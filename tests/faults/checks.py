@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.storage import PROBE
@@ -172,7 +173,7 @@ def _left_in_storage(rehearsal: Rehearsal) -> Iterator[Broken]:
 
 def _left_in_redis(rehearsal: Rehearsal) -> Iterator[Broken]:
     """Nothing waits, is in a hand, pauses or is to be removed, and the keys agree with each other."""
-    registry = rehearsal.into.observer.registry
+    registry = registry_of(rehearsal.into.observer)
     at_work = (registry.keys.foreign("ocr."), *(registry.keys.root + name for name in _AT_WORK))
 
     def left(*beginnings: str) -> list[str]:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Final
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.core.keys import Keys
 from ocrqueue.settings import WorkerSettings, load_worker_settings
@@ -116,7 +117,7 @@ class FailingOver:
                 yield Broken("lost", "unknown, and a replica had it", job_id)
 
     def _disagreeing(self, queue: OcrQueue) -> Iterator[Broken]:
-        yield from (Broken("disagreeing", sentence) for sentence in check(queue.registry))
+        yield from (Broken("disagreeing", sentence) for sentence in check(registry_of(queue)))
 
 
 def _dead(workers: list[Worker]) -> Iterator[Broken]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
 from ocrqueue import JobStatus, OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.job import engine_queues
 from tests.faults.corpus import ImageCase, image_case
@@ -117,18 +118,18 @@ class Feeding:
     def _feed_message(self) -> None:
         case = message_case(self.seed, len(self._fed_messages))
         self._fed_messages.append(case)
-        self.queue.registry.client.lpush(self._key(_LISTS[case.number % len(_LISTS)]), case.entry)
+        registry_of(self.queue).client.lpush(self._key(_LISTS[case.number % len(_LISTS)]), case.entry)
         if case.end == "dropped":
             self.done.append(Done(f"message-{case.number}", case.kind, "dropped", None))
         else:
             self._messages[case.task_id] = case
 
     def _key(self, name: str) -> str:
-        return self.queue.registry.keys.foreign(name)
+        return registry_of(self.queue).keys.foreign(name)
 
     def _under_way(self) -> int:
         """Entries in lists, parts in lanes and in workers' hands."""
-        registry = self.queue.registry
+        registry = registry_of(self.queue)
         with registry.client.pipeline(transaction=False) as pipeline:
             for name in _LISTS:
                 pipeline.llen(self._key(name))
@@ -145,7 +146,7 @@ class Feeding:
     def _look(self) -> None:
         """Move what has ended to `done`."""
         ids = [*self._images, *self._messages]
-        for job_id, status in zip(ids, self.queue.registry.statuses(ids), strict=True):
+        for job_id, status in zip(ids, registry_of(self.queue).statuses(ids), strict=True):
             if status is not None and status.finished:
                 if job_id in self._images:
                     self._end_image(job_id, self._images.pop(job_id), status)
@@ -153,7 +154,7 @@ class Feeding:
                     self._end_message(self._messages.pop(job_id), status)
         refused = [case for case in self._messages.values() if case.end == "refused"]
         keys = [self._key(f"celery-task-meta-{case.task_id}") for case in refused]
-        results = cast("list[bytes | None]", self.queue.registry.client.mget(keys)) if keys else []
+        results = cast("list[bytes | None]", registry_of(self.queue).client.mget(keys)) if keys else []
         for case, result in zip(refused, results, strict=True):
             if result is not None:
                 del self._messages[case.task_id]
@@ -211,7 +212,7 @@ class Feeding:
 
     def check_leftovers(self) -> None:
         """Nothing is under way, and nothing was sent or written where nothing belongs."""
-        registry = self.queue.registry
+        registry = registry_of(self.queue)
         if left := self._under_way():
             self._problems.append(f"{left} messages or parts are left in lists, lanes or workers' hands")
         if left := registry.client.zcard(registry.keys.delayed()):

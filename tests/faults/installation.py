@@ -12,6 +12,7 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from tests.faults.services import Supervisor, WorkerService
 from tests.support.processes import RedisServer, as_environment, redis_server, wait_until
@@ -69,7 +70,7 @@ class Installation:
 
     def running_jobs(self, service: WorkerService) -> list[str]:
         """The jobs that run at the service's worker, as their records tell."""
-        client, keys = self.observer.registry.client, self.observer.registry.keys
+        client, keys = registry_of(self.observer).client, registry_of(self.observer).keys
         ids = [part.decode() for part in cast("list[bytes]", client.zrange(keys.leases(), 0, -1))]
         found = []
         for job_id in ids:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import redis.exceptions
 
+from ocrqueue.client import registry_of
 from ocrqueue.core import FINAL_STATES
 from tests.faults.installation import Installation
 
@@ -94,7 +95,7 @@ class Watcher:
 
     def look(self, job_ids: Sequence[str]) -> None:
         """Read these records now. Raises what redis-py does."""
-        registry = self.into.observer.registry
+        registry = registry_of(self.into.observer)
         with registry.client.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.hmget(registry.keys.record(job_id), *_FIELDS)
@@ -130,7 +131,7 @@ class Watcher:
                 self.look(ids)
 
     def _listen(self) -> None:
-        registry = self.into.observer.registry
+        registry = registry_of(self.into.observer)
         while not self._told.is_set():
             with suppress(redis.exceptions.RedisError), registry.client.pubsub(ignore_subscribe_messages=True) as heard:
                 heard.psubscribe(f"{registry.keys.prefix}ocrqueue:events:*")

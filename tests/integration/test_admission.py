@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
+from ocrqueue.client import registry_of
 from ocrqueue.core import Outcome, QueueInfo, WorkerRegistry
 from ocrqueue.errors import QueueFull
 from ocrqueue.job import queue_name
@@ -45,25 +46,25 @@ def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
 
 def messages(queue: OcrQueue, engine: str = "tesseract") -> list[str]:
     """The ids of the jobs that wait, the first to be taken first."""
-    client, keys = queue.registry.client, queue.registry.keys
+    client, keys = registry_of(queue).client, registry_of(queue).keys
     lanes = [client.zrange(keys.queue(queue_name(engine, lane), ""), 0, -1) for lane in LANES]
     return [part.decode() for lane in lanes for part in lane]
 
 
 def all_keys(queue: OcrQueue) -> set[bytes]:
-    return set(queue.registry.client.scan_iter(match=f"{queue.settings.key_prefix}*", count=1000))
+    return set(registry_of(queue).client.scan_iter(match=f"{queue.settings.key_prefix}*", count=1000))
 
 
 def take(queue: OcrQueue, engine: str = "tesseract", lane: Any = "normal") -> str | None:
     """Take a part as a worker does."""
-    worker = WorkerRegistry(queue.settings, queue.registry.client)
+    worker = WorkerRegistry(queue.settings, registry_of(queue).client)
     taken = worker.take(uuid.uuid4().hex, "holder", [(queue_name(engine, lane), 1)])
     return taken.parts[0].hold.part if taken.parts else None
 
 
 def end(queue: OcrQueue, number: int, engine: str = "tesseract") -> None:
     """Let so many jobs of the engine end that waited in no lane of it."""
-    worker = WorkerRegistry(queue.settings, queue.registry.client)
+    worker = WorkerRegistry(queue.settings, registry_of(queue).client)
     for _ in range(number):
         list(worker.submit([Job(image=IMAGE, engine="rapid")]))
         (part,) = worker.take(uuid.uuid4().hex, "holder", [("ocr.rapid", 1)]).parts
@@ -107,7 +108,7 @@ def test_what_was_submitted_before_is_never_refused(queue: OcrQueue) -> None:
     again = Job(image=IMAGE, idempotency_key="order 4711")
     assert [job.id for job in queue.submit_many([known, again, keyed])] == [known.id, keyed.id, keyed.id]
     assert len(messages(queue)) == 3
-    queue.registry.client.delete(queue.registry.keys.record(keyed.id))
+    registry_of(queue).client.delete(registry_of(queue).keys.record(keyed.id))
     with pytest.raises(QueueFull):
         queue.submit(again)
 
@@ -160,7 +161,7 @@ def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: WorkerS
     def work(queue: OcrQueue) -> None:
         nonlocal longest
         while not done.is_set():
-            longest = max(longest, queue.registry.client.zcard(queue.registry.keys.queue("ocr.tesseract", "")))
+            longest = max(longest, registry_of(queue).client.zcard(registry_of(queue).keys.queue("ocr.tesseract", "")))
             if job_id := take(queue):
                 taken.append(job_id)
 
@@ -186,7 +187,7 @@ def test_there_is_no_hole_in_what_is_queued_while_workers_take(settings: WorkerS
 
 
 def test_jobs_sent_by_name_count_and_are_not_refused(queue: OcrQueue) -> None:
-    registry = WorkerRegistry(queue.settings, queue.registry.client)
+    registry = WorkerRegistry(queue.settings, registry_of(queue).client)
     for number in range(5):
         message = envelope(f"job-{number}", kwargs={"job": {"image": IMAGE}})
         registry.client.lpush(registry.keys.foreign("ocr.tesseract"), json.dumps(message))
@@ -207,10 +208,10 @@ def test_the_rate_of_ended_jobs_is_shown_and_tells_when_to_come_back(queue: OcrQ
     queue.submit_many([IMAGE, IMAGE], priority="low")
     queue.submit(IMAGE)
     assert (by_name(queue)["ocr.tesseract"].jobs_per_minute, by_name(queue)["ocr.tesseract"].empty_in_s) == (None, None)
-    began, _ = queue.registry.client.time()
+    began, _ = registry_of(queue).client.time()
     end(queue, 30)
     lanes = by_name(queue)
-    looked, _ = queue.registry.client.time()
+    looked, _ = registry_of(queue).client.time()
     rate = lanes["ocr.tesseract"].jobs_per_minute
     assert rate is not None
     # since the period began in which the first of them ended: 10 to 20 s, and what a busy machine adds
@@ -221,7 +222,7 @@ def test_the_rate_of_ended_jobs_is_shown_and_tells_when_to_come_back(queue: OcrQ
     assert lanes["ocr.tesseract.low"].empty_in_s == pytest.approx(3 * 60 / rate, rel=0.1), "after the higher lanes"
     assert lanes["ocr.null"].jobs_per_minute is None
     assert (lanes["ocr.tesseract"].limit, lanes["ocr.null"].limit) == (3, 10)
-    queue.registry.client.hset(queue.registry.keys.ended("tesseract"), str(int(time.time()) // 10 - 25), "1")
+    registry_of(queue).client.hset(registry_of(queue).keys.ended("tesseract"), str(int(time.time()) // 10 - 25), "1")
     with pytest.raises(QueueFull, match=r"room is expected in [56] s") as refused:
         queue.submit_many([IMAGE] * 300)
     assert refused.value.retry_after_s in {5, 6}, "for as many as the queue holds"
@@ -231,11 +232,11 @@ def test_the_rate_of_ended_jobs_is_shown_and_tells_when_to_come_back(queue: OcrQ
 
 
 def test_old_counts_of_ended_jobs_go(queue: OcrQueue) -> None:
-    key = queue.registry.keys.ended("tesseract")
-    queue.registry.client.hset(key, "1", "999")
+    key = registry_of(queue).keys.ended("tesseract")
+    registry_of(queue).client.hset(key, "1", "999")
     end(queue, 1)
-    assert list(queue.registry.client.hvals(key)) == [b"1"]
-    assert 0 < queue.registry.client.pttl(key) <= 310_000
+    assert list(registry_of(queue).client.hvals(key)) == [b"1"]
+    assert 0 < registry_of(queue).client.pttl(key) <= 310_000
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
@@ -252,7 +253,7 @@ def test_how_long_the_oldest_waits_is_by_the_clock_of_redis(queue: OcrQueue, min
 @pytest.mark.parametrize("field", [{"id": 7}, {"id": ["x"]}, {"id": "../x"}, {"id": None, "submitted_at": {}}])
 def test_a_hostile_message_does_not_hide_the_queues(queue: OcrQueue, field: dict[str, object]) -> None:
     message = envelope("x", kwargs={"job": {"image": IMAGE, "submitted_at": "soon", **field}})
-    queue.registry.client.lpush(queue.registry.keys.foreign("ocr.tesseract"), json.dumps(message))
+    registry_of(queue).client.lpush(registry_of(queue).keys.foreign("ocr.tesseract"), json.dumps(message))
     lane = by_name(queue)["ocr.tesseract"]
     assert (lane.waiting, lane.foreign, lane.oldest_job, lane.oldest_wait_s) == (0, 1, None, None)
 
@@ -272,8 +273,8 @@ def busy_worker(queue: OcrQueue) -> Iterator[list[str]]:
                 taken.append(job_id)
                 end(queue, 1)
 
-    seconds, _ = queue.registry.client.time()
-    queue.registry.client.hset(queue.registry.keys.ended("tesseract"), str(seconds // 10 - 1), "6000")
+    seconds, _ = registry_of(queue).client.time()
+    registry_of(queue).client.hset(registry_of(queue).keys.ended("tesseract"), str(seconds // 10 - 1), "6000")
     thread = threading.Thread(target=work)
     thread.start()
     yield taken
@@ -330,7 +331,7 @@ def test_the_wait_ends_in_time_and_asks_seldom_and_little(
 
     def refused(wait_for_room: float) -> tuple[QueueFull, int, int]:
         """With how many calls and how many bytes it took."""
-        client = queue.registry.client
+        client = registry_of(queue).client
         before = client.info("commandstats")["cmdstat_evalsha"]["calls"], client.info("stats")["total_net_input_bytes"]
         with pytest.raises(QueueFull) as error:
             queue.submit_many([IMAGE] * 400, wait_for_room=wait_for_room)

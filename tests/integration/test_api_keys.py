@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from ocrqueue import AsyncOcrQueue, OcrQueue
 from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.program import program
+from ocrqueue.client import registry_of
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.api_keys import signing_secret
 from ocrqueue.core.check import check
@@ -35,7 +36,7 @@ def queue(registry: WorkerRegistry, settings: WorkerSettings) -> Iterator[OcrQue
 
 def stored(queue: OcrQueue) -> bytes:
     """All that Redis holds of this installation."""
-    client = queue.registry.client
+    client = registry_of(queue).client
     found = []
     for key in client.scan_iter(match=f"{queue.settings.key_prefix}*", count=1000):
         found += [key, client.dump(key) or b""]
@@ -86,7 +87,7 @@ def test_a_key_is_worth_nothing_once_it_is_revoked_or_has_expired(queue: OcrQueu
     expiring = queue.api_keys.create(expires_in_s=3600)
     queue.api_keys.authenticate(expiring.text)
     assert [queue.api_keys.is_good(each.key.id) for each in (key, lasting, expiring)] == [False, True, True]
-    client, name = queue.registry.client, queue.registry.keys.api_keys()
+    client, name = registry_of(queue).client, registry_of(queue).keys.api_keys()
     fields = json.loads(client.hget(name, expiring.key.id) or "")
     # an hour passes
     client.hset(name, expiring.key.id, json.dumps({**fields, "expires_at_ms": fields["expires_at_ms"] - 3_600_001}))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ocrqueue import JobStatus
+from ocrqueue.client import registry_of
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.core.check import check
 from ocrqueue.storage.s3_client import s3_client
@@ -35,7 +36,7 @@ def _the_worker_lives_on(installation: Installation) -> Iterator[None]:
     assert installation.worker.alive()
     assert (installation.worker.pid, installation.worker.children()) == (main, children)
     assert installation.queue.submit(HELLO, engine="null").wait(100).state == "succeeded"
-    assert check(installation.queue.registry) == []
+    assert check(registry_of(installation.queue)) == []
 
 
 def code(status: JobStatus) -> str | None:
@@ -199,7 +200,7 @@ def send_by_name(installation: Installation, kwargs: Any, args: Any = (), queue:
 
 
 def known(installation: Installation, job_id: str) -> bool:
-    (status,) = installation.queue.registry.statuses([job_id])
+    (status,) = registry_of(installation.queue).statuses([job_id])
     return status is not None
 
 

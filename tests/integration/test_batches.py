@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.settings import load_worker_settings
 from tests.support.batches import batches_of, ends, states, submit_batch, submitted_at_once, told_of_batch
@@ -49,7 +50,7 @@ def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def installation(at_work: Installation) -> Iterator[Installation]:
     yield at_work
-    assert check(at_work.queue.registry) == []
+    assert check(registry_of(at_work.queue)) == []
 
 
 def picture(width: int) -> Image.Image:

@@ -18,6 +18,7 @@ import pytest
 import redis
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobUnknown
@@ -59,9 +60,9 @@ def with_url(settings: WorkerSettings, url: str) -> WorkerSettings:
 
 def whole_jobs(queue: OcrQueue) -> int:
     """How many jobs there are, each with its record, its place, and its share of what is counted."""
-    assert check(queue.registry) == []
-    prefix = queue.registry.keys.record("")
-    return sum(1 for _ in queue.registry.client.scan_iter(match=f"{prefix}*", count=1000))
+    assert check(registry_of(queue)) == []
+    prefix = registry_of(queue).keys.record("")
+    return sum(1 for _ in registry_of(queue).client.scan_iter(match=f"{prefix}*", count=1000))
 
 
 # --- in time ----------------------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def ask_everything(settings: WorkerSettings, known: str, lose_redis: Callable[[]
         named = {f"{name}, connected": call for name, call in blocking_calls(used, known).items()}
         named |= {f"{name}, not connected": call for name, call in blocking_calls(new, known).items()}
         with suppress(BrokerUnavailable):
-            list(pool.map(lambda _: used.registry.jobs([known]), range(len(named))))
+            list(pool.map(lambda _: registry_of(used).jobs([known]), range(len(named))))
         asking = pool.submit(lambda: asyncio.run(ask_asyncio(settings, known, about_to_ask)))
         waiting = pool.submit(used.job(known).wait)
         about_to_ask.wait(60)
@@ -210,8 +211,8 @@ def test_connections_that_died_unnoticed_cost_time_and_no_error(silences: dict[s
 def test_an_app_is_told_of_a_redis_that_loads_its_data(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server, OcrQueue(redis_url=server.url) as queue:
         known = queue.submit(IMAGE)
-        queue.registry.client.mset({f"filling-{number}": os.urandom(1000) for number in range(4000)})
-        queue.registry.client.save()
+        registry_of(queue).client.mset({f"filling-{number}": os.urandom(1000) for number in range(4000)})
+        registry_of(queue).client.save()
     with loading_redis(server), time_lost() as lost_s, OcrQueue(redis_url=server.url, redis_timeout_s=60) as queue:
         for call in blocking_calls(queue, known.id).values():
             seconds, error = timed(call)
@@ -258,7 +259,7 @@ def test_a_submission_whose_answer_was_lost_can_be_repeated(
     with OcrQueue(impatient) as queue, OcrQueue(settings) as direct:
 
         def waiting() -> int:
-            return int(direct.registry.client.zcard(direct.registry.keys.queue(job.queue, "")))
+            return int(registry_of(direct).client.zcard(registry_of(direct).keys.queue(job.queue, "")))
 
         def look_at_the_engines() -> None:
             """So that a submission right after this begins with sending jobs."""
@@ -293,7 +294,7 @@ def test_a_connection_cut_in_a_submission_leaves_nothing_or_is_mended(
 ) -> None:
     jobs = [Job(image=f"{IMAGE}?{number}") for number in range(500)]
     with OcrQueue(through) as queue, OcrQueue(settings) as direct:
-        queue.registry.client.ping()
+        registry_of(queue).client.ping()
         between.cut_after(cut_at, times=100)
         with pytest.raises(BrokerUnavailable):
             queue.submit_many(jobs)
@@ -306,7 +307,7 @@ def test_a_connection_cut_in_a_submission_leaves_nothing_or_is_mended(
 
 def test_what_is_beyond_the_memory_limit_is_refused_as_a_whole(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server, OcrQueue(redis_url=server.url) as queue:
-        client = queue.registry.client
+        client = registry_of(queue).client
         queue.submit(IMAGE)
         client.config_set("maxmemory", client.info("memory")["used_memory"] + 3_000_000)
         with pytest.raises(BrokerUnavailable, match="memory limit") as refused:
@@ -327,7 +328,7 @@ def test_a_redis_that_cannot_save_takes_no_jobs(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     with redis_server(folder) as server, OcrQueue(redis_url=server.url) as queue:
-        client = queue.registry.client
+        client = registry_of(queue).client
         client.config_set("save", "3600 1")
         shutil.rmtree(server.folder)
         client.bgsave()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.errors import (
@@ -88,7 +89,7 @@ def test_a_deleted_job_leaves_no_trace_and_its_image_stays_for_another(installat
     assert first.wait(100).state == "succeeded"
     second = queue.submit(image, **fields)
     assert second.wait(100).cached, "it is the first one's answer"
-    (name,) = {key for key in storage.list("inputs/") if queue.registry.jobs([first.id])[0].image.endswith(key)}  # type: ignore[union-attr]  # it was submitted just now
+    (name,) = {key for key in storage.list("inputs/") if registry_of(queue).jobs([first.id])[0].image.endswith(key)}  # type: ignore[union-attr]  # it was submitted just now
     with closing(WorkerRegistry(installation.settings)) as registry:
         assert len(mentions_in_redis(registry, first.id)) > 4
         assert mentions_in_storage(storage, first.id)

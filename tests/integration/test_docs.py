@@ -19,6 +19,7 @@ import redis
 import ocrqueue
 from ocrqueue import OcrQueue
 from ocrqueue.cleaning import Cleaning
+from ocrqueue.client import registry_of
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.installation import live_workers
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
@@ -132,7 +133,7 @@ def test_a_message_by_name_is_what_the_table_says(installation: Installation) ->
     with pytest.raises(JobMalformed):
         installation.queue.job(sent.id).result()
     unknown = app.send_task("ocrqueue.recognise", kwargs={"job": {"image": "s3://b/k"}}, queue="ocr.tesseract").id
-    client, keys = installation.queue.registry.client, installation.queue.registry.keys
+    client, keys = registry_of(installation.queue).client, registry_of(installation.queue).keys
     wait_until(lambda: not client.exists(keys.foreign("ocr.tesseract")), 60, "it is dropped")
     assert app.backend.get_state(unknown) == "PENDING", "nobody is told"
     with pytest.raises(JobUnknown):
@@ -304,11 +305,11 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
         assert interrupted.status().state == "queued", "it is back in its lane"
         with OcrQueue(load_worker_settings(**for_app, max_queue_length=1)) as limited, pytest.raises(QueueFull):
             limited.submit("s3://b/k", engine="null")
-        set_weights(queue.registry, {"acme": 3})
-        assert [tenant.weight for tenant in tenants(queue.registry) if tenant.name == "acme"] == [3]
+        set_weights(registry_of(queue), {"acme": 3})
+        assert [tenant.weight for tenant in tenants(registry_of(queue)) if tenant.name == "acme"] == [3]
         assert queue.submit(HELLO, engine="null", reply_to="finished-scans").cancel() == "cancelled"
         send_webhooks(queue, load_worker_settings(**for_app | {"redis_url": url("ocr-sender", "SENDER-PASSWORD")}))
-        read_installation(queue.registry)
+        read_installation(registry_of(queue))
         pause_and_resume(queue)
         reconcile(WorkerRegistry(load_worker_settings(**for_worker)), queue)
         dead, *_ = queue.dead_letters.ids()
@@ -324,7 +325,7 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
             drain_all(queue)
         denied = admin.acl_log()
         assert denied == []
-        for client in (queue.registry.client, redis.Redis.from_url(str(for_worker["redis_url"]))):
+        for client in (registry_of(queue).client, redis.Redis.from_url(str(for_worker["redis_url"]))):
             for command in (
                 ["FLUSHALL"],
                 ["CONFIG", "GET", "*"],
@@ -343,16 +344,16 @@ def test_the_access_rules_permit_what_is_needed_and_nothing_dangerous(guarded_re
 
 
 def send_webhooks(queue: OcrQueue, sender: WorkerSettings) -> None:
-    assert set_endpoint(queue.registry, "", "http://127.0.0.1:9/") is not None
+    assert set_endpoint(registry_of(queue), "", "http://127.0.0.1:9/") is not None
     job = queue.submit(HELLO, engine="null")
     job.cancel()
     assert set(send_due(sender)) == {"retry"}
-    (notice,) = notices_of(queue.registry, job.id)
+    (notice,) = notices_of(registry_of(queue), job.id)
     assert len(notice.log) == 1
-    assert endpoints(queue.registry)[0].pending
-    assert failed_notices(queue.registry) == []
+    assert endpoints(registry_of(queue))[0].pending
+    assert failed_notices(registry_of(queue)) == []
     job.delete()
-    remove_endpoint(queue.registry, "", with_secrets=True)
+    remove_endpoint(registry_of(queue), "", with_secrets=True)
 
 
 def pause_and_resume(queue: OcrQueue) -> None:

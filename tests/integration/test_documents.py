@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from tests.integration.conftest import Installation
 from tests.support.brokers import Messages
@@ -39,7 +40,7 @@ def encrypted(data: bytes) -> bytes:
 
 def everything(queue: OcrQueue, job_id: str) -> bytes:
     """All that Redis and storage have of the installation."""
-    client, found = queue.registry.client, []
+    client, found = registry_of(queue).client, []
     for key in client.scan_iter(match=f"{queue.settings.key_prefix}*"):
         found += [key, client.dump(key) or b""]
     found += [queue.storage.get(key) for key in queue.storage.list(f"results/{job_id}/")]
@@ -77,7 +78,7 @@ def test_a_password_opens_a_pdf_and_is_gone_after_that(installation: Installatio
     for job in (*jobs, split):
         assert PASSWORD.encode() not in everything(queue, job.id)
     assert PASSWORD not in installation.worker.log.read_text(encoding="utf-8")
-    assert check(queue.registry) == []
+    assert check(registry_of(queue)) == []
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -128,7 +129,7 @@ def test_a_password_is_gone_with_a_job_that_is_cancelled_before_it_begins(instal
     try:
         job = queue.submit(FOUR, password=PASSWORD, engine="null")
         assert PASSWORD.encode() in everything(queue, job.id)
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
         assert PASSWORD not in str(job.status())
         job.cancel()
     finally:
@@ -149,7 +150,7 @@ def test_by_name_and_on_the_command_line_it_is_the_same(installation: Installati
     image = queue.storage.put("inputs/secret.pdf", encrypted(FOUR), "application/pdf")
     asked = {"image": image, "engine": "null", "pages": "1", "dpi": 72, "password": PASSWORD, "existing_text": "use"}
     Messages(queue, "ocr.null").send(asked, task_id=job_id)
-    wait_until(lambda: queue.registry.client.exists(queue.registry.keys.record(job_id)), 60, "it is taken in")
+    wait_until(lambda: registry_of(queue).client.exists(registry_of(queue).keys.record(job_id)), 60, "it is taken in")
     assert queue.job(job_id).result(60).text == "Page 1"
     assert PASSWORD.encode() not in everything(queue, job_id)
     path, secret = tmp_path / "four.pdf", tmp_path / "password"

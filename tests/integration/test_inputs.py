@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.dead_letters import DeadLetters
@@ -224,7 +225,7 @@ def test_an_upload_waits_until_the_image_is_removed_and_stores_it_anew(
         thread.join(60)
         assert queue.storage.exists(f"inputs/{name}")
         assert not removable(registry, name=name)
-        assert queue.registry.client.zrange(registry.keys.input(name), 0, -1) == [submitted[0].encode()]
+        assert registry_of(queue).client.zrange(registry.keys.input(name), 0, -1) == [submitted[0].encode()]
 
 
 async def in_loop(settings: WorkerSettings, data: bytes) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core import JobStatus, Outcome, WorkerRegistry
 from ocrqueue.core.bulk import Bulk
 from ocrqueue.core.check import check
@@ -310,7 +311,7 @@ def test_a_job_that_is_taken_while_all_are_looked_for_is_met_all_the_same(
 ) -> None:
     made = job()
     submit(registry, made)
-    run, taken = queue.registry.run, []
+    run, taken = registry_of(queue).run, []
 
     def taken_after_the_first_look(move: str, arguments: list[str | bytes | int]) -> object:
         answer = run(move, arguments)
@@ -318,7 +319,7 @@ def test_a_job_that_is_taken_while_all_are_looked_for_is_met_all_the_same(
             taken.append(begun(registry))
         return answer
 
-    monkeypatch.setattr(queue.registry, "run", taken_after_the_first_look)
+    monkeypatch.setattr(registry_of(queue), "run", taken_after_the_first_look)
     assert queue.cancel_many(all_jobs=True).jobs == 1
     (hold,) = taken
     assert registry.progress(hold, 0, 1) == "stop"

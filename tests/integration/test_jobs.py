@@ -14,6 +14,8 @@ from celery import Celery
 from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Document, JobStatus, OcrQueue
+from ocrqueue.aio import redis_of
+from ocrqueue.client import registry_of
 from ocrqueue.errors import (
     EngineFailed,
     EngineUnknown,
@@ -299,7 +301,7 @@ def test_wait_is_woken_at_once(queue: OcrQueue, monkeypatch: pytest.MonkeyPatch)
     job = queue.submit(HELLO, engine="null", options={"delay_s": 1.0})
     status = job.wait(200)
     assert status.finished_at is not None
-    seconds, microseconds = queue.registry.client.time()
+    seconds, microseconds = registry_of(queue).client.time()
     assert seconds + microseconds / 1e6 - status.finished_at.timestamp() < 50
 
 
@@ -311,7 +313,7 @@ def test_as_completed_yields_each_job_once_and_subscribes_few_channels(queue: Oc
     for job in queue.as_completed([*jobs, held], timeout=300):
         ended.append(job.id)
         if len(ended) == 1:
-            found = len(queue.registry.client.pubsub_channels(f"{queue.registry.keys.root}events:*"))
+            found = len(registry_of(queue).client.pubsub_channels(f"{registry_of(queue).keys.root}events:*"))
             assert 1 <= found <= 16
         if len(ended) == len(jobs):
             assert held.cancel() == "cancelled"
@@ -487,7 +489,7 @@ async def test_after_its_end_a_client_connects_no_more(installation: Installatio
     # as the thread does that still builds what is to be submitted, while whoever waited for it has given up
     with pytest.raises(RuntimeError, match="no submission"):
         await asyncio.to_thread(lambda: queue._wait_in_thread(queue._read_engines()))
-    pool = queue.client.connection_pool
+    pool = redis_of(queue).connection_pool
     assert [connection.is_connected for connection in pool._available_connections] == [False]
     assert pool._in_use_connections == set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
+from ocrqueue.aio import keys_of, redis_of
 from ocrqueue.settings import WorkerSettings
 
 IMAGE = "s3://scans/letter.pdf"
@@ -36,8 +37,8 @@ async def test_how_long_it_takes_is_known_once_jobs_end(settings: WorkerSettings
         place = await jobs[4].place()
         assert place is not None
         assert (place.ahead, place.wait_s) == (4, None)
-        seconds, _ = cast("tuple[int, int]", await queue.client.time())
-        ended: Any = queue.client.hset(queue.arguments.keys.ended("null"), mapping={str(seconds // 10 - 5): 60})
+        seconds, _ = cast("tuple[int, int]", await redis_of(queue).time())
+        ended: Any = redis_of(queue).hset(keys_of(queue).ended("null"), mapping={str(seconds // 10 - 5): 60})
         await ended
         place = await jobs[4].place()
         assert place is not None

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import Document, JobStatus, OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.core.check import check
 from ocrqueue.errors import JobMalformed
@@ -57,7 +58,7 @@ def started(routed_settings: WorkerSettings, tmp_path_factory: pytest.TempPathFa
 def queue(routed_settings: WorkerSettings, started: Worker) -> Iterator[OcrQueue]:
     with OcrQueue(routed_settings) as connected:
         yield connected
-        assert check(connected.registry) == []
+        assert check(registry_of(connected)) == []
 
 
 def read(queue: OcrQueue, image: bytes = HELLO, **fields: Any) -> tuple[JobStatus, Document]:
@@ -342,5 +343,5 @@ def test_a_forged_route_reads_the_image_all_the_same(queue: OcrQueue) -> None:
 
 
 def _ended(queue: OcrQueue, job_id: str) -> bool:
-    known = next(queue.registry.statuses([job_id]))
+    known = next(registry_of(queue).statuses([job_id]))
     return known is not None and known.finished

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.program import program
+from ocrqueue.client import registry_of
 from ocrqueue.core import EngineOffer, WorkerInfo, WorkerRegistry
 from ocrqueue.core.installation import dismiss_worker
 from ocrqueue.errors import EngineUnknown, JobMalformed, LanguageUnsupported
@@ -56,16 +57,16 @@ def announce(queue: OcrQueue, engine: str, *languages: str, fixed: bool = False)
         started_at=datetime.now(UTC),
     )
     announcement = worker.model_dump_json(exclude={"seen_at"})
-    WorkerRegistry(queue.settings, queue.registry.client).heartbeat(worker.name, announcement, [])
+    WorkerRegistry(queue.settings, registry_of(queue).client).heartbeat(worker.name, announcement, [])
 
 
 def all_keys(queue: OcrQueue) -> set[bytes]:
-    return set(queue.registry.client.scan_iter(match=f"{queue.settings.key_prefix}*", count=1000))
+    return set(registry_of(queue).client.scan_iter(match=f"{queue.settings.key_prefix}*", count=1000))
 
 
 def waiting(queue: OcrQueue, engine: str) -> list[dict[str, Any]]:
     """The jobs that wait for an engine, as their records have them."""
-    client, keys = queue.registry.client, queue.registry.keys
+    client, keys = registry_of(queue).client, registry_of(queue).keys
     lanes = [client.zrange(keys.queue(queue_name(engine, lane), ""), 0, -1) for lane in LANES]
     return [json.loads(client.hget(keys.record(part.decode()), "job")) for lane in lanes for part in lane]
 
@@ -114,7 +115,7 @@ def test_what_a_worker_reads_counts_from_its_announcement_on(queue: OcrQueue) ->
         queue.submit(IMAGE, engine="mine", languages="deu")
     announce(queue, "mine", "eng", "deu", fixed=True)
     queue.submit(IMAGE, engine="mine", languages="deu")
-    dismiss_worker(queue.registry, "mine-1@host")
+    dismiss_worker(registry_of(queue), "mine-1@host")
     queue.submit(IMAGE, engine="tesseract", languages="fra")
 
 
@@ -161,17 +162,17 @@ def test_the_shortest_queue_counts_what_waits_and_what_was_just_submitted(settin
     shortest = settings.model_copy(update={"auto_policy": "shortest", "auto_engines": ("tesseract", "rapid")})
     with OcrQueue(shortest) as queue:
         queue.submit_many([IMAGE] * 20, engine="tesseract")
-        found = read_engines(queue.registry)
+        found = read_engines(registry_of(queue))
         assert found["tesseract"].waiting == {"high": 0, "normal": 20, "low": 0}
         jobs = queue.submit_many([IMAGE] * 30, engine="auto")
-        engines = [status.engine for status in queue.registry.statuses([job.id for job in jobs]) if status]
+        engines = [status.engine for status in registry_of(queue).statuses([job.id for job in jobs]) if status]
         assert engines[:20] == ["rapid"] * 20
         assert engines.count("tesseract") == 5
 
 
 def test_a_submission_reads_the_installation_once(queue: OcrQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     executed: list[int] = []
-    pipeline = type(queue.registry.client.pipeline())
+    pipeline = type(registry_of(queue).client.pipeline())
     execute = pipeline.execute
     monkeypatch.setattr(
         pipeline, "execute", lambda self, *arguments, **named: executed.append(1) or execute(self, *arguments, **named)
@@ -184,7 +185,7 @@ def test_a_submission_reads_the_installation_once(queue: OcrQueue, monkeypatch: 
 
 def test_a_worker_makes_the_route_of_a_job_sent_by_name(queue: OcrQueue) -> None:
     announce(queue, "rapid", "eng", "kor", fixed=True)
-    job = make_route(Job(image=IMAGE, engine="auto"), queue.settings, read_engines(queue.registry))
+    job = make_route(Job(image=IMAGE, engine="auto"), queue.settings, read_engines(registry_of(queue)))
     assert job.route is not None
     assert job.route.reason == (
         "rapid: the only one left of auto's engines; tesseract left out: no live worker; keras left out: no live worker"
@@ -198,7 +199,7 @@ def test_the_queues_of_auto_are_shown_while_something_waits_there(settings: Work
     assert not [lane for lane in queue.queues() if lane.engine == "auto"]
     job = Job(image=IMAGE, engine="auto", priority="low")
     message = envelope(job.id, kwargs={"job": job.to_message()})
-    queue.registry.client.lpush(queue.registry.keys.foreign(job.queue), json.dumps(message))
+    registry_of(queue).client.lpush(registry_of(queue).keys.foreign(job.queue), json.dumps(message))
     (lane,) = (lane for lane in queue.queues() if lane.engine == "auto")
     assert (lane.name, lane.waiting, lane.foreign, lane.workers) == ("ocr.auto.low", 0, 1, 0)
     shown = ocrqueue(settings, "queues")
@@ -212,7 +213,7 @@ def test_submit_takes_engines_and_options_for_each(settings: WorkerSettings, que
     def routed(*arguments: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         done = ocrqueue(settings, "submit", IMAGE, *arguments)
         assert done.exit_code == 0, done.output
-        (job,) = queue.registry.jobs([done.stdout.strip()])
+        (job,) = registry_of(queue).jobs([done.stdout.strip()])
         assert job is not None
         assert job.route is not None
         return job.route.mode, job.route.engines, job.options
@@ -239,7 +240,7 @@ def test_status_shows_the_route_and_how_each_engine_fared(settings: WorkerSettin
     step = Step(engine="tesseract", pages=3, pages_sent_on=1, lines_sent_on=4, mean_confidence=0.71, seconds=2.5)
     route = job.route.after(step).after(Step(engine="rapid", error="engine.failed"))
     job = job.model_copy(update={"route": route, "engine": route.engine})
-    list(queue.registry.submit([job]))
+    list(registry_of(queue).submit([job]))
     shown = ocrqueue(settings, "status", job.id).stdout
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     for line in (
@@ -260,7 +261,7 @@ def test_engines_show_workers_queues_pace_and_cost(settings: WorkerSettings, que
     announce(queue, "tesseract", *(f"lang{number}" for number in range(120)))
     announce(queue, "vision")
     queue.submit_many([IMAGE] * 3, engine="vision", priority="low")
-    client, keys = queue.registry.client, queue.registry.keys
+    client, keys = registry_of(queue).client, registry_of(queue).keys
     client.hset(keys.billed("vision"), f"{datetime.now(UTC):%Y-%m}", 2500)
     client.hset(keys.pages("vision"), str(int(time.time()) // 10), 20)
     found = {status.name: status for status in queue.engine_statuses()}

@@ -21,6 +21,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
 from ocrqueue.core.pools import async_connection_pool
 from ocrqueue.errors import BrokerUnavailable, JobWaitTimeout, NotReplicated, QueueFull
@@ -80,12 +81,12 @@ def test_replicas_have_a_job_when_its_submission_returns(servers: Replicated, re
         primary.script_flush()
         jobs = [Job(image=IMAGE) for _ in range(600)]
         assert [job.id for job in queue.submit_many(jobs)] == [job.id for job in jobs]
-        assert all(replica.exists(queue.registry.keys.record(job.id)) for job in jobs)
+        assert all(replica.exists(registry_of(queue).keys.record(job.id)) for job in jobs)
         primary.script_flush()
         later = Job(image=IMAGE)
         assert asyncio.run(submit_async(waiting, later)) == [later.id]
-        assert replica.exists(queue.registry.keys.record(later.id))
-        assert check(queue.registry) == []
+        assert replica.exists(registry_of(queue).keys.record(later.id))
+        assert check(registry_of(queue)) == []
 
 
 def test_no_connection_to_a_sentinel_is_left_by_many_who_ask_at_once(
@@ -147,7 +148,7 @@ def test_sentinels_that_are_silent_cost_time_and_no_error(servers: Replicated, r
         with OcrQueue(through) as queue:
             assert queue.submit(IMAGE).status().state == "queued"
             # the one that answered is asked first from now on: the silent one costs no more time
-            queue.registry.client.connection_pool.disconnect()
+            registry_of(queue).client.connection_pool.disconnect()
             assert queue.submit(IMAGE).status().state == "queued"
             assert silent.accepted == 1
         assert asyncio.run(submit_async(through, Job(image=IMAGE)))
@@ -180,7 +181,7 @@ def test_where_no_replica_has_them_the_jobs_are_queued_and_the_app_is_told(setti
         assert error.value.submitted[0].id == first
         with pytest.raises(NotReplicated, match="1 jobs are queued"):
             asyncio.run(submit_async(asking, Job(image=IMAGE)))
-        assert check(queue.registry) == []
+        assert check(registry_of(queue)) == []
 
 
 def test_where_the_queue_is_full_too_both_are_told(settings: WorkerSettings) -> None:

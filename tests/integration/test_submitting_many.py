@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue, SubmittedJob
+from ocrqueue.client import registry_of
 from ocrqueue.errors import JobMalformed, SourceNotFound
 from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import FileStorage, file_uri_path
@@ -92,7 +93,7 @@ def test_an_exception_of_the_iterable_has_a_note(submit_many: SubmitMany) -> Non
 
 def states(settings: WorkerSettings, handles: Iterable[Any]) -> set[str]:
     with OcrQueue(settings) as queue:
-        return {status.state for status in queue.registry.statuses([job.id for job in handles]) if status}
+        return {status.state for status in registry_of(queue).statuses([job.id for job in handles]) if status}
 
 
 def waiting(settings: WorkerSettings) -> int:
@@ -131,7 +132,7 @@ def test_uploads_go_side_by_side_and_not_all_at_once(
     handles = submit_many([b"GIF8 %d" % number for number in range(40)])
     assert 2 <= most <= settings.upload_threads
     with OcrQueue(settings) as queue:
-        jobs = queue.registry.jobs([job.id for job in handles])
+        jobs = registry_of(queue).jobs([job.id for job in handles])
         read = [queue.storage.read_uri(job.image) for job in jobs if job]
     assert read == [b"GIF8 %d" % number for number in range(40)]
 
@@ -190,7 +191,7 @@ def test_the_command_prints_ids_while_stdin_is_open(settings: WorkerSettings) ->
         process.stdin.close()
         assert process.wait(60) == 0
     with OcrQueue(settings) as queue:
-        assert [status.image for status in queue.registry.statuses(ids) if status] == [
+        assert [status.image for status in registry_of(queue).statuses(ids) if status] == [
             "s3://bucket/a.png",
             "s3://bucket/b.png",
         ]
@@ -201,8 +202,8 @@ def test_the_name_of_a_file_is_kept(submit_many: SubmitMany, settings: WorkerSet
     scan.write_bytes(b"GIF8")
     ids = [job.id for job in (*submit_many([str(scan), scan, b"GIF8"]), *submit_many([scan], name="mine"))]
     with OcrQueue(settings) as queue:
-        names = [status.name for status in queue.registry.statuses(ids) if status]
-        (job,) = queue.registry.jobs(ids[:1])
+        names = [status.name for status in registry_of(queue).statuses(ids) if status]
+        (job,) = registry_of(queue).jobs(ids[:1])
     assert names == ["invoice 7.png", "invoice 7.png", None, "mine"]
     assert job is not None
     assert source_of(job, "", 4).name == "invoice 7.png"
@@ -220,7 +221,7 @@ def test_what_was_stored_long_ago_is_stored_anew(submit_many: SubmitMany, settin
 
 
 def image_of(queue: OcrQueue, handle: Any) -> str:
-    (job,) = queue.registry.jobs([handle.id])
+    (job,) = registry_of(queue).jobs([handle.id])
     assert job is not None
     return job.image
 

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from redis.exceptions import ResponseError
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
-from ocrqueue.aio import AsyncSubmittedJob, status_when_queued
+from ocrqueue.aio import AsyncSubmittedJob, keys_of, redis_of, status_when_queued
+from ocrqueue.client import registry_of
 from ocrqueue.errors import BatchClosed, BrokerRefused, BrokerUnavailable, QueueFull
 from ocrqueue.job import Job
 from ocrqueue.settings import WorkerSettings, load_worker_settings
@@ -124,8 +125,8 @@ async def test_a_job_that_redis_refuses_costs_no_other_its_place(queue: AsyncOcr
 
 
 async def test_a_job_that_meets_a_key_of_others_costs_no_other_its_place(queue: AsyncOcrQueue) -> None:
-    key = f"{queue.arguments.keys.root}by_tag:theirs"
-    await queue.client.set(key, "theirs")
+    key = f"{keys_of(queue).root}by_tag:theirs"
+    await redis_of(queue).set(key, "theirs")
     given = (queue.submit(IMAGE, engine="null", tag=tag) for tag in ("a", "b", "theirs", "c", "d"))
     told = await asyncio.gather(*given, return_exceptions=True)
     assert [isinstance(each, AsyncSubmittedJob) for each in told] == [True, True, False, True, True]
@@ -134,12 +135,12 @@ async def test_a_job_that_meets_a_key_of_others_costs_no_other_its_place(queue: 
     assert (error.may_pass, [job.tag for job in error.unsubmitted]) == (False, ["theirs"])
     with pytest.raises(BrokerUnavailable, match="another type"):
         await queue.submit_many([IMAGE], engine="null", tag="theirs")
-    await queue.client.delete(key)
+    await redis_of(queue).delete(key)
 
 
 def test_no_error_of_redis_itself_reaches_an_app(settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
-        client, root = queue.registry.client, queue.registry.keys.root
+        client, root = registry_of(queue).client, registry_of(queue).keys.root
         client.set(f"{root}by_tag:theirs", "theirs")
         with pytest.raises(BrokerUnavailable, match="another type") as met:
             queue.submit(IMAGE, engine="null", tag="theirs")

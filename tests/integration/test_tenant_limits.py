@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue
 from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.program import program
+from ocrqueue.client import registry_of
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.script_arguments import Used
@@ -80,7 +81,7 @@ def test_of_many_the_first_are_queued_and_a_known_job_is_never_refused(queue: Oc
         queue.submit_many([IMAGE] * 8, engine="null", tenant="a")
     assert len(raised.value.submitted) == 5
     assert len(raised.value.unsubmitted) == 3
-    assert queue.submit(queue.registry.jobs([raised.value.submitted[0].id])[0]).id == raised.value.submitted[0].id
+    assert queue.submit(registry_of(queue).jobs([raised.value.submitted[0].id])[0]).id == raised.value.submitted[0].id
 
 
 def test_a_rate_lets_so_many_through_at_once_and_then_as_many_as_time_passes(queue: OcrQueue) -> None:
@@ -90,7 +91,7 @@ def test_a_rate_lets_so_many_through_at_once_and_then_as_many_as_time_passes(que
     assert error.info.details["limit"] == "rate"
     assert 8 * 3600 - 60 < error.retry_after_s <= 8 * 3600
     # eight hours pass
-    client, key = queue.registry.client, queue.registry.keys.rate("a")
+    client, key = registry_of(queue).client, registry_of(queue).keys.rate("a")
     client.hset(key, "at", int(client.hget(key, "at") or 0) - 8 * 3_600_000)
     queue.submit(IMAGE, engine="null", tenant="a")
     refused(queue)

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from ocrqueue import AsyncOcrQueue, OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage import open_storage
@@ -40,7 +41,7 @@ def test_two_clients_with_different_accounts_and_servers(settings: WorkerSetting
         stored = {}
         for queue in (first, second):
             queue.storage.ensure()
-            (job,) = queue.registry.jobs([queue.submit(f"GIF8 {key_of(queue)}".encode()).id])
+            (job,) = registry_of(queue).jobs([queue.submit(f"GIF8 {key_of(queue)}".encode()).id])
             assert job is not None
             stored[key_of(queue)] = queue.storage.read_uri(job.image)
         assert stored == {"key-1": b"GIF8 key-1", "key-2": b"GIF8 key-2"}

@@ -16,6 +16,8 @@ import pytest
 from pydantic import SecretStr
 
 from ocrqueue import AsyncOcrQueue, JobStatus, OcrQueue
+from ocrqueue.aio import redis_of
+from ocrqueue.client import registry_of
 from ocrqueue.core import Registry, WorkerRegistry
 from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.errors import (
@@ -35,13 +37,13 @@ IMAGE = "s3://bucket/page.png"
 
 
 def connections(queue: OcrQueue) -> int:
-    return int(queue.registry.client.info("clients")["connected_clients"])
+    return int(registry_of(queue).client.info("clients")["connected_clients"])
 
 
 def end(queue: OcrQueue, job_ids: list[str]) -> None:
     """As if somebody had cancelled them."""
     for start in range(0, len(job_ids), 100):
-        queue.registry.run("cancel", queue.registry.arguments.cancel(job_ids[start : start + 100]))
+        registry_of(queue).run("cancel", registry_of(queue).arguments.cancel(job_ids[start : start + 100]))
 
 
 @contextmanager
@@ -99,7 +101,7 @@ async def test_500_tasks_wait_through_few_connections(settings: WorkerSettings) 
 
 def test_an_exhausted_pool_is_told_as_such(settings: WorkerSettings) -> None:
     with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue:
-        pool = queue.registry.client.connection_pool
+        pool = registry_of(queue).client.connection_pool
         held = [pool.get_connection() for _ in range(4)]
         with pytest.raises(ConnectionsExhausted, match="in use"):
             queue.job("any").status()
@@ -115,7 +117,7 @@ async def test_with_asyncio_a_call_waits_for_a_connection(settings: WorkerSettin
         answers = await asyncio.gather(*(queue.statuses(["any"]) for _ in range(100)))
         assert answers == [[None]] * 100
     async with AsyncOcrQueue(few) as queue:
-        pool = queue.client.connection_pool
+        pool = redis_of(queue).connection_pool
         assert isinstance(pool, WithRoom)
         # Redis itself may take its time
         pool.patience_s = 0.5
@@ -130,7 +132,7 @@ async def test_with_asyncio_a_call_waits_for_a_connection(settings: WorkerSettin
 def test_a_wait_outlasts_a_moment_without_connections(settings: WorkerSettings) -> None:
     with OcrQueue(settings.model_copy(update={"redis_max_connections": 4})) as queue, OcrQueue(settings) as other:
         job = queue.submit(IMAGE)
-        pool = queue.registry.client.connection_pool
+        pool = registry_of(queue).client.connection_pool
         held = [pool.get_connection() for _ in range(4)]
         waiting = threading.Thread(target=job.wait)
         waiting.start()
@@ -209,7 +211,9 @@ def test_a_wait_goes_on_through_a_restart_within_its_timeout(tmp_path: Path) -> 
         waiting.start()
         waiting_for_all.start()
         assert counted.wait(60)
-        wait_until(lambda: queue.registry.client.pubsub_numsub(queue.registry.keys.events(job.id))[0][1] == 1, 60, "")
+        wait_until(
+            lambda: registry_of(queue).client.pubsub_numsub(registry_of(queue).keys.events(job.id))[0][1] == 1, 60, ""
+        )
         server.kill()
         time.sleep(1)
         server.start()
@@ -321,7 +325,7 @@ async def test_what_is_asked_of_the_installation_takes_no_connection_each_time(s
     with OcrQueue(settings) as other:
 
         def opened() -> int:
-            return int(other.registry.client.info("stats")["total_connections_received"])
+            return int(registry_of(other).client.info("stats")["total_connections_received"])
 
         async with AsyncOcrQueue(settings) as queue:
             await queue.engines()

@@ -9,6 +9,7 @@ from typing import Any, cast
 from celery import Celery
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue.settings import WorkerSettings
 from tests.support.processes import wait_until
@@ -35,9 +36,9 @@ class Messages:
 
     def __init__(self, queue: OcrQueue, name: str) -> None:
         self._settings = queue.settings
-        self._client = queue.registry.client
+        self._client = registry_of(queue).client
         self._name = name
-        self._key = queue.registry.keys.foreign(name)
+        self._key = registry_of(queue).keys.foreign(name)
 
     def count(self) -> int:
         return int(self._client.llen(self._key))

@@ -23,7 +23,7 @@ class Dependencies:
 
     @property
     def queue(self) -> Any:
-        return SimpleNamespace(client=SimpleNamespace(ping=self._ping), storage=SimpleNamespace(check=self._check))
+        return SimpleNamespace(_client=SimpleNamespace(ping=self._ping), storage=SimpleNamespace(check=self._check))
 
     async def _ping(self) -> None:
         self.pings += 1

@@ -6,7 +6,7 @@ import click
 
 from ocrqueue.cli.exit_codes import ExitStatus
 from ocrqueue.cli.output import json_option, one_line, print_json
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.core.check import check as faults_of
 
 
@@ -21,7 +21,7 @@ def check(context: click.Context, as_json: bool) -> None:
     holds of the installation. This takes minutes for a million jobs, and delays nobody. With --json, one array.
     """
     with OcrQueue() as queue:
-        found = faults_of(queue.registry)
+        found = faults_of(registry_of(queue))
     if as_json:
         print_json(found)
     else:

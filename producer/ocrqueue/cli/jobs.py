@@ -26,7 +26,7 @@ from ocrqueue.cli.output import (
     state_text,
 )
 from ocrqueue.cli.waiting import wait_for
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.core import JobStatus
 from ocrqueue.document import Timings
 from ocrqueue.errors import ErrorInfo, JobUnknown
@@ -52,7 +52,7 @@ def status(context: click.Context, ids: tuple[str, ...], as_json: bool) -> None:
     """
     job_ids = expand_ids(ids, sys.stdin)
     with OcrQueue() as queue:
-        found = dict(zip(job_ids, queue.registry.statuses(job_ids), strict=True))
+        found = dict(zip(job_ids, registry_of(queue).statuses(job_ids), strict=True))
         unknown = {job_id: _why_unknown(queue, job_id) for job_id, job in found.items() if job is None}
     if as_json:
         for job_id, job in found.items():
@@ -83,7 +83,7 @@ def wait(context: click.Context, ids: tuple[str, ...], timeout: float | None, as
     """
     job_ids = expand_ids(ids, sys.stdin)
     with OcrQueue() as queue:
-        found = dict(zip(job_ids, queue.registry.statuses(job_ids), strict=True))
+        found = dict(zip(job_ids, registry_of(queue).statuses(job_ids), strict=True))
         known = [job_id for job_id, job in found.items() if job is not None]
         on_end = (lambda job: print_json(job.model_dump(mode="json"))) if as_json else None
         ended = wait_for(queue, known, timeout, on_end=on_end, progress=not as_json)
@@ -144,7 +144,7 @@ _CANCEL_ANSWERS = {"cancelled": "cancelled", "running": "running; it stops at it
 
 def _why_unknown(queue: OcrQueue, job_id: str) -> ErrorInfo:
     """For a job without a record. Redis may still remember that it has ended, or was deleted."""
-    return queue.registry.why_unknown(job_id).info
+    return registry_of(queue).why_unknown(job_id).info
 
 
 def _report_unknown(job_id: str, error: ErrorInfo, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from ocrqueue.cli.output import say
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 
 
 @click.command()
@@ -37,7 +37,7 @@ def metrics(port: int, host: str, once: bool) -> None:
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}: pip install 'ocrqueue[metrics]'.") from None
     with OcrQueue() as queue:
-        collected = collector_registry(queue.registry)
+        collected = collector_registry(registry_of(queue))
         if once:
             click.echo(generate_latest(collected).decode(), nl=False)
             return
@@ -48,7 +48,7 @@ def metrics(port: int, host: str, once: bool) -> None:
             server, thread = start_http_server(port, host, collected)
         except OSError as error:
             raise click.ClickException(f"Cannot listen at {host}:{port}: {error.strerror}.") from None
-        server.set_app(beside(cast("WsgiApp", server.get_app()), queue.registry))
+        server.set_app(beside(cast("WsgiApp", server.get_app()), registry_of(queue)))
         say(f"metrics are at http://{host}:{port}/metrics; Ctrl-C ends")
         ended.wait()
         server.shutdown()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 from ocrqueue.cli.output import say
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.document import Document
 from ocrqueue.errors import SourceInvalid, SourceNotFound
 from ocrqueue.job.references import redact_uri
@@ -75,7 +75,7 @@ def original_picture(queue: OcrQueue, job_id: str, document: Document) -> bytes:
 
     Raises SourceNotFound, which names the remedy, or what storage raises.
     """
-    (job,) = queue.registry.jobs([job_id])
+    (job,) = registry_of(queue).jobs([job_id])
     # the record alone has the reference with its query; after its end the Document's own does for storage and files
     uri = job.image if job is not None else document.input.uri
     if queue.storage.owns(uri):

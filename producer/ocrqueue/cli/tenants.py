@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from ocrqueue.cli.output import json_option, print_fields, print_json, print_table, say
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.core import tenants as core
 from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.core.limits import TenantLimits
@@ -32,7 +32,7 @@ def tenants(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     with OcrQueue() as queue:
-        found = core.tenants(queue.registry)
+        found = core.tenants(registry_of(queue))
     if as_json:
         print_json([tenant.model_dump(mode="json") for tenant in found])
         return
@@ -65,7 +65,7 @@ def weight(pairs: tuple[str, ...]) -> None:
     """
     weights = parse_weights(pairs)
     with OcrQueue() as queue:
-        core.set_weights(queue.registry, weights)
+        core.set_weights(registry_of(queue), weights)
 
 
 Value = TypeVar("Value")

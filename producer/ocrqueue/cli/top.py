@@ -19,7 +19,7 @@ from rich.text import Text
 from ocrqueue.cli.durations import Seconds
 from ocrqueue.cli.output import console
 from ocrqueue.cli.top_frame import frame
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.document.written_file import write_whole
 from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.monitoring.snapshot import read_installation
@@ -45,10 +45,10 @@ def top(interval: float, once: bool, picture: Path | None) -> None:
     with OcrQueue() as queue:
         place = _place(queue.settings)
         if picture is not None:
-            _draw(frame(read_installation(queue.registry), place), picture)
+            _draw(frame(read_installation(registry_of(queue)), place), picture)
             return
         if once or not target.is_terminal:
-            target.print(frame(read_installation(queue.registry), place))
+            target.print(frame(read_installation(registry_of(queue)), place))
             return
         _watch(queue, place, target, interval)
 
@@ -69,7 +69,7 @@ def _watch(queue: OcrQueue, place: str, target: Console, interval: float) -> Non
             while True:
                 begun = time.monotonic()
                 try:
-                    shown = frame(read_installation(queue.registry), place, target.height - 1)
+                    shown = frame(read_installation(registry_of(queue)), place, target.height - 1)
                     live.update(Group(shown), refresh=True)
                 except BrokerUnavailable as error:
                     live.update(Group(Text(str(error), "bold red"), shown), refresh=True)

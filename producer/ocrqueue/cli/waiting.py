@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ocrqueue.cli.output import say
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.core import JobStatus, QueueInfo
 from ocrqueue.errors import JobWaitTimeout, OcrQueueError
 from ocrqueue.waiting.progress import job_progress
@@ -38,7 +38,7 @@ def wait_for(
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         say(f"not ended; these jobs go on: {' '.join(left[:_NAMED])}{more}")
         if isinstance(stop, JobWaitTimeout):
-            statuses = [status for status in queue.registry.statuses(left) if status is not None]
+            statuses = [status for status in registry_of(queue).statuses(left) if status is not None]
             if on_end is not None:
                 for status in statuses:
                     on_end(status)

@@ -14,7 +14,7 @@ import click
 
 from ocrqueue.cli.exit_codes import ExitStatus, exit_of_error
 from ocrqueue.cli.output import json_option, moment, number, print_json, print_table, say, say_error
-from ocrqueue.client import OcrQueue
+from ocrqueue.client import OcrQueue, registry_of
 from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.errors import WebhookOff, WebhooksExtraMissing, WebhookUnknown
 from ocrqueue.job import TENANT
@@ -56,7 +56,7 @@ def webhooks(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     with OcrQueue() as queue:
-        found = endpoints.endpoints(queue.registry)
+        found = endpoints.endpoints(registry_of(queue))
     if as_json:
         for each in found:
             print_json(each.model_dump(mode="json"))
@@ -91,7 +91,7 @@ def set_(url: str, tenant: str, kind: Kind, as_json: bool) -> None:
     with a URL of its own, the notice goes to that URL, signed with the same secret.
     """
     with OcrQueue() as queue:
-        made = endpoints.set_endpoint(queue.registry, tenant, url, kind)
+        made = endpoints.set_endpoint(registry_of(queue), tenant, url, kind)
     if made is not None:
         _print_secret(made, as_json=as_json)
 
@@ -107,7 +107,7 @@ def rotate(tenant: str, kind: Kind, as_json: bool) -> None:
     an ed25519 pair, the command prints the public key.
     """
     with OcrQueue() as queue:
-        made = endpoints.rotate_secret(queue.registry, tenant, kind)
+        made = endpoints.rotate_secret(registry_of(queue), tenant, kind)
     _print_secret(made, as_json=as_json)
 
 
@@ -116,7 +116,7 @@ def rotate(tenant: str, kind: Kind, as_json: bool) -> None:
 def retire(tenant: str) -> None:
     """Stop signing with the previous secret."""
     with OcrQueue() as queue:
-        endpoints.retire_secret(queue.registry, tenant)
+        endpoints.retire_secret(registry_of(queue), tenant)
 
 
 @webhooks.command()
@@ -127,7 +127,7 @@ def retire(tenant: str) -> None:
 def remove(tenant: str, with_secrets: bool) -> None:
     """Stop notifying a tenant's URL. Notices that already wait are still sent."""
     with OcrQueue() as queue:
-        endpoints.remove_endpoint(queue.registry, tenant, with_secrets=with_secrets)
+        endpoints.remove_endpoint(registry_of(queue), tenant, with_secrets=with_secrets)
 
 
 @webhooks.command()
@@ -136,7 +136,7 @@ def remove(tenant: str, with_secrets: bool) -> None:
 def enable(url: str, tenant: str) -> None:
     """Notify URL again after it answered 410."""
     with OcrQueue() as queue:
-        say("it is told again" if endpoints.enable_url(queue.registry, tenant, url) else "it was not off")
+        say("it is told again" if endpoints.enable_url(registry_of(queue), tenant, url) else "it was not off")
 
 
 @webhooks.command()
@@ -185,7 +185,7 @@ def log(job_id: str, as_json: bool) -> None:
     For each notice, the newest 32 attempts. With --json, one object for each notice.
     """
     with OcrQueue() as queue:
-        found = notices.notices_of(queue.registry, job_id)
+        found = notices.notices_of(registry_of(queue), job_id)
     if as_json:
         for notice in found:
             print_json(notice.model_dump(mode="json"))
@@ -218,7 +218,7 @@ def failed(limit: int, tenant: str | None, as_json: bool) -> None:
     With --json, one object a line.
     """
     with OcrQueue() as queue:
-        found = notices.failed_notices(queue.registry, limit, tenant)
+        found = notices.failed_notices(registry_of(queue), limit, tenant)
     if as_json:
         for notice in found:
             print_json(notice.model_dump(mode="json"))
@@ -259,12 +259,12 @@ def replay(context: click.Context, ids: tuple[str, ...], all_failed: bool, tenan
     status = ExitStatus.OK
     with OcrQueue() as queue:
         named: Sequence[str] = ids or [
-            notice.id for notice in notices.failed_notices(queue.registry, sys.maxsize, tenant)
+            notice.id for notice in notices.failed_notices(registry_of(queue), sys.maxsize, tenant)
         ]
         for notice in named:
             told: dict[str, Any] = {"id": notice, "done": "queued"}
             try:
-                notices.replay_notice(queue.registry, notice)
+                notices.replay_notice(registry_of(queue), notice)
             except (WebhookUnknown, WebhookOff) as error:
                 status = exit_of_error(error.code)
                 told = {"id": notice, "error": error.info.model_dump(mode="json")}

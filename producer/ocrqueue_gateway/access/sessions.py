@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, keys_of, redis_of
 from ocrqueue.core.redis_errors import broker_errors
 
 COOKIE: Final = "ocrqueue_session"
@@ -36,7 +36,7 @@ async def begin(request: Request, response: Response, key_id: str) -> None:
     ttl_s: int = request.app.state.settings.session_ttl_s
     queue: AsyncOcrQueue = request.app.state.queue
     with broker_errors():
-        await queue.client.set(queue.arguments.keys.session(_sum(token)), key_id, ex=ttl_s)
+        await redis_of(queue).set(keys_of(queue).session(_sum(token)), key_id, ex=ttl_s)
     secure = is_by_tls(request)
     response.set_cookie(
         _name(request),
@@ -56,7 +56,7 @@ async def end(request: Request, response: Response) -> None:
     if tokens:
         queue: AsyncOcrQueue = request.app.state.queue
         with broker_errors():
-            await queue.client.delete(*[queue.arguments.keys.session(_sum(token)) for token in tokens])
+            await redis_of(queue).delete(*[keys_of(queue).session(_sum(token)) for token in tokens])
     for name in there:
         response.delete_cookie(name, path="/", secure=name != COOKIE, httponly=True, samesite="strict")
 
@@ -69,7 +69,7 @@ async def key_id_of(request: Request) -> str | None:
         return None
     queue: AsyncOcrQueue = request.app.state.queue
     with broker_errors():
-        found: Any = await queue.client.get(queue.arguments.keys.session(_sum(token)))
+        found: Any = await redis_of(queue).get(keys_of(queue).session(_sum(token)))
     return None if found is None else str(found, "ascii", "replace")
 
 

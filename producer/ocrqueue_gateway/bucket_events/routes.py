@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, keys_of, redis_of
 from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import RequestInvalid
 from ocrqueue.job import Job
@@ -128,8 +128,8 @@ def _job_of(stored: ObjectStored | None, rules: tuple[Rule, ...], caller: Caller
 async def _count(queue: AsyncOcrQueue, taken: EventsTaken) -> None:
     counted = Counter(submitted=taken.submitted, known=taken.known, ignored=taken.ignored)
     with broker_errors():
-        async with queue.client.pipeline(transaction=False) as pipeline:
+        async with redis_of(queue).pipeline(transaction=False) as pipeline:
             for became, count in counted.items():
                 if count:
-                    pipeline.hincrby(queue.arguments.keys.bucket_events(), became, count)
+                    pipeline.hincrby(keys_of(queue).bucket_events(), became, count)
             await pipeline.execute()

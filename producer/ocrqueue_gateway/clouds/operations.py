@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, keys_of, redis_of
 from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import JobUnknown
 from ocrqueue_gateway.access.caller import Caller
@@ -24,7 +24,7 @@ async def remember(
 ) -> None:
     """Again with the same id: from now on it is this."""
     with broker_errors():
-        await queue.client.set(
+        await redis_of(queue).set(
             _key(queue, caller, protocol, operation_id), operation.model_dump_json(), ex=queue.settings.record_ttl_s
         )
 
@@ -34,7 +34,7 @@ async def remembered(
 ) -> Operation:
     """Raises JobUnknown, of another tenant's too."""
     with broker_errors():
-        found: Any = await queue.client.get(_key(queue, caller, protocol, operation_id))
+        found: Any = await redis_of(queue).get(_key(queue, caller, protocol, operation_id))
     if found is not None:
         try:
             return model.model_validate_json(found)
@@ -46,12 +46,14 @@ async def remembered(
 async def forget(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> None:
     """Nobody is to be told of it any more, even if a replica that is at work on it remembers it anew meanwhile."""
     with broker_errors():
-        await queue.client.set(_forgotten(queue, caller, protocol, operation_id), b"", ex=queue.settings.record_ttl_s)
+        await redis_of(queue).set(
+            _forgotten(queue, caller, protocol, operation_id), b"", ex=queue.settings.record_ttl_s
+        )
 
 
 async def is_forgotten(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> bool:
     with broker_errors():
-        return bool(await queue.client.exists(_forgotten(queue, caller, protocol, operation_id)))
+        return bool(await redis_of(queue).exists(_forgotten(queue, caller, protocol, operation_id)))
 
 
 def _forgotten(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> str:
@@ -59,4 +61,4 @@ def _forgotten(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operati
 
 
 def _key(queue: AsyncOcrQueue, caller: Caller, protocol: Protocol, operation_id: str) -> str:
-    return queue.arguments.keys.operation(caller.tenant, f"{protocol} {operation_id}")
+    return keys_of(queue).operation(caller.tenant, f"{protocol} {operation_id}")

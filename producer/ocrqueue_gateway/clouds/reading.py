@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Unpack, cast
 
 from starlette.requests import Request
 
-from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob
+from ocrqueue.aio import AsyncOcrQueue, AsyncSubmittedJob, keys_of, redis_of
 from ocrqueue.core import JobStatus
 from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.core.redis_errors import broker_errors
@@ -93,11 +93,11 @@ async def begin(
     queue: AsyncOcrQueue = request.app.state.queue
     fields = job_fields(request, caller, protocol, asked)
     content = image.sha256 if isinstance(image, HashedFile) else image
-    claim = queue.arguments.keys.claim(caller.tenant, protocol, fingerprint_of(content, {**fields}))
+    claim = keys_of(queue).claim(caller.tenant, protocol, fingerprint_of(content, {**fields}))
     while True:
         own = new_job_id()
         with broker_errors():
-            before: Any = await queue.client.set(claim, own, nx=True, px=_CLAIMED_MS, get=True)
+            before: Any = await redis_of(queue).set(claim, own, nx=True, px=_CLAIMED_MS, get=True)
         job_id = own if before is None else before.decode()
         if before is not None:
             found = await _known(queue, job_id)
@@ -215,5 +215,5 @@ async def _late(request: Request, status: JobStatus) -> JobWaitTimeout:
 
 async def _free(queue: AsyncOcrQueue, claim: str, job_id: str) -> None:
     with suppress(Exception):  # it ends by itself
-        if await queue.client.get(claim) == job_id.encode():
-            await queue.client.delete(claim)
+        if await redis_of(queue).get(claim) == job_id.encode():
+            await redis_of(queue).delete(claim)

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, keys_of, redis_of
 from ocrqueue.core import JobStatus, Outcome
 from ocrqueue.core.attempts import Attempt
 from ocrqueue.document import Timings
@@ -106,7 +106,7 @@ async def history_of(queue: AsyncOcrQueue, status: JobStatus, caller: Caller) ->
     """Raises JobUnknown, JobEnded where it has gone meanwhile."""
     place = await queue.place(status.id) if status.state == "queued" else None
     attempts = await queue.job(status.id).history()
-    notices = await aio_notices_of(queue.client, queue.arguments.keys, status.id)
+    notices = await aio_notices_of(redis_of(queue), keys_of(queue), status.id)
     return HistoryView(
         job=JobView.of(status, caller, place),
         queue=status.queue,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, keys_of, redis_of
 from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.errors import IdempotencyMismatch, RequestInProgress, RequestInvalid
 
@@ -76,10 +76,10 @@ async def claimed(queue: AsyncOcrQueue, tenant: str, kind: str, key: str | None)
     if key is None:
         yield Claim(None)
         return
-    name = queue.arguments.keys.claim(tenant, kind, key)
+    name = keys_of(queue).claim(tenant, kind, key)
     token = _PENDING + secrets.token_bytes(16)
     with broker_errors():
-        before: Any = await queue.client.set(name, token, nx=True, px=_HELD_MS, get=True)
+        before: Any = await redis_of(queue).set(name, token, nx=True, px=_HELD_MS, get=True)
     if before is not None:
         if before.startswith(_PENDING):
             raise RequestInProgress()
@@ -98,14 +98,14 @@ async def _hold(queue: AsyncOcrQueue, name: str) -> None:
     while True:
         await asyncio.sleep(_HELD_MS / 3000)
         with suppress(Exception):  # it is free after a minute, and the core's own key holds
-            await queue.client.pexpire(name, _HELD_MS)
+            await redis_of(queue).pexpire(name, _HELD_MS)
 
 
 async def _settle(queue: AsyncOcrQueue, name: str, token: bytes, claim: Claim) -> None:
     if claim.came_to is not None:
         with broker_errors():
-            await queue.client.set(name, json.dumps(claim.came_to), ex=queue.settings.idempotency_ttl_s)
+            await redis_of(queue).set(name, json.dumps(claim.came_to), ex=queue.settings.idempotency_ttl_s)
         return
     with suppress(Exception):  # the request has failed, and that is what its caller is told
-        if await queue.client.get(name) == token:
-            await queue.client.delete(name)
+        if await redis_of(queue).get(name) == token:
+            await redis_of(queue).delete(name)

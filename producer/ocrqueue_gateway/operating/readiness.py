@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from ocrqueue.aio import AsyncOcrQueue
+from ocrqueue.aio import AsyncOcrQueue, redis_of
 from ocrqueue.core.redis_errors import broker_errors
 
 _FRESH_S: Final = 2.0
@@ -62,7 +62,7 @@ class Readiness:
 
 async def _ping(queue: AsyncOcrQueue) -> None:
     with broker_errors():
-        await queue.client.ping()
+        await redis_of(queue).ping()
 
 
 def _check_storage(queue: AsyncOcrQueue) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings
 from tests.integration.gateway.test_uploads import head
 from tests.support.documentation import ROOT
@@ -75,13 +76,13 @@ def test_a_key_that_is_none(idle: httpx.Client, key: str | bytes) -> None:
 def test_while_the_first_is_in_progress(idle: httpx.Client, settings: WorkerSettings) -> None:
     headers = {"idempotency-key": "order-3", "content-type": "image/jpeg"}
     with OcrQueue(settings) as queue:
-        claim = queue.registry.keys.claim("", "job", "order-3")
+        claim = registry_of(queue).keys.claim("", "job", "order-3")
         with head(idle, "content-type: image/jpeg", "idempotency-key: order-3", "content-length: 1000"):
-            wait_until(lambda: queue.registry.client.exists(claim), 60, "the first has begun")
+            wait_until(lambda: registry_of(queue).client.exists(claim), 60, "the first has begun")
             answer = idle.post("/v1/jobs", content=SIGN, headers=headers)
             assert problem_of(answer, 409, "request.in_progress")["retryable"]
         # it was cut off
-        wait_until(lambda: not queue.registry.client.exists(claim), 60, "the key is free")
+        wait_until(lambda: not registry_of(queue).client.exists(claim), 60, "the key is free")
     accepted(idle.post("/v1/jobs", content=SIGN, headers=headers))
 
 
@@ -100,5 +101,5 @@ def test_a_request_that_was_killed_after_its_job_was_queued(idle: httpx.Client, 
     headers = {"idempotency-key": "order-5"}
     job_id = accepted(idle.post("/v1/jobs", json={"image": ELSEWHERE}, headers=headers))
     with OcrQueue(settings) as queue:
-        queue.registry.client.delete(queue.registry.keys.claim("", "job", "order-5"))
+        registry_of(queue).client.delete(registry_of(queue).keys.claim("", "job", "order-5"))
     assert accepted(idle.post("/v1/jobs", json={"image": ELSEWHERE}, headers=headers)) == job_id

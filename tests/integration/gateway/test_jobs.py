@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings
 from ocrqueue.settings.per_engine import PerEngine
 from tests.integration.conftest import Installation
@@ -42,7 +43,7 @@ def test_fields_may_be_query_parameters(idle: httpx.Client, settings: WorkerSett
     answer = idle.post("/v1/jobs", params=given, json={"image": ELSEWHERE, "tag": "t"})
     assert answer.status_code == 202, answer.text
     with OcrQueue(settings) as queue:
-        (job,) = queue.registry.jobs([answer.json()["id"]])
+        (job,) = registry_of(queue).jobs([answer.json()["id"]])
     assert job is not None
     assert (job.engine, job.languages, job.outputs, job.cache) == ("null", ("eng", "kor"), ("text", "pdf"), False)
     assert (job.options, job.tag) == ({"words": 3}, "t")
@@ -220,8 +221,8 @@ def test_without_redis_there_is_a_503(settings: WorkerSettings) -> None:
 
 def test_the_retry_comes_with_the_pace_of_the_queue(idle: httpx.Client, settings: WorkerSettings) -> None:
     with OcrQueue(settings) as queue:
-        now = int(queue.registry.client.time()[0]) // 10  # type: ignore[index]  # redis-py's type is for both clients
-        queue.registry.client.hset(queue.registry.keys.ended("null"), mapping={str(now - 5): 6})
+        now = int(registry_of(queue).client.time()[0]) // 10  # type: ignore[index]  # redis-py's type is for both clients
+        registry_of(queue).client.hset(registry_of(queue).keys.ended("null"), mapping={str(now - 5): 6})
     for _ in range(30):
         submitted(idle, image=ELSEWHERE, engine="null")
     waits: list[int] = []

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.errors import SettingsInvalid
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.access import failures
@@ -135,7 +136,7 @@ def test_a_tenants_limit_is_answered_with_when_to_come_back(shared: Shared) -> N
 
 def test_usage_is_told_to_its_tenant_and_all_of_it_to_operators(shared: Shared) -> None:
     for tenant in ("uses", "uses-too"):
-        client, keys = shared.queue.registry.client, shared.queue.registry.keys
+        client, keys = registry_of(shared.queue).client, registry_of(shared.queue).keys
         day = client.time()[0] // 86_400
         client.hset(keys.usage(day, tenant), mapping={"jobs": 3, "pages": 4, "cpu_s": "1.5", "cost": "0.5"})
         client.zadd(keys.usage_tenants(), {tenant: day})

@@ -14,6 +14,7 @@ import pytest
 from sse_starlette import EventSourceResponse
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.app import create_app
 from ocrqueue_gateway.settings import GatewaySettings
@@ -66,12 +67,12 @@ def test_many_polls_cost_two_connections(idle: httpx.Client, settings: WorkerSet
     ):
 
         def subscribed() -> int:
-            clients: Any = queue.registry.client.client_list()  # type: ignore[no-untyped-call]  # redis-py's own
+            clients: Any = registry_of(queue).client.client_list()  # type: ignore[no-untyped-call]  # redis-py's own
             return sum(client["sub"] != "0" for client in clients)
 
         before = subscribed()
         polls = [pool.submit(http.get, f"/v1/jobs/{job_id}", params={"wait": 100}) for _ in range(count)]
-        channels = queue.registry.client.pubsub_channels
+        channels = registry_of(queue).client.pubsub_channels
         wait_until(lambda: len(channels(f"{settings.key_prefix}*")) == 1, 60, "they wait")
         assert subscribed() == before + 1
         idle.delete(f"/v1/jobs/{job_id}")

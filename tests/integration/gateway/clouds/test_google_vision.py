@@ -27,6 +27,7 @@ from google.cloud import vision
 from google.cloud.vision_v1.services.image_annotator.transports import ImageAnnotatorGrpcTransport
 from PIL import Image
 
+from ocrqueue.client import registry_of
 from ocrqueue.document import Document, Page
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.engine import Reading
@@ -532,7 +533,7 @@ def test_a_deleted_operation_stays_deleted_whoever_is_at_work_on_it(clouds: Clou
         ],
         "outputConfig": {"gcsDestination": {"uri": "gs://results/deleted/"}},
     }
-    registry = clouds.queue.registry
+    registry = registry_of(clouds.queue)
     with clouds.http() as http:
         name = http.post("/v1/images:asyncBatchAnnotate", json=asked, headers=key).json()["name"]
         kept = registry.keys.operation(clouds.tenant, f"google {name.rpartition('/')[2]}")

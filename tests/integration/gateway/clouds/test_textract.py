@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from ocrqueue.client import registry_of
 from ocrqueue.core.api_keys import NewApiKey
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue_gateway.access import failures
@@ -185,7 +186,7 @@ def test_a_topic_is_the_webhook_that_a_rule_names(signing: SigningGateway, textr
     job_id = textract.start_document_text_detection(
         **asked, NotificationChannel={"SNSTopicArn": TOPIC, "RoleArn": ROLE}
     )["JobId"]
-    registry = signing.queue.registry
+    registry = registry_of(signing.queue)
     job = json.loads(registry.client.hget(registry.keys.record(job_id), "job"))
     assert job["webhook"] == WEBHOOK
     with pytest.raises(textract.exceptions.InvalidParameterException, match="No rule says which webhook"):
@@ -348,7 +349,7 @@ def test_wrong_credentials_are_refused_as_aws_refuses_them(signing: SigningGatew
     assert refused(made.key.id, made.signing_secret, signature_version=UNSIGNED) == (
         "MissingAuthenticationTokenException"
     )
-    client, keys = signing.queue.registry.client, signing.queue.registry.keys
+    client, keys = registry_of(signing.queue).client, registry_of(signing.queue).keys
     wait_until(lambda: client.time()[0] > expired.key.created_at.timestamp() + 2, 60, "the key has expired")
     assert client.hexists(keys.api_keys(), expired.key.id)
     assert refused(expired.key.id, expired.signing_secret) == "ExpiredTokenException"
