@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +31,9 @@ from ocrqueue.errors import (
     JobWaitTimeout,
 )
 from ocrqueue.settings import WorkerSettings
+from ocrqueue.settings.per_engine import PerEngine
 from ocrqueue.waiting.watch import Watch
-from tests.support.processes import redis_server, wait_until
+from tests.support.processes import as_environment, environment, redis_server, wait_until
 
 MANY = 500
 IMAGE = "s3://bucket/page.png"
@@ -389,3 +392,43 @@ def test_what_waiting_for_pages_does_not_cure_is_told_at_once(
     monkeypatch.setattr(Registry, "fields", away)
     with OcrQueue(settings) as queue, pytest.raises(BrokerUnavailable, match="not permitted"):
         list(queue.submit(IMAGE).pages(60))
+
+
+_WATCHES_MANY = """
+import resource, sys, time
+from ocrqueue import OcrQueue
+ids = sys.stdin.read().split()
+with OcrQueue() as queue:
+    started, told = time.process_time(), set()
+    for job in queue.as_completed((queue.job(job_id) for job_id in ids), timeout=600):
+        told.add(job.id)
+        if len(told) == len(ids) // 3:
+            print("a third", flush=True)
+    assert told == set(ids)
+print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.all
+def test_100000_jobs_of_which_a_third_had_ended(settings: WorkerSettings) -> None:
+    any_number = settings.model_copy(update={"max_queue_length": PerEngine(0)})
+    with OcrQueue(any_number) as queue:
+        ids = [job.id for job in queue.submit_many([IMAGE] * 100_000)]
+        end(queue, ids[::3])
+        watching = subprocess.Popen(
+            [sys.executable, "-c", _WATCHES_MANY],
+            env=environment(as_environment(settings)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with watching:
+            assert watching.stdin is not None
+            assert watching.stdout is not None
+            watching.stdin.write("\n".join(ids))
+            watching.stdin.close()
+            assert watching.stdout.readline() == "a third\n"
+            end(queue, ids)
+            processor_s, peak_kb = map(float, watching.stdout.read().split())
+    assert processor_s < 30
+    assert peak_kb < 300_000
