@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import subprocess
@@ -19,7 +20,7 @@ from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Job, OcrQueue, SubmittedJob
 from ocrqueue.client import registry_of
-from ocrqueue.errors import JobMalformed, SourceNotFound
+from ocrqueue.errors import JobMalformed, SourceNotFound, StorageUnavailable
 from ocrqueue.settings import WorkerSettings
 from ocrqueue.storage import FileStorage, file_uri_path
 from ocrqueue_worker.pipeline.fetching import source_of
@@ -170,6 +171,26 @@ async def test_an_async_iterable_is_awaited(settings: WorkerSettings) -> None:
         assert len([job async for job in queue.submit_iter(images())]) == 3
         with pytest.raises(JobMalformed, match="share one id"):
             await queue.submit_many(images(), id="j")
+
+
+async def test_an_upload_that_fails_is_told_once(settings: WorkerSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again in the log, by the event loop."""
+    failing, told = threading.Event(), list[dict[str, Any]]()
+
+    def fail(*_: Any) -> str:
+        failing.wait(60)
+        raise StorageUnavailable
+
+    monkeypatch.setattr(FileStorage, "put", fail)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    loop.call_later(0.5, failing.set)
+    async with AsyncOcrQueue(settings) as queue:
+        with pytest.raises(StorageUnavailable):
+            await queue.submit_many([IMAGE, b"GIF8"])
+    gc.collect()
+    await asyncio.sleep(0)
+    assert told == []
 
 
 def test_the_command_prints_ids_while_stdin_is_open(settings: WorkerSettings) -> None:

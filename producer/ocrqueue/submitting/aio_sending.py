@@ -77,8 +77,11 @@ async def _queued_in_order(
     fault = taking.exception()
     # what the images gave before one raised is queued, too
     while pending.first is not None:
-        if (unmade := pending.unmade) is not None:
-            await asyncio.wait([asyncio.wrap_future(unmade)], timeout=LINGER_S)
+        changed.clear()
+        if pending.unmade is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_S):
+                    await changed.wait()
         while admission.take(pending.take(now=True)):
             async for job_ids in _send(admission, run):
                 yield job_ids
