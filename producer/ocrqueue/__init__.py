@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ocrqueue.client import OcrQueue, SubmittedJob
     from ocrqueue.core import JobStatus
     from ocrqueue.core.batches import BatchStatus
-    from ocrqueue.document import Block, Crop, Document, Line, Page, Paragraph, Word
+    from ocrqueue.document import Block, Crop, Document, Line, Page, Paragraph, Word, document_from_json
     from ocrqueue.errors import ErrorInfo, OcrQueueError
     from ocrqueue.job import Job
     from ocrqueue.operations.batches import AsyncBatch, Batch
@@ -42,6 +42,7 @@ _MODULES: Final = {
     "ClientSettings": "settings",
     "SubmittedJob": "client",
     "Word": "document",
+    "document_from_json": "document",
     "job_progress": "waiting.progress",
 }
 
@@ -65,6 +66,7 @@ __all__ = [
     "Paragraph",
     "SubmittedJob",
     "Word",
+    "document_from_json",
     "job_progress",
 ]
 

@@ -39,7 +39,7 @@ from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Await, Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.core.tenants import tenants as core_tenants
-from ocrqueue.document import Document, Page, document_for_app
+from ocrqueue.document import Document, Page, document_from_json
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.job import Job
 from ocrqueue.job.references import is_reference
@@ -577,7 +577,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         return await asyncio.to_thread(self._read_document, status.result or "")
 
     def _read_document(self, uri: str) -> Document:
-        return document_for_app(self.storage.read_uri(uri)).bind(self.storage)
+        return document_from_json(self.storage.read_uri(uri)).bind(self.storage)
 
     async def pages(self, job_id: str, timeout: float | None, in_order: bool) -> AsyncGenerator[Page, None]:
         """See SubmittedJob.pages."""
@@ -613,7 +613,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                     stored = await asyncio.to_thread(self.storage.get, found.key)
                 except StorageNotFound:
                     return  # its Document is there at any moment
-                for page in document_for_app(stored).bind(self.storage).pages:
+                for page in document_from_json(stored).bind(self.storage).pages:
                     yield page
             if read.stops_at(fields):
                 return
@@ -636,7 +636,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         return await asyncio.to_thread(document.page, number)
 
     def _read_page(self, key: str) -> Document:
-        return document_for_app(self.storage.get(key)).bind(self.storage)
+        return document_from_json(self.storage.get(key)).bind(self.storage)
 
     async def pages_read(self, job_id: str) -> tuple[int, ...]:
         """See SubmittedJob.pages_read."""

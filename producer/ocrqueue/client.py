@@ -21,7 +21,7 @@ from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.core.tenants import tenants as core_tenants
-from ocrqueue.document import Document, Page, document_for_app
+from ocrqueue.document import Document, Page, document_from_json
 from ocrqueue.errors import (
     BrokerUnavailable,
     JobCancelled,
@@ -352,7 +352,7 @@ class OcrQueue(ManyJobs):
         """The Document of a job with this status. Raises as SubmittedJob.result."""
         check_has_result(status)
         stored = self.storage.read_uri(status.result or "")
-        return document_for_app(stored).bind(self.storage)
+        return document_from_json(stored).bind(self.storage)
 
     def pages(self, job_id: str, timeout: float | None, in_order: bool) -> Generator[Page]:
         """See SubmittedJob.pages."""
@@ -380,7 +380,7 @@ class OcrQueue(ManyJobs):
                     stored = self.storage.get(page.key)
                 except StorageNotFound:
                     return  # its Document is there at any moment
-                yield from document_for_app(stored).bind(self.storage).pages
+                yield from document_from_json(stored).bind(self.storage).pages
             if read.stops_at(fields):
                 return
 
@@ -393,7 +393,7 @@ class OcrQueue(ManyJobs):
                 return found.failed()
             try:
                 if found is not None:
-                    return document_for_app(self.storage.get(found.key)).bind(self.storage).page(number)
+                    return document_from_json(self.storage.get(found.key)).bind(self.storage).page(number)
             except StorageNotFound:
                 pass  # its Document is there at any moment
             status = self.status(job_id)

@@ -43,7 +43,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
     watch(celery.app.base, "Celery")
     watch(ScriptArguments, "submit")
     watch(ocrqueue.aio, "open_storage")
-    watch(ocrqueue.aio, "document_for_app")
+    watch(ocrqueue.aio, "document_from_json")
     return found
 
 
@@ -78,7 +78,7 @@ async def test_documents(threads: Threads, settings: WorkerSettings) -> None:
     status = JobStatus(id="j", state="succeeded", engine="e", image="i", queue="ocr.e", queued_at=now, result=uri)
     async with AsyncOcrQueue(settings) as queue:
         assert await queue.document(status) == stored
-    assert {"open_storage", "document_for_app"} <= set(threads)
+    assert {"open_storage", "document_from_json"} <= set(threads)
     assert not [name for name, where in threads.items() if threading.get_ident() in where]
 
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from ocrqueue import AsyncOcrQueue, Document, OcrQueue, SubmittedJob
-from ocrqueue.document import MOST_INLINE, PageObjects, document_for_app
+from ocrqueue.document import MOST_INLINE, PageObjects, document_from_json
 from ocrqueue.errors import PageNotFound, ResultUnreadable, StorageNotFound
 from ocrqueue.job.names import NEEDS_IMAGE, OUTPUTS
 from tests.integration.conftest import Installation
@@ -151,5 +151,5 @@ def test_a_small_document_is_one_object(queue: OcrQueue) -> None:
     job = queue.submit(IMAGE, engine="null", options={"split": True}, crops="none", pages=f"1-{MOST_INLINE}")
     job.wait(600)
     assert stored(queue, job.id) == ["result.json"]
-    document = document_for_app(queue.storage.get(f"results/{job.id}/result.json"))
+    document = document_from_json(queue.storage.get(f"results/{job.id}/result.json"))
     assert (type(document.pages), len(document.pages), document.summary) == (tuple, MOST_INLINE, None)

@@ -63,7 +63,7 @@ def text_of(pdf: bytes) -> list[str]:
 # --- through the whole system -----------------------------------------------------------------------------------------
 
 
-def test_every_format_is_stored_beside_the_result(queue: OcrQueue) -> None:
+def test_every_format_is_stored_beside_the_result(queue: OcrQueue, tmp_path: Path) -> None:
     image = tiff(fresh_picture(), fresh_picture("Page two"))
     document = queue.submit(image, outputs=OUTPUTS).result(120)
     assert [(each.format, each.page) for each in document.outputs] == [
@@ -80,6 +80,9 @@ def test_every_format_is_stored_beside_the_result(queue: OcrQueue) -> None:
     assert [page.model_dump() for page in stored.pages] == [page.model_dump() for page in document.pages]
     assert document.output("page", 2).open().read().decode() == document.to_page(2)
     assert document.output("pdf").open().read() == document.to_pdf(image)
+    for path in (tmp_path / "a.pdf", f"{tmp_path}/b.pdf"):
+        document.output("pdf").save(path)
+        assert Path(path).read_bytes() == document.to_pdf(image)
     assert document.output("overlay-pdf").open().read() == document.to_overlay_pdf(image)
     assert document.output("overlay-html").open().read().decode() == document.to_overlay_html(image)
     assert text_of(document.output("pdf").open().read()) == [page.text.split() for page in document.pages]

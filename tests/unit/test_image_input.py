@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ocrqueue.errors import JobMalformed
+from ocrqueue.errors import JobMalformed, SourceNotFound
 from ocrqueue.submitting.image_input import content_of, is_single, name_of
 
 
@@ -60,12 +61,26 @@ def test_an_array_of_pixels_is_sent_as_it_is(shape: tuple[int, ...]) -> None:
         7,
         None,
         object(),
+        "",
     ],
     ids=lambda wrong: type(wrong).__name__,
 )
 def test_what_is_no_image_is_malformed(wrong: Any) -> None:
     with pytest.raises(JobMalformed):
         read(wrong)
+
+
+def test_what_is_no_file_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    for wrong, said in (
+        (tmp_path / "b.png", "There is no file"),
+        (tmp_path / "a.png" / "b.png", "There is no file"),
+        (tmp_path, f"{tmp_path} is a folder. Give the files"),
+        ("x" * 5000, "No file has a name as long as 'xxx"),
+    ):
+        with pytest.raises(SourceNotFound, match=re.escape(said)) as refused:
+            read(wrong)
+        assert len(str(refused.value)) < 300
 
 
 def test_what_is_handed_over_may_be_closed_or_changed_at_once(tmp_path: Path) -> None:

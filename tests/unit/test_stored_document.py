@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ocrqueue.document import Document, document_for_app, stored_document
+from ocrqueue.document import Document, document_from_json, stored_document
 from ocrqueue.errors import ResultUnreadable
 from tests.unit.test_document import document, word
 
@@ -26,16 +26,17 @@ def written(**changes: Any) -> bytes:
     return json.dumps(made).encode()
 
 
-@pytest.mark.parametrize("read", [stored_document, document_for_app])
+@pytest.mark.parametrize("read", [stored_document, document_from_json])
 def test_what_was_written_is_read(read: Any) -> None:
     made = document([word(1, "a", 0.5)], [word(2, "b", None)])
     assert read(made.model_dump_json().encode()) == made
     assert read(document().model_dump_json().encode()).text == ""
+    assert document_from_json(made.to_json()) == made
 
 
 def test_an_older_client_reads_a_newer_word_as_unknown() -> None:
     trail = [{"engine": "e", "words": 2, "verdict": "blocks sent on"}]
-    read = document_for_app(written(reading="line", text_case="small capitals", layout="learned", trail=trail))
+    read = document_from_json(written(reading="line", text_case="small capitals", layout="learned", trail=trail))
     assert read.text == "a b"
     assert [found.reading for found in read.words()] == ["unknown", "page"]
     page = read.pages[0]
@@ -44,7 +45,7 @@ def test_an_older_client_reads_a_newer_word_as_unknown() -> None:
 
 def test_every_value_that_a_newer_version_may_add_is_read() -> None:
     steps = {"steps": ["deskew", "sharpen"]}
-    read = document_for_app(written(status="doubtful", source="epub", rotation=45, preparation=steps))
+    read = document_from_json(written(status="doubtful", source="epub", rotation=45, preparation=steps))
     page = read.pages[0]
     assert (read.text, read.status, page.source, page.rotation) == ("a b", "unknown", "unknown", 0)
     assert page.preparation is not None
@@ -77,7 +78,7 @@ def test_a_worker_does_not_take_it_for_its_own(changes: dict[str, Any]) -> None:
         stored_document(written(**changes))
 
 
-@pytest.mark.parametrize("read", [stored_document, document_for_app])
+@pytest.mark.parametrize("read", [stored_document, document_from_json])
 @pytest.mark.parametrize(
     "data",
     [
@@ -99,16 +100,16 @@ def test_what_cannot_be_read_is_one_error_that_shows_nothing(read: Any, data: by
 
 def test_the_collector_goes_on_after_it() -> None:
     assert gc.isenabled()
-    document_for_app(written())
+    document_from_json(written())
     with pytest.raises(ResultUnreadable):
-        document_for_app(b"[")
+        document_from_json(b"[")
     assert gc.isenabled()
 
 
 def test_other_threads_have_their_turn_while_a_large_one_is_read() -> None:
     large = document(*[[word(number, "word", 0.5) for number in range(10)] for _ in range(2000)])
     data = large.model_dump_json().encode()
-    reader = threading.Thread(target=document_for_app, args=(data,))
+    reader = threading.Thread(target=document_from_json, args=(data,))
     begun = last = time.perf_counter()
     longest = 0.0
     reader.start()

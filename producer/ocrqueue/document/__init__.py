@@ -18,7 +18,7 @@ from ocrqueue.document.regions import (
     Word,
     mean_confidence,
 )
-from ocrqueue.document.stored import document_for_app, stored_document
+from ocrqueue.document.stored import document_from_json, stored_document
 from ocrqueue.document.stored_files import Crop, Output
 from ocrqueue.document.stored_pages import PageObject, PagesSummary
 from ocrqueue.document.values import json_schema
@@ -52,7 +52,7 @@ __all__ = [
     "Word",
     "ahead",
     "box_of",
-    "document_for_app",
+    "document_from_json",
     "json_schema",
     "mean_confidence",
     "polygon_of",

@@ -31,23 +31,28 @@ def stored_document(data: bytes, storage: ObjectReader | None = None) -> Documen
         raise ResultUnreadable() from None
 
 
-def document_for_app(data: bytes) -> Document:
-    """The same for apps, which store nothing again: a value that a newer version has added, such as a new kind of
-    reading, becomes "unknown", or the field's default if it is a number. Raises ResultUnreadable."""
+def document_from_json(data: bytes | str) -> Document:
+    """A Document as Document.to_json() writes it, and as it stands in storage.
+
+    A value that a newer version has added, such as a new kind of reading, becomes "unknown", or the field's default if
+    it is a number. So what was read is not to be stored as that Document again. Raises ResultUnreadable.
+    """
     try:
-        return _parsed(data, document_for_app)
+        return _parsed(data, document_from_json)
     except (ValidationError, ValueError):
         pass
     try:
         known = from_json(data)
-        _take_page_objects(known, document_for_app)
+        _take_page_objects(known, document_from_json)
         _replace_new_values(known)
         return Document.model_validate(known)
     except (ValidationError, ValueError):
         raise ResultUnreadable() from None
 
 
-def _parsed(data: bytes, parse_page: Callable[[bytes], Document], storage: ObjectReader | None = None) -> Document:
+def _parsed(
+    data: bytes | str, parse_page: Callable[[bytes], Document], storage: ObjectReader | None = None
+) -> Document:
     """Line by line: other threads have their turn, such as that of an event loop."""
     with _uncollected():
         parsed = from_json(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -57,9 +58,9 @@ class Output(StorageBound):
         """The content as a binary file. Raises StorageNotFound where it was deleted since."""
         return BytesIO(b"".join(self.pieces()))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write it to `path`, a piece at a time. Raises as open(): `path` is then what it was before."""
-        with written_file(path) as file:
+        with written_file(Path(path)) as file:
             for piece in self.pieces():
                 file.write(piece)
 

@@ -5,6 +5,7 @@ Neither Pillow nor NumPy is imported for it: who has such an object has imported
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ocrqueue.job.references import is_reference
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_IMAGES: Final = "Give a reference, a path, bytes, a binary file, a picture of Pillow, or an array of pixels."
 _LONGEST_NAME: Final = 256
 _START_BYTES: Final = 16
 _PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
@@ -79,6 +81,8 @@ def content_of(image: object) -> Callable[[], bytes | HashedFile] | None:
     """
     if isinstance(image, str) and is_reference(image):
         return None
+    if isinstance(image, str) and not image:
+        raise JobMalformed("The image is an empty text.", remedy=_IMAGES)
     if isinstance(image, str | os.PathLike):
         return lambda: _read(Path(image))
     if isinstance(image, HashedFile):
@@ -109,8 +113,8 @@ def _bytes_of(image: object) -> bytes:
             return data
         raise JobMalformed("The file was opened as text.", remedy='Open it with mode "rb".')
     raise JobMalformed(
-        f"A {type(image).__name__} cannot be submitted as an image.",
-        remedy="Give a reference, a path, bytes, a binary file, a picture of Pillow, or an array of pixels.",
+        f"What is of type {type(image).__name__} cannot be submitted as an image.",
+        remedy=_IMAGES,
     )
 
 
@@ -143,9 +147,13 @@ def _picture(array: PixelArray) -> Image:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, ValueError):
+    except IsADirectoryError:
+        raise SourceNotFound(f"{path} is a folder.", remedy="Give the files in it, one by one.") from None
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         raise SourceNotFound(f"There is no file {path}.") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SourceNotFound(f"No file has a name as long as {str(path)[:80]!r}...") from None
         raise SourcePathNotAllowed(
             f"Cannot read {path}: {error.strerror}.", remedy="Check the file's permissions."
         ) from None

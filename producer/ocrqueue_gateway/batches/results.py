@@ -12,7 +12,7 @@ from typing import Final, Literal
 from ocrqueue.aio import AsyncOcrQueue
 from ocrqueue.core import JobStatus
 from ocrqueue.core.records import WITH_RESULT
-from ocrqueue.document import MOST_INLINE, Document, document_for_app
+from ocrqueue.document import MOST_INLINE, Document, document_from_json
 from ocrqueue.document.formats import written_pieces
 from ocrqueue.errors import OcrQueueError
 from ocrqueue.operations.batches import AsyncBatch
@@ -71,9 +71,9 @@ def _line(queue: AsyncOcrQueue, status: JobStatus, caller: Caller, include: Incl
     try:
         stored = queue.storage.read_uri(status.result)
         if include == "text":
-            return _Line(_written({**told, "text": document_for_app(stored).bind(queue.storage).text}))
+            return _Line(_written({**told, "text": document_from_json(stored).bind(queue.storage).text}))
         if (status.pages or 0) > MOST_INLINE:
-            return _Line(_written(told), document_for_app(stored).bind(queue.storage))
+            return _Line(_written(told), document_from_json(stored).bind(queue.storage))
         # as it is stored
         return _Line(_written(told)[:-2] + b',"document":' + stored.replace(b"\n", b" ") + b"}\n")
     except OcrQueueError as failed:
