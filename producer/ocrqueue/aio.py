@@ -39,6 +39,7 @@ from ocrqueue.core.scripts import load_script
 from ocrqueue.core.steps import Await, Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.core.tenants import tenants as core_tenants
+from ocrqueue.core.timeouts import check_seconds
 from ocrqueue.document import Document, Page, document_from_json
 from ocrqueue.errors import BrokerUnavailable, JobUnknown, OcrQueueError, StorageNotFound
 from ocrqueue.job import Job
@@ -564,12 +565,23 @@ class AsyncOcrQueue(AsyncManyJobs):
         """Like as_completed, with the final status of each job."""
         handles = handles_given(jobs)
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
-        async with aclosing(self._subscriber.read(watch)) as read:
+        async with aclosing(self._read(watch)) as read:
             async for status in read:
                 if on_progress is not None and (told := on_progress(status)) is not None:
                     await told
                 if status.finished:
                     yield handles[status.id], status
+
+    async def _read(self, watch: Watch) -> AsyncGenerator[JobStatus, None]:
+        try:
+            async with aclosing(self._subscriber.read(watch)) as read:
+                async for status in read:
+                    yield status
+        except JobUnknown as error:
+            if len(error.job_ids) > 1 or type(why := await self._why_unknown(*error.job_ids)) is JobUnknown:
+                raise
+            why.job_ids = error.job_ids
+            raise why from None
 
     async def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status."""
@@ -583,7 +595,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         """See SubmittedJob.pages."""
         read = PagesRead(job_id, in_order)
         watch = Watch(self.settings, [job_id], timeout, progress=True)
-        async with aclosing(self._subscriber.read(watch)) as statuses:
+        async with aclosing(self._read(watch)) as statuses:
             async for status in statuses:
                 if status.finished:
                     rest = read.rest(await self.document(status))
@@ -648,7 +660,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def progress(self, job_id: str, timeout: float | None) -> AsyncGenerator[JobStatus, None]:
         """See SubmittedJob.progress."""
         watch = Watch(self.settings, [job_id], timeout, progress=True)
-        async with aclosing(self._subscriber.read(watch)) as read:
+        async with aclosing(self._read(watch)) as read:
             async for status in read:
                 yield status
 
@@ -660,6 +672,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None
     ) -> Cleaned:
         """See OcrQueue.clean; it runs in a thread."""
+        check_seconds("older_than_s", older_than_s)
 
         def run(registry: Registry) -> Cleaned:
             age_s = results_life_s(self.settings) if older_than_s is None else older_than_s

@@ -21,12 +21,14 @@ from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.core.steps import Steps, run_steps
 from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.core.tenants import tenants as core_tenants
+from ocrqueue.core.timeouts import check_seconds
 from ocrqueue.document import Document, Page, document_from_json
 from ocrqueue.errors import (
     BrokerUnavailable,
     JobCancelled,
     JobMalformed,
     JobNotFinished,
+    JobUnknown,
     OcrQueueError,
     QueueFull,
     StorageNotFound,
@@ -342,11 +344,20 @@ class OcrQueue(ManyJobs):
         """Like as_completed, with the final status of each job."""
         handles = handles_given(jobs)
         watch = Watch(self.settings, handles, timeout, progress=on_progress is not None)
-        for status in self._subscriber.read(watch):
+        for status in self._read(watch):
             if on_progress is not None:
                 on_progress(status)
             if status.finished:
                 yield handles[status.id], status
+
+    def _read(self, watch: Watch) -> Generator[JobStatus]:
+        try:
+            yield from self._subscriber.read(watch)
+        except JobUnknown as error:
+            if len(error.job_ids) > 1 or type(why := self._registry.why_unknown(*error.job_ids)) is JobUnknown:
+                raise
+            why.job_ids = error.job_ids
+            raise why from None
 
     def document(self, status: JobStatus) -> Document:
         """The Document of a job with this status. Raises as SubmittedJob.result."""
@@ -357,7 +368,7 @@ class OcrQueue(ManyJobs):
     def pages(self, job_id: str, timeout: float | None, in_order: bool) -> Generator[Page]:
         """See SubmittedJob.pages."""
         read = PagesRead(job_id, in_order)
-        for status in self._subscriber.read(Watch(self.settings, [job_id], timeout, progress=True)):
+        for status in self._read(Watch(self.settings, [job_id], timeout, progress=True)):
             if status.finished:
                 yield from read.rest(self.document(status))
                 return
@@ -408,7 +419,7 @@ class OcrQueue(ManyJobs):
 
     def progress(self, job_id: str, timeout: float | None) -> Generator[JobStatus]:
         """See SubmittedJob.progress."""
-        yield from self._subscriber.read(Watch(self.settings, [job_id], timeout, progress=True))
+        yield from self._read(Watch(self.settings, [job_id], timeout, progress=True))
 
     def engines(self) -> dict[str, list[WorkerInfo]]:
         """The known engines with their live workers."""
@@ -481,6 +492,7 @@ class OcrQueue(ManyJobs):
         `dry_run` it only counts. Raises CleaningRefused, StorageUnavailable, StorageDenied; what was removed by then
         stays removed.
         """
+        check_seconds("older_than_s", older_than_s)
         age_s = results_life_s(self.settings) if older_than_s is None else older_than_s
         return Cleaning(self._registry, self.storage, dry_run, age_s, who=who).run()
 

@@ -95,7 +95,7 @@ def test_tables_name_the_image_and_have_a_column_for_tags(ask: Ask, registry: Wo
 
 
 def test_a_wait_in_vain_says_that_a_worker_is_missing(ask: Ask, registry: WorkerRegistry) -> None:
-    hint = "no worker takes from ocr.null; start one: ocrqueue-worker --engine null."
+    hint = "within 0.1 s. No worker takes from ocr.null; start one: ocrqueue-worker --engine null."
     job_id = ask("submit", "s3://bucket/page.png", "-e", "null").stdout.strip()
     for arguments in (("wait", job_id), ("submit", "s3://bucket/other.png", "-e", "null")):
         told = ask(*arguments, "--timeout", "0.1", status=4).stderr

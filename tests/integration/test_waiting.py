@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ocrqueue.errors import (
     BrokerUnavailable,
     ConnectionsExhausted,
     JobCancelled,
+    JobDeleted,
     JobNotFinished,
     JobUnknown,
     JobWaitTimeout,
@@ -245,6 +247,28 @@ def test_a_caller_who_is_busy_is_not_sent_more_than_it_can_take(settings: Worker
         wait_until(lambda: watch in queue._subscriber._watches._full, 60, "it is full")
         assert len(watch._found) < 2000
         assert len(list(iterator)) == 4999
+
+
+def test_a_wait_says_that_the_job_was_deleted(settings: WorkerSettings) -> None:
+    with OcrQueue(settings) as queue:
+        job = queue.submit(IMAGE)
+        job.delete()
+        for wait in (job.wait, job.result, job.pages, job.progress, partial(queue.as_completed, [job])):
+            with pytest.raises(JobDeleted) as deleted:
+                list(wait(timeout=60))
+            assert deleted.value.job_ids == (job.id,)
+
+    async def awaited() -> None:
+        async with AsyncOcrQueue(settings) as queue:
+            gone = queue.job(job.id)
+            for wait in (gone.wait, gone.result):
+                with pytest.raises(JobDeleted):
+                    await wait(timeout=60)
+            for read in (gone.pages, gone.progress, partial(queue.as_completed, [gone])):
+                with pytest.raises(JobDeleted):
+                    await anext(read(timeout=60))
+
+    asyncio.run(awaited())
 
 
 def test_a_closed_watch_is_forgotten(settings: WorkerSettings) -> None:

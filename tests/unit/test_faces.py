@@ -75,7 +75,7 @@ def test_what_is_no_several_jobs_is_refused() -> None:
             for ask in (queue.statuses, lambda ids: list(queue.results(ids)), queue.delete_ids):
                 with pytest.raises(TypeError):
                     ask(wrong)
-        for wrong in ("abc", ["abc"], job):
+        for wrong in ("abc", ["abc"], job, [5], [None]):
             for wait in (queue.as_completed, queue.watch):
                 with pytest.raises(TypeError):
                     next(wait(wrong))

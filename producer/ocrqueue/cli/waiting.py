@@ -43,7 +43,8 @@ def wait_for(
                 for status in statuses:
                     on_end(status)
             if unattended := _unattended(queue, statuses):
-                stop.info = stop.info.model_copy(update={"remedy": f"{'; '.join(unattended)}."})
+                remedy = f"{'; '.join(unattended)}."
+                stop.info = stop.info.model_copy(update={"remedy": remedy[0].upper() + remedy[1:]})
         raise
     return ended
 

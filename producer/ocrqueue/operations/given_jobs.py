@@ -32,7 +32,8 @@ def handles_given(jobs: Iterable[AnyHandle]) -> dict[str, AnyHandle]:
         raise TypeError("give several jobs, such as [job]")
     given: dict[str, AnyHandle] = {}
     for job in jobs:
-        if isinstance(job, str):
-            raise TypeError("give jobs, such as [queue.job(id) for id in ids], not ids")
+        if not isinstance(getattr(job, "id", None), str):
+            kind = "ids" if isinstance(job, str) else type(job).__name__
+            raise TypeError(f"give jobs, such as [queue.job(id) for id in ids], not {kind}")
         given[job.id] = job
     return given
