@@ -263,7 +263,9 @@ class OcrQueue(ManyJobs):
     ) -> Generator[SubmittedJob]:
         """Like submit_many, but yields the handles as their jobs are queued, and keeps none: for endless images.
 
-        Before it raises an error, it has yielded all queued jobs; `submitted` of the error is empty.
+        `images` is consumed in this thread. Where it blocks, jobs are sent all the same, but their handles come once it
+        has given the next image. Before submit_iter raises an error, it has yielded all queued jobs; `submitted` of the
+        error is empty.
         """
         yield from self._submitting(images, wait_for_room, fields)
 
