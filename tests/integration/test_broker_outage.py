@@ -324,6 +324,25 @@ def test_what_is_beyond_the_memory_limit_is_refused_as_a_whole(tmp_path: Path) -
         assert client.dbsize() == before
 
 
+def test_a_redis_that_has_all_its_connections_is_not_called_silent(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server.client(single_connection_client=True) as first:
+        settings = load_worker_settings(redis_url=server.url)
+        first.config_set("maxclients", 1)
+
+        async def ask() -> None:
+            async with AsyncOcrQueue(settings) as queue:
+                await queue.status("j")
+
+        with pytest.raises(BrokerUnavailable, match=r"as many connections as it may have.*maxclients"):
+            asyncio.run(ask())
+        with OcrQueue(settings) as queue:
+            with pytest.raises(BrokerUnavailable, match=r"as many connections as it may have.*maxclients"):
+                queue.status("j")
+            first.config_set("maxclients", 100)
+            with pytest.raises(JobUnknown):
+                queue.status("j")
+
+
 def test_a_redis_that_cannot_save_takes_no_jobs(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

@@ -166,6 +166,11 @@ def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | Non
 def _away(error: Exception) -> BrokerUnavailable:
     if isinstance(error, redis.exceptions.MaxConnectionsError):
         return ConnectionsExhausted()
+    if "max number of clients" in str(error):
+        return BrokerUnavailable(
+            "Redis has as many connections as it may have.",
+            remedy="End clients that nobody needs, or raise Redis's maxclients.",
+        )
     what = type(error).__name__
     if (where := asked(error)) is None:
         return BrokerUnavailable(f"Redis does not answer ({what}).")
