@@ -52,7 +52,7 @@ from ocrqueue.routing import EnginesNow, EngineStatus, Router, engine_statuses
 from ocrqueue.routing.engine_status import ask, engines_to_measure, understand
 from ocrqueue.settings import ClientSettings, load_client_settings
 from ocrqueue.settings.overrides import ClientOverrides
-from ocrqueue.storage import Storage, open_storage
+from ocrqueue.storage import Storage, check_session, open_storage
 from ocrqueue.submitting.aio_sending import submit_in_order
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.pending import PendingJobs
@@ -190,6 +190,7 @@ class AsyncOcrQueue(AsyncManyJobs):
     ) -> None:
         """Raises SettingsInvalid."""
         self.settings = load_client_settings(settings, **overrides)
+        check_session(s3_session)
         self._s3_session = s3_session
         self._arguments = ScriptArguments(self.settings)
         self._client = connect_async(self.settings)

@@ -39,7 +39,7 @@ from ocrqueue.operations.given_jobs import handles_given, ids_given
 from ocrqueue.operations.pages import SPLIT_FIELDS, PagesRead
 from ocrqueue.operations.plan import Operations
 from ocrqueue.routing import EngineStatus, Router, engine_statuses, read_engines
-from ocrqueue.storage import Storage, open_storage
+from ocrqueue.storage import Storage, check_session, open_storage
 from ocrqueue.submitting.image_input import ImageInput
 from ocrqueue.submitting.pending import PendingJobs
 from ocrqueue.submitting.sending import Sender, submit_in_order
@@ -169,6 +169,7 @@ class OcrQueue(ManyJobs):
         from ocrqueue.settings.loading import load_client_settings
 
         self.settings = load_client_settings(settings, **overrides)
+        check_session(s3_session)
         self._s3_session = s3_session
         self._registry = Registry(self.settings)
         self._subscriber = Subscriber(self._registry)

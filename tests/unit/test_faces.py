@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import boto3
 import pytest
 
 from ocrqueue import AsyncBatch, AsyncOcrQueue, AsyncSubmittedJob, Batch, OcrQueue, SubmittedJob
@@ -79,6 +80,15 @@ def test_what_is_no_several_jobs_is_refused() -> None:
             for wait in (queue.as_completed, queue.watch):
                 with pytest.raises(TypeError):
                     next(wait(wrong))
+
+
+@pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])
+def test_a_session_is_no_client(client: Any) -> None:
+    session = boto3.session.Session("key", "secret", region_name="eu-west-1")
+    for wrong in ("default", boto3, session.client("s3")):
+        with pytest.raises(TypeError, match=r"boto3\.session\.Session"):
+            client(s3_session=wrong)
+    client(s3_session=session)
 
 
 @pytest.mark.parametrize("client", [OcrQueue, AsyncOcrQueue])

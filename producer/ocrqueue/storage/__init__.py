@@ -23,11 +23,18 @@ __all__ = [
     "FileStorage",
     "Storage",
     "StoredObject",
+    "check_session",
     "file_uri_path",
     "is_input",
     "is_of_a_job",
     "open_storage",
 ]
+
+
+def check_session(session: object) -> None:
+    """Raises TypeError for what is no session of boto3, such as one of its clients. boto3 is not imported for it."""
+    if session is not None and not (hasattr(session, "client") and hasattr(session, "region_name")):
+        raise TypeError(f"s3_session must be a boto3.session.Session, not {type(session).__name__}")
 
 
 def open_storage(settings: ClientSettings, s3_session: boto3.session.Session | None = None) -> Storage:
