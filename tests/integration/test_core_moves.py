@@ -627,6 +627,35 @@ def test_a_batch_is_no_larger_than_a_child_s_share_of_what_waits(registry: Worke
     assert taken(8, 1) == 3
 
 
+def test_of_some_kinds_a_child_gets_more_than_of_others(registry: WorkerRegistry) -> None:
+    english, korean = [job() for _ in range(10)], [job(languages=("kor",)) for _ in range(3)]
+    submit(registry, *english[:7], korean[0], *english[7:], *korean[1:])
+    of_kinds = {LANE: {english[0].kind: 4}}
+
+    def taken(children: int = 1) -> list[str]:
+        answer = registry.take(uuid.uuid4().hex, "holder", [(LANE, 1)], children, of_kinds)
+        assert {part.kind for part in answer.parts} in ({english[0].kind}, {korean[0].kind})
+        return [part.hold.part for part in answer.parts]
+
+    assert taken(13) == [english[0].id], "no more than its share"
+    assert taken(6) == [one.id for one in english[1:3]], "of 12"
+    assert taken() == [one.id for one in english[3:7]]
+    assert taken() == [korean[0].id]
+    assert [len(taken()) for _ in range(3)] == [3, 1, 1]
+
+
+def test_jobs_are_begun_in_one_trip_also_where_redis_has_forgotten_the_script(registry: WorkerRegistry) -> None:
+    jobs = [job() for _ in range(3)]
+    submit(registry, *jobs)
+    holds = [part.hold for part in take(registry, 3).parts]
+    registry.cancel(jobs[1].id)
+    registry.client.script_flush()
+    started = registry.begin_each(holds, "w", "null")
+    assert [start.verdict for start in started] == ["run", "ended", "run"]
+    assert registry.begin_each(holds, "w", "null") == started
+    assert registry.begin_each(holds[:1], "w", "null") == started[:1]
+
+
 def test_of_many_who_take_at_once_each_part_is_one_s(registry: WorkerRegistry) -> None:
     jobs = [job(tenant=tenant) for tenant in ("", "a", "b") for _ in range(100)]
     submit(registry, *jobs)

@@ -18,8 +18,9 @@ from ocrqueue.errors import BrokerUnavailable
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.broker import transport
 from ocrqueue_worker.broker.finishing import Finishing
-from ocrqueue_worker.broker.hand import Hand
+from ocrqueue_worker.broker.hand import Hand, Handful
 from ocrqueue_worker.broker.messages import part_message
+from ocrqueue_worker.broker.short_jobs import ShortJobs
 from tests.support.moves import LANE, end_lease, job, submit
 
 TRANSPORT = "ocrqueue_worker.broker.transport:Transport"
@@ -101,6 +102,35 @@ def test_what_comes_next_is_taken_while_a_part_ends(
     heard[1].ack()
     assert look(channel)
     assert [parts_of(message) for message in heard] == [[job.id] for job in jobs]
+
+
+def test_of_jobs_that_are_short_a_child_gets_several(
+    channel: Any, hand: Hand, heard: list[Message], registry: WorkerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short_jobs = ShortJobs()
+    monkeypatch.setattr(transport, "SHORT_JOBS", short_jobs)
+    submit(registry, *[job() for _ in range(20)])
+    assert look(channel)
+    assert len(parts_of(heard[0])) == 1
+    short_jobs.allow()
+    heard[0].ack()
+    short_jobs.note(LANE, job().kind, 100, 0.1)
+    assert [look(channel), look(channel)] == [True, True]
+    assert [len(parts_of(message)) for message in heard[1:]] == [8, 6], "the second is its share of 11"
+    hand.note_ending(hand.holds()[0].token)
+    assert look(channel), "its last one is about to end"
+    assert len(parts_of(heard[3])) == 3
+    for message in heard[1:]:
+        message.ack()
+    assert look(channel)
+
+
+def test_a_page_that_is_about_to_end_may_have_its_closing_part_follow(hand: Hand) -> None:
+    page, whole = Hold("a:1", 32 * "1"), Hold("b", 32 * "2")
+    for hold in (page, whole):
+        hand.take(hold.part, Handful((hold, hold.closing) if hold.page else (hold,), 60))
+        hand.note_ending(hold.token)
+    assert [hand.is_about_to_end(hold) for hold in (page, whole)] == [False, True]
 
 
 def test_a_child_says_that_its_part_is_about_to_end(hand: Hand) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ocrqueue.core.admission import Admission
 from ocrqueue.core.records import JobStatus, State, parse_record, stored_job
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import redis
 
     from ocrqueue.settings import ClientSettings
+
+Answer = TypeVar("Answer")
 
 MOVES: Final = (
     "submit",
@@ -101,22 +103,15 @@ class Registry:
         """The answer of a script that adds jobs, and how many replicas have them, if the settings ask for any."""
         if not self.settings.submit_replicas:
             return self.run(move, arguments), 0
-        from redis.exceptions import NoScriptError
 
-        script = self._scripts[move]
-        with self.errors():
-            try:
-                return self._run_and_wait(script.sha, arguments)
-            except NoScriptError:
-                self.client.script_load(script.script)
-                return self._run_and_wait(script.sha, arguments)
+        def ask(sha: str) -> tuple[Any, int]:
+            with self.client.pipeline(transaction=False) as pipeline:
+                pipeline.evalsha(sha, 0, *arguments)
+                pipeline.wait(*self.arguments.wait())
+                answer, replicas = pipeline.execute()
+            return answer, replicas
 
-    def _run_and_wait(self, sha: str, arguments: Arguments) -> tuple[Any, int]:
-        with self.client.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(sha, 0, *arguments)
-            pipeline.wait(*self.arguments.wait())
-            answer, replicas = pipeline.execute()
-        return answer, replicas
+        return self._with_script(move, ask)
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobUnknown, and JobEnded where only that is remembered."""
@@ -202,6 +197,31 @@ class Registry:
         """One of the scripts."""
         with self.errors():
             return self._scripts[move](args=arguments)
+
+    def run_each(self, move: str, calls: Sequence[Arguments]) -> list[Any]:
+        """One of the scripts, with each of these arguments. The first error of any is raised, when all were called."""
+        if len(calls) == 1:
+            return [self.run(move, calls[0])]
+
+        def ask(sha: str) -> list[Any]:
+            with self.client.pipeline(transaction=False) as pipeline:
+                for arguments in calls:
+                    pipeline.evalsha(sha, 0, *arguments)
+                return list(pipeline.execute())
+
+        return self._with_script(move, ask)
+
+    def _with_script(self, move: str, ask: Callable[[str], Answer]) -> Answer:
+        """`ask` with the SHA-1 of a script; once more where Redis did not have the script, and has it now."""
+        from redis.exceptions import NoScriptError
+
+        script = self._scripts[move]
+        with self.errors():
+            try:
+                return ask(script.sha)
+            except NoScriptError:
+                self.client.script_load(script.script)
+                return ask(script.sha)
 
 
 def end_entries(job_id: str) -> list[str]:

@@ -129,8 +129,18 @@ class ScriptArguments:
     def set_aside(self, queue: str, message: bytes) -> Arguments:
         return [self.keys.foreign(queue), message, self.keys.aside(queue)]
 
-    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int) -> Arguments:
-        return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(lanes), children]
+    def take(
+        self,
+        token: str,
+        holder: str,
+        lanes: Sequence[tuple[str, int]],
+        children: int,
+        of_kinds: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> Arguments:
+        """`of_kinds`: lane -> kind -> how many of it at most, where that is more than of others."""
+        of_kinds = of_kinds or {}
+        asked = [(lane, most, of_kinds[lane]) if lane in of_kinds else (lane, most) for lane, most in lanes]
+        return [self.keys.root, token, holder, int(self.settings.lost_after_s * 1000), _compact(asked), children]
 
     def begin(self, hold: Hold, worker: str, engine: str) -> Arguments:
         return [self.keys.root, hold.part, hold.token, worker, engine]

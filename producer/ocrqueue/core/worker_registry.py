@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import Outcome, State
@@ -44,6 +44,8 @@ class TakenPart:
     """It gathers the pages that the job's other parts have read."""
     poison: bool = False
     """It took its workers down; it is not to be read, and another engine of its route has its turn."""
+    kind: str = ""
+    """See Job.kind."""
     trace: str | None = None
 
 
@@ -136,13 +138,21 @@ class WorkerRegistry(Registry):
         """A worker passes over what meets a key of others: it is to hear of that as such."""
         return broker_errors()
 
-    def take(self, token: str, holder: str, lanes: Sequence[tuple[str, int]], children: int = 1) -> Taken:
+    def take(
+        self,
+        token: str,
+        holder: str,
+        lanes: Sequence[tuple[str, int]],
+        children: int = 1,
+        of_kinds: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> Taken:
         """From the first of the lanes, each with how many parts may be taken from it at once, that has any.
 
         `token`: random, made by the caller; asked again with it, the answer is the same parts.
         `children`: how many the caller has to give parts to. No child gets more than its share of what waits.
+        `of_kinds`: lane -> kind of jobs -> how many of that kind may be taken at once, where they are more.
         """
-        answer = self.run("take", self.arguments.take(token, holder, lanes, children))
+        answer = self.run("take", self.arguments.take(token, holder, lanes, children, of_kinds))
         if not answer:
             return Taken()
         lane, left, named = answer
@@ -157,18 +167,11 @@ class WorkerRegistry(Registry):
 
     def begin(self, hold: Hold, worker: str, engine: str) -> Start:
         """Count a delivery, and say whether the attempt is to be made."""
-        verdict, *told = self.run("begin", self.arguments.begin(hold, worker, engine))
-        attempt, wait_ms, retries, stored, pages = map(int, told[:5])
-        return Start(
-            verdict.decode(),
-            attempt,
-            max(0.0, wait_ms / 1000),
-            retries,
-            stored > 0,
-            pages,
-            told[5].decode(),
-            stored > 1,
-        )
+        return _start(self.run("begin", self.arguments.begin(hold, worker, engine)))
+
+    def begin_each(self, holds: Sequence[Hold], worker: str, engine: str) -> list[Start]:
+        """begin() of each, in one round trip."""
+        return list(map(_start, self.run_each("begin", [self.arguments.begin(hold, worker, engine) for hold in holds])))
 
     def progress(self, hold: Hold, done: int, pages: int) -> Literal["go on", "stop", "gone"]:
         """Note the progress in pages, and hear what the attempt is to do."""
@@ -356,8 +359,23 @@ class WorkerRegistry(Registry):
             self.client.srem(self.keys.leftovers(), *job_ids)
 
 
+def _start(answer: Sequence[Any]) -> Start:
+    verdict, *told = answer
+    attempt, wait_ms, retries, stored, pages = map(int, told[:5])
+    return Start(
+        verdict.decode(),
+        attempt,
+        max(0.0, wait_ms / 1000),
+        retries,
+        stored > 0,
+        pages,
+        told[5].decode(),
+        stored > 1,
+    )
+
+
 def _taken_part(token: str, part: bytes, job: bytes, traits: bytes) -> TakenPart:
-    letters, _, trace = traits.decode().partition(";")
+    letters, kind, trace = traits.decode().split(";", 2)
     return TakenPart(
         Hold(part.decode(), token),
         job.decode(errors="replace"),
@@ -365,6 +383,7 @@ def _taken_part(token: str, part: bytes, job: bytes, traits: bytes) -> TakenPart
         alone="a" in letters,
         closing="c" in letters,
         poison="p" in letters,
+        kind=kind,
         trace=trace or None,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 
 from ocrqueue.core import Hold
@@ -22,6 +22,11 @@ class Handful:
     holds: tuple[Hold, ...]
     longest_s: float
     """After so many seconds in hand no heartbeat names them any more: no time limit lets them take longer."""
+    lane: str = ""
+    kind: str = ""
+    """The parts': see Job.kind."""
+    parts: int = 1
+    """How many. Of a page two holds are named."""
     taken_at: float = field(default_factory=time.monotonic)
 
 
@@ -50,10 +55,10 @@ class Hand:
         return len(self._handfuls) - len(self._ending) < self.capacity()
 
     def note_ending(self, token: str) -> None:
-        """The only part of that TAKE is about to end."""
+        """The only part of that TAKE, or the last one, is about to end."""
         with self._lock:
             for tag, handful in self._handfuls.items():
-                if [hold.token for hold in handful.holds] == [token]:
+                if all(hold.token == token and hold.page is None for hold in handful.holds):
                     self._ending.setdefault(tag, time.monotonic())
 
     def overdue_ends(self, seconds: float) -> bool:
@@ -72,18 +77,18 @@ class Hand:
             told = [*self._ending, *self._overdue]
             return any(hold in self._handfuls[tag].holds for tag in told if tag in self._handfuls)
 
-    def take(self, tag: str, holds: Sequence[Hold], longest_s: float) -> None:
+    def take(self, tag: str, handful: Handful) -> None:
         """`tag` names the message that they travel in."""
         with self._lock:
-            self._handfuls[tag] = Handful(tuple(holds), longest_s)
+            self._handfuls[tag] = handful
 
-    def let_go(self, tag: str) -> tuple[Hold, ...]:
+    def let_go(self, tag: str) -> Handful | None:
         """The message is settled as far as Celery goes. Returns what was in it."""
         with self._lock:
             handful = self._handfuls.pop(tag, None)
             self._forget_end(tag)
             self._orphans.pop(tag, None)
-        return handful.holds if handful else ()
+        return handful
 
     def orphan_all_but(self, known: Set[Hold]) -> list[Hold]:
         """Celery has forgotten every message but those of these parts, and will say nothing of it. Returns the others.

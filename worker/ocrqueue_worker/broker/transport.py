@@ -34,9 +34,10 @@ from ocrqueue_worker.access.others import OtherReaders
 from ocrqueue_worker.access.troubles import TROUBLES
 from ocrqueue_worker.broker.beside import SIDE_LANES
 from ocrqueue_worker.broker.finishing import FINISHING
-from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.broker.hand import HAND, Handful
 from ocrqueue_worker.broker.lanes import LaneCycle
 from ocrqueue_worker.broker.messages import part_message
+from ocrqueue_worker.broker.short_jobs import SHORT_JOBS
 from ocrqueue_worker.broker.waker import WAKER
 from ocrqueue_worker.stop_flag import is_stopping
 
@@ -84,7 +85,9 @@ class QoS(virtual.QoS):
         self._delivered[delivery_tag] = message
 
     def ack(self, delivery_tag: str) -> None:
-        HAND.let_go(delivery_tag)
+        handful = HAND.let_go(delivery_tag)
+        if handful is not None:
+            SHORT_JOBS.note(handful.lane, handful.kind, handful.parts, time.monotonic() - handful.taken_at)
         self._delivered.pop(delivery_tag, None)
         if not WAKER.wake_from_elsewhere():
             # what was taken while this ended
@@ -290,13 +293,14 @@ class Channel(redis.Channel):
 
     def _take(self, lanes: list[str]) -> Taken:
         """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""
-        most = [(lane, self.batch_size(lane_of(lane))) for lane in lanes]
-        return self._registry.take(HAND.next_token, HAND.holder, most, HAND.capacity())
+        most = {lane: self.batch_size(lane_of(lane)) for lane in lanes}
+        of_kinds = {lane: kinds for lane in lanes if (kinds := SHORT_JOBS.together(lane_of(lane), above=most[lane]))}
+        return self._registry.take(HAND.next_token, HAND.holder, list(most.items()), HAND.capacity(), of_kinds)
 
     def _deliver_parts(self, taken: Taken) -> None:
         message, holds, longest_s = part_message(taken, self._settings)
         tag = message["properties"]["delivery_tag"]
-        HAND.take(tag, holds, longest_s)
+        HAND.take(tag, Handful(holds, longest_s, lane_of(taken.lane), taken.parts[0].kind, len(taken.parts)))
         HAND.next_token = uuid.uuid4().hex
         if is_stopping():
             # the shutdown began since Redis was asked, and may have missed these among what it gave back

@@ -19,6 +19,7 @@ from celery.worker import state
 
 from ocrqueue.core.celery_messages import TASK
 from ocrqueue_worker.broker.hand import HAND
+from ocrqueue_worker.broker.short_jobs import SHORT_JOBS
 from ocrqueue_worker.limits.recycling import RECYCLING
 from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 
@@ -40,6 +41,7 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         self.enabled = "prefork" in str(parent.pool_cls)
         if self.enabled:
             _children_loaded(parent).open()
+            SHORT_JOBS.allow()
             if parent.app.tasks[TASK].jobs_per_child():
                 RECYCLING.open()
         else:

@@ -1,8 +1,11 @@
 """A batch: parts of one TAKE, their pages recognised together, each part with an end of its own.
 
 The jobs are begun one after the other, when the engine has room for their pages: what is not yet begun can be
-cancelled as in its lane. What may be the doing of a job's neighbours does not end it: whatever the engine says of it,
-and the time that is up, puts it back in its lane, to be read by itself.
+cancelled as in its lane. What may be the doing of a job's neighbours does not end it: whatever the engine says of pages
+that it read together, and the time that is up, puts it back in its lane, to be read by itself.
+
+More parts than the engine reads in a call are short jobs (see ocrqueue_worker.broker.short_jobs). They are begun at
+once, and where one takes long after all, those that are not read yet go back.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -19,7 +22,7 @@ import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from structlog.contextvars import bound_contextvars
 
-from ocrqueue.core import Hold, Outcome
+from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.errors import EngineTimeout, OcrQueueError, error_from_info
 from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
@@ -33,13 +36,15 @@ from ocrqueue_worker.pipeline.attempt import Attempt, Workplace
 from ocrqueue_worker.pipeline.job_reader import JobReader
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.pipeline.page_reading import read_pages
-from ocrqueue_worker.task.delivery import Delivery, reason_not_to_begin
+from ocrqueue_worker.task.delivery import Delivery, note_cpu_time, reason_not_to_begin
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
 
 _SHARE_TO_BEGIN: Final = 0.5
 """Share of the soft time limit: after that no job of the batch begins."""
+_SHORT_JOBS_S: Final = 5.0
+"""After that no short job is read, though it has begun: another child may be idle."""
 
 Done = TypeVar("Done")
 Batch = list[tuple[JobReader, PageImage]]
@@ -58,15 +63,23 @@ class _Counts:
 class BatchReading:
     """From its first job to its last."""
 
-    def __init__(self, deliveries: Sequence[Delivery], workplace: Workplace) -> None:
+    def __init__(self, deliveries: Sequence[Delivery], workplace: Workplace, *, are_short: bool = False) -> None:
         """The jobs are of one kind: see Job.kind."""
+        self._are_short = are_short
         jobs = [delivery.job for delivery in deliveries]
-        self.workplace = workplace
+        # one of many that is about to end makes no child idle
+        self.workplace = replace(workplace, about_to_end=self._note_about_to_end)
+        self._about_to_end = workplace.about_to_end
+        deliveries = [replace(delivery, workplace=self.workplace) for delivery in deliveries]
         self._deliveries = {delivery.hold: delivery for delivery in deliveries}
         self._started = time.monotonic()
         self._limits = group_time_limits(workplace.settings, jobs)
         self._waiting = deque(deliveries)
+        self._begun: deque[tuple[Delivery, Start]] = deque()
+        """Those whose images are not open yet."""
         self._under_way: dict[Hold, JobReader] = {}
+        self._shared: set[Hold] = set()
+        """Those that had pages in a call with pages of others."""
         self._closing: dict[Hold, Delivery] = {}
         self._filling: JobReader | None = None
         """The one whose pages did not all go into the last batch."""
@@ -79,6 +92,7 @@ class BatchReading:
 
         Returns the closing parts that came with the last pages of jobs that are read in parts, by the page's part.
         """
+        note_cpu_time()
         try:
             with SOFT_TIME_LIMIT.interrupts():
                 while batch := self._next_batch():
@@ -113,35 +127,45 @@ class BatchReading:
 
     def _next_reader(self) -> JobReader | None:
         """The next job that there is something to do about, its image open; None if no more is to be begun."""
-        while self._waiting:
+        while self._waiting or self._begun:
             if (reason := self._reason_to_stop()) is not None:
                 self._give_back_waiting(reason)
                 return None
-            reader = self._begin(self._waiting[0])
+            if not self._begun:
+                self._begin(len(self._waiting) if self._are_short else 1)
+                SOFT_TIME_LIMIT.check()
+                continue
+            delivery, start = self._begun[0]
+            reader = self._under_way[delivery.hold] = JobReader(
+                Attempt(delivery.job, delivery.hold, start, self.workplace)
+            )
             # only now: if time is up meanwhile, the job is not forgotten
-            self._waiting.popleft()
-            SOFT_TIME_LIMIT.check()
-            if reader is not None:
-                self._step(reader, partial(self._open, reader))
-                if reader.split is not None:
-                    self._end(reader, reader.split)
-                elif self._is_under_way(reader):
-                    return reader
+            self._begun.popleft()
+            self._step(reader, partial(self._open, reader))
+            if reader.split is not None:
+                self._end(reader, reader.split)
+            elif self._is_under_way(reader):
+                return reader
         return None
 
     def _reason_to_stop(self) -> OcrQueueError | None:
         if (reason := reason_not_to_begin()) is not None:
             return reason
-        if time.monotonic() - self._started > self._limits.soft_s * _SHARE_TO_BEGIN:
+        longest_s = self._limits.soft_s * _SHARE_TO_BEGIN
+        if self._are_short:
+            longest_s = min(longest_s, _SHORT_JOBS_S)
+        if time.monotonic() - self._started > longest_s:
             return EngineTimeout("The time of its batch was over before its turn.")
         return None
 
-    def _begin(self, delivery: Delivery) -> JobReader | None:
-        with self._telling_of(delivery.job):
-            attempt = Attempt(delivery.job, delivery.hold, delivery.begin(), self.workplace)
-            reader = self._under_way[delivery.hold] = JobReader(attempt)
-            return reader
-        return None
+    def _begin(self, count: int) -> None:
+        """So many of those that wait, in one round trip."""
+        # nor is any of these forgotten
+        with SOFT_TIME_LIMIT.waits(), self._telling_of(self._waiting[0].job):
+            beginning = [self._waiting.popleft() for _ in range(count)]
+            for delivery, start in zip(beginning, beginning[0].begin_with(beginning[1:]), strict=True):
+                with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):
+                    self._begun.append((delivery, delivery.begun(start)))
 
     def _open(self, reader: JobReader) -> None:
         reader.attempt.check_readable()
@@ -164,7 +188,10 @@ class BatchReading:
         seconds_a_page = (time.monotonic() - begun) / len(batch)
         self._counts.calls += 1
         self._counts.pages += len(batch)
-        for owner in {owner.attempt.hold: owner for owner, _ in batch}.values():
+        owners = {owner.attempt.hold: owner for owner, _ in batch}
+        if len(owners) > 1:
+            self._shared.update(owners)
+        for owner in owners.values():
             own = [position for position, (of, _) in enumerate(batch) if of is owner]
             its_images, its_results = [images[position] for position in own], [results[position] for position in own]
             self._step(owner, partial(owner.take, its_images, its_results, len(own) * seconds_a_page))
@@ -206,6 +233,10 @@ class BatchReading:
             self._leave(reader)
         SOFT_TIME_LIMIT.check()
 
+    def _note_about_to_end(self, hold: Hold) -> None:
+        if not self._waiting and not self._begun and list(self._under_way) == [hold]:
+            self._about_to_end(hold)
+
     def _note_closing(self, delivery: Delivery, closing: Delivery | None) -> None:
         if closing is not None:
             self._closing[delivery.hold] = closing
@@ -213,7 +244,7 @@ class BatchReading:
     def _look_at_page_errors(self, reader: JobReader) -> None:
         if self._is_under_way(reader):
             errors = map(error_from_info, reader.page_errors())
-            error = next(filter(_may_be_the_neighbours, errors), None)
+            error = next((error for error in errors if self._may_be_the_neighbours(reader, error)), None)
             if error is not None:
                 self._fail(reader, error)
 
@@ -222,7 +253,7 @@ class BatchReading:
         delivery = self._deliveries[reader.attempt.hold]
         with SOFT_TIME_LIMIT.waits():
             with self._telling_of(job):
-                if isinstance(error, OcrQueueError) and _may_be_the_neighbours(error):
+                if isinstance(error, OcrQueueError) and self._may_be_the_neighbours(reader, error):
                     self._counts.given_back += 1
                     delivery.give_back(error)
                 else:
@@ -230,7 +261,14 @@ class BatchReading:
             self._leave(reader)
         SOFT_TIME_LIMIT.check()
 
+    def _may_be_the_neighbours(self, reader: JobReader, error: OcrQueueError) -> bool:
+        """Whether another page may have led the engine astray, or have taken the time or the memory."""
+        if reader.attempt.hold in self._shared or len(self._under_way) > 1:
+            return error.code.startswith("engine.")
+        return isinstance(error, EngineTimeout)
+
     def _leave(self, reader: JobReader) -> None:
+        note_cpu_time()
         reader.close()
         metrics.attempt_made(reader.attempt.job.engine, reader.attempt.watch.spent)
         self._under_way.pop(reader.attempt.hold, None)
@@ -252,8 +290,10 @@ class BatchReading:
 
     def _give_back_waiting(self, error: OcrQueueError) -> None:
         with SOFT_TIME_LIMIT.waits():
-            while self._waiting:
-                delivery = self._waiting.popleft()
+            unread = [*(delivery for delivery, _ in self._begun), *self._waiting]
+            self._begun.clear()
+            self._waiting.clear()
+            for delivery in unread:
                 self._counts.given_back += 1
                 with self._telling_of(delivery.job):
                     delivery.give_back(error, alone=False)
@@ -262,8 +302,3 @@ class BatchReading:
         self._give_back_waiting(error)
         for reader in [*self._under_way.values()]:
             self._fail(reader, error)
-
-
-def _may_be_the_neighbours(error: OcrQueueError) -> bool:
-    """Whether another page may have led the engine astray, or have taken the time or the memory."""
-    return error.code.startswith("engine.")

@@ -190,7 +190,9 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         structlog.contextvars.bind_contextvars(task_id=self.request.id, engine=jobs[0].engine)
         deliveries = [self._delivery(part, job) for part, job in zip(parts, jobs, strict=True)]
         with group_span(jobs[0].queue, len(jobs), parts[0].trace):
-            closing = BatchReading(deliveries, self._workplace()).run()
+            # so many only where they are short: see ocrqueue_worker.broker.short_jobs
+            are_short = len(jobs) > self.batch_size(jobs[0].queue)
+            closing = BatchReading(deliveries, self._workplace(), are_short=are_short).run()
         for part, delivery in zip(parts, deliveries, strict=True):
             if (last := closing.get(part.hold)) is not None:
                 with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -77,13 +77,21 @@ class Delivery:
 
     def begin(self) -> Start:
         """The attempt that is to be made."""
-        start = self._until_redis_answers(lambda: self.registry.begin(self.hold, self.node, self.job.engine))
+        return self.begun(self._until_redis_answers(lambda: self.registry.begin(self.hold, self.node, self.job.engine)))
+
+    def begun(self, start: Start) -> Start:
+        """Redis has said `start` of it."""
         if start.verdict != "run":
             _log.info("part is not this worker's any more", part_is=start.verdict)
             raise Ignore
         metrics.job_begun(self.job, start)
         _log.info("job started", attempt=start.number, queue_wait_s=start.queue_wait_s)
         return start
+
+    def begin_with(self, others: Sequence[Delivery]) -> list[Start]:
+        """What Redis says of this one and of others of the same worker and engine, in one round trip; see begun()."""
+        holds = [self.hold, *(other.hold for other in others)]
+        return self._until_redis_answers(lambda: self.registry.begin_each(holds, self.node, self.job.engine))
 
     def outcome_of_poison(self, start: Start) -> Outcome | Onward:
         """Of a job with a route whose engine was taken down by it: nothing that could do so again is tried."""
@@ -253,7 +261,7 @@ class Delivery:
         # of a route each engine is paid for what it has read, those before this one when they sent the job on
         used = self._used(pages, start, paid=outcome.trail[-1].pages if outcome.trail else pages, size_bytes=size)
         closing = self.hold.closing.token if self.hold.page is not None else ""
-        note_about_to_end(self.hold)
+        self.workplace.about_to_end(self.hold)
         return self._until_redis_answers(
             lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)
         )

@@ -13,16 +13,10 @@
 --   cancelled. A result that is stored comes before a cancel.
 local part, token, ending, outcome = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local facts, lost_record = cjson.decode(ARGV[6]), ARGV[7]
-ending.outcome = outcome
+-- the record remembers who did: the answer may be lost, and the question asked again
+ending.outcome, ending.ended_by = outcome, token
 local id, key = job_of(part), part_key(part)
 local record = record_key(id)
-
--- The record remembers who did: the answer may be lost, and the question asked again.
-local function end_job_here()
-  end_job(id, ending)
-  redis.call('HSET', record, 'ended_by', token)
-  return ending.state
-end
 
 local job = redis.call('HMGET', record, 'state', 'tenant', 'cancel', 'closing', 'token', 'holder', 'begun',
   'ended_by')
@@ -34,7 +28,7 @@ if not job[1] then
   for name, value in pairs(fields) do redis.call('HSET', record, name, value) end
   if fields.batch then join_batch(id, fields.tenant, fields.batch, as_text(1000 * now)) end
   redis.call('HSET', record, 'queued_at', as_text(now), 'started_at', as_text(now))
-  return end_job_here()
+  return end_job(id, ending)
 end
 if is_final(job[1]) then return job[8] == token and job[1] or 'ended' end
 local own = {job[5], job[6], job[7]}
@@ -52,7 +46,7 @@ count_usage(job[2] or '', facts.used)
 if not is_page_part(part) then
   end_lease(part, token, own[2], own[3])
   count_turn(facts.engine, job[4] and 0 or facts.pages, facts.code)
-  return end_job_here()
+  return end_job(id, ending)
 end
 let_go(part, key, token, own[2], own[3])
 if job[3] then return leave_cancelled(part, facts.cancelled) end

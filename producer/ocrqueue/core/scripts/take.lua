@@ -2,13 +2,14 @@
 -- uses: root, clock, as_text, places, page_parts
 -- TAKE: parts from the first of the lanes that has any into the worker's hand, under a lease.
 -- ARGV root, token (random, made by the caller), holder (the worker's instance), lease (ms), lanes in the order in
---   which they are to be looked at (JSON: {{lane, how many parts at most}, ...}), children the worker has for them
+--   which they are to be looked at (JSON: {{lane, how many parts at most, {kind: how many of that kind}}, ...}, the
+--   last only where they are more), children the worker has for them
 -- From a lane that is paused, or whose engine is, nothing is taken.
 -- Asked again with the same token, it returns the same parts.
 -- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits, or a thousand
 --   entries without a record have been met, and the lane's bell rings for the rest; traits is a string
 --   of letters: n (came by name), a (to be read alone), c (closing part), p (poison: not to be read), then
---   `;` and the trace's context
+--   `;`, the kind, `;` and the trace's context
 local token, holder, lease_ms, lanes = ARGV[2], ARGV[3], tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local own_children = tonumber(ARGV[6])
 local hand = root .. 'hand:' .. holder
@@ -35,7 +36,7 @@ local function described(parts, known_of)
       found[#found + 1] = part
       found[#found + 1] = known[5] or ''
       found[#found + 1] = (known[6] and 'n' or '') .. (known[3] and 'a' or '') .. (known[7] and 'c' or '') ..
-        (known[8] and 'p' or '') .. ';' .. (known[9] or '')
+        (known[8] and 'p' or '') .. ';' .. (known[2] or '') .. ';' .. (known[9] or '')
     end
   end
   return found
@@ -71,14 +72,17 @@ local function share(lane, most)
 end
 
 -- Parts of one kind from the head of the lane, what is known of each, and how many were looked at: 4 times as many as
--- may be taken.
-local function take_from(lane, most)
+-- may be taken. Of some kinds more may be than of others.
+local function take_from(lane, most, of_kind)
   local parts, known_of, kind, looked_at = {}, {}, nil, 0
-  local tenants = redis.call('ZRANGE', lane_key(lane), 0, most == 1 and 0 or 4 * most - 1, 'WITHSCORES')
+  local widest = most
+  for _, count in pairs(of_kind) do widest = math.max(widest, count) end
+  local last = widest == 1 and 0 or 4 * widest - 1
+  local tenants = redis.call('ZRANGE', lane_key(lane), 0, last, 'WITHSCORES')
   for number = 1, #tenants, 2 do
     local tenant, taken = tenants[number], 0
-    for _, part in ipairs(redis.call('ZRANGE', queue_key(lane, tenant), 0, most == 1 and 0 or 4 * most - 1)) do
-      if #parts == most or looked_at == 4 * most then break end
+    for _, part in ipairs(redis.call('ZRANGE', queue_key(lane, tenant), 0, last)) do
+      if #parts == most or looked_at == 4 * widest then break end
       looked_at = looked_at + 1
       local own = look_at(part)
       if own[1] ~= 'waiting' then
@@ -86,12 +90,15 @@ local function take_from(lane, most)
         remove_from_lane(part, lane, tenant)
         if is_page_part(part) then redis.call('DEL', part_key(part)) end
       elseif kind == nil or (not own[3] and own[2] ~= '' and own[2] == kind) then
+        if kind == nil then
+          -- false: by itself
+          kind = not own[3] and own[2] ~= '' and own[2]
+          if of_kind[kind] then most = math.max(most, share(lane, of_kind[kind])) end
+        end
         take(part, own[4] or 0, lane, tenant)
         parts[#parts + 1] = part
         known_of[part] = own
         taken = taken + 1
-        -- false: by itself
-        kind = not own[3] and own[2] ~= '' and own[2]
       end
     end
     if taken > 0 then
@@ -99,7 +106,7 @@ local function take_from(lane, most)
       if #parts == taken then pass_time(lane, tenants[number + 1]) end
       advance(lane, tenant, tonumber(tenants[number + 1]), taken)
     end
-    if #parts == most or looked_at == 4 * most or kind == false then break end
+    if #parts == most or looked_at == 4 * widest or kind == false then break end
   end
   return parts, known_of, looked_at
 end
@@ -126,7 +133,7 @@ for _, asked in ipairs(lanes) do
   local most = share(lane, asked[2])
   local parts, known_of, looked_at = {}, {}, 0
   repeat
-    if not is_lane_paused(lane) then parts, known_of, looked_at = take_from(lane, most) end
+    if not is_lane_paused(lane) then parts, known_of, looked_at = take_from(lane, most, asked[3] or {}) end
     seen = seen + looked_at
     -- only what has no record was met
   until #parts > 0 or looked_at == 0 or seen >= most_looked_at

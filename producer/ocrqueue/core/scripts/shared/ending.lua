@@ -3,8 +3,8 @@
 --
 -- `ending`: state; outcome (JSON); life_ms, of the record; ended_ttl_ms, of the memory of its end; dead, if a replay
 -- may help; code, of the error of a job that failed; celery_result (JSON, with @TASK_ID@ in it) and celery_life_ms,
--- for a job that came by name; reply, the message for the job's reply queue. Where `is_template`, the texts hold names
--- such as @ID@ in place of what is the job's own.
+-- for a job that came by name; reply, the message for the job's reply queue; ended_by, the token of the attempt that
+-- ends it. Where `is_template`, the texts hold names such as @ID@ in place of what is the job's own.
 local function filled(ending, name, id, reply_to)
   if not ending.is_template then return ending[name] end
   local own = {ID = id, REPLY = reply_to, TASK = id .. '-' .. as_text(now)}
@@ -27,12 +27,21 @@ local function end_job(id, ending)
     redis.call('HMGET', record, 'reply_to', 'by_name', 'started_at', 'parts', 'input', 'tenant', 'tag', 'batch',
       'state', 'secret', 'webhook', 'reserved'))
   local outcome = filled(ending, 'outcome', id)
-  redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
-    'place', 'done', unpack(ending.code and {'code', ending.code} or {}))
+  local said, gone = {}, {}
+  for _, name in ipairs({'code', 'ended_by'}) do
+    if ending[name] then
+      said[#said + 1] = name
+      said[#said + 1] = ending[name]
+    else
+      gone[#gone + 1] = name
+    end
+  end
   -- of one that was cancelled nothing else tells how far it came
-  if ending.state ~= 'cancelled' then redis.call('HDEL', record, 'progress') end
+  if ending.state ~= 'cancelled' then gone[#gone + 1] = 'progress' end
+  redis.call('HSET', record, 'state', ending.state, 'outcome', outcome, 'finished_at', as_text(now),
+    'place', 'done', unpack(said))
   redis.call('HDEL', record, 'cancel', 'deliveries', 'takes', 'begun', 'token', 'holder', 'together',
-    'error', 'retries', 'lane', 'sequence', 'alone', 'poison', 'ended_by')
+    'error', 'retries', 'lane', 'sequence', 'alone', 'poison', unpack(gone))
   redis.call('PEXPIRE', record, as_text(ending.life_ms))
   if secret then
     redis.call('DEL', root .. 'secret:' .. id)
