@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ocrqueue.errors import OcrQueueError, PageNotFound
+from ocrqueue.isolation.limits import limit_own
 from ocrqueue_gateway.pictures.archive import ArchiveWriter
 from ocrqueue_gateway.pictures.opening import pages_of
 from ocrqueue_gateway.pictures.pyramid import THUMBNAIL, thumbnail, write_tiles
@@ -36,10 +37,10 @@ def main() -> None:
 
 def _limit(task: Task) -> None:
     memory = _SPARE_BYTES + _OF_A_PIXEL * task.max_pixels
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (task.cpu_s, task.cpu_s + 5))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (task.max_bytes, task.max_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_own(resource.RLIMIT_AS, memory)
+    limit_own(resource.RLIMIT_CPU, task.cpu_s, over=5)
+    limit_own(resource.RLIMIT_FSIZE, task.max_bytes)
+    limit_own(resource.RLIMIT_CORE, 0)
 
 
 def _work(task: Task) -> None:

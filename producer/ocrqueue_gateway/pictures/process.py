@@ -11,10 +11,9 @@ from contextlib import suppress
 from typing import Final, cast
 
 from ocrqueue.errors import OcrQueueError, PictureUnavailable, error_classes
+from ocrqueue.isolation.environment import isolated_environment
 from ocrqueue_gateway.pictures.task import Task
 
-_HANDED_ON: Final = ("PATH", "PYTHON", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "LANG", "LC_", "COV")
-"""Beginnings of the environment's names that the process is given: it has no use for credentials."""
 _MOST_SAID: Final = 64 * 1024
 
 
@@ -67,7 +66,7 @@ async def _started() -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         start_new_session=True,
-        env={name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)},
+        env=isolated_environment(),
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from PIL import Image
 from pypdfium2 import raw
 
+from ocrqueue.isolation.limits import limit_own
 from ocrqueue_worker.pdf.library import Handle, Refusal
 from ocrqueue_worker.pdf.pixels import Pixels
 from ocrqueue_worker.pdf.protocol import Closed, receive, send
@@ -169,8 +170,8 @@ class _Service:
 def main() -> None:
     number, memory_mib = map(int, sys.argv[1:])
     if memory_mib:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_mib << 20, memory_mib << 20))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit_own(resource.RLIMIT_DATA, memory_mib << 20)
+    limit_own(resource.RLIMIT_CORE, 0)
     Image.MAX_IMAGE_PIXELS = None
     # it ends the process in the midst of C code, too
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -10,10 +10,9 @@ import sys
 import threading
 from typing import Any, Final
 
+from ocrqueue.isolation.environment import isolated_environment
 from ocrqueue_worker.pdf.protocol import Closed, receive, send
 
-_HANDED_ON: Final = ("PATH", "PYTHON", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "LANG", "LC_", "COV")
-"""Beginnings of the environment's names that the process is given: it has no use for credentials."""
 _DOCUMENTS: Final = 200
 """After so many it is replaced: what a hostile one has left in it, and its memory, are gone."""
 _SLACK_S: Final = 10.0
@@ -42,7 +41,7 @@ class PdfProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ocrqueue_worker.pdf.child", str(other.fileno()), str(memory_mib)],
                 pass_fds=(other.fileno(),),
-                env={name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)},
+                env=isolated_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -25,9 +25,8 @@ from typing import IO, BinaryIO, Final, cast
 from ocrqueue.document import Document
 from ocrqueue.document.formats.page_image import ImageFile
 from ocrqueue.errors import ErrorInfo, PdfOutputFailed, error_from_info
+from ocrqueue.isolation.environment import isolated_environment
 
-_HANDED_ON: Final = ("PATH", "PYTHON", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TMPDIR", "LANG", "LC_", "COV")
-"""Beginnings of the environment's names that the process is given: it has no use for credentials."""
 _MOST_SAID: Final = 64 * 1024
 """Of one line: what has got hold of the process by a hostile file says no more than it may."""
 _LOOKED_UP_S: Final = 1.0
@@ -103,7 +102,7 @@ class _Process:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ocrqueue.document.formats.isolated_pdf_child", *map(str, files)],
             pass_fds=files,
-            env={name: value for name, value in os.environ.items() if name.startswith(_HANDED_ON)},
+            env=isolated_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final
 from ocrqueue.document.formats.pdf_grafted import GraftedPdf
 from ocrqueue.document.page import Page
 from ocrqueue.errors import OcrQueueError, PdfDamaged, PdfOutputFailed
+from ocrqueue.isolation.limits import limit_own
 
 _PR_SET_PDEATHSIG: Final = 1
 _OVER_FILE: Final = 1 << 30
@@ -86,17 +87,10 @@ def _limit(memory_mib: int, cpu_s: int, source_bytes: int) -> None:
     if memory_mib:
         # qpdf may map the source
         memory = _own_bytes() + source_bytes + (memory_mib << 20)
-        _set(resource.RLIMIT_AS, memory)
-    _set(resource.RLIMIT_CPU, cpu_s, over=5)
-    _set(resource.RLIMIT_FSIZE, _OVER_FILE + 2 * source_bytes)
-    _set(resource.RLIMIT_CORE, 0)
-
-
-def _set(limit: int, value: int, over: int = 0) -> None:
-    """Or less, where whoever has started all this allows no more."""
-    _, allowed = resource.getrlimit(limit)
-    hard = value + over if allowed == resource.RLIM_INFINITY else min(value + over, allowed)
-    resource.setrlimit(limit, (min(value, hard), hard))
+        limit_own(resource.RLIMIT_AS, memory)
+    limit_own(resource.RLIMIT_CPU, cpu_s, over=5)
+    limit_own(resource.RLIMIT_FSIZE, _OVER_FILE + 2 * source_bytes)
+    limit_own(resource.RLIMIT_CORE, 0)
 
 
 def _own_bytes() -> int:

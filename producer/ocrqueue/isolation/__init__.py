@@ -1,0 +1,1 @@
+"""Processes that open untrusted files: `environment` has what they are told, `limits` what they may take."""
