@@ -675,6 +675,18 @@ def test_a_batch_is_of_the_lane_that_was_asked_for_first(registry: WorkerRegistr
     assert take(registry, 8).lane == "ocr.null.low"
 
 
+def test_what_was_submitted_before_a_job_that_breaks_off_is_told_of(registry: WorkerRegistry) -> None:
+    """Else it waits until somebody looks by chance: a worker without work listens at the bell."""
+    registry.client.set(f"{registry.keys.root}by_tag:theirs", "another program's")
+    lanes = {"high": "ocr.null.high", "normal": "ocr.null"}
+    before = [job(priority=priority) for priority in lanes]
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        submit(registry, *before, job(tag="theirs", priority="low"), job())
+    assert [registry.client.llen(f"{registry.keys.root}bell:{lane}") for lane in lanes.values()] == [1, 1]
+    assert all_parts(registry)[:2] == [one.id for one in before]
+    registry.client.delete(f"{registry.keys.root}by_tag:theirs")
+
+
 @pytest.mark.parametrize("most", [1, 8])
 def test_a_lane_full_of_what_has_no_record_holds_redis_up_for_a_moment_at_a_time(
     registry: WorkerRegistry, most: int

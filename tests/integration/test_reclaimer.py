@@ -165,6 +165,71 @@ def test_the_worker_after_the_only_one_has_its_jobs_without_a_further_lease(slow
     assert reclaim(slow).requeued == (given.id,)
 
 
+@pytest.fixture
+def brief(settings: WorkerSettings) -> Iterator[WorkerRegistry]:
+    """Beside those of `slow`: a silence of five minutes is one."""
+    minutes = settings.model_copy(update={"lost_after_s": 600.0, "worker_heartbeat_s": 100.0})
+    with closing(WorkerRegistry(minutes)) as registry:
+        yield registry
+
+
+def grace_min(registry: WorkerRegistry) -> int:
+    """How many minutes of the grace are left; 0: none."""
+    seconds, _ = registry.client.time()
+    until_ms = int(registry.client.hget(f"{registry.keys.root}reclaim", "grace_until") or 0)
+    return max(0, round((until_ms / 1000 - seconds) / 60))
+
+
+def test_the_shortest_lease_says_what_a_silence_is(slow: WorkerRegistry, brief: WorkerRegistry) -> None:
+    slow.heartbeat("slow", "", [])
+    pass_time(slow, 10)
+    slow.heartbeat("slow", "", [])
+    assert grace_min(slow) == 0
+    brief.heartbeat("brief", "", [])
+    pass_time(slow, 4)
+    slow.heartbeat("slow", "", [])
+    assert grace_min(slow) == 0
+    pass_time(slow, 10)
+    # whoever is in touch first, leases of ten minutes may have run out
+    slow.heartbeat("slow", "", [])
+    assert grace_min(slow) > 0
+
+
+def test_the_longest_lease_says_how_long_the_grace_lasts(slow: WorkerRegistry, brief: WorkerRegistry) -> None:
+    submitted(slow, 1)
+    brief.heartbeat("brief", "", [])
+    living = begun(slow, "slow")
+    assert slow.heartbeat("slow", "", [living]).answers == ("yours",)
+    slow.client.zadd(slow.keys.leases(), {living.part: 1})
+    pass_time(slow, 40)
+    # the one with the long lease beats seldom, and may be in touch only after ten minutes
+    brief.heartbeat("brief", "", [])
+    assert grace_min(slow) == 60
+    assert reclaim(brief) == Reclaimed((), (), 0, leases_granted=True)
+
+
+def test_those_who_have_not_been_in_touch_since_the_silence_before_lengthen_no_grace(
+    slow: WorkerRegistry, brief: WorkerRegistry
+) -> None:
+    slow.heartbeat("slow", "", [])
+    pass_time(slow, 40)
+    brief.heartbeat("brief", "", [])
+    was_reclaiming(slow)  # the grace is over
+    brief.heartbeat("brief", "", [])
+    pass_time(slow, 10)
+    brief.heartbeat("brief", "", [])
+    assert grace_min(slow) == 10
+
+
+def test_no_further_silence_makes_a_grace_shorter(slow: WorkerRegistry, brief: WorkerRegistry) -> None:
+    slow.heartbeat("slow", "", [])
+    pass_time(slow, 40)
+    brief.heartbeat("brief", "", [])
+    pass_time(slow, 10)
+    brief.heartbeat("brief", "", [])
+    assert grace_min(slow) == 60
+
+
 def test_who_asks_for_a_round_that_counts_waits_for_it(settings: WorkerSettings) -> None:
     quick = settings.model_copy(update={"lost_after_s": 0.4, "worker_heartbeat_s": 0.1})
     with closing(WorkerRegistry(quick)) as registry:

@@ -123,13 +123,80 @@ def test_where_no_file_can_be_made_or_moved_the_whole_is_copied(
             write_in_part(target, TypeError)
     assert target.read_bytes() == b"first"
 
-    def busy(_path: Path, _target: Path) -> None:
-        raise OSError(errno.EBUSY, "busy")
+    # mounted, on another disk, or another's in a folder such as /tmp
+    for number in (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES):
 
-    monkeypatch.setattr(Path, "replace", busy)
-    write_whole(target, b"second")
-    assert target.read_bytes() == b"second"
-    assert left(tmp_path) == ["mounted.txt"]
+        def refuse(_path: Path, _target: Path, number: int = number) -> None:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", refuse)
+            write_whole(target, b"by %d" % number)
+        assert target.read_bytes() == b"by %d" % number
+        assert left(tmp_path) == ["mounted.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize(("owner", "group"), [(65534, 65534), (65534, 0), (0, 65534)])
+def test_a_file_that_is_replaced_keeps_its_owner_group_and_mode(tmp_path: Path, owner: int, group: int) -> None:
+    target = tmp_path / "theirs.txt"
+    target.write_bytes(b"old")
+    os.chown(target, owner, group)
+    target.chmod(0o640)
+    before = target.stat()
+    write_whole(target, b"new")
+    after = target.stat()
+    assert target.read_bytes() == b"new"
+    assert after.st_ino != before.st_ino, "it is another file, in the place of the first"
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (owner, group, 0o640)
+
+
+@pytest.mark.parametrize("what", ["st_uid", "st_gid"])
+def test_a_file_that_would_become_anothers_is_written_over_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    target = tmp_path / "theirs.txt"
+    target.write_bytes(b"an old text that is longer")
+    before = target.stat()
+
+    def refuse(*_: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def of_another(path: Path) -> os.stat_result:
+        place = stat.ST_UID if what == "st_uid" else stat.ST_GID
+        fields = list(path.stat())
+        fields[place] += 1
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    monkeypatch.setattr(module, "_status", of_another)
+    with written_file(target) as file:
+        file.write(b"new")
+        assert target.read_bytes() == b"an old text that is longer"
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_ino == before.st_ino
+    assert left(tmp_path) == ["theirs.txt"]
+
+
+def test_what_replaces_a_file_is_nobody_elses_to_read_before_it_has_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "secret.txt"
+    target.touch(0o600)
+    modes = []
+
+    def liken(descriptor: int, before: os.stat_result) -> bool:
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return real(descriptor, before)
+
+    real = module._liken
+    monkeypatch.setattr(module, "_liken", liken)
+    umask = os.umask(0)
+    try:
+        write_whole(target, b"hush")
+    finally:
+        os.umask(umask)
+    assert modes == [0o600]
 
 
 def test_the_ending_of_a_picture_still_says_what_is_written(tmp_path: Path) -> None:
