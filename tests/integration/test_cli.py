@@ -248,6 +248,27 @@ def test_queues_shows_tenants_that_wait_and_messages_not_taken_in(
     ask("reconcile", OCRQUEUE_LOST_AFTER_S="2")
 
 
+def test_messages_that_were_set_aside_are_told_of(ask: Ask, registry: WorkerRegistry, settings: WorkerSettings) -> None:
+    registry.client.set(f"{registry.keys.root}by_tag:theirs", "another program's")
+    for queue, options in (("ocr.null", {}), ("ocr.null", {"priority": 6}), ("ocr.auto", {})):
+        send(settings, {"image": "s3://bucket/page.png", "engine": "null", "tag": "theirs"}, queue, **options)
+    ask("reconcile", OCRQUEUE_LOST_AFTER_S="2")
+    found = {lane["name"]: lane["set_aside"] for lane in json.loads(ask("queues", "--json").stdout)}
+    assert {name: count for name, count in found.items() if count} == {"ocr.null": 2, "ocr.auto": 1}
+    said = ask("queues").stderr
+    assert "2 messages by name were set aside from ocr.null: ocrqueue check" in said
+    assert "1 message by name was set aside from ocr.auto: ocrqueue check" in said
+    metrics = ask("metrics", "--once").stdout
+    assert 'ocrqueue_queue_messages_set_aside{engine="null",lane="normal"} 2.0' in metrics
+    assert 'ocrqueue_queue_messages_set_aside{engine="null",lane="high"} 0.0' in metrics
+    wrong = json.loads(ask("check", "--json", status=1).stdout)
+    # what was sent to `ocr.null` came by two lists
+    assert sum("are set aside in " in sentence for sentence in wrong) == 3
+    assert any("by_tag:theirs is not a sorted set" in sentence for sentence in wrong)
+    registry.client.delete(f"{registry.keys.root}by_tag:theirs")
+    registry.client.delete(*registry.client.keys(f"{registry.keys.aside('')}*"))
+
+
 def test_reconcile_takes_in_what_came_by_name_where_no_worker_is_up(
     ask: Ask, registry: WorkerRegistry, settings: WorkerSettings
 ) -> None:

@@ -16,6 +16,7 @@ from redis._parsers.base import BaseParser
 from redis.exceptions import ResponseError
 
 from ocrqueue.core import Outcome, Taken, WorkerRegistry, intake, queues
+from ocrqueue.core.check import check
 from ocrqueue.core.foreign_messages import MAX_ENTRY_BYTES
 from ocrqueue.core.intake import foreign_lists, take_in_foreign
 from ocrqueue.errors import BrokerUnavailable, EngineUnknown, JobEnded
@@ -433,6 +434,9 @@ def test_what_meets_a_key_of_others_is_set_aside_and_can_be_sent_again(
     assert taken_in(registry, as_it_is) == {"set_aside": 1, "taken_in": 1}
     assert client.lrange(registry.keys.aside(LANE), 0, -1) == [entry]
     assert registry.keys.aside(LANE) in caplog.text
+    (told,) = [sentence for sentence in check(registry) if "set aside" in sentence]
+    assert told.startswith(f"1 messages to {LANE} are set aside in {registry.keys.aside(LANE)}: ")
+    assert f"redis-cli lmove {registry.keys.aside(LANE)} {registry.keys.foreign(LANE)} right left" in told
     client.delete(theirs)
     assert client.lmove(registry.keys.aside(LANE), registry.keys.foreign(LANE), "RIGHT", "LEFT") == entry
     assert taken_in(registry, as_it_is) == {"taken_in": 1}

@@ -104,6 +104,19 @@ def test_what_a_frame_says() -> None:
     assert ["3", "engine.timeout", "null"] in shown
 
 
+def test_messages_that_were_set_aside_are_counted() -> None:
+    status = EngineStatus(name="null", workers=(worker("null-1@a", "null"),))
+
+    def told(*set_aside: int) -> list[str]:
+        lanes = [lane("null", "normal").model_copy(update={"set_aside": count}) for count in set_aside]
+        now = InstallationSnapshot([status], lanes, {"null": NOTHING}, 0, 0, 0)
+        return [line.rstrip() for line in lines(now) if "set aside" in line]
+
+    assert told(0, 0) == []
+    assert told(1) == ["1 message by name was set aside: see ocrqueue check"]
+    assert told(1_200, 1) == ["1,201 messages by name were set aside: see ocrqueue check"]
+
+
 def test_names_from_redis_move_no_cursor() -> None:
     name = "evil\x1b[2J\r\nworker"
     status = EngineStatus(name="null", workers=(worker(name, "null", running=None, memory_bytes=None),))

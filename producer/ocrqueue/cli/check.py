@@ -16,9 +16,10 @@ from ocrqueue.core.check import check as faults_of
 def check(context: click.Context, as_json: bool) -> None:
     """Check whether the keys in Redis agree with each other.
 
-    Each part of a job must be in one place, and the counters must be right. If so, the command prints nothing, and the
-    exit status is 0. Otherwise it prints a sentence for each fault, and the exit status is 1. It reads all that Redis
-    holds of the installation. This takes minutes for a million jobs, and delays nobody. With --json, one array.
+    Each part of a job must be in one place, the counters must be right, and no message may be set aside. If so, the
+    command prints nothing, and the exit status is 0. Otherwise it prints a sentence for each fault, and the exit status
+    is 1. It reads all that Redis holds of the installation. This takes minutes for a million jobs, and delays nobody.
+    With --json, one array.
     """
     with OcrQueue() as queue:
         found = faults_of(registry_of(queue))

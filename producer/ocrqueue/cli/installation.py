@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from ocrqueue.cli.output import duration, json_option, number, one_line, print_fields, print_json, print_table, say
-from ocrqueue.cli.waiting import no_worker_for
+from ocrqueue.cli.waiting import no_worker_for, set_aside_text
 from ocrqueue.client import OcrQueue
 from ocrqueue.core import QueueInfo
 from ocrqueue.core.job_filter import NO_NAME
@@ -28,11 +28,11 @@ def queues(all_queues: bool, as_json: bool) -> None:
     """Show the queues, and the workers that take from them.
 
     `waiting` counts what no worker has taken yet. `by name` counts messages of Celery apps that become jobs in a
-    moment. `jobs/min` is the rate at which jobs of the engine ended lately. `empty in` says when the queue should be
-    empty at that rate. Workers take nothing from a lane that is `paused`, or whose engine is paused. The queues of
-    `auto` are shown while they hold a message. The lines below show which tenants wait: first those that are next in
-    turn, then those that are paused. The queues of engines that have no worker, and in which nothing waits, are left
-    out. With --json, one array, of all queues.
+    moment. Messages that were set aside are told below. `jobs/min` is the rate at which jobs of the engine ended
+    lately. `empty in` says when the queue should be empty at that rate. Workers take nothing from a lane that is
+    `paused`, or whose engine is paused. The queues of `auto` are shown while they hold a message. The lines below show
+    which tenants wait: first those that are next in turn, then those that are paused. The queues of engines that have
+    no worker, and in which nothing waits, are left out. With --json, one array, of all queues.
     """
     with OcrQueue() as queue:
         known = queue.queues()
@@ -66,13 +66,16 @@ def queues(all_queues: bool, as_json: bool) -> None:
             say(no_worker_for(lane))
     if any(lane.foreign for lane in lanes) and not any(lane.workers for lane in lanes):
         say("messages by name become jobs when a worker is up, or by: ocrqueue reconcile")
+    for lane in lanes:
+        if lane.set_aside:
+            say(f"{set_aside_text(lane.set_aside)} from {lane.name}: ocrqueue check says why, and how to put them back")
     _say_full(lanes)
     if left_out := sorted({lane.engine for lane in known} - {lane.engine for lane in lanes}):
         say(f"without jobs and workers: {', '.join(left_out)}; --all shows their queues")
 
 
 def _is_in_use(lane: QueueInfo) -> bool:
-    return bool(lane.waiting or lane.foreign or lane.workers or lane.paused or lane.paused_tenants)
+    return bool(lane.waiting or lane.foreign or lane.set_aside or lane.workers or lane.paused or lane.paused_tenants)
 
 
 def _tenants_of(lane: QueueInfo) -> tuple[str, str] | None:

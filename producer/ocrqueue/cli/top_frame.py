@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ocrqueue.cli.output import duration, number, one_line
+from ocrqueue.cli.waiting import set_aside_text
 from ocrqueue.core import QueueInfo, WorkerInfo
 from ocrqueue.core.job_filter import NO_NAME
 from ocrqueue.job.names import LANES
@@ -36,7 +37,7 @@ def frame(now: InstallationSnapshot, place: str, height: int | None = None) -> R
     lanes = _lanes_of(now)
     shown = [engine for engine in now.engines if _has_something(engine, lanes, now)]
     idle = [engine.name for engine in now.engines if engine not in shown]
-    errors = _troubles(now) + _errors(now)
+    errors = _set_aside(now) + _troubles(now) + _errors(now)
     paused = _note("paused: ", [f"{each.kind} {each.name or NO_NAME}" for each in now.pauses])
     other_lines = bool(idle) + len(paused) + len(errors) + bool(errors)
     left = None if height is None else height - _FIXED_LINES - other_lines
@@ -119,6 +120,12 @@ def _worker_row(worker: WorkerInfo) -> list[str | Text]:
         "-" if worker.memory_bytes is None else f"{worker.memory_bytes / (1 << 20):.0f} MiB",
         _cut(",".join(sorted(devices)) or "-"),
     ]
+
+
+def _set_aside(now: InstallationSnapshot) -> list[Text]:
+    count = sum(lane.set_aside for lane in now.lanes)
+    text = f"{set_aside_text(count)}: see ocrqueue check"
+    return [Text(text, "red", no_wrap=True, overflow="ellipsis")] if count else []
 
 
 def _troubles(now: InstallationSnapshot) -> list[Text]:

@@ -59,3 +59,8 @@ def _unattended(queue: OcrQueue, statuses: Sequence[JobStatus]) -> list[str]:
 def no_worker_for(lane: QueueInfo) -> str:
     """Said of a lane in which jobs wait."""
     return f"no worker takes from {lane.name}; start one: ocrqueue-worker --engine {lane.engine}"
+
+
+def set_aside_text(messages: int) -> str:
+    """Of messages by name that Redis did not take in."""
+    return "1 message by name was set aside" if messages == 1 else f"{messages:,} messages by name were set aside"

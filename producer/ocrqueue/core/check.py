@@ -45,7 +45,20 @@ def check(registry: Registry) -> list[str]:
             break
         time.sleep(_PAUSE_S)
         found &= set(_faults(registry))
-    return sorted(found)
+    # these stay as they are, but for those that come
+    return sorted({*found, *_messages_set_aside(registry)})
+
+
+def _messages_set_aside(registry: Registry) -> Iterator[str]:
+    keys = registry.keys
+    with broker_errors():
+        for key in registry.client.scan_iter(match=f"{_escaped(keys.aside(''))}*", count=1000, _type="list"):
+            aside = key.decode()
+            name = aside.removeprefix(keys.aside(""))
+            yield (
+                f"{registry.client.llen(aside)} messages to {name} are set aside in {aside}: remove the key of another "
+                f"program's that they met, then put each back: redis-cli lmove {aside} {keys.foreign(name)} right left"
+            )
 
 
 def _faults(registry: Registry) -> Iterator[str]:

@@ -43,6 +43,8 @@ class QueueInfo(BaseModel):
     """Those of `tenants` of which nothing is taken."""
     foreign: int = 0
     """Messages of foreign Celery apps that have not been taken in yet; `waiting` does not count them."""
+    set_aside: int = 0
+    """Messages of theirs that Redis did not take in, and that nobody takes until somebody puts them back."""
     limit: int | None
     """How many may wait in the engine's three lanes together, by these settings; None: any number, or `auto`."""
     workers: int
@@ -169,20 +171,22 @@ def workers_by_engine(workers: Iterable[WorkerInfo], settings: ClientSettings) -
 def queues(registry: Registry) -> list[QueueInfo]:
     """Every lane of every known engine: what waits, whose it is, the oldest of it, who takes from it and how fast.
 
-    Those of `auto` only where a message waits to be taken in.
+    Those of `auto` only where a message waits to be taken in, or was set aside.
     """
     workers = live_workers(registry)
     engines = {**workers_by_engine(workers, registry.settings), AUTO: workers}
     lanes = [(engine, lane) for engine in engines for lane in LANES]
     names = [queue_name(engine, lane) for engine, lane in lanes]
     paused = pauses(registry)
-    waiting, foreign, tenants = _lengths(registry, names, [pause.name for pause in paused if pause.kind == "tenant"])
+    waiting, foreign, set_aside, tenants = _lengths(
+        registry, names, [pause.name for pause in paused if pause.kind == "tenant"]
+    )
     oldest = _oldest(registry, tenants)
     tenants = _with_side_lanes(tenants)
     now_s, rates = _rates(registry, list(engines))
     found: list[QueueInfo] = []
     for (engine, lane), name in zip(lanes, names, strict=True):
-        if engine == AUTO and not foreign[name]:
+        if engine == AUTO and not foreign[name] and not set_aside[name]:
             continue
         job, since_s = oldest[name]
         rate = rates[engine]
@@ -199,6 +203,7 @@ def queues(registry: Registry) -> list[QueueInfo]:
                     each.name for each in paused if each.kind == "tenant" and each.name in tenants[name]
                 ),
                 foreign=foreign[name],
+                set_aside=set_aside[name],
                 limit=None if engine == AUTO else registry.settings.max_queue_length.of(engine) or None,
                 workers=sum(name in worker.queues and worker.takes(engine) for worker in engines[engine]),
                 oldest_job=job,
@@ -218,8 +223,9 @@ def is_paused(lane: str, paused: Iterable[Pause]) -> bool:
 
 def _lengths(
     registry: Registry, lanes: Sequence[str], paused_tenants: Sequence[str]
-) -> tuple[dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
-    """By lane: parts that wait, messages not taken in, and parts by tenant; of side lanes, at the end, parts alone.
+) -> tuple[dict[str, int], dict[str, int], dict[str, int], dict[str, dict[str, int]]]:
+    """By lane: parts that wait, messages not taken in, messages set aside, and parts by tenant; of side lanes, at the
+    end, parts alone.
 
     Paused tenants have no turn in a lane.
     """
@@ -233,15 +239,18 @@ def _lengths(
             pipeline.zrange(keys.lane(lane), 0, _MOST_TENANTS - 1)
             for name in lists_of(lane):
                 pipeline.llen(keys.foreign(name))
+                pipeline.llen(keys.aside(name))
         for name in beside:
             pipeline.zrange(keys.lane(name), 0, _MOST_TENANTS - 1)
         counted, *answers = of_right_type(pipeline.execute(raise_on_error=False), 0)
     remaining = iter(answers)
     of_lane: dict[str, list[str]] = {}
-    foreign: dict[str, int] = {}
+    foreign, set_aside = dict.fromkeys(lanes, 0), dict.fromkeys(lanes, 0)
     for lane in lanes:
         of_lane[lane] = list(dict.fromkeys([*(name.decode() for name in next(remaining)), *paused_tenants]))
-        foreign[lane] = sum(next(remaining) for _ in lists_of(lane))
+        for _ in lists_of(lane):
+            foreign[lane] += next(remaining)
+            set_aside[lane] += next(remaining)
     for name in beside:
         of_lane[name] = list(dict.fromkeys([*(tenant.decode() for tenant in next(remaining)), *paused_tenants]))
     with registry.errors(), registry.client.pipeline(transaction=False) as pipeline:
@@ -252,7 +261,7 @@ def _lengths(
     found = {lane: {tenant: next(each) for tenant in names} for lane, names in of_lane.items()}
     tenants = {lane: {tenant: parts for tenant, parts in each.items() if parts} for lane, each in found.items()}
     waiting = {lane: int(count or 0) for lane, count in zip(lanes, counted, strict=True)}
-    return waiting, foreign, tenants
+    return waiting, foreign, set_aside, tenants
 
 
 def _with_side_lanes(tenants: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:

@@ -79,6 +79,7 @@ def _values(now: InstallationSnapshot) -> dict[str, list[Sample]]:
     return {
         "ocrqueue_queue_jobs": [((lane.engine, lane.lane), lane.waiting) for lane in lanes],
         "ocrqueue_queue_messages": [((lane.engine, lane.lane), lane.foreign) for lane in lanes],
+        "ocrqueue_queue_messages_set_aside": [((lane.engine, lane.lane), lane.set_aside) for lane in lanes],
         "ocrqueue_tenant_jobs": [((tenant,), parts) for tenant, parts in _tenants(now)],
         "ocrqueue_queue_oldest_age_seconds": [
             ((lane.engine, lane.lane), lane.oldest_wait_s or 0.0 if lane.waiting else 0.0) for lane in lanes

@@ -19,6 +19,12 @@ METRICS: Final = (
         ("engine", "lane"),
     ),
     Metric(
+        "ocrqueue_queue_messages_set_aside",
+        "gauge",
+        "Messages of Celery apps that Redis did not take in, and that somebody has to put back.",
+        ("engine", "lane"),
+    ),
+    Metric(
         "ocrqueue_tenant_jobs",
         "gauge",
         "Jobs of ocrqueue_queue_jobs by tenant, for the 100 tenants with most. Empty: no tenant.",
