@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -52,6 +53,19 @@ async def test_messages_and_uploads(threads: Threads, settings: WorkerSettings) 
         await queue.submit_many([b"GIF8 no picture"])
     assert {"submit", "open_storage"} <= set(threads)
     assert not [name for name, where in threads.items() if threading.get_ident() in where]
+
+
+async def test_a_loop_that_stood_still_says_nothing_of_redis(settings: WorkerSettings) -> None:
+    """Whatever it was busy with: the answer has come meanwhile, and asyncio looks at the clock first."""
+    within_s = 0.6
+    async with AsyncOcrQueue(settings.model_copy(update={"redis_timeout_s": within_s})) as queue:
+        asking = asyncio.create_task(queue.statuses(["none"]))
+        for _ in range(3):
+            # it waits for a connection, then for answers
+            await asyncio.sleep(0)
+            if not asking.done():
+                time.sleep(2 * within_s)
+        assert await asking == [None]
 
 
 @pytest.mark.parametrize("action", ["cancel", "cancel_many", "delete", "close"])

@@ -2,7 +2,8 @@
 
 Whoever asks is told within the setting `redis_timeout_s` that Redis does not answer. One attempt takes a third of it,
 so that a connection that has died unnoticed (an idle one that a firewall forgot) costs time and no error: the second
-attempt goes through a new one. Every script may therefore run twice, and is written for it.
+attempt goes through a new one. Every script may therefore run twice, and is written for it. An attempt in which the
+event loop itself stood still is none: what it has missed says nothing of Redis.
 
 Which server is the primary can change: by Sentinels, or by a name that resolves again. A connection to one that takes
 no writes any more is given up like one that is lost, and the next one goes to whoever is the primary by then.
@@ -24,6 +25,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import MasterDownError, ReadOnlyError
 from redis.retry import Retry
 
+from ocrqueue.core.loop_standstill import LoopStandstill
 from ocrqueue.core.pool_room import WithRoom
 from ocrqueue.core.sentinels import async_sentinel_pool, sentinel_pool
 from ocrqueue.errors import SettingsInvalid
@@ -33,6 +35,8 @@ from ocrqueue.settings.redis_url import place_of, sentinels_of
 Answer = TypeVar("Answer")
 
 _RETRIES: Final = 1
+_MOST_STANDSTILLS: Final = 3
+"""Of an event loop, in one attempt, which is made again after each."""
 _ONE_ATTEMPT: Final = 0.33
 """Share of `redis_timeout_s` in which a connection must be made, and the same for an answer."""
 _NO_PRIMARY: Final = [ReadOnlyError, MasterDownError]
@@ -78,6 +82,10 @@ class _Budget:
         """Whether another attempt would end in time."""
         return time.monotonic() <= self._last_start
 
+    def extend(self, seconds: float) -> None:
+        """So long nobody could have heard an answer."""
+        self._last_start += seconds
+
     def __enter__(self) -> None:
         if self._depth == 0:
             self._last_start = time.monotonic() + self._seconds
@@ -111,6 +119,7 @@ class _AsyncRetryInTime(AsyncRetry):
         super().__init__(_backoff(), _RETRIES)
         self.update_supported_errors(_NO_PRIMARY)
         self._budget = _Budget(settings)
+        self._attempt_s = settings.redis_timeout_s * _ONE_ATTEMPT
 
     async def call_with_retry(
         self,
@@ -119,8 +128,21 @@ class _AsyncRetryInTime(AsyncRetry):
         is_retryable: Callable[[Exception], bool] | None = None,
         with_failure_count: bool = False,
     ) -> Answer:
+        async def attempt() -> Answer:
+            for _ in range(_MOST_STANDSTILLS):
+                with LoopStandstill(2 * self._attempt_s) as standstill:
+                    try:
+                        return await do()
+                    except (redis.exceptions.TimeoutError, TimeoutError) as error:
+                        if standstill.late_s < self._attempt_s / 2:
+                            raise
+                        missed = error
+                self._budget.extend(standstill.late_s)
+                await (fail(missed, 0) if with_failure_count else fail(missed))
+            return await do()
+
         with self._budget:
-            return await super().call_with_retry(do, fail, is_retryable or self._budget.enough, with_failure_count)
+            return await super().call_with_retry(attempt, fail, is_retryable or self._budget.enough, with_failure_count)
 
 
 def _backoff() -> ExponentialWithJitterBackoff:

@@ -14,7 +14,8 @@ import pytest
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_gateway.hardening.host_check import host_of, is_allowed
 from ocrqueue_gateway.hardening.timed_protocol import TimedProtocol
-from tests.support.gateway_jobs import problem_of, submitted
+from tests.integration.gateway.conftest import patient
+from tests.support.gateway_jobs import PATIENT_S, problem_of, submitted
 from tests.support.gateways import gateway_of
 from tests.support.processes import wait_until
 
@@ -44,7 +45,10 @@ def strict(settings: WorkerSettings) -> Iterator[httpx.Client]:
         "cors_origins": "https://app.example.org",
         "allow_no_keys": True,
     }
-    with gateway_of(settings, **given) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+    with (
+        gateway_of(patient(settings), **given) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=2 * PATIENT_S) as client,
+    ):
         yield client
 
 
