@@ -669,10 +669,8 @@ def test_what_jobs_have_stored_is_no_source(tmp_path: Path, storage: Storage, be
             fetch(f"file://{path}", settings, storage)
 
 
-def test_a_symlink_that_comes_to_lead_to_what_a_job_has_stored(
-    root: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored = file_uri_path(storage.put("results/j1/result.json", b"secret", "application/json"))
+def swapped_link(root: Path, target: str | Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A symlink to a file below `root`, which leads to `target` from the moment in which it is opened."""
     link = root / "link"
     link.symlink_to(root / "a b%.png")
     real_open = os.open
@@ -680,10 +678,18 @@ def test_a_symlink_that_comes_to_lead_to_what_a_job_has_stored(
     def swap_and_open(path: str, flags: int, *rest: int, **kwargs: int) -> int:
         if path == str(link):
             link.unlink()
-            link.symlink_to(stored)
+            link.symlink_to(target)
         return real_open(path, flags, *rest, **kwargs)
 
     monkeypatch.setattr(os, "open", swap_and_open)
+    return link
+
+
+def test_a_symlink_that_comes_to_lead_to_what_a_job_has_stored(
+    root: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = file_uri_path(storage.put("results/j1/result.json", b"secret", "application/json"))
+    link = swapped_link(root, stored, monkeypatch)
     with pytest.raises(SourcePathNotAllowed):
         fetch(f"file://{link}", load_worker_settings(source_file_roots=("/",)), storage)
 
@@ -731,17 +737,7 @@ def test_symlinks_may_not_lead_out_of_the_roots(root: Path, tmp_path: Path, stor
 def test_a_symlink_that_changes_between_the_check_and_the_opening(
     root: Path, tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    link = root / "link"
-    link.symlink_to(root / "a b%.png")
-    real_open = os.open
-
-    def swap_and_open(path: str, flags: int, *rest: int, **kwargs: int) -> int:
-        if path == str(link):
-            link.unlink()
-            link.symlink_to(tmp_path / "outside.png")
-        return real_open(path, flags, *rest, **kwargs)
-
-    monkeypatch.setattr(os, "open", swap_and_open)
+    link = swapped_link(root, tmp_path / "outside.png", monkeypatch)
     with pytest.raises(SourcePathNotAllowed):
         fetch(f"file://{link}", files(root), storage)
     assert link.readlink() == tmp_path / "outside.png"

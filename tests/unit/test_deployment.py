@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,14 @@ def test_each_target_has_pins_of_its_own_in_the_versions_of_the_checks() -> None
         assert not pinned.keys() & {"pytest", "ocrqueue", "opencv-python"}
         if target != "build":
             assert tracing.items() <= pinned.items(), target
+
+
+def test_what_is_said_of_the_images_sizes_is_what_their_check_asks_for() -> None:
+    [limits] = re.findall(r"^LIMITS_MB = (\{.*\})$", (DOCKER / "check").read_text(), re.MULTILINE)
+    said = re.findall(
+        r"^\| `([\w-]+)` \| .* \| less than (\d+) MB \|$", (ROOT / "docs/deployment.md").read_text(), re.MULTILINE
+    )
+    assert {target: int(most) for target, most in said} == ast.literal_eval(limits)
 
 
 def test_only_workers_images_have_workers() -> None:
