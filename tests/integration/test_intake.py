@@ -278,12 +278,9 @@ def test_a_step_that_redis_breaks_off_leaves_the_message(registry: WorkerRegistr
         registry.run("take_in", step)
     assert registry.client.lrange(registry.keys.foreign(LANE), 0, -1) == [entry]
     registry.client.delete(f"{registry.keys.root}by_tag:t")
-    assert registry.run("take_in", step) == (b"known" if ends else b"taken in")
+    assert registry.run("take_in", step) == (b"cancelled" if ends else b"taken in")
     assert registry.client.llen(registry.keys.foreign(LANE)) == 0
     assert registry.status("x").state == ("cancelled" if ends else "queued")
-    if ends:
-        # the tag's list lacks it
-        registry.client.delete(registry.keys.record("x"), f"{registry.keys.root}by_state:cancelled")
 
 
 def test_the_trace_of_the_sender_goes_on(registry: WorkerRegistry) -> None:
@@ -441,6 +438,33 @@ def test_what_meets_a_key_of_others_is_set_aside_and_can_be_sent_again(
     assert client.lmove(registry.keys.aside(LANE), registry.keys.foreign(LANE), "RIGHT", "LEFT") == entry
     assert taken_in(registry, as_it_is) == {"taken_in": 1}
     assert sorted(all_parts(registry)) == ["x", "y"]
+
+
+@pytest.mark.parametrize("key", ["by_tag:t", "batch:acme:b", "by_batch:acme:b", "by_tenant:acme"])
+@pytest.mark.parametrize("why", ["refused", "revoked"])
+def test_an_end_that_meets_a_key_of_others_is_told_once_the_message_is_sent_again(
+    registry: WorkerRegistry, key: str, why: str
+) -> None:
+    """Nobody waits for ever on its result, and what was revoked stays so."""
+
+    def prepare(given: Job) -> Job:
+        if why == "refused":
+            raise EngineUnknown("No engine mine.")
+        return given
+
+    client, theirs = registry.client, registry.keys.root + key
+    headers = {"ignore_result": False}
+    push(registry, envelope("x", kwargs={"job": {**JOB, "tag": "t", "tenant": "acme", "batch": "b"}}, headers=headers))
+    if why == "revoked":
+        registry.revoke("x")
+    client.set(theirs, "theirs")
+    assert taken_in(registry, prepare) == {"set_aside": 1}
+    client.delete(theirs)
+    client.lmove(registry.keys.aside(LANE), registry.keys.foreign(LANE), "RIGHT", "LEFT")
+    assert taken_in(registry, prepare) == {"refused" if why == "refused" else "cancelled": 1}
+    assert result_of(registry, "x")["status"] == ("FAILURE" if why == "refused" else "REVOKED")
+    assert registry.status("x").state == ("failed" if why == "refused" else "cancelled")
+    assert not client.exists(registry.keys.revoked("x"))
 
 
 def test_who_sets_a_message_aside_that_another_has_taken_does_nothing(registry: WorkerRegistry) -> None:

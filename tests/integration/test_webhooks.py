@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ocrqueue.core import Outcome, WorkerRegistry
 from ocrqueue.core.batches import close_batch
+from ocrqueue.core.dead_letters import DeadLetters
 from ocrqueue.core.steps import run_steps
 from ocrqueue.errors import (
     EngineFailed,
@@ -142,6 +143,24 @@ def test_every_ending_tells_the_jobs_own_url(registry: WorkerRegistry, receiver:
     }
     assert bodies[failing.id]["data"]["error"] == {"code": "engine.failed", "retryable": False}
     assert bodies[poisonous.id]["data"]["error"]["code"] == "job.poison"
+
+
+def test_a_job_that_was_replayed_and_not_started_since_has_no_start(
+    registry: WorkerRegistry, receiver: HttpServer
+) -> None:
+    secret = secret_of(registry)
+    set_endpoint(registry, "", receiver.url("/"))
+    given = job()
+    failure = Outcome(job_id=given.id, state="failed", error=EngineFailed("It broke.").info)
+    submit(registry, given)
+    registry.finish(begun(registry), given, failure)
+    DeadLetters(registry).replay(given.id)
+    registry.cancel(given.id)
+    send_due(registry.settings)
+    data = {body["type"]: body["data"] for body in (verified(each, secret) for each in receiver.exchanges)}
+    assert data["job.failed"]["started_at"] is not None
+    assert data["job.cancelled"]["started_at"] is None
+    assert registry.status(given.id).started_at is None
 
 
 def test_a_batch_that_ends_is_told_once(registry: WorkerRegistry, receiver: HttpServer) -> None:

@@ -8,7 +8,11 @@
 -- returns 'taken in', the state in which it has ended, 'known' (it is a job already, or has ended), 'dropped', 'gone'
 -- (somebody else has removed it), or 'revoked' or 'batch closed', with nothing done: the job is to be given its ending
 local list, message, entry, job, ending = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local function remove() if list ~= '' then redis.call('LREM', list, -1, message) end end
+local revoked
+local function remove()
+  if revoked then redis.call('DEL', revoked) end
+  if list ~= '' then redis.call('LREM', list, -1, message) end
+end
 
 -- where PEEK saw it, at the end: who looked for it in all the list would hold Redis up
 if list ~= '' and not redis.call('LPOS', list, message, 'RANK', -1, 'MAXLEN', 1000) then return 'gone' end
@@ -17,12 +21,12 @@ if entry == '' then
   return 'dropped'
 end
 entry = cjson.decode(entry)
-local revoked = root .. 'revoked:' .. entry.id
+local mark = root .. 'revoked:' .. entry.id
 local is_there = has_ended(entry.id)
-if not is_there and redis.call('EXISTS', record_key(entry.id), revoked) > 0 then
+if not is_there and redis.call('EXISTS', record_key(entry.id), mark) > 0 then
   is_there = redis.call('EXISTS', record_key(entry.id)) == 1
   if not is_there and ending == '' then return 'revoked' end
-  redis.call('DEL', revoked)
+  revoked = mark
 end
 if entry.batch and not is_there and is_batch_closed(entry.tenant, entry.batch) then
   if ending == '' then return 'batch closed' end
@@ -32,9 +36,12 @@ if is_there then
   remove()
   return 'known'
 end
--- The message leaves its list last. Where others have put something else at a key, Redis ends the script there, and
--- what it has written stays: it is to be a job or a message, and who asks again hears that it is known.
+-- The message leaves its list last, and the mark of a revoked one with it. Where others have put something else at a
+-- key, Redis ends the script there, and what it has written stays: it is to be a job or a message, and who asks again
+-- hears that it is known. So a job that ends here has its record after its names: one without the rest of its end would
+-- be known, and nobody would be told of it.
 if ending ~= '' then
+  list_by_names(entry.id, entry.tenant, entry.tag)
   if entry.batch then join_batch(entry.id, entry.tenant, entry.batch, as_text(next_sequences(1))) end
   redis.call('HSET', record_key(entry.id), unpack(record_of(entry, job, '0', 'done')))
   local state = end_job(entry.id, cjson.decode(ending))

@@ -36,8 +36,11 @@ local function notify_of_job(id, tenant, url, outcome)
   url = url or redis.call('HGET', root .. 'webhooks', tenant)
   if not url or is_off(tenant, url) then return end
   local notice, fields = id .. '-' .. as_text(now), {'job', id, 'outcome', outcome}
-  local names = {'tag', 'batch', 'queued_at', 'started_at', 'finished_at'}
-  for number, value in ipairs(redis.call('HMGET', root .. 'job:' .. id, unpack(names))) do
+  local record, names = root .. 'job:' .. id, {'tag', 'batch', 'queued_at', 'finished_at'}
+  local replayed, wait_ms = unpack(redis.call('HMGET', record, 'replayed', 'queue_wait_ms'))
+  -- a job that was replayed and has not started since still has the time of its start before
+  if wait_ms or not replayed then names[#names + 1] = 'started_at' end
+  for number, value in ipairs(redis.call('HMGET', record, unpack(names))) do
     if value then
       fields[#fields + 1] = names[number]
       fields[#fields + 1] = value
