@@ -308,6 +308,22 @@ def test_reconcile_queues_again_what_a_lost_worker_had(ask: Ask, registry: Worke
     assert "1 in workers' hands" in ask("reconcile", OCRQUEUE_LOST_AFTER_S="100").stderr
 
 
+def test_reconcile_tells_how_long_the_leases_of_others_last(
+    ask: Ask, registry: WorkerRegistry, settings: WorkerSettings
+) -> None:
+    (job_id,) = registry.submit([job()])
+    registry.take("token", "holder", [("ocr.null", 1)])
+    registry.client.zadd(registry.keys.leases(), {job_id: 1}, xx=True)
+    # the first to be in touch: whoever has jobs has as long as its own leases last
+    with closing(WorkerRegistry(settings.model_copy(update={"lost_after_s": 36_000.0}))) as slow:
+        slow.heartbeat("slow", "", [])
+    told = ask("reconcile", OCRQUEUE_LOST_AFTER_S="1", OCRQUEUE_WORKER_HEARTBEAT_S="0.5")
+    assert told.stdout == ""
+    (seconds,) = re.findall(r"workers have (\d+) s more to say which jobs they have", told.stderr)
+    assert 35_000 < int(seconds) < 36_000
+    assert "no lost job is due\n" not in told.stderr
+
+
 def test_an_id_of_which_only_the_end_is_remembered_is_told_so(ask: Ask, registry: WorkerRegistry) -> None:
     (job_id,) = registry.submit([job()])
     (part,) = registry.take("token", "holder", [("ocr.null", 1)]).parts

@@ -133,6 +133,23 @@ def test_those_that_have_not_ended_come_first(
         assert sorted(found[10:]) == sorted(one.id for one in ended)
 
 
+@pytest.mark.parametrize("asked", [{"tag": "a"}, {"tenant": "acme"}, {"tenant": "acme", "batch": "b"}])
+@pytest.mark.parametrize("limit", [1, 10])
+def test_a_job_in_a_state_that_a_newer_version_writes_is_with_those_at_work(
+    registry: WorkerRegistry, queue: OcrQueue, asked: Wanted, limit: int
+) -> None:
+    made = [job(tag="a", tenant="acme", batch="b") for _ in range(3)]
+    # so many that the lists by name are the shorter ones
+    submit(registry, *made, *(job() for _ in range(10)))
+    registry.cancel(made[2].id)
+    registry.client.hset(registry.keys.record(made[0].id), "state", "waits for the moon")
+    found = [(status.id, status.state) for page in all_pages(queue, limit, asked) for status in page.jobs]
+    assert found[-1] == (made[2].id, "cancelled")
+    assert sorted(found[:-1]) == sorted([(made[0].id, "unknown"), (made[1].id, "queued")])
+    assert [status.id for status in queue.jobs(**asked, state=("queued", "running")).jobs] == [made[1].id]
+    registry.client.hset(registry.keys.record(made[0].id), "state", "queued")
+
+
 def test_a_page_goes_on_in_the_list_in_which_the_one_before_has_ended(
     registry: WorkerRegistry, queue: OcrQueue
 ) -> None:

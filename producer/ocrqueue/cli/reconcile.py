@@ -108,5 +108,7 @@ def _report(found: Reclaimed, taken_in: Mapping[str, int], as_json: bool, *, alw
             click.echo(f"{job_id}  {what}")
     for what, count in taken_in.items():
         click.echo(f"{count} messages by name  {what.replace('_', ' ')}")
-    if not any(named.values()) and not taken_in:
+    if found.leases_granted:
+        say(f"workers have {found.grace_s:.0f} s more to say which jobs they have: no lost job is due before")
+    elif not any(named.values()) and not taken_in:
         say("no lost job is due")

@@ -199,7 +199,8 @@ def page(
         for group in (yield from groups(arguments, half, begun_here)) if of is None else of:
             if group.name < begun:
                 continue
-            options = (half if group.name.startswith((_AT_WORK_BY_NAME, _ENDED_BY_NAME)) else wanted).to_options()
+            by_name = group.name.startswith((_AT_WORK_BY_NAME, _ENDED_BY_NAME))
+            options = _options_by_name(wanted, half) if by_name else wanted.to_options()
             begin = place if group.name == begun else None
             while len(found) < limit:
                 jobs, begin = yield from _merged(arguments, group, options, begin, limit - len(found))
@@ -215,6 +216,14 @@ def _halves(wanted: JobFilter, begun: str) -> Iterator[JobFilter]:
     """Jobs at work, unless a page has ended behind them; then those that have ended."""
     halves = wanted.only(FINAL_STATES if _is_of_ended(begun) else AT_WORK), wanted.only(FINAL_STATES)
     return (half for half in dict.fromkeys(halves) if half is not None)
+
+
+def _options_by_name(wanted: JobFilter, half: JobFilter) -> dict[str, Any]:
+    """In a list by a name jobs of each half stand. Where any state is meant, those of a state that a newer version
+    writes are with the jobs at work."""
+    if wanted.states is not None or not half.may_be_at_work:
+        return half.to_options()
+    return {**wanted.to_options(), "not_states": dict.fromkeys(sorted(FINAL_STATES), True)}
 
 
 def _is_of_ended(group: str) -> bool:

@@ -30,6 +30,7 @@ def reclaim(registry: WorkerRegistry) -> Reclaimed:
         tuple(dict.fromkeys(job_id for each in rounds for job_id in each.leftovers)),
         sum(each.unlisted for each in rounds),
         rounds[-1].deleted,
+        rounds[-1].grace_s,
     )
 
 
@@ -40,7 +41,8 @@ def _was_full(found: Reclaimed) -> bool:
 def reclaim_patiently(registry: WorkerRegistry) -> Reclaimed:
     """One round that counts: after a pause in which nobody reclaimed, leases are given their time first.
 
-    Takes up to `lost_after_s` and a moment. Raises BrokerUnavailable.
+    Takes up to `lost_after_s` and a moment. Where workers have longer leases, theirs may not be over by then, which
+    `grace_s` tells. Raises BrokerUnavailable.
     """
     found = reclaim(registry)
     deadline = time.monotonic() + registry.settings.lost_after_s + 1

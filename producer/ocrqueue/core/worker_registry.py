@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -123,6 +123,8 @@ class Reclaimed:
     """Entries of jobs whose record has expired, in the list of the state that had most."""
     deleted: int = 0
     """Jobs that were deleted a while ago, by somebody who has not removed what they had stored."""
+    grace_s: float = field(default=0.0, compare=False)
+    """For how long leases are granted still."""
 
 
 class WorkerRegistry(Registry):
@@ -305,15 +307,16 @@ class WorkerRegistry(Registry):
     def reclaim(self, most: int = 100) -> Reclaimed:
         """Put parts that no worker has any more back in their places; see scripts/reclaim.lua."""
         answer = self.run("reclaim", self.arguments.reclaim(most))
-        requeued, poisonous, due, granted, leftovers, unlisted, deleted = answer
+        requeued, poisonous, due, grace_ms, leftovers, unlisted, deleted = answer
         return Reclaimed(
             _names(requeued),
             _names(poisonous),
             int(due),
-            bool(granted),
+            bool(grace_ms),
             _names(leftovers),
             int(unlisted),
             int(deleted),
+            grace_ms / 1000,
         )
 
     def in_hand(self) -> int:

@@ -4,7 +4,8 @@
 -- ARGV root, list (a key, less root), options
 --   options: newest (first; else the oldest), look_at (records at most), most (jobs at most), after (score and member
 --   of the entry after which to begin), since_ms, until_ms (of the submission), and, for what is asked: tag, tenant
---   ('' for jobs without one), batch, states (state -> true), code (of the error)
+--   ('' for jobs without one), batch, states (state -> true), not_states (the same, of those that are not meant), code
+--   (of the error)
 -- returns {score, member} of the last entry looked at, {} where none is left; then for each job its id, its score and
 --   member in the list, its state, and 1 where it is asked to stop
 local list, options = ARGV[2], cjson.decode(ARGV[3])
@@ -115,6 +116,7 @@ end
 
 local function is_asked_for(own)
   if options.states and not options.states[own.state] then return false end
+  if options.not_states and options.not_states[own.state] then return false end
   if options.tenant and options.tenant ~= (own.tenant or '') then return false end
   if options.tag and options.tag ~= (own.tag or '') then return false end
   if options.code and options.code ~= own.code then return false end

@@ -5,9 +5,9 @@
 -- has paused for long enough does too; ends that were remembered for long enough are forgotten.
 -- ARGV root, policy (lease_ms, record_ttl_ms, dead_letter_ttl_ms, ended_ttl_ms, delivery_cap, take_cap, poison,
 --   never_begun, cancelled), how many of each at most
--- returns {parts reclaimed, parts that were poison, parts whose pause is over, 1 if leases were renewed, jobs that
---   have ended and of which something may be left in storage, the most entries that left a list of jobs, jobs
---   that were deleted a while ago and have something in storage}
+-- returns {parts reclaimed, parts that were poison, parts whose pause is over, for how long (ms) no lease is
+--   overdue since nobody was in touch before, jobs that have ended and of which something may be left in storage, the
+--   most entries that left a list of jobs, jobs that were deleted a while ago and have something in storage}
 local policy, most = cjson.decode(ARGV[2]), tonumber(ARGV[3])
 local function is_strange(key)
   local kind = redis.call('TYPE', key).ok
@@ -71,7 +71,8 @@ end
 local deleted = redis.call('ZCOUNT', root .. 'deleted', '-inf', as_text(now - 60000))
 local leftovers = redis.call('SRANDMEMBER', root .. 'leftovers', most)
 note_contact(policy.lease_ms)
-if has_grace() then return {{}, {}, released, 1, leftovers, unlisted, deleted} end
+local grace_ms = grace_left()
+if grace_ms > 0 then return {{}, {}, released, grace_ms, leftovers, unlisted, deleted} end
 local reclaimed, poisonous = {}, {}
 for _, part in ipairs(due('leases')) do
   local became = lose(part, policy)

@@ -31,7 +31,7 @@ local function note_contact(lease_ms)
   redis.call('HSET', key, 'last', as_text(now), 'shortest', as_text(shortest), 'longest', as_text(longest))
 end
 
--- Whether no lease is overdue yet, whatever it says.
-local function has_grace()
-  return now < tonumber(redis.call('HGET', root .. 'reclaim', 'grace_until') or 0)
+-- For how long (ms) no lease is overdue yet, whatever it says.
+local function grace_left()
+  return math.max(0, tonumber(redis.call('HGET', root .. 'reclaim', 'grace_until') or 0) - now)
 end
