@@ -166,6 +166,22 @@ def process_that_ended() -> int:
         return process.pid
 
 
+def test_a_file_that_a_process_has_just_made_is_no_error(tmp_path: Path) -> None:
+    """A child is started while Prometheus asks, or was killed at that moment."""
+    collector = CountedByProcesses(tmp_path)
+    file = MmapedDict(str(tmp_path / "counter_1.db"))
+    file.write_value('["jobs", "jobs_total", {}, "Jobs."]', 3.0, 0.0)
+    file.close()
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    starting, left = tmp_path / f"counter_{os.getpid()}.db", tmp_path / f"counter_{gone.pid}.db"
+    starting.touch()
+    left.touch()
+    assert [(metric.name, metric.samples[0].value) for metric in collector.collect()] == [("jobs", 3.0)]
+    assert starting.exists()
+    assert not left.exists()
+
+
 def test_a_full_disk_turns_counting_off_and_ends_nothing(tmp_path: Path) -> None:
     code = """
 import errno, os, sys

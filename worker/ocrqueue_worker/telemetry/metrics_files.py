@@ -28,7 +28,6 @@ class CountedByProcesses(Collector):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._files = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]  # the client leaves it so
 
     def describe(self) -> Iterable[Metric]:
         """So that registering it reads nothing."""
@@ -37,7 +36,9 @@ class CountedByProcesses(Collector):
     def collect(self) -> Iterable[Metric]:
         with self._lock:
             self._add_up()
-            found: Any = self._files.collect()  # type: ignore[no-untyped-call]  # as above
+            # one that a child has just made is empty for a moment
+            files = [str(path) for path in self.folder.glob("*.db") if path.stat().st_size]
+            found: Any = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # the client leaves it so
         return list(found)
 
     def add_up(self) -> None:
@@ -49,6 +50,9 @@ class CountedByProcesses(Collector):
         for path in self.folder.glob("*_*.db"):
             kind, _, process = path.stem.rpartition("_")
             if process == _GONE or _is_there(int(process)):
+                continue
+            if not path.stat().st_size:
+                path.unlink()
                 continue
             total = MmapedDict(str(self.folder / f"{kind}_{_GONE}.db"))  # type: ignore[no-untyped-call]  # as above
             try:
