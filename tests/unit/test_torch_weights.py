@@ -67,6 +67,7 @@ def test_nothing_that_a_file_names_is_called(tmp_path: Path) -> None:
         (pickle.dumps({"weight": 1.5}, 2), "the instruction BINFLOAT"),
         (pickle.dumps({"weight": b"x" * 300}, 4), "the instruction FRAME"),
         (b"\x80\x02K\x01r\xff\xff\xff\xff.", "the instruction LONG_BINPUT"),
+        (b"\x80\x02S'\\q'\n.", "a damaged text"),
         (b"\x80\x02" + b"(" * 2_000_000, "its pickle is larger than weights need"),
     ],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -134,11 +135,21 @@ class _Unpickler(pickle.Unpickler):
 def _load(pickled: BytesIO) -> Any:
     """The next value. Raises UnpicklingError for an instruction that no weights need."""
     start = pickled.tell()
+    try:
+        with warnings.catch_warnings():
+            # Python only warns of a text with an escape sequence that there is not
+            warnings.simplefilter("error", DeprecationWarning)
+            _check_instructions(pickled)
+    except DeprecationWarning as warning:
+        raise pickle.UnpicklingError(f"it has a damaged text ({warning})") from None
+    pickled.seek(start)
+    return _Unpickler(pickled).load()
+
+
+def _check_instructions(pickled: BytesIO) -> None:
     for opcode, argument, _ in genops(pickled):
         if opcode.name not in _OPCODES or (opcode.name == "LONG_BINPUT" and int(argument or 0) > _MOST_REMEMBERED):
             raise pickle.UnpicklingError(f"it has the instruction {opcode.name}, which no weights need")
-    pickled.seek(start)
-    return _Unpickler(pickled).load()
 
 
 def _of_zip(file: IO[bytes]) -> dict[str, Tensor]:
