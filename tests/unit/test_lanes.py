@@ -55,6 +55,43 @@ def test_the_lanes_are_drained_in_order_and_each_turn_goes_on_to_the_others() ->
     assert orders == [[HIGH, NORMAL, LOW], [LOW, HIGH, NORMAL], [NORMAL, HIGH, LOW], [LOW, HIGH, NORMAL]]
 
 
+@pytest.mark.parametrize("together", [1, 3, 8])
+def test_lanes_have_their_shares_of_parts_however_many_are_taken_at_once(together: int) -> None:
+    made, found = cycle(20), Counter[str]()
+    order: list[str] = []
+    while len(order) < 1000:
+        queue = made.consume(1)[0]
+        turns = made.turns(queue)
+        parts = together if turns is None else min(together, turns)
+        order += [queue] * parts
+        found[queue] += parts
+        made.rotate(queue, parts)
+    assert abs(found[LOW] - 200) <= 3
+    assert abs(found[NORMAL] - 160) <= 3
+    assert max(order[start : start + 10].count(LOW) for start in range(990)) <= 2 + together // 3, "they are spread"
+
+
+def test_a_lane_that_gave_more_than_its_turns_has_fewer_later() -> None:
+    made, found = cycle(10), Counter[str]()
+    for _ in range(400):
+        queue = made.consume(1)[0]
+        parts = 8 if queue == LOW else 1
+        found[queue] += parts
+        made.rotate(queue, parts)
+    assert abs(found[LOW] / found.total() - 0.1) < 0.02
+
+
+def test_a_lane_that_was_empty_in_its_turn_has_no_turns_to_make_up_for() -> None:
+    made = cycle(50)
+    for _ in range(100):
+        made.rotate(HIGH)
+    firsts = []
+    for _ in range(20):
+        firsts.append(made.consume(1)[0])
+        made.rotate(firsts[-1])
+    assert firsts.count(LOW) <= 11
+
+
 def test_after_a_quiet_time_a_few_jobs_are_taken_in_order() -> None:
     for quiet in range(30):
         made = cycle(10)

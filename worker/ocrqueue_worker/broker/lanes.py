@@ -27,9 +27,10 @@ def lane_of(queue: str) -> Priority:
 class LaneCycle:
     """Kombu's protocol of a queue cycle, for one consumer.
 
-    Of 100 takes `low_share` look at the low lanes first, and of the others the same share at the normal ones: whatever
+    Of 100 parts `low_share` are from the low lanes, and of the others the same share from the normal ones: whatever
     waits above, each lane moves on. The turns are spread evenly; a lane that is reached in its order needs none, and
-    waits for its next again. Engines take turns within a lane.
+    waits for its next again. One that gives more parts than it has turns has fewer later. Engines take turns within a
+    lane.
     """
 
     def __init__(self, low_share: int) -> None:
@@ -37,8 +38,11 @@ class LaneCycle:
         self._share = low_share
         self._due: dict[Priority, int] = {"low": 0, "normal": 0}
         """How far the lane is on its way to a turn, in percent."""
+        self._turns: dict[Priority, int] = {"low": 0, "normal": 0}
+        """Parts that it is to give though others wait above; below 0, what it has given too many."""
         self._queues: dict[Priority, deque[str]] = {lane: deque() for lane in LANES}
-        self._first = self._next_turn()
+        self._first: Priority = "high"
+        self._pass_turn()
 
     def update(self, queues: Iterable[str]) -> None:
         """Only these from now on."""
@@ -50,23 +54,37 @@ class LaneCycle:
         """All queues in the order for the next take, `n` at most. The same again until something is taken."""
         return [queue for lane in _ORDERS[self._first] for queue in self._queues[lane]][:n]
 
-    def rotate(self, last_used: str) -> str:
-        """A message was taken from this queue."""
+    def turns(self, queue: str) -> int | None:
+        """How many parts the queue is to give in its turn; None where it is not looked at for one."""
+        lane = lane_of(queue)
+        return self._turns[lane] if lane == self._first and lane in self._turns else None
+
+    def rotate(self, last_used: str, parts: int = 1) -> str:
+        """So many parts were taken from this queue."""
         lane = lane_of(last_used)
-        if lane != self._first:
-            for reached in LANES[1 : LANES.index(lane) + 1]:
-                self._due[reached] = 0
+        if lane == self._first and lane in self._turns:
+            self._turns[lane] -= parts
+        elif lane != self._first:
+            reached = LANES[1 : LANES.index(lane) + 1]
+            for each in reached:
+                self._due[each] = 0
+            for each in {self._first, *reached} - {"high"}:
+                # the first had nothing, and the others were reached without a turn
+                self._turns[each] = min(0, self._turns[each])
         queues = self._queues[lane]
         if last_used in queues:
             queues.remove(last_used)
             queues.append(last_used)
-        self._first = self._next_turn()
+        for _ in range(parts):
+            self._pass_turn()
         return last_used
 
-    def _next_turn(self) -> Priority:
+    def _pass_turn(self) -> None:
+        """A part is taken, of whichever lane."""
         for lane in self._due:
             self._due[lane] += self._share
             if self._due[lane] >= 100:
                 self._due[lane] -= 100
-                return lane
-        return "high"
+                self._turns[lane] += 1
+                break
+        self._first = next((lane for lane, turns in self._turns.items() if turns > 0), "high")
