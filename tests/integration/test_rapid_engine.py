@@ -176,6 +176,18 @@ def test_lines_of_another_engine_are_read_again(engine: RapidEngine) -> None:
         assert (line.confidence or 0) > 0.5
 
 
+def test_a_line_is_read_alike_alone_and_among_others(engine: RapidEngine) -> None:
+    """It gets no margin to the length of a longer one, which would take its time and change its confidences."""
+    page = PageImage(1, sample("receipt.jpg").convert("L"))
+    every = sorted((word.bbox for word in sample_words("receipt")), key=lambda box: box[2] - box[0])
+    boxes = [every[0], every[len(every) // 2], every[-1]]
+    lines = [Line(polygon=polygon_of(box), bbox=box, words=()) for box in boxes]
+    reading = Reading(("eng",), RapidOptions())
+    together = engine.recognize_lines(page, lines, reading)
+    assert together == [engine.recognize_lines(page, [line], reading)[0] for line in lines]
+    assert all(isinstance(line, Line) and line.words for line in together)
+
+
 def sample_words(name: str) -> list[Any]:
     """Words of a sample as an engine would give them."""
     from ocrqueue.document import Word, box_of

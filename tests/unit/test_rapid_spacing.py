@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrqueue_worker.engines.rapid.lines import given_frame
-from ocrqueue_worker.engines.rapid.marks import with_colons
+from ocrqueue_worker.engines.rapid.marks import with_colon_after, with_colons
 from ocrqueue_worker.engines.rapid.networks import LineText
 from ocrqueue_worker.engines.rapid.scaling import Pixels
 from ocrqueue_worker.engines.rapid.scripts import normalised
@@ -116,6 +116,13 @@ def test_a_colon_to_the_left_is_too() -> None:
     widened = with_colons(page_with((80, 52, 84, 56), (80, 70, 84, 74)), FRAME)
     assert widened.corners[0][0] == pytest.approx(80 - 6, abs=2)
     assert widened.corners[1][0] == 235
+
+
+def test_a_colon_between_two_pieces_of_a_line_is_the_left_ones() -> None:
+    before, after = ((80, 52, 84, 56), (80, 70, 84, 74)), DOTS
+    widened = with_colon_after(page_with(*before, *after), FRAME)
+    assert (widened.corners[0][0], widened.corners[1][0]) == (100, pytest.approx(254 + 6, abs=2))
+    assert with_colon_after(page_with(*before), FRAME) is FRAME
 
 
 @pytest.mark.parametrize(

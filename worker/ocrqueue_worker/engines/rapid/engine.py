@@ -152,15 +152,17 @@ class RapidEngine(Engine[RapidOptions]):
         """
         import numpy as np
 
+        from ocrqueue_worker.engines.rapid.marks import with_colon_after
         from ocrqueue_worker.engines.rapid.pieces import pieces
         from ocrqueue_worker.engines.rapid.scaling import bgr
         from ocrqueue_worker.engines.rapid.words import as_words
 
-        frames = [pieces(line) for line in lines]
+        pixels = bgr(np.asarray(page.image))
+        frames = [[with_colon_after(pixels, piece) for piece in pieces(line)] for line in lines]
         read: dict[int, list[Word]] = {}
         failure: OcrQueueError | None = None
         try:
-            for part in self._read(bgr(np.asarray(page.image)), list(chain(*frames)), reading, found=False):
+            for part in self._read(pixels, list(chain(*frames)), reading, found=False):
                 read[part.number] = as_words(part.text, part.frame.corners.clip((0, 0), page.image.size), None)
         except OcrQueueError as error:
             failure = error
@@ -195,7 +197,8 @@ class RapidEngine(Engine[RapidOptions]):
 
         networks = self._loaded
         order = sorted(range(len(frames)), key=lambda number: frames[number].aspect)
-        for batch in _batches(order, frames, networks.batch_size):
+        # lines that others found are of any length: one by one each takes the time of its own
+        for batch in _batches(order, frames, networks.batch_size if found else 1):
             _check_time(reading)
             pictures = [picture(pixels, frames[number]) for number in batch]
             texts = networks.read_lines(pictures, padded=found)

@@ -45,19 +45,41 @@ def with_colons(pixels: Pixels, frame: LineFrame) -> LineFrame:
     height = float(frame.height)
     if height < _LEAST_HEIGHT_PX:
         return frame
-    along = (frame.corners[1] - frame.corners[0]) / max(1.0, float(np.linalg.norm(frame.corners[1] - frame.corners[0])))
-    right = _colon_end(_beside(pixels, frame, along, height), height)
-    left = _colon_end(_beside(pixels, frame, along, height, left=True)[:, ::-1], height)
-    if not right and not left:
+    left = _colon_end(_beside(pixels, frame, left=True)[:, ::-1], height)
+    return _widened(with_colon_after(pixels, frame), left=left)
+
+
+def with_colon_after(pixels: Pixels, frame: LineFrame) -> LineFrame:
+    """The frame, with the colon that stands to the right of it.
+
+    For pieces of a line: what stands to the left of one stands to the right of the one before.
+    """
+    height = float(frame.height)
+    if height < _LEAST_HEIGHT_PX:
         return frame
+    return _widened(frame, right=_colon_end(_beside(pixels, frame), height))
+
+
+def _widened(frame: LineFrame, *, left: float = 0.0, right: float = 0.0) -> LineFrame:
+    """By so many pixels."""
+    if not left and not right:
+        return frame
+    along = _along(frame)
     corners = frame.corners.copy()
     corners[[1, 2]] += along * right
     corners[[0, 3]] -= along * left
     return LineFrame(corners, frame.width + round(right) + round(left), frame.height)
 
 
-def _beside(pixels: Pixels, frame: LineFrame, along: Points, height: float, *, left: bool = False) -> Pixels:
+def _along(frame: LineFrame) -> Points:
+    """One pixel in the direction of the text."""
+    across = frame.corners[1] - frame.corners[0]
+    return np.asarray(across / max(1.0, float(np.linalg.norm(across))), np.float64)
+
+
+def _beside(pixels: Pixels, frame: LineFrame, *, left: bool = False) -> Pixels:
     """The end of a line and what stands beyond it, straight."""
+    along, height = _along(frame), float(frame.height)
     inside = min(_INSIDE * height, float(frame.width))
     corners = frame.corners.copy()
     if left:
