@@ -107,13 +107,13 @@ def test_thresholds_of_a_route_look_at_what_the_engine_gave(queue: OcrQueue, raw
 
 
 def test_lines_that_were_read_again_are_calibrated_for_the_engine_that_read_them(queue: OcrQueue) -> None:
-    options = {"tesseract": {"psm": 6}, "null": {"confidence": 0.6}}
+    options = {"tesseract": {"psm": 6}, "null": {"confidence": 0.8}}
     document = read(queue, engine="tesseract", fallback=["null"], options=options, crops="none")
-    assert document.text == "line1\nline2", "0.6 is text, whatever it is calibrated to"
+    assert document.text == "line1\nline2", "0.8 is text, whatever it is calibrated to"
     assert [(word.engine, word.confidence, word.raw_confidence) for word in document.words()] == [
-        ("null", 0.3, 0.6)
+        ("null", 0.4, 0.8)
     ] * 2
-    assert document.mean_confidence == pytest.approx(0.3)
+    assert document.mean_confidence == pytest.approx(0.4)
 
 
 @pytest.fixture

@@ -93,14 +93,16 @@ def test_lines_that_were_read_again_take_their_places() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "stands"),
     [
-        (0.7, [0.9, 0.3], "second"),
-        (0.7, [0.5], "second"),
+        (0.7, [0.9, 0.5], "second"),
+        (0.7, [0.7], "second"),
         (0.7, [None], "second"),
-        (0.7, [0.3], "first"),
+        (0.7, [0.69], "first"),
+        (0.5, [0.69], "first"),
         (0.5, [], "first"),
         (0.49, [], "none"),
         (0.1, [0.4], "none"),
-        (0.1, [0.5], "second"),
+        (0.1, [0.69], "none"),
+        (0.1, [0.7], "second"),
     ],
 )
 def test_a_line_that_neither_engine_takes_for_text_is_left_out(

@@ -13,6 +13,8 @@ from ocrqueue_worker.routes.doubles import uncovered, without_doubles
 
 _TEXT: Final = 0.5
 """Mean confidence from which a line is taken to be text; as RapidOCR's `text_score`."""
+_TEXT_IN_DOUBT: Final = 0.7
+"""The same for a line that one engine was not sure of, when another reads it: noise has been read with 0.6."""
 
 
 def settled(first: Line, second: Line) -> Line | None:
@@ -23,7 +25,7 @@ def settled(first: Line, second: Line) -> Line | None:
     """
     words = [word for word in second.words if word.text]
     confidence, before = mean_of(words), mean_of(first.words)
-    if words and (confidence is None or confidence >= _TEXT):
+    if words and (confidence is None or confidence >= _TEXT_IN_DOUBT):
         return second
     return first.model_copy(update={"words": ()}) if before is not None and before < _TEXT else None
 
