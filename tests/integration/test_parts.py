@@ -20,7 +20,7 @@ from ocrqueue.job import Job
 from ocrqueue.leftovers import remove_leftovers, tidy
 from ocrqueue.routing import make_route
 from ocrqueue.storage import open_storage
-from ocrqueue_worker.broker.hand import Hand
+from ocrqueue_worker.broker.hand import Hand, Handful
 from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.engine import Reading
 from ocrqueue_worker.engines.null import NullEngine
@@ -145,7 +145,7 @@ def test_a_page_that_comes_too_late_leaves_nothing_in_storage(document: Document
 
 def test_a_closing_part_stays_in_hand_when_celery_has_forgotten_its_page() -> None:
     hand, page = Hand(), Hold("job:00001", "token")
-    hand.take("tag", (page, page.closing), 60)
+    hand.take("tag", Handful((page, page.closing), 60))
     hand.orphan_all_but(set())
     # so Redis says of it as long as the page is being read
     hand.note_gone(page.closing)
