@@ -37,6 +37,7 @@ from ocrqueue_worker.pipeline.job_reader import JobReader
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.task.delivery import Delivery, note_cpu_time, reason_not_to_begin
+from ocrqueue_worker.task.run_job import unless_it_stands
 from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
@@ -141,9 +142,9 @@ class BatchReading:
             )
             # only now: if time is up meanwhile, the job is not forgotten
             self._begun.popleft()
-            self._step(reader, partial(self._open, reader))
-            if reader.split is not None:
-                self._end(reader, reader.split)
+            outcome = self._step(reader, partial(unless_it_stands, reader.attempt, partial(self._open, reader)))
+            if outcome is not None:
+                self._end(reader, outcome)
             elif self._is_under_way(reader):
                 return reader
         return None
@@ -167,9 +168,12 @@ class BatchReading:
                 with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):
                     self._begun.append((delivery, delivery.begun(start)))
 
-    def _open(self, reader: JobReader) -> None:
-        reader.attempt.check_readable()
-        reader.open(self._engine_of(reader))
+    def _open(self, reader: JobReader) -> Split | None:
+        engine = self._engine_of(reader)
+        reader.open(engine, may_refer=True)
+        if reader.is_referred:
+            reader.read_reference(engine, self._reading(reader))
+        return reader.split
 
     def _engine_of(self, reader: JobReader) -> Engine[Any]:
         if self._engine is None:
@@ -181,7 +185,7 @@ class BatchReading:
 
     def _read(self, batch: Batch) -> None:
         first, images = batch[0][0], [image for _, image in batch]
-        reading = Reading(first.attempt.job.languages, first.options, self._started + self._limits.engine_s)
+        reading = self._reading(first)
         begun = time.monotonic()
         with held_to(self._allowed_bytes):
             results = read_pages(self._engine_of(first), images, reading, first.attempt.job.prepare)
@@ -200,6 +204,9 @@ class BatchReading:
                 self._finish(owner)
         if self._filling is not None and not self._is_under_way(self._filling):
             self._filling = None
+
+    def _reading(self, reader: JobReader) -> Reading[Any]:
+        return Reading(reader.attempt.job.languages, reader.options, self._started + self._limits.engine_s)
 
     # --- one job of it ---------------------------------------------------------------------------------------------
 

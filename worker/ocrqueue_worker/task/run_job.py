@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -28,6 +30,8 @@ from ocrqueue_worker.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
 
+Read = TypeVar("Read")
+
 
 def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcome | Onward | Split:
     """Do the part; what is returned is stored, or the job is to go on to the next engine of its route, or in parts.
@@ -38,22 +42,30 @@ def read_job(job: Job, hold: Hold, start: Start, workplace: Workplace) -> Outcom
     error is raised. A retryable error of a page is raised too, so that the whole job is tried again.
     """
     attempt = Attempt(job, hold, start, workplace)
+    try:
+        return unless_it_stands(attempt, partial(_read, attempt))
+    finally:
+        metrics.attempt_made(job.engine, attempt.watch.spent)
+
+
+def unless_it_stands(attempt: Attempt, read: Callable[[], Read]) -> Outcome | Read:
+    """What an earlier attempt has stored, or else what `read` comes to. Raises what `read` raises, JobMalformed, and
+    StorageUnavailable while the files of an earlier job of that name are being removed."""
     attempt.check_readable()
+    start = attempt.start
     if start.is_being_removed:
-        raise StorageUnavailable(f"The files of an earlier job {job.id} are just being removed.")
+        raise StorageUnavailable(f"The files of an earlier job {attempt.job.id} are just being removed.")
     if start.may_be_stored and (stored := _stored(attempt)):
         _log.info("a result stands in storage")
         return stored
     try:
-        return _read(attempt)
+        return read()
     except SourceNotFound:
         # who submits the same once more, as it heard no answer, may have been told of the end before
         if not start.may_be_stored and (stored := _stored(attempt)):
             _log.info("a result stands in storage")
             return stored
         raise
-    finally:
-        metrics.attempt_made(job.engine, attempt.watch.spent)
 
 
 def _read(attempt: Attempt) -> Outcome | Onward | Split:

@@ -1,0 +1,102 @@
+"""Parts that a child has at once: each is dealt with as if it had come alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from PIL import Image
+
+from ocrqueue.core import TakenPart, WorkerRegistry
+from ocrqueue.document import Page
+from ocrqueue.job import Job
+from ocrqueue.storage import open_storage
+from ocrqueue_worker.broker.messages import PartMessage
+from ocrqueue_worker.engines.engine import Engine, Reading
+from ocrqueue_worker.engines.null import NullEngine, NullOptions
+from ocrqueue_worker.pipeline.attempt import Workplace
+from ocrqueue_worker.task.batch import BatchReading
+from ocrqueue_worker.task.delivery import Delivery
+from tests.support.moves import LANE, end_pauses, job, reclaimed, submit, take
+from tests.support.pictures import png
+
+
+@pytest.fixture
+def image(registry: WorkerRegistry) -> str:
+    return open_storage(registry.settings).put("inputs/page.png", png(Image.new("L", (60, 40), 255)), "image/png")
+
+
+Read = Callable[..., Sequence[TakenPart]]
+
+
+@pytest.fixture
+def read(registry: WorkerRegistry) -> Read:
+    """Read what waits, `engine` one page in a call."""
+
+    def read_together(engine: Engine[NullOptions] | None = None, most: int = 8) -> Sequence[TakenPart]:
+        engine = engine or NullEngine(registry.settings)
+        storage = open_storage(registry.settings)
+        workplace = Workplace(registry.settings, registry, storage, lambda _: engine)
+        parts = take(registry, most, "holder", LANE).parts
+        jobs = [PartMessage.of(part).read_job() for part in parts]
+        deliveries = [Delivery(job, part.hold, workplace, "worker@host") for part, job in zip(parts, jobs, strict=True)]
+        BatchReading(deliveries, workplace, are_short=True).run()
+        return parts
+
+    return read_together
+
+
+def states(registry: WorkerRegistry, jobs: Sequence[Job]) -> list[str]:
+    found = [registry.status(job.id) for job in jobs]
+    return [status.error.code if status.error else status.state for status in found]
+
+
+def test_a_result_that_stands_is_found_where_the_image_is_gone(
+    registry: WorkerRegistry, read: Read, image: str
+) -> None:
+    storage = open_storage(registry.settings)
+    jobs = [job(image=image, crops="none") for _ in range(2)]
+    submit(registry, *jobs)
+    read()
+    # as where Redis has lost the end of the first
+    registry.client.delete(*registry.client.scan_iter(f"{registry.settings.key_prefix}*"))
+    submit(registry, *jobs)
+    storage.delete(["inputs/page.png"])
+    read()
+    assert states(registry, jobs) == ["succeeded"] * 2
+
+
+def test_a_job_waits_while_what_an_earlier_life_has_stored_is_removed(
+    registry: WorkerRegistry, read: Read, image: str
+) -> None:
+    jobs = [job(image=image, crops="none") for _ in range(3)]
+    submit(registry, *jobs)
+    (part,) = take(registry, 1, "before", LANE).parts
+    registry.begin(part.hold, "before@host", "null")
+    registry.release(part.hold, None)
+    removal = f"{registry.keys.root}removal:{jobs[0].id}"
+    registry.client.set(removal, "somebody")
+    read()
+    assert [registry.status(each.id).state for each in jobs] == ["queued", "succeeded", "succeeded"]
+    registry.client.delete(removal)
+    end_pauses(registry)
+    reclaimed(registry)
+    read()
+    assert states(registry, jobs) == ["succeeded"] * 3
+
+
+class ReferringEngine(NullEngine):
+    """Fetches some images itself."""
+
+    reference_schemes = ("gs",)
+
+    def recognize_reference(self, uri: str, reading: Reading[NullOptions]) -> Page:
+        assert uri == "gs://bucket/page.png"
+        return Page(number=1, width=60, height=40)
+
+
+def test_an_image_is_left_to_an_engine_that_fetches_it_itself(registry: WorkerRegistry, read: Read, image: str) -> None:
+    jobs = [job(image=each, crops="none") for each in (image, "gs://bucket/page.png", image)]
+    submit(registry, *jobs)
+    read(ReferringEngine(registry.settings))
+    assert states(registry, jobs) == ["succeeded"] * 3
