@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
-from ocrqueue.core import TakenPart, WorkerRegistry
+from ocrqueue.core import Hold, TakenPart, WorkerRegistry
 from ocrqueue.document import Page
 from ocrqueue.job import Job
 from ocrqueue.storage import open_storage
@@ -17,7 +18,7 @@ from ocrqueue_worker.engines.null import NullEngine, NullOptions
 from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.delivery import Delivery
-from tests.support.moves import LANE, end_pauses, job, reclaimed, submit, take
+from tests.support.moves import LANE, end_lease, end_pauses, job, reclaimed, submit, take
 from tests.support.pictures import png
 
 
@@ -100,3 +101,26 @@ def test_an_image_is_left_to_an_engine_that_fetches_it_itself(registry: WorkerRe
     submit(registry, *jobs)
     read(ReferringEngine(registry.settings))
     assert states(registry, jobs) == ["succeeded"] * 3
+
+
+def test_an_error_at_the_begin_of_one_leaves_the_others_theirs(
+    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [job(image=image, crops="none") for _ in range(4)]
+    submit(registry, *jobs)
+    strange = registry.keys.record(jobs[1].id)
+    begin_each, record = registry.begin_each, registry.client.dump(strange)
+
+    def strangely(holds: Sequence[Hold], worker: str, engine: str) -> object:
+        registry.client.set(strange, "of somebody else")
+        return begin_each(holds, worker, engine)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "begin_each", strangely)
+        with capture_logs() as logs:
+            parts = read()
+    assert "cannot tell of the job; its lease will end if it has not" in [line["event"] for line in logs]
+    assert states(registry, [jobs[0], *jobs[2:]]) == ["succeeded"] * 3
+    registry.client.restore(strange, 0, record, replace=True)
+    end_lease(registry, *(part.hold for part in parts if part.hold.job_id == jobs[1].id))
+    assert reclaimed(registry).requeued == (jobs[1].id,)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from redis.exceptions import ResponseError
 from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Hold, Outcome, Start
@@ -162,11 +163,25 @@ class BatchReading:
     def _begin(self, count: int) -> None:
         """So many of those that wait, in one round trip."""
         # nor is any of these forgotten
-        with SOFT_TIME_LIMIT.waits(), self._telling_of(self._waiting[0].job):
-            beginning = [self._waiting.popleft() for _ in range(count)]
-            for delivery, start in zip(beginning, beginning[0].begin_with(beginning[1:]), strict=True):
-                with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):
-                    self._begun.append((delivery, delivery.begun(start)))
+        with SOFT_TIME_LIMIT.waits():
+            self._begun += self._begun_of([self._waiting.popleft() for _ in range(count)])
+
+    def _begun_of(self, beginning: Sequence[Delivery]) -> list[tuple[Delivery, Start]]:
+        starts: Sequence[Start | None] = [None] * len(beginning)
+        if len(beginning) > 1:
+            try:
+                starts = beginning[0].begin_with(beginning[1:])
+            except Ignore:
+                return []
+            except ResponseError as error:
+                # of one of them, which is no reason to leave the others
+                _log.warning("jobs begin one by one", error=str(error))
+        begun = []
+        for delivery, start in zip(beginning, starts, strict=True):
+            with self._telling_of(delivery.job):
+                # what has begun may be begun again
+                begun.append((delivery, delivery.begun(start) if start else delivery.begin()))
+        return begun
 
     def _open(self, reader: JobReader) -> Split | None:
         engine = self._engine_of(reader)
