@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +101,7 @@ def test_a_child_gets_several_and_reads_each_in_a_call_of_its_own(installation: 
 
 def test_where_one_takes_long_the_others_go_back(installation: Installation, gates: Gates) -> None:
     jobs = at_the_first(installation, gates)
-    time.sleep(5.1)
+    wait_until(lambda: running(jobs) == [0], 60, "the others are back while it is read")
     gates.open(WIDTHS)
     found = ends(installation.queue, jobs)
     assert {status.state for status in found} == {"succeeded"}

@@ -5,15 +5,17 @@ cancelled as in its lane. What may be the doing of a job's neighbours does not e
 that it read together, and the time that is up, puts it back in its lane, to be read by itself.
 
 More parts than the engine reads in a call are short jobs (see ocrqueue_worker.broker.short_jobs). They are begun at
-once, and where one takes long after all, those that are not read yet go back.
+once, and where one takes long after all, those that are not read yet go back meanwhile.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -46,7 +48,7 @@ _log = structlog.get_logger(__name__)
 _SHARE_TO_BEGIN: Final = 0.5
 """Share of the soft time limit: after that no job of the batch begins."""
 _SHORT_JOBS_S: Final = 5.0
-"""After that no short job is read, though it has begun: another child may be idle."""
+"""After that those go back that are not read yet, though they have begun: another child may be idle."""
 
 Done = TypeVar("Done")
 Batch = list[tuple[JobReader, PageImage]]
@@ -79,6 +81,8 @@ class BatchReading:
         self._waiting = deque(deliveries)
         self._begun: deque[tuple[Delivery, Start]] = deque()
         """Those whose images are not open yet."""
+        self._lock = threading.Lock()
+        """Over what leaves the two above: in a thread beside the engine's call too."""
         self._under_way: dict[Hold, JobReader] = {}
         self._shared: set[Hold] = set()
         """Those that had pages in a call with pages of others."""
@@ -96,7 +100,7 @@ class BatchReading:
         """
         note_cpu_time()
         try:
-            with SOFT_TIME_LIMIT.interrupts():
+            with SOFT_TIME_LIMIT.interrupts(), self._for_a_short_time():
                 while batch := self._next_batch():
                     self._read(batch)
                     del batch
@@ -108,6 +112,24 @@ class BatchReading:
                 reader.close()
             _log.info("batch ended", **vars(self._counts))
         return self._closing
+
+    @contextmanager
+    def _for_a_short_time(self) -> Iterator[None]:
+        """Around short jobs: one that takes long does not hold up those that came with it."""
+        if not self._are_short:
+            yield
+            return
+        error = EngineTimeout("Another of those that were taken with it took long.")
+        give_back = partial(copy_context().run, self._give_back_waiting, error)
+        timer = threading.Timer(_SHORT_JOBS_S, give_back)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            # they are this worker's until they are in their lane
+            timer.join()
 
     # --- filling a batch -------------------------------------------------------------------------------------------
 
@@ -137,12 +159,14 @@ class BatchReading:
                 self._begin(len(self._waiting) if self._are_short else 1)
                 SOFT_TIME_LIMIT.check()
                 continue
-            delivery, start = self._begun[0]
-            reader = self._under_way[delivery.hold] = JobReader(
-                Attempt(delivery.job, delivery.hold, start, self.workplace)
-            )
-            # only now: if time is up meanwhile, the job is not forgotten
-            self._begun.popleft()
+            # a job whose time is up meanwhile is not forgotten
+            with SOFT_TIME_LIMIT.waits(), self._lock:
+                if not self._begun:
+                    continue
+                delivery, start = self._begun.popleft()
+                attempt = Attempt(delivery.job, delivery.hold, start, self.workplace)
+                reader = self._under_way[delivery.hold] = JobReader(attempt)
+            SOFT_TIME_LIMIT.check()
             outcome = self._step(reader, partial(unless_it_stands, reader.attempt, partial(self._open, reader)))
             if outcome is not None:
                 self._end(reader, outcome)
@@ -153,10 +177,7 @@ class BatchReading:
     def _reason_to_stop(self) -> OcrQueueError | None:
         if (reason := reason_not_to_begin()) is not None:
             return reason
-        longest_s = self._limits.soft_s * _SHARE_TO_BEGIN
-        if self._are_short:
-            longest_s = min(longest_s, _SHORT_JOBS_S)
-        if time.monotonic() - self._started > longest_s:
+        if time.monotonic() - self._started > self._limits.soft_s * _SHARE_TO_BEGIN:
             return EngineTimeout("The time of its batch was over before its turn.")
         return None
 
@@ -164,7 +185,11 @@ class BatchReading:
         """So many of those that wait, in one round trip."""
         # nor is any of these forgotten
         with SOFT_TIME_LIMIT.waits():
-            self._begun += self._begun_of([self._waiting.popleft() for _ in range(count)])
+            with self._lock:
+                beginning = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+            begun = self._begun_of(beginning)
+            with self._lock:
+                self._begun += begun
 
     def _begun_of(self, beginning: Sequence[Delivery]) -> list[tuple[Delivery, Start]]:
         starts: Sequence[Start | None] = [None] * len(beginning)
@@ -312,11 +337,12 @@ class BatchReading:
 
     def _give_back_waiting(self, error: OcrQueueError) -> None:
         with SOFT_TIME_LIMIT.waits():
-            unread = [*(delivery for delivery, _ in self._begun), *self._waiting]
-            self._begun.clear()
-            self._waiting.clear()
+            with self._lock:
+                unread = [*(delivery for delivery, _ in self._begun), *self._waiting]
+                self._begun.clear()
+                self._waiting.clear()
+                self._counts.given_back += len(unread)
             for delivery in unread:
-                self._counts.given_back += 1
                 with self._telling_of(delivery.job):
                     delivery.give_back(error, alone=False)
 
