@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.tenants import set_weights
-from tests.support.moves import LANE, hold_of, job, submit
+from tests.support.moves import LANE, hold_of, job, submit, take
 
 
 def next_tenant(registry: WorkerRegistry) -> str:
@@ -82,3 +82,12 @@ def test_whoever_cancels_keeps_the_debt_of_what_was_taken(registry: WorkerRegist
     registry.cancel(given.id)
     submit(registry, job(tenant="light"))
     assert [next_tenant(registry) for _ in range(8)] == ["heavy"] * 8
+
+
+def test_tenants_have_their_turns_within_what_is_taken_at_once(registry: WorkerRegistry) -> None:
+    set_weights(registry, {"b": 3})
+    jobs = {one.id: one for one in [job(tenant=tenant) for tenant in ("a", "b") for _ in range(20)]}
+    submit(registry, *jobs.values())
+    whose = [[jobs[part.hold.part].tenant for part in take(registry, 8).parts] for _ in range(5)]
+    assert [tenants.count("b") for tenants in whose[:3]] == [6, 6, 6]
+    assert [tenants.count("a") for tenants in whose] == [2, 2, 2, 6, 8]

@@ -72,41 +72,61 @@ local function share(lane, most)
 end
 
 -- Parts of one kind from the head of the lane, what is known of each, and how many were looked at: 4 times as many as
--- may be taken. Of some kinds more may be than of others.
+-- may be taken. Of some kinds more may be than of others. Tenants have their turns within them too, part by part.
 local function take_from(lane, most, of_kind)
   local parts, known_of, kind, looked_at = {}, {}, nil, 0
   local widest = most
   for _, count in pairs(of_kind) do widest = math.max(widest, count) end
   local last = widest == 1 and 0 or 4 * widest - 1
-  local tenants = redis.call('ZRANGE', lane_key(lane), 0, last, 'WITHSCORES')
-  for number = 1, #tenants, 2 do
-    local tenant, taken = tenants[number], 0
-    for _, part in ipairs(redis.call('ZRANGE', queue_key(lane, tenant), 0, last)) do
-      if #parts == most or looked_at == 4 * widest then break end
+  local tenants, found = {}, redis.call('ZRANGE', lane_key(lane), 0, last, 'WITHSCORES')
+  for number = 1, #found, 2 do
+    local tag = found[number + 1]
+    tenants[#tenants + 1] = {name = found[number], tag = tag, turn = tonumber(tag), taken = 0}
+  end
+
+  -- Whose turn is the first; nil where nobody has parts that were not looked at.
+  local function next_tenant()
+    local first
+    for _, tenant in ipairs(tenants) do
+      if not tenant.is_over and (not first or tenant.turn < first.turn) then first = tenant end
+    end
+    return first
+  end
+
+  local tenant, first_tag = next_tenant(), nil
+  while tenant and #parts < most and looked_at < 4 * widest and kind ~= false do
+    tenant.parts = tenant.parts or redis.call('ZRANGE', queue_key(lane, tenant.name), 0, last)
+    tenant.at = (tenant.at or 0) + 1
+    local part = tenant.parts[tenant.at]
+    if not part then
+      tenant.is_over = true
+    else
       looked_at = looked_at + 1
       local own = look_at(part)
       if own[1] ~= 'waiting' then
         -- there is nothing to do about it
-        remove_from_lane(part, lane, tenant)
+        remove_from_lane(part, lane, tenant.name)
         if is_page_part(part) then redis.call('DEL', part_key(part)) end
       elseif kind == nil or (not own[3] and own[2] ~= '' and own[2] == kind) then
         if kind == nil then
           -- false: by itself
           kind = not own[3] and own[2] ~= '' and own[2]
           if of_kind[kind] then most = math.max(most, share(lane, of_kind[kind])) end
+          first_tag = tenant.tag
         end
-        take(part, own[4] or 0, lane, tenant)
+        take(part, own[4] or 0, lane, tenant.name)
         parts[#parts + 1] = part
         known_of[part] = own
-        taken = taken + 1
+        tenant.taken = tenant.taken + 1
+        tenant.turn = tenant.turn + 1 / weight_of(tenant.name)
       end
     end
-    if taken > 0 then
-      -- a batch may have parts of tenants whose turn is later
-      if #parts == taken then pass_time(lane, tenants[number + 1]) end
-      advance(lane, tenant, tonumber(tenants[number + 1]), taken)
-    end
-    if #parts == most or looked_at == 4 * widest or kind == false then break end
+    tenant = next_tenant()
+  end
+  -- a batch may have parts of tenants whose turn is later
+  if first_tag then pass_time(lane, first_tag) end
+  for _, each in ipairs(tenants) do
+    if each.taken > 0 then advance(lane, each.name, tonumber(each.tag), each.taken) end
   end
   return parts, known_of, looked_at
 end
