@@ -19,6 +19,7 @@ from ocrqueue.job.route import Step
 from ocrqueue.routing import make_route
 from tests.support.moves import (
     LANE,
+    LANES,
     all_parts,
     begun,
     end_lease,
@@ -642,6 +643,21 @@ def test_of_some_kinds_a_child_gets_more_than_of_others(registry: WorkerRegistry
     assert taken() == [one.id for one in english[3:7]]
     assert taken() == [korean[0].id]
     assert [len(taken()) for _ in range(3)] == [3, 1, 1]
+
+
+def test_no_lane_gives_more_than_others_while_they_wait_too(registry: WorkerRegistry) -> None:
+    high, low = [job(priority="high") for _ in range(10)], [job(priority="low") for _ in range(10)]
+    submit(registry, *high, *low)
+    of_kinds = {"ocr.null.high": {high[0].kind: 8}, "ocr.null.low": {high[0].kind: 8}}
+
+    def taken(*lanes: str) -> int:
+        return len(registry.take(uuid.uuid4().hex, "holder", [(lane, 1) for lane in lanes], 1, of_kinds).parts)
+
+    assert [taken(*LANES), taken(*reversed(LANES))] == [1, 1]
+    registry.client.hset(registry.keys.turns(), "lane:ocr.null.low", "1")
+    assert taken(*LANES) == 8, "nothing is to be had there"
+    registry.client.hdel(registry.keys.turns(), "lane:ocr.null.low")
+    assert [taken(*LANES), taken(*LANES)] == [1, 8]
 
 
 def test_jobs_are_begun_in_one_trip_also_where_redis_has_forgotten_the_script(registry: WorkerRegistry) -> None:

@@ -3,7 +3,8 @@
 -- TAKE: parts from the first of the lanes that has any into the worker's hand, under a lease.
 -- ARGV root, token (random, made by the caller), holder (the worker's instance), lease (ms), lanes in the order in
 --   which they are to be looked at (JSON: {{lane, how many parts at most, {kind: how many of that kind}}, ...}, the
---   last only where they are more), children the worker has for them
+--   last only where they are more, and only heeded where nothing waits in another lane), children the worker has for
+--   them
 -- From a lane that is paused, or whose engine is, nothing is taken.
 -- Asked again with the same token, it returns the same parts.
 -- returns {lane, parts that wait in it still, {part, job, traits, ...}}, or {} where nothing waits, or a thousand
@@ -145,15 +146,26 @@ end
 -- A lane may hold any number of entries of which there is no record.
 local most_looked_at = 1000
 
+-- Lanes have their share of the takes. Where something waits in another one, a take of more than the engine likes would
+-- be more than a share. Those before the lane have nothing to give.
+local function waits_after(number)
+  for other = number + 1, #lanes do
+    local lane = lanes[other][1]
+    if not is_lane_paused(lane) and redis.call('EXISTS', lane_key(lane)) == 1 then return true end
+  end
+  return false
+end
+
 local names, seen = {}, 0
 for number, asked in ipairs(lanes) do names[number] = asked[1] end
 look_at_turns(names)
-for _, asked in ipairs(lanes) do
+for number, asked in ipairs(lanes) do
   local lane = asked[1]
+  local of_kind = asked[3] and not waits_after(number) and asked[3] or {}
   local most = share(lane, asked[2])
   local parts, known_of, looked_at = {}, {}, 0
   repeat
-    if not is_lane_paused(lane) then parts, known_of, looked_at = take_from(lane, most, asked[3] or {}) end
+    if not is_lane_paused(lane) then parts, known_of, looked_at = take_from(lane, most, of_kind) end
     seen = seen + looked_at
     -- only what has no record was met
   until #parts > 0 or looked_at == 0 or seen >= most_looked_at
