@@ -13,7 +13,7 @@ from ocrqueue.document.page import Page
 from ocrqueue.document.reading_info import DocumentWarning, EngineInfo, InputInfo, Timings
 from ocrqueue.document.regions import Word
 from ocrqueue.document.stored_files import Output
-from ocrqueue.document.stored_pages import PageObject, Pages, PagesSummary, StoredPages
+from ocrqueue.document.stored_pages import LazyPages, PageObject, Pages, PagesSummary
 from ocrqueue.document.values import ObjectReader, StorageBound, is_empty, is_unset
 from ocrqueue.document.writable import Writable
 from ocrqueue.errors import ErrorInfo, OcrQueueError, OutputMissing, PageNotFound
@@ -94,7 +94,7 @@ class Document(StorageBound, Writable):
 
     def page(self, number: int) -> Page:
         """The page of that number. Raises PageNotFound."""
-        if isinstance(self.pages, StoredPages):
+        if isinstance(self.pages, LazyPages):
             page = self.pages.with_number(number)
         else:
             page = next((page for page in self.pages if page.number == number), None)
@@ -105,19 +105,24 @@ class Document(StorageBound, Writable):
     @property
     def page_numbers(self) -> tuple[int, ...]:
         """In order."""
-        if isinstance(self.pages, StoredPages):
+        if isinstance(self.pages, LazyPages):
             return self.pages.numbers
         return tuple(page.number for page in self.pages)
 
     @property
     def failed_pages(self) -> dict[int, ErrorInfo]:
         """By number, the errors of the pages that could not be read."""
-        known = self.page_objects if isinstance(self.pages, StoredPages) else self.pages
-        return {page.number: page.error for page in known if page.error is not None}
+        if isinstance(self.pages, LazyPages):
+            return self.pages.errors
+        return {page.number: page.error for page in self.pages if page.error is not None}
 
     @property
     def word_count(self) -> int:
-        return self.summary.words if self.summary is not None else sum(1 for _ in self.words())
+        if self.summary is not None:
+            return self.summary.words
+        if isinstance(self.pages, LazyPages):
+            return self.pages.word_count
+        return sum(1 for _ in self.words())
 
     @property
     def text(self) -> str:
@@ -133,8 +138,12 @@ class Document(StorageBound, Writable):
         """Mean over the words that have one, and those that no engine could read; null where there are none."""
         if self.summary is not None:
             return self.summary.mean_confidence
-        known = [word.confidence for word in self.words() if word.confidence is not None]
-        known += [confidence for page in self.pages for confidence in page.unread]
+        known: list[float] = []
+        unread: list[float] = []
+        for page in self.pages:
+            known += [word.confidence for word in page.words() if word.confidence is not None]
+            unread += page.unread
+        known += unread
         return sum(known) / len(known) if known else None
 
     @property
@@ -159,10 +168,9 @@ class Document(StorageBound, Writable):
         super().bind(storage)
         for output in self.outputs:
             output.bind(storage)
-        if isinstance(self.pages, StoredPages):
+        if isinstance(self.pages, LazyPages):
             self.pages.bind(storage)
             return self
-        for word in self.words():
-            if word.crop is not None:
-                word.crop.bind(storage)
+        for page in self.pages:
+            page.bind(storage)
         return self

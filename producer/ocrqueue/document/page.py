@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, computed_field
 
 from ocrqueue.document.regions import Block, Confidence, Line, Word
-from ocrqueue.document.values import Value, is_empty, is_unset
+from ocrqueue.document.values import ObjectReader, Value, is_empty, is_unset
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job.names import PreparationStep
 from ocrqueue.job.route import Share
@@ -110,6 +110,13 @@ class Page(Value):
         yield "words", sum(1 for _ in self.words())
         if self.error is not None:
             yield "error", self.error.code
+
+    def bind(self, storage: ObjectReader) -> Self:
+        """Let `word.crop.open()` be read from `storage`. Returns the same."""
+        for word in self.words():
+            if word.crop is not None:
+                word.crop.bind(storage)
+        return self
 
     def lines(self) -> Iterator[Line]:
         for block in self.blocks:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar, overload
+from typing import Final, TypeVar
 
 from ocrqueue.document.model import Document
 from ocrqueue.document.page import Page
-from ocrqueue.document.stored_pages import PageObject, PagesSummary, StoredPages
+from ocrqueue.document.stored_pages import LazyPages, PageObject, PagesSummary
 from ocrqueue.document.values import ObjectReader
 from ocrqueue.errors import ResultUnreadable
 
@@ -22,7 +22,7 @@ _THREADS: Final = 4
 """That read pages before they are asked for, where one is looked at after the other."""
 
 
-class PageObjects(StoredPages):
+class PageObjects(LazyPages):
     """Pages in the order of `objects`; `parse` makes a Document of an object's bytes."""
 
     def __init__(
@@ -31,58 +31,29 @@ class PageObjects(StoredPages):
         parse: Callable[[bytes], Document],
         storage: ObjectReader | None = None,
     ) -> None:
-        self._objects = objects
+        super().__init__(objects, storage)
         self._parse = parse
-        self._storage = storage
         self._binds_words = False
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        return tuple(known.number for known in self._objects)
-
-    def with_number(self, number: int) -> Page | None:
-        known = next((known for known in self._objects if known.number == number), None)
-        return None if known is None else self._read(known)
-
     def bind(self, storage: ObjectReader) -> None:
-        self._storage = storage
+        super().bind(storage)
         self._binds_words = True
 
-    def __len__(self) -> int:
-        return len(self._objects)
-
-    @overload
-    def __getitem__(self, index: int) -> Page: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Page]: ...
-
-    def __getitem__(self, index: int | slice) -> Page | Sequence[Page]:
-        if isinstance(index, slice):
-            return tuple(map(self._read, self._objects[index]))
-        return self._read(self._objects[index])
-
     def __iter__(self) -> Iterator[Page]:
-        return ahead(self._read, self._objects)
+        return ahead(self._read, range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, PageObjects):
-            return self._objects == other._objects
-        return isinstance(other, tuple) and len(other) == len(self) and all(map(Page.__eq__, self, other))
+            return self._known == other._known
+        return super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]  # as of any sequence that is compared by what is in it
+    __hash__ = None  # as of any sequence that is compared by what is in it
 
     def __repr__(self) -> str:
         return f"<{len(self)} pages in storage>"
 
-    def __getstate__(self) -> dict[str, Any]:
-        # storage has the settings, and these have passwords
-        return {**self.__dict__, "_storage": None}
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> PageObjects:
-        return PageObjects(self._objects, self._parse)
-
-    def _read(self, known: PageObject) -> Page:
+    def _read(self, index: int) -> Page:
+        known = self._known[index]
         if known.uri is None:
             return Page(number=known.number, width=0, height=0, error=known.error)
         if self._storage is None:

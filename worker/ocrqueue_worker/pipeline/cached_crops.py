@@ -7,8 +7,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from ocrqueue.document import Crop, Document, Page
-from ocrqueue.document.stored_pages import StoredPages
+from ocrqueue.document import Crop, Document, Page, PageObjects
 from ocrqueue.errors import StorageNotFound
 from ocrqueue_worker.images.cropping import crops_folder
 from ocrqueue_worker.pipeline.attempt import Attempt
@@ -21,7 +20,7 @@ _ATTEMPT: Final = re.compile(r"^-\d+-[0-9a-f]+(?=[./])")
 def with_own_objects(answer: Document, earlier_id: str, attempt: Attempt) -> Document | None:
     """An answer that has the pages of an earlier job; they and their crops are copied below this job's folder. None
     where some have been deleted."""
-    if isinstance(answer.pages, StoredPages):
+    if isinstance(answer.pages, PageObjects):
         return _with_own_pages(answer, earlier_id, attempt)
     crops = {word.id: word.crop for word in answer.words() if word.crop is not None}
     if not crops:

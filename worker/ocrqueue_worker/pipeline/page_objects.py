@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ocrqueue.document import MOST_INLINE, Document, Page, PageObject, PageObjects, PagesTally, ahead, stored_document
-from ocrqueue.document.stored_pages import StoredPages
 from ocrqueue_worker.pipeline.attempt import Attempt
 
 
@@ -18,7 +17,7 @@ def is_large(pages: int) -> bool:
 
 def written(document: Document) -> bytes:
     """As it stands in storage."""
-    if isinstance(document.pages, StoredPages):
+    if isinstance(document.pages, PageObjects):
         # what is not checked is not refused: an envelope says where its pages are
         document = document.model_copy(update={"pages": ()})
     return document.model_dump_json().encode()
@@ -27,7 +26,7 @@ def written(document: Document) -> bytes:
 def as_stored(attempt: Attempt, document: Document, of: str = "") -> Document:
     """`document`; where it is large, its pages are stored now and it names them. `of`: the engine that alone has read
     it, where it is not the result."""
-    if not is_large(len(document.pages)) or isinstance(document.pages, StoredPages):
+    if not is_large(len(document.pages)) or isinstance(document.pages, PageObjects):
         return document
     return with_stored_pages(attempt, document, document.pages, folder=own_folder(attempt, of))
 
