@@ -946,3 +946,9 @@ def test_a_key_that_is_a_folder_or_too_long(tmp_path: Path) -> None:
 def test_a_storage_uri_that_names_no_folder(storage_uri: str) -> None:
     with pytest.raises(SettingsInvalid, match="OCRQUEUE_STORAGE"):
         open_storage(load_worker_settings(storage=storage_uri))
+
+
+@pytest.mark.parametrize("root", ["/", "/storage", "/Bücher 100 %/a#b?c"])
+@pytest.mark.parametrize("key", ["a.png", "results/1/ü &+%41#1?.json", "x/\udcff", "~a/b;c=d,e@f:g!h$i'j(k)l*m"])
+def test_the_uri_of_a_file_is_that_of_its_path(root: str, key: str) -> None:
+    assert FileStorage(root).uri(key) == (Path(root) / key).as_uri()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from ocrqueue.errors import SourceInvalid, StorageDenied, StorageNotFound, StorageUnavailable
 from ocrqueue.job.references import split_uri
@@ -37,11 +37,12 @@ class FileStorage(Storage):
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100  # Path.resolve() would follow a symlinked mount
+        self._root_uri = self.root.as_uri().removesuffix("/")
 
     def put(self, key: str, data: bytes, content_type: str) -> str:
         path = self._path(key)
         self._write(key, path, data, os.replace)
-        return path.as_uri()
+        return self.uri(key)
 
     def _put_file(self, key: str, file: BinaryIO, content_type: str) -> str:
         path = self._path(key)
@@ -52,7 +53,7 @@ class FileStorage(Storage):
 
         with self._errors(key):
             self._in_its_folder(path, step)
-        return path.as_uri()
+        return self.uri(key)
 
     def _create(self, key: str, data: bytes, content_type: str) -> bool:
         try:
@@ -76,7 +77,7 @@ class FileStorage(Storage):
         original, path = self._path(source), self._path(key)
         with self._errors(source):
             self._in_its_folder(path, lambda: _copy_atomically(original, path), unless_missing=original)
-        return path.as_uri()
+        return self.uri(key)
 
     def _in_its_folder(self, path: Path, step: Callable[[], None], unless_missing: Path | None = None) -> None:
         """Do the step, which stores something at `path`, and make the folder first where it is missing."""
@@ -157,7 +158,8 @@ class FileStorage(Storage):
         return deleted
 
     def uri(self, key: str) -> str:
-        return self._path(key).as_uri()
+        # what Path.as_uri() makes, without a Path: a job's end waits for this
+        return f"{self._root_uri}/{quote_from_bytes(os.fsencode(check_key(key)))}"
 
     def check(self) -> None:
         if not self.root.is_dir():

@@ -49,8 +49,8 @@ local function weight_of(tenant)
 end
 
 -- The tenant's turn, which started at `tag`, is used up by so many parts.
-local function advance(lane, tenant, tag, parts)
-  local after = string.format('%.17g', tag + parts / weight_of(tenant))
+local function advance(lane, tenant, tag, parts, weight)
+  local after = string.format('%.17g', tag + parts / weight)
   if redis.call('ZADD', lane_key(lane), 'XX', 'CH', after, tenant) == 0 then depart(lane, tenant, after) end
 end
 
@@ -119,7 +119,8 @@ local function take_from(lane, most, of_kind)
         parts[#parts + 1] = part
         known_of[part] = own
         tenant.taken = tenant.taken + 1
-        tenant.turn = tenant.turn + 1 / weight_of(tenant.name)
+        tenant.weight = tenant.weight or weight_of(tenant.name)
+        tenant.turn = tenant.turn + 1 / tenant.weight
       end
     end
     tenant = next_tenant()
@@ -127,7 +128,7 @@ local function take_from(lane, most, of_kind)
   -- a batch may have parts of tenants whose turn is later
   if first_tag then pass_time(lane, first_tag) end
   for _, each in ipairs(tenants) do
-    if each.taken > 0 then advance(lane, each.name, tonumber(each.tag), each.taken) end
+    if each.taken > 0 then advance(lane, each.name, tonumber(each.tag), each.taken, each.weight) end
   end
   return parts, known_of, looked_at
 end
