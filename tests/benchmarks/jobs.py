@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ocrqueue import OcrQueue
 from ocrqueue.client import registry_of
+from ocrqueue.core import WorkerRegistry
 from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
 from tests.benchmarks.scale.used import children_of, process_cpu, redis_cpu
@@ -53,6 +54,8 @@ class Contestant:
     """Yields the pid of its main process."""
     check: Callable[[], None] = lambda: None
     """Raises unless all succeeded."""
+    found: Callable[[], None] = lambda: None
+    """Makes an empty Redis one that a worker has been at before."""
 
 
 @click.command()
@@ -90,11 +93,17 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str], children: int) -> 
                 raise RuntimeError(f"job {job.id}: {status.state}: {status.error}")
         queue.storage.delete_prefix("results")
 
+    def found() -> None:
+        # a worker's first connection; else attempts would look in storage for what an earlier life may have stored
+        with closing(WorkerRegistry(stage.settings)) as registry:
+            registry.in_hand()
+
     return Contestant(
         partial(_left_in_core, keys=registry_of(queue).keys),
         submit,
         partial(system_worker, stage, "null", children),
         check,
+        found,
     )
 
 
@@ -113,6 +122,7 @@ def _bare(stage: Stage, count: int, children: int, *, results: bool) -> Contesta
 def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
     """Submit all with no worker up, then start one and time it from its first job on."""
     redis.flushall()
+    contestant.found()
     empty = _memory(redis)
     begin = time.perf_counter()
     contestant.submit()
