@@ -8,15 +8,17 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from tests.benchmarks.accuracy import labelled_images
+from tests.benchmarks.keras_photos import photos
+from tests.benchmarks.keras_programs import keras_ocr_pipeline, make_engine, read_by_pipeline, read_pages
 from tests.benchmarks.stage import images_option
 from tests.support.accuracy import score_words
 
@@ -28,6 +30,9 @@ TRADES: Final = ((2.0, 2048), (1.5, 2048), (1.0, 2048), (2.0, 1280), (1.0, 1024)
 @click.group()
 def keras() -> None:
     """Speed and accuracy of the keras engine."""
+
+
+keras.add_command(photos)
 
 
 @keras.command()
@@ -47,15 +52,15 @@ def speed(rounds: int, model: str) -> None:
 def speed_of(threads: int, model: str, rounds: int) -> None:
     from tests.support.page_makers import made_page
 
-    engines = {runtime: _engine(runtime, threads, model) for runtime in ("tensorflow", "onnx")}
-    stock = _pipeline(engines["tensorflow"])
+    engines = {runtime: make_engine(runtime, threads, model) for runtime in ("tensorflow", "onnx")}
+    stock = keras_ocr_pipeline(engines["tensorflow"])
     print(f"\nthreads: {threads}\n\n| page | stock, s | words | TensorFlow is | ONNX Runtime is |")
     print("| --- | --- | --- | --- | --- |")
     for size in SIZES:
         image, words = made_page(Random(1), size, text_px=24)
-        calls: dict[str, Callable[[], object]] = {"stock": lambda image=image: _stock(stock, image)}  # type: ignore[misc]  # bound now
+        calls: dict[str, Callable[[], object]] = {"stock": lambda image=image: read_by_pipeline(stock, image)}  # type: ignore[misc]  # bound now
         for name, engine in engines.items():
-            calls[name] = lambda engine=engine, image=image: _read(engine, [image])  # type: ignore[misc]  # bound now
+            calls[name] = lambda engine=engine, image=image: read_pages(engine, [image])  # type: ignore[misc]  # bound now
         seconds: dict[str, list[float]] = {name: [] for name in calls}
         for turn in range(rounds + 1):
             for name, call in calls.items():
@@ -83,7 +88,7 @@ def trade(model: str) -> None:
 
     from ocrqueue_worker.geometry import polygon_iou
 
-    engine = _engine("tensorflow", 2, model)
+    engine = make_engine("tensorflow", 2, model)
     samples = Path(__file__).parents[2] / "samples"
     pages = [(path, json.loads(path.read_text())) for path in sorted(samples.glob("*.json"))]
     pages = [(path, sample) for path, sample in pages if sample["languages"] == ["eng"]]
@@ -96,7 +101,7 @@ def trade(model: str) -> None:
             with Image.open(path.parent / sample["image"]) as opened:
                 image = opened.convert("RGB")
             begin = time.perf_counter()
-            (page,) = _read(engine, [image], scale=scale, max_size=max_size)
+            (page,) = read_pages(engine, [image], scale=scale, max_size=max_size)
             seconds.append(time.perf_counter() - begin)
             read = list(page.words())
             for word in (word for word in sample["words"] if word["page"] == 1):
@@ -120,12 +125,12 @@ def accuracy_of_keras(folder: Path, truth: str, model: str, scale: float, easyoc
     from PIL import Image
 
     files, true = zip(*labelled_images(folder, truth), strict=True)
-    engine = _engine("tensorflow", 1, model)
+    engine = make_engine("tensorflow", 1, model)
     texts = []
     begin = time.process_time()
     for path in files:
         with Image.open(path) as opened:
-            texts.append(_read(engine, [opened.convert("RGB")], scale=scale)[0].text)
+            texts.append(read_pages(engine, [opened.convert("RGB")], scale=scale)[0].text)
     cpu_s = {"ocrqueue": time.process_time() - begin}
     read = {"ocrqueue": texts}
     if easyocr:
@@ -160,12 +165,12 @@ def memory(runtime: str, images: int, sizes: int) -> None:
     from ocrqueue_worker.limits.heap import return_freed_memory
     from tests.support.page_makers import made_page
 
-    engine, random = _engine(runtime, 2, "small"), Random(1)
+    engine, random = make_engine(runtime, 2, "small"), Random(1)
     shapes = [(random.randint(100, 900), random.randint(100, 900)) for _ in range(sizes)]
     resident: list[float] = []
     for number in range(images):
         shape = shapes[number] if number < sizes else random.choice(shapes)
-        _read(engine, [made_page(random, shape)[0]])
+        read_pages(engine, [made_page(random, shape)[0]])
         return_freed_memory()
         resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20)
         if number % 100 == 99:
@@ -186,7 +191,7 @@ def confidence(picture: Path) -> None:
     from tests.support.page_makers import blurred_words
 
     words = blurred_words(200, most_px=4)
-    pages = _read(_engine("tensorflow", 2, "small"), [image for _, _, image in words])
+    pages = read_pages(make_engine("tensorflow", 2, "small"), [image for _, _, image in words])
     blur, confidences, right = [], [], []
     for start in range(0, 200, 10):
         step = list(zip(words[start : start + 10], pages[start : start + 10], strict=True))
@@ -205,45 +210,3 @@ def confidence(picture: Path) -> None:
     figure.tight_layout()
     figure.savefig(picture)
     print(f"{picture}: rank correlation {rank:.3f}")
-
-
-def _engine(runtime: str, threads: int, model: str) -> Any:
-    from ocrqueue.settings import load_worker_settings
-    from ocrqueue_worker.engines.keras import KerasEngine
-
-    engine = KerasEngine(
-        load_worker_settings(keras_runtime=runtime, keras_device="cpu", keras_threads=threads, keras_model=model)
-    )
-    engine.load()
-    return engine
-
-
-def _read(engine: Any, images: Sequence[Any], **options: Any) -> Any:
-    from ocrqueue_worker.engines.engine import Reading
-    from ocrqueue_worker.engines.keras.options import KerasOptions
-    from ocrqueue_worker.images.page import PageImage
-
-    pages = [PageImage(number, image) for number, image in enumerate(images, 1)]
-    return engine.recognize(pages, Reading(("eng",), KerasOptions(**options)))
-
-
-def _pipeline(engine: Any) -> Any:
-    """keras-ocr's own, with the weights of the engine, and as many threads: they are the process's."""
-    import keras_ocr
-
-    from ocrqueue_worker.engines.keras.tensorflow_networks import keras_networks
-
-    detector = keras_ocr.detection.Detector.__new__(keras_ocr.detection.Detector)
-    detector.model, _ = keras_networks(engine.model)
-    part = engine.model.manifest.recognizer
-    recognizer = keras_ocr.recognition.Recognizer(
-        alphabet=part.alphabet, weights=None, build_params=part.build.model_dump()
-    )
-    recognizer.model.load_weights(engine.model.recognizer)
-    return keras_ocr.pipeline.Pipeline(detector=detector, recognizer=recognizer)
-
-
-def _stock(pipeline: Any, image: Any) -> Any:
-    import numpy as np
-
-    return pipeline.recognize([np.asarray(image)], {"verbose": 0}, {"verbose": 0})

@@ -14,11 +14,14 @@ from ocrqueue.document import Page, Word
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsMissing
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
-from ocrqueue_worker.engines.keras import KerasEngine
+from ocrqueue_worker.engines.keras import KerasEngine, loading
+from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.fetching import fetch_model
 from ocrqueue_worker.engines.keras.models import find_model
 from ocrqueue_worker.engines.keras.networks import Networks
 from ocrqueue_worker.engines.keras.options import KerasOptions
+from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks
+from ocrqueue_worker.engines.keras.text_boxes import find_boxes
 from ocrqueue_worker.images.page import PageImage
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -27,6 +30,10 @@ pytestmark = pytest.mark.filterwarnings("default")
 PARITY = Path(__file__).parent.parent / "support/english_parity.npz"
 """What PyTorch 2.14 computes with EasyOCR 1.7.2's classes: maps of `page`, logits of `crop`, the blank first."""
 WITHIN = 1e-4
+WITHIN_BFLOAT16 = 0.1
+"""Of maps from 0 to 1."""
+MOST_PX = 4
+"""By which a corner may move: two pixels of a map."""
 FONT = "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"
 
 
@@ -55,7 +62,8 @@ def engine(settings: WorkerSettings) -> Iterator[KerasEngine]:
 
 @pytest.fixture(scope="module")
 def networks(engine: KerasEngine) -> Networks:
-    return engine._loaded
+    """In float32, whatever the CPU has."""
+    return TensorFlowNetworks(engine.model, CPU, 1)
 
 
 def test_both_networks_compute_what_they_compute_in_pytorch(networks: Networks) -> None:
@@ -65,6 +73,29 @@ def test_both_networks_compute_what_they_compute_in_pytorch(networks: Networks) 
     softmax = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     blank_last = np.roll(softmax, -1, axis=2)
     assert np.abs(networks.character_probabilities(stored["crop"]) - blank_last).max() < WITHIN
+
+
+def test_in_bfloat16_the_detector_finds_the_same_words(engine: KerasEngine, networks: Networks) -> None:
+    image = Image.new("RGB", (320, 96), "white")
+    ImageDraw.Draw(image).text((20, 30), "Total amount 105.00", "black", ImageFont.truetype(FONT, 24))
+    page = np.asarray(image)[None]
+    bfloat16 = TensorFlowNetworks(engine.model, CPU, 1, bfloat16=True)
+    exact, rounded = networks.text_maps(page)[0], bfloat16.text_maps(page)[0]
+    # it has 8 bits for what float32 has 24 for
+    assert 1e-4 < np.abs(rounded - exact).max() < WITHIN_BFLOAT16
+    # "105." and "00" fall apart in both
+    assert len(find_boxes(exact)) == len(find_boxes(rounded)) == 4
+    assert np.abs(find_boxes(rounded).quads - find_boxes(exact).quads).max() <= MOST_PX
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_the_detector_is_computed_in_bfloat16_where_the_cpu_has_units_for_it(
+    engine: KerasEngine, networks: Networks, monkeypatch: pytest.MonkeyPatch, *, has_units: bool
+) -> None:
+    monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: has_units)
+    page = np.load(PARITY)["page"]
+    maps = loading.make_networks(engine.model, engine.settings, CPU).text_maps(page)
+    assert bool(np.abs(maps - networks.text_maps(page)).max() > 1e-4) is has_units
 
 
 def test_lines_become_words_at_their_places(engine: KerasEngine) -> None:

@@ -35,6 +35,20 @@ def fold_batch_normalization(model: Any) -> Any:
     return result
 
 
+def in_bfloat16(model: Any) -> Any:
+    """A model that computes the same in bfloat16, with its weights in float32; what it returns is bfloat16.
+
+    Sums are in float32 where the CPU has matrix units for bfloat16.
+    """
+
+    def made_over(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.InputLayer):
+            return _copy(layer)
+        return type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+
+    return _cloned(model, made_over, leave_out=set())
+
+
 def _foldable(layer: Any) -> Any | None:
     """The convolution before a batch normalisation, where it can take it over."""
     before = layer.inbound_nodes[0].inbound_layers

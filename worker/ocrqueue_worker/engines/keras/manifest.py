@@ -55,6 +55,8 @@ class DetectorPart(_Part):
     backbone: Annotated[str, Field(pattern=r"^(vgg|EfficientNetB[0-7])$")] = "vgg"
     channel_divisor: Annotated[int, Field(ge=1, le=32)] = 1
     """Of CRAFT's channels; with "vgg" only."""
+    bfloat16: bool = False
+    """Whether it finds as many words in bfloat16: TensorFlow then computes it so on CPUs with matrix units for that."""
     onnx: ModelFile | None = None
 
     @model_validator(mode="after")

@@ -23,11 +23,14 @@ _OUT_OF_MEMORY: Final = ("out of memory", "out_of_memory", "alloc_failed", "fail
 class TensorFlowNetworks(Networks):
     """One graph for each network, whatever shape comes."""
 
-    def __init__(self, model: Model, device: Device, threads: int) -> None:
-        """Raises EngineUnavailable, EngineDeviceMissing, EngineModelInvalid: weights that do not fit the manifest."""
+    def __init__(self, model: Model, device: Device, threads: int, *, bfloat16: bool = False) -> None:
+        """`bfloat16`: compute the detector in it.
+
+        Raises EngineUnavailable, EngineDeviceMissing, EngineModelInvalid: weights that do not fit the manifest.
+        """
         self.device = str(device)
         self._tf = start_tensorflow(device, threads)
-        detector, recognizer = _inference_networks(model)
+        detector, recognizer = _inference_networks(model, bfloat16)
         self.detection_graph, self.recognition_graph = _detection_graph(detector), _recognition_graph(recognizer)
         if device.gpu is not None:
             self.use_gpu(device.memory_mib)
@@ -50,11 +53,12 @@ class TensorFlowNetworks(Networks):
             raise
 
 
-def _inference_networks(model: Model) -> tuple[Any, Any]:
-    from ocrqueue_worker.engines.keras.inference_models import fold_batch_normalization
+def _inference_networks(model: Model, bfloat16: bool) -> tuple[Any, Any]:
+    from ocrqueue_worker.engines.keras.inference_models import fold_batch_normalization, in_bfloat16
 
     detector, recognizer = keras_networks(model)
-    return fold_batch_normalization(detector), recognizer
+    detector = fold_batch_normalization(detector)
+    return in_bfloat16(detector) if bfloat16 else detector, recognizer
 
 
 def keras_networks(model: Model) -> tuple[Any, Any]:
