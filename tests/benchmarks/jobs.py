@@ -61,7 +61,13 @@ class Contestant:
 @click.command()
 @click.option("--jobs", "count", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--children", type=click.IntRange(1), default=CORES, show_default=True, help="Of every worker.")
+@click.option(
+    "--children",
+    type=click.IntRange(1),
+    default=CORES + 1,
+    show_default=True,
+    help="Of every contestant's worker: one more than cores, since children wait for their disk.",
+)
 def jobs(count: int, rounds: int, children: int) -> None:
     """Jobs a second, and processor time and Redis memory a job, without any OCR."""
     picture = BytesIO()
