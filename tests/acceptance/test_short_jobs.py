@@ -94,8 +94,7 @@ def test_a_child_gets_several_and_reads_each_in_a_call_of_its_own(installation: 
     assert [(status.state, status.pages) for status in found] == [("succeeded", 1)] * 8
     assert told["jobs"] == 8
     assert told["calls"] == told["pages"] == 8 - told["given_back"]
-    # a machine may take five seconds before all are read
-    assert {status.attempts for status in found[: told["pages"]]} == {1}
+    assert {status.attempts for status in found} == {1}
     assert len({batches_of(installation.worker, job)[0] for job in jobs}) == 1
 
 
@@ -105,7 +104,7 @@ def test_where_one_takes_long_the_others_go_back(installation: Installation, gat
     gates.open(WIDTHS)
     found = ends(installation.queue, jobs)
     assert {status.state for status in found} == {"succeeded"}
-    assert [status.attempts for status in found] == [1] + [2] * 7
+    assert [status.attempts for status in found] == [1] * 8, "of those nothing was done"
     told = told_of_batch(installation.worker, jobs[0])
     assert (told["pages"], told["given_back"]) == (1, 7)
 

@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 from ocrqueue.core import Hold, Outcome, Taken, Used, WorkerRegistry
 from ocrqueue.core.check import check
 from ocrqueue.core.dead_letters import DeadLetters
-from ocrqueue.errors import EngineFailed, JobUnknown, SourceUnavailable
+from ocrqueue.errors import EngineFailed, JobUnknown, SourceUnavailable, WorkerStopping
 from ocrqueue.job import Job
 from ocrqueue.job.route import Step
 from ocrqueue.routing import make_route
@@ -458,6 +458,29 @@ def test_what_is_given_back_in_order_brings_nobody_nearer_to_poison(registry: Wo
         assert (waiting.state, waiting.error and waiting.error.code) == ("queued", "source.unavailable")
     end_lease(registry, hold_of(registry))
     assert registry.reclaim().requeued == (given.id,)
+
+
+def test_an_attempt_that_did_nothing_is_undone(registry: WorkerRegistry) -> None:
+    given = job()
+    submit(registry, given)
+    for _ in range(30):
+        hold = hold_of(registry)
+        assert registry.begin(hold, "w", "null").number == 1
+        assert registry.status(given.id).started_at is not None
+        assert registry.release(hold, WorkerStopping().info, unread=True) == "released"
+        assert registry.release(hold, WorkerStopping().info, unread=True) == "gone"
+        waiting = registry.status(given.id)
+        assert (waiting.state, waiting.attempts, waiting.started_at) == ("queued", 0, None)
+    hold = hold_of(registry)
+    assert registry.release(hold, None, unread=True) == "released", "it had not begun"
+    hold = hold_of(registry)
+    registry.begin(hold, "w", "null")
+    assert registry.release(hold, EngineFailed().info, is_retry=True) == "released"
+    hold = hold_of(registry)
+    assert registry.begin(hold, "w", "null").number == 2
+    started = registry.status(given.id).started_at
+    assert registry.release(hold, WorkerStopping().info, unread=True) == "released"
+    assert (registry.status(given.id).attempts, registry.status(given.id).started_at) == (1, started)
 
 
 def test_a_job_that_is_never_begun_is_poison_at_last(registry: WorkerRegistry) -> None:

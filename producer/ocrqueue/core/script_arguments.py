@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ocrqueue.core import endings
 from ocrqueue.core.keys import Keys, once_hash
@@ -160,7 +160,7 @@ class ScriptArguments:
         pause_s: float = 0.0,
         is_retry: bool = False,
         alone: bool = False,
-        only_unbegun: bool = False,
+        if_begun: Literal["", "refuse", "undo"] = "",
         side_lane: str = "",
         denied: bool = False,
     ) -> Arguments:
@@ -169,8 +169,8 @@ class ScriptArguments:
             options["is_retry"] = True
         if alone:
             options["alone"] = True
-        if only_unbegun:
-            options["only_unbegun"] = True
+        if if_begun:
+            options["if_begun"] = if_begun
         if side_lane:
             options["side_lane"] = side_lane
         if denied:

@@ -191,10 +191,22 @@ class WorkerRegistry(Registry):
         return cast('Literal["split", "changed", "cancelled", "ended", "gone"]', answer.decode())
 
     def release(
-        self, hold: Hold, error: ErrorInfo | None, *, pause_s: float = 0.0, is_retry: bool = False, alone: bool = False
+        self,
+        hold: Hold,
+        error: ErrorInfo | None,
+        *,
+        pause_s: float = 0.0,
+        is_retry: bool = False,
+        alone: bool = False,
+        unread: bool = False,
     ) -> Literal["released", "cancelled", "ended", "gone"]:
-        """The part is to have another attempt: at once, or after `pause_s` seconds; `alone`: by itself from now on."""
-        arguments = self.arguments.release(hold, error, pause_s=pause_s, is_retry=is_retry, alone=alone)
+        """The part is to have another attempt: at once, or after `pause_s` seconds; `alone`: by itself from now on.
+
+        `unread`: nothing has been done about it since it began, and the attempt does not count.
+        """
+        arguments = self.arguments.release(
+            hold, error, pause_s=pause_s, is_retry=is_retry, alone=alone, if_begun="undo" if unread else ""
+        )
         return cast('Literal["released", "cancelled", "ended", "gone"]', self.run("release", arguments).decode())
 
     def sidestep(
@@ -231,7 +243,7 @@ class WorkerRegistry(Registry):
 
     def give_back_unbegun(self, hold: Hold) -> Literal["released", "cancelled", "ended", "gone", "begun"]:
         """The part goes back to its place as if it had not been taken; not if its attempt was begun meanwhile."""
-        answer = self.run("release", self.arguments.release(hold, None, only_unbegun=True))
+        answer = self.run("release", self.arguments.release(hold, None, if_begun="refuse"))
         return cast('Literal["released", "cancelled", "ended", "gone", "begun"]', answer.decode())
 
     def send_on(

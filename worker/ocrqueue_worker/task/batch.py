@@ -344,7 +344,7 @@ class BatchReading:
                 self._counts.given_back += len(unread)
             for delivery in unread:
                 with self._telling_of(delivery.job):
-                    delivery.give_back(error, alone=False)
+                    delivery.give_back(error, alone=False, unread=True)
 
     def _give_back_all(self, error: OcrQueueError) -> None:
         self._give_back_waiting(error)

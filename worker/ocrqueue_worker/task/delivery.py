@@ -193,9 +193,14 @@ class Delivery:
         )
         _log.warning("part is left to other workers", error=error.code, waits_in=side_lane, part_is=done)
 
-    def give_back(self, error: OcrQueueError, *, alone: bool = True) -> None:
-        """Put the part in its lane again, at its old place. Does not count as a delivery or retry."""
-        done = self._until_redis_answers(lambda: self.registry.release(self.hold, error.info, alone=alone))
+    def give_back(self, error: OcrQueueError, *, alone: bool = True, unread: bool = False) -> None:
+        """Put the part in its lane again, at its old place. Does not count as a delivery or retry.
+
+        `unread`: nothing has been done about it, and an attempt that had begun does not count either.
+        """
+        done = self._until_redis_answers(
+            lambda: self.registry.release(self.hold, error.info, alone=alone, unread=unread)
+        )
         _log.info("part goes back to its lane", error=error.code, part_is=done)
 
     def end(self, outcome: Outcome | Onward | Split, start: Start | None = None) -> Delivery | None:

@@ -4,8 +4,9 @@
 -- RELEASE: an attempt is over in order, or never began, and the part is to have another.
 -- ARGV root, part, token, options, error (JSON, or '')
 --   options: pause_ms (0: at once), is_retry (counts as one), alone (it is to be read by itself from now on),
---   only_unbegun (not if it was begun), side_lane (where it waits from now on), denied (its worker's access is as it
---   should be, and the job was denied), cancelled (the ending of a job that was asked to stop)
+--   if_begun ('refuse': not then; 'undo': the attempt has done nothing, and is to be none), side_lane (where it waits
+--   from now on), denied (its worker's access is as it should be, and the job was denied), cancelled (the ending of a
+--   job that was asked to stop)
 -- returns 'released', 'cancelled', 'ended' or 'gone'; 'begun' where nothing was to happen then
 local part, token, options, error = ARGV[2], ARGV[3], cjson.decode(ARGV[4]), ARGV[5]
 local id, key = job_of(part), part_key(part)
@@ -15,13 +16,17 @@ if own[1] ~= token then
   local state = redis.call('HGET', record, 'state')
   return (not state or is_final(state)) and 'ended' or 'gone'
 end
-if options.only_unbegun and own[5] then return 'begun' end
+if options.if_begun == 'refuse' and own[5] then return 'begun' end
 let_go(part, key, token, own[2], own[5])
 local job = redis.call('HMGET', record, 'cancel', 'tenant', 'state', 'batch')
 if job[1] then return leave_cancelled(part, options.cancelled) end
 -- what was not begun has met nobody since it was last lost
-if own[5] then
-  redis.call('HDEL', key, 'deliveries')
+if own[5] then redis.call('HDEL', key, 'deliveries') end
+if own[5] and options.if_begun == 'undo' then
+  if redis.call('HINCRBY', key, 'attempts', -1) == 0 and not is_page_part(part) then
+    redis.call('HDEL', record, 'attempts', 'started_at', 'queue_wait_ms')
+  end
+elseif own[5] then
   local attempt = {number = own[6], started = own[5], worker = own[7], engine = engine_of(own[3])}
   note_attempt(part, attempt, options.is_retry and 'retried' or 'given back', error)
 end
