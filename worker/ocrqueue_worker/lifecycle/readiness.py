@@ -41,7 +41,9 @@ class Readiness(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
         self.enabled = "prefork" in str(parent.pool_cls)
         if self.enabled:
             _children_loaded(parent).open()
-            SHORT_JOBS.allow()
+            if not parent.max_tasks_per_child:
+                # Celery's own limit counts messages, and is to go on meaning jobs
+                SHORT_JOBS.allow()
             if parent.app.tasks[TASK].jobs_per_child():
                 RECYCLING.open()
         else:
