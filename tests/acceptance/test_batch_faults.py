@@ -206,6 +206,7 @@ def test_a_worker_that_stops_ends_what_runs_and_puts_the_rest_of_its_batch_back(
     jobs = gated_batch(queue, gates, 6)
     with worker(patient, tmp_path, command=plain) as started:
         wait_until(lambda: running(jobs) == [2, 3], 60, "the second two run")
+        wait_until(lambda: gates.reached(WIDTHS[2]), 60, "they are at their pages")
         started.process.send_signal(signal.SIGTERM)
         wait_until(gates.worker_stops, 60, "it has heard it")
         gates.open(WIDTHS)
@@ -227,6 +228,7 @@ def test_a_batch_that_outlasts_the_grace_goes_back_without_a_mark(
     jobs = gated_batch(queue, gates, 4)
     with worker(hasty, tmp_path, command=plain) as started:
         wait_until(lambda: running(jobs) == [0, 1], 60, "the first two run")
+        wait_until(lambda: gates.reached(WIDTHS[0]), 60, "they are at their pages")
         started.process.send_signal(signal.SIGTERM)
         started.process.wait(60)
     stopped = [job.status() for job in jobs]
