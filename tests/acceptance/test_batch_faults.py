@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,11 +14,21 @@ from PIL import Image
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
-from ocrqueue.settings import WorkerSettings, load_worker_settings
-from tests.support.batches import batches_of, ends, running, states, submit_batch, submitted_at_once, told_of_batch
-from tests.support.gates import PLUGINS, Gates, page, with_gated
+from ocrqueue.settings import WorkerSettings
+from tests.support.batches import (
+    Installation,
+    batches_of,
+    ends,
+    installed,
+    running,
+    states,
+    submit_batch,
+    submitted_at_once,
+    told_of_batch,
+)
+from tests.support.gates import Gates, page, with_gated
 from tests.support.pictures import tiff
-from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
+from tests.support.processes import RedisServer, as_environment, wait_until, worker
 
 ENGINES = ("--engine", "batched", "-c", "1")
 WIDTHS = tuple(range(60, 66))
@@ -39,34 +47,17 @@ def queue(settings: WorkerSettings) -> Iterator[OcrQueue]:
         assert check(registry_of(queue)) == []
 
 
-@dataclass(frozen=True)
-class Installation:
-    queue: OcrQueue
-    worker: Worker
-
-
 @pytest.fixture(scope="module")
 def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One worker for the tests that leave it as it was."""
-    folder = tmp_path_factory.mktemp("batches")
-    (folder / "storage").mkdir()
-    settings = with_gated(
-        load_worker_settings(
-            redis_url=redis.url,
-            key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
-            storage=f"file://{folder}/storage",
-            worker_heartbeat_s=1,
-            # a job that lowers the soft limit has the hard one a second later
-            soft_time_limit_s=20,
-            hard_time_limit_s=21,
-            # what only the end of a lease would bring back is not back within the tests' patience
-            lost_after_s=120,
-        )
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-        with worker(as_environment(settings), folder, *ENGINES) as started, OcrQueue(settings) as queue:
-            yield Installation(queue, started)
+    settings = {
+        # a job that lowers the soft limit has the hard one a second later
+        "soft_time_limit_s": 20,
+        "hard_time_limit_s": 21,
+        # what only the end of a lease would bring back is not back within the tests' patience
+        "lost_after_s": 120,
+    }
+    with installed(redis, tmp_path_factory.mktemp("batches"), *ENGINES, **settings) as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,57 +13,40 @@ from PIL import Image
 from ocrqueue import OcrQueue, SubmittedJob
 from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
-from ocrqueue.settings import load_worker_settings
 from tests.benchmarks.scale.used import process_cpu
-from tests.support.batches import batches_of, ends, running, told_of_batch
-from tests.support.gates import ENGINE, PLUGINS, Gates, page, with_gated
+from tests.support.batches import Installation, batches_of, ends, installed, running, told_of_batch
+from tests.support.gates import ENGINE, Gates, page
 from tests.support.pictures import tiff
-from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
+from tests.support.processes import RedisServer, wait_until
 
 WIDTHS = tuple(range(60, 68))
 """Of pages that wait at a gate each."""
 QUICK = 50
 
 
-@dataclass(frozen=True)
-class Installation:
-    queue: OcrQueue
-    worker: Worker
+def submit(queue: OcrQueue, images: list[bytes], **fields: Any) -> list[SubmittedJob]:
+    """Nothing is taken before all are in their lane."""
+    queue.pause(engine=ENGINE)
+    try:
+        return queue.submit_many(images, crops="none", **fields)
+    finally:
+        queue.resume(engine=ENGINE)
 
-    def submit(self, images: list[bytes], **fields: Any) -> list[SubmittedJob]:
-        """Nothing is taken before all are in their lane."""
-        self.queue.pause(engine=ENGINE)
-        try:
-            return self.queue.submit_many(images, crops="none", **fields)
-        finally:
-            self.queue.resume(engine=ENGINE)
 
-    def read_quickly(self, **fields: Any) -> None:
-        """Until their kind is known as short."""
-        found = ends(self.queue, self.submit([page(QUICK)] * 30, **fields))
-        assert {(status.state, status.attempts) for status in found} == {("succeeded", 1)}
+def read_quickly(queue: OcrQueue, **fields: Any) -> None:
+    """Until their kind is known as short."""
+    found = ends(queue, submit(queue, [page(QUICK)] * 30, **fields))
+    assert {(status.state, status.attempts) for status in found} == {("succeeded", 1)}
 
 
 @pytest.fixture(scope="module")
 def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    # however slow the machine
+    environment = {"SHORT_JOBS_S": "100"}
+    arguments = ("--engine", ENGINE, "-c", "1")
     folder = tmp_path_factory.mktemp("short")
-    (folder / "storage").mkdir()
-    settings = with_gated(
-        load_worker_settings(
-            redis_url=redis.url,
-            key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
-            storage=f"file://{folder}/storage",
-            worker_heartbeat_s=1,
-            lost_after_s=120,
-        )
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-        # however slow the machine
-        patch.setenv("SHORT_JOBS_S", "100")
-        arguments = ("--engine", ENGINE, "-c", "1")
-        with worker(as_environment(settings), folder, *arguments) as started, OcrQueue(settings) as queue:
-            yield Installation(queue, started)
+    with installed(redis, folder, *arguments, environment=environment, lost_after_s=120) as made:
+        yield made
 
 
 @pytest.fixture
@@ -78,8 +59,8 @@ def installation(at_work: Installation) -> Iterator[Installation]:
 def at_the_first(installation: Installation, gates: Gates) -> list[SubmittedJob]:
     """Eight that a child has, and is at the page of the first."""
     gates.open([QUICK])
-    installation.read_quickly(**gates.fields)
-    jobs = installation.submit([page(width) for width in WIDTHS], **gates.fields)
+    read_quickly(installation.queue, **gates.fields)
+    jobs = submit(installation.queue, [page(width) for width in WIDTHS], **gates.fields)
     wait_until(lambda: gates.reached(WIDTHS[0]), 60, "the first is read")
     assert running(jobs) == list(range(8)), "all have begun"
     return jobs
@@ -111,9 +92,9 @@ def test_where_one_takes_long_the_others_go_back(installation: Installation, gat
 
 def test_an_error_of_the_engine_ends_the_job_that_has_it(installation: Installation) -> None:
     fields: dict[str, Any] = {"engine": ENGINE, "options": {"fault": "error", "fault_page": 2}}
-    installation.read_quickly(**fields)
+    read_quickly(installation.queue, **fields)
     two_pages = tiff(Image.new("L", (60, 40), 255), Image.new("L", (61, 40), 255))
-    jobs = installation.submit([page(QUICK), two_pages, page(QUICK)], **fields)
+    jobs = submit(installation.queue, [page(QUICK), two_pages, page(QUICK)], **fields)
     found = ends(installation.queue, jobs)
     assert [status.state for status in found] == ["succeeded", "partial", "succeeded"]
     assert len({batches_of(installation.worker, job)[0] for job in jobs}) == 1
@@ -135,7 +116,7 @@ def test_a_child_that_is_killed_costs_each_an_attempt_and_a_place_among_others(
 
 def test_a_tenant_pays_for_no_more_time_than_its_jobs_took(installation: Installation) -> None:
     for _ in range(3):
-        installation.read_quickly(engine=ENGINE, tenant="theirs")
+        read_quickly(installation.queue, engine=ENGINE, tenant="theirs")
     (child,) = installation.worker.running_children()
     by_system = process_cpu(child)
     used = sum(each.cpu_s for each in installation.queue.usage("theirs", last=2))

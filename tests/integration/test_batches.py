@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 from PIL import Image
 
-from ocrqueue import OcrQueue
 from ocrqueue.client import registry_of
 from ocrqueue.core.check import check
-from ocrqueue.settings import load_worker_settings
-from tests.support.batches import batches_of, ends, states, submit_batch, submitted_at_once, told_of_batch
-from tests.support.gates import BATCHED, PLUGINS, Gates, page, with_gated
+from tests.support.batches import (
+    Installation,
+    batches_of,
+    ends,
+    installed,
+    states,
+    submit_batch,
+    submitted_at_once,
+    told_of_batch,
+)
+from tests.support.gates import BATCHED, Gates, page
 from tests.support.pictures import png, text_picture, tiff
-from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
-
-
-@dataclass(frozen=True)
-class Installation:
-    queue: OcrQueue
-    worker: Worker
+from tests.support.processes import RedisServer, wait_until
 
 
 @pytest.fixture(scope="module")
 def at_work(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    arguments = ("--engine", "batched", "--engine", "gated", "-c", "1")
     folder = tmp_path_factory.mktemp("batches")
-    (folder / "storage").mkdir()
-    settings = with_gated(
-        load_worker_settings(
-            redis_url=redis.url,
-            key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
-            storage=f"file://{folder}/storage",
-            worker_heartbeat_s=1,
-            retry_limit=1,
-            retry_backoff_s=0.1,
-        )
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-        arguments = ("--engine", "batched", "--engine", "gated", "-c", "1")
-        with worker(as_environment(settings), folder, *arguments) as started, OcrQueue(settings) as queue:
-            yield Installation(queue, started)
+    with installed(redis, folder, *arguments, retry_limit=1, retry_backoff_s=0.1) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,11 +3,54 @@
 from __future__ import annotations
 
 import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ocrqueue import JobStatus, OcrQueue, SubmittedJob
-from tests.support.gates import BATCHED
-from tests.support.processes import Worker, wait_until
+from ocrqueue.settings import load_worker_settings
+from tests.support.gates import BATCHED, PLUGINS, with_gated
+from tests.support.processes import RedisServer, Worker, as_environment, wait_until, worker
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A worker, and the client that shares its storage and key prefix."""
+
+    queue: OcrQueue
+    worker: Worker
+
+
+@contextmanager
+def installed(
+    redis: RedisServer,
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Iterator[Installation]:
+    """For the tests of a module that leave it as it was. `arguments` are those of the worker, which knows gates."""
+    (folder / "storage").mkdir()
+    given = load_worker_settings(
+        redis_url=redis.url,
+        key_prefix=f"test-{uuid.uuid4().hex[:8]}:",
+        storage=f"file://{folder}/storage",
+        worker_heartbeat_s=1,
+        **settings,
+    )
+    gated = with_gated(given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        with worker(as_environment(gated), folder, *arguments) as started, OcrQueue(gated) as queue:
+            yield Installation(queue, started)
 
 
 def submit_batch(

@@ -54,11 +54,6 @@ class LaneCycle:
         """All queues in the order for the next take, `n` at most. The same again until something is taken."""
         return [queue for lane in _ORDERS[self._first] for queue in self._queues[lane]][:n]
 
-    def turns(self, queue: str) -> int | None:
-        """How many parts the queue is to give in its turn; None where it is not looked at for one."""
-        lane = lane_of(queue)
-        return self._turns[lane] if lane == self._first and lane in self._turns else None
-
     def rotate(self, last_used: str, parts: int = 1) -> str:
         """So many parts were taken from this queue."""
         lane = lane_of(last_used)
@@ -70,7 +65,7 @@ class LaneCycle:
                 self._due[each] = 0
             for each in {self._first, *reached} - {"high"}:
                 # the first had nothing, and the others were reached without a turn
-                self._turns[each] = min(0, self._turns[each])
+                self._turns[each] = 0
         queues = self._queues[lane]
         if last_used in queues:
             queues.remove(last_used)

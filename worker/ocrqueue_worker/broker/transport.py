@@ -294,14 +294,8 @@ class Channel(redis.Channel):
     def _take(self, lanes: list[str]) -> Taken:
         """Where no answer came at all, the next question is the same one, and has the same parts for its answer."""
         most = {lane: self.batch_size(lane_of(lane)) for lane in lanes}
-        of_kinds = {lane: kinds for lane in lanes if (kinds := self._short_kinds(lane_of(lane), most[lane]))}
+        of_kinds = {lane: kinds for lane in lanes if (kinds := SHORT_JOBS.together(lane_of(lane), above=most[lane]))}
         return self._registry.take(HAND.next_token, HAND.holder, list(most.items()), HAND.capacity(), of_kinds)
-
-    def _short_kinds(self, lane: str, most: int) -> dict[str, int]:
-        """Of each short kind as many as a child may get at once, but no more than the lane has turns."""
-        turns = self._queue_cycle.turns(lane)
-        kinds = SHORT_JOBS.together(lane, above=most)
-        return kinds if turns is None else {kind: min(count, turns) for kind, count in kinds.items() if turns > most}
 
     def _deliver_parts(self, taken: Taken) -> None:
         message, holds, longest_s = part_message(taken, self._settings)
