@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from ocrqueue.core import Hold, TakenPart, WorkerRegistry
+from ocrqueue.core import Hold, PartEnd, TakenPart, WorkerRegistry
+from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.document import Page
+from ocrqueue.errors import OcrQueueError
 from ocrqueue.job import Job
 from ocrqueue.storage import open_storage
 from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.null import NullEngine, NullOptions
+from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Workplace
+from ocrqueue_worker.task import batch
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.delivery import Delivery
 from tests.support.moves import LANE, end_lease, end_pauses, job, reclaimed, submit, take
 from tests.support.pictures import png
+from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -124,3 +130,81 @@ def test_an_error_at_the_begin_of_one_leaves_the_others_theirs(
     registry.client.restore(strange, 0, record, replace=True)
     end_lease(registry, *(part.hold for part in parts if part.hold.job_id == jobs[1].id))
     assert reclaimed(registry).requeued == (jobs[1].id,)
+
+
+def test_ends_are_told_in_one_round_trip(
+    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [job(image=image, crops="none") for _ in range(8)]
+    submit(registry, *jobs)
+    told: list[tuple[str, int]] = []
+    run_each = registry.run_each
+
+    def noting(move: str, calls: Sequence[Arguments]) -> list[Any]:
+        told.append((move, len(calls)))
+        return run_each(move, calls)
+
+    # however slow the machine
+    monkeypatch.setattr(batch, "TOLD_AFTER_S", 120)
+    monkeypatch.setattr(registry, "run_each", noting)
+    read()
+    assert states(registry, jobs) == ["succeeded"] * 8
+    assert told == [("begin", 8), ("finish", 8)]
+
+
+class WaitingEngine(NullEngine):
+    """Its second page is read once `until` is so."""
+
+    def __init__(self, registry: WorkerRegistry, until: Callable[[], bool]) -> None:
+        super().__init__(registry.settings)
+        self._until, self._pages = until, 0
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
+        self._pages += 1
+        if self._pages == 2:
+            wait_until(self._until, 60, "what came before is told")
+        return super().recognize(pages, reading)
+
+
+def test_an_end_does_not_wait_for_a_job_that_takes_long(
+    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # however slow the machine
+    monkeypatch.setattr(batch, "_SHORT_JOBS_S", 120)
+    jobs = [job(image=image, crops="none") for _ in range(3)]
+    submit(registry, *jobs)
+    read(WaitingEngine(registry, lambda: registry.status(jobs[0].id).state == "succeeded"))
+    assert states(registry, jobs) == ["succeeded"] * 3
+
+
+class UnusedEngine(NullEngine):
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
+        raise AssertionError("there was nothing to read")
+
+
+def test_an_end_that_is_refused_leaves_the_others_theirs(
+    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [job(image=image, crops="none") for _ in range(4)]
+    submit(registry, *jobs)
+    strange = registry.keys.record(jobs[1].id)
+    records: list[bytes] = []
+    finish_each = registry.finish_each
+
+    def strangely(ends: Sequence[PartEnd]) -> Sequence[str]:
+        if not records:
+            records.append(registry.client.dump(strange))
+            registry.client.set(strange, "of somebody else")
+        return finish_each(ends)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "finish_each", strangely)
+        with capture_logs() as logs:
+            parts = read()
+    assert "cannot tell of the job; its lease will end if it has not" in [line["event"] for line in logs]
+    assert states(registry, [jobs[0], *jobs[2:]]) == ["succeeded"] * 3
+    registry.client.restore(strange, 0, records[0], replace=True)
+    end_lease(registry, *(part.hold for part in parts if part.hold.job_id == jobs[1].id))
+    assert reclaimed(registry).requeued == (jobs[1].id,)
+    read(UnusedEngine(registry.settings))
+    assert states(registry, jobs) == ["succeeded"] * 4, "its result was found"

@@ -7,7 +7,7 @@ from ocrqueue.core.installation import QueueInfo, known_engines, live_workers, q
 from ocrqueue.core.records import FINAL_STATES, EngineOffer, JobStatus, Outcome, State, Trouble, WorkerInfo
 from ocrqueue.core.registry import Registry
 from ocrqueue.core.script_arguments import Hold, Used
-from ocrqueue.core.worker_registry import Start, Taken, TakenPart, WorkerRegistry
+from ocrqueue.core.worker_registry import PartEnd, Start, Taken, TakenPart, WorkerRegistry
 
 __all__ = [
     "FINAL_STATES",
@@ -15,6 +15,7 @@ __all__ = [
     "Hold",
     "JobStatus",
     "Outcome",
+    "PartEnd",
     "QueueInfo",
     "Registry",
     "Start",

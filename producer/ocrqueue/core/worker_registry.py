@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.records import Outcome, State
 from ocrqueue.core.redis_errors import broker_errors
 from ocrqueue.core.registry import Registry, parse_deleted
-from ocrqueue.core.script_arguments import Hold, Used
+from ocrqueue.core.script_arguments import Arguments, Hold, Used
 from ocrqueue.errors import ErrorInfo
 from ocrqueue.job import Job
 
@@ -28,6 +27,8 @@ _DELETING_S: Final = 60
 """Whoever deletes a job has removed what it stored by then, or was killed."""
 Gone = Literal["gone"]
 """The part is another's: its lease had run out, or it was cancelled and begun again."""
+Finished = State | Gone | Literal["ended", "done", "close", "stop"]
+"""The answer to FINISH: see WorkerRegistry.finish()."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,20 @@ class Start:
     """What its source was then."""
     is_being_removed: bool = False
     """What may be stored is being removed: the attempt is to wait until that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """What an attempt at a part has come to."""
+
+    hold: Hold
+    job: Job
+    outcome: Outcome
+    used: Used = field(default_factory=Used)
+    by_name: bool = False
+    """A foreign Celery app sent the job, and may hold an AsyncResult."""
+    next_token: str = ""
+    """For the closing part, which may follow a page part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +277,7 @@ class WorkerRegistry(Registry):
         *,
         by_name: bool = False,
         next_token: str = "",
-    ) -> State | Gone | Literal["ended", "done", "close", "stop"]:
+    ) -> Finished:
         """The part is done, and the job with its last one: returns the state in which this part has ended it.
 
         "ended": somebody else has ended the job, in this state or another.
@@ -270,13 +285,30 @@ class WorkerRegistry(Registry):
         Of a page part "done"; or "close": all are, and the caller gathers them, with `next_token`. "stop": the job was
         asked to stop and failed, and is to be ended as cancelled.
         """
-        made = partial(
-            self.arguments.finish, hold, job, outcome, used or Used(), by_name=by_name, next_token=next_token
-        )
-        answer: bytes = self.run("finish", made())
+        end = PartEnd(hold, job, outcome, used or Used(), by_name, next_token)
+        (answer,) = self.finish_each([end])
+        return answer
+
+    def finish_each(self, ends: Sequence[PartEnd]) -> list[Finished]:
+        """finish() of each, in one round trip. Where Redis refuses one of them, that is raised after all were told."""
+        answers = self.run_each("finish", [self._finish_arguments(end) for end in ends])
+        return [self._finished(end, answer) for end, answer in zip(ends, answers, strict=True)]
+
+    def _finished(self, end: PartEnd, answer: bytes) -> Finished:
         if answer == b"unknown":
-            answer = self.run("finish", made(is_lost=True))
-        return cast('State | Gone | Literal["ended", "done", "close", "stop"]', answer.decode())
+            answer = self.run("finish", self._finish_arguments(end, is_lost=True))
+        return cast("Finished", answer.decode())
+
+    def _finish_arguments(self, end: PartEnd, *, is_lost: bool = False) -> Arguments:
+        return self.arguments.finish(
+            end.hold,
+            end.job,
+            end.outcome,
+            end.used,
+            by_name=end.by_name,
+            next_token=end.next_token,
+            is_lost=is_lost,
+        )
 
     def password(self, job_id: str) -> str | None:
         """That opens the job's PDF, where it was given one and has not ended."""

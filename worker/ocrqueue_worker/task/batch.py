@@ -5,7 +5,8 @@ cancelled as in its lane. What may be the doing of a job's neighbours does not e
 that it read together, and the time that is up, puts it back in its lane, to be read by itself.
 
 More parts than the engine reads in a call are short jobs (see ocrqueue_worker.broker.short_jobs). They are begun at
-once, and where one takes long after all, those that are not read yet go back meanwhile.
+once, and their ends are told together. Where one takes long after all, the ends before it are told meanwhile, and those
+that are not read yet go back.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Hold, Outcome, Start
 from ocrqueue.errors import EngineTimeout, OcrQueueError, error_from_info
-from ocrqueue.job import Job
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.heap import return_freed_memory
@@ -40,6 +40,7 @@ from ocrqueue_worker.pipeline.job_reader import JobReader
 from ocrqueue_worker.pipeline.page_parts import Split
 from ocrqueue_worker.pipeline.page_reading import read_pages
 from ocrqueue_worker.task.delivery import Delivery, note_cpu_time, reason_not_to_begin
+from ocrqueue_worker.task.ends_together import TOLD_AFTER_S, EndsTogether, telling_of
 from ocrqueue_worker.task.run_job import unless_it_stands
 from ocrqueue_worker.telemetry import metrics
 
@@ -84,6 +85,7 @@ class BatchReading:
         self._lock = threading.Lock()
         """Over what leaves the two above: in a thread beside the engine's call too."""
         self._under_way: dict[Hold, JobReader] = {}
+        self._ends = EndsTogether()
         self._shared: set[Hold] = set()
         """Those that had pages in a call with pages of others."""
         self._closing: dict[Hold, Delivery] = {}
@@ -100,7 +102,7 @@ class BatchReading:
         """
         note_cpu_time()
         try:
-            with SOFT_TIME_LIMIT.interrupts(), self._for_a_short_time():
+            with SOFT_TIME_LIMIT.interrupts(), self._beside_short_jobs():
                 while batch := self._next_batch():
                     self._read(batch)
                     del batch
@@ -110,26 +112,32 @@ class BatchReading:
         finally:
             for reader in self._under_way.values():
                 reader.close()
+            self._ends.tell()
             _log.info("batch ended", **vars(self._counts))
         return self._closing
 
     @contextmanager
-    def _for_a_short_time(self) -> Iterator[None]:
+    def _beside_short_jobs(self) -> Iterator[None]:
         """Around short jobs: one that takes long does not hold up those that came with it."""
         if not self._are_short:
             yield
             return
-        error = EngineTimeout("Another of those that were taken with it took long.")
-        give_back = partial(copy_context().run, self._give_back_waiting, error)
-        timer = threading.Timer(_SHORT_JOBS_S, give_back)
-        timer.daemon = True
-        timer.start()
+        is_over = threading.Event()
+        waiting = partial(copy_context().run, self._see_to_the_others, is_over)
+        thread = threading.Thread(target=waiting, name="short jobs", daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            timer.cancel()
+            is_over.set()
             # they are this worker's until they are in their lane
-            timer.join()
+            thread.join()
+
+    def _see_to_the_others(self, is_over: threading.Event) -> None:
+        while not is_over.wait(TOLD_AFTER_S):
+            self._ends.tell()
+            if time.monotonic() - self._started > _SHORT_JOBS_S:
+                self._give_back_waiting(EngineTimeout("Another of those that were taken with it took long."))
 
     # --- filling a batch -------------------------------------------------------------------------------------------
 
@@ -203,7 +211,7 @@ class BatchReading:
                 _log.warning("jobs begin one by one", error=str(error))
         begun = []
         for delivery, start in zip(beginning, starts, strict=True):
-            with self._telling_of(delivery.job):
+            with telling_of(delivery.job):
                 # what has begun may be begun again
                 begun.append((delivery, delivery.begun(start) if start else delivery.begin()))
         return begun
@@ -275,8 +283,11 @@ class BatchReading:
     def _end(self, reader: JobReader, outcome: Outcome | Split) -> None:
         delivery = self._deliveries[reader.attempt.hold]
         with SOFT_TIME_LIMIT.waits():
-            with self._telling_of(delivery.job):
-                self._note_closing(delivery, delivery.end(outcome, reader.attempt.start))
+            with telling_of(delivery.job):
+                if self._are_short and isinstance(outcome, Outcome) and delivery.hold.page is None:
+                    self._ends.add(delivery, outcome, reader.attempt.start)
+                else:
+                    self._note_closing(delivery, delivery.end(outcome, reader.attempt.start))
             self._leave(reader)
         SOFT_TIME_LIMIT.check()
 
@@ -299,7 +310,7 @@ class BatchReading:
         job, start = reader.attempt.job, reader.attempt.start
         delivery = self._deliveries[reader.attempt.hold]
         with SOFT_TIME_LIMIT.waits():
-            with self._telling_of(job):
+            with telling_of(job):
                 if isinstance(error, OcrQueueError) and self._may_be_the_neighbours(reader, error):
                     self._counts.given_back += 1
                     delivery.give_back(error)
@@ -320,19 +331,6 @@ class BatchReading:
         metrics.attempt_made(reader.attempt.job.engine, reader.attempt.watch.spent)
         self._under_way.pop(reader.attempt.hold, None)
 
-    @contextmanager
-    def _telling_of(self, job: Job) -> Iterator[None]:
-        """What cannot be told of one job is no reason to leave the others."""
-        with bound_contextvars(job_id=job.id):
-            try:
-                yield
-            except Ignore:
-                return
-            except SoftTimeLimitExceeded:
-                raise
-            except Exception:
-                _log.exception("cannot tell of the job; its lease will end if it has not")
-
     # --- what is not read here -------------------------------------------------------------------------------------
 
     def _give_back_waiting(self, error: OcrQueueError) -> None:
@@ -343,7 +341,7 @@ class BatchReading:
                 self._waiting.clear()
                 self._counts.given_back += len(unread)
             for delivery in unread:
-                with self._telling_of(delivery.job):
+                with telling_of(delivery.job):
                     delivery.give_back(error, alone=False, unread=True)
 
     def _give_back_all(self, error: OcrQueueError) -> None:

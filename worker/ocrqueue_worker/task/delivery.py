@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
-from ocrqueue.core import Hold, Outcome, Start, Used, WorkerInfo, WorkerRegistry, live_workers
+from ocrqueue.core import Hold, Outcome, PartEnd, Start, Used, WorkerInfo, WorkerRegistry, live_workers
 from ocrqueue.core.worker_registry import Sidesteps
 from ocrqueue.errors import (
     BrokerUnavailable,
@@ -217,16 +217,31 @@ class Delivery:
             case Outcome() if self.hold.page is not None:
                 return self._end_page(outcome, start)
             case Outcome():
-                self._end_job(outcome, start)
+                end = self.end_of(outcome, start)
+                self.job_ended(end, start, self._finish(end))
         return None
 
-    def _end_job(self, outcome: Outcome, start: Start | None) -> None:
-        job = self.job
-        stands = self._finish(outcome, start)
+    def end_of(self, outcome: Outcome, start: Start | None) -> PartEnd:
+        """What is to be said of the part's end, with what was used until now."""
+        # a document that is read in parts is one input: its closing part, which is no page, counts that
+        size = outcome.input_bytes if self.hold.page is None else 0
+        pages = 0 if outcome.cached else outcome.pages
+        # of a route each engine is paid for what it has read, those before this one when they sent the job on
+        used = self._used(pages, start, paid=outcome.trail[-1].pages if outcome.trail else pages, size_bytes=size)
+        closing = self.hold.closing.token if self.hold.page is not None else ""
+        return PartEnd(self.hold, self.job, outcome, used, self.by_name, closing)
+
+    def finish_each(self, ends: Sequence[PartEnd]) -> Sequence[str]:
+        """What Redis says of the ends of this worker's jobs, in one round trip; see job_ended()."""
+        return self._until_redis_answers(lambda: self.registry.finish_each(ends))
+
+    def job_ended(self, end: PartEnd, start: Start | None, stands: str) -> None:
+        """Redis has said `stands` of the job's end."""
+        job, outcome = self.job, end.outcome
         if stands == "stop":
             # it was cancelled while it failed
             outcome = Outcome(job_id=job.id, state="cancelled")
-            stands = self._finish(outcome, start)
+            stands = self._finish(replace(end, outcome=outcome))
         if stands != outcome.state:
             _log.info("job is not this worker's any more", state=stands)
             raise self._overtaken(outcome)
@@ -243,7 +258,7 @@ class Delivery:
         )
 
     def _end_page(self, outcome: Outcome, start: Start | None) -> Delivery | None:
-        stands = self._finish(outcome, start)
+        stands = self._finish(self.end_of(outcome, start))
         if stands not in ("done", "close"):
             _log.info("page is not this worker's any more", state=stands)
             raise self._overtaken()
@@ -259,17 +274,10 @@ class Delivery:
         # whatever engine this page went on to, the pages are gathered for the job
         return replace(self, job=self.job.from_its_first_engine(), hold=self.hold.closing, follows_a_page=True)
 
-    def _finish(self, outcome: Outcome, start: Start | None) -> str:
-        # a document that is read in parts is one input: its closing part, which is no page, counts that
-        size = outcome.input_bytes if self.hold.page is None else 0
-        pages = 0 if outcome.cached else outcome.pages
-        # of a route each engine is paid for what it has read, those before this one when they sent the job on
-        used = self._used(pages, start, paid=outcome.trail[-1].pages if outcome.trail else pages, size_bytes=size)
-        closing = self.hold.closing.token if self.hold.page is not None else ""
+    def _finish(self, end: PartEnd) -> str:
         self.workplace.about_to_end(self.hold)
-        return self._until_redis_answers(
-            lambda: self.registry.finish(self.hold, self.job, outcome, used, by_name=self.by_name, next_token=closing)
-        )
+        (stands,) = self.finish_each([end])
+        return stands
 
     def _used(self, pages: int, start: Start | None, *, paid: int, size_bytes: int = 0) -> Used:
         # the setting is in hundredths of the currency, for 1,000 pages
