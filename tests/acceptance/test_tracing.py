@@ -44,14 +44,29 @@ class Place:
         self.queue.job(job_id).wait(60)
         return job_id
 
+    def read_together(self, engine: str, count: int) -> list[str]:
+        """So many jobs of one submission, of which none is taken before all wait."""
+        image = self.queue.storage.put("inputs/hello.png", HELLO, "image/png")
+        command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-e", engine, "--crops", "none", *[image] * count]
+        self.queue.pause(engine=engine)
+        done = subprocess.run(command, env=environment(self.given), check=True, capture_output=True, text=True)
+        self.queue.resume(engine=engine)
+        ids = done.stdout.split()
+        for job_id in ids:
+            self.queue.job(job_id).wait(60)
+        return ids
+
     def trace_of(self, job_id: str, attempts: int = 1) -> list[SpanTaken]:
         """The spans of the job's trace, once its attempts are told."""
 
-        def own(name: str) -> list[SpanTaken]:
-            return [span for span in self.collector.named(name) if span.attributes.get("ocrqueue.job.id") == job_id]
+        def own() -> list[SpanTaken]:
+            return [span for span in self.collector.named("recognize") if span.of_job(job_id)]
 
-        wait_until(lambda: own("submit") and len(own("recognize")) >= attempts, 60, "the trace is sent")
-        trace = own("submit")[0].trace
+        def is_sent() -> bool:
+            return len(own()) >= attempts and own()[0].parent in {span.id for span in self.collector.named("submit")}
+
+        wait_until(is_sent, 60, "the trace is sent")
+        trace = own()[0].trace
         return [span for span in list(self.collector.spans) if span.trace == trace]
 
 
@@ -67,6 +82,8 @@ def place(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with collector() as taken, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", taken.url)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        # however slow the machine
+        patch.setenv("SHORT_JOBS_S", "100")
         patch.setenv("PYTHONPATH", f"{PLUGINS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
         with OcrQueue(settings) as queue, worker(given, folder, "--engine", "null", "--engine", "batched", "-c", "1"):
             yield Place(queue, taken, given)
@@ -109,23 +126,23 @@ def test_a_retry_is_in_the_trace_of_its_submission(place: Place) -> None:
     assert [span.error for span in attempts] == ["source.unavailable"] * 2
 
 
-def test_jobs_that_are_read_together_share_a_trace(place: Place) -> None:
-    image = place.queue.storage.put("inputs/hello.png", HELLO, "image/png")
-    command = [sys.executable, "-m", "ocrqueue.cli", "submit", "-e", "batched", image, image]
-    # neither is taken before both wait
-    place.queue.pause(lane="ocr.batched")
-    done = subprocess.run(command, env=environment(place.given), check=True, capture_output=True, text=True)
-    place.queue.resume(lane="ocr.batched")
-    ids = done.stdout.split()
+@pytest.mark.parametrize(("engine", "count"), [("batched", 2), ("null", 8)])
+def test_jobs_that_are_read_together_have_a_span_each(place: Place, engine: str, count: int) -> None:
+    if engine == "null":
+        # until its worker knows them as short
+        for _ in range(2):
+            place.read_together(engine, 16)
+    ids = place.read_together(engine, count)
     for job_id in ids:
-        place.queue.job(job_id).wait(60)
-    wait_until(lambda: place.collector.named("recognize batch"), 60, "it is sent")
-    (batch,) = place.collector.named("recognize batch")
-    assert {event["ocrqueue.job.id"] for event in batch.events} == set(ids)
-    (submit,) = [span for span in place.collector.named("submit") if span.id == batch.parent]
-    assert submit.attributes["messaging.batch.message_count"] == 2
-    fetched = [span for span in place.collector.named("fetch") if span.parent == batch.id]
-    assert {span.attributes["ocrqueue.job.id"] for span in fetched} == set(ids)
+        spans = place.trace_of(job_id)
+        (recognize,) = [span for span in spans if span.name == "recognize" and span.of_job(job_id)]
+        (submit,) = [span for span in spans if span.name == "submit"]
+        assert recognize.parent == submit.id
+        assert recognize.attributes["messaging.batch.message_count"] == count
+        assert [event["ocrqueue.state"] for event in recognize.events] == ["succeeded"]
+        steps = [span for span in spans if span.name in STEPS and span.of_job(job_id)]
+        assert {span.parent for span in steps} == {recognize.id}
+        assert {"fetch", "decode", "recognise"} < {span.name for span in steps}
 
 
 def test_without_a_collector_jobs_are_done_all_the_same(

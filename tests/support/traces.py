@@ -26,6 +26,9 @@ class SpanTaken:
     attributes: dict[str, object]
     events: tuple[dict[str, object], ...]
 
+    def of_job(self, job_id: str) -> bool:
+        return self.attributes.get("ocrqueue.job.id") == job_id
+
 
 @dataclass
 class Collector:

@@ -43,6 +43,7 @@ from ocrqueue_worker.task.delivery import Delivery, note_cpu_time, reason_not_to
 from ocrqueue_worker.task.ends_together import TOLD_AFTER_S, EndsTogether, telling_of
 from ocrqueue_worker.task.run_job import unless_it_stands
 from ocrqueue_worker.telemetry import metrics
+from ocrqueue_worker.telemetry.tracing import AttemptSpan, begin_attempt
 
 _log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ class BatchReading:
         self._lock = threading.Lock()
         """Over what leaves the two above: in a thread beside the engine's call too."""
         self._under_way: dict[Hold, JobReader] = {}
+        self._spans: dict[Hold, AttemptSpan] = {}
         self._ends = EndsTogether()
         self._shared: set[Hold] = set()
         """Those that had pages in a call with pages of others."""
@@ -112,6 +114,8 @@ class BatchReading:
         finally:
             for reader in self._under_way.values():
                 reader.close()
+            for span in self._spans.values():
+                span.end()
             self._ends.tell()
             _log.info("batch ended", **vars(self._counts))
         return self._closing
@@ -173,6 +177,7 @@ class BatchReading:
                     continue
                 delivery, start = self._begun.popleft()
                 attempt = Attempt(delivery.job, delivery.hold, start, self.workplace)
+                self._spans[delivery.hold] = begin_attempt(delivery.job, start, delivery.trace, self._counts.jobs)
                 reader = self._under_way[delivery.hold] = JobReader(attempt)
             SOFT_TIME_LIMIT.check()
             outcome = self._step(reader, partial(unless_it_stands, reader.attempt, partial(self._open, reader)))
@@ -265,7 +270,7 @@ class BatchReading:
         """One step of one job, which alone it fails if it does; None then, and if the job is not under way."""
         if not self._is_under_way(reader):
             return None
-        with bound_contextvars(job_id=reader.attempt.job.id):
+        with bound_contextvars(job_id=reader.attempt.job.id), self._spans[reader.attempt.hold].current():
             try:
                 with exhaustion_as_errors(), held_to(self._allowed_bytes):
                     return step()
@@ -281,11 +286,12 @@ class BatchReading:
             self._end(reader, outcome)
 
     def _end(self, reader: JobReader, outcome: Outcome | Split) -> None:
-        delivery = self._deliveries[reader.attempt.hold]
+        delivery, span = self._deliveries[reader.attempt.hold], self._spans[reader.attempt.hold]
         with SOFT_TIME_LIMIT.waits():
-            with telling_of(delivery.job):
+            with telling_of(delivery.job), span.current():
                 if self._are_short and isinstance(outcome, Outcome) and delivery.hold.page is None:
-                    self._ends.add(delivery, outcome, reader.attempt.start)
+                    self._ends.add(delivery, outcome, reader.attempt.start, span)
+                    del self._spans[delivery.hold]
                 else:
                     self._note_closing(delivery, delivery.end(outcome, reader.attempt.start))
             self._leave(reader)
@@ -307,10 +313,10 @@ class BatchReading:
                 self._fail(reader, error)
 
     def _fail(self, reader: JobReader, error: Exception) -> None:
-        job, start = reader.attempt.job, reader.attempt.start
+        job, start, span = reader.attempt.job, reader.attempt.start, self._spans[reader.attempt.hold]
         delivery = self._deliveries[reader.attempt.hold]
         with SOFT_TIME_LIMIT.waits():
-            with telling_of(job):
+            with telling_of(job), span.current():
                 if isinstance(error, OcrQueueError) and self._may_be_the_neighbours(reader, error):
                     self._counts.given_back += 1
                     delivery.give_back(error)
@@ -330,6 +336,8 @@ class BatchReading:
         reader.close()
         metrics.attempt_made(reader.attempt.job.engine, reader.attempt.watch.spent)
         self._under_way.pop(reader.attempt.hold, None)
+        if (span := self._spans.pop(reader.attempt.hold, None)) is not None:
+            span.end()
 
     # --- what is not read here -------------------------------------------------------------------------------------
 

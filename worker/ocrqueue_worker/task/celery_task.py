@@ -39,7 +39,7 @@ from ocrqueue_worker.task.children_loaded import ChildrenLoaded
 from ocrqueue_worker.task.delivery import Delivery, failed, note_about_to_end, note_cpu_time, reason_not_to_begin
 from ocrqueue_worker.task.run_job import read_job
 from ocrqueue_worker.telemetry import metrics
-from ocrqueue_worker.telemetry.tracing import attempt_span, group_span
+from ocrqueue_worker.telemetry.tracing import attempt_span
 
 _log = structlog.get_logger(__name__)
 
@@ -176,7 +176,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         note_cpu_time()
         # of the pages that a closing part gathers it says nothing
         is_poison = part.poison and not delivery.follows_a_page
-        with attempt_span(delivery.job, start, part.trace):
+        with attempt_span(delivery.job, start, delivery.trace):
             try:
                 with SOFT_TIME_LIMIT.interrupts():
                     SOFT_TIME_LIMIT.check()
@@ -189,17 +189,16 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         jobs = [part.read_job() for part in parts]
         structlog.contextvars.bind_contextvars(task_id=self.request.id, engine=jobs[0].engine)
         deliveries = [self._delivery(part, job) for part, job in zip(parts, jobs, strict=True)]
-        with group_span(jobs[0].queue, len(jobs), parts[0].trace):
-            # so many only where they are short: see ocrqueue_worker.broker.short_jobs
-            are_short = len(jobs) > self.batch_size(jobs[0].queue)
-            closing = BatchReading(deliveries, self._workplace(), are_short=are_short).run()
+        # so many only where they are short: see ocrqueue_worker.broker.short_jobs
+        are_short = len(jobs) > self.batch_size(jobs[0].queue)
+        closing = BatchReading(deliveries, self._workplace(), are_short=are_short).run()
         for part, delivery in zip(parts, deliveries, strict=True):
             if (last := closing.get(part.hold)) is not None:
                 with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):
                     self._do(last, part)
 
     def _delivery(self, part: PartMessage, job: Job) -> Delivery:
-        return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name)
+        return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name, part.trace)
 
     def _workplace(self) -> Workplace:
         CREDENTIALS.renew()

@@ -64,6 +64,8 @@ class Delivery:
     """The worker's name, for people."""
     by_name: bool = False
     """Whether somebody may hold an AsyncResult: so for jobs that a foreign Celery app sent."""
+    trace: str | None = None
+    """The `traceparent` of the job's submission."""
     follows_a_page: bool = False
     """Whether it is a closing part that came with the end of the last page, and has what is left of that one's time."""
 

@@ -20,6 +20,7 @@ from ocrqueue.core import Outcome, PartEnd, Start
 from ocrqueue.job import Job
 from ocrqueue_worker.limits.soft_time_limit import SOFT_TIME_LIMIT
 from ocrqueue_worker.task.delivery import Delivery
+from ocrqueue_worker.telemetry.tracing import AttemptSpan
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ class _JobEnd:
     delivery: Delivery
     end: PartEnd
     start: Start
+    span: AttemptSpan
 
 
 class EndsTogether:
@@ -41,9 +43,9 @@ class EndsTogether:
         self._lock = threading.Lock()
         self._ends: list[_JobEnd] = []
 
-    def add(self, delivery: Delivery, outcome: Outcome, start: Start) -> None:
-        """What the job has used counts until now."""
-        end = _JobEnd(delivery, delivery.end_of(outcome, start), start)
+    def add(self, delivery: Delivery, outcome: Outcome, start: Start, span: AttemptSpan) -> None:
+        """What the job has used counts until now. `span` ends when its end has been told."""
+        end = _JobEnd(delivery, delivery.end_of(outcome, start), start, span)
         with SOFT_TIME_LIMIT.waits(), self._lock:
             self._ends.append(end)
 
@@ -58,8 +60,9 @@ class EndsTogether:
                 return
             for each, stands in zip(ends, answers, strict=True):
                 delivery = each.delivery
-                with telling_of(delivery.job):
+                with telling_of(delivery.job), each.span.current():
                     delivery.job_ended(each.end, each.start, stands or delivery.finish_each([each.end])[0])
+                each.span.end()
 
 
 def _answers(ends: Sequence[_JobEnd]) -> Sequence[str | None]:

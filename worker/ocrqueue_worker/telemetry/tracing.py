@@ -1,4 +1,4 @@
-"""The worker's part of a trace: a span for each attempt at a job, or each batch, and for each of its steps.
+"""The worker's part of a trace: a span for each attempt at a job, and for each of its steps.
 
 A process's provider is made at its first job, which is after the fork. Where an app's message brought no context, the
 trace begins here. Attributes hold no image reference, as log lines do not.
@@ -19,7 +19,7 @@ from ocrqueue.settings import process_settings
 from ocrqueue.tracing import Attributes, context_of, note_error, span, tracer
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 SERVICE: Final = "ocrqueue-worker"
 
@@ -37,13 +37,40 @@ def _tracer() -> Tracer | None:
     return None if settings.tracing == "off" else tracer(settings, SERVICE)
 
 
-@contextmanager
-def attempt_span(job: Job, start: Start, traceparent: str | None) -> Iterator[None]:
-    """Around one attempt at a job; before it, one for its time in the queue."""
+class AttemptSpan:
+    """That of one attempt at a job. Those of jobs that are read together are current by turns."""
+
+    def __init__(self, span: Span | None) -> None:
+        self._span = span
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """What is done meanwhile belongs to it. How the attempt ended is told by job_ended() and attempt_failed(); what
+        is raised is for others."""
+        if self._span is None:
+            yield
+            return
+        from opentelemetry.trace import use_span
+
+        with use_span(self._span, record_exception=False, set_status_on_exception=False):
+            yield
+
+    def end(self) -> None:
+        """It is sent. To be called once."""
+        if self._span is not None:
+            self._span.end()
+
+
+def begin_attempt(job: Job, start: Start, traceparent: str | None, together: int = 1) -> AttemptSpan:
+    """The span of an attempt that begins now, and one for the job's time in the queue before.
+
+    `together`: how many jobs are read together.
+    """
     tracing = _tracer()
     if tracing is None:
-        yield
-        return
+        return AttemptSpan(None)
+    from opentelemetry.trace import SpanKind
+
     context = context_of(traceparent)
     if traceparent is not None and start.number == 1 and not start.pages:
         now_ns = time.time_ns()
@@ -52,24 +79,24 @@ def attempt_span(job: Job, start: Start, traceparent: str | None) -> Iterator[No
         waited.end(now_ns)
     attributes: Attributes = {
         "messaging.destination.name": job.queue,
+        "messaging.batch.message_count": together,
         "ocrqueue.job.id": job.id,
         "ocrqueue.engine": job.engine,
         "ocrqueue.attempt": start.number,
         "ocrqueue.queue_wait_s": start.queue_wait_s,
     }
-    # how it ended is told by job_ended() and attempt_failed(); what is raised is for Celery
-    with span(tracing, "recognize", "CONSUMER", attributes, context, note_errors=False):
-        yield
+    return AttemptSpan(tracing.start_span("recognize", context, SpanKind.CONSUMER, attributes))
 
 
 @contextmanager
-def group_span(queue: str, jobs: int, traceparent: str | None) -> Iterator[None]:
-    """Around the jobs of one message."""
-    attributes: dict[str, str | int] = {"messaging.destination.name": queue, "messaging.batch.message_count": jobs}
-    tracing = _tracer()
-    context = context_of(traceparent) if tracing is not None else None
-    with span(tracing, "recognize batch", "CONSUMER", attributes, context):
-        yield
+def attempt_span(job: Job, start: Start, traceparent: str | None) -> Iterator[None]:
+    """Around one attempt at a job that is read by itself."""
+    own = begin_attempt(job, start, traceparent)
+    try:
+        with own.current():
+            yield
+    finally:
+        own.end()
 
 
 @contextmanager
