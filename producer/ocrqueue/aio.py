@@ -15,13 +15,13 @@ from collections.abc import (
 from contextlib import aclosing
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack, cast
 
 from redis.exceptions import NoScriptError
 
 from ocrqueue.aio_dead_letters import AsyncDeadLetters
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
-from ocrqueue.client import batch_to_close, check_has_result
+from ocrqueue.client import NOT_PICKLED, batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
@@ -207,6 +207,9 @@ class AsyncOcrQueue(AsyncManyJobs):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(NOT_PICKLED.format(type(self).__name__))
 
     async def close(self) -> None:
         # a thread may still build what was to be submitted: what it asks now would connect again

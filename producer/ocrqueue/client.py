@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Final, NoReturn, Self, Unpack
 
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, live_workers, queues
@@ -63,6 +63,12 @@ if TYPE_CHECKING:
     from ocrqueue.settings.overrides import ClientOverrides
 
 ProgressCallback = Callable[[JobStatus], None]
+
+
+NOT_PICKLED: Final = (
+    "{0} holds connections, and is neither pickled nor copied. Make one in the other process, and pass a job's id "
+    "there: {0}().job(id)."
+)
 
 
 class SubmittedJob:
@@ -182,6 +188,9 @@ class OcrQueue(ManyJobs):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(NOT_PICKLED.format(type(self).__name__))
 
     def close(self) -> None:
         self._subscriber.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
@@ -90,3 +91,11 @@ def test_a_variable_that_is_no_setting_is_warned_of(
     ]
     assert {each.filename for each in told} == {__file__}
     client()  # once is enough, and the names are not secret
+
+
+@BOTH
+def test_a_client_and_its_handles_say_why_they_cannot_be_pickled(client: Callable[..., Any]) -> None:
+    queue = client()
+    for each in (queue, queue.job("some-id"), queue.batch("some-batch")):
+        with pytest.raises(TypeError, match=rf"pass a job's id there: {queue.__class__.__name__}\(\)\.job\(id\)"):
+            pickle.dumps(each)
