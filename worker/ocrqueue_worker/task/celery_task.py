@@ -156,7 +156,7 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
         job = part.read_job()
         structlog.contextvars.bind_contextvars(job_id=job.id, engine=job.engine)
         with _ending_a_stuck_process():
-            delivery = self._delivery(part, job)
+            delivery = self._delivery(part, job, self._workplace())
         closing = self._do(delivery, part)
         if closing is not None:
             self._do(closing, part)
@@ -188,17 +188,18 @@ class RecognizeTask(Task):  # type: ignore[misc]  # celery has no types
     def _run_batch(self, parts: Sequence[PartMessage]) -> None:
         jobs = [part.read_job() for part in parts]
         structlog.contextvars.bind_contextvars(task_id=self.request.id, engine=jobs[0].engine)
-        deliveries = [self._delivery(part, job) for part, job in zip(parts, jobs, strict=True)]
+        workplace = self._workplace()
+        deliveries = [self._delivery(part, job, workplace) for part, job in zip(parts, jobs, strict=True)]
         # so many only where they are short: see ocrqueue_worker.broker.short_jobs
         are_short = len(jobs) > self.batch_size(jobs[0].queue)
-        closing = BatchReading(deliveries, self._workplace(), are_short=are_short).run()
+        closing = BatchReading(deliveries, workplace, are_short=are_short).run()
         for part, delivery in zip(parts, deliveries, strict=True):
             if (last := closing.get(part.hold)) is not None:
                 with suppress(Ignore), bound_contextvars(job_id=delivery.job.id):
                     self._do(last, part)
 
-    def _delivery(self, part: PartMessage, job: Job) -> Delivery:
-        return Delivery(job, part.hold, self._workplace(), self.request.hostname or "", part.by_name, part.trace)
+    def _delivery(self, part: PartMessage, job: Job, workplace: Workplace) -> Delivery:
+        return Delivery(job, part.hold, workplace, self.request.hostname or "", part.by_name, part.trace)
 
     def _workplace(self) -> Workplace:
         CREDENTIALS.renew()

@@ -13,7 +13,6 @@ from typing import Final
 
 import structlog
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
-from redis.exceptions import ResponseError
 from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Outcome, PartEnd, Start
@@ -70,9 +69,11 @@ def _answers(ends: Sequence[_JobEnd]) -> Sequence[str | None]:
     if len(ends) > 1:
         try:
             return ends[0].delivery.finish_each([each.end for each in ends])
-        except ResponseError as error:
-            # of one of them, which is no reason to leave the others
-            _log.warning("ends are told one by one", error=str(error))
+        except Ignore:
+            raise
+        except Exception as error:
+            # of one of them, such as a key that is somebody else's: no reason to leave the others
+            _log.warning("ends are told one by one", error=str(error) or type(error).__name__)
     return [None] * len(ends)
 
 
