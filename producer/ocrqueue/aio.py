@@ -15,9 +15,7 @@ from collections.abc import (
 from contextlib import aclosing
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack, cast
-
-from redis.exceptions import NoScriptError
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
 
 from ocrqueue.aio_dead_letters import AsyncDeadLetters
 from ocrqueue.cleaning import Cleaned, Cleaning, results_life_s
@@ -25,17 +23,16 @@ from ocrqueue.client import NOT_PICKLED, batch_to_close, check_has_result
 from ocrqueue.core import JobStatus, QueueInfo, Registry, State, WorkerInfo, known_engines, queues
 from ocrqueue.core import pauses as core_pauses
 from ocrqueue.core.admission import Admission
+from ocrqueue.core.aio_registry import AsyncRegistry
 from ocrqueue.core.attempts import Attempt
-from ocrqueue.core.connection import connect_async
 from ocrqueue.core.installation import parse_live_workers, workers_by_engine, workers_named
 from ocrqueue.core.keys import Keys
 from ocrqueue.core.pauses import Pause
 from ocrqueue.core.queue_places import QueuePlace
-from ocrqueue.core.records import WITH_RESULT, parse_record
+from ocrqueue.core.records import WITH_RESULT
 from ocrqueue.core.redis_errors import app_errors
-from ocrqueue.core.registry import cancelled_state, end_entries, unknown
-from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
-from ocrqueue.core.scripts import load_script
+from ocrqueue.core.registry import cancelled_state
+from ocrqueue.core.script_arguments import PIPELINE
 from ocrqueue.core.steps import Await, Call, Commands, Move, Request, Sleep, Steps
 from ocrqueue.core.tenants import TenantInfo
 from ocrqueue.core.tenants import tenants as core_tenants
@@ -65,28 +62,6 @@ from ocrqueue.waiting.watch import Watch
 if TYPE_CHECKING:
     import boto3.session
     import redis.asyncio
-
-_MOVES: Final = (
-    "submit",
-    "announce_input",
-    "cancel",
-    "pause",
-    "resume",
-    "take_back",
-    "replay",
-    "drop",
-    "drain",
-    "note_action",
-    "delete",
-    "find",
-    "close_batch",
-    "authenticate",
-    "ask_action",
-    "take_action",
-    "keep_action",
-    "end_action",
-)
-"""One script each."""
 
 Answer = TypeVar("Answer")
 AsyncProgressCallback = Callable[[JobStatus], Awaitable[None] | None]
@@ -170,12 +145,12 @@ def status_when_queued(job: AsyncSubmittedJob) -> JobStatus | None:
 
 def redis_of(queue: AsyncOcrQueue) -> redis.asyncio.Redis:
     """Where the client asks Redis, for the gateway, which keeps things of its own there; closed with the client."""
-    return queue._client  # of the class below
+    return queue._registry.client  # of the class below
 
 
 def keys_of(queue: AsyncOcrQueue) -> Keys:
     """The names of what this installation has there."""
-    return queue._arguments.keys  # of the class below
+    return queue._registry.keys  # of the class below
 
 
 class AsyncOcrQueue(AsyncManyJobs):
@@ -192,13 +167,11 @@ class AsyncOcrQueue(AsyncManyJobs):
         self.settings = load_client_settings(settings, **overrides)
         check_session(s3_session)
         self._s3_session = s3_session
-        self._arguments = ScriptArguments(self.settings)
-        self._client = connect_async(self.settings)
-        self._scripts = {name: self._client.register_script(load_script(name)) for name in _MOVES}
+        self._registry = AsyncRegistry(self.settings)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._subscriber = AsyncSubscriber(self.settings, self._client, self.statuses)
+        self._subscriber = AsyncSubscriber(self.settings, self._registry.client, self._registry.statuses)
         self._router = Router(self.settings, self._read_engines_from_thread)
-        self._together = Together(self._arguments, self._submit_jobs)
+        self._together = self._new_together()
 
     async def __aenter__(self) -> Self:
         return self
@@ -216,9 +189,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         self._loop = None
         await self._together.close()
         await self._subscriber.close()
-        await self._client.aclose()
-        # redis-py below 8.1 disconnects its pool there, and does not close it
-        await self._client.connection_pool.aclose()
+        await self._registry.close()
         if "_blocking_registry" in self.__dict__:
             self._blocking_registry.close()
 
@@ -228,7 +199,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     @cached_property
     def _operations(self) -> Operations:
-        return Operations(self._arguments, lambda: self.storage)
+        return Operations(self._registry.arguments, lambda: self.storage)
 
     async def _do(self, steps: Steps[Result]) -> Result:
         answer: Any = None
@@ -246,14 +217,9 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def _answer(self, request: Request) -> Any:
         match request:
             case Move(name, arguments):
-                with app_errors():
-                    return await self._scripts[name](args=arguments)
+                return await self._registry.run(name, arguments)
             case Commands(commands):
-                with app_errors():
-                    async with self._client.pipeline(transaction=False) as pipeline:
-                        for command in commands:
-                            pipeline.execute_command(*command)
-                        return await pipeline.execute()
+                return await self._registry.commands(commands)
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
             case Call(function):
@@ -289,15 +255,13 @@ class AsyncOcrQueue(AsyncManyJobs):
         submitted: list[AsyncSubmittedJob] = []
         with submission_span(self.settings, submitted):
             # jobs that are sent in one step are of one trace
-            together = self._together if current_traceparent() is None else Together(self._arguments, self._submit_jobs)
+            together = self._together if current_traceparent() is None else self._new_together()
             queued = await together.submit(job)
             submitted.append(AsyncSubmittedJob(self, queued.job_id, queued.status))
         return submitted[0]
 
-    async def _submit_jobs(self, jobs: Sequence[Job]) -> tuple[list[Any], int, list[list[bytes | None]]]:
-        keys = self._arguments.keys
-        reading = [("HMGET", keys.record(job.id), "state", "queued_at") for job in jobs]
-        return await self._submit_with(self._arguments.submit(jobs), reading)
+    def _new_together(self) -> Together:
+        return Together(self._registry.arguments, self._registry.submit_jobs)
 
     async def submit_many(
         self,
@@ -345,52 +309,16 @@ class AsyncOcrQueue(AsyncManyJobs):
             self.settings.upload_threads,
             alone=is_one(images),
         )
-        admission = Admission(self._arguments, wait_for_room)
-        all_there = not may_block(images)
-        async with aclosing(submit_in_order(given, pending, admission, self._submit, all_there=all_there)) as queued:
+        admission = Admission(self._registry.arguments, wait_for_room)
+        all_there, submit = not may_block(images), self._registry.submit
+        async with aclosing(submit_in_order(given, pending, admission, submit, all_there=all_there)) as queued:
             async for job_ids in queued:
                 for job_id in job_ids:
                     yield AsyncSubmittedJob(self, job_id)
 
-    async def _submit(self, arguments: Arguments) -> tuple[list[Any], int]:
-        """See Registry."""
-        if not self.settings.submit_replicas:
-            with app_errors():
-                return await self._scripts["submit"](args=arguments), 0
-        answer, replicas, _ = await self._submit_with(arguments, ())
-        return answer, replicas
-
-    async def _submit_with(
-        self, arguments: Arguments, reading: Sequence[Sequence[str]]
-    ) -> tuple[list[Any], int, list[Any]]:
-        """SUBMIT, how many replicas have its jobs, and the answers to other commands, in one round trip."""
-        script = self._scripts["submit"]
-        with app_errors():
-            try:
-                return await self._submit_pipeline(script.sha, arguments, reading)
-            except NoScriptError:
-                await self._client.script_load(script.script)
-                return await self._submit_pipeline(script.sha, arguments, reading)
-
-    async def _submit_pipeline(
-        self, sha: str, arguments: Arguments, reading: Sequence[Sequence[str]]
-    ) -> tuple[list[Any], int, list[Any]]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(sha, 0, *arguments)
-            if self.settings.submit_replicas:
-                pipeline.wait(*self._arguments.wait())
-            for command in reading:
-                pipeline.execute_command(*command)
-            answer, *read = await pipeline.execute()
-        return answer, read.pop(0) if self.settings.submit_replicas else 0, read
-
     def _announce_from_thread(self, name: str, job_id: str) -> bool:
         """For uploads; see Registry.announce_input."""
-        return self._wait_in_thread(self._announce(name, job_id))
-
-    async def _announce(self, name: str, job_id: str) -> bool:
-        with app_errors():
-            return bool(await self._scripts["announce_input"](args=self._arguments.announce_input(name, job_id)))
+        return self._wait_in_thread(self._registry.announce_input(name, job_id))
 
     def _read_engines_from_thread(self) -> EnginesNow:
         return self._wait_in_thread(self._read_engines())
@@ -405,8 +333,8 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def _read_engines(self) -> EnginesNow:
         engines = engines_to_measure(self.settings)
         with app_errors():
-            async with self._client.pipeline(transaction=False) as pipeline:
-                ask(pipeline, self._arguments.keys, engines)
+            async with self._registry.client.pipeline(transaction=False) as pipeline:
+                ask(pipeline, self._registry.keys, engines)
                 return understand(await pipeline.execute(), self.settings, engines)
 
     def job(self, job_id: str) -> AsyncSubmittedJob:
@@ -415,34 +343,11 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def status(self, job_id: str) -> JobStatus:
         """Raises JobUnknown, or JobEnded if only the end is remembered."""
-        (status,) = await self.statuses([job_id])
-        if status is not None:
-            return status
-        raise await self._why_unknown(job_id)
-
-    async def _why_unknown(self, job_id: str) -> JobUnknown:
-        keys = self._arguments.keys
-        with app_errors():
-            days = cast("set[bytes]", await self._client.smembers(keys.ended_days()))
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for day in days:
-                    for entry in end_entries(job_id):
-                        pipeline.sismember(keys.ended_ids(day.decode()), entry)
-                return unknown(job_id, await pipeline.execute())
+        return await self._registry.status(job_id)
 
     async def statuses(self, job_ids: Sequence[str]) -> list[JobStatus | None]:
         """One JobStatus for each id, or None if it is unknown, in one round trip for each 500."""
-        ids = ids_given(job_ids)
-        found: list[JobStatus | None] = []
-        for start in range(0, len(ids), PIPELINE):
-            chunk = ids[start : start + PIPELINE]
-            with app_errors():
-                async with self._client.pipeline(transaction=False) as pipeline:
-                    for job_id in chunk:
-                        pipeline.hgetall(self._arguments.keys.record(job_id))
-                    records = await pipeline.execute()
-            found += [parse_record(i, record) if record else None for i, record in zip(chunk, records, strict=True)]
-        return found
+        return await self._registry.statuses(ids_given(job_ids))
 
     async def results(self, job_ids: Sequence[str]) -> AsyncGenerator[tuple[JobStatus | None, Document | None], None]:
         """See OcrQueue.results."""
@@ -455,13 +360,9 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def cancel(self, job_id: str) -> State:
         """Raises JobUnknown."""
         # the first call imports Celery, of whose messages it has some
-        arguments = await asyncio.to_thread(self._arguments.cancel, [job_id])
-        (answer,) = await self._run("cancel", arguments)
+        arguments = await asyncio.to_thread(self._registry.arguments.cancel, [job_id])
+        (answer,) = await self._registry.run("cancel", arguments)
         return cancelled_state(job_id, answer)
-
-    async def _run(self, move: str, arguments: Arguments) -> Any:
-        with app_errors():
-            return await self._scripts[move](args=arguments)
 
     @cached_property
     def dead_letters(self) -> AsyncDeadLetters:
@@ -505,11 +406,11 @@ class AsyncOcrQueue(AsyncManyJobs):
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_name(kind, name)
         core_pauses.check_engine(kind, name, workers_by_engine(await self.workers(), self.settings))
-        is_new = await self._run("pause", self._arguments.pause(kind, name, core_pauses.note(reason)))
+        is_new = await self._registry.run("pause", self._registry.arguments.pause(kind, name, core_pauses.note(reason)))
         cursor: str | None = core_pauses.FIRST_CURSOR
         while cursor is not None:
-            arguments = self._arguments.take_back(cursor, core_pauses.LOOKED_AT)
-            cursor = core_pauses.next_cursor(await self._run("take_back", arguments))
+            arguments = self._registry.arguments.take_back(cursor, core_pauses.LOOKED_AT)
+            cursor = core_pauses.next_cursor(await self._registry.run("take_back", arguments))
         await self._do(self._operations.note("pause", {kind: name}, who))
         return bool(is_new)
 
@@ -519,7 +420,7 @@ class AsyncOcrQueue(AsyncManyJobs):
         """See OcrQueue.resume."""
         kind, name = core_pauses.the_one(engine, lane, tenant)
         core_pauses.check_name(kind, name)
-        was_paused = bool(await self._run("resume", self._arguments.resume(kind, name)))
+        was_paused = bool(await self._registry.run("resume", self._registry.arguments.resume(kind, name)))
         if was_paused:
             await self._do(self._operations.note("resume", {kind: name}, who))
         return was_paused
@@ -527,22 +428,22 @@ class AsyncOcrQueue(AsyncManyJobs):
     async def pauses(self) -> list[Pause]:
         """All that is paused, since when and why."""
         with app_errors():
-            stored = await self._client.hgetall(self._arguments.keys.turns())
+            stored = await self._registry.client.hgetall(self._registry.keys.turns())
         return core_pauses.parse_pauses(cast("dict[bytes, bytes]", stored))
 
     async def workers(self) -> list[WorkerInfo]:
         """The live workers, by name."""
         with app_errors():
-            async with self._client.pipeline(transaction=False) as pipeline:
+            async with self._registry.client.pipeline(transaction=False) as pipeline:
                 pipeline.time()
-                pipeline.hgetall(self._arguments.keys.workers())
+                pipeline.hgetall(self._registry.keys.workers())
                 (seconds, _), stored = await pipeline.execute()
         return parse_live_workers(stored, seconds, self.settings)
 
     async def drain(self, *names: str, who: str | None = None) -> list[WorkerInfo]:
         """See OcrQueue.drain."""
         found = workers_named(names, await self.workers())
-        await self._run("drain", self._arguments.drain([worker.holder for worker in found]))
+        await self._registry.run("drain", self._registry.arguments.drain([worker.holder for worker in found]))
         await self._do(self._operations.note("drain", {"workers": ", ".join(sorted(set(names)))}, who))
         return found
 
@@ -582,7 +483,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                 async for status in read:
                     yield status
         except JobUnknown as error:
-            if len(error.job_ids) > 1 or type(why := await self._why_unknown(*error.job_ids)) is JobUnknown:
+            if len(error.job_ids) > 1 or type(why := await self._registry.why_unknown(*error.job_ids)) is JobUnknown:
                 raise
             why.job_ids = error.job_ids
             raise why from None
@@ -609,7 +510,7 @@ class AsyncOcrQueue(AsyncManyJobs):
                     return
                 try:
                     if not read.is_split:
-                        read.learn(await self._hmget(self._arguments.keys.record(job_id), SPLIT_FIELDS))
+                        read.learn(await self._registry.hmget(self._registry.keys.record(job_id), SPLIT_FIELDS))
                     async with aclosing(self._pages_now(read)) as pages:
                         async for page in pages:
                             yield page
@@ -620,7 +521,7 @@ class AsyncOcrQueue(AsyncManyJobs):
 
     async def _pages_now(self, read: PagesRead) -> AsyncGenerator[Page, None]:
         for fields in read.asked():
-            errors = await self._hmget(self._arguments.keys.parts_done(read.job_id), fields)
+            errors = await self._registry.hmget(self._registry.keys.parts_done(read.job_id), fields)
             for found in read.found(fields, errors):
                 if found.error is not None:
                     yield found.failed()
@@ -667,10 +568,6 @@ class AsyncOcrQueue(AsyncManyJobs):
         async with aclosing(self._read(watch)) as read:
             async for status in read:
                 yield status
-
-    async def _hmget(self, key: str, names: Sequence[str]) -> list[bytes | None]:
-        with app_errors():
-            return cast("list[bytes | None]", await self._client.hmget(key, list(names)))
 
     async def clean(
         self, *, older_than_s: float | None = None, dry_run: bool = False, who: str | None = None

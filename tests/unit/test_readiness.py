@@ -23,7 +23,8 @@ class Dependencies:
 
     @property
     def queue(self) -> Any:
-        return SimpleNamespace(_client=SimpleNamespace(ping=self._ping), storage=SimpleNamespace(check=self._check))
+        registry = SimpleNamespace(client=SimpleNamespace(ping=self._ping))
+        return SimpleNamespace(_registry=registry, storage=SimpleNamespace(check=self._check))
 
     async def _ping(self) -> None:
         self.pings += 1
@@ -70,8 +71,9 @@ async def test_what_fails_is_not_ready_at_once(around: Dependencies, monkeypatch
 
 async def test_who_does_not_answer_is_asked_once_and_is_not_ready_after_a_while(around: Dependencies) -> None:
     made = Readiness(around.queue, lambda: around.now)
-    while await made.check() != WELL:  # the thread of storage may take a moment
-        pass
+    async with asyncio.timeout(60):
+        while await made.check() != WELL:  # the thread of storage may take a moment
+            pass
     around.hangs = True
     for seconds in (3, 6, 9):
         around.now += 3
