@@ -76,10 +76,15 @@ def _pickled(arrays: Arrays, torch: ModuleType, strides: tuple[int, ...] | None)
 
 
 def write_zip(
-    path: Path, arrays: Arrays, *, pickled: bytes | None = None, strides: tuple[int, ...] | None = None
+    path: Path,
+    arrays: Arrays,
+    *,
+    pickled: bytes | None = None,
+    strides: tuple[int, ...] | None = None,
+    compression: int = zipfile.ZIP_STORED,
 ) -> Path:
-    """As since PyTorch 1.6; `pickled` in the place of the right data.pkl."""
-    with _torch() as torch, zipfile.ZipFile(path, "w") as archive:
+    """As since PyTorch 1.6; `pickled` in the place of the right data.pkl, and `compression` in that of none."""
+    with _torch() as torch, zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("archive/data.pkl", _pickled(arrays, torch, strides) if pickled is None else pickled)
         for number, array in enumerate(arrays.values()):
             archive.writestr(f"archive/data/{number}", array.tobytes())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,7 @@ def test_nothing_that_a_file_names_is_called(tmp_path: Path) -> None:
         (b"\x80\x02K\x01r\xff\xff\xff\xff.", "the instruction LONG_BINPUT"),
         (b"\x80\x02S'\\q'\n.", "a damaged text"),
         (b"\x80\x02" + b"(" * 2_000_000, "its pickle is larger than weights need"),
+        (b"\x80\x02})" + b"\x85" * 1_000_000 + b"Ns.", "more tuples than weights need"),
     ],
 )
 def test_a_pickle_that_is_none_of_weights_is_refused(tmp_path: Path, pickled: bytes, reason: str) -> None:
@@ -78,6 +81,35 @@ def test_a_pickle_that_is_none_of_weights_is_refused(tmp_path: Path, pickled: by
 def test_a_tensor_that_is_not_in_its_storage_is_refused(tmp_path: Path) -> None:
     refused(write_zip(tmp_path / "a.pth", {"w": np.zeros((2, 3), np.float32)}, strides=(1, 2)), "row by row")
     refused(write_zip(tmp_path / "b.pth", {"w": np.zeros((2, 3), np.float32)}, strides=(3,)), "shorter|argument")
+
+
+def test_what_a_file_names_stays_as_it_is_for_later_files(tmp_path: Path) -> None:
+    """BUILD sets attributes of whatever it is given."""
+    state = b"N}X\x08\0\0\0__name__X\x0b\0\0\0LongStorages\x86b"
+    for name in (b"ctorch\nFloatStorage\n", b"ctorch._utils\n_rebuild_tensor_v2\n"):
+        pickled = b"\x80\x02}X\x01\0\0\0x" + name + state + b"s."
+        refused(write_zip(tmp_path / "bad.pth", {}, pickled=pickled), "no attribute '__name__'")
+    assert read_tensors(write_zip(tmp_path / "good.pth", ARRAYS)).keys() == ARRAYS.keys()
+
+
+def test_tensors_that_would_take_more_than_the_file_are_refused(tmp_path: Path) -> None:
+    """Compressed, or all of one storage."""
+    zeros = {f"w{number}": np.zeros(1000, np.float32) for number in range(9)}
+    with zipfile.ZipFile(write_zip(tmp_path / "a.pth", zeros)) as archive:
+        shared = re.sub(rb"X\x01\0\0\0[0-9]", b"X\x01\0\0\x000", archive.read("archive/data.pkl"))
+    refused(write_zip(tmp_path / "b.pth", {"w0": zeros["w0"]}, pickled=shared), "larger than the file")
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        refused(write_zip(tmp_path / "c.pth", zeros, compression=method), "is compressed or encrypted")
+
+
+def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.pth", ARRAYS)
+    content = bytearray(path.read_bytes())
+    for header, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        for found in re.finditer(re.escape(header), bytes(content)):
+            content[found.start() + flags] |= 1
+    path.write_bytes(content)
+    refused(path, "is compressed or encrypted")
 
 
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:

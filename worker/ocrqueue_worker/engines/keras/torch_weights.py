@@ -7,18 +7,18 @@ storage, offset, size and strides. Only the names that such a pickle needs are k
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from math import prod
 from pathlib import Path
 from pickletools import genops
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ _OPCODES: Final = frozenset(
 """What PyTorch writes, in protocol 2 of pickle."""
 _MOST_REMEMBERED: Final = 100_000
 """Of values to which a pickle refers back: the unpickler makes room for as many as it names."""
+_MOST_TUPLES: Final = 10_000
+"""Four for each tensor. Tuples that are nested much deeper than that overflow the stack when they are hashed."""
+_ENCRYPTED: Final = 0x1
+"""Bit of a zip member's flags."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -50,9 +54,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             tensors = _of_zip(file) if zipfile.is_zipfile(file) else _of_legacy(file)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, RuntimeError) as error:
         raise _unreadable(path, error) from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OverflowError, NotImplementedError) as error:
+    except (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OverflowError) as error:
         raise _unreadable(path, error) from error
     return tensors
 
@@ -62,8 +66,10 @@ def _unreadable(path: Path, error: Exception) -> EngineModelInvalid:
     return EngineModelInvalid(f"{path.name} is not a file of PyTorch weights that can be read: {reason}.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Storage:
+# What a pickle can get hold of has no attributes that its instruction BUILD could set, for this file or for later ones.
+
+
+class _Storage(NamedTuple):
     """As a persistent id of the pickle names it."""
 
     type: str
@@ -71,8 +77,7 @@ class _Storage:
     elements: int
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
+class _View(NamedTuple):
     """A tensor before its storage has been read."""
 
     storage: _Storage
@@ -88,30 +93,31 @@ class _View:
         return elements[self.offset : self.offset + count].reshape(self.shape).copy()
 
 
-def _view(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _View:
+class _Rebuild:
     """In the place of `torch._utils._rebuild_tensor_v2`: of tensors that lie in their storage row by row."""
-    if not isinstance(storage, _Storage):
-        raise ValueError("a tensor has no storage")
-    numbers = (offset, *shape, *strides)
-    if len(shape) > _MOST_AXES or not all(type(number) is int and 0 <= number < 2**40 for number in numbers):
-        raise ValueError("a tensor has no sizes that can be")
-    expected, step = [], 1
-    for size in reversed(shape):
-        expected.append(step)
-        step *= size
-    if any(size > 1 and one != other for size, one, other in zip(shape, strides, reversed(expected), strict=True)):
-        raise ValueError("a tensor does not lie row by row")
-    return _View(storage, offset, tuple(shape))
 
+    __slots__ = ()
 
-class _Types:
-    """Stand-ins for the classes of storages, which a pickle names and never calls."""
+    def __call__(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _View:
+        if not isinstance(storage, _Storage):
+            raise ValueError("a tensor has no storage")
+        numbers = (offset, *shape, *strides)
+        if len(shape) > _MOST_AXES or not all(type(number) is int and 0 <= number < 2**40 for number in numbers):
+            raise ValueError("a tensor has no sizes that can be")
+        expected, step = [], 1
+        for size in reversed(shape):
+            expected.append(step)
+            step *= size
+        if any(size > 1 and one != other for size, one, other in zip(shape, strides, reversed(expected), strict=True)):
+            raise ValueError("a tensor does not lie row by row")
+        return _View(storage, offset, tuple(shape))
 
 
 _KNOWN: Final[Mapping[tuple[str, str], Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _view,
-    **{("torch", name): type(name, (_Types,), {}) for name in _TYPES},
+    ("torch._utils", "_rebuild_tensor_v2"): _Rebuild(),
+    # the classes of storages are only named
+    **{("torch", name): name for name in _TYPES},
 }
 
 
@@ -125,8 +131,7 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it names {module[:60]}.{name[:60]}, which no weights need") from None
 
     def persistent_load(self, identity: Any) -> _Storage:
-        kind, stored, key, _, elements = identity[:5]
-        name = getattr(stored, "__name__", "")
+        kind, name, key, _, elements = identity[:5]
         if kind != "storage" or name not in _TYPES or type(key) is not str or type(elements) is not int:
             raise pickle.UnpicklingError("it names a storage of another kind")
         return _Storage(name, key, elements)
@@ -147,7 +152,11 @@ def _load(pickled: BytesIO) -> Any:
 
 
 def _check_instructions(pickled: BytesIO) -> None:
+    tuples = 0
     for opcode, argument, _ in genops(pickled):
+        tuples += opcode.name.startswith("TUPLE")
+        if tuples > _MOST_TUPLES:
+            raise pickle.UnpicklingError("it has more tuples than weights need")
         if opcode.name not in _OPCODES or (opcode.name == "LONG_BINPUT" and int(argument or 0) > _MOST_REMEMBERED):
             raise pickle.UnpicklingError(f"it has the instruction {opcode.name}, which no weights need")
 
@@ -156,20 +165,28 @@ def _of_zip(file: IO[bytes]) -> dict[str, Tensor]:
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(names) != 1:
-            raise ValueError("there is no data.pkl in it")
+            raise ValueError(f"there are {len(names)} files data.pkl in it, and not one")
         folder = names[0].removesuffix("data.pkl")
         if archive.getinfo(names[0]).file_size > _LARGEST_PICKLE:
             raise ValueError("its pickle is larger than weights need")
-        views = _views(_load(BytesIO(archive.read(names[0]))))
+        views = _views(_load(BytesIO(_member(archive, names[0]))))
 
         def elements(storage: _Storage) -> Tensor:
             member = f"{folder}data/{storage.key}"
             size = _size_of(storage)
             if archive.getinfo(member).file_size != size:
                 raise ValueError(f"{member} has not the size that the pickle names")
-            return np.frombuffer(archive.read(member), _TYPES[storage.type])
+            return np.frombuffer(_member(archive, member), _TYPES[storage.type])
 
-        return _filled(views, elements)
+        return _filled(views, elements, file)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Raises ValueError for one that PyTorch would not write: it compresses nothing, which keeps all below the file."""
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & _ENCRYPTED:
+        raise ValueError(f"{name} is compressed or encrypted")
+    return archive.read(info)
 
 
 def _of_legacy(file: IO[bytes]) -> dict[str, Tensor]:
@@ -190,7 +207,7 @@ def _of_legacy(file: IO[bytes]) -> dict[str, Tensor]:
             raise ValueError(f"storage {key[:40]} has not the size that the pickle names")
         data = file.read(_size_of(storage))
         read[key] = np.frombuffer(data, _TYPES[storage.type])
-    return _filled(views, lambda storage: read[storage.key])
+    return _filled(views, lambda storage: read[storage.key], file)
 
 
 def _size_of(storage: _Storage) -> int:
@@ -204,12 +221,18 @@ def _views(loaded: Any) -> dict[str, _View]:
     """Raises ValueError where a state dictionary has something else than tensors."""
     if not isinstance(loaded, dict) or not loaded:
         raise ValueError("it holds no state dictionary")
-    if not all(type(name) is str and isinstance(view, _View) for name, view in loaded.items()):
+    # an OrderedDict may have been given an attribute `items`
+    views = dict(dict.items(loaded))
+    if not all(type(name) is str and isinstance(view, _View) for name, view in views.items()):
         raise ValueError("its state dictionary has something else than tensors")
-    return dict(loaded)
+    return views
 
 
-def _filled(views: Mapping[str, _View], elements: Callable[[_Storage], Tensor]) -> dict[str, Tensor]:
+def _filled(views: Mapping[str, _View], elements: Callable[[_Storage], Tensor], file: IO[bytes]) -> dict[str, Tensor]:
+    """Raises ValueError where tensors share what they are made of, so that they have more bytes than the file."""
+    wanted = sum(prod(view.shape) * np.dtype(_TYPES[view.storage.type]).itemsize for view in views.values())
+    if wanted > os.fstat(file.fileno()).st_size:
+        raise ValueError("its tensors are larger than the file")
     read: dict[_Storage, Tensor] = {}
     for view in views.values():
         if view.storage not in read:
