@@ -215,6 +215,12 @@ def test_its_repr_is_short() -> None:
         assert "word word" in repr(part)
 
 
+def test_what_could_not_be_made_can_be_shown_in_a_traceback() -> None:
+    """Which shows the object that __init__ was given, before it has any field."""
+    for model in (Document, Page, Block, Line):
+        assert repr(model.__new__(model)) == f"{model.__name__}()"
+
+
 def test_a_notebook_shows_the_words_where_they_stand() -> None:
     shown = document([word(1, "<b>&", 0.5)])._repr_html_()
     assert "&lt;b&gt;&amp;" in shown

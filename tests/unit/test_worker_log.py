@@ -12,10 +12,11 @@ import structlog
 from celery import platforms
 
 from ocrqueue.errors import StorageCredentials
+from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.access.troubles import Troubles
 from ocrqueue_worker.lifecycle import celery_worker
 from ocrqueue_worker.lifecycle.celery_worker import CeleryWorker
-from ocrqueue_worker.telemetry.logs import without_body
+from ocrqueue_worker.telemetry.logs import configure_logging, without_body
 
 
 @pytest.mark.parametrize("works", [True, False])
@@ -48,3 +49,31 @@ def test_the_warning_of_root_names_no_option_that_the_program_lacks(monkeypatch:
     (warning,) = warned
     assert "--uid" not in str(warning.message)
     assert "run it as a user of its own" in str(warning.message)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_tells_no_local_variables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
+    """They hold references and settings."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    level = root.level
+    noisy = {
+        name: logging.getLogger(name).level for name in ("httpx", "httpcore", "botocore", "boto3", "urllib3", "PIL")
+    }
+    try:
+        configure_logging(load_worker_settings(log_format=log_format))
+        secret = "X-Amz-" + "Signature"
+        try:
+            raise KeyError(len(secret))
+        except KeyError:
+            structlog.get_logger("of a test").exception("it broke")
+    finally:
+        structlog.reset_defaults()
+        root.setLevel(level)
+        for name, before in noisy.items():
+            logging.getLogger(name).setLevel(before)
+    written = capsys.readouterr().err
+    assert "KeyError" in written
+    assert "X-Amz-Signature" not in written

@@ -76,6 +76,8 @@ class Document(StorageBound, Writable):
         return BaseModel.__deepcopy__(unbound, memo)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        if not self.__dict__:
+            return  # it could not be made, and is shown in a traceback
         yield "job_id", self.job_id
         yield "status", self.status
         yield "engine", self.engine.name

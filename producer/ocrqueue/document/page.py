@@ -104,6 +104,8 @@ class Page(Value):
         return self.raw_unread or self.unread
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        if not self.__dict__:
+            return  # it could not be made, and is shown in a traceback
         yield "number", self.number
         yield "width", self.width
         yield "height", self.height

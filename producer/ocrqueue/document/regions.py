@@ -84,6 +84,8 @@ class _Lines(Region):
         raise NotImplementedError
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        if not self.__dict__:
+            return  # it could not be made, and is shown in a traceback
         text = self.text
         yield "text", text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         yield "bbox", self.bbox

@@ -46,14 +46,15 @@ def configure_logging(settings: WorkerSettings) -> None:
         cache_logger_on_first_use=True,
     )
     last: list[structlog.typing.Processor]
+    # tracebacks are without local variables: they hold references and settings
     if settings.log_format == "json":
-        # without local variables: they hold references and settings
         tracebacks = structlog.processors.ExceptionRenderer(
             structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         )
         last = [tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
