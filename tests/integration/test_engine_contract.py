@@ -81,13 +81,14 @@ def test_an_engine_that_keeps_its_promises_is_right() -> None:
     [
         ("nameless", "Nameless has no `name`, and its entry point is 'nameless'."),
         ("unfinished", "Unfinished has no method languages()."),
+        ("vanishing", "Engine 'vanishing' cannot be imported: vanishing_engine:Vanishing raised SystemExit."),
     ],
 )
 def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, told: str) -> None:
     first, *others = run_checks(Question(engine, load_worker_settings()))
     assert first.told == (told,)
     assert {finding.verdict for finding in others} == {"left out"}
-    with pytest.raises(EngineUnavailable, match="is not complete") as raised:
+    with pytest.raises(EngineUnavailable, match=r"is not complete|cannot be imported") as raised:
         discovery.make_engine(engine, load_worker_settings())
     assert f"engine check {engine}" in raised.value.info.remedy
 
@@ -108,6 +109,11 @@ def test_a_class_that_is_not_whole_is_told_and_nothing_else_asked(engine: str, t
         ("deaf", "signals", "the handlers of SIGTERM are changed"),
         ("crashing", "printed page", "ended by SIGKILL"),
         ("unloadable", "printed page", "load() raised KeyError"),
+        ("panicking", "printed page", "load() raised PanicException"),
+        ("quitting", "printed page", "quitting raised SystemExit"),
+        ("endless", "batches", "longest_side() returned 'far'"),
+        ("choosy", "batches", "may_prepare() raised KeyError"),
+        ("boxless", "time limit", "it cannot be told, since a printed page is not read"),
     ],
 )
 def test_the_fault_is_named(engine: str, check: str, told: str) -> None:
@@ -122,6 +128,33 @@ def test_a_check_that_does_not_end_is_ended() -> None:
 
 def test_a_process_of_its_own_inherits_that_a_child_ignores_sigterm() -> None:
     assert "takes longer than 5 s" in found("polite", "close", seconds=5).told[0]
+
+
+def is_running(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(") ")[2][0] != "Z"
+
+
+def test_a_process_that_an_engine_leaves_behind_is_named_and_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left = tmp_path / "left"
+    monkeypatch.setenv("LEFT_BEHIND", str(left))
+    finding = found("leaving", "close")
+    assert (finding.verdict, finding.told) == (
+        "advice",
+        ("processes of the engine's own run on after close(): sleep.",),
+    )
+    wait_until(lambda: not is_running(int(left.read_text())), 60, "it has ended")
+
+
+def test_what_an_engine_writes_to_standard_output_is_not_among_the_findings() -> None:
+    path = {**unmeasured(), "PYTHONPATH": f"{BROKEN}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "ocrqueue_worker", "engine", "check", "chatty", "--json"]
+    done = subprocess.run(command, check=False, env=path, capture_output=True, text=True, timeout=300)
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [finding["check"] for finding in findings] == list(NAMES), done.stderr
+    assert "{10 %" in done.stderr
 
 
 def test_the_command_says_what_is_wrong_and_its_status_does() -> None:
@@ -151,7 +184,7 @@ def test_the_pytest_plugin_has_a_test_for_each_check(
 def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
     installation: Installation, tmp_path: Path
 ) -> None:
-    engines = ("null", "forgetful", "boxless")
+    engines = ("null", "forgetful", "boxless", "quitting", "endless", "choosy")
     settings = {**as_environment(installation.settings), "key_prefix": f"broken-{uuid.uuid4().hex[:8]}:"}
     path = {"PYTHONPATH": f"{BROKEN}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     arguments = ("--concurrency", "1", *(f"--engine={name}" for name in engines))
@@ -163,12 +196,28 @@ def test_a_worker_outlives_an_engines_mistakes_and_its_author_hears_of_them(
         assert status.error is not None
         assert status.error.code == "engine.failed"
         assert "ValidationError of Word (bbox is missing)" in status.error.message
+        for engine, code, told in (
+            ("quitting", "engine.failed", "quitting raised SystemExit"),
+            ("endless", "engine.unavailable", "longest_side() returned 'far'"),
+            ("choosy", "engine.unavailable", "may_prepare() raised KeyError"),
+        ):
+            status = queue.submit(SAMPLE, engine=engine, cache=False).wait(100)
+            assert status.error is not None
+            assert (status.error.code, status.attempts) == (code, 1)
+            assert told in status.error.message
         assert queue.submit(SAMPLE, engine="null", cache=False).result(timeout=100).pages
         wait_until(lambda: "EngineInfo (version is missing)" in running.log.read_text(), 100, "the log names it")
         assert running.alive()
 
 
-def test_a_worker_says_what_its_engine_lacks_and_does_not_start() -> None:
-    done = CliRunner().invoke(main, ["--engine", "nameless"])
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("nameless", "Engine 'nameless' is not complete: Nameless has no `name`"),
+        ("vanishing", "Engine 'vanishing' cannot be imported: vanishing_engine:Vanishing raised SystemExit"),
+    ],
+)
+def test_a_worker_says_what_its_engine_lacks_and_does_not_start(engine: str, told: str) -> None:
+    done = CliRunner().invoke(main, ["--engine", engine])
     assert done.exit_code == 2
-    assert "Engine 'nameless' is not complete: Nameless has no `name`" in done.output
+    assert told in done.output

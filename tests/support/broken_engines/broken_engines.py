@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict
@@ -168,10 +171,56 @@ class Polite(Whole):
     name = "polite"
 
     def load(self) -> None:
-        # it outlives the process of the check, which is killed, and ends by itself
         self.helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
         self.helper.start()
 
     def close(self) -> None:
         self.helper.terminate()
         self.helper.join()
+
+
+class Quitting(Whole):
+    name = "quitting"
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
+        sys.exit(3)
+
+
+class Panicking(Whole):
+    """As a library that is written in Rust does."""
+
+    name = "panicking"
+
+    def load(self) -> None:
+        raise type("PanicException", (BaseException,), {})
+
+
+class Chatty(Whole):
+    name = "chatty"
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
+        os.write(1, b"{10 %")
+        sys.stdout.write("no end of a line")
+        return super().recognize(pages, reading)
+
+
+class Leaving(Whole):
+    name = "leaving"
+
+    def load(self) -> None:
+        self.helper = subprocess.Popen(["sleep", "600"])
+        Path(os.environ.get("LEFT_BEHIND", os.devnull)).write_text(str(self.helper.pid))
+
+
+class Endless(Whole):
+    name = "endless"
+
+    def longest_side(self, options: NullOptions) -> int | None:
+        return "far"  # type: ignore[return-value]  # the fault
+
+
+class Choosy(Whole):
+    name = "choosy"
+
+    def may_prepare(self, options: NullOptions) -> bool:
+        raise KeyError("psm")

@@ -162,9 +162,10 @@ def worker_arguments(
 
 def _usual_concurrency(engines: list[Engine[Any]]) -> int:
     """What suits the engine that needs most of the machine for a job."""
+    from ocrqueue_worker.engines.asking import concurrency
     from ocrqueue_worker.limits.cpus import usable_cores
 
-    stated = [number for engine in engines if (number := engine.concurrency()) is not None]
+    stated = [number for engine in engines if (number := concurrency(engine)) is not None]
     return min(stated, default=usable_cores())
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -68,14 +69,19 @@ def engine_check(request: pytest.FixtureRequest) -> Callable[[], None]:
 
 
 def _findings(engine: str, config: pytest.Config) -> dict[str, Finding]:
+    from ocrqueue.cli.exit_codes import ExitStatus
     from ocrqueue_worker.engine_contract.findings import Finding
 
     command = [sys.executable, "-m", "ocrqueue_worker", "engine", "check", engine, "--json"]
     command += [f"--option={pair}" for pair in config.getini("ocrqueue_engine_options")]
     command += [f"--languages={names}"] if (names := config.getini("ocrqueue_engine_languages")) else []
     environment: dict[str, Any] = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    found = [Finding(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
-    if not found:
-        pytest.fail(done.stderr.strip() or f"{' '.join(command)} says nothing.", pytrace=False)
+    # files: a process that the engine leaves behind would hold a pipe open
+    with TemporaryFile("w+") as out, TemporaryFile("w+", errors="replace") as told:
+        status = subprocess.run(command, stdout=out, stderr=told, check=False, env=environment).returncode
+        out.seek(0)
+        told.seek(0)
+        found = [Finding(**json.loads(line)) for line in out]
+        if not found or status not in (ExitStatus.OK, ExitStatus.FAILED):
+            pytest.fail(told.read().strip() or f"{' '.join(command)} ended with status {status}.", pytrace=False)
     return {one.check: one for one in found}

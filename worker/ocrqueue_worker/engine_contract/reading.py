@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from ocrqueue.document import Block, Box, Line, Page, Paragraph, polygon_of
@@ -14,6 +15,8 @@ from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.engine_call import check_page, recognise, recognise_lines
 from ocrqueue_worker.routes.merging import with_lines
+
+_MOST_UNSEEN: Final = 1000
 
 
 def read(engine: Engine[Any], question: Question, page: PageImage) -> Page | OcrQueueError:
@@ -79,6 +82,11 @@ def _again(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
 
 def _lines(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     page = printed()
+    unseen = list(islice(engine.unseen_lines(page, ()), _MOST_UNSEEN + 1))
+    if len(unseen) > _MOST_UNSEEN:
+        yield Wrong(f"unseen_lines() gives more than {_MOST_UNSEEN} lines of a page.")
+    elif strange := [line for line in unseen if not isinstance(line, Line)]:
+        yield Wrong(f"unseen_lines() gives a {type(strange[0]).__name__}, not a Line.")
     boxes: tuple[Box, ...] = (PRINT, (10.0, 10.0, 200.0, 40.0), (5.0, 5.0, 5.0, 5.0))
     lines = [Line(polygon=polygon_of(box), bbox=box, words=()) for box in boxes]
     results = recognise_lines(engine, page, lines, question.reading(engine))
@@ -110,5 +118,5 @@ READING: Final = (
     Check("odd pages", "empty, tiny, long and noisy pages are pages too", _odd),
     Check("several pages", "one result for each page, in order, of several images", _several),
     Check("the same again", "the same page gives the same, or cacheable is False", _again),
-    Check("single lines", "recognize_lines() gives a Line for each", _lines, of_lines=True),
+    Check("single lines", "recognize_lines() gives a Line for each, unseen_lines() gives Lines", _lines, of_lines=True),
 )

@@ -1,14 +1,18 @@
 """Running the checks: in children that are forked of a process without threads, so that a crash or a hang has a name.
 
-Two children: one asks the engine before it is loaded, one loads it and reads. Where a check ends its child, or takes
-longer than it may, that is its finding, and the next one begins in a child of its own.
+Three children: one imports the engine, one asks it before it is loaded, one loads it and reads. Where a check ends its
+child, or takes longer than it may, that is its finding, and the next one begins in a child of its own.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -19,9 +23,10 @@ from ocrqueue_worker.engine_contract.reading import READING
 from ocrqueue_worker.engine_contract.stating import STATING, broke_off
 from ocrqueue_worker.engine_contract.surroundings import SURROUNDINGS
 from ocrqueue_worker.engines.declaration import declaration_complaints
-from ocrqueue_worker.engines.discovery import engine_class, load_engine, make_engine
+from ocrqueue_worker.engines.discovery import engine_class, engine_point, load_engine, make_engine
 from ocrqueue_worker.engines.engine import Engine
 from ocrqueue_worker.lifecycle.pool_child import set_signals_of_child
+from ocrqueue_worker.telemetry.logs import configure_logging
 
 __all__ = ["CHECKS", "Question", "run_checks"]
 
@@ -36,12 +41,12 @@ NAMES: Final = (_DECLARATION[0], *(check.name for check in CHECKS))
 
 def run_checks(question: Question) -> Iterator[Finding]:
     """A Finding for each check, as it ends. Raises EngineUnknown."""
-    declared = _declaration(question)
-    yield declared
+    engine_point(question.engine)
+    complaints, reads_lines = _declaration(question)
+    yield (declared := finding(*_DECLARATION, complaints))
     if declared.is_wrong:
         yield from (_left_out(check, "the class is not whole") for check in CHECKS)
         return
-    reads_lines = engine_class(question.engine).reads_lines
     yield from (_left_out(check, "reads_lines is False") for check in CHECKS if check.of_lines and not reads_lines)
     for loaded in (False, True):
         rest = [one for one in CHECKS if one.before_load is not loaded and (reads_lines or not one.of_lines)]
@@ -51,51 +56,74 @@ def run_checks(question: Question) -> Iterator[Finding]:
             rest = rest[len(done) :]
 
 
-def _declaration(question: Question) -> Finding:
-    complaints: list[Complaint] = []
-    try:
-        cls = engine_class(question.engine)
-        complaints += [Wrong(told) for told in declaration_complaints(cls, question.engine)]
-        if not complaints:
-            make_engine(question.engine, question.settings)
-    except EngineUnavailable as error:
-        complaints.append(Wrong(error.info.message))
-    return finding(*_DECLARATION, complaints)
+def _declaration(question: Question) -> tuple[list[Complaint], bool]:
+    """What is wrong in the class, and whether it reads lines."""
+    with _child(_declare, question) as (child, answers):
+        answer = _answer(answers, question.seconds)
+        if isinstance(answer, _End):
+            return [Wrong(f"its module: {_end_of(child, answer, question)}")], False
+        complaints, reads_lines = answer
+    return complaints, reads_lines
 
 
 def findings_of_child(question: Question, checks: Sequence[Check], *, loaded: bool) -> Iterator[Finding]:
     """The findings of those checks that one child could run: at least the first's."""
+    with _child(_check, question, checks, loaded) as (child, answers):
+        for check in checks:
+            # the first one's time is that of load() too
+            answer = _answer(answers, question.seconds * (2 if check is checks[0] else 1))
+            if isinstance(answer, _End):
+                yield finding(check.name, check.about, [Wrong(_end_of(child, answer, question))])
+                return
+            yield finding(check.name, check.about, answer)
+
+
+class _End(Enum):
+    """Why there is no answer."""
+
+    LATE = auto()
+    ENDED = auto()
+
+
+@contextmanager
+def _child(target: Callable[..., None], question: Question, *arguments: Any) -> Iterator[tuple[Any, Connection]]:
+    """A process that runs target(question, *arguments, answers), and where its answers come. It is ended in the end,
+    with all that it has started."""
     mine, childs = _CHILDREN.Pipe(duplex=False)
-    child = _CHILDREN.Process(target=_run_in_child, args=(question, checks, loaded, childs))
+    child = _CHILDREN.Process(target=_in_child, args=(target, question, *arguments, childs))
     child.start()
     childs.close()
     try:
-        for check in checks:
-            # the first one's time is that of load() too
-            answer = _answer(mine, question.seconds * (2 if check is checks[0] else 1))
-            if isinstance(answer, list):
-                yield finding(check.name, check.about, answer)
-                continue
-            child.join(None if answer == "ended" else 0)
-            yield finding(check.name, check.about, [Wrong(_end_of(child, question))])
-            return
+        yield child, mine
     finally:
         child.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid or 0, signal.SIGKILL)
         child.join()
         mine.close()
 
 
-def _answer(answers: Connection, seconds: float) -> list[Complaint] | str:
+def _in_child(target: Callable[..., None], question: Question, *arguments: Any) -> None:
+    os.setsid()
+    # standard output is for the findings, whatever the engine writes to it
+    os.dup2(sys.__stderr__.fileno() if sys.__stderr__ else 2, 1)
+    sys.stdout = sys.stderr
+    configure_logging(question.settings.model_copy(update={"log_format": "console"}))
+    target(question, *arguments)
+
+
+def _answer(answers: Connection, seconds: float) -> Any:
     if not answers.poll(seconds):
-        return "late"
+        return _End.LATE
     try:
-        received: list[Complaint] = answers.recv()
+        return answers.recv()
     except EOFError:
-        return "ended"
-    return received
+        return _End.ENDED
 
 
-def _end_of(child: Any, question: Question) -> str:
+def _end_of(child: Any, end: _End, question: Question) -> str:
+    # what it has started may hold its end of the pipe
+    child.join(None if end is _End.ENDED else 0)
     code: int | None = child.exitcode
     if code is None:
         return f"it takes longer than {question.seconds:g} s, and the process was ended."
@@ -104,7 +132,21 @@ def _end_of(child: Any, question: Question) -> str:
     return f"the process ended itself with status {code}."
 
 
-def _run_in_child(question: Question, checks: Sequence[Check], loaded: bool, answers: Connection) -> None:
+def _declare(question: Question, answers: Connection) -> None:
+    complaints: list[Complaint] = []
+    reads_lines = False
+    try:
+        cls = engine_class(question.engine)
+        complaints += [Wrong(told) for told in declaration_complaints(cls, question.engine)]
+        if not complaints:
+            make_engine(question.engine, question.settings)
+            reads_lines = cls.reads_lines
+    except EngineUnavailable as error:
+        complaints.append(Wrong(error.info.message))
+    answers.send((complaints, reads_lines))
+
+
+def _check(question: Question, checks: Sequence[Check], loaded: bool, answers: Connection) -> None:
     set_signals_of_child()
     try:
         engine = make_engine(question.engine, question.settings)
@@ -124,7 +166,7 @@ def _complaints(check: Check, engine: Engine[Any], question: Question) -> list[C
         found += check.run(engine, question)
     except OcrQueueError as error:
         found.append(Wrong(error.info.message))
-    except Exception as error:
+    except BaseException as error:
         found.append(broke_off("the engine", error))
     return found
 

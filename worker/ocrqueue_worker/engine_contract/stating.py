@@ -14,7 +14,7 @@ from ocrqueue.errors import LanguageMissing, LanguageUnsupported, OcrQueueError,
 from ocrqueue.job import describe_validation_error
 from ocrqueue_worker.engine_contract.findings import Advice, Complaint, Wrong
 from ocrqueue_worker.engine_contract.question import Check, Question
-from ocrqueue_worker.engines.asking import fault, info_of
+from ocrqueue_worker.engines.asking import asking, concurrency, fault, info_of, longest_side, may_prepare
 from ocrqueue_worker.engines.engine import Engine
 
 _HEAVY: Final = ("tensorflow", "torch", "onnxruntime", "openvino", "cv2", "grpc", "jax", "paddle")
@@ -93,15 +93,24 @@ def _fork(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
 
 def _batches(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     options = engine.parse_options(question.options)
-    together: object = engine.pages_together(options)
+    with asking(engine.name, "pages_together()"):
+        together: object = engine.pages_together(options)
     if not isinstance(together, int) or isinstance(together, bool) or together < 1:
         yield Wrong(f"pages_together() returns {together!r}, not a whole number from 1 on.")
-    splits: object = engine.splits(options, 2)
+    with asking(engine.name, "splits()"):
+        splits: object = engine.splits(options, 2)
     if not isinstance(splits, bool):
         yield Wrong(f"splits() returns {splits!r}, which is neither True nor False.")
+    may_prepare(engine, options)
+    longest_side(engine, options)
+    concurrency(engine)
+    with asking(engine.name, "memory_limit_mib()"):
+        limit: object = engine.memory_limit_mib()
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        yield Wrong(f"memory_limit_mib() returns {limit!r}, not a whole number of MiB.")
 
 
-def broke_off(call: str, error: Exception) -> Wrong:
+def broke_off(call: str, error: BaseException) -> Wrong:
     return Wrong(f"{call} raised {fault(error)}.")
 
 
@@ -109,6 +118,6 @@ STATING: Final = (
     Check("options", "options are checked by options_model, and each can be explained", _options, before_load=True),
     Check("info", "info() names version and model, the same each time", _information, before_load=True),
     Check("languages", "languages() and check_languages() agree", _languages, before_load=True),
-    Check("batches", "pages_together() and splits() answer for the options", _batches, before_load=True),
+    Check("batches", "pages_together(), splits(), longest_side() and their like answer", _batches, before_load=True),
     Check("fork", "nothing heavy and no thread before load()", _fork, before_load=True),
 )

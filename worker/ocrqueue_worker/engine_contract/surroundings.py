@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -19,6 +21,7 @@ from ocrqueue_worker.engine_contract.question import Check, Question
 from ocrqueue_worker.engine_contract.reading import read
 from ocrqueue_worker.engine_contract.stating import broke_off
 from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.pipeline.engine_call import recognise
 
 _WORKERS_SIGNALS: Final = (
@@ -26,6 +29,7 @@ _WORKERS_SIGNALS: Final = (
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD),
 )
 _TOGETHER: Final = 4
+_LOOKS: Final = 10
 _TIMES: Final = 8
 """Moments of a reading at which the time limit is made to strike."""
 
@@ -34,7 +38,8 @@ def _deadline(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     """A deadline that passes between the worker's look at it and the engine's."""
     page = printed()
     try:
-        results = engine.recognize([page], question.reading(engine, deadline=time.monotonic()))
+        reading = question.reading(engine, deadline=time.monotonic())
+        results = check_results(engine.recognize([page], reading), [page], engine.name)
     except EngineTimeout:
         return
     (result,) = results
@@ -47,7 +52,10 @@ def _deadline(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
 def _soft_limit(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
     """Celery raises SoftTimeLimitExceeded wherever the engine is: `except Exception` around a call swallows it."""
     begun = time.monotonic()
-    read(engine, question, printed())
+    first = read(engine, question, printed())
+    if isinstance(first, OcrQueueError) and not isinstance(first, EngineTimeout):
+        yield Wrong(f"it cannot be told, since a printed page is not read: {first}")
+        return
     took = max(time.monotonic() - begun, 0.001)
     before = signal.signal(signal.SIGALRM, _strike)
     try:
@@ -115,6 +123,27 @@ def _closing(engine: Engine[Any], question: Question) -> Iterator[Complaint]:
             engine.close()
         except Exception as error:
             yield broke_off(call, error)
+    if left := _processes_left():
+        yield Advice(f"processes of the engine's own run on after close(): {', '.join(left)}.")
+
+
+def _processes_left() -> list[str]:
+    """The names of this process's children that still run; those that were told to end have a second for it."""
+    for _ in range(_LOOKS):
+        if not (left := list(_children())):
+            break
+        time.sleep(1 / _LOOKS)
+    return left
+
+
+def _children() -> Iterator[str]:
+    """By proc(5), where there is one."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = path.read_text(errors="replace").partition(" (")[2].rpartition(") ")
+            state, parent = rest.split()[:2]
+            if int(parent) == os.getpid() and state != "Z":
+                yield name
 
 
 SURROUNDINGS: Final = (

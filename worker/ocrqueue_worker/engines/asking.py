@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
 from ocrqueue.document import EngineInfo
 from ocrqueue.errors import EngineUnavailable, OcrQueueError
-from ocrqueue.job import describe_validation_error
+from ocrqueue.job import Job, describe_validation_error
 from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.limits.process_end import MUST_PASS
 from ocrqueue_worker.limits.resource_errors import exhaustion
 
 _log = structlog.get_logger(__name__)
@@ -37,13 +37,54 @@ def asking(engine: str, call: str) -> Iterator[None]:
     """Around a call that says what an engine is or can: raises EngineUnavailable in place of what is unexpected."""
     try:
         yield
-    except (OcrQueueError, SoftTimeLimitExceeded):
+    except (OcrQueueError, *MUST_PASS):
         raise
-    except Exception as error:
+    except BaseException as error:
         if (ran_out := exhaustion(error)) is not None:
             raise ran_out from error
         _log.exception("engine raised an exception", engine=engine, call=call)
         raise EngineUnavailable(f"{engine}: {call} raised {fault(error)}.", remedy=author_remedy(engine)) from error
+
+
+def parsed_options(engine: Engine[Any], job: Job) -> Any:
+    """Raises OptionUnknown, OptionInvalid, EngineUnavailable."""
+    with asking(engine.name, "parse_options()"):
+        return engine.parse_options(job.engine_options)
+
+
+def accepted_options(engine: Engine[Any], job: Job) -> Any:
+    """Those of a job that the engine can read. Raises as parsed_options(), LanguageMissing and LanguageUnsupported."""
+    options = parsed_options(engine, job)
+    with asking(engine.name, "check_languages()"):
+        engine.check_languages(job.languages)
+    return options
+
+
+def may_prepare(engine: Engine[Any], options: Any) -> bool:
+    """Raises EngineUnavailable."""
+    with asking(engine.name, "may_prepare()"):
+        return bool(engine.may_prepare(options))
+
+
+def longest_side(engine: Engine[Any], options: Any) -> int | None:
+    """Raises EngineUnavailable."""
+    with asking(engine.name, "longest_side()"):
+        return _count(engine.name, "longest_side()", engine.longest_side(options))
+
+
+def concurrency(engine: Engine[Any]) -> int | None:
+    """Raises EngineUnavailable."""
+    with asking(engine.name, "concurrency()"):
+        return _count(engine.name, "concurrency()", engine.concurrency())
+
+
+def _count(engine: str, call: str, stated: object) -> int | None:
+    if stated is None or (isinstance(stated, int) and not isinstance(stated, bool) and stated >= 1):
+        return stated
+    raise EngineUnavailable(
+        f"{engine}: {call} returned {repr(stated)[:40]}, and neither None nor a whole number from 1 on.",
+        remedy=author_remedy(engine),
+    )
 
 
 def author_remedy(engine: str) -> str:

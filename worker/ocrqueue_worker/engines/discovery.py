@@ -12,6 +12,7 @@ from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.asking import asking, author_remedy, fault
 from ocrqueue_worker.engines.declaration import declaration_complaints
 from ocrqueue_worker.engines.engine import Engine
+from ocrqueue_worker.limits.process_end import MUST_PASS
 
 GROUP = "ocrqueue.engines"
 
@@ -27,22 +28,30 @@ def _installed() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
 
 
+def engine_point(name: str) -> EntryPoint:
+    """Where the engine is, which is not imported. Raises EngineUnknown."""
+    found = next((point for point in _installed() if point.name == name and name != AUTO), None)
+    if found is None:
+        raise EngineUnknown(f"No engine {name!r} is installed here; installed: {', '.join(engine_names())}.")
+    return found
+
+
 def engine_class(name: str) -> type[Engine[Any]]:
     """Raises EngineUnknown, or EngineUnavailable where its module cannot be imported."""
-    found = [point for point in _installed() if point.name == name]
-    if not found or name == AUTO:
-        raise EngineUnknown(f"No engine {name!r} is installed here; installed: {', '.join(engine_names())}.")
+    found = engine_point(name)
     try:
-        cls = found[0].load()
+        cls = found.load()
     except ImportError as error:
         raise EngineUnavailable(f"Engine {name!r} cannot be imported: {error}.") from error
-    except Exception as error:
+    except MUST_PASS:
+        raise
+    except BaseException as error:
         raise EngineUnavailable(
-            f"Engine {name!r} cannot be imported: {found[0].value} raised {fault(error)}.",
+            f"Engine {name!r} cannot be imported: {found.value} raised {fault(error)}.",
             remedy=author_remedy(name),
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, Engine)):
-        raise EngineUnavailable(f"{found[0].value} is not an Engine.", remedy=author_remedy(name))
+        raise EngineUnavailable(f"{found.value} is not an Engine.", remedy=author_remedy(name))
     return cls
 
 

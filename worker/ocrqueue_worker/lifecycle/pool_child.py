@@ -16,6 +16,7 @@ from billiard.common import _shutdown_cleanup
 from billiard.pool import EX_RECYCLE
 from celery.concurrency import asynpool
 
+from ocrqueue_worker.limits.process_end import EndOfChild
 from ocrqueue_worker.limits.recycling import RECYCLING
 
 _log = structlog.get_logger(__name__)
@@ -58,4 +59,12 @@ def set_signals_of_child(**_: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     # a second one then ends it wherever it is
-    signal.signal(END_OF_CHILD, _shutdown_cleanup)
+    signal.signal(END_OF_CHILD, _end)
+
+
+def _end(number: int, frame: Any) -> None:
+    """Billiard's own, whose SystemExit cannot be told from that of an engine."""
+    try:
+        _shutdown_cleanup(number, frame)
+    except SystemExit as end:
+        raise EndOfChild(end.code) from None

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 
 from ocrqueue.document import Line, Page
 from ocrqueue.errors import EngineFailed, EngineTimeout, OcrQueueError
@@ -14,6 +13,7 @@ from ocrqueue_worker.engines.asking import fault
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.output_checks import check_results
 from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.limits.process_end import MUST_PASS
 from ocrqueue_worker.limits.resource_errors import exhaustion
 from ocrqueue_worker.pipeline.file_pixels import in_file_pixels
 
@@ -23,7 +23,7 @@ Result = Page | OcrQueueError
 
 
 def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
-    """A Page for each, in order, or the error in its stead. Nothing but SoftTimeLimitExceeded is raised.
+    """A Page for each, in order, or the error in its stead. Raises nothing but MUST_PASS.
 
     Pages are in the pixels of what was given.
     """
@@ -34,11 +34,11 @@ def recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[
     try:
         results = check_results(engine.recognize(pages, reading), pages, engine.name)
         return [result if isinstance(result, Page) else _without_frames(result) for result in results]
-    except SoftTimeLimitExceeded:
+    except MUST_PASS:
         raise
     except OcrQueueError as error:
         return [_without_frames(error)] * len(pages)
-    except Exception as error:
+    except BaseException as error:
         return [_broke_off(engine, error)] * len(pages)
 
 
@@ -63,11 +63,11 @@ def recognise_lines(
         return EngineTimeout()
     try:
         read = engine.recognize_lines(page, lines, reading)
-    except SoftTimeLimitExceeded:
+    except MUST_PASS:
         raise
     except OcrQueueError as error:
         return _without_frames(error)
-    except Exception as error:
+    except BaseException as error:
         return _broke_off(engine, error)
     if not isinstance(read, Sequence) or len(read) != len(lines):
         count = len(read) if isinstance(read, Sequence) else "no"
@@ -81,9 +81,9 @@ def unseen_lines(engine: Engine[Any], page: PageImage, seen: Sequence[Line]) -> 
     """Where the engine takes text to stand besides these lines; none if it breaks off, since nothing is lost by it."""
     try:
         return list(engine.unseen_lines(page, seen))
-    except SoftTimeLimitExceeded:
+    except MUST_PASS:
         raise
-    except Exception:
+    except BaseException:
         _log.exception("engine raised an exception", engine=engine.name, call="unseen_lines()")
         return []
 
@@ -92,9 +92,9 @@ def recognise_reference(engine: Engine[Any], uri: str, reading: Reading[Any]) ->
     """The image behind a reference as one page. Raises OcrQueueError."""
     try:
         return Page.model_validate(engine.recognize_reference(uri, reading).model_dump(round_trip=True))
-    except (OcrQueueError, SoftTimeLimitExceeded):
+    except (OcrQueueError, *MUST_PASS):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise _broke_off(engine, error) from error
 
 
@@ -103,7 +103,7 @@ def check_page(engine: Engine[Any], image: PageImage, page: Page) -> Result:
     return check_results([page], [image], engine.name)[0]
 
 
-def _broke_off(engine: Engine[Any], error: Exception) -> OcrQueueError:
+def _broke_off(engine: Engine[Any], error: BaseException) -> OcrQueueError:
     ran_out = exhaustion(error)
     if ran_out is None:
         _log.exception("engine raised an exception", engine=engine.name)

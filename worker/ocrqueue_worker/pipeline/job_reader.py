@@ -20,6 +20,7 @@ from ocrqueue.errors import (
 from ocrqueue.job import Job
 from ocrqueue.job.references import redact_uri, reference_path, split_uri
 from ocrqueue_worker.calibration import calibrated_page, calibration_of, stated_info
+from ocrqueue_worker.engines.asking import accepted_options, parsed_options
 from ocrqueue_worker.engines.engine import Engine, EngineOptions, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.attempt import Attempt
@@ -78,8 +79,7 @@ class JobReader:
         With `may_refer`, an image that the engine fetches itself is left to it: see read_reference().
         """
         job = self.attempt.job
-        self.options = engine.parse_options(job.engine_options)
-        engine.check_languages(job.languages)
+        self.options = accepted_options(engine, job)
         if may_refer and _is_referred(engine, job):
             check_bucket_reference(job.image, self.attempt.storage)
             self.is_referred = True
@@ -131,7 +131,7 @@ class JobReader:
 
     def gather(self, engine: Engine[Any]) -> None:
         """Take what the page parts have read."""
-        self.options = engine.parse_options(self.attempt.job.engine_options)
+        self.options = parsed_options(engine, self.attempt.job)
         gathered = gather(self.attempt)
         self._gathered, self._spent_before = gathered.document, gathered.spent
         self._note_cache_key(engine, self._gathered.input, self._gathered.engine)

@@ -14,6 +14,7 @@ from typing import Any, Self
 from ocrqueue.document import DocumentWarning, InputInfo, Page
 from ocrqueue.errors import EngineOutOfMemory, ErrorInfo, OcrQueueError, PageNotFound
 from ocrqueue.job import Job
+from ocrqueue_worker.engines.asking import asking
 from ocrqueue_worker.engines.engine import Engine, EngineOptions
 from ocrqueue_worker.images.greyscale import without_empty_color
 from ocrqueue_worker.images.page import PageImage, PageSource
@@ -62,8 +63,9 @@ class JobSource:
         job, pages = self._attempt.job, len(self.numbers)
         if self._found is None or self._attempt.hold.page is not None or pages < 2 or job.existing_text == "use":
             return None
-        if not engine.splits(options, pages):
-            return None
+        with asking(engine.name, "splits()"):
+            if not engine.splits(options, pages):
+                return None
         keep_for_parts(self._attempt, self._found)
         return Split(pages, self.info.sha256 or "")
 

@@ -11,6 +11,7 @@ from ocrqueue.document import Page
 from ocrqueue.errors import EngineOutOfMemory, EngineUnavailable
 from ocrqueue.job import PREPARATION_STEPS, PreparationStep, Prepare
 from ocrqueue_worker.calibration import calibrated_page, calibration_of
+from ocrqueue_worker.engines.asking import longest_side, may_prepare
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.pipeline.engine_call import Result, as_in_file, recognise
@@ -49,7 +50,7 @@ def read_pages(
     if prepare in {"auto", "none"}:
         begun = time.monotonic()
         results = _recognise(engine, pages, reading)
-        if prepare == "auto" and engine.may_prepare(reading.options):
+        if prepare == "auto" and may_prepare(engine, reading.options):
             seconds = (time.monotonic() - begun) / len(pages)
             results = [
                 _reread(engine, page, result, reading, seconds) for page, result in zip(pages, results, strict=True)
@@ -73,7 +74,7 @@ def _reread(engine: Engine[Any], image: PageImage, first: Result, reading: Readi
         picture, first = read_turned_back(picture, first, lambda turned: _read(engine, image, turned, reading))
     if not isinstance(first, Page) or not reads_badly(first, image.image) or reading.seconds_left() < _TIME * seconds:
         return first
-    side = engine.longest_side(reading.options)
+    side = longest_side(engine, reading.options)
     if side is not None and may_be_tiled(image, side):
         tiled = read_in_tiles(engine, replace(image, image=picture.image, file_size=None), side, reading)
         if isinstance(tiled, Page) and picture.steps:
@@ -149,7 +150,7 @@ def _read(engine: Engine[Any], image: PageImage, ready: Picture, reading: Readin
 
 def _recognise(engine: Engine[Any], pages: Sequence[PageImage], reading: Reading[Any]) -> list[Result]:
     """As recognise() has it; long strips in tiles."""
-    side = engine.longest_side(reading.options)
+    side = longest_side(engine, reading.options)
     if side is None or not any(is_long_strip(page, side) for page in pages):
         return recognise(engine, pages, reading)
     return [

@@ -14,6 +14,7 @@ from ocrqueue.document import Document, DocumentWarning, InputInfo, Line, Page
 from ocrqueue.errors import ErrorInfo, OcrQueueError, StorageNotFound
 from ocrqueue.job.route import Route, Step
 from ocrqueue_worker.calibration import calibrated_line, calibration_of, stated_info
+from ocrqueue_worker.engines.asking import accepted_options, asking
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.limits.time_limits import time_limits
@@ -87,8 +88,7 @@ class Turn:
 
     def run(self) -> Outcome | Onward | Split:
         job = self.attempt.job
-        self.options = self.engine.parse_options(job.engine_options)
-        self.engine.check_languages(job.languages)
+        self.options = accepted_options(self.engine, job)
         self.info = stated_info(self.engine, job.languages)
         with JobSource(self.attempt) as source:
             self._recall(source.fetch())
@@ -151,7 +151,8 @@ class Turn:
         reading = Reading(
             self.attempt.job.languages, self.options, deadline=self.attempt.watch.started + limits.engine_s
         )
-        together = self.engine.pages_together(self.options)
+        with asking(self.engine.name, "pages_together()"):
+            together = self.engine.pages_together(self.options)
         for first in range(0, len(numbers), together):
             images, failed = source.decode(numbers[first : first + together])
             self._pages |= {page.number: page for page in failed}
