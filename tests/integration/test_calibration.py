@@ -154,6 +154,25 @@ def test_too_little_is_refused_and_writes_nothing(ask: Ask, labelled: Path, tmp_
     assert not table.exists()
 
 
+def test_what_is_wrong_is_told_before_anything_is_read(
+    ask: Ask, labelled: Path, tmp_path: Path, queue: OcrQueue
+) -> None:
+    before = queue.jobs().jobs
+    nowhere = tmp_path / "nowhere" / "table"
+    for arguments in (("-O", nowhere), ("-O", tmp_path / "table.json", "--diagram", nowhere)):
+        assert f"{nowhere} cannot be written" in ask(labelled, "-e", "null", *arguments, status=2).stderr
+    (labelled / "3.txt").write_bytes(b"\xff")
+    assert "3.txt is not UTF-8" in ask(labelled, "-e", "null", status=2).stderr
+    assert queue.jobs().jobs == before
+
+
+def test_what_one_engine_has_taught_stays_where_the_next_fails(ask: Ask, labelled: Path) -> None:
+    table = labelled / "table.json"
+    how = ("-e", "null", "-o", "words=50", "-o", "confidence=0.95", "-O", table, "-e", "tesseract")
+    assert "tesseract has read" in ask(labelled, *how, status=2).stderr
+    assert [one.engine for one in read_table(table).calibrations] == ["null"]
+
+
 def test_a_worker_with_a_bad_table_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     table = tmp_path / "bad.json"
     table.write_text("{}")

@@ -19,6 +19,7 @@ from ocrqueue.calibration import (
     Curve,
     Sample,
     Table,
+    TruthFormat,
     as_given,
     as_stated,
     bins,
@@ -29,6 +30,7 @@ from ocrqueue.calibration import (
     model_name,
     parse_table,
     read_table,
+    read_truth,
     true_lines,
 )
 from ocrqueue.calibration.diagram import Series, reliability_diagram
@@ -139,6 +141,38 @@ def learned(info: EngineInfo = INFO, pages: int = 4) -> Calibration:
     return Calibration.learned(info, overconfident(pages), "made words", ["eng"])
 
 
+@pytest.mark.parametrize(
+    ("content", "truth", "told"),
+    [
+        (b"ab\xff", "txt", "is not UTF-8: its byte 3 is 0xff"),
+        ("words".encode("utf-16"), "csv", "is not UTF-8: its byte 1 is 0xff"),
+        (b"text,1,2,3,4\nnan,1,2,3,4,5,6,7,word\n", "csv", "has no line `x1,y1"),
+        (None, "txt", "cannot be read: No such file"),
+    ],
+)
+def test_a_text_that_cannot_be_one_is_told(
+    tmp_path: Path, content: bytes | None, truth: TruthFormat, told: str
+) -> None:
+    if content is not None:
+        (tmp_path / f"a.{truth}").write_bytes(content)
+    with pytest.raises(CalibrationInvalid, match=told):
+        read_truth(tmp_path / "a.png", truth)
+
+
+def test_an_empty_text_is_that_of_an_empty_page(tmp_path: Path) -> None:
+    for truth in ("txt", "csv"):
+        (tmp_path / f"a.{truth}").write_text("\n")
+    assert read_truth(tmp_path / "a.png", "csv") == []
+    assert [line.text.split() for line in read_truth(tmp_path / "a.png", "txt")] == [[]]
+
+
+def test_long_descriptions_are_cut() -> None:
+    long = Calibration.learned(
+        INFO.model_copy(update={"version": "v" * 999}), overconfident(4, 100), "x" * 999, ["eng"]
+    )
+    assert (len(long.version), len(long.learned_on)) == (300, 300)
+
+
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     table = Table(calibrations=(learned(),))
@@ -159,6 +193,9 @@ def test_a_calibration_is_for_its_engine_and_model() -> None:
     assert table.find(INFO.model_copy(update={"name": "rapid"})) is None
     tesseract = EngineInfo(name="tesseract", version="5", model="eng:0123+kor:4567")
     assert model_name(tesseract) is None
+    for model in ("of the server", "builtin", "Large", "Large 2"):
+        assert model_name(tesseract.model_copy(update={"model": model})) == model
+    assert model_name(tesseract.model_copy(update={"model": "Large 2 02b37772b0e9"})) == "Large 2"
     whatever = table.with_calibrations([learned(tesseract)])
     assert whatever.find(tesseract.model_copy(update={"model": "deu:89ab"})) is not None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,10 @@ from ocrqueue.job.route import EngineName
 _MOST_BYTES: Final = 1_000_000
 _MOST_ENGINES: Final = 100
 _DIGITS: Final = 12
+_LONGEST_NAME: Final = 200
+_LONGEST_TEXT: Final = 300
+_WITH_DIGEST: Final = re.compile(" [0-9a-f]{12}$")
+_PACKS: Final = re.compile(r"[\w-]+:[0-9a-f]+(\+[\w-]+:[0-9a-f]+)*")
 
 Error = Annotated[float, Field(ge=0, le=1)]
 
@@ -28,12 +33,12 @@ class Calibration(Curve):
     """The curve of one engine, with where it comes from."""
 
     engine: EngineName
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    model: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)] | None = Field(
         default=None, description="Name of the engine's model, without its digest; null: whatever its model."
     )
-    learned_on: Annotated[str, Field(max_length=300)] = Field(description="The labelled pages.")
+    learned_on: Annotated[str, Field(max_length=_LONGEST_TEXT)] = Field(description="The labelled pages.")
     languages: Annotated[tuple[str, ...], Field(max_length=50)] = Field(description="Of the jobs that read them.")
-    version: Annotated[str, Field(max_length=300)] = Field(description="Of the engine.")
+    version: Annotated[str, Field(max_length=_LONGEST_TEXT)] = Field(description="Of the engine.")
     pages: Annotated[int, Field(ge=2)]
     words: Annotated[int, Field(ge=1)]
     error_before: Error = Field(description="Expected calibration error of the engine's own confidences.")
@@ -64,9 +69,9 @@ class Calibration(Curve):
             points=fitted(sample for page in pages for sample in page).points,
             engine=info.name,
             model=model_name(info),
-            learned_on=learned_on,
+            learned_on=learned_on[:_LONGEST_TEXT],
             languages=tuple(languages),
-            version=info.version,
+            version=info.version[:_LONGEST_TEXT],
             pages=len(pages),
             words=words,
             error_before=round(calibration_error(as_given(pages)), 4),
@@ -108,8 +113,11 @@ class Table(BaseModel):
 
 
 def model_name(info: EngineInfo) -> str | None:
-    """Of a model with a digest at its end, `small 1 02b37772b0e9`, what stands before; None of others."""
-    return info.model.rpartition(" ")[0] or None
+    """Without the digest at its end, `small 1 02b37772b0e9`; None of language packs, `eng:8aa9e1a6a2a0`, which have no
+    other name."""
+    if _PACKS.fullmatch(info.model):
+        return None
+    return _WITH_DIGEST.sub("", info.model)[:_LONGEST_NAME] or None
 
 
 def parse_table(data: bytes, name: str) -> Table:

@@ -6,11 +6,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Final, Literal
 
 from ocrqueue.calibration.curve import Sample
 from ocrqueue.document import Box, Document, Line, Word
+from ocrqueue.errors import CalibrationInvalid
 
 TruthFormat = Literal["txt", "csv"]
 
@@ -59,14 +61,33 @@ def _rows(text: str) -> Iterator[TrueLine]:
             numbers = [float(corner) for corner in corners]
         except ValueError:
             continue
-        if len(numbers) == _CSV_COLUMNS - 1:
+        if len(numbers) == _CSV_COLUMNS - 1 and all(map(isfinite, numbers)):
             xs, ys = numbers[::2], numbers[1::2]
             yield TrueLine(said, (min(xs), min(ys), max(xs), max(ys)))
 
 
 def read_truth(path: Path, truth: TruthFormat) -> list[TrueLine]:
-    """Of the file beside the image at `path`. Raises OSError, UnicodeDecodeError."""
-    return true_lines(path.with_suffix(f".{truth}").read_text("utf-8-sig"), truth)
+    """Of the file beside the image at `path`. Raises CalibrationInvalid for one that cannot be read, or has nothing of
+    this format."""
+    beside = path.with_suffix(f".{truth}")
+    try:
+        text = beside.read_text("utf-8-sig")
+    except OSError as error:
+        raise CalibrationInvalid(
+            f"{beside} cannot be read: {error.strerror}.", remedy="Let this user read it."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise CalibrationInvalid(
+            f"{beside} is not UTF-8: its byte {error.start + 1} is {error.object[error.start]:#x}.",
+            remedy="Save it as UTF-8.",
+        ) from None
+    lines = true_lines(text, truth)
+    if text.strip() and not lines:
+        raise CalibrationInvalid(
+            f"{beside} has no line `x1,y1,x2,y2,x3,y3,x4,y4,text`.",
+            remedy="Write it so, or leave it empty for no text.",
+        )
+    return lines
 
 
 def labelled(document: Document, true: Iterable[TrueLine], *, fold_case: bool = False) -> list[Sample]:

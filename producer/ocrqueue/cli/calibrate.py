@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,28 +129,33 @@ def calibrate(
     from which the curve was not learned. `now` is that of the confidences that the workers state now. `auto` is only
     measured: it states what its engines state. With --json, one object for each engine.
     """
-    files = labelled_images(folder, truth)
-    # before anything is read
+    # all that may be wrong, before anything is read
+    true = {path: read_truth(path, truth) for path in labelled_images(folder, truth)}
     table = read_table(output) if output.exists() else Table(calibrations=())
+    for written in (output, diagram):
+        if written is not None and not os.access(written.absolute().parent, os.W_OK):
+            raise click.UsageError(f"{written} cannot be written: its folder is not there, or is not this user's.")
     found: list[Learned] = []
     with OcrQueue() as queue:
         for engine in dict.fromkeys(engines or (queue.settings.default_engine,)):
             fields = _fields(engine, asked)
-            read = _read(queue, files, fields, asked["timeout"], progress=not as_json)
+            read = _read(queue, list(true), fields, asked["timeout"], progress=not as_json)
             pages = [
-                (labelled(queue.document(status), read_truth(path, truth), fold_case=fold_case), status)
+                (labelled(queue.document(status), true[path], fold_case=fold_case), status)
                 for path, status in read.items()
             ]
             infos = [queue.document(status).engine for _, status in pages]
             languages = fields.get("languages") or queue.settings.default_languages
-            found.append(_learned(engine, infos, [page for page, _ in pages], learned_on or folder.name, languages))
-    calibrations = [one.calibration for one in found if one.calibration is not None]
-    if calibrations:
-        write_whole(output, table.with_calibrations(calibrations).to_json().encode())
+            described = learned_on or folder.resolve().name
+            found.append(_learned(engine, infos, [page for page, _ in pages], described, languages))
+            if (calibration := found[-1].calibration) is not None:
+                # at once: the next engine may fail
+                table = table.with_calibrations([calibration])
+                write_whole(output, table.to_json().encode())
     if diagram is not None:
         write_whole(diagram, reliability_diagram([one.panel() for one in found]).encode())
     _tell([one.described() for one in found], as_json)
-    if calibrations:
+    if any(one.calibration is not None for one in found):
         say(f"{output}  workers that have OCRQUEUE_CALIBRATION={output.resolve()} use it from their next start on")
 
 
