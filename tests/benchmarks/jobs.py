@@ -17,12 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
-from ocrqueue.client import registry_of
 from ocrqueue.core import WorkerRegistry
-from ocrqueue.core.keys import Keys
 from tests.benchmarks.bare import TIMEOUT_S, bare_app, bare_worker
 from tests.benchmarks.scale.used import children_of, process_cpu, redis_cpu
-from tests.benchmarks.stage import CORES, Stage, file_stage, system_worker
+from tests.benchmarks.stage import CORES, Stage, file_stage, jobs_left, system_worker
 
 _NOTHING = "tests.benchmarks.bare_app.nothing"
 
@@ -47,7 +45,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Contestant:
-    left: Callable[[Redis], int]
+    left: Callable[[], int]
     """Jobs that wait or run."""
     submit: Callable[[], object]
     worker: Callable[[], AbstractContextManager[int]]
@@ -77,8 +75,8 @@ def jobs(count: int, rounds: int, children: int) -> None:
         uri = queue.storage.put("inputs/picture.png", picture.getvalue(), "image/png")
         contestants = {
             "ocrqueue, engine null": _system(queue, stage, [uri] * count, children),
-            "bare Celery, no results": _bare(stage, count, children, results=False),
-            "bare Celery, results in Redis": _bare(stage, count, children, results=True),
+            "bare Celery, no results": _bare(stage, redis, count, children, results=False),
+            "bare Celery, results in Redis": _bare(stage, redis, count, children, results=True),
         }
         for _ in range(rounds):
             for name, contestant in contestants.items():
@@ -105,7 +103,7 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str], children: int) -> 
             registry.in_hand()
 
     return Contestant(
-        partial(_left_in_core, keys=registry_of(queue).keys),
+        lambda: jobs_left(queue),
         submit,
         partial(system_worker, stage, "null", children),
         check,
@@ -113,16 +111,17 @@ def _system(queue: OcrQueue, stage: Stage, images: list[str], children: int) -> 
     )
 
 
-def _bare(stage: Stage, count: int, children: int, *, results: bool) -> Contestant:
+def _bare(stage: Stage, redis: Redis, count: int, children: int, *, results: bool) -> Contestant:
     app = bare_app(stage.redis, 0, results)
 
     def submit() -> None:
         for _ in range(count):
             app.send_task(_NOTHING)
 
-    return Contestant(
-        _left_of_celery, submit, partial(bare_worker, stage.redis, 0, results, stage.folder, children=children)
-    )
+    def left() -> int:
+        return sum(cast("Iterable[int]", redis.pipeline().llen("celery").hlen("unacked").execute()))
+
+    return Contestant(left, submit, partial(bare_worker, stage.redis, 0, results, stage.folder, children=children))
 
 
 def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
@@ -135,9 +134,7 @@ def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
     submitted = count / (time.perf_counter() - begin)
     waiting = _memory(redis)
 
-    def left() -> int:
-        return contestant.left(redis)
-
+    left = contestant.left
     if left() != count:
         raise RuntimeError(f"{left()} jobs wait, not {count}")
     with contestant.worker() as pid:
@@ -156,15 +153,6 @@ def _load(contestant: Contestant, redis: Redis, count: int) -> Load:
 def _used_s(pid: int, redis: Redis) -> tuple[float, float, float]:
     """Processor seconds of the main process, of its children, and of Redis."""
     return process_cpu(pid), sum(map(process_cpu, children_of(pid))), redis_cpu(redis)
-
-
-def _left_in_core(redis: Redis, keys: Keys) -> int:
-    waiting = sum(map(int, cast("list[bytes]", redis.hvals(keys.waiting()))))
-    return waiting + cast("int", redis.zcard(keys.leases()))
-
-
-def _left_of_celery(redis: Redis) -> int:
-    return sum(cast("Iterable[int]", redis.pipeline().llen("celery").hlen("unacked").execute()))
 
 
 def _memory(redis: Redis) -> int:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 import click
 
 from ocrqueue import OcrQueue
+from ocrqueue.client import registry_of
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue.storage.s3_client import s3_client
 from ocrqueue.submitting.submission import upload
@@ -46,6 +48,13 @@ class Stage:
     redis: RedisServer
     settings: WorkerSettings
     folder: Path
+
+
+def jobs_left(queue: OcrQueue) -> int:
+    """Jobs that wait or run."""
+    registry = registry_of(queue)
+    waiting = cast("list[bytes]", registry.client.hvals(registry.keys.waiting()))
+    return sum(map(int, waiting)) + cast("int", registry.client.zcard(registry.keys.leases()))
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final, Self, cast
+from typing import Final, Self
 
 from PIL import Image
 from redis import Redis
@@ -15,6 +14,7 @@ from ocrqueue import OcrQueue
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.scale.crew import Crew
 from tests.benchmarks.scale.used import machine_cpu, redis_cpu, redis_memory
+from tests.benchmarks.stage import jobs_left
 
 _LOOK_EVERY_S: Final = 0.05
 
@@ -68,9 +68,9 @@ def run_load(crew: Crew, queue: OcrQueue, redis: Redis, jobs: int, delay_s: floa
     images = [tiny_image(queue)] * jobs
     before, begin = _Used.now(crew, redis), time.perf_counter()
     submitted = queue.submit_many(images, engine="null", crops="none", options={"delay_s": delay_s})
-    while _left(redis) > 0:
+    while jobs_left(queue) > 0:
         if time.perf_counter() - begin > TIMEOUT_S:
-            raise RuntimeError(f"{_left(redis)} jobs are left after {TIMEOUT_S} s")
+            raise RuntimeError(f"{jobs_left(queue)} jobs are left after {TIMEOUT_S} s")
         time.sleep(_LOOK_EVERY_S)
     used, taken_s = _Used.now(crew, redis), time.perf_counter() - begin
     ends = []
@@ -106,7 +106,3 @@ class _Used:
     @classmethod
     def now(cls, crew: Crew, redis: Redis) -> Self:
         return cls(crew.cpu_s(), redis_cpu(redis), time.process_time(), machine_cpu(), redis_memory(redis))
-
-
-def _left(redis: Redis) -> int:
-    return sum(cast("Iterable[int]", redis.pipeline().llen("ocr.null").hlen("unacked").execute()))

@@ -9,6 +9,7 @@ from redis import Redis
 
 from ocrqueue import OcrQueue
 from tests.benchmarks.scale.used import redis_cpu, redis_memory
+from tests.benchmarks.stage import jobs_left
 
 _PARTS = 4
 
@@ -36,7 +37,7 @@ def submit_waiting(queue: OcrQueue, redis: Redis, jobs: int) -> list[Waiting]:
         count, taken_s = numbers.stop, time.perf_counter() - begin
         used, used_cpu_s = redis_memory(redis) - empty, redis_cpu(redis) - cpu_s
         measured.append(Waiting(count, count / taken_s, used / count, used_cpu_s / count))
-    waiting = redis.llen("ocr.null")
+    waiting = jobs_left(queue)
     if waiting != jobs:
         raise RuntimeError(f"{waiting} jobs wait, not {jobs}")
     redis.flushall()
