@@ -57,7 +57,7 @@ class Contestant:
 
 
 @click.command()
-@click.option("--jobs", "count", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option("--jobs", "count", type=click.IntRange(2000), default=10_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
 @click.option(
     "--children",
