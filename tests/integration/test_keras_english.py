@@ -14,7 +14,7 @@ from ocrqueue.document import Page, Word
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsMissing
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
-from ocrqueue_worker.engines.keras import KerasEngine, loading
+from ocrqueue_worker.engines.keras import KerasEngine, loading, models
 from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.fetching import fetch_model
 from ocrqueue_worker.engines.keras.models import find_model
@@ -92,7 +92,9 @@ def test_in_bfloat16_the_detector_finds_the_same_words(engine: KerasEngine, netw
 def test_the_detector_is_computed_in_bfloat16_where_the_cpu_has_units_for_it(
     engine: KerasEngine, networks: Networks, monkeypatch: pytest.MonkeyPatch, *, has_units: bool
 ) -> None:
-    monkeypatch.setattr(loading, "multiplies_bfloat16", lambda: has_units)
+    monkeypatch.setattr(models, "multiplies_bfloat16", lambda: has_units)
+    # what was read in one precision does not stand for the other
+    assert ("bfloat16" in engine.info(["eng"]).version) is has_units
     page = np.load(PARITY)["page"]
     maps = loading.make_networks(engine.model, engine.settings, CPU).text_maps(page)
     assert bool(np.abs(maps - networks.text_maps(page)).max() > 1e-4) is has_units

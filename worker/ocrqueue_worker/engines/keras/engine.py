@@ -74,9 +74,13 @@ class KerasEngine(Engine[KerasOptions]):
 
     def info(self, languages: Sequence[str]) -> EngineInfo:
         device = self._networks.device if self._networks else ", ".join(str(device) for device in self._devices)
+        runtime = _runtime(self.settings)
+        # all are GPUs, or none is
+        if self.model.detects_in_bfloat16(self._devices[0]):
+            runtime += ", the detector in bfloat16"
         return EngineInfo(
             name=self.name,
-            version=f"{_version('keras-ocr')} ({_runtime(self.settings)})",
+            version=f"{_version('keras-ocr')} ({runtime})",
             model=self.model.identity,
             device=device,
         )

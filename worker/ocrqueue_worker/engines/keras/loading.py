@@ -7,7 +7,7 @@ import numpy as np
 from ocrqueue.errors import EngineModelInvalid
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
-from ocrqueue_worker.engines.keras.devices import Device, multiplies_bfloat16
+from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import Networks
 
@@ -31,8 +31,7 @@ def _loaded(model: Model, device: Device, threads: int) -> Networks:
         return OnnxNetworks(model, device, threads)
     from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks
 
-    bfloat16 = model.manifest.detector.bfloat16 and device.gpu is None and multiplies_bfloat16()
-    return TensorFlowNetworks(model, device, threads, bfloat16=bfloat16)
+    return TensorFlowNetworks(model, device, threads, bfloat16=model.detects_in_bfloat16(device))
 
 
 def _warm_up(networks: Networks, model: Model) -> None:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsCorrupt, EngineWeightsMissing
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings import WorkerSettings
+from ocrqueue_worker.engines.keras.devices import Device, multiplies_bfloat16
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
 
 Runtime = Literal["tensorflow", "onnx"]
@@ -56,6 +57,11 @@ class Model:
         )
         digest = hashlib.sha256("\n".join(decisive).encode()).hexdigest()
         return f"{self.manifest.name} {self.manifest.version} {digest[:12]}"
+
+    def detects_in_bfloat16(self, device: Device) -> bool:
+        """What it finds then differs a little from what it finds in float32."""
+        fits = self.runtime == "tensorflow" and self.manifest.detector.bfloat16 and device.gpu is None
+        return fits and multiplies_bfloat16()
 
 
 def shipped_models() -> tuple[str, ...]:
