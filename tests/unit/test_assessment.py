@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Page, Word, box_of
+from ocrqueue.document import Crop, Document, EngineInfo, InputInfo, Line, Page, Word, box_of
 from ocrqueue.errors import EngineFailed
 from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.routes.assessment import Thresholds, assess, mean_of, thresholds, uncertain_lines
@@ -261,3 +261,47 @@ def test_a_page_that_nobody_else_could_read_is_not_compared() -> None:
     assert (found.readings, found.agreement) == ({}, None)
     (found,) = compared_words(boxed(("word", (0, 0, 50, 20))), second=failed, third=boxed())
     assert (found.readings, found.agreement) == ({"third": None}, 0.0)
+
+
+def page_of_line(line: Line) -> Page:
+    return Page(number=1, width=400, height=300, blocks=(block_of([paragraph_of([line])]),))
+
+
+def test_parts_of_a_line_that_read_the_same_word_give_it_once() -> None:
+    """Each part is read with what is around it: the colon after one is the next one's first."""
+    total, colon = word("Total", (10, 10, 60, 30), 0.5), word(":", (80, 14, 86, 28), 0.5)
+    price = word("9.50", (140, 10, 190, 30), 0.97)
+    page = page_of_line(line_of([total, colon, price]))
+    parts = doubtful_parts(page, [0], 0.9)
+    assert len(parts) == 2
+    read = [
+        line_of([word("Total", (10, 8, 60, 32), 0.99), word(":", (78, 8, 90, 32), 0.9)]),
+        line_of([word(":", (79, 9, 87, 31), 0.95)]),
+    ]
+    merged = with_lines(page, put_together(page, parts, read), "rapid")
+    assert merged.text == "Total : 9.50"
+    assert [each.confidence for each in merged.words()] == [0.99, 0.95, 0.97]
+    assert merged.unread == ()
+
+
+def test_a_word_that_is_placed_too_narrow_gives_way_to_what_is_read_around_it() -> None:
+    clay, kiddy = word("CLAY", (10, 10, 60, 30), 0.5), word("KIDDY", (100, 14, 107, 22), 0.97)
+    page = page_of_line(line_of([clay, kiddy]))
+    (part,) = doubtful_parts(page, [0], 0.9)
+    read = line_of([word("CLAY", (10, 8, 60, 32), 0.99), word("KIDDY", (98, 8, 140, 30), 0.99)])
+    merged = with_lines(page, put_together(page, [part], [read]), "rapid")
+    assert merged.text == "CLAY KIDDY"
+    assert [each.engine for each in merged.words()] == ["rapid", "rapid"]
+
+
+def test_a_piece_of_a_word_that_a_part_beside_it_has_read_is_left_out() -> None:
+    """Even where it was read with more confidence."""
+    jalan, twelve = word("JA|AN", (10, 10, 60, 30), 0.5), word("l2", (110, 10, 150, 30), 0.5)
+    page = page_of_line(line_of([jalan, twelve]))
+    parts = doubtful_parts(page, [0], 0.9)
+    read = [
+        line_of([word("JALAN", (10, 8, 62, 32), 0.9)]),
+        line_of([word("AN", (40, 8, 62, 32), 0.97), word("12", (110, 8, 150, 32), 0.99)]),
+    ]
+    merged = with_lines(page, put_together(page, parts, read), "rapid")
+    assert merged.text == "JALAN 12"

@@ -78,5 +78,6 @@ def test_a_line_of_its_own_comes_before_what_begins_below() -> None:
 def test_what_is_not_sure_or_stands_where_words_are_is_left_out() -> None:
     doubtful = line_of([word("S", (400, 16, 480, 46), 0.6)])
     double = line_of([word("Articel", (18, 18, 122, 46), 0.99)])
+    around = line_of([word("Article", (0, 0, 400, 60), 0.99)])
     page = page_of(SEEN)
-    assert with_found(page, [doubtful, double], "rapid") == with_found(page, [], "rapid")
+    assert with_found(page, [doubtful, double, around], "rapid") == with_found(page, [], "rapid")

@@ -158,6 +158,7 @@ def wide(text: str) -> str:
         (wide("第(1)章"), ("jpn",), wide("第(1)章")),
         (wide("AB(1)"), ("jpn", "eng"), "AB(1)"),
         ("plain (1): é", ("fra",), "plain (1): é"),
+        ("￥500", ("eng",), "¥500"),
     ],
 )
 def test_full_width_forms_are_latin_in_latin_text(text: str, languages: tuple[str, ...], written: str) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from ocrqueue.document import Block, Line, Page, Paragraph, Region, Word, box_of, mean_confidence, polygon_of
 from ocrqueue_worker.layout.word_ids import word_id
 from ocrqueue_worker.routes.assessment import mean_of
-from ocrqueue_worker.routes.doubles import uncovered
+from ocrqueue_worker.routes.places import alone
 
 _SURE: Final = 0.7
 """Mean confidence from which what nobody else saw is text: it may be a speck, or a piece of a picture."""
@@ -25,7 +25,7 @@ def with_found(page: Page, found: Sequence[Line], engine: str) -> Page:
     """
     standing = list(page.words())
     for line in found:
-        words = tuple(uncovered(line.words, standing))
+        words = tuple(alone(line.words, standing))
         if words and (mean_of(words) or 0.0) >= _SURE:
             own = tuple(word.model_copy(update={"engine": engine, "crop": None}) for word in words)
             page = _with_line(page, own)

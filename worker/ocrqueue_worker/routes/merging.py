@@ -9,7 +9,8 @@ from typing import Final
 from ocrqueue.document import Block, Line, Page, Paragraph, Word, mean_confidence
 from ocrqueue_worker.layout.word_ids import word_id
 from ocrqueue_worker.routes.assessment import confidences, mean_of
-from ocrqueue_worker.routes.doubles import uncovered, without_doubles
+from ocrqueue_worker.routes.doubles import without_doubles
+from ocrqueue_worker.routes.places import uncovered
 
 _TEXT: Final = 0.5
 """Mean confidence from which a line is taken to be text; as RapidOCR's `text_score`."""

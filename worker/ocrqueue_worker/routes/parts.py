@@ -13,6 +13,7 @@ from math import dist
 from typing import Final
 
 from ocrqueue.document import Line, Page, Word, box_of, mean_confidence
+from ocrqueue_worker.routes.places import is_covered
 
 _GAP: Final = 0.8
 """In heights of the higher word."""
@@ -50,16 +51,57 @@ def put_together(page: Page, parts: Sequence[Part], settled: Sequence[Line | Non
     lines = list(page.lines())
     read: dict[int, Line | None] = {}
     for place in dict.fromkeys(part.place for part in parts):
-        words: list[Word] = []
-        line, before, changed = lines[place], 0, False
+        line, before = lines[place], 0
+        stayed: list[Sequence[Word]] = []
+        again: list[Sequence[Word]] = []
         for part, own in zip(parts, settled, strict=True):
             if part.place == place and own is not None:
-                words += [*line.words[before : part.first], *own.words]
-                before, changed = part.end, True
-        words += line.words[before:]
-        update = {"words": tuple(words), "confidence": mean_confidence(words)}
-        read[place] = line.model_copy(update=update) if changed else None
+                stayed.append(line.words[before : part.first])
+                again.append(own.words)
+                before = part.end
+        words = _in_order(stayed, again, line.words[before:])
+        update = {"words": words, "confidence": mean_confidence(words)}
+        read[place] = line.model_copy(update=update) if again else None
     return read
+
+
+def _in_order(
+    stayed: Sequence[Sequence[Word]], again: Sequence[Sequence[Word]], rest: Sequence[Word]
+) -> tuple[Word, ...]:
+    """The words of a line: those that stayed before each part, those of the part as it was read again, and the rest.
+
+    A part is read with what is around it. So two may have read the same word, such as a colon between them: the part
+    that is surer has it. Or one has read a piece of a word of the other, or the whole of one that stayed, which was
+    placed too narrow.
+    """
+    # of two that are as sure, the first
+    sure = [(-_sure(part), number) for number, part in enumerate(again)]
+    kept = [
+        [
+            word
+            for word in part
+            if not any(
+                _is_double(word, other, sure[at] < sure[number]) for at, other in enumerate(again) if at != number
+            )
+        ]
+        for number, part in enumerate(again)
+    ]
+    new = [word for part in kept for word in part]
+    words: list[Word] = []
+    for before, part in zip((*stayed, rest), (*kept, ()), strict=True):
+        words += [word for word in before if not any(is_covered(word, [other]) for other in new)]
+        words += part
+    return tuple(words)
+
+
+def _is_double(word: Word, others: Sequence[Word], surer: bool) -> bool:
+    """Whether the word stands within one of `others`, or, if these are surer, is the same as one of them."""
+    return any(is_covered(word, [other]) and (surer or not is_covered(other, [word])) for other in others)
+
+
+def _sure(words: Sequence[Word]) -> float:
+    known = [confidence for word in words if (confidence := word.engine_confidence) is not None]
+    return sum(known) / len(known) if known else 0.0
 
 
 def _is_doubtful(part: Part, below: float) -> bool:

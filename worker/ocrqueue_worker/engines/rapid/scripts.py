@@ -13,7 +13,7 @@ _NAMES: Final = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "IDEOGRAPH
 _LATIN_FORMS: Final = MappingProxyType(
     {
         **{chr(0xFF01 + place): chr(0x21 + place) for place in range(94)},
-        **dict(zip("\u3000、。【】", " ,.[]", strict=True)),
+        **dict(zip("\u3000、。【】￠￡￥￦", " ,.[]¢£¥₩", strict=True)),
     }
 )
 """Of full-width forms and marks of Chinese and Japanese print."""
