@@ -178,7 +178,7 @@ def out_of_memory_once(function, sign):
 
 
 PartMessage.read_job = out_of_memory_once(PartMessage.read_job, "at the start")
-WorkerRegistry.finish = out_of_memory_once(WorkerRegistry.finish, "at the end")
+WorkerRegistry.finish_each = out_of_memory_once(WorkerRegistry.finish_each, "at the end")
 FileStorage.put = out_of_memory_once(FileStorage.put, "w0003")
 """
 
