@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +122,27 @@ def test_the_fault_is_named(engine: str, check: str, told: str) -> None:
     finding = found(engine, check)
     assert finding.verdict == "wrong"
     assert told in " ".join(finding.told)
+
+
+class WaitsToBeFreed:
+    """As an object of a library whose threads are in another process does."""
+
+    def __init__(self) -> None:
+        self.itself, self.process = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.process:
+            time.sleep(3600)
+
+
+def test_what_the_program_has_is_not_freed_in_a_child() -> None:
+    gc.disable()
+    try:
+        WaitsToBeFreed()  # a cycle
+        assert found("tidy", "printed page", seconds=20).verdict == "right"
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 def test_a_check_that_does_not_end_is_ended() -> None:

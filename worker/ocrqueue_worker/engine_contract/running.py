@@ -6,6 +6,7 @@ child, or takes longer than it may, that is its finding, and the next one begins
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -91,7 +92,10 @@ def _child(target: Callable[..., None], question: Question, *arguments: Any) -> 
     with all that it has started."""
     mine, childs = _CHILDREN.Pipe(duplex=False)
     child = _CHILDREN.Process(target=_in_child, args=(target, question, *arguments, childs))
+    # what this process has is not for the child to free: libraries would wait there for threads that are here
+    gc.freeze()
     child.start()
+    gc.unfreeze()
     childs.close()
     try:
         yield child, mine
