@@ -357,6 +357,14 @@ def test_a_redis_that_cannot_save_takes_no_jobs(tmp_path: Path) -> None:
         assert whole_jobs(queue) == 0
 
 
+def test_a_redis_that_takes_no_writes_is_told_as_such_of_several_in_one_round_trip(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server.client() as client:
+        client.config_set("min-replicas-to-write", 1)
+        pipeline = client.pipeline(transaction=False).set("one", 1).set("another", 1)
+        with pytest.raises(BrokerUnavailable, match="NOREPLICAS"), broker_errors():
+            pipeline.execute()
+
+
 def test_a_redis_that_is_too_old_is_named_as_such() -> None:
     said = "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'"  # by 6.2
     with pytest.raises(BrokerUnavailable, match=r"7\.0 or newer"), broker_errors():

@@ -157,7 +157,8 @@ def _own_fault(error: redis.exceptions.ResponseError) -> BrokerUnavailable | Non
                 "its configuration says otherwise.",
             )
         )
-    code = str(error).partition(" ")[0]
+    # a pipeline's error names its command first
+    code = said.rpartition(" of pipeline caused error: ")[2].partition(" ")[0]
     if code not in _UNABLE:
         return None
     return BrokerUnavailable(f"Redis cannot do its work now ({code}).", remedy=_UNABLE[code])
