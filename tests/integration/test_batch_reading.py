@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import structlog
 from PIL import Image
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from ocrqueue.core import Hold, PartEnd, TakenPart, WorkerRegistry
@@ -175,6 +177,22 @@ def test_an_end_does_not_wait_for_a_job_that_takes_long(
     submit(registry, *jobs)
     read(WaitingEngine(registry, lambda: registry.status(jobs[0].id).state == "succeeded"))
     assert states(registry, jobs) == ["succeeded"] * 3
+
+
+class LoggingEngine(NullEngine):
+    """Says something in each call."""
+
+    def recognize(self, pages: Sequence[PageImage], reading: Reading[NullOptions]) -> list[Page | OcrQueueError]:
+        structlog.get_logger("its own").info("it reads")
+        return super().recognize(pages, reading)
+
+
+def test_what_an_engine_logs_names_the_job_that_it_reads(registry: WorkerRegistry, read: Read, image: str) -> None:
+    jobs = [job(image=image, crops="none") for _ in range(3)]
+    submit(registry, *jobs)
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        read(LoggingEngine(registry.settings))
+    assert [line.get("job_id") for line in logs if line["event"] == "it reads"] == [each.id for each in jobs]
 
 
 class UnusedEngine(NullEngine):

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -239,15 +239,16 @@ class BatchReading:
     def _read(self, batch: Batch) -> None:
         first, images = batch[0][0], [image for _, image in batch]
         reading = self._reading(first)
+        owners = {owner.attempt.hold: owner for owner, _ in batch}
+        if len(owners) > 1:
+            self._shared.update(owners)
         begun = time.monotonic()
-        with held_to(self._allowed_bytes):
+        # what the engine logs and traces in a call of one job is that job's
+        with self._within(first) if len(owners) == 1 else nullcontext(), held_to(self._allowed_bytes):
             results = read_pages(self._engine_of(first), images, reading, first.attempt.job.prepare)
         seconds_a_page = (time.monotonic() - begun) / len(batch)
         self._counts.calls += 1
         self._counts.pages += len(batch)
-        owners = {owner.attempt.hold: owner for owner, _ in batch}
-        if len(owners) > 1:
-            self._shared.update(owners)
         for owner in owners.values():
             own = [position for position, (of, _) in enumerate(batch) if of is owner]
             its_images, its_results = [images[position] for position in own], [results[position] for position in own]
@@ -266,11 +267,17 @@ class BatchReading:
     def _is_under_way(self, reader: JobReader) -> bool:
         return self._under_way.get(reader.attempt.hold) is reader
 
+    @contextmanager
+    def _within(self, reader: JobReader) -> Iterator[None]:
+        """Log lines name the job meanwhile, and spans are below that of its attempt."""
+        with bound_contextvars(job_id=reader.attempt.job.id), self._spans[reader.attempt.hold].current():
+            yield
+
     def _step(self, reader: JobReader, step: Callable[[], Done]) -> Done | None:
         """One step of one job, which alone it fails if it does; None then, and if the job is not under way."""
         if not self._is_under_way(reader):
             return None
-        with bound_contextvars(job_id=reader.attempt.job.id), self._spans[reader.attempt.hold].current():
+        with self._within(reader):
             try:
                 with exhaustion_as_errors(), held_to(self._allowed_bytes):
                     return step()
