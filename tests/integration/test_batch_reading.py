@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import structlog
+from billiard.pool import soft_timeout_sighandler
 from PIL import Image
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
@@ -21,6 +24,7 @@ from ocrqueue_worker.broker.messages import PartMessage
 from ocrqueue_worker.engines.engine import Engine, Reading
 from ocrqueue_worker.engines.null import NullEngine, NullOptions
 from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.limits.soft_time_limit import SOFT_TIME_LIMIT
 from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.task import batch
 from ocrqueue_worker.task.batch import BatchReading
@@ -193,6 +197,44 @@ def test_what_an_engine_logs_names_the_job_that_it_reads(registry: WorkerRegistr
     with capture_logs(processors=[merge_contextvars]) as logs:
         read(LoggingEngine(registry.settings))
     assert [line.get("job_id") for line in logs if line["event"] == "it reads"] == [each.id for each in jobs]
+
+
+class InterruptedThread(threading.Thread):
+    """The soft time limit is over while its end is awaited; `goes_on` is set after that."""
+
+    goes_on: threading.Event
+
+    def join(self, timeout: float | None = None) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+        self.goes_on.set()
+        super().join(timeout)
+
+
+def test_a_batch_is_not_over_while_an_end_is_told(
+    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [job(image=image, crops="none") for _ in range(2)]
+    submit(registry, *jobs)
+    is_telling, goes_on = threading.Event(), threading.Event()
+    finish_each = registry.finish_each
+
+    def slowly(ends: Sequence[PartEnd]) -> Sequence[str]:
+        is_telling.set()
+        assert goes_on.wait(60)
+        return finish_each(ends)
+
+    monkeypatch.setattr(InterruptedThread, "goes_on", goes_on, raising=False)
+    monkeypatch.setattr(batch.threading, "Thread", InterruptedThread)
+    monkeypatch.setattr(registry, "finish_each", slowly)
+    before = signal.signal(signal.SIGUSR1, soft_timeout_sighandler)
+    try:
+        SOFT_TIME_LIMIT.begin()
+        read(WaitingEngine(registry, is_telling.is_set))
+        assert states(registry, jobs) == ["succeeded"] * 2
+    finally:
+        goes_on.set()
+        signal.signal(signal.SIGUSR1, before)
+        SOFT_TIME_LIMIT.forget()
 
 
 class UnusedEngine(NullEngine):

@@ -129,13 +129,16 @@ class BatchReading:
         is_over = threading.Event()
         waiting = partial(copy_context().run, self._see_to_the_others, is_over)
         thread = threading.Thread(target=waiting, name="short jobs", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            # they are this worker's until they are in their lane
-            thread.join()
+        with SOFT_TIME_LIMIT.waits():
+            thread.start()
+            try:
+                with SOFT_TIME_LIMIT.interrupts():
+                    SOFT_TIME_LIMIT.check()
+                    yield
+            finally:
+                is_over.set()
+                # they are this worker's until they are in their lane, or their ends are told
+                thread.join()
 
     def _see_to_the_others(self, is_over: threading.Event) -> None:
         while not is_over.wait(TOLD_AFTER_S):
