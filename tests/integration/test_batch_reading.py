@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from billiard.pool import soft_timeout_sighandler
+from celery.exceptions import Ignore
 from PIL import Image
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
@@ -29,6 +30,7 @@ from ocrqueue_worker.pipeline.attempt import Workplace
 from ocrqueue_worker.task import batch
 from ocrqueue_worker.task.batch import BatchReading
 from ocrqueue_worker.task.delivery import Delivery
+from ocrqueue_worker.telemetry.tracing import AttemptSpan
 from tests.support.moves import LANE, end_lease, end_pauses, job, reclaimed, submit, take
 from tests.support.pictures import png
 from tests.support.processes import wait_until
@@ -235,6 +237,24 @@ def test_a_batch_is_not_over_while_an_end_is_told(
         goes_on.set()
         signal.signal(signal.SIGUSR1, before)
         SOFT_TIME_LIMIT.forget()
+
+
+def test_a_span_ends_where_redis_does_not_hear_of_its_job(
+    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(registry, *(job(image=image, crops="none") for _ in range(3)))
+    ended: list[AttemptSpan] = []
+
+    def away(*_: object) -> Sequence[str]:
+        raise Ignore
+
+    def note(span: AttemptSpan) -> None:
+        ended.append(span)
+
+    monkeypatch.setattr(Delivery, "finish_each", away)
+    monkeypatch.setattr(AttemptSpan, "end", note)
+    read()
+    assert len(set(ended)) == len(ended) == 3
 
 
 class UnusedEngine(NullEngine):

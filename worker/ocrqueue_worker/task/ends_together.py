@@ -43,7 +43,7 @@ class EndsTogether:
         self._ends: list[_JobEnd] = []
 
     def add(self, delivery: Delivery, outcome: Outcome, start: Start, span: AttemptSpan) -> None:
-        """What the job has used counts until now. `span` ends when its end has been told."""
+        """What the job has used counts until now. `span` ends when its end has been told, or cannot be."""
         end = _JobEnd(delivery, delivery.end_of(outcome, start), start, span)
         with SOFT_TIME_LIMIT.waits(), self._lock:
             self._ends.append(end)
@@ -54,14 +54,21 @@ class EndsTogether:
             with self._lock:
                 ends, self._ends = self._ends, []
             try:
-                answers = _answers(ends)
-            except Ignore:
-                return
-            for each, stands in zip(ends, answers, strict=True):
-                delivery = each.delivery
-                with telling_of(delivery.job), each.span.current():
-                    delivery.job_ended(each.end, each.start, stands or delivery.finish_each([each.end])[0])
-                each.span.end()
+                _tell_of(ends)
+            finally:
+                for each in ends:
+                    each.span.end()
+
+
+def _tell_of(ends: Sequence[_JobEnd]) -> None:
+    try:
+        answers = _answers(ends)
+    except Ignore:
+        return
+    for each, stands in zip(ends, answers, strict=True):
+        delivery = each.delivery
+        with telling_of(delivery.job), each.span.current():
+            delivery.job_ended(each.end, each.start, stands or delivery.finish_each([each.end])[0])
 
 
 def _answers(ends: Sequence[_JobEnd]) -> Sequence[str | None]:
