@@ -15,7 +15,7 @@ from PIL import Image
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from ocrqueue.core import Hold, PartEnd, TakenPart, WorkerRegistry
+from ocrqueue.core import PartEnd, TakenPart, WorkerRegistry
 from ocrqueue.core.script_arguments import Arguments
 from ocrqueue.document import Page
 from ocrqueue.errors import OcrQueueError
@@ -115,29 +115,6 @@ def test_an_image_is_left_to_an_engine_that_fetches_it_itself(registry: WorkerRe
     submit(registry, *jobs)
     read(ReferringEngine(registry.settings))
     assert states(registry, jobs) == ["succeeded"] * 3
-
-
-def test_an_error_at_the_begin_of_one_leaves_the_others_theirs(
-    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs = [job(image=image, crops="none") for _ in range(4)]
-    submit(registry, *jobs)
-    strange = registry.keys.record(jobs[1].id)
-    begin_each, record = registry.begin_each, registry.client.dump(strange)
-
-    def strangely(holds: Sequence[Hold], worker: str, engine: str) -> object:
-        registry.client.set(strange, "of somebody else")
-        return begin_each(holds, worker, engine)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "begin_each", strangely)
-        with capture_logs() as logs:
-            parts = read()
-    assert "cannot tell of the job; its lease will end if it has not" in [line["event"] for line in logs]
-    assert states(registry, [jobs[0], *jobs[2:]]) == ["succeeded"] * 3
-    registry.client.restore(strange, 0, record, replace=True)
-    end_lease(registry, *(part.hold for part in parts if part.hold.job_id == jobs[1].id))
-    assert reclaimed(registry).requeued == (jobs[1].id,)
 
 
 def test_ends_are_told_in_one_round_trip(
@@ -262,23 +239,30 @@ class UnusedEngine(NullEngine):
         raise AssertionError("there was nothing to read")
 
 
-def test_an_end_that_is_refused_leaves_the_others_theirs(
-    registry: WorkerRegistry, read: Read, image: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("call", "engine"), [("begin_each", NullEngine), ("finish_each", UnusedEngine)])
+def test_what_redis_refuses_of_one_leaves_the_others_theirs(
+    registry: WorkerRegistry,
+    read: Read,
+    image: str,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    engine: type[NullEngine],
 ) -> None:
+    """`engine`: what the next attempt at that one has, which finds a result that was stored."""
     jobs = [job(image=image, crops="none") for _ in range(4)]
     submit(registry, *jobs)
     strange = registry.keys.record(jobs[1].id)
     records: list[bytes] = []
-    finish_each = registry.finish_each
+    told = getattr(registry, call)
 
-    def strangely(ends: Sequence[PartEnd]) -> Sequence[str]:
+    def strangely(*given: object) -> object:
         if not records:
             records.append(registry.client.dump(strange))
             registry.client.set(strange, "of somebody else")
-        return finish_each(ends)
+        return told(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "finish_each", strangely)
+        patch.setattr(registry, call, strangely)
         with capture_logs() as logs:
             parts = read()
     assert "cannot tell of the job; its lease will end if it has not" in [line["event"] for line in logs]
@@ -286,5 +270,5 @@ def test_an_end_that_is_refused_leaves_the_others_theirs(
     registry.client.restore(strange, 0, records[0], replace=True)
     end_lease(registry, *(part.hold for part in parts if part.hold.job_id == jobs[1].id))
     assert reclaimed(registry).requeued == (jobs[1].id,)
-    read(UnusedEngine(registry.settings))
-    assert states(registry, jobs) == ["succeeded"] * 4, "its result was found"
+    read(engine(registry.settings))
+    assert states(registry, jobs) == ["succeeded"] * 4

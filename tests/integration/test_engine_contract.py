@@ -139,7 +139,7 @@ def test_what_the_program_has_is_not_freed_in_a_child() -> None:
     gc.disable()
     try:
         WaitsToBeFreed()  # a cycle
-        assert found("tidy", "printed page", seconds=20).verdict == "right"
+        assert found("tidy", "printed page", seconds=100).verdict == "right"
     finally:
         gc.enable()
         gc.collect()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from redis.exceptions import NoScriptError
 
 from ocrqueue.core.connection import connect_async
 from ocrqueue.core.records import JobStatus, parse_record
 from ocrqueue.core.redis_errors import app_errors
-from ocrqueue.core.registry import end_entries, unknown
+from ocrqueue.core.registry import MOVES, end_entries, unknown
 from ocrqueue.core.script_arguments import PIPELINE, Arguments, ScriptArguments
 from ocrqueue.core.scripts import load_script
 from ocrqueue.errors import JobUnknown
@@ -18,28 +18,6 @@ from ocrqueue.job import Job
 
 if TYPE_CHECKING:
     from ocrqueue.settings import ClientSettings
-
-_MOVES: Final = (
-    "submit",
-    "announce_input",
-    "cancel",
-    "pause",
-    "resume",
-    "take_back",
-    "replay",
-    "drop",
-    "drain",
-    "note_action",
-    "delete",
-    "find",
-    "close_batch",
-    "authenticate",
-    "ask_action",
-    "take_action",
-    "keep_action",
-    "end_action",
-)
-"""One script each."""
 
 Command = Sequence[str | bytes | int | float]
 
@@ -53,7 +31,7 @@ class AsyncRegistry:
         self.arguments = ScriptArguments(settings)
         self.keys = self.arguments.keys
         self.client = connect_async(settings)
-        self._scripts = {name: self.client.register_script(load_script(name)) for name in _MOVES}
+        self._scripts = {name: self.client.register_script(load_script(name)) for name in MOVES}
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -138,10 +116,6 @@ class AsyncRegistry:
         found: list[JobStatus | None] = []
         for start in range(0, len(job_ids), PIPELINE):
             chunk = job_ids[start : start + PIPELINE]
-            with app_errors():
-                async with self.client.pipeline(transaction=False) as pipeline:
-                    for job_id in chunk:
-                        pipeline.hgetall(self.keys.record(job_id))
-                    records = await pipeline.execute()
+            records = await self.commands([("HGETALL", self.keys.record(job_id)) for job_id in chunk])
             found += [parse_record(i, record) if record else None for i, record in zip(chunk, records, strict=True)]
         return found

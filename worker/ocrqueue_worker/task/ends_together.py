@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from celery.exceptions import Ignore, SoftTimeLimitExceeded
+from celery.exceptions import Ignore
 from structlog.contextvars import bound_contextvars
 
 from ocrqueue.core import Outcome, PartEnd, Start
@@ -86,13 +86,14 @@ def _answers(ends: Sequence[_JobEnd]) -> Sequence[str | None]:
 
 @contextmanager
 def telling_of(job: Job) -> Iterator[None]:
-    """Around what is told to Redis of one job of several: that it is not heard is no reason to leave the others."""
+    """Around what is told to Redis of one job of several: that it is not heard is no reason to leave the others.
+
+    To be used where the soft time limit waits.
+    """
     with bound_contextvars(job_id=job.id):
         try:
             yield
         except Ignore:
             return
-        except SoftTimeLimitExceeded:
-            raise
         except Exception:
             _log.exception("cannot tell of the job; its lease will end if it has not")
