@@ -24,6 +24,7 @@ from tests.support.accuracy import score_words
 
 SIZES: Final = ((320, 240), (640, 480), (800, 600), (1024, 768), (1240, 1754), (480, 1600))
 """Width and height of the pages in pixels, before keras-ocr's Pipeline doubles them."""
+RUNTIMES: Final = click.Choice(["auto", "tensorflow", "onnx"])
 TRADES: Final = ((2.0, 2048), (1.5, 2048), (1.0, 2048), (2.0, 1280), (1.0, 1024), (1.0, 800))
 
 
@@ -118,14 +119,15 @@ def trade(model: str) -> None:
 @images_option
 @click.option("--truth", type=click.Choice(["txt", "csv"]), default="csv", show_default=True)
 @click.option("--model", default="english", show_default=True)
+@click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 @click.option("--scale", default=1.0, show_default=True)
 @click.option("--easyocr", help="A Python that has EasyOCR, to read the same images with it and the model's weights.")
-def accuracy_of_keras(folder: Path, truth: str, model: str, scale: float, easyocr: str | None) -> None:
+def accuracy_of_keras(folder: Path, truth: str, model: str, runtime: str, scale: float, easyocr: str | None) -> None:
     """Micro-F1 of words, case folded, and CPU seconds a page on one thread."""
     from PIL import Image
 
     files, true = zip(*labelled_images(folder, truth), strict=True)
-    engine = make_engine("tensorflow", 1, model)
+    engine = make_engine(runtime, 1, model)
     texts = []
     begin = time.process_time()
     for path in files:
@@ -134,11 +136,12 @@ def accuracy_of_keras(folder: Path, truth: str, model: str, scale: float, easyoc
     cpu_s = {"ocrqueue": time.process_time() - begin}
     read = {"ocrqueue": texts}
     if easyocr:
-        weights = str(engine.model.recognizer.parent)
+        weights = str((engine.model.tensors[1] or engine.model.recognizer).parent)
         command = [easyocr, "-c", _EASYOCR, weights, *map(str, files)]
         told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         read["EasyOCR"], cpu_s["EasyOCR"] = told["texts"], told["cpu_s"]
-    print(f"{len(files)} images\n\n| | F1 | precision | recall | CPU s a page |\n| --- | --- | --- | --- | --- |")
+    title = f"{len(files)} images, {engine.info(('eng',)).version}"
+    print(f"{title}\n\n| | F1 | precision | recall | CPU s a page |\n| --- | --- | --- | --- | --- |")
     for name, found in read.items():
         score = score_words(zip(true, found, strict=True), fold_case=True)
         shares = f"{score.f1:.4f} | {score.precision:.4f} | {score.recall:.4f}"
@@ -157,16 +160,19 @@ print(json.dumps({"texts": texts, "cpu_s": time.process_time() - begin}))
 
 
 @keras.command()
-@click.option("--runtime", type=click.Choice(["tensorflow", "onnx"]), default="tensorflow", show_default=True)
+@click.option("--model", default="small", show_default=True)
+@click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
 @click.option("--images", default=500, show_default=True)
 @click.option("--sizes", default=200, show_default=True)
-def memory(runtime: str, images: int, sizes: int) -> None:
+@click.option("--longest", default=900, show_default=True, help="Of a page's sides, in pixels.")
+def memory(model: str, runtime: str, images: int, sizes: int, longest: int) -> None:
     """Resident memory while pages of many sizes are read one after the other."""
     from ocrqueue_worker.limits.heap import return_freed_memory
     from tests.support.page_makers import made_page
 
-    engine, random = make_engine(runtime, 2, "small"), Random(1)
-    shapes = [(random.randint(100, 900), random.randint(100, 900)) for _ in range(sizes)]
+    engine, random = make_engine(runtime, 2, model), Random(1)
+    print(engine.info(("eng",)).version)
+    shapes = [(random.randint(100, longest), random.randint(100, longest)) for _ in range(sizes)]
     resident: list[float] = []
     for number in range(images):
         shape = shapes[number] if number < sizes else random.choice(shapes)

@@ -26,7 +26,7 @@ STOCK: Final = "keras-ocr"
 @click.option("--truth", type=click.Choice(["txt", "csv"]), default="csv", show_default=True)
 @click.option("--first", default=8, show_default=True, help="Images to read, by name.")
 @click.option("--model", default="english", show_default=True)
-@click.option("--onnx", "exported", help="A folder that `keras export` wrote, to read with too.")
+@click.option("--onnx", "exported", help="A folder of the model with ONNX files, if it has none itself.")
 @click.option("--threads", type=int, help="Of each program.  [default: 1, then 2]")
 @click.option("--scale", default=2.0, show_default=True)
 def photos(
@@ -83,7 +83,7 @@ def _programs(model: str, exported: str | None, threads: int, scale: float) -> d
         plain = make_engine("tensorflow", threads, model)
         plain._networks = TensorFlowNetworks(plain.model, CPU, threads)
         programs["TensorFlow, float32"] = lambda image: str(read_pages(plain, [image], scale=scale)[0].text)
-    if exported:
-        onnx = make_engine("onnx", threads, exported)
+    if exported or engine.model.manifest.has_onnx:
+        onnx = make_engine("onnx", threads, exported or model)
         programs["ONNX Runtime"] = lambda image: str(read_pages(onnx, [image], scale=scale)[0].text)
     return programs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from structlog.testing import capture_logs
+from training.english.__main__ import write
 
 from ocrqueue.document import Page, Word
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsMissing
 from ocrqueue.settings import WorkerSettings, load_worker_settings
 from ocrqueue_worker.engines.engine import Reading
-from ocrqueue_worker.engines.keras import KerasEngine, loading, models
+from ocrqueue_worker.engines.keras import KerasEngine, loading, runtimes
 from ocrqueue_worker.engines.keras.devices import CPU
 from ocrqueue_worker.engines.keras.fetching import fetch_model
-from ocrqueue_worker.engines.keras.models import find_model
+from ocrqueue_worker.engines.keras.models import MANIFEST, SHIPPED, Model, find_model
 from ocrqueue_worker.engines.keras.networks import Networks
+from ocrqueue_worker.engines.keras.onnx_networks import OnnxNetworks
 from ocrqueue_worker.engines.keras.options import KerasOptions
 from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks
 from ocrqueue_worker.engines.keras.text_boxes import find_boxes
@@ -51,9 +55,9 @@ def settings() -> WorkerSettings:
     return found
 
 
-@pytest.fixture(scope="module")
-def engine(settings: WorkerSettings) -> Iterator[KerasEngine]:
-    made = KerasEngine(settings)
+@pytest.fixture(scope="module", params=["tensorflow", "onnx"])
+def engine(request: pytest.FixtureRequest, settings: WorkerSettings) -> Iterator[KerasEngine]:
+    made = KerasEngine(settings.model_copy(update={"keras_runtime": request.param}))
     made.check()
     made.load()
     yield made
@@ -61,12 +65,25 @@ def engine(settings: WorkerSettings) -> Iterator[KerasEngine]:
 
 
 @pytest.fixture(scope="module")
-def networks(engine: KerasEngine) -> Networks:
+def model(settings: WorkerSettings) -> Model:
+    """For TensorFlow."""
+    return find_model(settings.model_copy(update={"keras_runtime": "tensorflow"}))
+
+
+@pytest.fixture(scope="module")
+def networks(model: Model) -> Networks:
     """In float32, whatever the CPU has."""
-    return TensorFlowNetworks(engine.model, CPU, 1)
+    return TensorFlowNetworks(model, CPU, 1)
 
 
-def test_both_networks_compute_what_they_compute_in_pytorch(networks: Networks) -> None:
+@pytest.fixture(scope="module")
+def onnx_networks(settings: WorkerSettings) -> Networks:
+    return OnnxNetworks(find_model(settings.model_copy(update={"keras_runtime": "onnx"})), CPU, 1)
+
+
+@pytest.mark.parametrize("runtime", ["networks", "onnx_networks"])
+def test_both_networks_compute_what_they_compute_in_pytorch(runtime: str, request: pytest.FixtureRequest) -> None:
+    networks: Networks = request.getfixturevalue(runtime)
     stored = np.load(PARITY)
     assert np.abs(networks.text_maps(stored["page"]) - stored["maps"]).max() < WITHIN
     logits = stored["logits"] - stored["logits"].max(axis=2, keepdims=True)
@@ -75,11 +92,31 @@ def test_both_networks_compute_what_they_compute_in_pytorch(networks: Networks) 
     assert np.abs(networks.character_probabilities(stored["crop"]) - blank_last).max() < WITHIN
 
 
-def test_in_bfloat16_the_detector_finds_the_same_words(engine: KerasEngine, networks: Networks) -> None:
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 33, 47), (3, 65, 130), (1, 40, 611), (2, 305, 71)])
+def test_onnx_runtime_computes_the_same_in_pictures_of_any_size(
+    shape: tuple[int, int, int], networks: Networks, onnx_networks: Networks
+) -> None:
+    pages = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    exact = networks.text_maps(pages)
+    assert exact.shape == (shape[0], shape[1] // 2, shape[2] // 2, 2)
+    assert np.abs(onnx_networks.text_maps(pages) - exact).max() < WITHIN
+    crops = np.random.default_rng(2).integers(0, 256, (shape[0], 64, shape[2] + 1, 1), np.uint8)
+    exact = networks.character_probabilities(crops)
+    assert np.abs(onnx_networks.character_probabilities(crops) - exact).max() < WITHIN
+
+
+def test_the_graphs_are_those_that_the_program_writes(tmp_path: Path) -> None:
+    shutil.copyfile(SHIPPED / "english" / MANIFEST, tmp_path / MANIFEST)
+    write(tmp_path)
+    for path in sorted(tmp_path.iterdir()):
+        assert path.read_bytes() == (SHIPPED / "english" / path.name).read_bytes(), path.name
+
+
+def test_in_bfloat16_the_detector_finds_the_same_words(model: Model, networks: Networks) -> None:
     image = Image.new("RGB", (320, 96), "white")
     ImageDraw.Draw(image).text((20, 30), "Total amount 105.00", "black", ImageFont.truetype(FONT, 24))
     page = np.asarray(image)[None]
-    bfloat16 = TensorFlowNetworks(engine.model, CPU, 1, bfloat16=True)
+    bfloat16 = TensorFlowNetworks(model, CPU, 1, bfloat16=True)
     exact, rounded = networks.text_maps(page)[0], bfloat16.text_maps(page)[0]
     # it has 8 bits for what float32 has 24 for
     assert 1e-4 < np.abs(rounded - exact).max() < WITHIN_BFLOAT16
@@ -90,13 +127,14 @@ def test_in_bfloat16_the_detector_finds_the_same_words(engine: KerasEngine, netw
 
 @pytest.mark.parametrize("has_units", [True, False])
 def test_the_detector_is_computed_in_bfloat16_where_the_cpu_has_units_for_it(
-    engine: KerasEngine, networks: Networks, monkeypatch: pytest.MonkeyPatch, *, has_units: bool
+    model: Model, settings: WorkerSettings, networks: Networks, monkeypatch: pytest.MonkeyPatch, *, has_units: bool
 ) -> None:
-    monkeypatch.setattr(models, "multiplies_bfloat16", lambda: has_units)
-    # what was read in one precision does not stand for the other
-    assert ("bfloat16" in engine.info(["eng"]).version) is has_units
+    monkeypatch.setattr(runtimes, "multiplies_bfloat16", lambda: has_units)
     page = np.load(PARITY)["page"]
-    maps = loading.make_networks(engine.model, engine.settings, CPU).text_maps(page)
+    with capture_logs() as logs:
+        maps = loading.make_networks(model, settings, CPU).text_maps(page)
+    hints = [log["remedy"] for log in logs if "ONNX Runtime would take less time" in log["event"]]
+    assert hints == ([] if has_units else ["pip install 'ocrqueue-worker[keras-onnx]'"])
     assert bool(np.abs(maps - networks.text_maps(page)).max() > 1e-4) is has_units
 
 
@@ -132,10 +170,9 @@ def test_a_page_without_words_is_a_page(engine: KerasEngine) -> None:
     assert [page.text for page in results if isinstance(page, Page)] == ["", ""]
 
 
-def test_weights_of_another_network_are_refused(settings: WorkerSettings) -> None:
+def test_weights_of_another_network_are_refused(model: Model) -> None:
     from ocrqueue_worker.engines.keras.tensorflow_networks import keras_networks
 
-    model = find_model(settings)
     swapped = type(model)(model.manifest, model.folder, model.runtime, model.recognizer, model.detector)
     with pytest.raises(EngineModelInvalid, match=r"does not fit the detector .* there is no tensor basenet"):
         keras_networks(swapped)

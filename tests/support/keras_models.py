@@ -12,6 +12,8 @@ CONTENTS = {
     "recognizer.h5": b"weights of a recogniser",
     "detector.onnx": b"a detector for ONNX Runtime",
     "recognizer.onnx": b"a recogniser for ONNX Runtime",
+    "detector.pth": b"weights of a detector in PyTorch's format",
+    "recognizer.pth": b"weights of a recogniser in PyTorch's format",
 }
 
 

@@ -46,6 +46,8 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("KERAS_OCR_CACHE_DIR", raising=False)
+    # looking for a GPU starts a program
+    monkeypatch.setenv("OCRQUEUE_KERAS_DEVICE", "cpu")
     monkeypatch.chdir(tmp_path)
 
 
@@ -82,7 +84,30 @@ def test_the_runtime_decides_which_files_are_needed(tmp_path: Path) -> None:
     assert (model.detector.name, model.recognizer.name) == ("detector.onnx", "recognizer.onnx")
     verify(model)
     with pytest.raises(EngineWeightsMissing, match=r"detector\.h5 and recognizer\.h5"):
-        find_model(settings_of(folder))
+        find_model(settings_of(folder, keras_runtime="tensorflow"))
+
+
+def test_onnx_files_may_take_the_weights_of_pytorchs_files(tmp_path: Path) -> None:
+    content = manifest(onnx=True)
+    for part in ("detector", "recognizer"):
+        content[part]["weights"] = model_file(f"{part}.pth")
+    content["recognizer"]["onnx"]["takes_weights"] = True
+    folder = write_manifest(tmp_path / "mine", content)
+    write_files(folder, "detector.onnx", "recognizer.onnx")
+    with pytest.raises(EngineWeightsMissing, match=r"^engine.weights_missing: recognizer\.pth of"):
+        find_model(settings_of(folder, keras_runtime="onnx"))
+    write_files(folder, "detector.onnx", "recognizer.onnx", "recognizer.pth")
+    model = find_model(settings_of(folder, keras_runtime="onnx"))
+    assert (model.detector.name, model.recognizer.name) == ("detector.onnx", "recognizer.onnx")
+    assert model.tensors == (None, folder / "recognizer.pth")
+    verify(model)
+    before = model.identity
+    content["recognizer"]["weights"]["sha256"] = "0" * 64
+    write_manifest(folder, content)
+    changed = find_model(settings_of(folder, keras_runtime="onnx"))
+    assert changed.identity != before
+    with pytest.raises(EngineWeightsCorrupt, match=r"recognizer\.pth"):
+        verify(changed)
 
 
 @pytest.mark.parametrize("place", ["the setting", "keras-ocr's variable", "keras-ocr's folder", "beside the manifest"])

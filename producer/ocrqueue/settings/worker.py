@@ -147,15 +147,16 @@ class WorkerSettings(ClientSettings):
     keras_model: str = Field(
         default="small",
         min_length=1,
-        description="small, stock, or the folder of a model of your own (docs/keras-models.md).",
+        description="small, english, stock, or the folder of a model of your own (docs/keras-models.md).",
     )
     keras_weights_dir: Path | None = Field(
         default=None,
         description="Folder of keras-ocr's own weights, fetched or mounted; absent: KERAS_OCR_CACHE_DIR, ~/.keras-ocr.",
     )
-    keras_runtime: Literal["tensorflow", "onnx"] = Field(
-        default="tensorflow",
-        description="Library that computes the networks; onnx: ONNX Runtime, for models with ONNX files.",
+    keras_runtime: Literal["auto", "tensorflow", "onnx"] = Field(
+        default="auto",
+        description="Library that computes the networks. onnx: ONNX Runtime, for models with ONNX files. auto: what "
+        "takes less time for the model on this machine.",
     )
     keras_device: str = Field(
         default="auto",

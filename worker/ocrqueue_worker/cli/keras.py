@@ -143,7 +143,7 @@ def _described(manifest: Manifest, folder: Path) -> list[tuple[str, str]]:
         ("case", {"kept": "kept", "lower": "writes only lower case"}[manifest.text_case]),
         ("detector", f"{detector.backbone}{narrow}"),
         ("recogniser", _crops(recognizer.build)),
-        ("runtimes", "tensorflow, onnx" if len(manifest.files("onnx")) == 2 else "tensorflow"),
+        ("runtimes", "tensorflow, onnx" if manifest.has_onnx else "tensorflow"),
         *(("accuracy", _measured(accuracy)) for accuracy in manifest.accuracy),
         ("licence", manifest.licence),
     ]

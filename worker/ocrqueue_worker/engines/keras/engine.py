@@ -15,6 +15,7 @@ from ocrqueue_worker.engines.keras.devices import device_of_child, resolve_devic
 from ocrqueue_worker.engines.keras.manifest import LineRecognizerBuild
 from ocrqueue_worker.engines.keras.models import find_model, verify
 from ocrqueue_worker.engines.keras.options import KerasOptions
+from ocrqueue_worker.engines.keras.runtimes import Runtime
 from ocrqueue_worker.images.page import PageImage
 from ocrqueue_worker.layout import inferred_blocks
 from ocrqueue_worker.layout.word_ids import word_id
@@ -46,7 +47,7 @@ class KerasEngine(Engine[KerasOptions]):
 
     def check(self) -> None:
         """Raises EngineUnavailable where the runtime is not installed, EngineWeightsCorrupt; imports none of it."""
-        onnx = self.settings.keras_runtime == "onnx"
+        onnx = self.model.runtime == "onnx"
         for package in ("onnxruntime", "cv2") if onnx else ("tensorflow", "tf_keras", "keras_ocr", "cv2"):
             if find_spec(package) is None:
                 raise EngineUnavailable(
@@ -74,7 +75,7 @@ class KerasEngine(Engine[KerasOptions]):
 
     def info(self, languages: Sequence[str]) -> EngineInfo:
         device = self._networks.device if self._networks else ", ".join(str(device) for device in self._devices)
-        runtime = _runtime(self.settings)
+        runtime = _runtime(self.model.runtime)
         # all are GPUs, or none is
         if self.model.detects_in_bfloat16(self._devices[0]):
             runtime += ", the detector in bfloat16"
@@ -177,9 +178,10 @@ def _word(page: int, number: int, word: ReadWord, scale: float) -> Word:
     )
 
 
-def _runtime(settings: WorkerSettings) -> str:
-    if settings.keras_runtime == "onnx":
-        return f"onnxruntime {_version('onnxruntime')}"
+def _runtime(runtime: Runtime) -> str:
+    """Name and version of the library."""
+    if runtime == "onnx":
+        return f"onnxruntime {_version('onnxruntime', 'onnxruntime-gpu')}"
     return f"tensorflow {_version('tensorflow-cpu', 'tensorflow')}"
 
 

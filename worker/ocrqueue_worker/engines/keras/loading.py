@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import structlog
 
 from ocrqueue.errors import EngineModelInvalid
 from ocrqueue.settings import WorkerSettings
@@ -10,6 +11,9 @@ from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_c
 from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import Networks
+from ocrqueue_worker.engines.keras.runtimes import onnx_is_faster
+
+_log = structlog.get_logger(__name__)
 
 
 def make_networks(model: Model, settings: WorkerSettings, device: Device, children: int = 1) -> Networks:
@@ -19,6 +23,8 @@ def make_networks(model: Model, settings: WorkerSettings, device: Device, childr
     EngineModelInvalid.
     """
     threads = threads_of_child(settings.keras_threads, max(children, children_of_worker()))
+    if model.runtime == "tensorflow" and settings.keras_runtime == "auto" and onnx_is_faster(settings, model.manifest):
+        _log.info("ONNX Runtime would take less time on this CPU", remedy=_remedy(model))
     networks = _loaded(model, device, threads)
     _warm_up(networks, model)
     return networks
@@ -32,6 +38,12 @@ def _loaded(model: Model, device: Device, threads: int) -> Networks:
     from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks
 
     return TensorFlowNetworks(model, device, threads, bfloat16=model.detects_in_bfloat16(device))
+
+
+def _remedy(model: Model) -> str:
+    if model.manifest.has_onnx:
+        return "pip install 'ocrqueue-worker[keras-onnx]'"
+    return "ocrqueue-worker keras export; see docs/keras-models.md"
 
 
 def _warm_up(networks: Networks, model: Model) -> None:

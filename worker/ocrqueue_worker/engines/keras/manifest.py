@@ -50,6 +50,11 @@ class ModelFile(_Part):
         return self.url is not None or self.wheel is not None
 
 
+class OnnxFile(ModelFile):
+    takes_weights: bool = False
+    """Whether it lacks its tensors, and takes those of `weights`, a file of PyTorch's, that have their names."""
+
+
 class DetectorPart(_Part):
     weights: ModelFile
     backbone: Annotated[str, Field(pattern=r"^(vgg|EfficientNetB[0-7])$")] = "vgg"
@@ -57,7 +62,7 @@ class DetectorPart(_Part):
     """Of CRAFT's channels; with "vgg" only."""
     bfloat16: bool = False
     """Whether it finds as many words in bfloat16: TensorFlow then computes it so on CPUs with matrix units for that."""
-    onnx: ModelFile | None = None
+    onnx: OnnxFile | None = None
 
     @model_validator(mode="after")
     def _divisor_of_vgg(self) -> DetectorPart:
@@ -120,7 +125,7 @@ class RecognizerPart(_Part):
     weights: ModelFile
     alphabet: Annotated[str, Field(min_length=1, max_length=30_000)]
     build: AnyRecognizerBuild = RecognizerBuild()
-    onnx: ModelFile | None = None
+    onnx: OnnxFile | None = None
 
     @model_validator(mode="after")
     def _characters_of_texts(self) -> RecognizerPart:
@@ -154,6 +159,18 @@ class Manifest(_Part):
     accuracy: tuple[Accuracy, ...] = ()
 
     @model_validator(mode="after")
+    def _weights_with_names(self) -> Manifest:
+        for part in (self.detector, self.recognizer):
+            if part.onnx is not None and part.onnx.takes_weights and not part.weights.file.endswith(".pth"):
+                raise ValueError("takes_weights is for weights of PyTorch's, named *.pth")
+        return self
+
+    @property
+    def has_onnx(self) -> bool:
+        """Whether it names an ONNX file of each part."""
+        return self.detector.onnx is not None and self.recognizer.onnx is not None
+
+    @model_validator(mode="after")
     def _one_file_under_a_name(self) -> Manifest:
         files = (*self.files("tensorflow"), *self.files("onnx"))
         if len({file.file for file in files}) < len({(file.file, file.sha256) for file in files}):
@@ -167,8 +184,11 @@ class Manifest(_Part):
         return "lower" if alphabet != alphabet.upper() and not any(c.isupper() for c in alphabet) else "kept"
 
     def files(self, runtime: Literal["tensorflow", "onnx"]) -> tuple[ModelFile, ...]:
-        """What this runtime needs, the detector's first; ONNX files that are not there are left out."""
+        """What this runtime needs: the detector's, the recogniser's, then the weights that ONNX files take, in the
+        same order. Files that the manifest does not name are left out.
+        """
         parts = (self.detector, self.recognizer)
         if runtime == "tensorflow":
             return tuple(part.weights for part in parts)
-        return tuple(part.onnx for part in parts if part.onnx is not None)
+        graphs = tuple(part.onnx for part in parts if part.onnx is not None)
+        return (*graphs, *(part.weights for part in parts if part.onnx is not None and part.onnx.takes_weights))

@@ -10,17 +10,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import ValidationError
 
 from ocrqueue.errors import EngineModelInvalid, EngineWeightsCorrupt, EngineWeightsMissing
 from ocrqueue.job import describe_validation_error
 from ocrqueue.settings import WorkerSettings
-from ocrqueue_worker.engines.keras.devices import Device, multiplies_bfloat16
+from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.manifest import Manifest, ModelFile
-
-Runtime = Literal["tensorflow", "onnx"]
+from ocrqueue_worker.engines.keras.runtimes import Runtime, bfloat16_is_faster, chosen_runtime
 
 MANIFEST: Final = "manifest.json"
 SHIPPED: Final = Path(__file__).parent / "shipped"
@@ -38,11 +37,22 @@ class Model:
     runtime: Runtime
     detector: Path
     recognizer: Path
+    taken: tuple[Path, ...] = ()
+    """The weights that the ONNX files take, in the same order."""
 
     @property
     def files(self) -> tuple[tuple[ModelFile, Path], ...]:
         """What the runtime loads, the detector's first, and where each lies."""
-        return tuple(zip(self.manifest.files(self.runtime), (self.detector, self.recognizer), strict=True))
+        paths = (self.detector, self.recognizer, *self.taken)
+        return tuple(zip(self.manifest.files(self.runtime), paths, strict=True))
+
+    @property
+    def tensors(self) -> tuple[Path | None, Path | None]:
+        """Of detector and recogniser, the file whose tensors their ONNX file takes; None where it has its own."""
+        left = list(self.taken)
+        parts = (self.manifest.detector.onnx, self.manifest.recognizer.onnx)
+        first, second = (left.pop(0) if left and part is not None and part.takes_weights else None for part in parts)
+        return first, second
 
     @property
     def identity(self) -> str:
@@ -60,8 +70,7 @@ class Model:
 
     def detects_in_bfloat16(self, device: Device) -> bool:
         """What it finds then differs a little from what it finds in float32."""
-        fits = self.runtime == "tensorflow" and self.manifest.detector.bfloat16 and device.gpu is None
-        return fits and multiplies_bfloat16()
+        return self.runtime == "tensorflow" and device.gpu is None and bfloat16_is_faster(self.manifest)
 
 
 def shipped_models() -> tuple[str, ...]:
@@ -70,15 +79,15 @@ def shipped_models() -> tuple[str, ...]:
 
 
 def find_model(settings: WorkerSettings) -> Model:
-    """The model that the settings name, for the runtime that they name. Never fetches anything.
+    """The model that the settings name, for the runtime that `chosen_runtime` says. Never fetches anything.
 
     Raises EngineModelInvalid, EngineWeightsMissing.
     """
     folder = model_folder(settings.keras_model)
     manifest = read_manifest(folder)
-    runtime = settings.keras_runtime
+    runtime = chosen_runtime(settings, manifest)
     needed = manifest.files(runtime)
-    if len(needed) < 2:
+    if runtime == "onnx" and not manifest.has_onnx:
         raise EngineModelInvalid(
             f"The model {manifest.name} has no ONNX files, or only one, and OCRQUEUE_KERAS_RUNTIME is onnx.",
             remedy=f"Run `ocrqueue-worker keras export {quote(settings.keras_model)} --output FOLDER` and set "
@@ -89,7 +98,7 @@ def find_model(settings: WorkerSettings) -> Model:
     if len(found) < len(needed):
         missing = [file for file, place in zip(needed, places, strict=True) if place is None]
         raise _missing(manifest, missing, folder, settings)
-    return Model(manifest, folder, runtime, detector=found[0], recognizer=found[1])
+    return Model(manifest, folder, runtime, found[0], found[1], tuple(found[2:]))
 
 
 def model_folder(name: str) -> Path:

@@ -13,6 +13,7 @@ from ocrqueue.errors import EngineDeviceMissing, EngineModelInvalid, EngineUnava
 from ocrqueue_worker.engines.keras.devices import Device
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import Maps, Networks, Pictures
+from ocrqueue_worker.engines.keras.torch_weights import state_tensors
 from ocrqueue_worker.engines.onnx_runtime import memory_errors, session_options
 
 
@@ -30,8 +31,10 @@ class OnnxNetworks(Networks):
             ) from error
         cv2.setNumThreads(threads)
         self.device = str(device)
-        self._detector = _session(onnxruntime, model.detector, device, threads, rank=4)
-        self._recognizer = _session(onnxruntime, model.recognizer, device, threads, rank=3)
+        # sessions may go on using the memory of what they are given
+        self._weights = [_weights(onnxruntime, path) for path in model.tensors]
+        self._detector = _session(onnxruntime, model.detector, self._weights[0], device, threads, rank=4)
+        self._recognizer = _session(onnxruntime, model.recognizer, self._weights[1], device, threads, rank=3)
         if device.gpu is not None:
             self.use_gpu(device.memory_mib)
 
@@ -47,8 +50,18 @@ def _run(session: Any, batch: Pictures) -> Maps:
         return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0], np.float32)
 
 
-def _session(onnxruntime: Any, path: Path, device: Device, threads: int, rank: int) -> Any:
+def _weights(onnxruntime: Any, path: Path | None) -> dict[str, Any]:
+    """The tensors of a file of PyTorch's, by name, as ONNX Runtime has them. Raises EngineModelInvalid."""
+    if path is None:
+        return {}
+    return {name: onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for name, tensor in state_tensors(path).items()}
+
+
+def _session(onnxruntime: Any, path: Path, weights: dict[str, Any], device: Device, threads: int, rank: int) -> Any:
+    """`weights`: for tensors that the graph names and does not have."""
     options = session_options(onnxruntime, threads)
+    if weights:
+        options.add_external_initializers(list(weights), list(weights.values()))
     providers = ["CPUExecutionProvider"] if device.gpu is None else [_cuda(onnxruntime, device), "CPUExecutionProvider"]
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)

@@ -14,7 +14,7 @@ from ocrqueue_worker.engines.keras.manifest import LineRecognizerBuild, Recogniz
 from ocrqueue_worker.engines.keras.models import Model
 from ocrqueue_worker.engines.keras.networks import DEVIATION, MEAN, Maps, Networks, Pictures
 from ocrqueue_worker.engines.keras.tensorflow_start import start_tensorflow
-from ocrqueue_worker.engines.keras.torch_weights import read_tensors
+from ocrqueue_worker.engines.keras.torch_weights import state_tensors
 
 _OUT_OF_MEMORY: Final = ("out of memory", "out_of_memory", "alloc_failed", "failed to alloc", "dst tensor is not init")
 """What CUDA's libraries say, in TensorFlow's InternalError and UnknownError."""
@@ -118,7 +118,7 @@ def _load_weights(network: Any, path: Path, part: str) -> None:
 
     try:
         if path.suffix == ".pth":
-            set_torch_weights(network, read_tensors(path))
+            set_torch_weights(network, state_tensors(path))
         else:
             network.load_weights(path)
     except EngineModelInvalid:

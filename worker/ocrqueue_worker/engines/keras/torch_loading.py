@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from tensorflow import keras
@@ -11,15 +11,10 @@ from tensorflow import keras
 from ocrqueue_worker.engines.keras.line_recognizer import BLANK_FIRST_IN_TORCH
 from ocrqueue_worker.engines.keras.torch_weights import Tensor
 
-_PARALLEL: Final = "module."
-"""Before every name where the network was trained on several GPUs."""
-_COUNTER: Final = "num_batches_tracked"
-"""Of a batch normalisation: for training only."""
-
 
 def set_torch_weights(network: Any, tensors: Mapping[str, Tensor]) -> None:
     """Give each layer the tensors of its name. Raises ValueError where one is missing, left over, or does not fit."""
-    left = {name.removeprefix(_PARALLEL): tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
+    left = dict(tensors)
 
     def take(layer: Any, part: str) -> Any:
         name = f"{layer.name}.{part}"

@@ -33,6 +33,10 @@ _LARGEST_PICKLE: Final = 1024 * 1024
 _MOST_BYTES: Final = 4 * 1024**3
 _TYPES: Final[Mapping[str, str]] = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 _MOST_AXES: Final = 8
+_PARALLEL: Final = "module."
+"""Before every name where a network was trained on several GPUs."""
+_COUNTER: Final = "num_batches_tracked"
+"""Of a batch normalisation: for training only."""
 
 _OPCODES: Final = frozenset(
     {"PROTO", "STOP", "MARK", "POP", "GLOBAL", "REDUCE", "BUILD", "BINPERSID", "NONE", "NEWTRUE", "NEWFALSE"}
@@ -59,6 +63,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OverflowError) as error:
         raise _unreadable(path, error) from error
     return tensors
+
+
+def state_tensors(path: Path) -> dict[str, Tensor]:
+    """The same for inference: called as in a network that was not trained on several GPUs. Raises as read_tensors()."""
+    tensors = read_tensors(path)
+    return {name.removeprefix(_PARALLEL): value for name, value in tensors.items() if not name.endswith(_COUNTER)}
 
 
 def _unreadable(path: Path, error: Exception) -> EngineModelInvalid:
