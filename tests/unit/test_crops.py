@@ -14,7 +14,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageStat
 
 from ocrqueue.document import Polygon, Word, box_of, polygon_of
 from ocrqueue_worker.geometry import to_original, upright
-from ocrqueue_worker.images.cropping import archive_key, build_archive, crop_key, crop_word, encode_png
+from ocrqueue_worker.images.cropping import archive_key, build_archive, crop_key, crop_word
+from ocrqueue_worker.images.png import encode_png
 from ocrqueue_worker.pipeline.cached_crops import copy_key
 
 WORD_BOX = (40, 30, 150, 70)

@@ -41,13 +41,6 @@ def crop_word(page: Image.Image, word: Word, rotation: int, padding: int) -> Ima
     return crop
 
 
-def encode_png(image: Image.Image) -> bytes:
-    """PNG, for speed rather than size: about 0.07 ms for 100 x 40 pixels, 10 % larger than the default."""
-    buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
 def build_archive(named: Sequence[tuple[str, bytes]]) -> tuple[bytes, list[tuple[int, int]]]:
     """A ZIP of stored (not compressed) members, and for each the offset and length of its bytes in it.
 

@@ -18,7 +18,7 @@ _MAX_PARTS: Final = 100_000
 """Segments of a JPEG, and chunks of a PNG besides its pixels. Pillow keeps each in Python: 10 MB of empty ones take
 10 s and 300 MiB. An ICC profile of 16 MB, the longest that a JPEG can hold, has 256."""
 
-_JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\1\xff\xd0-\xd7])", re.DOTALL)
+_JPEG_MARKER: Final = re.compile(rb"\xff\xff*([^\0\1\xff\xd0-\xd7])", re.DOTALL)
 """One with a length after it. In a scan, 0xff is followed by 0 or is part of a restart marker (ITU-T T.81, B.1.1.5)."""
 
 

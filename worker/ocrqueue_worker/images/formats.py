@@ -21,7 +21,7 @@ _MAX_GIF_EXTENSION_BLOCKS: Final = 100_000
 """Pillow keeps each block of a comment in Python, and it may have one byte."""
 
 _GIF_BLOCK: Final = re.compile(rb"[!,;]")
-_JPEG_MARKER: Final = re.compile(rb"\xff+([^\0\xff])", re.DOTALL)
+_JPEG_MARKER: Final = re.compile(rb"\xff\xff*([^\0\xff])", re.DOTALL)
 
 
 def ends_early(kind: ImageFormat, data: bytes) -> bool:

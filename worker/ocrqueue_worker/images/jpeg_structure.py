@@ -8,7 +8,7 @@ from typing import Final
 
 from ocrqueue_worker.images.damage import Damage
 
-_MARKER: Final = re.compile(rb"\xff+([^\0\1\xff\xd0-\xd7])", re.DOTALL)
+_MARKER: Final = re.compile(rb"\xff\xff*([^\0\1\xff\xd0-\xd7])", re.DOTALL)
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END, _JPEG_LS_FRAME = 0xDA, 0xD9, 0xF7
 _PROGRESSIVE: Final = (0xC2, 0xCA)
@@ -60,8 +60,10 @@ class JpegStructure:
         return f"JPEG of {self.channels} channels" if self.channels not in (0, 1, 3, 4) else None
 
 
-def jpeg_structure(data: bytes) -> JpegStructure:
-    """Walk the markers of `data`; those inside of scans are passed over fast."""
+def jpeg_structure(data: bytes, *, head_only: bool = False) -> JpegStructure:
+    """Walk the markers of `data`. Looking for them in scans takes about 1 ms for 100 KB; `head_only` ends before the
+    first scan, and leaves `ends` and `refined` false.
+    """
     frame = precision = channels = width = height = 0
     block, at, ends = 8, 2, False
     lightness: set[int] = set()
@@ -79,6 +81,8 @@ def jpeg_structure(data: bytes) -> JpegStructure:
             block = 8 * max(1, max(body[7::3]) & 15)
         elif kind == _SCAN and body:
             scans += 1
+            if head_only:
+                break
             ours = first_channel in body[1 : 1 + 2 * body[0] : 2]
             spectrum = body[1 + 2 * body[0] :]
             refined = False

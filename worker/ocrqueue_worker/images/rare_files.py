@@ -10,7 +10,7 @@ from PIL import Image
 from ocrqueue.document.signatures import ImageFormat
 from ocrqueue_worker.images import codecs
 from ocrqueue_worker.images.formats import exif_of_jpeg
-from ocrqueue_worker.images.jpeg_structure import JpegStructure, jpeg_structure
+from ocrqueue_worker.images.jpeg_structure import jpeg_structure
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,15 @@ def rare_file(kind: ImageFormat, data: bytes) -> RareFile | None:
         return RareFile(size, lambda: codecs.decoded_jpeg_xl(data, size))
     if kind != "JPEG":
         return None
-    structure = jpeg_structure(data)
-    if structure.unusual is None or not codecs.is_for_codecs(structure.unusual):
+    head = jpeg_structure(data, head_only=True)
+    if head.unusual is None or not codecs.is_for_codecs(head.unusual):
         return None
-    codecs.require(structure.unusual, kind)
-    return RareFile((structure.width, structure.height), lambda: _decoded_jpeg(data, structure))
+    codecs.require(head.unusual, kind)
+    return RareFile((head.width, head.height), lambda: _decoded_jpeg(data))
 
 
-def _decoded_jpeg(data: bytes, structure: JpegStructure) -> Image.Image:
+def _decoded_jpeg(data: bytes) -> Image.Image:
+    structure = jpeg_structure(data)
     if not structure.ends:
         raise OSError("image file is truncated")
     decode = codecs.decoded_jpeg_ls if structure.is_jpeg_ls else codecs.decoded_jpeg

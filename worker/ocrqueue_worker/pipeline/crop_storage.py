@@ -9,7 +9,8 @@ from PIL.Image import Image
 from ocrqueue.document import Crop, Page
 from ocrqueue.job import Job
 from ocrqueue.storage import Storage
-from ocrqueue_worker.images.cropping import archive_key, build_archive, crop_key, crop_word, encode_png
+from ocrqueue_worker.images.cropping import archive_key, build_archive, crop_key, crop_word
+from ocrqueue_worker.images.png import encode_png
 
 
 class CropWriter(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import time
 from collections import OrderedDict
+from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,11 @@ class InProcessTesseract:
         silence_leptonica()
 
     def version(self) -> str:
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
+        """Asked for twice in a job; the file of the package's metadata takes 1 ms to read."""
         tesseract = tesserocr.tesseract_version().split()[1]
         return f"{tesseract} (tesserocr {package_version('tesserocr')})"
 
