@@ -33,7 +33,9 @@ ENGINE_NAME: Final = r"^[a-z][a-z0-9_-]{0,31}$"
 AUTO: Final = "auto"
 """In place of an engine's name: one is chosen."""
 
-PreparationStep = Literal["rotate", "mirror", "deskew", "invert", "light", "despeckle", "rules", "enlarge", "strokes"]
+PreparationStep = Literal[
+    "rotate", "mirror", "deskew", "invert", "light", "despeckle", "rules", "enlarge", "strokes", "contrast"
+]
 """What can be done to a page before it is read; docs/images.md says what each does."""
 PREPARATION_STEPS: Final[tuple[PreparationStep, ...]] = get_args(PreparationStep)
 Prepare = (

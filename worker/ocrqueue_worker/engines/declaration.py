@@ -8,7 +8,7 @@ from typing import Any, Final
 from ocrqueue_worker.engines.engine import Engine, EngineOptions
 
 _POOLS: Final = ("prefork", "threads")
-_FLAGS: Final = ("cacheable", "fixed_languages", "reads_lines")
+_FLAGS: Final = ("cacheable", "fixed_languages", "reads_in_black_and_white", "reads_lines")
 _LIMITS: Final = ("job_memory_limit_mib", "child_memory_mib")
 
 

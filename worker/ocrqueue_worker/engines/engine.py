@@ -76,6 +76,9 @@ class Engine(ABC, Generic[Options]):
     fixed_languages: ClassVar[bool] = False
     """Whether languages() is all that any worker of this engine and model can read, so that a job in another language
     is refused when it is submitted."""
+    reads_in_black_and_white: ClassVar[bool] = False
+    """Whether it makes a page black and white by one threshold first, which print that is paler than the rest does not
+    survive: a page with such print is read again with all print black."""
     reads_lines: ClassVar[bool] = False
     """Whether recognize_lines() can be called."""
     reference_schemes: ClassVar[tuple[str, ...]] = ()

@@ -25,7 +25,9 @@ from ocrqueue_worker.preparation.quality import (
     is_sure,
     is_written,
     may_be_upside_down,
+    misses_pale_print,
     reads_badly,
+    reads_more,
 )
 
 _TIME: Final = 3.0
@@ -72,8 +74,10 @@ def _reread(engine: Engine[Any], image: PageImage, first: Result, reading: Readi
     picture = Picture.of(image.image)
     if isinstance(first, Page) and reading.seconds_left() >= _TIME * seconds:
         picture, first = read_turned_back(picture, first, lambda turned: _read(engine, image, turned, reading))
-    if not isinstance(first, Page) or not reads_badly(first, image.image) or reading.seconds_left() < _TIME * seconds:
+    if not isinstance(first, Page) or reading.seconds_left() < _TIME * seconds:
         return first
+    if not reads_badly(first, image.image):
+        return _read_with_even_ink(engine, image, picture, first, reading) if engine.reads_in_black_and_white else first
     side = longest_side(engine, reading.options)
     if side is not None and may_be_tiled(image, side):
         tiled = read_in_tiles(engine, replace(image, image=picture.image, file_size=None), side, reading)
@@ -112,6 +116,8 @@ def _read_prepared(
     result: Result = known if known and ready is picture else _read(engine, image, ready, reading)
     if isinstance(result, Page) and "rotate" in steps and result is not known:
         ready, result = read_turned_back(ready, result, lambda turned: _read(engine, image, turned, reading))
+    if isinstance(result, Page) and "contrast" in steps:
+        result = _read_with_even_ink(engine, image, ready, result, reading)
     if not isinstance(result, Page) or is_sure(result):
         return result
     has_words = any(result.words())
@@ -122,6 +128,22 @@ def _read_prepared(
     if "strokes" not in steps or (has_words and confidence(result) is None):
         return result
     return _read_with_thick_strokes(engine, image, ready, result, reading)
+
+
+def _read_with_even_ink(
+    engine: Engine[Any], image: PageImage, ready: Picture, result: Page, reading: Reading[Any]
+) -> Page:
+    """Or `result`, as which it reads without, where no pale print is missing from that, or none is found."""
+    if not misses_pale_print(result, image.image):
+        return result
+    from ocrqueue_worker.preparation.repainting import with_even_ink
+
+    try:
+        dark = ready.repainted("contrast", with_even_ink(ready.image.convert("L")))
+    except MemoryError:
+        return result
+    other = _read(engine, image, dark, reading)
+    return other if isinstance(other, Page) and reads_more(other, result) else result
 
 
 def _read_with_thick_strokes(

@@ -28,6 +28,8 @@ _BLANK: Final = 0.0004
 _ONE_LETTER: Final = 12
 """Pixels of ink, which a page may hold where no word was found."""
 _BETTER: Final = 1.05
+_AS_SURE: Final = 0.02
+"""By which the mean confidence may be lower."""
 _NONSENSE: Final = 0.4
 """Mean confidence below which dots made larger read as letters, and letters that are turned or mirrored."""
 _DOUBTED: Final = 0.5
@@ -66,6 +68,17 @@ def reads_badly(page: Page, image: Image.Image) -> bool:
     return _missed(page, sample, level, factor) > (_MISSED_IN_THE_DARK if dim else _MISSED)
 
 
+def misses_pale_print(page: Page, image: Image.Image) -> bool:
+    """Whether it is read with confidence, and print stands beside what was read. Where engines are in doubt, there are
+    always marks that may be print.
+    """
+    if (confidence(page) or 0.0) < _SURE:
+        return False
+    from ocrqueue_worker.preparation.unread_print import has_unread_print
+
+    return has_unread_print(page, image)
+
+
 def is_sure(page: Page) -> bool:
     """Whether nothing would be won by yet another reading."""
     return (confidence(page) or 0.0) >= _UNSURE
@@ -85,7 +98,7 @@ def is_nonsense(page: Page) -> bool:
 
 def is_short(page: Page) -> bool:
     """Whether so little is on it that its mean confidence says nothing about which way up it is."""
-    return sum(len(word.text) for word in page.words()) <= _SHORT
+    return _letters(page) <= _SHORT
 
 
 def may_be_upside_down(page: Page) -> bool:
@@ -96,6 +109,14 @@ def may_be_upside_down(page: Page) -> bool:
 def is_far_better(page: Page, than: Page) -> bool:
     """Whether it is another way up, and no chance."""
     return is_better(page, than) and (is_sure(page) or legibility(page) >= _FAR_BETTER * legibility(than))
+
+
+def reads_more(page: Page, than: Page) -> bool:
+    """Whether the same is read and something else besides, with as much confidence: of print that was made darker."""
+    sure, before = confidence(page), confidence(than)
+    if sure is None or before is None or sure < before - _AS_SURE:
+        return False
+    return _letters(page) > _letters(than) and legibility(page) > legibility(than)
 
 
 def is_better(page: Page, than: Page) -> bool:
@@ -109,6 +130,10 @@ def is_better(page: Page, than: Page) -> bool:
 def legibility(page: Page) -> float:
     """Characters read, weighted by confidence: turned or badly lit, text reads as few and doubtful ones."""
     return sum(len(word.text) * (word.confidence or 0.0) ** 2 for word in page.words())
+
+
+def _letters(page: Page) -> int:
+    return sum(len(word.text) for word in page.words())
 
 
 def confidence(page: Page) -> float | None:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from ocrqueue_worker.preparation.ink import darkest, grown, ink, is_speckled, paper, runs
+from ocrqueue_worker.preparation.ink import darkest, grown, ink, is_speckled, lightest, paper, runs
 
 _UNEVEN: Final = 40
 """Levels between the darkest and the lightest of the paper."""
@@ -26,6 +26,13 @@ _DENSELY: Final = 0.065
 """The same where they may be specks, which lie at random: as many are there if they cover a quarter of it."""
 _DOTS_PX: Final = 1.2
 """Standard deviation of the blur that makes dots grey again, and leaves letters of twelve pixels."""
+
+_INK_SAMPLE_PX: Final = 600
+"""Longest side at which the darkest ink is taken."""
+_NEAR: Final = 8
+"""Pixels of that sample."""
+_LEAST_INK: Final = 20
+"""Levels by which the darkest ink near a pixel is darker than paper, at the least: with less there is no print."""
 
 
 def is_dim(level: Image.Image) -> bool:
@@ -89,6 +96,18 @@ def with_thick_strokes(grey: Image.Image) -> Image.Image:
     thick = Image.fromarray(darkest(np.asarray(grey), 1))
     # what is left of the gaps, and the steps of single dots, are no edges of letters
     return thick.filter(ImageFilter.GaussianBlur(1))
+
+
+def with_even_ink(grey: Image.Image) -> Image.Image:
+    """White paper, and pale print as black as the print elsewhere: ink is held against the darkest that is near it."""
+    darker = np.asarray(ImageChops.subtract(paper(grey), grey))
+    factor = max(1, max(grey.size) // _INK_SAMPLE_PX)
+    rows, columns = darker.shape
+    padded = np.pad(darker, ((0, -rows % factor), (0, -columns % factor)))
+    places = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).max(axis=(1, 3))
+    near = Image.fromarray(lightest(places, _NEAR)).filter(ImageFilter.BoxBlur(_NEAR // 2))
+    darkest_ink = np.maximum(np.asarray(near.resize(grey.size, Image.Resampling.BILINEAR), np.float32), _LEAST_INK)
+    return Image.fromarray((255 * (1 - np.minimum(darker / darkest_ink, 1))).astype(np.uint8))
 
 
 def inverted(grey: Image.Image) -> Image.Image:

@@ -127,11 +127,13 @@ class Turn:
             return selected
         return [number for number, page in sorted(self._before.items()) if _goes_on(page)]
 
-    def _lines_asked(self, number: int) -> list[int]:
-        """The places of the lines that are to be read by themselves; none where the whole page is."""
+    def _lines_asked(self, number: int) -> list[int] | None:
+        """The places of the lines to be read by themselves, besides those that nobody saw; None where the whole
+        page is to be read.
+        """
         before = self._before.get(number)
         if before is None or before.trail[-1].verdict != "lines sent on" or not self.engine.reads_lines:
-            return []
+            return None
         return uncertain_lines(before, self._limits_before(before))
 
     def _limits_before(self, before: Page) -> Thresholds:
@@ -167,7 +169,7 @@ class Turn:
     def _known_pages(self, numbers: Sequence[int], count: int) -> dict[int, Page]:
         """Of an earlier reading of the whole image by this engine, as it would be now."""
         job, all_pages = self.attempt.job, self.attempt.start.pages or count
-        self._all_whole = len(numbers) == count and not any(map(self._lines_asked, numbers))
+        self._all_whole = len(numbers) == count and all(self._lines_asked(number) is None for number in numbers)
         if not (self._caching and job.cache and self._all_whole):
             return {}
         for crops in ("none", "archive", "objects"):
@@ -186,7 +188,7 @@ class Turn:
             image.number: _Read(known[image.number], 0.0) for image in images if image.number in known
         }
         for image in images:
-            if places := self._lines_asked(image.number):
+            if (places := self._lines_asked(image.number)) is not None:
                 read[image.number] = self._read_lines(image, places, reading)
         rest = [image for image in images if image.number not in read]
         if rest:
@@ -209,7 +211,7 @@ class Turn:
         every = [calibrated_line(line, curve) if isinstance(line, Line) else line for line in every]
         lines, found = every[: len(parts)], [line for line in every[len(parts) :] if isinstance(line, Line)]
         errors = [line for line in lines if isinstance(line, OcrQueueError)]
-        if len(errors) == len(lines):
+        if errors and len(errors) == len(lines):
             return _Read(errors[0], seconds, whole=False)
         chosen = [
             settled(part.line, second) if isinstance(second, Line) else None
@@ -232,6 +234,8 @@ class Turn:
                 self._crop(image, page)
             return
         entry = assess(page, self.engine.name, read.seconds, self.limits)
+        if entry.verdict == "kept" and read.whole and self._may_have_missed(image, page):
+            entry = entry.model_copy(update={"verdict": "lines sent on", "reason": "print in none of its words"})
         if self.open_route is None and entry.verdict in ("page sent on", "lines sent on"):
             entry = entry.model_copy(update={"verdict": "kept", "reason": f"{entry.reason}; no engine is left"})
         if before is not None and _says_more(before, page):
@@ -242,6 +246,14 @@ class Turn:
         self._pages[image.number] = page = page.model_copy(update={"trail": trail})
         if self.open_route is None or not _goes_on(page):
             self._crop(image, page)
+
+    def _may_have_missed(self, image: PageImage, page: Page) -> bool:
+        """Whether the engine after this one, which looks for lines that nobody saw, is to do so."""
+        if self.limits.line_below is None or not any(True for _ in page.words()):
+            return False
+        from ocrqueue_worker.preparation.unread_print import has_unread_print
+
+        return has_unread_print(on_image(page, image), image.image)
 
     def _crop(self, image: PageImage, page: Page) -> None:
         if page.error is None:

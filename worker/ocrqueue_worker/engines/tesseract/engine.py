@@ -48,6 +48,7 @@ class TesseractEngine(Engine[TesseractOptions]):
 
     name = "tesseract"
     options_model = TesseractOptions
+    reads_in_black_and_white = True
 
     def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(settings)
