@@ -23,6 +23,7 @@ ELSEWHERE = {
     "hin": "अआइई",
     "yor": "ẹṣ",
 }
+NOT_LEARNED = ("cym", "epo", "isl", "slk")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,11 @@ def test_what_cannot_be_written_is_not_named(characters: list[str]) -> None:
     for language, letters in ELSEWHERE.items():
         assert not set(letters) <= set(characters), language
         assert language not in LANGUAGES
+
+
+def test_what_it_could_write_and_has_not_learned_is_not_named() -> None:
+    """tests/integration/test_rapid_sentences.py reads some."""
+    assert not set(NOT_LEARNED) & set(LANGUAGES)
 
 
 def test_other_languages_are_refused() -> None:

@@ -1,7 +1,10 @@
-"""What the shipped recogniser can write: languages whose letters are all among its 18,708 characters.
+"""What the shipped recogniser reads: languages whose letters are all among its 18,708 characters.
 
-It reads them all at once, whichever a job names. No Hangul, Cyrillic, Arabic, Hebrew, Thai or Indic letters are among
-them, of Greek only letters without accents, and of Vietnamese two.
+Letters that it has and does not read are no help: of sentences in Welsh, Esperanto, Icelandic and Slovak it read 60,
+36, 51 and 29 % of the words, since it has not learned ŵ, ĝ, þ and ľ. These languages are left out.
+
+It reads all the others at once, whichever a job names. No Hangul, Cyrillic, Arabic, Hebrew, Thai or Indic letters are
+among its characters, of Greek only letters without accents, and of Vietnamese two.
 """
 
 from __future__ import annotations
@@ -19,11 +22,9 @@ LATIN: Final = MappingProxyType(
         "ceb": "ñ",
         "ces": "áčďéěíňóřšťúůýž",
         "cos": "àèìòù",
-        "cym": "àáâäèéêëìíîïòóôöùúûüŵŷÿ",
         "dan": "æøåé",
         "deu": "äöüß",
         "eng": "",
-        "epo": "ĉĝĥĵŝŭ",
         "est": "äõöüšž",
         "eus": "ñç",
         "fao": "áðíóúýæø",
@@ -38,7 +39,6 @@ LATIN: Final = MappingProxyType(
         "hrv": "čćđšž",
         "hun": "áéíóöőúüű",
         "ind": "é",
-        "isl": "áðéíóúýþæö",
         "ita": "àèéìîòóù",
         "jav": "éè",
         "lat": "āēīōūæœ",
@@ -55,7 +55,6 @@ LATIN: Final = MappingProxyType(
         "por": "àáâãçéêíóôõúü",
         "que": "ñ",
         "ron": "ăâîșțşţ",
-        "slk": "áäčďéíĺľňóôŕšťúýž",
         "slv": "čšž",
         "spa": "áéíñóúü",
         "sqi": "çë",
