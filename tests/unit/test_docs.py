@@ -30,6 +30,7 @@ DOCS = ROOT / "docs"
 WHEELS = {"ocrqueue": "producer", "ocrqueue-gateway": "producer/ocrqueue_gateway", "ocrqueue-worker": "worker"}
 NOT_MODULES = {"ocrqueue.recognize", "ocrqueue.batch_finished", "ocrqueue.finished", "ocrqueue.engines"}
 """Names of tasks, and the group of entry points."""
+BENCHMARKS = ["python", "-m", "tests.benchmarks"]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -102,6 +103,9 @@ def test_every_command_and_option_exists(page: Path) -> None:
         for line in re.findall(r"^[$#] (.+)$", block.text, re.MULTILINE):
             for part in re.split(r"\s*(?:\||;|&&)\s*", line):
                 check_command(part)
+    for span in code_spans(page):
+        if span.startswith(" ".join(BENCHMARKS)):
+            check_command(span)
 
 
 @each_page
@@ -139,6 +143,11 @@ def check_command(text: str) -> None:
         check_subcommand(gateway_program, words[1:])
     elif words[:1] == ["ocrqueue-worker"]:
         check_subcommand(worker_program, words[1:])
+    elif words[:3] == BENCHMARKS:
+        # they import the clients of clouds and a browser's, which no other test here needs
+        from tests.benchmarks.__main__ import main as benchmarks
+
+        check_subcommand(benchmarks, words[3:])
 
 
 def check_subcommand(command: click.Command, words: list[str]) -> None:
@@ -152,6 +161,8 @@ def check_subcommand(command: click.Command, words: list[str]) -> None:
 
 
 def check_options(command: click.Command, words: list[str]) -> None:
+    if command.context_settings.get("ignore_unknown_options"):  # it hands them to another command
+        return
     known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h", "--version"}
     used = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
     assert used <= known, (command.name, words)
