@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 import click
 from rich.console import Console
@@ -16,19 +14,20 @@ from rich.table import Table
 
 from ocrqueue import OcrQueue
 from tests.benchmarks.bare import TIMEOUT_S
+from tests.benchmarks.memory import resident_mib
 from tests.benchmarks.stage import file_stage
 from tests.support.pdfs import PdfPage, pdf_of, text_at
 from tests.support.processes import Worker, as_environment, worker
 
 _EVERY_S = 0.5
-_MIB = 1024 * 1024
+_QUARTERS = 4
 
 
 @click.command()
 @click.option("--pages", type=click.IntRange(60), default=1000, show_default=True)
 @click.option("--engine", default="tesseract", show_default=True)
 @click.option("--fallback", default=None, help="The engine after it, which reads each page again.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Of one child each.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--children", type=click.IntRange(1), default=2, show_default=True, help="Of each worker.")
 @click.option("--dpi", type=click.IntRange(50, 300), default=72, show_default=True)
 def documents(pages: int, engine: str, fallback: str | None, workers: int, children: int, dpi: int) -> None:
@@ -77,10 +76,10 @@ def _memory(started: list[Worker]) -> Iterator[dict[str, list[float]]]:
 
     def sample() -> None:
         while not done.wait(_EVERY_S):
-            found["client"].append(_resident(os.getpid()))
+            found["client"].append(resident_mib())
             for number, each in enumerate(started, 1):
-                found[f"worker {number}"].append(_resident(each.pid))
-                found[f"children of {number}"].append(max(map(_resident, each.running_children()), default=0.0))
+                found[f"worker {number}"].append(resident_mib(each.pid))
+                found[f"children of {number}"].append(max(map(resident_mib, each.running_children()), default=0.0))
 
     thread = threading.Thread(target=sample)
     thread.start()
@@ -91,17 +90,13 @@ def _memory(started: list[Worker]) -> Iterator[dict[str, list[float]]]:
         thread.join()
 
 
-def _resident(pid: int) -> float:
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / _MIB
-    return 0.0
-
-
 def _print_memory(found: dict[str, list[float]]) -> None:
+    if min(map(len, found.values()), default=0) < _QUARTERS:
+        print("The pages were read too soon to see what memory does meanwhile: take more.")
+        return
     table = Table("resident", "second quarter", "last quarter", "growth")
     for name, sizes in found.items():
-        quarter = max(1, len(sizes) // 4)
-        second, last = max(sizes[quarter : 2 * quarter], default=0.0), max(sizes[-quarter:])
+        quarter = len(sizes) // _QUARTERS
+        second, last = max(sizes[quarter : 2 * quarter]), max(sizes[-quarter:])
         table.add_row(name, f"{second:.0f} MiB", f"{last:.0f} MiB", f"{last / max(second, 1) - 1:+.1%}")
     Console(width=120).print(table)

@@ -19,6 +19,7 @@ import click
 from tests.benchmarks.accuracy import labelled_images
 from tests.benchmarks.keras_photos import photos
 from tests.benchmarks.keras_programs import keras_ocr_pipeline, make_engine, read_by_pipeline, read_pages
+from tests.benchmarks.memory import print_resident
 from tests.benchmarks.stage import images_option
 from tests.support.accuracy import score_words
 
@@ -26,6 +27,8 @@ SIZES: Final = ((320, 240), (640, 480), (800, 600), (1024, 768), (1240, 1754), (
 """Width and height of the pages in pixels, before keras-ocr's Pipeline doubles them."""
 RUNTIMES: Final = click.Choice(["auto", "tensorflow", "onnx"])
 TRADES: Final = ((2.0, 2048), (1.5, 2048), (1.0, 2048), (2.0, 1280), (1.0, 1024), (1.0, 800))
+
+_TOGETHER: Final = 100
 
 
 @click.group()
@@ -37,12 +40,14 @@ keras.add_command(photos)
 
 
 @keras.command()
-@click.option("--rounds", default=7, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True)
 @click.option("--model", default="small", show_default=True)
-def speed(rounds: int, model: str) -> None:
+@click.option("--first", type=click.IntRange(1), default=len(SIZES), help="Sizes of pages.  [default: all]")
+def speed(rounds: int, model: str, first: int) -> None:
     """Seconds a page against keras-ocr's Pipeline, by page size, runtime and threads: medians of ratios of pairs."""
     for threads in (1, 2):
-        command = [sys.executable, "-m", "tests.benchmarks", "keras", "speed-of", str(threads), model, str(rounds)]
+        arguments = (str(threads), model, str(rounds), str(first))
+        command = [sys.executable, "-m", "tests.benchmarks", "keras", "speed-of", *arguments]
         subprocess.run(command, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
 
 
@@ -50,14 +55,15 @@ def speed(rounds: int, model: str) -> None:
 @click.argument("threads", type=int)
 @click.argument("model")
 @click.argument("rounds", type=int)
-def speed_of(threads: int, model: str, rounds: int) -> None:
+@click.argument("first", type=int)
+def speed_of(threads: int, model: str, rounds: int, first: int) -> None:
     from tests.support.page_makers import made_page
 
     engines = {runtime: make_engine(runtime, threads, model) for runtime in ("tensorflow", "onnx")}
     stock = keras_ocr_pipeline(engines["tensorflow"])
     print(f"\nthreads: {threads}\n\n| page | stock, s | words | TensorFlow is | ONNX Runtime is |")
     print("| --- | --- | --- | --- | --- |")
-    for size in SIZES:
+    for size in SIZES[:first]:
         image, words = made_page(Random(1), size, text_px=24)
         calls: dict[str, Callable[[], object]] = {"stock": lambda image=image: read_by_pipeline(stock, image)}  # type: ignore[misc]  # bound now
         for name, engine in engines.items():
@@ -83,7 +89,8 @@ def speed_of(threads: int, model: str, rounds: int) -> None:
 
 @keras.command()
 @click.option("--model", default="small", show_default=True)
-def trade(model: str) -> None:
+@click.option("--first", type=click.IntRange(1), help="Samples to read, by name.  [default: all]")
+def trade(model: str, first: int | None) -> None:
     """Words found and read, and seconds a page, by the options scale and max_size, over the samples."""
     from PIL import Image
 
@@ -94,6 +101,7 @@ def trade(model: str) -> None:
     pages = [(path, json.loads(path.read_text())) for path in sorted(samples.glob("*.json"))]
     pages = [(path, sample) for path, sample in pages if sample["languages"] == ["eng"]]
     pages = [(path, sample) for path, sample in pages if "rotated" not in path.name and "pdf" not in sample["image"]]
+    pages = pages[:first]
     print("| scale | max_size | s a page | found | read right |\n| --- | --- | --- | --- | --- |")
     for scale, max_size in TRADES:
         found = right = total = 0
@@ -112,7 +120,9 @@ def trade(model: str) -> None:
                     found += 1
                     right += best.text.casefold() == word["text"].casefold()
         mean_s = sum(seconds) / len(seconds)
-        print(f"| {scale:g} | {max_size} | {mean_s:.2f} | {found / total:.1%} | {right / found:.1%} |", flush=True)
+        print(
+            f"| {scale:g} | {max_size} | {mean_s:.2f} | {found / total:.1%} | {right / max(found, 1):.1%} |", flush=True
+        )
 
 
 @keras.command("accuracy")
@@ -162,26 +172,24 @@ print(json.dumps({"texts": texts, "cpu_s": time.process_time() - begin}))
 @keras.command()
 @click.option("--model", default="small", show_default=True)
 @click.option("--runtime", type=RUNTIMES, default="auto", show_default=True)
-@click.option("--images", default=500, show_default=True)
-@click.option("--sizes", default=200, show_default=True)
-@click.option("--longest", default=900, show_default=True, help="Of a page's sides, in pixels.")
+@click.option("--images", type=click.IntRange(1), default=500, show_default=True)
+@click.option("--sizes", type=click.IntRange(1), default=200, show_default=True)
+@click.option(
+    "--longest", type=click.IntRange(100), default=900, show_default=True, help="Of a page's sides, in pixels."
+)
 def memory(model: str, runtime: str, images: int, sizes: int, longest: int) -> None:
     """Resident memory while pages of many sizes are read one after the other."""
-    from ocrqueue_worker.limits.heap import return_freed_memory
     from tests.support.page_makers import made_page
 
     engine, random = make_engine(runtime, 2, model), Random(1)
     print(engine.info(("eng",)).version)
     shapes = [(random.randint(100, longest), random.randint(100, longest)) for _ in range(sizes)]
-    resident: list[float] = []
-    for number in range(images):
+
+    def read(number: int) -> None:
         shape = shapes[number] if number < sizes else random.choice(shapes)
         read_pages(engine, [made_page(random, shape)[0]])
-        return_freed_memory()
-        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20)
-        if number % 100 == 99:
-            part = resident[-100:]
-            print(f"images {number - 98} to {number + 1}: {sum(part) / 100:.0f} MiB resident", flush=True)
+
+    print_resident(images, _TOGETHER, read)
 
 
 @keras.command()

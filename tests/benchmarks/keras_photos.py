@@ -24,10 +24,10 @@ STOCK: Final = "keras-ocr"
 @click.command()
 @images_option
 @click.option("--truth", type=click.Choice(["txt", "csv"]), default="csv", show_default=True)
-@click.option("--first", default=8, show_default=True, help="Images to read, by name.")
+@click.option("--first", type=click.IntRange(1), default=8, show_default=True, help="Images to read, by name.")
 @click.option("--model", default="english", show_default=True)
 @click.option("--onnx", "exported", help="A folder of the model with ONNX files, if it has none itself.")
-@click.option("--threads", type=int, help="Of each program.  [default: 1, then 2]")
+@click.option("--threads", type=click.IntRange(1), help="Of each program.  [default: 1, then 2]")
 @click.option("--scale", default=2.0, show_default=True)
 def photos(
     folder: Path, truth: str, first: int, model: str, exported: str | None, threads: int | None, scale: float

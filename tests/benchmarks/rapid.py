@@ -15,8 +15,11 @@ from rich.table import Table
 from ocrqueue import OcrQueue
 from tests.benchmarks.accuracy import labelled_images
 from tests.benchmarks.bare import TIMEOUT_S
+from tests.benchmarks.memory import print_resident
 from tests.benchmarks.stage import CORES, file_stage, images_option, system_worker
 from tests.support.accuracy import score_words
+
+_TOGETHER = 10
 
 
 @click.group()
@@ -32,48 +35,46 @@ def accuracy_of_rapid(folder: Path, truth: Literal["txt", "csv"]) -> None:
     files, true = zip(*labelled_images(folder, truth), strict=True)
     table = Table("", "F1, case folded", "precision", "recall", "F1, exact", "s a page", title=f"{len(files)} images")
     for name, read in (("ocrqueue", _system), ("RapidOCR called directly", _direct)):
-        begin = time.perf_counter()
-        texts = read(files)
-        seconds = (time.perf_counter() - begin) / len(files)
+        texts, seconds = read(files)
         folded = score_words(zip(true, texts, strict=True), fold_case=True)
         exact = score_words(zip(true, texts, strict=True))
         shares = (f"{share:.4f}" for share in (folded.f1, folded.precision, folded.recall, exact.f1))
-        table.add_row(name, *shares, f"{seconds:.2f}")
+        table.add_row(name, *shares, f"{seconds / len(files):.2f}")
     Console(width=120).print(table)
 
 
 @rapid.command()
-@click.option("--images", default=60, show_default=True)
+@click.option("--images", type=click.IntRange(1), default=60, show_default=True)
 def memory(images: int) -> None:
     """Resident memory while pages of as many sizes are read one after the other."""
     from ocrqueue.settings import load_worker_settings
     from ocrqueue_worker.engines.engine import Reading
     from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
     from ocrqueue_worker.images.page import PageImage
-    from ocrqueue_worker.limits.heap import return_freed_memory
     from tests.support.page_makers import made_page
 
     engine, random = RapidEngine(load_worker_settings()), Random(1)
     engine.load()
-    resident: list[float] = []
-    for _ in range(images):
-        image, _ = made_page(random, (random.randint(300, 1100), random.randint(300, 1100)))
+
+    def read(_: int) -> None:
+        image = made_page(random, (random.randint(300, 1100), random.randint(300, 1100)))[0]
         engine.recognize([PageImage(1, image)], Reading(("eng",), RapidOptions()))
-        return_freed_memory()
-        resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20)
-        if len(resident) % 10 == 0:
-            part = resident[-10:]
-            print(f"images {len(resident) - 9} to {len(resident)}: {sum(part) / 10:.0f} MiB resident", flush=True)
+
+    print_resident(images, _TOGETHER, read)
 
 
-def _system(files: Sequence[Path]) -> list[str]:
+def _system(files: Sequence[Path]) -> tuple[list[str], float]:
+    """What was read, and the seconds since the worker was up."""
     with file_stage() as stage, system_worker(stage, "rapid"), OcrQueue(stage.settings) as queue:
+        begin = time.perf_counter()
         jobs = queue.submit_many(files, engine="rapid", crops="none", cache=False)
-        return [job.result(timeout=TIMEOUT_S).text for job in jobs]
+        return [job.result(timeout=TIMEOUT_S).text for job in jobs], time.perf_counter() - begin
 
 
-def _direct(files: Sequence[Path]) -> list[str]:
+def _direct(files: Sequence[Path]) -> tuple[list[str], float]:
+    """What was read, and the seconds since the models were loaded."""
     from rapidocr import RapidOCR
 
     engine = RapidOCR(params={"Global.log_level": "critical", "EngineConfig.onnxruntime.intra_op_num_threads": CORES})
-    return ["\n".join(engine(path).txts or ()) for path in files]
+    begin = time.perf_counter()
+    return ["\n".join(engine(path).txts or ()) for path in files], time.perf_counter() - begin
