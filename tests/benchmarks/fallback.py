@@ -154,6 +154,8 @@ def reliability(folder: Path, readings: Path, diagram: Path | None) -> None:
     Each page by curves learned on all others; the true lines are the .csv beside the images.
     """
     samples = trade.load(readings)
+    if len(samples) < 2:
+        raise click.ClickException("Each page is held out, so there are to be readings of two pages at least.")
     truths = [read_truth(folder / sample.name, "csv") for sample in samples]
 
     def words(pages: Sequence[Page]) -> list[list[Sample]]:

@@ -33,7 +33,7 @@ def neighbours(noise: int, count: int, delay: float, rounds: int) -> None:
     picture = BytesIO()
     Image.new("L", (64, 32), 255).save(picture, "PNG")
     with ExitStack() as stack:
-        stage = stack.enter_context(file_stage(max_queue_length=10 * noise))
+        stage = stack.enter_context(file_stage(max_queue_length=0))
         queue = stack.enter_context(OcrQueue(stage.settings))
         uri = queue.storage.put("inputs/picture.png", picture.getvalue(), "image/png")
         stack.enter_context(system_worker(stage, "null"))

@@ -33,10 +33,18 @@ _IN_TURNS: Final[tuple[tuple[Prepare, ...], ...]] = (("none", "auto"), ("auto", 
 @click.option("--engine", "name", default="tesseract", show_default=True)
 @click.option("--truth", type=click.Choice(["txt", "csv"]), help="As `accuracy` has it. Default: either.")
 @click.option("--language", default="eng", show_default=True)
-@click.option("--pages", "most", default=30, show_default=True, help="Of the folder's images, so many.")
+@click.option(
+    "--pages", "most", type=click.IntRange(1), default=30, show_default=True, help="Of the folder's images, so many."
+)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(tuple(KINDS)), help="Default: all. Repeatable.")
-@click.option("--rounds", default=1, show_default=True, help="Times that rates are measured; the median counts.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Times that rates are measured; the median counts.",
+)
 def prepared(
     folder: Path, name: str, truth: str | None, language: str, most: int, seed: int, kinds: Sequence[str], rounds: int
 ) -> None:

@@ -37,7 +37,7 @@ def queue(count: int, tenants: int) -> None:
         rates = list(_submit(registry, count, tenants))
         waiting = _memory(registry)
         table = Table("", "median", "p99", "most", title=f"{count:,} jobs of {tenants} tenants wait")
-        for name, seconds in _moves(registry).items():
+        for name, seconds in _moves(registry, min(_MOVES, count // 2)).items():
             table.add_row(name, *(f"{1000 * each:.2f} ms" for each in _quantiles(seconds)))
         for name, look in {"queues": queues, "top": read_installation}.items():
             table.add_row(name, *(f"{1000 * each:.0f} ms" for each in _quantiles(_timed(look, registry, 5))))
@@ -62,8 +62,8 @@ def _submit(registry: WorkerRegistry, count: int, tenants: int) -> Iterator[floa
         print(f"{block + 1} tenths wait", flush=True)
 
 
-def _moves(registry: WorkerRegistry) -> dict[str, list[float]]:
-    """Seconds of each call."""
+def _moves(registry: WorkerRegistry, count: int) -> dict[str, list[float]]:
+    """Seconds of each call, of so many jobs. Jobs are to wait after it, too."""
     job = Job(image="s3://bucket/scans/0001.png", engine="null")
     taken: dict[str, list[float]] = {"TAKE": [], "BEGIN": [], "FINISH": [], "RECLAIM": []}
 
@@ -73,7 +73,7 @@ def _moves(registry: WorkerRegistry) -> dict[str, list[float]]:
         taken[name].append(time.perf_counter() - begin)
         return answer
 
-    for _ in range(_MOVES):
+    for _ in range(count):
         (part,) = timed("TAKE", lambda: registry.take(uuid4().hex, "holder", _LANES)).parts
         hold = part.hold
         timed("BEGIN", lambda hold=hold: registry.begin(hold, "worker", "null"))

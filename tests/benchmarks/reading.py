@@ -39,10 +39,8 @@ def reading(words: int, pages: int) -> None:
         stack.enter_context(worker(as_environment(at.settings), at.folder, *arguments))
         queue = stack.enter_context(OcrQueue(at.settings))
         url, browser = stack.enter_context(gateway_of(at.settings)), stack.enter_context(_browser())
-        lines = [
-            [Told(f"word{row * 100 + column}", 0.5 if column % 50 == 0 else 0.95) for column in range(100)]
-            for row in range(words // 100)
-        ]
+        told = [Told(f"word{number}", 0.5 if number % 50 == 0 else 0.95) for number in range(words)]
+        lines = [told[first : first + 100] for first in range(0, words, 100)]
         dense = told_document(queue, lines, tenant="")
         data = pdf_of(*(PdfPage(text_at(20, 40, f"Page {number}"), size=(200, 80)) for number in range(pages)))
         long = queue.submit(data, engine="null", options={"words": 200, "confidence": 0.9, "split": True})
@@ -59,7 +57,7 @@ def reading(words: int, pages: int) -> None:
         table = Table("document", *columns)
         for name, job in ((f"{words} words", dense), (f"{pages} pages", long.id)):
             table.add_row(name, *_measured(browser, f"{url}/jobs/{job}"))
-        Console().print(table)
+        Console(width=140).print(table)
         print(f"The machine's load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
 
 

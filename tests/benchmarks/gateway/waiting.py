@@ -22,7 +22,8 @@ _LANES = [("ocr.null.high", 1), ("ocr.null", 1), ("ocr.null.low", 1)]
 
 def waiting(polls: int, streams: int, pace: float) -> None:
     """Prints what the replicas take, and how late clients were told."""
-    console = Console(highlight=False)
+    # each sentence is a line, however wide
+    console = Console(highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         stage = stack.enter_context(file_stage(max_queue_length=0))
         both = [stack.enter_context(replica(stage.settings, stage.folder, name)) for name in ("one", "other")]
@@ -33,7 +34,7 @@ def waiting(polls: int, streams: int, pace: float) -> None:
         console.print(f"two replicas that nobody asks: {idle / 2**20:.0f} MiB together")
         for one_job in (False, True):
             what = "one job for all" if one_job else "a job each"
-            told, ends, most = asyncio.run(
+            told, ends, most, _ = asyncio.run(
                 _round(stage, (url, key), both, (polls, streams), pace, one_job=one_job, end_one=False)
             )
             late = sorted(at - ends[job_id] for job_id, each in told.ends.items() for at in each)
@@ -42,18 +43,20 @@ def waiting(polls: int, streams: int, pace: float) -> None:
                 f"{1000 * late[-1]:.0f} ms at most; replicas {most / 2**20:.0f} MiB together; "
                 f"errors {dict(told.errors)}"
             )
-        told, ends, most = asyncio.run(
+        told, ends, _, ended_s = asyncio.run(
             _round(stage, (url, key), both, (polls, streams), pace, one_job=False, end_one=True)
         )
         late = sorted(at - ends[job_id] for job_id, each in told.ends.items() for at in each)
         console.print(
-            f"SIGTERM of one: ended after {_ended_in(both[0]):.1f} s; {told.clients} clients told, {told.asked} asked "
+            f"SIGTERM of one: ended after {ended_s:.1f} s; {told.clients} clients told, {told.asked} asked "
             f"again, {1000 * late[-1]:.0f} ms after the end at most; errors {dict(told.errors)}"
         )
 
 
 def _ended_in(ended: Replica) -> float:
+    """Seconds from SIGTERM."""
     began = time.monotonic()
+    ended.tell_to_end()
     ended.process.wait(60)
     return time.monotonic() - began
 
@@ -67,8 +70,11 @@ async def _round(
     one_job: bool,
     *,
     end_one: bool,
-) -> tuple[Told, dict[str, float], int]:
-    """What was told, when each job had ended, and the replicas' memory. `at`: the URL, and a key."""
+) -> tuple[Told, dict[str, float], int, float]:
+    """What was told, when each job had ended, the replicas' memory, and the seconds that one took to end, if it was to.
+
+    `at`: the URL, and a key.
+    """
     polls, streams = counts
     url, key = at
     registry = WorkerRegistry(stage.settings)
@@ -80,14 +86,15 @@ async def _round(
         clients = asyncio.create_task(wait_for_all(url, ids, ids[:streams], told, key))
         await asyncio.sleep(5)  # all have connected, and wait
         memory = sum(each.memory_bytes() for each in both)
+        ended_s = 0.0
         if end_one:
-            both[0].tell_to_end()
-            await asyncio.sleep(2)
+            ended_s = await asyncio.to_thread(_ended_in, both[0])
+            await asyncio.sleep(2)  # its clients ask again
         ends: dict[str, float] = {}
         await asyncio.to_thread(_end_all, registry, {job.id: job for job in jobs}, ends, pace)
         async with asyncio.timeout(_PATIENCE_S):
             await clients
-        return told, ends, memory
+        return told, ends, memory, ended_s
     finally:
         registry.close()
 
