@@ -69,7 +69,8 @@ def photos(
 
 
 def _programs(model: str, exported: str | None, threads: int, scale: float) -> dict[str, Callable[[Any], str]]:
-    from ocrqueue_worker.engines.keras.devices import CPU, multiplies_bfloat16
+    from ocrqueue_worker.engines.bfloat16 import multiplies_bfloat16
+    from ocrqueue_worker.engines.keras.devices import CPU
     from ocrqueue_worker.engines.keras.tensorflow_networks import TensorFlowNetworks
 
     engine = make_engine("tensorflow", threads, model)

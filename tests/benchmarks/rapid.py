@@ -6,13 +6,23 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Literal
+from statistics import median
+from typing import Literal, get_args
 
 import click
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from ocrqueue import OcrQueue
+from ocrqueue.settings import load_worker_settings
+from ocrqueue_worker.engines.engine import Reading
+from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
+from ocrqueue_worker.engines.rapid.models import RapidModel
+from ocrqueue_worker.engines.rapid.runtimes import Runtime
+from ocrqueue_worker.images.page import PageImage
+from ocrqueue_worker.pipeline.engine_call import as_page
+from ocrqueue_worker.pipeline.page_reading import read_pages
 from tests.benchmarks.accuracy import labelled_images
 from tests.benchmarks.bare import TIMEOUT_S
 from tests.benchmarks.memory import print_resident
@@ -43,17 +53,53 @@ def accuracy_of_rapid(folder: Path, truth: Literal["txt", "csv"]) -> None:
     Console(width=120).print(table)
 
 
+@rapid.command("models")
+@images_option
+@click.option("--truth", type=click.Choice(["txt", "csv"]), default="csv", show_default=True)
+@click.option("--first", type=click.IntRange(1), default=30, show_default=True, help="Images to read, by name.")
+@click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
+def models_of_rapid(folder: Path, truth: Literal["txt", "csv"], first: int, rounds: int) -> None:
+    """Micro-F1 of words, case folded, and CPU seconds a page on one thread, by OCRQUEUE_RAPID_MODEL and _RUNTIME."""
+    files, true = zip(*labelled_images(folder, truth)[:first], strict=True)
+    images = [PageImage(1, Image.open(path).convert("RGB")) for path in files]
+    engines = {
+        f"{name}, {runtime}": RapidEngine(
+            load_worker_settings(rapid_model=name, rapid_runtime=runtime, rapid_threads=1)
+        )
+        for runtime in get_args(Runtime)
+        for name in get_args(RapidModel)
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    texts: dict[str, list[str]] = {name: [] for name in engines}
+    for engine in engines.values():
+        engine.load()
+    for number, image in enumerate(images):
+        took: dict[str, list[float]] = {name: [] for name in engines}
+        for each in range(rounds):
+            for name, engine in engines.items():
+                begin = time.process_time()
+                (page,) = read_pages(engine, [image], Reading(("eng",), RapidOptions()), "auto")
+                took[name].append(time.process_time() - begin)
+                texts[name] += [as_page(image, page).text] if each == 0 else []
+        for name, lasted in took.items():
+            seconds[name].append(median(lasted))
+        print(f"{number + 1} of {len(images)}", flush=True)
+    table = Table("", "F1", "precision", "recall", "CPU s a page", title=f"{len(files)} images")
+    for name in engines:
+        score = score_words(zip(true, texts[name], strict=True), fold_case=True)
+        shares = (f"{share:.4f}" for share in (score.f1, score.precision, score.recall))
+        table.add_row(name, *shares, f"{sum(seconds[name]) / len(files):.2f}")
+    Console(width=120).print(table)
+
+
 @rapid.command()
 @click.option("--images", type=click.IntRange(1), default=60, show_default=True)
-def memory(images: int) -> None:
+@click.option("--runtime", type=click.Choice(get_args(Runtime)), default="onnxruntime", show_default=True)
+def memory(images: int, runtime: Runtime) -> None:
     """Resident memory while pages of as many sizes are read one after the other."""
-    from ocrqueue.settings import load_worker_settings
-    from ocrqueue_worker.engines.engine import Reading
-    from ocrqueue_worker.engines.rapid import RapidEngine, RapidOptions
-    from ocrqueue_worker.images.page import PageImage
     from tests.support.page_makers import made_page
 
-    engine, random = RapidEngine(load_worker_settings()), Random(1)
+    engine, random = RapidEngine(load_worker_settings(rapid_runtime=runtime)), Random(1)
     engine.load()
 
     def read(_: int) -> None:

@@ -30,6 +30,7 @@ ENGINE_FILES = {
     "engines/keras/onnx_networks.py": ["keras-onnx"],
     "engines/keras": ["keras"],
     "engines/rapid": ["rapid"],
+    "engines/rapid/runtimes.py": ["rapid-openvino"],
     "engines/vision": ["vision"],
     "images/heif.py": ["heif"],
     "images/codecs.py": ["codecs"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocrqueue_worker.engines.keras.devices import multiplies_bfloat16
+from ocrqueue_worker.engines.bfloat16 import multiplies_bfloat16
 
 
 @pytest.mark.parametrize(

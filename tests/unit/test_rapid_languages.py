@@ -7,7 +7,7 @@ import pytest
 from ocrqueue.errors import LanguageUnsupported
 from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.rapid import RapidEngine
-from ocrqueue_worker.engines.rapid.languages import IDEOGRAPHIC, LANGUAGES, LATIN
+from ocrqueue_worker.engines.rapid.languages import IDEOGRAPHIC, LANGUAGES, LATIN, languages_of
 from ocrqueue_worker.engines.rapid.models import find_models
 
 LEVEL_1 = {"chi_sim": ("gb2312", 0xB0, 0xD7), "chi_tra": ("big5", 0xA4, 0xC6), "jpn": ("euc_jp", 0xB0, 0xCF)}
@@ -30,7 +30,9 @@ NOT_LEARNED = ("cym", "epo", "isl", "slk")
 def characters() -> list[str]:
     from onnxruntime import InferenceSession
 
-    metadata = InferenceSession(find_models().recognizer, providers=["CPUExecutionProvider"]).get_modelmeta()
+    metadata = InferenceSession(
+        find_models().recognizers[0].network, providers=["CPUExecutionProvider"]
+    ).get_modelmeta()
     read: list[str] = metadata.custom_metadata_map["character"].splitlines()
     return read
 
@@ -88,3 +90,17 @@ def test_other_languages_are_refused() -> None:
     assert engine.languages() == LANGUAGES
     with pytest.raises(LanguageUnsupported, match="'kor'"):
         engine.check_languages(["eng", "kor"])
+
+
+def test_tiny_has_the_letters_of_the_languages_that_it_names() -> None:
+    characters = find_models("tiny").recognizers[0].characters
+    assert characters is not None
+    known = {*characters.read_text("utf-8").split("\n"), *"abcdefghijklmnopqrstuvwxyz"}
+    assert f"{len(known - {''}):,}" == "6,904"
+    named = set(languages_of("tiny")) & set(LATIN)
+    assert [name for name in named if not (set(LATIN[name]) | set(LATIN[name].upper())) <= known] == []
+    assert "chi_sim" in languages_of("tiny")
+    wanted = in_daily_use(*LEVEL_1["chi_sim"])
+    assert len(wanted - known) / len(wanted) < 0.005
+    assert languages_of("tiny+small") == languages_of("tiny")
+    assert languages_of("small") == LANGUAGES

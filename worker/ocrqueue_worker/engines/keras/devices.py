@@ -6,8 +6,6 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -42,15 +40,6 @@ class Device:
 
 
 CPU: Final = Device()
-
-
-@cache
-def multiplies_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has matrix units for bfloat16: Intel's AMX, as Linux lists it."""
-    try:
-        return "amx_bf16" in cpuinfo.read_text("ascii", "replace").split()
-    except OSError:
-        return False
 
 
 def resolve_devices(setting: str) -> tuple[Device, ...]:

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from typing import Literal
 
 from ocrqueue.settings import WorkerSettings
-from ocrqueue_worker.engines.keras.devices import installed_gpus, multiplies_bfloat16
+from ocrqueue_worker.engines.bfloat16 import multiplies_bfloat16
+from ocrqueue_worker.engines.keras.devices import installed_gpus
 from ocrqueue_worker.engines.keras.manifest import Manifest
 
 Runtime = Literal["tensorflow", "onnx"]

@@ -14,9 +14,10 @@ from ocrqueue.errors import EngineTimeout, LanguageUnsupported, OcrQueueError
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.cpu_threads import children_of_worker, threads_of_child
 from ocrqueue_worker.engines.engine import Engine, Reading
-from ocrqueue_worker.engines.rapid.languages import LANGUAGES
-from ocrqueue_worker.engines.rapid.models import find_models, runtime_version
+from ocrqueue_worker.engines.rapid.languages import languages_of
+from ocrqueue_worker.engines.rapid.models import find_models
 from ocrqueue_worker.engines.rapid.options import RapidOptions
+from ocrqueue_worker.engines.rapid.runtimes import chosen_runtime, runtime_version
 from ocrqueue_worker.engines.rapid.scripts import normalised
 from ocrqueue_worker.images.page import PageImage
 
@@ -63,7 +64,9 @@ class RapidEngine(Engine[RapidOptions]):
     def __init__(self, settings: WorkerSettings) -> None:
         """Raises EngineUnavailable, EngineWeightsMissing."""
         super().__init__(settings)
-        self.models = find_models()
+        self.models = find_models(settings.rapid_model)
+        self.runtime = chosen_runtime(settings)
+        self._languages = languages_of(settings.rapid_model)
         self._networks: RapidNetworks | None = None
 
     def load(self) -> None:
@@ -73,7 +76,7 @@ class RapidEngine(Engine[RapidOptions]):
         from ocrqueue_worker.engines.rapid.networks import RapidNetworks
 
         threads = threads_of_child(self.settings.rapid_threads, children_of_worker())
-        self._networks = RapidNetworks(self.models, threads)
+        self._networks = RapidNetworks(self.models, threads, self.runtime)
 
     @property
     def _loaded(self) -> RapidNetworks:
@@ -84,20 +87,20 @@ class RapidEngine(Engine[RapidOptions]):
     def info(self, languages: Sequence[str]) -> EngineInfo:
         return EngineInfo(
             name=self.name,
-            version=f"{version('rapidocr')} (onnxruntime {runtime_version()})",
+            version=f"{version('rapidocr')} ({runtime_version(self.runtime)})",
             model=self.models.identity,
             device="cpu",
         )
 
     def languages(self) -> tuple[str, ...]:
-        return LANGUAGES
+        return self._languages
 
     def check_languages(self, languages: Sequence[str]) -> None:
         for language in languages:
-            if language not in LANGUAGES:
+            if language not in self._languages:
                 raise LanguageUnsupported(
                     f"The characters of {language[:40]!r} are not among those of rapid's recogniser.",
-                    remedy=f"Choose another engine for it; rapid reads {', '.join(LANGUAGES)}.",
+                    remedy=f"Choose another engine for it; rapid reads {', '.join(self._languages)}.",
                 )
 
     def longest_side(self, options: RapidOptions) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -14,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocrqueue.errors import EngineModelInvalid, EngineUnavailable
-from ocrqueue_worker.engines.onnx_runtime import memory_errors, session_options
+from ocrqueue_worker.engines.onnx_runtime import memory_errors
 from ocrqueue_worker.engines.rapid.decoding import Decoding
 from ocrqueue_worker.engines.rapid.models import Models
 from ocrqueue_worker.engines.rapid.options import RapidOptions
+from ocrqueue_worker.engines.rapid.runtimes import Runtime, network_of, onnx_session, openvino_network
 from ocrqueue_worker.engines.rapid.scaling import Pixels
 
 Quads = NDArray[np.float32]
 
 _LEAST_WIDTH_PX: Final = 96
 """Of a line's picture, which is 48 pixels high."""
+_DOUBTED: Final = 0.95
+"""Lines that a recogniser reads with a lower score are read by the next, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,9 @@ class LineText:
 class RapidNetworks:
     """The networks, loaded and warm."""
 
-    def __init__(self, models: Models, threads: int) -> None:
+    def __init__(self, models: Models, threads: int, runtime: Runtime = "onnxruntime") -> None:
         """Raises EngineUnavailable, EngineModelInvalid."""
         try:
-            import onnxruntime
             from omegaconf import OmegaConf
             from rapidocr.utils.log import logger
 
@@ -72,28 +72,35 @@ class RapidNetworks:
         cv2.setNumThreads(threads)
         config = ParseParams.load(DEFAULT_CFG_PATH)
 
-        def part(name: str, session: Any) -> Any:
+        def part(name: str, session: Any, **others: Any) -> Any:
             # a session that is given is used as it is: no model is looked for, here or on the network
-            settings = {**config[name], "font_path": None, "session": session}
+            settings = {**config[name], "font_path": None, "session": session, **others}
             return OmegaConf.create(settings, flags={"allow_objects": True})
 
-        recognizer = _session(onnxruntime, models.recognizer, threads)
-        if "character" not in recognizer.get_modelmeta().custom_metadata_map:
-            raise EngineModelInvalid(f"{models.recognizer} does not say which characters it reads.")
-        self._detector = TextDetector(part("Det", _session(onnxruntime, models.detector, threads)))
-        self._classifier = TextClassifier(part("Cls", _session(onnxruntime, models.classifier, threads)))
-        self._recognizer = TextRecognizer(part("Rec", recognizer))
-        self._recognizer.postprocess_op = Decoding(self._recognizer.postprocess_op)  # type: ignore[assignment]  # called alike
-        self._padded_shape = tuple(self._recognizer.rec_image_shape)
-        for network in (self._detector, self._classifier, self._recognizer):
+        self._detector = TextDetector(part("Det", onnx_session(models.detector, threads)))
+        self._classifier = TextClassifier(part("Cls", onnx_session(models.classifier, threads)))
+        self._recognizers = []
+        for model in models.recognizers:
+            session = onnx_session(model.network, threads)
+            if model.characters is None and "character" not in session.get_modelmeta().custom_metadata_map:
+                raise EngineModelInvalid(f"{model.network} does not say which characters it reads.")
+            recognizer = TextRecognizer(part("Rec", session, rec_keys_path=model.characters and str(model.characters)))
+            recognizer.postprocess_op = Decoding(recognizer.postprocess_op)  # type: ignore[assignment]  # called alike
+            self._recognizers.append(recognizer)
+        self._padded_shape = tuple(self._recognizers[0].rec_image_shape)
+        steps: list[Any] = [self._detector, self._classifier, *self._recognizers]
+        files = (models.detector, models.classifier, *(model.network for model in models.recognizers))
+        for step, file in zip(steps, files, strict=True):
             # theirs makes one kind of all errors, of a time limit's as well
-            network.session = partial(_run, network.session.session)
+            step.session = (
+                network_of(step.session.session) if runtime == "onnxruntime" else openvino_network(file, threads)
+            )
         self._warm_up()
 
     @property
     def batch_size(self) -> int:
         """Lines that the recogniser takes together."""
-        return int(self._recognizer.rec_batch_num)
+        return int(self._recognizers[0].rec_batch_num)
 
     def find_lines(self, pixels: Pixels, options: RapidOptions) -> tuple[Quads, list[float]]:
         """n x 4 x 2 corners (x, y), clockwise from the upper left, and the detector's score of each, in no order.
@@ -119,19 +126,31 @@ class RapidNetworks:
 
         `padded`: to a width of 320 pixels at least, as RapidOCR has it, which makes short ones take as long as such.
         """
+        first, *others = self._recognizers
+        read = self._read(first, lines, padded)
+        for other in others:
+            doubted = [place for place, text in enumerate(read) if text.score < _DOUBTED]
+            if doubted:
+                again = self._read(other, [lines[place] for place in doubted], padded)
+                for place, text in zip(doubted, again, strict=True):
+                    read[place] = text
+        return read
+
+    def _read(self, recognizer: Any, lines: Sequence[Pixels], padded: bool) -> list[LineText]:
         from rapidocr.ch_ppocr_rec import TextRecInput
 
         channels, height, width = self._padded_shape
-        self._recognizer.rec_image_shape = [channels, height, width if padded else _LEAST_WIDTH_PX]
+        recognizer.rec_image_shape = [channels, height, width if padded else _LEAST_WIDTH_PX]
         with memory_errors():
-            read = self._recognizer(TextRecInput(img=list(lines), return_word_box=True))
+            read = recognizer(TextRecInput(img=list(lines), return_word_box=True))
         return [_line_text(text, info) for text, info in zip(read.txts or (), read.word_results, strict=True)]
 
     def _warm_up(self) -> None:
         self._detector.session(np.zeros((1, 3, 64, 64), np.float32))
         line = np.full((48, 320, 3), 255, np.uint8)
         self.are_upside_down([line])
-        self.read_lines([line])
+        for recognizer in self._recognizers:
+            self._read(recognizer, [line], padded=True)
 
 
 def _line_text(text: str, info: Any) -> LineText:
@@ -141,21 +160,3 @@ def _line_text(text: str, info: Any) -> LineText:
     places = tuple((column + 0.5) / info.line_txt_len for columns in info.word_cols for column in columns)
     confidences = tuple(min(1.0, float(confidence)) for confidence in info.confs)
     return LineText(text, sum(confidences) / len(confidences), places, confidences, info.spaces)
-
-
-def _run(session: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0], np.float32)
-
-
-def _session(onnxruntime: Any, path: Path, threads: int) -> Any:
-    options = session_options(onnxruntime, threads)
-    # an arena keeps the largest page's memory forever
-    options.enable_cpu_mem_arena = False
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except MemoryError:
-        raise
-    except Exception as error:  # ONNX Runtime's own have no common class but this
-        raise EngineModelInvalid(
-            f"{path} is not a model for ONNX Runtime: {' '.join(str(error).split())[:300]}"
-        ) from error
