@@ -18,8 +18,9 @@ _MAX_PARTS: Final = 100_000
 """Segments of a JPEG, and chunks of a PNG besides its pixels. Pillow keeps each in Python: 10 MB of empty ones take
 10 s and 300 MiB. An ICC profile of 16 MB, the longest that a JPEG can hold, has 256."""
 
-_JPEG_MARKER: Final = re.compile(rb"\xff\xff*([^\0\1\xff\xd0-\xd7])", re.DOTALL)
-"""One with a length after it. In a scan, 0xff is followed by 0 or is part of a restart marker (ITU-T T.81, B.1.1.5)."""
+_JPEG_MARKER: Final = re.compile(rb"\xff([^\0\1\xff\xd0-\xd7])", re.DOTALL)
+"""One with a length after it. In a scan, 0xff is followed by 0 or is part of a restart marker (ITU-T T.81, B.1.1.5).
+Fill bytes are counted apart: a pattern of all of them takes quadratic time where no marker follows."""
 
 
 def flood(kind: ImageFormat, data: bytes) -> str | None:
@@ -39,7 +40,8 @@ def _jpeg_flood(data: bytes) -> str | None:
     scans, parts, at = 0, 0, 2
     while (marker := _JPEG_MARKER.search(data, at)) and marker[1] != b"\xd9":
         scans += marker[1] == b"\xda"
-        parts += len(marker[0]) - 1  # Pillow takes fill bytes one at a time
+        before = data[at : marker.end() - 1]
+        parts += len(before) - len(before.rstrip(b"\xff"))  # Pillow takes fill bytes one at a time
         if scans > _MAX_SCANS:
             return f"more than {_MAX_SCANS} scans"
         if parts > _MAX_PARTS:

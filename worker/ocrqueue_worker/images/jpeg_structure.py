@@ -8,7 +8,8 @@ from typing import Final
 
 from ocrqueue_worker.images.damage import Damage
 
-_MARKER: Final = re.compile(rb"\xff\xff*([^\0\1\xff\xd0-\xd7])", re.DOTALL)
+_MARKER: Final = re.compile(rb"\xff([^\0\1\xff\xd0-\xd7])", re.DOTALL)
+"""With the last of its fill bytes only: a pattern of all of them takes quadratic time where no marker follows."""
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END, _JPEG_LS_FRAME = 0xDA, 0xD9, 0xF7
 _PROGRESSIVE: Final = (0xC2, 0xCA)
