@@ -134,7 +134,7 @@ def test_the_detector_is_computed_in_bfloat16_where_the_cpu_has_units_for_it(
     with capture_logs() as logs:
         maps = loading.make_networks(model, settings, CPU).text_maps(page)
     hints = [log["remedy"] for log in logs if "ONNX Runtime would take less time" in log["event"]]
-    assert hints == ([] if has_units else ["pip install 'ocrqueue-worker[keras-onnx]'"])
+    assert hints == ([] if has_units else ["pip install 'onnxruntime>=1.20,<2'"])
     assert bool(np.abs(maps - networks.text_maps(page)).max() > 1e-4) is has_units
 
 

@@ -42,7 +42,8 @@ def _loaded(model: Model, device: Device, threads: int) -> Networks:
 
 def _remedy(model: Model) -> str:
     if model.manifest.has_onnx:
-        return "pip install 'ocrqueue-worker[keras-onnx]'"
+        # not the extra keras-onnx: it has another package of OpenCV, which writes into the folder of that of keras
+        return "pip install 'onnxruntime>=1.20,<2'"
     return "ocrqueue-worker keras export; see docs/keras-models.md"
 
 
