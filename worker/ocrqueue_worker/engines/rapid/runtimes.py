@@ -1,6 +1,6 @@
 """Which library computes the networks: ONNX Runtime, or OpenVINO, which takes less time on CPUs of Intel's.
 
-Neither is imported before a network is loaded.
+Neither is imported before a network is loaded, nor is NumPy.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ocrqueue.errors import EngineModelInvalid, EngineUnavailable
 from ocrqueue.settings import WorkerSettings
 from ocrqueue_worker.engines.bfloat16 import multiplies_bfloat16
 from ocrqueue_worker.engines.onnx_runtime import session_options
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Runtime = Literal["onnxruntime", "openvino"]
-Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Network: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float32]]"
 """From a batch to the only output."""
 
 _SHAPES: Final = 64
@@ -64,12 +65,15 @@ def onnx_session(path: Path, threads: int) -> Any:
 
 def network_of(session: Any) -> Network:
     """Of ONNX Runtime."""
+    import numpy as np
+
     name = session.get_inputs()[0].name
     return lambda batch: np.asarray(session.run(None, {name: batch})[0], np.float32)
 
 
 def openvino_network(path: Path, threads: int) -> Network:
     """It computes in bfloat16 where the CPU has units for that, else in float32. Raises EngineModelInvalid."""
+    import numpy as np
     import openvino
 
     wanted = {
